@@ -1,0 +1,202 @@
+//! Hands jobs from the API to the workers and news of them back.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use tokio::sync::broadcast;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{EngineChoice, Event, EventKind, Failure, Job, JobId, Params};
+
+/// A job as the API hands it in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewJob {
+    pub id: JobId,
+    pub upload_id: Uuid,
+    /// Checked, with a seed drawn and the service's defaults filled in.
+    pub params: Params,
+    pub idempotency: Option<Idempotency>,
+}
+
+/// Makes a repeated request answer with the job of the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The client's `Idempotency-Key`.
+    pub key: String,
+    /// Hash of what was asked, to tell a repeat from a reuse of the key.
+    pub fingerprint: String,
+}
+
+/// What became of a [`NewJob`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Submitted {
+    Queued(Job),
+    /// The idempotency key was used before for the same request: its job.
+    Repeated(Job),
+}
+
+/// A worker process that is alive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkerInfo {
+    /// Unique among processes that live at the same time.
+    pub id: String,
+    /// The engines that it has, the best first.
+    pub engines: Vec<EngineOffer>,
+    /// The job it is working on.
+    pub job: Option<JobId>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub seen_at: OffsetDateTime,
+}
+
+/// An engine that a worker has, for `/api/capabilities`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EngineOffer {
+    pub name: EngineChoice,
+    pub version: String,
+    pub model: Option<String>,
+    pub device: String,
+    /// The most layers that it makes.
+    pub max_layers: u8,
+    /// Whether it reads the prompt.
+    pub uses_prompt: bool,
+}
+
+impl WorkerInfo {
+    /// Whether this worker can do a job that asks for `engine`.
+    pub fn can_do(&self, engine: EngineChoice) -> bool {
+        match engine {
+            EngineChoice::Auto => !self.engines.is_empty(),
+            named => self.engines.iter().any(|offer| offer.name == named),
+        }
+    }
+}
+
+/// The right to work on a job, until the broker hears nothing for the lease time.
+///
+/// `attempt` fences: once another worker has taken the job, everything done
+/// under this lease answers [`Standing::Lost`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    pub job_id: JobId,
+    pub attempt: u32,
+    pub worker_id: String,
+}
+
+/// Whether a worker still has the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Held {
+        cancel_requested: bool,
+    },
+    /// Another worker has it, or it is over: stop and publish nothing.
+    Lost,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    Succeeded { layers: u32 },
+    Failed(Failure),
+    Cancelled,
+}
+
+/// Counts for `/metrics`, `/readyz` and queue limits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Stats {
+    pub queued: u64,
+    pub running: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    #[error("the queue is full: {queued} jobs wait, {limit} may")]
+    QueueFull { queued: u64, limit: u64 },
+    #[error("this Idempotency-Key was used for another request")]
+    IdempotencyMismatch,
+    #[error("the queue cannot be reached")]
+    Redis(#[from] redis::RedisError),
+    #[error("the embedded queue failed")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("the queue holds a record that cannot be read")]
+    Corrupt(#[from] serde_json::Error),
+    #[error("the embedded queue's file cannot be used")]
+    Io(#[from] std::io::Error),
+}
+
+/// A durable queue with a log of events for each job.
+///
+/// Every state change writes the job's new state and its event in one atomic
+/// step, so a listener never sees one without the other.
+#[async_trait]
+pub trait Broker: Send + Sync + 'static {
+    /// `embedded` or `redis`.
+    fn name(&self) -> &'static str;
+
+    /// Answers when the queue can be used.
+    async fn ping(&self) -> Result<(), BrokerError>;
+
+    // The API's side.
+
+    /// Puts a job at the end of the queue, with its `Queued` event.
+    async fn submit(&self, new: NewJob) -> Result<Submitted, BrokerError>;
+
+    /// The job, with its place in the queue while it waits.
+    async fn job(&self, id: JobId) -> Result<Option<Job>, BrokerError>;
+
+    /// Cancels a waiting job at once, asks the worker of a running one to stop,
+    /// leaves a finished one alone. Answers with the job as it is then.
+    async fn cancel(&self, id: JobId) -> Result<Option<Job>, BrokerError>;
+
+    /// Removes a finished job and its events; `false` when it is not finished or not there.
+    async fn forget(&self, id: JobId) -> Result<bool, BrokerError>;
+
+    /// Up to `limit` events of a job with a number above `after`, in order.
+    async fn events_after(&self, id: JobId, after: u64, limit: usize) -> Result<Vec<Event>, BrokerError>;
+
+    /// Names each job that got a new event, in this process or (Redis) another.
+    /// A hint: listeners also look now and then, because one can get lost.
+    fn wakes(&self) -> broadcast::Receiver<JobId>;
+
+    async fn stats(&self) -> Result<Stats, BrokerError>;
+
+    /// The workers that were heard of within the lease time.
+    async fn workers(&self) -> Result<Vec<WorkerInfo>, BrokerError>;
+
+    /// Uploads that waiting or running jobs still need.
+    async fn uploads_in_use(&self) -> Result<Vec<Uuid>, BrokerError>;
+
+    /// Jobs that finished before `cutoff`.
+    async fn finished_before(&self, cutoff: OffsetDateTime) -> Result<Vec<JobId>, BrokerError>;
+
+    // The worker's side.
+
+    /// Says that a worker is alive and what it can do.
+    async fn announce(&self, worker: &WorkerInfo) -> Result<(), BrokerError>;
+
+    /// Says that a worker goes away.
+    async fn retire(&self, worker_id: &str) -> Result<(), BrokerError>;
+
+    /// Waits up to `wait` for the oldest job that this worker can do and takes
+    /// it: the job is running from then on, under a lease. Jobs whose lease ran
+    /// out are taken back here (see [`Broker::reap`]).
+    async fn claim(&self, worker: &WorkerInfo, wait: Duration) -> Result<Option<(Lease, Job)>, BrokerError>;
+
+    /// Renews a lease.
+    async fn heartbeat(&self, lease: &Lease) -> Result<Standing, BrokerError>;
+
+    /// Adds `Started`, `Progress` or `Note` to the job's events (and its state); renews the lease.
+    async fn record(&self, lease: &Lease, kind: EventKind) -> Result<Standing, BrokerError>;
+
+    /// Ends the job. `Held` means that this call ended it; the second of two says `Lost`.
+    async fn finish(&self, lease: &Lease, outcome: Outcome) -> Result<Standing, BrokerError>;
+
+    /// Puts the job back at the head of the queue without counting the attempt, for a worker that shuts down.
+    async fn release(&self, lease: &Lease, reason: &str) -> Result<Standing, BrokerError>;
+
+    /// Takes back jobs whose worker has not been heard of for the lease time:
+    /// into the queue again, or failed with `WorkerLost` after the last attempt.
+    async fn reap(&self) -> Result<Vec<JobId>, BrokerError>;
+}

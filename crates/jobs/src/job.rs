@@ -1,0 +1,106 @@
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{EngineChoice, Params};
+
+/// Names a job. Random (UUID v4), because whoever knows it may see the result.
+pub type JobId = Uuid;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+impl State {
+    /// Whether nothing more will happen to the job.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// Why a job failed, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureCode {
+    /// The engine reported an error.
+    EngineFailed,
+    /// The engine panicked: a bug of ours.
+    EnginePanicked,
+    /// The job would need, or took, more memory than it may.
+    OutOfMemory,
+    /// The job ran longer than it may.
+    TimedOut,
+    /// Every worker that took the job died while it had it.
+    WorkerLost,
+    /// The uploaded picture is no longer there.
+    InputGone,
+    /// The result could not be written.
+    StorageFailed,
+    /// No engine here can do what was asked.
+    EngineUnavailable,
+}
+
+/// Why a job failed: a code for programs, words that say what to do for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Failure {
+    pub code: FailureCode,
+    pub message: String,
+}
+
+/// How far a running job is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// What the engine is doing, a short snake_case word such as `denoise`.
+    pub stage: String,
+    /// Steps done in this stage, 0 to `total`.
+    pub step: u32,
+    /// Steps that this stage has.
+    pub total: u32,
+    /// How much of the whole job is done, 0 to 100; never goes back within an attempt.
+    pub percent: f32,
+    /// Estimated time to the end in milliseconds, once there is something to estimate from.
+    pub eta_ms: Option<u64>,
+}
+
+/// When what happened to a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Timings {
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// Start of the latest attempt.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub started_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub finished_at: Option<OffsetDateTime>,
+}
+
+/// A job as the API shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Job {
+    pub id: JobId,
+    pub state: State,
+    pub params: Params,
+    /// The upload that the job works on.
+    pub upload_id: Uuid,
+    /// The engine that works or worked on it.
+    pub engine: Option<EngineChoice>,
+    pub progress: Option<Progress>,
+    /// Place in the queue while queued; 0 is next.
+    pub position: Option<u64>,
+    /// How often a worker has taken the job.
+    pub attempt: u32,
+    /// Someone asked to cancel it; the worker stops at its next step.
+    pub cancel_requested: bool,
+    #[serde(flatten)]
+    pub timings: Timings,
+    pub error: Option<Failure>,
+    /// Sequence number of the job's latest event.
+    pub seq: u64,
+}

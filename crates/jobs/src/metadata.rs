@@ -1,0 +1,102 @@
+use layers::{Box, Kind};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use crate::{EngineChoice, JobId, Params};
+
+/// Version of the `metadata.json` schema. Fields may be added without a new
+/// number; one that changes its meaning or goes away raises it.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What `metadata.json` says of a result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Metadata {
+    pub schema_version: u32,
+    /// Absent for a result that the command line made without a queue.
+    pub job_id: Option<JobId>,
+    pub input: InputInfo,
+    /// As asked, with the defaults filled in.
+    pub params: Params,
+    /// The seed that was used, drawn or given.
+    pub seed: u64,
+    pub engine: EngineInfo,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// Time the engine took, in milliseconds.
+    pub duration_ms: u64,
+    /// The layers, the lowest first.
+    pub layers: Vec<LayerInfo>,
+    pub recomposition: Recomposition,
+    /// What the engine decided or could not do, in words for people.
+    pub notes: Vec<String>,
+}
+
+/// The picture that the layers were made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InputInfo {
+    /// The name it was uploaded under; for show only.
+    pub filename: Option<String>,
+    /// The format of the uploaded bytes, such as `png`.
+    pub format: String,
+    /// Size in pixels, upright.
+    pub width: u32,
+    pub height: u32,
+    pub has_alpha: bool,
+    /// SHA-256 of the uploaded bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EngineInfo {
+    pub name: EngineChoice,
+    /// Version of the engine's code.
+    pub version: String,
+    /// The weights, for engines that have them, and their revision.
+    pub model: Option<String>,
+    pub model_revision: Option<String>,
+    /// `cpu`, `cuda:0`, ...
+    pub device: String,
+    /// Why this engine.
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LayerInfo {
+    /// File name inside the result, such as `layer_0.png`.
+    pub file: String,
+    /// 0 is the lowest.
+    pub z_index: u32,
+    pub name: String,
+    pub kind: Kind,
+    /// The words of a text layer.
+    pub text: Option<String>,
+    /// The smallest rectangle that holds every pixel with alpha above 0; absent for an empty layer.
+    pub bounding_box: Option<Box>,
+    /// Mean alpha over the canvas, 0 to 1.
+    pub coverage: f64,
+    pub flags: LayerFlags,
+}
+
+/// What is odd about a layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LayerFlags {
+    /// No pixel has alpha above 0.
+    pub empty: bool,
+    /// The z-index of a lower layer that this one repeats.
+    pub duplicate_of: Option<u32>,
+    /// It repeats the whole picture.
+    pub copy_of_composite: bool,
+}
+
+/// How far the composite of the written layers is from the input, over all
+/// four premultiplied 8-bit channels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Recomposition {
+    /// Largest difference, 0 to 255.
+    pub max_error: u8,
+    /// Mean absolute difference, 0 to 255.
+    pub mean_error: f64,
+    /// Peak signal-to-noise ratio in dB; absent when nothing differs.
+    pub psnr_db: Option<f64>,
+}

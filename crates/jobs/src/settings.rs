@@ -1,0 +1,93 @@
+//! Settings come from environment variables and nowhere else.
+//!
+//! Each crate lists its variables in one `VARIABLES` table; a test compares the
+//! tables with `.env.example`.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// One environment variable.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable {
+    pub name: &'static str,
+    /// What holds when it is not set; empty for none.
+    pub default: &'static str,
+    /// One line for `.env.example`.
+    pub about: &'static str,
+}
+
+/// Where settings are read from: the process's environment, or a map in tests.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    values: HashMap<String, String>,
+}
+
+/// A setting that cannot be used: which, what it was, what would be right.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}=\"{value}\" {problem}; see .env.example")]
+pub struct SettingError {
+    pub name: &'static str,
+    pub value: String,
+    pub problem: String,
+}
+
+impl Settings {
+    /// Reads the process's environment.
+    pub fn from_env() -> Self {
+        // Values that are not Unicode cannot be meant for us.
+        Self {
+            values: std::env::vars_os()
+                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+                .collect(),
+        }
+    }
+
+    /// Settings for a test.
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self { values: pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect() }
+    }
+
+    /// Puts a command-line option in front of the environment.
+    pub fn set(&mut self, variable: &Variable, value: impl Display) {
+        self.values.insert(variable.name.to_owned(), value.to_string());
+    }
+
+    /// The value or the default; `None` when both are empty.
+    pub fn text(&self, variable: &Variable) -> Option<String> {
+        let value = self.values.get(variable.name).map(|v| v.trim()).filter(|v| !v.is_empty());
+        value.or(Some(variable.default).filter(|v| !v.is_empty())).map(str::to_owned)
+    }
+
+    /// Like [`Settings::text`], parsed.
+    ///
+    /// # Errors
+    /// When the value does not parse.
+    pub fn parse<T>(&self, variable: &Variable) -> Result<Option<T>, SettingError>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let Some(value) = self.text(variable) else { return Ok(None) };
+        match value.parse() {
+            Ok(parsed) => Ok(Some(parsed)),
+            Err(err) => Err(SettingError { name: variable.name, value, problem: format!("cannot be read: {err}") }),
+        }
+    }
+
+    /// Like [`Settings::parse`], for a variable that has a default or must be set.
+    ///
+    /// # Errors
+    /// When the value does not parse, or there is none.
+    pub fn require<T>(&self, variable: &Variable) -> Result<T, SettingError>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        self.parse(variable)?.ok_or_else(|| SettingError {
+            name: variable.name,
+            value: String::new(),
+            problem: "must be set".to_owned(),
+        })
+    }
+}

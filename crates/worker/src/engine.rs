@@ -1,0 +1,76 @@
+use image::RgbaImage;
+use jobs::broker::EngineOffer;
+use jobs::{FailureCode, Params};
+use layers::LayerStack;
+
+/// Turns a picture into layers.
+///
+/// One thread owns an engine and calls it for one job at a time. An engine may
+/// panic: the job fails, the engine is made anew, the worker lives on.
+pub trait Engine: Send {
+    /// What it can do, for the API and for `doctor`.
+    fn offer(&self) -> EngineOffer;
+
+    /// Revision of the weights, where there are any.
+    fn model_revision(&self) -> Option<String> {
+        None
+    }
+
+    /// Estimated peak memory in bytes of a job, beyond what the idle engine holds.
+    fn memory_bytes(&self, width: u32, height: u32, params: &Params) -> u64;
+
+    /// Makes the layers of `input` (sRGB, 8 bit, straight alpha, upright).
+    ///
+    /// `progress` is called at every step and ends the work with `?` when the
+    /// job was cancelled or has run too long.
+    ///
+    /// # Errors
+    /// [`EngineError::Stopped`] when `progress` said so, otherwise what went wrong.
+    fn decompose(
+        &mut self,
+        input: &RgbaImage,
+        params: &Params,
+        progress: &mut dyn ProgressSink,
+    ) -> Result<Decomposition, EngineError>;
+}
+
+/// What an engine made.
+#[derive(Debug, Clone)]
+pub struct Decomposition {
+    pub stack: LayerStack,
+    /// What the engine decided or could not do, in words for people.
+    pub notes: Vec<String>,
+}
+
+/// One step of an engine's work.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// A short snake_case word such as `denoise`; the page translates it.
+    pub stage: &'static str,
+    /// Steps done in this stage, 0 to `total`.
+    pub step: u32,
+    pub total: u32,
+    /// How much of the whole job is done, 0 to 1; never goes back.
+    pub fraction: f32,
+}
+
+/// Takes an engine's progress and tells it whether to go on.
+pub trait ProgressSink {
+    /// # Errors
+    /// [`Stopped`] when the engine is to give up.
+    fn step(&mut self, step: Step) -> Result<(), Stopped>;
+}
+
+/// The job was cancelled, timed out or lost; the caller knows which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("stopped")]
+pub struct Stopped;
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// A failure that a person can act on: the message says what to do.
+    #[error("{message}")]
+    Failed { code: FailureCode, message: String },
+}
