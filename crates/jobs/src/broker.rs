@@ -46,6 +46,7 @@ pub struct WorkerInfo {
     /// The engines that it has, the best first.
     pub engines: Vec<EngineOffer>,
     /// The job it is working on.
+    #[schema(value_type = Option<Uuid>)]
     pub job: Option<JobId>,
     #[serde(with = "time::serde::rfc3339")]
     pub seen_at: OffsetDateTime,

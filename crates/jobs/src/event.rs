@@ -9,6 +9,7 @@ use crate::{EngineChoice, Failure, JobId, Progress};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     pub seq: u64,
+    #[schema(value_type = uuid::Uuid)]
     pub job_id: JobId,
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,

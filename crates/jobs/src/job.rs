@@ -84,6 +84,7 @@ pub struct Timings {
 /// A job as the API shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Job {
+    #[schema(value_type = Uuid)]
     pub id: JobId,
     pub state: State,
     pub params: Params,

@@ -14,6 +14,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub struct Metadata {
     pub schema_version: u32,
     /// Absent for a result that the command line made without a queue.
+    #[schema(value_type = Option<uuid::Uuid>)]
     pub job_id: Option<JobId>,
     pub input: InputInfo,
     /// As asked, with the defaults filled in.
