@@ -1,5 +1,10 @@
 //! Hands jobs from the API to the workers and news of them back.
 
+pub(crate) mod config;
+mod embedded;
+mod redis;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +14,9 @@ use tokio::sync::broadcast;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub use self::config::{Backend, BrokerConfig, RedisAddress, Rules, connect};
+pub use self::embedded::EmbeddedBroker;
+pub use self::redis::RedisBroker;
 use crate::{EngineChoice, Event, EventKind, Failure, Job, JobId, Params};
 
 /// A job as the API hands it in.
@@ -118,13 +126,22 @@ pub enum BrokerError {
     #[error("this Idempotency-Key was used for another request")]
     IdempotencyMismatch,
     #[error("the queue cannot be reached")]
-    Redis(#[from] redis::RedisError),
+    Redis(#[from] ::redis::RedisError),
     #[error("the embedded queue failed")]
     Sqlite(#[from] rusqlite::Error),
     #[error("the queue holds a record that cannot be read")]
     Corrupt(#[from] serde_json::Error),
-    #[error("the embedded queue's file cannot be used")]
+    #[error("the queue holds a record that cannot be read: {0}")]
+    Malformed(String),
+    #[error("the embedded queue's file cannot be used; check EMBEDDED_QUEUE_FILE and its folder's permissions")]
     Io(#[from] std::io::Error),
+    #[error(
+        "the embedded queue {} is in use by another process; stop that one, set EMBEDDED_QUEUE_FILE to another file, \
+         or share a queue between processes through REDIS_URL", file.display()
+    )]
+    FileInUse { file: PathBuf },
+    #[error("a worker records only started, progress and note events; jobs end through finish or release")]
+    NotRecordable,
 }
 
 /// A durable queue with a log of events for each job.

@@ -1,17 +1,25 @@
 #![doc = include_str!("../README.md")]
 
+mod cleanup;
 mod event;
+mod follow;
 mod job;
 mod metadata;
 mod params;
 pub mod settings;
+mod variables;
 
 pub mod broker;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use broker::{Broker, BrokerError};
+pub use cleanup::{Cleaned, CleanupError, cleanup, cleanup_after};
 pub use event::{Event, EventKind};
+pub use follow::follow;
 pub use job::{Failure, FailureCode, Job, JobId, Progress, State, Timings};
 pub use metadata::{EngineInfo, InputInfo, LayerFlags, LayerInfo, Metadata, Recomposition, SCHEMA_VERSION};
 pub use params::{CaptionLanguage, EngineChoice, LayerCount, Params, ParamsError, Resolution};
 pub use store::Store;
+pub use variables::VARIABLES;

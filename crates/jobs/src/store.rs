@@ -1,7 +1,7 @@
 //! Holds uploads and results. Today a folder each; object storage fits behind
 //! the same calls, so no path of a published file leaves this module.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,30 @@ use tokio::io::AsyncRead;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::settings::{SettingError, Settings, Variable};
 use crate::{InputInfo, JobId, Metadata};
+
+pub(crate) const UPLOAD_DIR: Variable =
+    Variable { name: "UPLOAD_DIR", default: "storage/uploads", about: "Folder of the uploaded pictures" };
+pub(crate) const RESULTS_DIR: Variable =
+    Variable { name: "RESULTS_DIR", default: "storage/results", about: "Folder of the results" };
+
+/// Where uploads and results are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// `UPLOAD_DIR`
+    pub uploads: PathBuf,
+    /// `RESULTS_DIR`
+    pub results: PathBuf,
+}
+
+impl StoreConfig {
+    /// # Errors
+    /// When a setting cannot be read.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        Ok(Self { uploads: settings.require(&UPLOAD_DIR)?, results: settings.require(&RESULTS_DIR)? })
+    }
+}
 
 /// A picture that was uploaded, decoded to sRGB RGBA and stored upright.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

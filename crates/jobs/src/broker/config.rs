@@ -1,0 +1,211 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+
+use super::{Broker, BrokerError, EmbeddedBroker, RedisBroker};
+use crate::settings::{SettingError, Settings, Variable};
+
+pub(crate) const EMBEDDED_QUEUE_FILE: Variable = Variable {
+    name: "EMBEDDED_QUEUE_FILE",
+    default: "storage/queue.sqlite",
+    about: "File of the embedded queue, which is used when neither REDIS_URL nor REDIS_HOST is set",
+};
+pub(crate) const REDIS_URL: Variable =
+    Variable { name: "REDIS_URL", default: "", about: "Redis, such as redis://:password@host:6379/0" };
+pub(crate) const REDIS_HOST: Variable =
+    Variable { name: "REDIS_HOST", default: "", about: "Host name of Redis, instead of REDIS_URL" };
+pub(crate) const REDIS_PORT: Variable =
+    Variable { name: "REDIS_PORT", default: "6379", about: "Port of Redis, next to REDIS_HOST" };
+pub(crate) const REDIS_DB: Variable =
+    Variable { name: "REDIS_DB", default: "0", about: "Number of the Redis database, next to REDIS_HOST" };
+pub(crate) const REDIS_PASSWORD: Variable =
+    Variable { name: "REDIS_PASSWORD", default: "", about: "Password of Redis, unless REDIS_URL holds one" };
+pub(crate) const QUEUE_LIMIT: Variable =
+    Variable { name: "QUEUE_LIMIT", default: "100", about: "The most jobs that may wait; more are refused with 429" };
+pub(crate) const JOB_LEASE_S: Variable = Variable {
+    name: "JOB_LEASE_S",
+    default: "30",
+    about: "Seconds without a word from its worker after which a job is given to another",
+};
+pub(crate) const JOB_MAX_ATTEMPTS: Variable =
+    Variable { name: "JOB_MAX_ATTEMPTS", default: "3", about: "How many workers may die of a job before it fails" };
+
+/// Which queue to use and the rules that hold in it.
+#[derive(Debug, Clone)]
+pub struct BrokerConfig {
+    pub backend: Backend,
+    pub rules: Rules,
+}
+
+/// Where the queue is.
+#[derive(Debug, Clone)]
+pub enum Backend {
+    /// In a file that one process holds (`EMBEDDED_QUEUE_FILE`).
+    Embedded(PathBuf),
+    /// In Redis, shared by many processes.
+    Redis(RedisAddress),
+}
+
+/// The rules of the queue, the same for both brokers. Processes that share a
+/// queue must be started with the same ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// The most jobs that may wait (`QUEUE_LIMIT`).
+    pub queue_limit: u64,
+    /// How long a worker may be silent before it loses its job (`JOB_LEASE_S`).
+    pub lease: Duration,
+    /// How many workers may die of a job before it fails (`JOB_MAX_ATTEMPTS`).
+    pub max_attempts: u32,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { queue_limit: 100, lease: Duration::from_secs(30), max_attempts: 3 }
+    }
+}
+
+/// Where Redis is and how to log in. Shows itself without the password.
+#[derive(Clone)]
+pub struct RedisAddress(ConnectionInfo);
+
+impl RedisAddress {
+    /// Reads an address such as `redis://:password@host:6379/0`.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn parse(url: &str) -> Result<Self, redis::RedisError> {
+        url.into_connection_info().map(Self)
+    }
+
+    pub(super) fn connection_info(&self) -> ConnectionInfo {
+        self.0.clone()
+    }
+
+    fn with_password(self, password: &str) -> Self {
+        let settings = self.0.redis_settings().clone().set_password(password);
+        Self(self.0.set_redis_settings(settings))
+    }
+}
+
+impl fmt::Display for RedisAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "redis://{}/{}", self.0.addr(), self.0.redis_settings().db())
+    }
+}
+
+impl fmt::Debug for RedisAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl BrokerConfig {
+    /// Redis when `REDIS_URL` or `REDIS_HOST` is set, otherwise the embedded queue.
+    ///
+    /// # Errors
+    /// When a setting cannot be read or is out of its range.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let backend = match redis_address(settings)? {
+            Some(address) => Backend::Redis(address),
+            None => Backend::Embedded(settings.require(&EMBEDDED_QUEUE_FILE)?),
+        };
+        let rules = Rules {
+            queue_limit: positive(settings, &QUEUE_LIMIT)?.into(),
+            lease: Duration::from_secs(positive(settings, &JOB_LEASE_S)?.into()),
+            max_attempts: positive(settings, &JOB_MAX_ATTEMPTS)?,
+        };
+        Ok(Self { backend, rules })
+    }
+}
+
+fn redis_address(settings: &Settings) -> Result<Option<RedisAddress>, SettingError> {
+    let address = if let Some(url) = settings.text(&REDIS_URL) {
+        RedisAddress::parse(&url).map_err(|err| SettingError {
+            name: REDIS_URL.name,
+            // The value may hold a password.
+            value: "...".to_owned(),
+            problem: format!("is no address such as redis://host:6379/0: {err}"),
+        })?
+    } else if let Some(host) = settings.text(&REDIS_HOST) {
+        let info = ConnectionAddr::Tcp(host.clone(), settings.require(&REDIS_PORT)?)
+            .into_connection_info()
+            .map_err(|err| SettingError { name: REDIS_HOST.name, value: host, problem: err.to_string() })?;
+        let database = info.redis_settings().clone().set_db(settings.require(&REDIS_DB)?);
+        RedisAddress(info.set_redis_settings(database))
+    } else {
+        return Ok(None);
+    };
+    let has_password = address.0.redis_settings().password().is_some();
+    Ok(Some(match settings.text(&REDIS_PASSWORD) {
+        Some(password) if !has_password => address.with_password(&password),
+        _ => address,
+    }))
+}
+
+fn positive(settings: &Settings, variable: &Variable) -> Result<u32, SettingError> {
+    match settings.require(variable)? {
+        0 => Err(SettingError {
+            name: variable.name,
+            value: "0".to_owned(),
+            problem: "must be a whole number of at least 1".to_owned(),
+        }),
+        number => Ok(number),
+    }
+}
+
+/// Opens the queue that `config` names.
+///
+/// # Errors
+/// When Redis does not answer, or the embedded queue's file cannot be used.
+pub async fn connect(config: &BrokerConfig) -> Result<Arc<dyn Broker>, BrokerError> {
+    Ok(match &config.backend {
+        Backend::Embedded(file) => Arc::new(EmbeddedBroker::open(file, config.rules).await?),
+        Backend::Redis(address) => Arc::new(RedisBroker::connect(address, config.rules).await?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<BrokerConfig, SettingError> {
+        BrokerConfig::from_settings(&Settings::from_pairs(pairs.iter().copied()))
+    }
+
+    #[test]
+    fn the_defaults_are_an_embedded_queue_with_the_default_rules() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.rules, Rules::default());
+        assert!(matches!(config.backend, Backend::Embedded(file) if file.as_os_str() == "storage/queue.sqlite"));
+    }
+
+    #[test]
+    fn redis_is_named_by_an_address_or_by_its_parts() {
+        for pairs in [
+            &[("REDIS_URL", "redis://:hush@queue:6380/2")][..],
+            &[("REDIS_URL", "redis://queue:6380/2"), ("REDIS_PASSWORD", "hush")],
+            &[("REDIS_HOST", "queue"), ("REDIS_PORT", "6380"), ("REDIS_DB", "2"), ("REDIS_PASSWORD", "hush")],
+        ] {
+            let Backend::Redis(address) = read(pairs).unwrap().backend else { panic!("{pairs:?} gave no Redis") };
+            assert_eq!(address.0.redis_settings().password(), Some("hush"));
+            assert_eq!(format!("{address} {address:?}"), "redis://queue:6380/2 redis://queue:6380/2");
+        }
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_without_telling_secrets() {
+        for (name, value) in [
+            ("QUEUE_LIMIT", "0"),
+            ("JOB_LEASE_S", "soon"),
+            ("JOB_MAX_ATTEMPTS", "-1"),
+            ("REDIS_URL", "http://:hush@queue"),
+        ] {
+            let error = read(&[(name, value)]).unwrap_err();
+            assert_eq!(error.name, name);
+            assert!(!error.to_string().contains("hush"), "{error}");
+        }
+    }
+}

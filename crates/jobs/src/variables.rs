@@ -1,0 +1,19 @@
+use crate::broker::config;
+use crate::settings::Variable;
+use crate::{cleanup, store};
+
+/// Every environment variable that this crate reads.
+pub const VARIABLES: &[Variable] = &[
+    config::REDIS_URL,
+    config::REDIS_HOST,
+    config::REDIS_PORT,
+    config::REDIS_DB,
+    config::REDIS_PASSWORD,
+    config::EMBEDDED_QUEUE_FILE,
+    config::QUEUE_LIMIT,
+    config::JOB_LEASE_S,
+    config::JOB_MAX_ATTEMPTS,
+    store::UPLOAD_DIR,
+    store::RESULTS_DIR,
+    cleanup::CLEANUP_AFTER_HOURS,
+];
