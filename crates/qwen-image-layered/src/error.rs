@@ -1,0 +1,42 @@
+use std::path::PathBuf;
+
+use candle_core::DType;
+
+/// Why a model could not be loaded or run. Every text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller's progress function asked to stop.
+    #[error("stopped on request")]
+    Stopped,
+
+    /// A file of the checkpoint is missing or cannot be read.
+    #[error("cannot read {path}: {source}; check that the model folder is complete and readable")]
+    File { path: PathBuf, source: std::io::Error },
+
+    /// A file of the checkpoint is there but not what it should be (broken JSON,
+    /// truncated safetensors, unknown GGUF type, ...). `reason` says what is wrong and what to do.
+    #[error("{path}: {reason}")]
+    Checkpoint { path: PathBuf, reason: String },
+
+    /// A tensor that the model needs is not in the checkpoint.
+    #[error("{path}: tensor `{tensor}` is missing; the download is incomplete or the file is of another model")]
+    TensorMissing { path: PathBuf, tensor: String },
+
+    /// A tensor has another shape than the config says.
+    #[error("{path}: tensor `{tensor}` has shape {found:?}, expected {expected:?}; weights and config do not belong together")]
+    TensorShape { path: PathBuf, tensor: String, found: Vec<usize>, expected: Vec<usize> },
+
+    /// A tensor is stored in a type that cannot be used here.
+    #[error("{path}: tensor `{tensor}` is stored as {found}, which cannot be used as {wanted:?}")]
+    TensorType { path: PathBuf, tensor: String, found: String, wanted: DType },
+
+    /// The caller's input is outside of what the model can do.
+    #[error("{0}")]
+    Input(String),
+
+    /// The computation itself failed: out of memory, device lost, or a defect here.
+    #[error("the computation failed: {0}")]
+    Compute(#[from] candle_core::Error),
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;

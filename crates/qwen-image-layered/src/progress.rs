@@ -1,0 +1,86 @@
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+
+use crate::{Error, Result};
+
+/// What the pipeline is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Writing a caption; `total` is the most tokens it may have.
+    Caption,
+    /// Encoding prompt and negative prompt.
+    EncodeText,
+    /// Encoding the input picture.
+    EncodeImage,
+    /// Denoising; `total` is the number of steps.
+    Denoise,
+    /// Decoding; `total` is the number of layers.
+    Decode,
+}
+
+/// Where the work stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    pub stage: Stage,
+    /// Units of this stage that are done, 0 to `total`.
+    pub done: u32,
+    pub total: u32,
+    /// How much of the unit now in work is done, 0 to 1.
+    pub within: f32,
+}
+
+/// Carries progress out of the models and the wish to stop into them.
+///
+/// The function that it wraps is called often (several times a second), between
+/// attention tiles too, and must return quickly.
+pub struct Monitor<'a> {
+    state: RefCell<State<'a>>,
+}
+
+struct State<'a> {
+    current: Progress,
+    report: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
+}
+
+impl<'a> Monitor<'a> {
+    pub fn new(report: &'a mut dyn FnMut(Progress) -> ControlFlow<()>) -> Self {
+        let current = Progress { stage: Stage::EncodeText, done: 0, total: 1, within: 0.0 };
+        Self { state: RefCell::new(State { current, report }) }
+    }
+
+    /// Begins unit `done` of `total` (or ends the stage, with `done == total`).
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] when the caller wants no more.
+    pub fn step(&self, stage: Stage, done: usize, total: usize) -> Result<()> {
+        let clamp = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        self.report(Progress { stage, done: clamp(done), total: clamp(total), within: 0.0 })
+    }
+
+    /// Reports how much of the current unit is done, 0 to 1.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] when the caller wants no more.
+    pub fn within(&self, fraction: f32) -> Result<()> {
+        let current = self.state.borrow().current;
+        self.report(Progress { within: fraction, ..current })
+    }
+
+    /// Asks whether to go on, without news. Models call it between tiles.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] when the caller wants no more.
+    pub fn check(&self) -> Result<()> {
+        let current = self.state.borrow().current;
+        self.report(current)
+    }
+
+    fn report(&self, progress: Progress) -> Result<()> {
+        let mut state = self.state.borrow_mut();
+        state.current = progress;
+        match (state.report)(progress) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Stopped),
+        }
+    }
+}

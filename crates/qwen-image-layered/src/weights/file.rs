@@ -1,0 +1,103 @@
+//! One memory-mapped file of tensors, whatever its format.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::quantized::GgmlDType;
+use candle_core::{DType, Device, Tensor};
+use memmap2::Mmap;
+
+use crate::{Error, Result};
+
+/// How the values of a tensor are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// One number after another.
+    Plain(DType),
+    /// GGUF blocks along the last dimension.
+    Blocks(GgmlDType),
+    /// A type that no model here uses; its name.
+    Other(safetensors::Dtype),
+}
+
+impl std::fmt::Display for Stored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Plain(dtype) => write!(f, "{}", dtype.as_str()),
+            Self::Blocks(dtype) => write!(f, "{dtype:?}"),
+            Self::Other(dtype) => write!(f, "{dtype:?}"),
+        }
+    }
+}
+
+/// Where a tensor lies in its file.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub stored: Stored,
+    /// Outermost dimension first.
+    pub shape: Vec<usize>,
+    /// Bytes of the file.
+    pub range: Range<usize>,
+}
+
+/// A file of tensors whose header has been read and checked against the file's length.
+pub struct MappedFile {
+    pub path: PathBuf,
+    pub entries: BTreeMap<String, Entry>,
+    map: Arc<Mmap>,
+}
+
+/// Some bytes of a mapped file, kept alive by it.
+#[derive(Debug, Clone)]
+pub struct Bytes {
+    map: Arc<Mmap>,
+    range: Range<usize>,
+}
+
+impl Bytes {
+    pub fn as_slice(&self) -> &[u8] {
+        &self.map[self.range.clone()]
+    }
+}
+
+impl MappedFile {
+    /// Maps `path` and reads its header with `parse`, which gets the whole file
+    /// and gives its tensors, or what is wrong with it and what to do.
+    pub fn open(
+        path: &Path,
+        parse: impl FnOnce(&[u8]) -> std::result::Result<BTreeMap<String, Entry>, String>,
+    ) -> Result<Self> {
+        let unreadable = |source| Error::File { path: path.to_owned(), source };
+        let file = File::open(path).map_err(unreadable)?;
+        // SAFETY: the mapping is read-only. Should another process cut the file
+        // short while it is in use, the access faults; a model folder is not
+        // edited while it runs, and reading 54 GB into memory instead is no choice.
+        #[allow(unsafe_code)]
+        let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
+        let entries = parse(&map).map_err(|reason| Error::Checkpoint { path: path.to_owned(), reason })?;
+        Ok(Self { path: path.to_owned(), entries, map: Arc::new(map) })
+    }
+
+    pub fn bytes(&self, entry: &Entry) -> Bytes {
+        Bytes { map: self.map.clone(), range: entry.range.clone() }
+    }
+
+    /// The plain tensor `name` in the type it is stored in.
+    pub fn plain(&self, name: &str, entry: &Entry, wanted: DType, device: &Device) -> Result<Tensor> {
+        let Stored::Plain(stored) = entry.stored else {
+            return Err(self.wrong_type(name, entry, wanted));
+        };
+        if !matches!(stored, DType::F32 | DType::F16 | DType::BF16 | DType::F64 | DType::F8E4M3) {
+            return Err(self.wrong_type(name, entry, wanted));
+        }
+        Ok(Tensor::from_raw_buffer(&self.map[entry.range.clone()], stored, &entry.shape, device)?)
+    }
+
+    pub fn wrong_type(&self, name: &str, entry: &Entry, wanted: DType) -> Error {
+        let found = entry.stored.to_string();
+        Error::TensorType { path: self.path.clone(), tensor: name.to_owned(), found, wanted }
+    }
+}

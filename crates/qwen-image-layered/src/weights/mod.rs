@@ -1,0 +1,113 @@
+//! Where weights come from: the published folder, single files and GGUF.
+//!
+//! A model part gets a [`Weights`], a place in a checkpoint that hands out
+//! tensors and [`Linear`]s by the checkpoint's own names. Whether they were
+//! bf16, fp8 with a scale or GGUF blocks stays in here.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Shape, Tensor};
+
+use crate::nn::Linear;
+use crate::{Error, Result};
+
+/// One opened checkpoint part. Names are the published ones of diffusers and
+/// transformers; a source that stores other names translates them.
+pub trait Source: Send + Sync {
+    /// The file that holds (or should hold) `name`, for error texts.
+    fn path(&self, name: &str) -> PathBuf;
+
+    /// Stored shape of `name`, outermost first; `None` when it is not there.
+    fn shape(&self, name: &str) -> Option<Vec<usize>>;
+
+    /// The dense tensor `name` (dequantised where needed) in `dtype` on `device`.
+    ///
+    /// # Errors
+    /// When it is missing, broken or of a type that cannot be used.
+    fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor>;
+
+    /// The matrix `{prefix}.weight` and, if `bias`, `{prefix}.bias`, as a layer
+    /// that computes in `dtype`. Quantised matrices stay quantised.
+    ///
+    /// # Errors
+    /// As [`Source::tensor`].
+    fn linear(&self, prefix: &str, bias: bool, dtype: DType, device: &Device) -> Result<Linear> {
+        let weight = self.tensor(&format!("{prefix}.weight"), dtype, device)?;
+        let bias = if bias { Some(self.tensor(&format!("{prefix}.bias"), dtype, device)?) } else { None };
+        Ok(Linear::dense(weight, bias))
+    }
+}
+
+/// A place in a checkpoint: a source, a name prefix, and what the model computes in.
+#[derive(Clone)]
+pub struct Weights {
+    source: Arc<dyn Source>,
+    prefix: String,
+    dtype: DType,
+    device: Device,
+}
+
+impl Weights {
+    pub fn new(source: Arc<dyn Source>, dtype: DType, device: &Device) -> Self {
+        Self { source, prefix: String::new(), dtype, device: device.clone() }
+    }
+
+    /// The place `name` below this one.
+    #[must_use]
+    pub fn pp(&self, name: impl Display) -> Self {
+        Self { prefix: self.full(&name.to_string()), ..self.clone() }
+    }
+
+    /// What the model computes in.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Whether tensor `name` exists below this place.
+    pub fn contains(&self, name: &str) -> bool {
+        self.source.shape(&self.full(name)).is_some()
+    }
+
+    /// Tensor `name` of exactly `shape`.
+    ///
+    /// # Errors
+    /// When it is missing, broken, or of another shape.
+    pub fn get(&self, shape: impl Into<Shape>, name: &str) -> Result<Tensor> {
+        let name = self.full(name);
+        self.expect_shape(&name, shape.into().dims())?;
+        self.source.tensor(&name, self.dtype, &self.device)
+    }
+
+    /// The layer whose `weight` is (`out_dim`, `in_dim`) at this place.
+    ///
+    /// # Errors
+    /// As [`Weights::get`].
+    pub fn linear(&self, in_dim: usize, out_dim: usize, bias: bool) -> Result<Linear> {
+        self.expect_shape(&self.full("weight"), &[out_dim, in_dim])?;
+        if bias {
+            self.expect_shape(&self.full("bias"), &[out_dim])?;
+        }
+        self.source.linear(&self.prefix, bias, self.dtype, &self.device)
+    }
+
+    fn full(&self, name: &str) -> String {
+        if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) }
+    }
+
+    fn expect_shape(&self, name: &str, expected: &[usize]) -> Result<()> {
+        let path = || self.source.path(name);
+        let found =
+            self.source.shape(name).ok_or_else(|| Error::TensorMissing { path: path(), tensor: name.to_owned() })?;
+        if found != expected {
+            let expected = expected.to_vec();
+            return Err(Error::TensorShape { path: path(), tensor: name.to_owned(), found, expected });
+        }
+        Ok(())
+    }
+}
