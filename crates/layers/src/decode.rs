@@ -1,0 +1,195 @@
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, RgbaImage};
+
+mod colour;
+mod jpeg;
+mod tiff;
+
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod tests;
+
+/// What a picture may cost before it is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most pixels (width times height) a picture may have.
+    pub max_pixels: u64,
+}
+
+impl Default for Limits {
+    /// 64 million pixels, such as 8000 x 8000.
+    fn default() -> Self {
+        Self { max_pixels: 64_000_000 }
+    }
+}
+
+/// A decoded picture.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    /// sRGB, 8 bit, straight alpha, upright.
+    pub pixels: RgbaImage,
+    /// `png`, `jpeg`, `webp`, `gif`, `bmp` or `tiff`.
+    pub format: &'static str,
+    /// Whether at least one pixel is not opaque.
+    pub has_alpha: bool,
+}
+
+/// Why bytes do not become a picture. Each text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    #[error("the file is empty; choose a PNG, JPEG, WebP, GIF, BMP or TIFF picture")]
+    Empty,
+    #[error("this is not a PNG, JPEG, WebP, GIF, BMP or TIFF picture; export it as PNG and try again")]
+    UnknownFormat,
+    #[error(
+        "the picture has {width} x {height} pixels, more than the {max_pixels} that are allowed; make it smaller and try again"
+    )]
+    TooManyPixels { width: u32, height: u32, max_pixels: u64 },
+    #[error(
+        "the {format} picture uses printing colours (CMYK), which have no single look on a screen; export it as RGB (sRGB) and try again"
+    )]
+    Cmyk { format: &'static str },
+    #[error(
+        "this kind of {format} picture is not supported ({reason}); export it as an ordinary 8-bit PNG and try again"
+    )]
+    Unsupported { format: &'static str, reason: String },
+    #[error("the {format} picture is damaged or cut off ({reason}); save or upload it again")]
+    Damaged { format: &'static str, reason: String },
+    #[error(
+        "the {format} picture needs more memory to decode than its size allows for; export it as an ordinary PNG and try again"
+    )]
+    TooMuchMemory { format: &'static str },
+    /// The reader failed, not the picture.
+    #[error("the picture could not be read: {0}")]
+    Io(#[source] io::Error),
+}
+
+/// Decodes a picture: the first frame, upright, in sRGB with 8 bits per channel.
+///
+/// The format is told from the bytes. The size in the header is checked before
+/// anything of that size is allocated. EXIF orientation is applied, an ICC
+/// profile (RGB or grey) is converted to sRGB with relative colorimetric
+/// intent, 16 bits become 8 by `round(v / 257)`. A profile that cannot be read
+/// is taken for sRGB, as browsers do.
+///
+/// # Errors
+/// See [`DecodeError`]; a picture that ends early is an error, never a part of a picture.
+pub fn decode(mut reader: impl BufRead + Seek, limits: &Limits) -> Result<Picture, DecodeError> {
+    let start = reader.stream_position().map_err(DecodeError::Io)?;
+    let format = guess_format(&mut reader)?;
+    let name = name(format);
+    reader.seek(SeekFrom::Start(start)).map_err(DecodeError::Io)?;
+    let associated_alpha = match format {
+        ImageFormat::Jpeg => {
+            jpeg::check(&mut reader)?;
+            false
+        }
+        ImageFormat::Tiff => tiff::has_associated_alpha(&mut reader)?,
+        _ => false,
+    };
+    reader.seek(SeekFrom::Start(start)).map_err(DecodeError::Io)?;
+
+    let mut image_reader = ImageReader::with_format(reader, format);
+    image_reader.limits(memory_limit(limits.max_pixels));
+    let mut decoder = image_reader.into_decoder().map_err(|error| translate(error, name))?;
+    let (width, height) = decoder.dimensions();
+    check_size(width, height, name, limits)?;
+    if matches!(decoder.original_color_type(), ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16) {
+        return Err(DecodeError::Cmyk { format: name });
+    }
+    check_samples(&decoder, name)?;
+    decoder.set_limits(memory_limit(u64::from(width) * u64::from(height))).map_err(|error| translate(error, name))?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let profile = decoder.icc_profile().ok().flatten();
+    let mut decoded = DynamicImage::from_decoder(decoder).map_err(|error| translate(error, name))?;
+    decoded.apply_orientation(orientation);
+
+    if associated_alpha {
+        tiff::unpremultiply(&mut decoded);
+    }
+    let pixels = colour::to_srgb8(decoded, profile.as_deref());
+    let has_alpha = pixels.pixels().any(|pixel| pixel[3] != 255);
+    Ok(Picture { pixels, format: name, has_alpha })
+}
+
+fn guess_format(reader: &mut impl BufRead) -> Result<ImageFormat, DecodeError> {
+    let mut head = Vec::with_capacity(64);
+    reader.take(64).read_to_end(&mut head).map_err(DecodeError::Io)?;
+    if head.is_empty() {
+        return Err(DecodeError::Empty);
+    }
+    match image::guess_format(&head) {
+        Ok(
+            format @ (ImageFormat::Png
+            | ImageFormat::Jpeg
+            | ImageFormat::WebP
+            | ImageFormat::Gif
+            | ImageFormat::Bmp
+            | ImageFormat::Tiff),
+        ) => Ok(format),
+        _ => Err(DecodeError::UnknownFormat),
+    }
+}
+
+fn name(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Png => "png",
+        ImageFormat::Jpeg => "jpeg",
+        ImageFormat::WebP => "webp",
+        ImageFormat::Gif => "gif",
+        ImageFormat::Bmp => "bmp",
+        _ => "tiff",
+    }
+}
+
+/// Twice the largest pixel (16 bit RGBA) and some room for tables: decoders
+/// hold at most one other copy of the picture.
+fn memory_limit(pixels: u64) -> image::Limits {
+    let mut limits = image::Limits::no_limits();
+    limits.max_alloc = Some(pixels.saturating_mul(16).saturating_add(64 << 20));
+    limits
+}
+
+fn check_size(width: u32, height: u32, format: &'static str, limits: &Limits) -> Result<(), DecodeError> {
+    if width == 0 || height == 0 {
+        return Err(DecodeError::Damaged { format, reason: format!("its size is {width} x {height} pixels") });
+    }
+    if u64::from(width) * u64::from(height) > limits.max_pixels {
+        return Err(DecodeError::TooManyPixels { width, height, max_pixels: limits.max_pixels });
+    }
+    Ok(())
+}
+
+/// Float samples have no agreed range or transfer curve, so a guess would show wrong colours.
+fn check_samples(decoder: &impl ImageDecoder, format: &'static str) -> Result<(), DecodeError> {
+    match decoder.color_type() {
+        image::ColorType::Rgb32F | image::ColorType::Rgba32F => {
+            Err(DecodeError::Unsupported { format, reason: "32-bit float samples".into() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the decoder's error means to the person who sent the picture.
+fn translate(error: ImageError, format: &'static str) -> DecodeError {
+    match error {
+        ImageError::IoError(error) => from_io(error, format),
+        ImageError::Unsupported(error) => DecodeError::Unsupported { format, reason: error.to_string() },
+        ImageError::Limits(_) => DecodeError::TooMuchMemory { format },
+        other => DecodeError::Damaged { format, reason: other.to_string() },
+    }
+}
+
+fn from_io(error: io::Error, format: &'static str) -> DecodeError {
+    // Decoders report bad data as these kinds; all others come from the reader itself.
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => DecodeError::Damaged { format, reason: "it ends too early".into() },
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
+            DecodeError::Damaged { format, reason: error.to_string() }
+        }
+        _ => DecodeError::Io(error),
+    }
+}

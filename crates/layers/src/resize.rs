@@ -1,0 +1,113 @@
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use image::{DynamicImage, ImageBuffer, Rgba, RgbaImage};
+
+type Rgba16Image = ImageBuffer<Rgba<u16>, Vec<u16>>;
+
+/// Which kernel a resize uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Filter {
+    /// Sharp; the usual choice for both directions.
+    #[default]
+    Lanczos3,
+    /// Soft, never outside the range of its neighbours.
+    Bilinear,
+    /// Mean of the source pixels that fall into a target pixel.
+    Area,
+    Nearest,
+}
+
+/// A picture could not be resized.
+#[derive(Debug, thiserror::Error)]
+#[error("the picture cannot be resized to {width} x {height} pixels: {reason}")]
+pub struct ResizeError {
+    pub width: u32,
+    pub height: u32,
+    pub reason: String,
+}
+
+/// Resizes with premultiplied colours, so that no colour of transparent pixels
+/// bleeds into edges. Works in 16 bits per channel, because 8 bits would lose
+/// the colours of nearly transparent pixels.
+///
+/// # Errors
+/// When either size is zero.
+pub fn resize(picture: &RgbaImage, width: u32, height: u32, filter: Filter) -> Result<RgbaImage, ResizeError> {
+    if picture.dimensions() == (width, height) {
+        return Ok(picture.clone());
+    }
+    let fail = |reason: String| ResizeError { width, height, reason };
+    if width == 0 || height == 0 || picture.width() == 0 || picture.height() == 0 {
+        return Err(fail("a picture needs at least one pixel".into()));
+    }
+    let mut deep: Rgba16Image = ImageBuffer::new(picture.width(), picture.height());
+    for (deep, pixel) in deep.pixels_mut().zip(picture.pixels()) {
+        deep.0 = pixel.0.map(|value| u16::from(value) * 257);
+    }
+    let mut target = DynamicImage::new_rgba16(width, height);
+    let options = ResizeOptions::new().use_alpha(true).resize_alg(match filter {
+        Filter::Lanczos3 => ResizeAlg::Convolution(FilterType::Lanczos3),
+        Filter::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
+        Filter::Area => ResizeAlg::Convolution(FilterType::Box),
+        Filter::Nearest => ResizeAlg::Nearest,
+    });
+    Resizer::new()
+        .resize(&DynamicImage::ImageRgba16(deep), &mut target, &options)
+        .map_err(|error| fail(error.to_string()))?;
+    Ok(target.into_rgba8())
+}
+
+/// The size of `width` x `height` scaled so that its longest side is at most
+/// `longest`, never enlarged and never below one pixel.
+pub fn fit(width: u32, height: u32, longest: u32) -> (u32, u32) {
+    let side = width.max(height).max(1);
+    if side <= longest {
+        return (width, height);
+    }
+    let scale = |length: u32| {
+        let scaled = (u64::from(length) * u64::from(longest) + u64::from(side) / 2) / u64::from(side);
+        // At most `longest`, which is a u32.
+        u32::try_from(scaled).unwrap_or(longest).max(1)
+    };
+    (scale(width), scale(height))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transparent_neighbour_does_not_bleed() {
+        // Opaque red beside transparent green: no green may show at any alpha.
+        let picture =
+            RgbaImage::from_fn(64, 64, |x, _| if x < 32 { Rgba([255, 0, 0, 255]) } else { Rgba([0, 255, 0, 0]) });
+        for (width, height) in [(33, 47), (150, 150)] {
+            for filter in [Filter::Lanczos3, Filter::Bilinear, Filter::Area] {
+                let out = resize(&picture, width, height, filter).unwrap();
+                assert_eq!(out.dimensions(), (width, height));
+                assert!(out.pixels().all(|pixel| pixel[1] == 0 && pixel[2] == 0));
+                assert!(out.pixels().all(|pixel| pixel[3] < 3 || pixel[0] >= 254), "{filter:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn colours_of_faint_pixels_survive() {
+        let picture = RgbaImage::from_pixel(16, 16, Rgba([200, 100, 50, 3]));
+        let out = resize(&picture, 8, 8, Filter::Lanczos3).unwrap();
+        assert!(out.pixels().all(|pixel| pixel.0 == [200, 100, 50, 3]));
+    }
+
+    #[test]
+    fn a_size_of_zero_is_refused() {
+        assert!(resize(&RgbaImage::new(4, 4), 0, 4, Filter::Lanczos3).is_err());
+        assert!(resize(&RgbaImage::new(0, 4), 4, 4, Filter::Lanczos3).is_err());
+    }
+
+    #[test]
+    fn fitting_keeps_the_shape_and_never_enlarges() {
+        assert_eq!(fit(4000, 2000, 1024), (1024, 512));
+        assert_eq!(fit(10, 20, 1024), (10, 20));
+        assert_eq!(fit(100_000, 1, 1024), (1024, 1));
+        assert_eq!(fit(u32::MAX, u32::MAX, 1024), (1024, 1024));
+    }
+}
