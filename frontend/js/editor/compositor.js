@@ -1,0 +1,122 @@
+import { bitmapOf, boxOf, doc, isShown } from "./document.js";
+
+// Of 255: what is fainter is not what a person meant to touch.
+const TOUCH_ALPHA = 24;
+
+function drawLayer(context, layer) {
+  const bitmap = bitmapOf(layer.key);
+  if (!bitmap) return;
+  const box = boxOf(layer);
+  context.globalAlpha = layer.opacity;
+  context.drawImage(bitmap, box.x, box.y);
+}
+
+function sheet({ width, height }) {
+  return Object.assign(document.createElement("canvas"), { width, height });
+}
+
+/**
+ * Paints the document's shown layers onto a canvas of the document's size.
+ *
+ * While one layer is dragged, what is below and above it does not change: both
+ * are painted once, and each frame draws three pictures however many layers there are.
+ */
+export class Compositor {
+  #canvas;
+  #frame = 0;
+  #drag = null;
+
+  constructor(canvas) {
+    this.#canvas = canvas;
+  }
+
+  /** Paints before the next frame, once however often it is asked for. */
+  request() {
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.paint();
+    });
+  }
+
+  paint() {
+    if (!doc.value) return;
+    const { width, height, layers } = doc.value;
+    if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
+    const context = this.#canvas.getContext("2d");
+    context.globalAlpha = 1;
+    context.clearRect(0, 0, width, height);
+    if (this.#drag) return this.#paintDrag(context);
+    for (const layer of layers) if (isShown(layer)) drawLayer(context, layer);
+  }
+
+  beginDrag(key) {
+    const at = doc.value.layers.findIndex((layer) => layer.key === key);
+    this.#drag = {
+      key,
+      below: this.#flatten(doc.value.layers.slice(0, at)),
+      above: this.#flatten(doc.value.layers.slice(at + 1)),
+    };
+  }
+
+  endDrag() {
+    this.#drag = null;
+    this.request();
+  }
+
+  #flatten(layers) {
+    const shown = layers.filter(isShown);
+    if (shown.length === 0) return null;
+    const target = sheet(doc.value);
+    const context = target.getContext("2d");
+    for (const layer of shown) drawLayer(context, layer);
+    return target;
+  }
+
+  #paintDrag(context) {
+    const { key, below, above } = this.#drag;
+    if (below) context.drawImage(below, 0, 0);
+    const layer = doc.value.layers.find((one) => one.key === key);
+    if (isShown(layer)) drawLayer(context, layer);
+    context.globalAlpha = 1;
+    if (above) context.drawImage(above, 0, 0);
+  }
+}
+
+let probe = null;
+
+/** Key of the highest shown layer with a visible pixel at a point of the canvas, or `null`. */
+export function layerAt(x, y) {
+  probe ??= Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
+  for (const layer of doc.value.layers.toReversed()) {
+    const box = boxOf(layer);
+    const bitmap = bitmapOf(layer.key);
+    if (!bitmap || !isShown(layer)) continue;
+    const [left, top] = [Math.floor(x - box.x), Math.floor(y - box.y)];
+    if (left < 0 || top < 0 || left >= box.width || top >= box.height) continue;
+    probe.clearRect(0, 0, 1, 1);
+    probe.drawImage(bitmap, -left, -top);
+    if (probe.getImageData(0, 0, 1, 1).data[3] * layer.opacity > TOUCH_ALPHA) return layer.key;
+  }
+  return null;
+}
+
+/** What one sees, without the ground, as a PNG. */
+export function exportPng() {
+  const target = sheet(doc.value);
+  const context = target.getContext("2d");
+  for (const layer of doc.value.layers) if (isShown(layer)) drawLayer(context, layer);
+  return new Promise((resolve) => target.toBlob(resolve, "image/png"));
+}
+
+/** Draws a layer, trimmed and centred, into a square thumbnail. */
+export function drawThumbnail(canvas, layer) {
+  const bitmap = bitmapOf(layer.key);
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  if (!bitmap) return;
+  const side = canvas.width;
+  const scale = Math.min(side / bitmap.width, side / bitmap.height);
+  const [width, height] = [Math.max(1, bitmap.width * scale), Math.max(1, bitmap.height * scale)];
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, (side - width) / 2, (side - height) / 2, width, height);
+}

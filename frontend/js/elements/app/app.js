@@ -1,0 +1,98 @@
+import { abortUpload, takeFiles } from "../../actions.js";
+import { filesIn } from "../../files.js";
+import { html, render } from "../../lib/html.js";
+import { language, t } from "../../lib/i18n.js";
+import { icon } from "../../lib/icons.js";
+import { View } from "../../lib/view.js";
+import { screen } from "../../state.js";
+import { register as registerJobs } from "../jobs/jobs.js";
+import { register as registerNotices } from "../notices/notices.js";
+import { register as registerProgress } from "../progress/progress.js";
+import { register as registerResult } from "../result/result.js";
+import { register as registerStart } from "../start/start.js";
+import { register as registerTopbar } from "../topbar/topbar.js";
+
+const SCREENS = { empty: "un-start", uploading: "un-progress", job: "un-progress", result: "un-result" };
+
+/**
+ * The page: bar, the screen that is on, notices; takes pictures that are
+ * dropped or pasted anywhere.
+ *
+ *     <un-app></un-app>
+ */
+class App extends View {
+  mount() {
+    render(this, html`
+      <button type="button" class="skip button primary"></button>
+      <un-topbar></un-topbar>
+      <main id="main" tabindex="-1"></main>
+      <un-notices></un-notices>
+      <div class="drop-veil" hidden>${icon("plus")}<p></p></div>`);
+    this.find(".skip").addEventListener("click", () => this.find("main").focus());
+    this.watch([language], () => this.#words());
+    this.watch([screen], () => this.#show());
+    this.#takeDrops();
+    this.listen(document, "paste", (event) => this.#paste(event));
+    this.listen(document, "keydown", (event) => {
+      if (event.key === "Escape" && screen.value === "uploading") abortUpload();
+    });
+  }
+
+  #words() {
+    this.find(".skip").textContent = t("app.skip");
+    this.find(".drop-veil p").textContent = t("drop.release");
+  }
+
+  #show() {
+    const main = this.find("main");
+    const tag = SCREENS[screen.value];
+    if (main.firstElementChild?.localName === tag && tag === "un-progress") return;
+    main.replaceChildren(document.createElement(tag));
+    this.dataset.screen = screen.value;
+    scrollTo(0, 0);
+  }
+
+  #takeDrops() {
+    const veil = this.find(".drop-veil");
+    const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+    // Leaving one element enters another: only the balance tells whether the pointer is still inside.
+    let depth = 0;
+    const over = (change) => (event) => {
+      if (!carriesFiles(event)) return;
+      event.preventDefault();
+      depth = Math.max(0, depth + change);
+      veil.hidden = depth === 0;
+    };
+    this.listen(document, "dragenter", over(1));
+    this.listen(document, "dragleave", over(-1));
+    this.listen(document, "dragover", (event) => {
+      if (!carriesFiles(event)) return;
+      event.preventDefault();
+      event.dataTransfer.dropEffect = "copy";
+    });
+    this.listen(document, "drop", (event) => {
+      if (!carriesFiles(event)) return;
+      event.preventDefault();
+      depth = 0;
+      veil.hidden = true;
+      takeFiles(filesIn(event.dataTransfer));
+    });
+  }
+
+  #paste(event) {
+    const files = filesIn(event.clipboardData);
+    if (files.length === 0) return;
+    event.preventDefault();
+    takeFiles(files);
+  }
+}
+
+export function register() {
+  registerNotices();
+  registerTopbar();
+  registerJobs();
+  registerStart();
+  registerProgress();
+  registerResult();
+  customElements.define("un-app", App);
+}

@@ -1,0 +1,143 @@
+import { Compositor } from "../../editor/compositor.js";
+import { arrived, boxOf, doc, ground, isComplete, layerOf, mode, selected, solo } from "../../editor/document.js";
+import { urls } from "../../lib/api.js";
+import { html, render } from "../../lib/html.js";
+import { language, number, t } from "../../lib/i18n.js";
+import { icon } from "../../lib/icons.js";
+import { View } from "../../lib/view.js";
+import { job } from "../../state.js";
+import { Gestures } from "./gestures.js";
+import { Viewport } from "./viewport.js";
+
+const PIXELS_FROM = 3;
+
+/**
+ * The layers, composited at full size over a ground, with zoom and pan; the
+ * input beside them when asked to compare.
+ *
+ *     <un-canvas></un-canvas>
+ */
+class Canvas extends View {
+  #viewport = new Viewport((view) => this.#place(view));
+  #observer = new ResizeObserver(() => this.#measure());
+
+  mount() {
+    render(this, html`
+      <div class="frame" tabindex="0" role="group">
+        <div class="stage">
+          <canvas role="img"></canvas>
+          <img class="input" src="${job.value?.uploadId ? urls.input(job.value.uploadId) : ""}" alt="" draggable="false">
+          <div class="outline" aria-hidden="true" hidden></div>
+          <div class="split" aria-hidden="true"></div>
+          <input class="compare" type="range" min="0" max="100" step="0.5" value="50">
+        </div>
+        <p class="side before chip" aria-hidden="true"></p><p class="side after chip" aria-hidden="true"></p>
+      </div>
+      <div class="zoom" role="group">
+        <button type="button" class="button quiet small square" data-zoom="out">${icon("minus")}</button>
+        <button type="button" class="button quiet small level" data-zoom="one"></button>
+        <button type="button" class="button quiet small square" data-zoom="in">${icon("plus")}</button>
+        <button type="button" class="button quiet small square" data-zoom="fit">${icon("fit")}</button>
+      </div>`);
+    const compositor = new Compositor(this.find("canvas"));
+    new Gestures(this.find(".frame"), this.#viewport, compositor);
+    this.#observer.observe(this.find(".frame"));
+    this.addEventListener("click", (event) => this.#zoom(event.target.closest("[data-zoom]")?.dataset.zoom));
+    this.find(".compare").addEventListener("input", () => this.#split());
+    this.watch([language], () => this.#words());
+    this.watch([doc, solo, arrived], () => {
+      compositor.request();
+      this.#describe();
+    });
+    this.watch([doc, selected, solo], () => this.#outline());
+    this.watch([ground, mode], () => {
+      const stage = this.find(".stage");
+      stage.dataset.ground = ground.value;
+      this.dataset.mode = mode.value;
+      stage.classList.toggle("checker", ground.value === "checker");
+      this.#describe();
+    });
+    this.#split();
+  }
+
+  unmount() {
+    this.#observer.disconnect();
+  }
+
+  #words() {
+    this.find(".frame").setAttribute("aria-label", t("canvas.frame"));
+    this.find(".zoom").setAttribute("aria-label", t("canvas.zoom"));
+    this.find(".compare").setAttribute("aria-label", t("canvas.split"));
+    this.find(".input").alt = t("canvas.input");
+    this.find(".before").textContent = t("view.input");
+    this.find(".after").textContent = t("view.layers");
+    for (const button of this.querySelectorAll("[data-zoom]")) {
+      const name = t(`zoom.${button.dataset.zoom}`);
+      button.title = name;
+      if (button.dataset.zoom !== "one") button.setAttribute("aria-label", name);
+    }
+    this.#describe();
+  }
+
+  #describe() {
+    if (!doc.value) return;
+    const shown = doc.value.layers.filter((layer) => (solo.value === null ? layer.visible : layer.key === solo.value));
+    const canvas = this.find("canvas");
+    canvas.setAttribute("aria-label", t("canvas.shows", { names: shown.map((layer) => layer.info.name).join(", ") || t("canvas.nothing") }));
+    this.toggleAttribute("data-complete", isComplete());
+  }
+
+  #measure() {
+    if (!doc.value) return;
+    const { clientWidth: width, clientHeight: height } = this.find(".frame");
+    this.#viewport.resize({ width, height }, doc.value);
+  }
+
+  #place({ scale, x, y, overflows, content }) {
+    const stage = this.find(".stage");
+    if (!stage) return;
+    Object.assign(stage.style, {
+      width: `${content.width * scale}px`,
+      height: `${content.height * scale}px`,
+      transform: `translate(${x}px, ${y}px)`,
+    });
+    stage.classList.toggle("pixels", scale >= PIXELS_FROM);
+    this.find(".frame").toggleAttribute("data-overflows", overflows);
+    this.find(".level").textContent = number(scale, { style: "percent" });
+    this.#outline();
+  }
+
+  #outline() {
+    const outline = this.find(".outline");
+    const layer = selected.value === null ? null : layerOf(selected.value);
+    const box = layer && boxOf(layer);
+    outline.hidden = !box;
+    this.find(".frame").toggleAttribute("data-selected", Boolean(box));
+    if (!box) return;
+    const { scale } = this.#viewport;
+    Object.assign(outline.style, {
+      left: `${box.x * scale}px`,
+      top: `${box.y * scale}px`,
+      width: `${box.width * scale}px`,
+      height: `${box.height * scale}px`,
+    });
+  }
+
+  #split() {
+    const slider = this.find(".compare");
+    this.find(".stage").style.setProperty("--split", slider.value / 100);
+    slider.setAttribute("aria-valuetext", t("canvas.splitAt", { share: Math.round(slider.value) }));
+  }
+
+  #zoom(how) {
+    const { scale } = this.#viewport;
+    if (how === "in") this.#viewport.zoomTo(scale * 1.4);
+    if (how === "out") this.#viewport.zoomTo(scale / 1.4);
+    if (how === "one") this.#viewport.zoomTo(1);
+    if (how === "fit") this.#viewport.fit();
+  }
+}
+
+export function register() {
+  customElements.define("un-canvas", Canvas);
+}

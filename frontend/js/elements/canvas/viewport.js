@@ -1,0 +1,76 @@
+const LARGEST = 16;
+const SMALLEST = 0.02;
+const MARGIN_PX = 24;
+
+/**
+ * Zoom and pan: where the document lies in a frame, in CSS pixels.
+ * `onChange({ scale, x, y })` is told of each change.
+ */
+export class Viewport {
+  scale = 1;
+  x = 0;
+  y = 0;
+  /** Follows the frame's size until someone zooms or pans. */
+  fits = true;
+
+  constructor(onChange) {
+    this.onChange = onChange;
+    this.frame = { width: 0, height: 0 };
+    this.content = { width: 1, height: 1 };
+  }
+
+  resize(frame, content) {
+    this.frame = frame;
+    this.content = content;
+    if (this.fits) this.fit();
+    else this.#settle();
+  }
+
+  fit() {
+    const margin = Math.min(MARGIN_PX, this.frame.width / 20);
+    const width = (this.frame.width - 2 * margin) / this.content.width;
+    const height = (this.frame.height - 2 * margin) / this.content.height;
+    this.scale = Math.max(SMALLEST, Math.min(1, width, height));
+    this.fits = true;
+    this.#settle();
+  }
+
+  /** Zooms to `scale`; the point at (x, y) of the frame stays where it is. */
+  zoomTo(scale, x = this.frame.width / 2, y = this.frame.height / 2) {
+    const next = Math.min(LARGEST, Math.max(SMALLEST, scale));
+    this.x = x - ((x - this.x) * next) / this.scale;
+    this.y = y - ((y - this.y) * next) / this.scale;
+    this.scale = next;
+    this.fits = false;
+    this.#settle();
+  }
+
+  panBy(dx, dy) {
+    this.x += dx;
+    this.y += dy;
+    this.fits = false;
+    this.#settle();
+  }
+
+  /** Whether the document is larger than the frame. */
+  get overflows() {
+    return this.content.width * this.scale > this.frame.width || this.content.height * this.scale > this.frame.height;
+  }
+
+  /** The document's pixel at a point of the frame. */
+  toContent(x, y) {
+    return { x: (x - this.x) / this.scale, y: (y - this.y) / this.scale };
+  }
+
+  #settle() {
+    this.x = keep(this.x, this.content.width * this.scale, this.frame.width);
+    this.y = keep(this.y, this.content.height * this.scale, this.frame.height);
+    this.onChange(this);
+  }
+}
+
+// Small documents stand in the middle, large ones never leave the frame by more than half of it.
+function keep(at, size, frame) {
+  if (size <= frame) return (frame - size) / 2;
+  return Math.min(frame / 2, Math.max(frame / 2 - size, at));
+}

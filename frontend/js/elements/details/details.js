@@ -1,0 +1,65 @@
+import { html, render } from "../../lib/html.js";
+import { duration, language, number, t, tOr } from "../../lib/i18n.js";
+import { icon } from "../../lib/icons.js";
+import { View } from "../../lib/view.js";
+import { result } from "../../state.js";
+
+/** Up to this difference (of 255) the layers count as giving the input back. */
+const EXACT_UP_TO = 1;
+
+/**
+ * How a result was made and how well its layers stack back to the input.
+ *
+ *     <un-details></un-details>
+ */
+class Details extends View {
+  mount() {
+    this.watch([result, language], () => this.#draw());
+  }
+
+  #draw() {
+    if (!result.value) return;
+    const { engine, notes, recomposition } = result.value;
+    render(this, html`
+      ${this.#recomposition(recomposition)}
+      <p class="engine"><b>${t("details.engine", { engine: tOr(`engine.${engine.name}`, engine.name) })}</b>
+        <span class="hint">${engine.reason}</span></p>
+      ${notes.length > 0 ? html`<div><h3 class="label">${t("details.notes")}</h3><ul class="note-list">${notes.map((note) => html`<li>${note}</li>`)}</ul></div>` : ""}
+      <details><summary>${t("details.more")}</summary>
+        <dl>${this.#facts().filter(([, value]) => value).map(([name, value]) => html`<div><dt>${t(`details.${name}`)}</dt><dd>${value}</dd></div>`)}</dl>
+      </details>`);
+  }
+
+  #recomposition({ max_error: max, mean_error: mean, psnr_db: psnr }) {
+    const exact = max <= EXACT_UP_TO;
+    const figures = {
+      max,
+      mean: number(mean, { maximumFractionDigits: mean < 0.1 ? 4 : 2 }),
+      psnr: psnr === null || psnr === undefined ? "∞" : number(psnr, { maximumFractionDigits: 1 }),
+    };
+    return html`
+      <div class="recomposition ${exact ? "exact" : "off"}">
+        ${icon(exact ? "check" : "alert")}
+        <div><b>${t(exact ? "recomposition.exact" : "recomposition.off")}</b>
+        <span>${t("recomposition.figures", figures)}</span></div>
+      </div>`;
+  }
+
+  #facts() {
+    const { engine, input, seed, duration_ms: took, params } = result.value;
+    return [
+      ["size", `${input.width} × ${input.height} px, ${input.format.toUpperCase()}`],
+      ["time", duration(took)],
+      ["seed", String(seed)],
+      ["asked", String(params.num_layers)],
+      ["device", engine.device],
+      ["version", `${engine.name} ${engine.version}`],
+      ["model", [engine.model, engine.model_revision].filter(Boolean).join(" @ ")],
+      ["prompt", params.prompt],
+    ];
+  }
+}
+
+export function register() {
+  customElements.define("un-details", Details);
+}

@@ -1,0 +1,88 @@
+import { refreshRecent, removeJob } from "../../actions.js";
+import { urls } from "../../lib/api.js";
+import { html, render } from "../../lib/html.js";
+import { ago, language, t } from "../../lib/i18n.js";
+import { icon } from "../../lib/icons.js";
+import { View, delegate } from "../../lib/view.js";
+import { job, recent, waiting } from "../../state.js";
+
+const REFRESH_MS = 3000;
+const TONES = { succeeded: "good", failed: "bad", cancelled: "", queued: "live", running: "live", finishing: "live" };
+
+/**
+ * This browser's jobs, as cards.
+ *
+ *     <un-job-list></un-job-list>
+ */
+class JobList extends View {
+  #timer = 0;
+
+  mount() {
+    delegate(this, "click", "[data-remove]", (_, button) => removeJob(button.dataset.remove));
+    this.watch([recent, language, job], () => this.#draw());
+    refreshRecent();
+    this.#timer = setInterval(refreshRecent, REFRESH_MS);
+  }
+
+  unmount() {
+    clearInterval(this.#timer);
+  }
+
+  #draw() {
+    // Progress of the job on the page is no news here.
+    const key = JSON.stringify([recent.value, language.value, job.value?.id]);
+    if (key === this.dataset.key) return;
+    this.dataset.key = key;
+    const focused = this.contains(document.activeElement) ? document.activeElement.closest("[data-id]")?.dataset.id : null;
+    render(this, html`<ul class="job-list">${recent.value.map((one) => this.#card(one))}</ul>`);
+    if (focused) this.find(`[data-id="${focused}"] a`)?.focus();
+  }
+
+  #card({ id, uploadId, name, state, at }) {
+    const picture = state === "succeeded" ? urls.preview(id) : urls.input(uploadId);
+    return html`
+      <li data-id="${id}">
+        <a href="#job=${id}" ${job.value?.id === id ? html`aria-current="true"` : ""}>
+          <img src="${picture}" alt="" loading="lazy">
+          <span class="job-words"><b>${name}</b><span class="hint">${ago(at)}</span></span>
+          <span class="chip ${TONES[state] ?? ""}">${t(`state.${state}`)}</span>
+        </a>
+        <button type="button" class="button quiet small square" data-remove="${id}"
+          aria-label="${t("recent.remove", { name })}" title="${t("recent.remove", { name })}">${icon("close")}</button>
+      </li>`;
+  }
+}
+
+/**
+ * The same list in a dialog, with what still waits to be uploaded.
+ *
+ *     <un-jobs></un-jobs>   document.querySelector("un-jobs").show()
+ */
+class Jobs extends View {
+  mount() {
+    render(this, html`<dialog aria-labelledby="jobs-title"></dialog>`);
+    this.addEventListener("click", (event) => {
+      const outside = event.target === this.find("dialog");
+      if (outside || event.target.closest("a[href], [data-close]")) this.find("dialog").close();
+    });
+  }
+
+  show() {
+    const dialog = this.find("dialog");
+    render(dialog, html`
+      <div class="dialog-head">
+        <h2 id="jobs-title">${t("recent.title")}</h2>
+        <button type="button" class="button quiet square" data-close aria-label="${t("dialog.close")}">${icon("close")}</button>
+      </div>
+      ${waiting.value.length > 0 ? html`<p class="hint">${t("recent.waiting", { count: waiting.value.length })}</p>` : ""}
+      <un-job-list></un-job-list>
+      <p class="hint">${t("recent.hint")}</p>`);
+    dialog.showModal();
+    dialog.addEventListener("close", () => dialog.replaceChildren(), { once: true });
+  }
+}
+
+export function register() {
+  customElements.define("un-job-list", JobList);
+  customElements.define("un-jobs", Jobs);
+}

@@ -1,0 +1,44 @@
+import { html, render } from "../../lib/html.js";
+import { language, t } from "../../lib/i18n.js";
+import { icon } from "../../lib/icons.js";
+import { View, delegate } from "../../lib/view.js";
+import { dismiss, notices } from "../../state.js";
+
+const INFO_STAYS_MS = 6000;
+
+/**
+ * What there is to say, errors until they are closed.
+ *
+ *     <un-notices></un-notices>
+ */
+class Notices extends View {
+  #timed = new Set();
+
+  mount() {
+    // The regions must stand before words come into them, or nothing is read out.
+    render(this, html`<div role="alert" data-kind="error"></div><div role="status" data-kind="info"></div>`);
+    delegate(this, "click", "[data-close]", (_, button) => dismiss(Number(button.dataset.close)));
+    this.watch([notices, language], () => this.#draw());
+  }
+
+  #draw() {
+    for (const region of this.children) {
+      const kind = region.dataset.kind;
+      render(region, notices.value.filter((one) => one.kind === kind).map((one) => html`
+        <div class="notice ${kind}">
+          ${icon(kind === "error" ? "alert" : "info")}
+          <p>${one.text}</p>
+          <button type="button" class="button quiet small square" data-close="${one.id}" aria-label="${t("notice.close")}">${icon("close")}</button>
+        </div>`));
+    }
+    for (const { id, kind } of notices.value) {
+      if (kind !== "info" || this.#timed.has(id)) continue;
+      this.#timed.add(id);
+      setTimeout(() => dismiss(id), INFO_STAYS_MS);
+    }
+  }
+}
+
+export function register() {
+  customElements.define("un-notices", Notices);
+}

@@ -1,0 +1,137 @@
+import { chosenEngine, isDiffusion } from "../../capabilities.js";
+import { html, render } from "../../lib/html.js";
+import { language, t, tOr } from "../../lib/i18n.js";
+import { icon } from "../../lib/icons.js";
+import { View } from "../../lib/view.js";
+import { capabilities, options } from "../../state.js";
+
+const NUMBERS = new Set(["seed", "steps", "guidance", "resolution"]);
+const RESOLUTIONS = [640, 1024];
+const MAX_SEED = Number.MAX_SAFE_INTEGER;
+
+/**
+ * What a job is asked for. Writes each change to the `options` signal.
+ *
+ *     <un-options></un-options>
+ */
+class Options extends View {
+  mount() {
+    this.watch([language, capabilities], () => this.#draw());
+    this.addEventListener("input", (event) => this.#take(event.target));
+  }
+
+  #take(input) {
+    const { name } = input;
+    if (!(name in options.value)) return;
+    // Out of range: the field says so, and the last good value stays.
+    if (!input.checkValidity()) return;
+    const text = input.value.trim();
+    if (name === "num_layers") return this.#set(name, text === "auto" ? "auto" : Number(text));
+    if (NUMBERS.has(name)) return this.#set(name, text === "" ? null : Number(text));
+    this.#set(name, input.value);
+    if (name === "engine") this.#redrawKeepingFocus(input);
+  }
+
+  #set(name, value) {
+    options.value = { ...options.value, [name]: value };
+  }
+
+  #redrawKeepingFocus(input) {
+    const open = this.find("details")?.open;
+    this.#draw();
+    if (open) this.find("details").open = true;
+    this.find(`[name="${input.name}"][value="${CSS.escape(input.value)}"]`)?.focus();
+  }
+
+  #draw() {
+    const engine = chosenEngine();
+    render(this, html`
+      <form novalidate>
+        ${this.#layers()}
+        ${this.#engines()}
+        ${engine?.uses_prompt ? this.#prompt() : ""}
+        <details>
+          <summary>${icon("sliders")}${t("options.advanced")}</summary>
+          <div class="advanced">
+            ${this.#number("seed", { min: 0, max: MAX_SEED, step: 1, placeholder: t("options.random") })}
+            ${isDiffusion(engine) ? this.#diffusion() : ""}
+          </div>
+        </details>
+      </form>`);
+    this.find("form").addEventListener("submit", (event) => event.preventDefault());
+  }
+
+  #layers() {
+    const max = capabilities.value?.maxLayers ?? 10;
+    const counts = ["auto", ...Array.from({ length: max }, (_, i) => i + 1)];
+    return html`
+      <fieldset class="field">
+        <legend class="label">${t("options.layers")}</legend>
+        <div class="choices layers">${counts.map((count) => html`
+          <label><input type="radio" name="num_layers" value="${count}"
+            ${String(options.value.num_layers) === String(count) ? html`checked` : ""}>
+          <span>${count === "auto" ? t("options.auto") : count}</span></label>`)}
+        </div>
+        <p class="hint">${t("options.layersHint")}</p>
+      </fieldset>`;
+  }
+
+  #engines() {
+    if (!capabilities.value) return html`<p class="hint">${t("options.connecting")}</p>`;
+    const { engines } = capabilities.value;
+    if (engines.length === 0) return html`<p class="note">${icon("info")}<span>${t("options.noEngine")}</span></p>`;
+    const only = engines.length === 1;
+    const choices = only ? engines : [{ name: "auto" }, ...engines];
+    const chosen = choices.some((one) => one.name === options.value.engine) ? options.value.engine : choices[0].name;
+    return html`
+      <fieldset class="field">
+        <legend class="label">${t("options.engine")}</legend>
+        <div class="engines">${choices.map((one) => html`
+          <label class="engine">
+            <input type="radio" name="engine" value="${one.name}" ${one.name === chosen ? html`checked` : ""}>
+            <span><b>${tOr(`engine.${one.name}`, one.name)}</b>
+            <span class="hint">${tOr(`engine.${one.name}.about`, one.model ?? "")}${one.device ? html` <span class="chip">${one.device}</span>` : ""}</span></span>
+          </label>`)}
+        </div>
+        ${only && engines[0].name === "draft" ? html`<p class="note">${icon("info")}<span>${t("options.draftOnly")}</span></p>` : ""}
+      </fieldset>`;
+  }
+
+  #prompt() {
+    return html`
+      <div class="field">
+        <label for="option-prompt">${t("options.prompt")}</label>
+        <textarea class="input" id="option-prompt" name="prompt" maxlength="4000" aria-describedby="prompt-hint">${options.value.prompt}</textarea>
+        <p class="hint" id="prompt-hint">${t("options.promptHint")}</p>
+      </div>`;
+  }
+
+  #number(name, { min, max, step, placeholder }) {
+    return html`
+      <div class="field">
+        <label for="option-${name}">${t(`options.${name}`)}</label>
+        <input class="input" id="option-${name}" name="${name}" type="number" inputmode="decimal" min="${min}" max="${max}"
+          step="${step}" placeholder="${placeholder}" value="${options.value[name]}" aria-describedby="${name}-hint">
+        <p class="hint" id="${name}-hint">${t(`options.${name}Hint`)}</p>
+      </div>`;
+  }
+
+  #diffusion() {
+    const { defaults } = capabilities.value;
+    return html`
+      ${this.#number("steps", { min: 1, max: 200, step: 1, placeholder: defaults.steps ?? 50 })}
+      ${this.#number("guidance", { min: 1, max: 20, step: 0.1, placeholder: defaults.guidance ?? 4 })}
+      <div class="field">
+        <label for="option-resolution">${t("options.resolution")}</label>
+        <select class="input" id="option-resolution" name="resolution" aria-describedby="resolution-hint">
+          <option value="">${t("options.default")}</option>
+          ${RESOLUTIONS.map((side) => html`<option value="${side}" ${options.value.resolution === side ? html`selected` : ""}>${side}</option>`)}
+        </select>
+        <p class="hint" id="resolution-hint">${t("options.resolutionHint")}</p>
+      </div>`;
+  }
+}
+
+export function register() {
+  customElements.define("un-options", Options);
+}

@@ -1,0 +1,146 @@
+import { removeJob, runAgain } from "../../actions.js";
+import { exportPng } from "../../editor/compositor.js";
+import { arrived, closeDocument, doc, ground, history, isComplete, mode, openDocument, redo, reset, undo } from "../../editor/document.js";
+import { urls } from "../../lib/api.js";
+import { html, render } from "../../lib/html.js";
+import { language, t } from "../../lib/i18n.js";
+import { icon } from "../../lib/icons.js";
+import { View } from "../../lib/view.js";
+import { job, notify, result } from "../../state.js";
+import { register as registerCanvas } from "../canvas/canvas.js";
+import { takeUndoKeys } from "../canvas/gestures.js";
+import { register as registerDetails } from "../details/details.js";
+import { register as registerInspector } from "../inspector/inspector.js";
+import { register as registerLayers } from "../layers/layers.js";
+
+const MODES = ["layers", "compare", "input"];
+const GROUNDS = ["checker", "white", "black", "magenta"];
+
+/**
+ * A finished job: the canvas, its layers, downloads, how it was made.
+ *
+ *     <un-result></un-result>
+ */
+class Result extends View {
+  mount() {
+    openDocument(job.value.id, result.value);
+    this.addEventListener("change", (event) => this.#choose(event.target));
+    this.addEventListener("click", (event) => this.#act(event.target.closest("[data-action]")?.dataset.action));
+    this.listen(document, "keydown", takeUndoKeys);
+    this.watch([language], () => this.#draw());
+    this.watch([history], () => this.#sync());
+    this.watch([arrived, doc], () => (this.find('[data-action="png"]').disabled = !doc.value || !isComplete()));
+  }
+
+  unmount() {
+    closeDocument();
+  }
+
+  #draw() {
+    const { id, name } = job.value;
+    render(this, html`
+      <h1 class="visually-hidden">${t("result.title", { name })}</h1>
+      <div class="tools" role="toolbar" aria-label="${t("tools.title")}">
+        ${this.#choices("mode", MODES, mode.value, "view")}
+        ${this.#choices("ground", GROUNDS, ground.value, "ground")}
+        <div class="undo">
+          <button type="button" class="button quiet square" data-action="undo" aria-label="${t("tools.undo")}" title="${t("tools.undo")}">${icon("undo")}</button>
+          <button type="button" class="button quiet square" data-action="redo" aria-label="${t("tools.redo")}" title="${t("tools.redo")}">${icon("redo")}</button>
+          <button type="button" class="button quiet small" data-action="reset">${t("tools.reset")}</button>
+        </div>
+      </div>
+      <un-canvas></un-canvas>
+      <aside class="panel" aria-label="${t("panel.title")}">
+        <p class="file" title="${name}">${name}</p>
+        <un-layers></un-layers>
+        <un-inspector></un-inspector>
+        <section class="take" aria-label="${t("take.title")}">
+          <a class="button primary" href="${urls.zip(id)}" data-zip download>${icon("download")}${t("take.zip")}</a>
+          <button type="button" class="button" data-action="png">${icon("download")}${t("take.png")}</button>
+        </section>
+        <un-details></un-details>
+        <section class="more">
+          <button type="button" class="button small" data-action="options">${icon("sliders")}${t("result.options")}</button>
+          <button type="button" class="button quiet small" data-action="delete">${t("result.delete")}</button>
+        </section>
+      </aside>
+      <dialog aria-labelledby="again-title"></dialog>`);
+    this.#sync();
+  }
+
+  #choices(name, values, chosen, words) {
+    return html`
+      <fieldset><legend class="visually-hidden">${t(`${words}.title`)}</legend>
+      <div class="choices ${name}">${values.map((value) => html`
+        <label title="${t(`${words}.${value}`)}"><input type="radio" name="${name}" value="${value}" ${value === chosen ? html`checked` : ""}>
+        ${name === "ground"
+          ? html`<span><span class="swatch ${value}"></span><span class="visually-hidden">${t(`${words}.${value}`)}</span></span>`
+          : html`<span>${t(`${words}.${value}`)}</span>`}</label>`)}
+      </div></fieldset>`;
+  }
+
+  #choose({ name, value }) {
+    if (name === "mode") mode.value = value;
+    if (name === "ground") ground.value = value;
+  }
+
+  #sync() {
+    this.find('[data-action="undo"]').disabled = !history.value.undo;
+    this.find('[data-action="redo"]').disabled = !history.value.redo;
+    this.find('[data-action="reset"]').hidden = !history.value.undo;
+  }
+
+  #act(action) {
+    if (action === "undo") undo();
+    if (action === "redo") redo();
+    if (action === "reset") reset();
+    if (action === "png") this.#savePng();
+    if (action === "options") this.#askOptions();
+    if (action === "delete") this.#askDelete();
+    if (action === "close") this.find("dialog").close();
+    if (action === "again") {
+      this.find("dialog").close();
+      runAgain();
+    }
+    if (action === "really-delete") removeJob(job.value.id);
+  }
+
+  async #savePng() {
+    const png = await exportPng();
+    // Browsers give no picture when the canvas is larger than they can hold.
+    if (!png) return notify("error", t("error.export"));
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(png);
+    link.download = `${job.value.name.replace(/\.[^.]*$/, "") || "poster"}-layers.png`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  }
+
+  #dialog(title, body, foot) {
+    const dialog = this.find("dialog");
+    render(dialog, html`
+      <div class="dialog-head"><h2 id="again-title">${title}</h2>
+        <button type="button" class="button quiet square" data-action="close" aria-label="${t("dialog.close")}">${icon("close")}</button></div>
+      ${body}
+      <div class="dialog-foot"><button type="button" class="button quiet" data-action="close">${t("dialog.cancel")}</button>${foot}</div>`);
+    dialog.showModal();
+  }
+
+  #askOptions() {
+    this.#dialog(t("result.options"), html`<un-options></un-options>`,
+      html`<button type="button" class="button primary" data-action="again">${t("result.again")}</button>`);
+  }
+
+  #askDelete() {
+    this.#dialog(t("delete.title"), html`<p>${t("delete.body")}</p>`,
+      html`<button type="button" class="button primary" data-action="really-delete">${t("delete.yes")}</button>`);
+  }
+}
+
+export function register() {
+  registerCanvas();
+  registerDetails();
+  registerInspector();
+  registerLayers();
+  customElements.define("un-result", Result);
+}

@@ -1,0 +1,71 @@
+import { goHome } from "../../actions.js";
+import { html, render } from "../../lib/html.js";
+import { LANGUAGES, language, t } from "../../lib/i18n.js";
+import { icon } from "../../lib/icons.js";
+import { isDark, theme, toggleTheme } from "../../lib/theme.js";
+import { View } from "../../lib/view.js";
+import { recent, screen } from "../../state.js";
+
+/**
+ * The bar at the top: the way home, this browser's jobs, language, light or dark.
+ *
+ *     <un-topbar></un-topbar>
+ */
+class Topbar extends View {
+  mount() {
+    this.watch([language, theme], () => this.#draw());
+    this.watch([recent, screen], () => this.#sync());
+    this.addEventListener("click", (event) => {
+      if (event.target.closest("[data-home]")) {
+        event.preventDefault();
+        goHome();
+      }
+      if (event.target.closest("[data-theme-switch]")) {
+        toggleTheme();
+        this.find("[data-theme-switch]").focus();
+      }
+      if (event.target.closest("[data-jobs]")) this.find("un-jobs").show();
+    });
+    this.addEventListener("change", (event) => {
+      if (!event.target.matches("select")) return;
+      language.value = event.target.value;
+      this.find("select").focus();
+    });
+  }
+
+  #draw() {
+    render(this, html`
+      <header>
+        <a class="brand" href="/" data-home aria-label="${t("top.home")}">
+          <img src="/img/logo.svg" alt="" width="28" height="28"><span>Unflatten</span>
+        </a>
+        <nav aria-label="${t("top.nav")}">
+          <button type="button" class="button quiet small" data-home data-new>${icon("plus")}<span>${t("top.new")}</span></button>
+          <button type="button" class="button quiet small" data-jobs aria-label="${t("top.jobs")}" aria-haspopup="dialog">
+            ${icon("history")}<span>${t("top.jobs")}</span><span class="count" aria-hidden="true"></span>
+          </button>
+          <a class="button quiet small docs" href="/docs">API</a>
+          <label class="language">
+            <span class="visually-hidden">${t("top.language")}</span>
+            <select>${LANGUAGES.map(({ code, name }) =>
+              html`<option value="${code}" lang="${code}" ${code === language.value ? html`selected` : ""}>${name}</option>`)}</select>
+          </label>
+          <button type="button" class="button quiet small square" data-theme-switch
+            aria-label="${t(isDark() ? "top.light" : "top.dark")}" title="${t(isDark() ? "top.light" : "top.dark")}">
+            ${icon(isDark() ? "sun" : "moon")}</button>
+        </nav>
+      </header>
+      <un-jobs></un-jobs>`);
+    this.#sync();
+  }
+
+  #sync() {
+    this.find("[data-new]").hidden = screen.value === "empty";
+    this.find("[data-jobs]").hidden = recent.value.length === 0;
+    this.find(".count").textContent = recent.value.length;
+  }
+}
+
+export function register() {
+  customElements.define("un-topbar", Topbar);
+}

@@ -1,0 +1,66 @@
+import { fileSize, number, t } from "./lib/i18n.js";
+import { capabilities } from "./state.js";
+
+const BY_EXTENSION = { png: "png", jpg: "jpeg", jpeg: "jpeg", webp: "webp", gif: "gif", bmp: "bmp", tif: "tiff", tiff: "tiff" };
+
+const SHOWN = { png: "PNG", jpeg: "JPEG", webp: "WebP", gif: "GIF", bmp: "BMP", tiff: "TIFF" };
+
+export function formatNames() {
+  const formats = capabilities.value?.formats ?? Object.keys(SHOWN);
+  return formats.map((format) => SHOWN[format] ?? format.toUpperCase());
+}
+
+export function acceptAttribute() {
+  return "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff,.png,.jpg,.jpeg,.webp,.gif,.bmp,.tif,.tiff";
+}
+
+function formatOf(file) {
+  const fromType = /^image\/(?:x-ms-)?([a-z]+)$/.exec(file.type)?.[1];
+  const extension = file.name.split(".").pop().toLowerCase();
+  return { format: fromType ?? BY_EXTENSION[extension] ?? null, extension };
+}
+
+/**
+ * What stands against sending a file, in words; `null` when nothing does.
+ * The service checks again, by the bytes.
+ */
+export async function problemWith(file) {
+  const name = file.name || t("file.pasted");
+  const limits = capabilities.value;
+  if (file.size === 0) return t("file.empty", { name });
+  if (limits && file.size > limits.maxBytes) {
+    return t("file.tooLarge", { name, size: fileSize(file.size), limit: fileSize(limits.maxBytes) });
+  }
+  const { format } = formatOf(file);
+  if (format === null || (limits && !limits.formats.includes(format))) {
+    return t("file.wrongType", { name, formats: formatNames().join(", ") });
+  }
+  return limits && Number.isFinite(limits.maxPixels) ? tooManyPixels(file, name, limits.maxPixels) : null;
+}
+
+async function tooManyPixels(file, name, limit) {
+  const url = URL.createObjectURL(file);
+  try {
+    const picture = new Image();
+    picture.src = url;
+    // Only the header is needed, and `decode()` would read it all.
+    await new Promise((resolve, reject) => {
+      picture.onload = resolve;
+      picture.onerror = reject;
+    });
+    const pixels = picture.naturalWidth * picture.naturalHeight;
+    if (pixels <= limit) return null;
+    const mega = (count) => number(count / 1e6, { maximumFractionDigits: 1 });
+    return t("file.tooManyPixels", { name, pixels: mega(pixels), limit: mega(limit) });
+  } catch {
+    // The browser cannot read every format that the service can: let that one judge.
+    return null;
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
+/** The files in a drop or a paste, folders and text left out. */
+export function filesIn(transfer) {
+  return transfer ? [...transfer.files] : [];
+}

@@ -1,0 +1,77 @@
+import { status, urls } from "./api.js";
+
+const FIRST_DELAY_MS = 400;
+const LONGEST_DELAY_MS = 8000;
+const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
+
+/**
+ * Follows a job's events until it is over, through any number of lost
+ * connections: each new one asks for what came after the last event seen.
+ *
+ *     const stop = follow(id, { onEvent, onLink, onGone });
+ *
+ * `onEvent(event)` sees every numbered event once and in order, and un-numbered
+ * `position` frames; `onLink(up)` when the connection goes or comes back;
+ * `onGone(error)` when the service no longer knows the job.
+ */
+export function follow(id, { onEvent, onLink, onGone }) {
+  let socket = null;
+  let timer = 0;
+  let seen = 0;
+  let delay = FIRST_DELAY_MS;
+  let over = false;
+
+  function receive(text) {
+    const event = JSON.parse(text);
+    delay = FIRST_DELAY_MS;
+    if (event.seq !== undefined) {
+      if (event.seq <= seen) return;
+      seen = event.seq;
+    }
+    over ||= TERMINAL.has(event.type);
+    onEvent(event);
+  }
+
+  function open() {
+    socket = new WebSocket(urls.live(id, seen));
+    socket.onopen = () => onLink(true);
+    socket.onmessage = (message) => receive(message.data);
+    socket.onclose = () => over || retry();
+  }
+
+  function retry() {
+    onLink(false);
+    // Spread out, so that a restarted service is not met by all pages at once.
+    timer = setTimeout(check, delay * (0.75 + Math.random() / 2));
+    delay = Math.min(delay * 1.8, LONGEST_DELAY_MS);
+  }
+
+  // A refused socket does not say why; a plain request does.
+  async function check() {
+    timer = 0;
+    try {
+      await status(id);
+    } catch (error) {
+      if (over) return;
+      if (error.status === 404) return onGone(error);
+      return retry();
+    }
+    if (!over) open();
+  }
+
+  const hurry = () => {
+    if (over || !timer) return;
+    clearTimeout(timer);
+    delay = FIRST_DELAY_MS;
+    check();
+  };
+  addEventListener("online", hurry);
+  open();
+
+  return () => {
+    over = true;
+    clearTimeout(timer);
+    removeEventListener("online", hurry);
+    socket?.close();
+  };
+}
