@@ -3,6 +3,8 @@
 pub(crate) mod config;
 mod embedded;
 mod redis;
+mod rules;
+mod signals;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,9 +16,10 @@ use tokio::sync::broadcast;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use self::config::{Backend, BrokerConfig, RedisAddress, Rules, connect};
+pub use self::config::{Backend, BrokerConfig, RedisAddress, connect};
 pub use self::embedded::EmbeddedBroker;
 pub use self::redis::RedisBroker;
+pub use self::rules::Rules;
 use crate::{EngineChoice, Event, EventKind, Failure, Job, JobId, Params};
 
 /// A job as the API hands it in.
@@ -125,9 +128,11 @@ pub enum BrokerError {
     QueueFull { queued: u64, limit: u64 },
     #[error("this Idempotency-Key was used for another request")]
     IdempotencyMismatch,
-    #[error("the queue cannot be reached")]
+    #[error(
+        "the queue cannot be reached; check that Redis runs and that REDIS_URL (or REDIS_HOST, REDIS_PORT) names it"
+    )]
     Redis(#[from] ::redis::RedisError),
-    #[error("the embedded queue failed")]
+    #[error("the embedded queue failed; check the file EMBEDDED_QUEUE_FILE and the free space on its disk")]
     Sqlite(#[from] rusqlite::Error),
     #[error("the queue holds a record that cannot be read")]
     Corrupt(#[from] serde_json::Error),

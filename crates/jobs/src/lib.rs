@@ -7,6 +7,7 @@ mod job;
 mod metadata;
 mod params;
 pub mod settings;
+mod state;
 mod variables;
 
 pub mod broker;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
-use super::{Broker, BrokerError, EmbeddedBroker, RedisBroker};
+use super::{Broker, BrokerError, EmbeddedBroker, RedisBroker, Rules};
 use crate::settings::{SettingError, Settings, Variable};
 
 pub(crate) const EMBEDDED_QUEUE_FILE: Variable = Variable {
@@ -47,24 +47,6 @@ pub enum Backend {
     Embedded(PathBuf),
     /// In Redis, shared by many processes.
     Redis(RedisAddress),
-}
-
-/// The rules of the queue, the same for both brokers. Processes that share a
-/// queue must be started with the same ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
-    /// The most jobs that may wait (`QUEUE_LIMIT`).
-    pub queue_limit: u64,
-    /// How long a worker may be silent before it loses its job (`JOB_LEASE_S`).
-    pub lease: Duration,
-    /// How many workers may die of a job before it fails (`JOB_MAX_ATTEMPTS`).
-    pub max_attempts: u32,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self { queue_limit: 100, lease: Duration::from_secs(30), max_attempts: 3 }
-    }
 }
 
 /// Where Redis is and how to log in. Shows itself without the password.

@@ -1,4 +1,11 @@
-#![allow(clippy::todo, unused_variables)]
+//! The queue in a file of this process's own.
+
+mod queue;
+mod tables;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -6,16 +13,45 @@ use time::OffsetDateTime;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-use super::{Broker, BrokerError, Lease, NewJob, Outcome, Standing, Stats, Submitted, WorkerInfo};
+use self::queue::Queue;
+use super::signals::Signals;
+use super::{Broker, BrokerError, Lease, NewJob, Outcome, Rules, Standing, Stats, Submitted, WorkerInfo};
 use crate::{Event, EventKind, Job, JobId};
 
-#[derive(Debug)]
-pub struct EmbeddedBroker;
+/// A durable queue in one SQLite file, for API and worker in one process.
+pub struct EmbeddedBroker {
+    queue: Arc<Mutex<Queue>>,
+    signals: Signals,
+    rules: Rules,
+}
 
 impl EmbeddedBroker {
-    pub async fn open(file: &std::path::Path, rules: super::Rules) -> Result<Self, BrokerError> {
-        todo!()
+    /// Opens the queue. Jobs that ran when the last process died are taken back.
+    ///
+    /// # Errors
+    /// When the file cannot be used, or another process uses it.
+    pub async fn open(file: &Path, rules: Rules) -> Result<Self, BrokerError> {
+        let signals = Signals::new();
+        let (file, for_queue): (PathBuf, _) = (file.to_owned(), signals.clone());
+        let queue = blocking(move || Queue::open(&file, rules, for_queue)).await?;
+        Ok(Self { queue: Arc::new(Mutex::new(queue)), signals, rules })
     }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Queue) -> Result<T, BrokerError> + Send + 'static,
+    ) -> Result<T, BrokerError> {
+        let queue = self.queue.clone();
+        // A panic rolls its transaction back, so the queue is whole behind a poisoned lock.
+        blocking(move || work(&mut queue.lock().unwrap_or_else(PoisonError::into_inner))).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BrokerError> + Send + 'static,
+) -> Result<T, BrokerError> {
+    // A join error means that the runtime shuts down or the work panicked.
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|err| Err(io::Error::other(err).into()))
 }
 
 #[async_trait]
@@ -23,61 +59,98 @@ impl Broker for EmbeddedBroker {
     fn name(&self) -> &'static str {
         "embedded"
     }
+
     async fn ping(&self) -> Result<(), BrokerError> {
-        todo!()
+        self.with(|queue| queue.ping()).await
     }
+
     async fn submit(&self, new: NewJob) -> Result<Submitted, BrokerError> {
-        todo!()
+        self.with(|queue| queue.submit(new)).await
     }
+
     async fn job(&self, id: JobId) -> Result<Option<Job>, BrokerError> {
-        todo!()
+        self.with(move |queue| queue.job(id)).await
     }
+
     async fn cancel(&self, id: JobId) -> Result<Option<Job>, BrokerError> {
-        todo!()
+        self.with(move |queue| queue.cancel(id)).await
     }
+
     async fn forget(&self, id: JobId) -> Result<bool, BrokerError> {
-        todo!()
+        self.with(move |queue| queue.forget(id)).await
     }
+
     async fn events_after(&self, id: JobId, after: u64, limit: usize) -> Result<Vec<Event>, BrokerError> {
-        todo!()
+        self.with(move |queue| queue.events_after(id, after, limit)).await
     }
+
     fn wakes(&self) -> broadcast::Receiver<JobId> {
-        todo!()
+        self.signals.events()
     }
+
     async fn stats(&self) -> Result<Stats, BrokerError> {
-        todo!()
+        self.with(|queue| queue.stats()).await
     }
+
     async fn workers(&self) -> Result<Vec<WorkerInfo>, BrokerError> {
-        todo!()
+        self.with(|queue| Ok(queue.workers())).await
     }
+
     async fn uploads_in_use(&self) -> Result<Vec<Uuid>, BrokerError> {
-        todo!()
+        self.with(|queue| queue.uploads_in_use()).await
     }
+
     async fn finished_before(&self, cutoff: OffsetDateTime) -> Result<Vec<JobId>, BrokerError> {
-        todo!()
+        self.with(move |queue| queue.finished_before(cutoff)).await
     }
+
     async fn announce(&self, worker: &WorkerInfo) -> Result<(), BrokerError> {
-        todo!()
+        let worker = worker.clone();
+        self.with(move |queue| {
+            queue.announce(worker);
+            Ok(())
+        })
+        .await
     }
+
     async fn retire(&self, worker_id: &str) -> Result<(), BrokerError> {
-        todo!()
+        let worker_id = worker_id.to_owned();
+        self.with(move |queue| {
+            queue.retire(&worker_id);
+            Ok(())
+        })
+        .await
     }
+
     async fn claim(&self, worker: &WorkerInfo, wait: Duration) -> Result<Option<(Lease, Job)>, BrokerError> {
-        todo!()
+        let look = || {
+            let worker = worker.clone();
+            self.with(|queue| queue.claim(worker))
+        };
+        self.signals.wait_for_work(wait, self.rules.poll(), look).await
     }
+
     async fn heartbeat(&self, lease: &Lease) -> Result<Standing, BrokerError> {
-        todo!()
+        let lease = lease.clone();
+        self.with(move |queue| queue.heartbeat(&lease)).await
     }
+
     async fn record(&self, lease: &Lease, kind: EventKind) -> Result<Standing, BrokerError> {
-        todo!()
+        let lease = lease.clone();
+        self.with(move |queue| queue.record(&lease, kind)).await
     }
+
     async fn finish(&self, lease: &Lease, outcome: Outcome) -> Result<Standing, BrokerError> {
-        todo!()
+        let lease = lease.clone();
+        self.with(move |queue| queue.finish(&lease, outcome)).await
     }
+
     async fn release(&self, lease: &Lease, reason: &str) -> Result<Standing, BrokerError> {
-        todo!()
+        let (lease, reason) = (lease.clone(), reason.to_owned());
+        self.with(move |queue| queue.release(&lease, reason)).await
     }
+
     async fn reap(&self) -> Result<Vec<JobId>, BrokerError> {
-        todo!()
+        self.with(|queue| queue.reap()).await
     }
 }

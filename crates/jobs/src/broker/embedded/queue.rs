@@ -1,0 +1,290 @@
+//! The embedded queue behind its lock. Everything here blocks.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Instant;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::tables::{self, Record};
+use crate::broker::rules::{Rules, check_recordable, lanes_of};
+use crate::broker::signals::Signals;
+use crate::broker::{BrokerError, Lease, NewJob, Outcome, Standing, Stats, Submitted, WorkerInfo};
+use crate::{Event, EventKind, Job, JobId, State};
+
+type Result<T> = std::result::Result<T, BrokerError>;
+
+/// The tables, and what need not outlive the process: the workers are in it.
+pub(super) struct Queue {
+    db: Connection,
+    rules: Rules,
+    signals: Signals,
+    /// When the lease of each running job ends. Of the monotonic clock, which
+    /// stands still while the machine sleeps and jumps for nobody.
+    leases: HashMap<JobId, Instant>,
+    workers: HashMap<String, (WorkerInfo, Instant)>,
+}
+
+impl Queue {
+    /// Opens the file and takes back the jobs of the process that died with it.
+    pub(super) fn open(file: &Path, rules: Rules, signals: Signals) -> Result<Self> {
+        let db = tables::open(file)?;
+        let mut queue = Self { db, rules, signals, leases: HashMap::new(), workers: HashMap::new() };
+        let orphans = tables::running(&queue.db)?;
+        queue.lose(
+            &orphans,
+            &EventKind::Requeued { reason: "the service stopped while it worked on the job".to_owned() },
+        )?;
+        Ok(queue)
+    }
+
+    pub(super) fn ping(&self) -> Result<()> {
+        tables::stats(&self.db).map(drop)
+    }
+
+    pub(super) fn submit(&mut self, new: NewJob) -> Result<Submitted> {
+        let limit = self.rules.queue_limit;
+        self.transact(|change| {
+            if let Some(record) = tables::load(change, new.id)? {
+                return Ok(Submitted::Queued(shown(change, record.job)?));
+            }
+            let idempotency = new.idempotency.clone();
+            if let Some(given) = &idempotency
+                && let Some((id, fingerprint)) = tables::idempotent(change, &given.key)?
+            {
+                return repeat(change, id, fingerprint == given.fingerprint);
+            }
+            let queued = tables::stats(change)?.queued;
+            if queued >= limit {
+                return Err(BrokerError::QueueFull { queued, limit });
+            }
+            let job = Job::new(new, OffsetDateTime::now_utc());
+            let mut record = Record { job, worker: None, lost: 0 };
+            tables::insert(change, &record, idempotency.as_ref())?;
+            change.enqueue(&mut record, EventKind::Queued)?;
+            Ok(Submitted::Queued(shown(change, record.job)?))
+        })
+    }
+
+    pub(super) fn job(&self, id: JobId) -> Result<Option<Job>> {
+        tables::load(&self.db, id)?.map(|record| shown(&self.db, record.job)).transpose()
+    }
+
+    pub(super) fn cancel(&mut self, id: JobId) -> Result<Option<Job>> {
+        self.transact(|change| {
+            let Some(mut record) = tables::load(change, id)? else { return Ok(None) };
+            match record.job.state {
+                State::Queued => {
+                    tables::dequeue(change, id)?;
+                    change.emit(&mut record, EventKind::Cancelled)?;
+                }
+                State::Running if !record.job.cancel_requested => {
+                    change.emit(&mut record, EventKind::CancelRequested)?;
+                }
+                _ => {}
+            }
+            Ok(Some(record.job))
+        })
+    }
+
+    pub(super) fn forget(&mut self, id: JobId) -> Result<bool> {
+        self.transact(|change| match tables::load(change, id)? {
+            Some(record) if record.job.state.is_terminal() => tables::delete(change, id).map(|()| true),
+            _ => Ok(false),
+        })
+    }
+
+    pub(super) fn events_after(&self, id: JobId, after: u64, limit: usize) -> Result<Vec<Event>> {
+        tables::events_after(&self.db, id, after, limit)
+    }
+
+    pub(super) fn stats(&self) -> Result<Stats> {
+        tables::stats(&self.db)
+    }
+
+    pub(super) fn uploads_in_use(&self) -> Result<Vec<Uuid>> {
+        tables::uploads_in_use(&self.db)
+    }
+
+    pub(super) fn finished_before(&self, cutoff: OffsetDateTime) -> Result<Vec<JobId>> {
+        tables::finished_before(&self.db, cutoff)
+    }
+
+    pub(super) fn workers(&mut self) -> Vec<WorkerInfo> {
+        let lease = self.rules.lease;
+        self.workers.retain(|_, (_, seen)| seen.elapsed() < lease);
+        let mut alive: Vec<_> = self.workers.values().map(|(worker, _)| worker.clone()).collect();
+        alive.sort_by(|a, b| a.id.cmp(&b.id));
+        alive
+    }
+
+    pub(super) fn announce(&mut self, worker: WorkerInfo) {
+        let worker = WorkerInfo { seen_at: OffsetDateTime::now_utc(), ..worker };
+        self.workers.insert(worker.id.clone(), (worker, Instant::now()));
+    }
+
+    pub(super) fn retire(&mut self, worker_id: &str) {
+        self.workers.remove(worker_id);
+    }
+
+    pub(super) fn claim(&mut self, worker: WorkerInfo) -> Result<Option<(Lease, Job)>> {
+        self.reap()?;
+        let lanes = lanes_of(&worker);
+        let worker_id = worker.id.clone();
+        let claimed = self.transact(|change| {
+            let Some(id) = tables::head(change, &lanes)? else { return Ok(None) };
+            let missing = || BrokerError::Malformed(format!("job {id} waits but is not there"));
+            let mut record = tables::load(change, id)?.ok_or_else(missing)?;
+            tables::dequeue(change, id)?;
+            record.job.take(OffsetDateTime::now_utc());
+            record.worker = Some(worker_id.clone());
+            tables::save(change, &record)?;
+            Ok(Some((Lease { job_id: id, attempt: record.job.attempt, worker_id }, record.job)))
+        })?;
+        if let Some((lease, _)) = &claimed {
+            self.leases.insert(lease.job_id, Instant::now() + self.rules.lease);
+        }
+        self.announce(WorkerInfo { job: claimed.as_ref().map(|(lease, _)| lease.job_id), ..worker });
+        Ok(claimed)
+    }
+
+    pub(super) fn heartbeat(&mut self, lease: &Lease) -> Result<Standing> {
+        self.under(lease, |_, _| Ok(()))
+    }
+
+    pub(super) fn record(&mut self, lease: &Lease, kind: EventKind) -> Result<Standing> {
+        check_recordable(&kind)?;
+        self.under(lease, |change, record| change.emit(record, kind))
+    }
+
+    pub(super) fn finish(&mut self, lease: &Lease, outcome: Outcome) -> Result<Standing> {
+        self.under(lease, |change, record| change.emit(record, outcome.into()))
+    }
+
+    pub(super) fn release(&mut self, lease: &Lease, reason: String) -> Result<Standing> {
+        self.under(lease, |change, record| change.give_back(record, EventKind::Requeued { reason }))
+    }
+
+    pub(super) fn reap(&mut self) -> Result<Vec<JobId>> {
+        let now = Instant::now();
+        let lapsed: Vec<_> = self.leases.iter().filter(|(_, end)| **end <= now).map(|(id, _)| *id).collect();
+        self.lose(&lapsed, &self.rules.requeued())?;
+        Ok(lapsed)
+    }
+
+    /// Takes jobs back from workers that are gone.
+    fn lose(&mut self, ids: &[JobId], requeued: &EventKind) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let rules = self.rules;
+        self.transact(|change| {
+            for id in ids {
+                let Some(mut record) = tables::load(change, *id)? else { continue };
+                record.lost += 1;
+                if record.lost >= rules.max_attempts && !record.job.cancel_requested {
+                    change.emit(&mut record, rules.worker_lost())?;
+                } else {
+                    change.give_back(&mut record, requeued.clone())?;
+                }
+            }
+            Ok(())
+        })?;
+        self.leases.retain(|id, _| !ids.contains(id));
+        Ok(())
+    }
+
+    /// Does something to a job that a worker has, if it still has it, and renews the lease.
+    fn under(&mut self, lease: &Lease, work: impl FnOnce(&mut Change, &mut Record) -> Result<()>) -> Result<Standing> {
+        let standing = self.transact(|change| {
+            let Some(mut record) = tables::load(change, lease.job_id)?.filter(|record| holds(record, lease)) else {
+                return Ok((Standing::Lost, false));
+            };
+            let cancel_requested = record.job.cancel_requested;
+            work(change, &mut record)?;
+            Ok((Standing::Held { cancel_requested }, record.job.state == State::Running))
+        });
+        let (standing, still_runs) = standing?;
+        if still_runs {
+            self.leases.insert(lease.job_id, Instant::now() + self.rules.lease);
+        } else if standing != Standing::Lost {
+            self.leases.remove(&lease.job_id);
+        }
+        if standing != Standing::Lost
+            && let Some((_, seen)) = self.workers.get_mut(&lease.worker_id)
+        {
+            *seen = Instant::now();
+        }
+        Ok(standing)
+    }
+
+    /// Does `work` whole or not at all, and tells who waits for what it did.
+    fn transact<T>(&mut self, work: impl FnOnce(&mut Change) -> Result<T>) -> Result<T> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut change = Change { tx, touched: Vec::new(), has_work: false };
+        let done = work(&mut change)?;
+        let Change { tx, touched, has_work } = change;
+        tx.commit()?;
+        self.signals.send(&touched, has_work);
+        Ok(done)
+    }
+}
+
+/// A change of the queue that is not committed yet, and who is to hear of it.
+struct Change<'a> {
+    tx: Transaction<'a>,
+    touched: Vec<JobId>,
+    has_work: bool,
+}
+
+impl std::ops::Deref for Change<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.tx
+    }
+}
+
+impl Change<'_> {
+    fn emit(&mut self, record: &mut Record, kind: EventKind) -> Result<()> {
+        self.touched.push(record.job.id);
+        tables::emit(&self.tx, record, kind)
+    }
+
+    fn enqueue(&mut self, record: &mut Record, kind: EventKind) -> Result<()> {
+        self.has_work = true;
+        let returned = matches!(kind, EventKind::Requeued { .. });
+        self.emit(record, kind)?;
+        tables::enqueue(&self.tx, &record.job, returned)
+    }
+
+    /// A job that nobody works on any more waits again, unless it was to be cancelled.
+    fn give_back(&mut self, record: &mut Record, requeued: EventKind) -> Result<()> {
+        if record.job.cancel_requested {
+            self.emit(record, EventKind::Cancelled)
+        } else {
+            self.enqueue(record, requeued)
+        }
+    }
+}
+
+fn holds(record: &Record, lease: &Lease) -> bool {
+    record.job.state == State::Running
+        && record.job.attempt == lease.attempt
+        && record.worker.as_deref() == Some(&lease.worker_id)
+}
+
+fn shown(db: &Connection, job: Job) -> Result<Job> {
+    Ok(Job { position: tables::position(db, &job)?, ..job })
+}
+
+fn repeat(db: &Connection, id: JobId, same_request: bool) -> Result<Submitted> {
+    if !same_request {
+        return Err(BrokerError::IdempotencyMismatch);
+    }
+    let missing = || BrokerError::Malformed(format!("job {id} is not there"));
+    let record = tables::load(db, id)?.ok_or_else(missing)?;
+    Ok(Submitted::Repeated(shown(db, record.job)?))
+}
