@@ -14,7 +14,12 @@ pub(super) fn to_srgb8(picture: DynamicImage, profile: Option<&[u8]>) -> RgbaIma
 }
 
 fn options() -> TransformOptions {
-    TransformOptions { rendering_intent: RenderingIntent::RelativeColorimetric, ..TransformOptions::default() }
+    TransformOptions {
+        rendering_intent: RenderingIntent::RelativeColorimetric,
+        // The fixed-point path truncates and comes out one step low.
+        prefer_fixed_point: false,
+        ..TransformOptions::default()
+    }
 }
 
 fn from_rgb(picture: DynamicImage, profile: &ColorProfile) -> RgbaImage {
