@@ -8,6 +8,7 @@ mod metadata;
 mod params;
 pub mod settings;
 mod state;
+pub mod telemetry;
 mod variables;
 
 pub mod broker;

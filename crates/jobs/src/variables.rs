@@ -1,6 +1,6 @@
 use crate::broker::config;
 use crate::settings::Variable;
-use crate::{cleanup, store};
+use crate::{cleanup, store, telemetry};
 
 /// Every environment variable that this crate reads.
 pub const VARIABLES: &[Variable] = &[
@@ -16,4 +16,6 @@ pub const VARIABLES: &[Variable] = &[
     store::UPLOAD_DIR,
     store::RESULTS_DIR,
     cleanup::CLEANUP_AFTER_HOURS,
+    telemetry::APP_ENV,
+    telemetry::RUST_LOG,
 ];

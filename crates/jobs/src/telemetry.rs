@@ -1,0 +1,35 @@
+//! The log of a process, set up the same way in every binary.
+
+use std::io::{IsTerminal, stderr};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::settings::{SettingError, Settings, Variable};
+
+pub(crate) const APP_ENV: Variable = Variable {
+    name: "APP_ENV",
+    default: "development",
+    about: "development logs for people, production logs JSON",
+};
+pub(crate) const RUST_LOG: Variable =
+    Variable { name: "RUST_LOG", default: "info", about: "What is logged, such as debug or warn,api=debug" };
+
+/// Starts the log on stderr as `APP_ENV` and `RUST_LOG` say. A second start in
+/// one process (tests) keeps the first log.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn init(settings: &Settings) -> Result<(), SettingError> {
+    let filter: EnvFilter = settings.require(&RUST_LOG)?;
+    let app_env: String = settings.require(&APP_ENV)?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let _ = match app_env.as_str() {
+        "development" => builder.with_ansi(stderr().is_terminal()).try_init(),
+        "production" => builder.json().flatten_event(true).try_init(),
+        _ => {
+            let problem = "is development or production".to_owned();
+            return Err(SettingError { name: APP_ENV.name, value: app_env, problem });
+        }
+    };
+    Ok(())
+}
