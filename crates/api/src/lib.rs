@@ -1,1 +1,23 @@
+#![doc = include_str!("../README.md")]
 
+mod app;
+mod archive;
+mod capabilities;
+mod config;
+mod error;
+mod extract;
+mod form;
+mod intake;
+mod links;
+mod live;
+mod ops;
+mod page;
+mod results;
+mod server;
+mod status;
+mod submit;
+mod uploads;
+
+pub use app::openapi;
+pub use config::{Config, VARIABLES};
+pub use server::{Context, run};

@@ -1,0 +1,199 @@
+//! Every route and every layer around them.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use jobs::{Broker, Store};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::csrf::{CsrfLayer, ProtectionError};
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::trace::{DefaultOnResponse, TraceLayer};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::{capabilities, live, ops, page, results, status, submit, uploads};
+
+/// What every handler can reach. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    pub broker: Arc<dyn Broker>,
+    pub store: Store,
+    pub config: Arc<Config>,
+    /// One permit for each picture that may be decoded at once.
+    pub decodes: Arc<Semaphore>,
+    pub shutdown: CancellationToken,
+    /// Open WebSockets, which the HTTP server does not wait for itself.
+    pub sockets: TaskTracker,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Unflatten",
+        description = "Turns a flat poster into editable RGBA layers.\n\n\
+            Upload a picture, start a job, follow it, download its layers. Every answer that is no success has the \
+            body `{\"error\":{\"code\",\"message\"}}`: the code is for programs, the message for people. Every answer \
+            has an `x-request-id`, under which the service's log tells more.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "decompose", description = "From a picture to a job"),
+        (name = "jobs", description = "How a job goes"),
+        (name = "results", description = "What a job made"),
+        (name = "service", description = "The service itself"),
+    )
+)]
+struct Document;
+
+/// The routes and their description, which therefore cannot drift apart.
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(uploads::upload))
+        .routes(routes!(uploads::image))
+        .routes(routes!(submit::decompose))
+        .routes(routes!(status::status))
+        .routes(routes!(status::list))
+        .routes(routes!(status::delete))
+        .routes(routes!(live::events))
+        .routes(routes!(results::download))
+        .routes(routes!(results::layer))
+        .routes(routes!(results::preview))
+        .routes(routes!(results::metadata))
+        .routes(routes!(capabilities::capabilities))
+        .routes(routes!(ops::health))
+        .routes(routes!(ops::ready))
+        .routes(routes!(ops::metrics))
+}
+
+/// The API's description (OpenAPI 3.1), as `/api/openapi.json` serves it.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+pub fn router(app: App) -> Router {
+    let config = app.config.clone();
+    let (api, document) = routes().split_for_parts();
+    let document = Arc::new(document);
+    let api = api
+        .route("/api/openapi.json", axum::routing::get(move || async move { Json(document) }))
+        .merge(docs())
+        .fallback(page::serve)
+        .method_not_allowed_fallback(|| async { Error::from_status(StatusCode::METHOD_NOT_ALLOWED) })
+        // Each handler that reads a body has a limit of its own.
+        .layer(DefaultBodyLimit::disable())
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(cors(&config))
+        .layer(from_fn(one_error_shape))
+        .layer(csrf(&config))
+        .with_state(app);
+    with_service_layers(api)
+}
+
+/// What holds for every answer, errors of inner layers included.
+fn with_service_layers(router: Router) -> Router {
+    let compressed = DefaultPredicate::new().and(NotForContentType::const_new("application/zip"));
+    let header = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+    router
+        .layer(CompressionLayer::new().compress_when(compressed))
+        .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        // Addresses hold job ids, and whoever has one sees the result.
+        .layer(header(header::REFERRER_POLICY, "no-referrer"))
+        .layer(from_fn(ops::count))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(span)
+                .on_response(DefaultOnResponse::new().level(tracing::Level::DEBUG))
+                // Errors log themselves, with their cause.
+                .on_failure(()),
+        )
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+}
+
+fn span(request: &Request<Body>) -> tracing::Span {
+    let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok()).unwrap_or_default();
+    tracing::info_span!(
+        "request",
+        method = %request.method(),
+        path = request.uri().path(),
+        request_id = id,
+        job_id = tracing::field::Empty,
+    )
+}
+
+/// Swagger UI with its own assets, on `/docs`.
+fn docs() -> Router<App> {
+    // React sets style attributes, which is why this policy is looser than the page's.
+    let policy = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'";
+    let config = SwaggerConfig::from("/api/openapi.json").try_it_out_enabled(true);
+    Router::from(SwaggerUi::new("/docs").config(config))
+        .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)))
+}
+
+fn cors(config: &Config) -> CorsLayer {
+    let id = HeaderName::from_static("x-request-id");
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(config.cors_origins.iter().cloned()))
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers([
+            header::CONTENT_TYPE,
+            HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("last-event-id"),
+            id.clone(),
+        ])
+        .expose_headers([header::LOCATION, header::RETRY_AFTER, header::CONTENT_DISPOSITION, id])
+}
+
+/// Keeps web pages of other origins from starting or deleting jobs: a form
+/// needs no leave of CORS to be sent. Programs that are no browsers pass.
+fn csrf(config: &Config) -> CsrfLayer<fn(ProtectionError) -> Response> {
+    let trusted = config.cors_origins.iter().filter_map(|origin| origin.to_str().ok());
+    let layer = trusted.fold(CsrfLayer::new(), |layer, origin| {
+        // The settings are checked to be origins.
+        layer.clone().add_trusted_origin(origin).unwrap_or(layer)
+    });
+    layer.with_rejection_response(cross_origin)
+}
+
+fn cross_origin(_: ProtectionError) -> Response {
+    let message = "the request comes from a web page of another origin; its origin must be listed in CORS_ORIGINS";
+    Error::new(StatusCode::FORBIDDEN, "cross_origin", message).into_response()
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    Error::internal(format!("a handler panicked: {}", text.unwrap_or("no message"))).into_response()
+}
+
+/// Gives an error that some layer or library answered with our shape.
+async fn one_error_shape(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
+    if !is_error || is_json {
+        return response;
+    }
+    let mut ours = Error::from_status(status).into_response();
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        ours.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    ours
+}

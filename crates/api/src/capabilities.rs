@@ -1,0 +1,110 @@
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use jobs::Params;
+use jobs::broker::{EngineOffer, Stats, WorkerInfo};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::error::Error;
+
+/// The most layers that one job may ask for.
+const MAX_LAYERS: u8 = 10;
+
+/// What this service can do now.
+#[derive(Serialize, ToSchema)]
+pub struct Capabilities {
+    version: &'static str,
+    /// Engines of the workers that are alive, the best first. `auto` takes the first that fits.
+    engines: Vec<Engine>,
+    /// Processes that are alive and work on jobs.
+    workers: usize,
+    queue: Queue,
+    limits: Limits,
+    /// What a job gets that does not say otherwise.
+    defaults: Params,
+    /// Formats that are read.
+    formats: [&'static str; 6],
+    /// Formats that results can be downloaded in.
+    download_formats: [&'static str; 1],
+}
+
+#[derive(Serialize, ToSchema)]
+struct Engine {
+    #[serde(flatten)]
+    offer: EngineOffer,
+    /// How many workers have it.
+    workers: usize,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Queue {
+    /// `embedded` or `redis`.
+    kind: &'static str,
+    #[serde(flatten)]
+    stats: Stats,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Limits {
+    max_file_size_bytes: u64,
+    /// Width times height.
+    max_pixels: u64,
+    max_layers: u8,
+    max_prompt_chars: usize,
+}
+
+/// What this service can do
+///
+/// Engines of the workers that are alive, limits, defaults, formats, and how full the queue is.
+#[utoipa::path(
+    get, path = "/api/capabilities", tag = "service",
+    responses((status = 200, description = "What it can do now", body = Capabilities))
+)]
+pub async fn capabilities(State(app): State<App>) -> Result<Response, Error> {
+    let workers = app.broker.workers().await?;
+    let config = &app.config;
+    let answer = Capabilities {
+        version: env!("CARGO_PKG_VERSION"),
+        engines: engines(&workers),
+        workers: workers.len(),
+        queue: Queue { kind: app.broker.name(), stats: app.broker.stats().await? },
+        limits: Limits {
+            max_file_size_bytes: config.max_file_size,
+            max_pixels: config.max_pixels,
+            max_layers: MAX_LAYERS,
+            max_prompt_chars: 4000,
+        },
+        defaults: Params {
+            num_layers: config.num_layers,
+            steps: Some(config.steps),
+            resolution: Some(config.resolution),
+            ..Params::default()
+        },
+        formats: ["png", "jpeg", "webp", "gif", "bmp", "tiff"],
+        download_formats: ["zip"],
+    };
+    let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    Ok((headers, Json(answer)).into_response())
+}
+
+/// Each engine once, in the order in which workers prefer them.
+fn engines(workers: &[WorkerInfo]) -> Vec<Engine> {
+    let mut ranked: Vec<(usize, Engine)> = Vec::new();
+    for worker in workers {
+        for (rank, offer) in worker.engines.iter().enumerate() {
+            match ranked.iter_mut().find(|(_, engine)| engine.offer.name == offer.name) {
+                Some((best, engine)) => {
+                    *best = rank.min(*best);
+                    engine.workers += 1;
+                }
+                None => ranked.push((rank, Engine { offer: offer.clone(), workers: 1 })),
+            }
+        }
+    }
+    // On one rank, an engine with a model comes before one without.
+    ranked.sort_by_key(|(rank, engine)| (*rank, engine.offer.model.is_none()));
+    ranked.into_iter().map(|(_, engine)| engine).collect()
+}

@@ -1,0 +1,196 @@
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use jobs::settings::{SettingError, Settings, Variable};
+use jobs::{LayerCount, Params, Resolution};
+
+/// The environment variables of the API.
+pub const VARIABLES: &[Variable] =
+    &[HOST, PORT, MAX_FILE_SIZE, MAX_PIXELS, DEFAULT_NUM_LAYERS, DEFAULT_RESOLUTION, INFERENCE_STEPS, CORS_ORIGINS];
+
+const HOST: Variable = Variable {
+    name: "HOST",
+    default: "127.0.0.1",
+    about: "Address to listen on; 0.0.0.0 lets other machines in (containers need it)",
+};
+const PORT: Variable = Variable { name: "PORT", default: "8000", about: "Port of the page and the API" };
+const MAX_FILE_SIZE: Variable = Variable {
+    name: "MAX_FILE_SIZE",
+    default: "50MB",
+    about: "Largest upload: bytes, or with KB, MB, GB (or KiB, MiB, GiB)",
+};
+const MAX_PIXELS: Variable =
+    Variable { name: "MAX_PIXELS", default: "64000000", about: "Largest picture, width times height" };
+const DEFAULT_NUM_LAYERS: Variable = Variable {
+    name: "DEFAULT_NUM_LAYERS",
+    default: "4",
+    about: "Layers of a job that names no number: 1 to 10, or auto",
+};
+const DEFAULT_RESOLUTION: Variable = Variable {
+    name: "DEFAULT_RESOLUTION",
+    default: "640",
+    about: "Working size of the diffusion model for a job that names none: 640 or 1024",
+};
+const INFERENCE_STEPS: Variable = Variable {
+    name: "INFERENCE_STEPS",
+    default: "50",
+    about: "Denoising steps of a job that names no number: 1 to 200",
+};
+const CORS_ORIGINS: Variable = Variable {
+    name: "CORS_ORIGINS",
+    default: "",
+    about: "Other web origins that may use the API, separated by commas; empty for none",
+};
+
+/// What the API can be told from outside.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `HOST`: the address to listen on.
+    pub host: IpAddr,
+    /// `PORT`; 0 takes any that is free.
+    pub port: u16,
+    /// `MAX_FILE_SIZE` in bytes.
+    pub max_file_size: u64,
+    /// `MAX_PIXELS`: width times height.
+    pub max_pixels: u64,
+    /// `DEFAULT_NUM_LAYERS`.
+    pub num_layers: LayerCount,
+    /// `DEFAULT_RESOLUTION`.
+    pub resolution: Resolution,
+    /// `INFERENCE_STEPS`.
+    pub steps: u32,
+    /// `CORS_ORIGINS`: origins such as `https://example.org`.
+    pub cors_origins: Vec<HeaderValue>,
+    /// `CLEANUP_AFTER_HOURS`, a variable of `jobs`; `None` keeps everything.
+    pub cleanup_after: Option<Duration>,
+}
+
+impl Config {
+    /// # Errors
+    /// When a setting cannot be used.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let config = Self {
+            host: host(settings)?,
+            port: settings.require(&PORT)?,
+            max_file_size: settings.require::<ByteSize>(&MAX_FILE_SIZE)?.0,
+            max_pixels: positive(settings, &MAX_PIXELS)?,
+            num_layers: settings.require(&DEFAULT_NUM_LAYERS)?,
+            resolution: Resolution(settings.require(&DEFAULT_RESOLUTION)?),
+            steps: settings.require(&INFERENCE_STEPS)?,
+            cors_origins: origins(settings)?,
+            cleanup_after: jobs::cleanup_after(settings)?,
+        };
+        // A default out of its range would fail every job that relies on it.
+        let defaults = Params { steps: Some(config.steps), resolution: Some(config.resolution), ..Params::default() };
+        if let Err(err) = defaults.validate() {
+            let variable = if err.field == "steps" { &INFERENCE_STEPS } else { &DEFAULT_RESOLUTION };
+            return Err(problem(settings, variable, err.problem));
+        }
+        Ok(config)
+    }
+}
+
+fn problem(settings: &Settings, variable: &Variable, problem: String) -> SettingError {
+    SettingError { name: variable.name, value: settings.text(variable).unwrap_or_default(), problem }
+}
+
+fn host(settings: &Settings) -> Result<IpAddr, SettingError> {
+    match settings.require::<String>(&HOST)?.as_str() {
+        "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
+        _ => settings.require(&HOST),
+    }
+}
+
+fn positive(settings: &Settings, variable: &Variable) -> Result<u64, SettingError> {
+    match settings.require(variable)? {
+        0 => Err(problem(settings, variable, "must be at least 1".to_owned())),
+        value => Ok(value),
+    }
+}
+
+fn origins(settings: &Settings) -> Result<Vec<HeaderValue>, SettingError> {
+    let text = settings.text(&CORS_ORIGINS).unwrap_or_default();
+    text.split(',')
+        .map(str::trim)
+        .filter(|origin| !origin.is_empty())
+        .map(|origin| {
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            let bare = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ']));
+            HeaderValue::from_str(origin).ok().filter(|_| bare).ok_or_else(|| {
+                let text = format!("lists \"{origin}\", which is no origin such as https://example.org");
+                problem(settings, &CORS_ORIGINS, text)
+            })
+        })
+        .collect()
+}
+
+/// A number of bytes, written `52428800`, `50MB` or `50 MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ByteSize(u64);
+
+impl FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let factor = match unit.trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "k" | "kb" => 1_000,
+            "m" | "mb" => 1_000_000,
+            "g" | "gb" => 1_000_000_000,
+            "kib" => 1 << 10,
+            "mib" => 1 << 20,
+            "gib" => 1 << 30,
+            other => return Err(format!("\"{other}\" is no unit; use KB, MB, GB, KiB, MiB or GiB")),
+        };
+        let number: u64 = number.parse().map_err(|_| "it does not start with a whole number".to_owned())?;
+        match number.checked_mul(factor) {
+            Some(0) => Err("it must be at least 1 byte".to_owned()),
+            Some(bytes) => Ok(Self(bytes)),
+            None => Err("it is too large".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_unit() {
+        for (text, bytes) in [("1", 1), ("50MB", 50_000_000), ("50 MiB", 52_428_800), ("2g", 2_000_000_000)] {
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
+        }
+        for text in ["", "MB", "-1", "1.5MB", "0", "5 parsecs", "99999999999999999999", "18446744073709551615KB"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text} was taken");
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_sound() {
+        let config = Config::from_settings(&Settings::from_pairs([])).unwrap();
+        assert_eq!((config.port, config.max_file_size, config.max_pixels), (8000, 50_000_000, 64_000_000));
+        assert_eq!((config.num_layers, config.steps), (LayerCount::Exactly(4), 50));
+        assert!(config.cors_origins.is_empty());
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_named() {
+        for (name, value) in [
+            ("HOST", "example.org"),
+            ("PORT", "70000"),
+            ("MAX_FILE_SIZE", "much"),
+            ("MAX_PIXELS", "0"),
+            ("DEFAULT_NUM_LAYERS", "11"),
+            ("DEFAULT_RESOLUTION", "641"),
+            ("INFERENCE_STEPS", "0"),
+            ("CORS_ORIGINS", "https://a.example, *"),
+        ] {
+            let err = Config::from_settings(&Settings::from_pairs([(name, value)])).unwrap_err();
+            assert_eq!(err.name, name);
+        }
+    }
+}

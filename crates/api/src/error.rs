@@ -1,0 +1,197 @@
+use std::error::Error as StdError;
+use std::fmt;
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jobs::store::StoreError;
+use jobs::{BrokerError, Job, ParamsError, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An answer that is no success: what went wrong, in one shape everywhere.
+///
+/// The message is for people and says what to do. What caused a 5xx is
+/// written to the log, never into the answer.
+#[derive(Debug)]
+pub struct Error {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    state: Option<State>,
+    retry_after_s: Option<u32>,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The body of every answer that is no success.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorBody {
+    error: ErrorInfo,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct ErrorInfo {
+    /// For programs: a stable snake_case word, such as `job_not_found`.
+    code: &'static str,
+    /// For people: what went wrong and what to do.
+    message: String,
+    /// Where the job stands, when that is why there is no result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<State>,
+}
+
+impl Error {
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), state: None, retry_after_s: None, cause: None }
+    }
+
+    pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    pub fn not_found(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+
+    pub fn too_large(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, message)
+    }
+
+    pub fn unsupported(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, message)
+    }
+
+    pub fn unprocessable(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+    }
+
+    pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let message = "something went wrong on the server; the log has the cause under this answer's x-request-id";
+        let error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message);
+        Self { cause: Some(cause.into()), ..error }
+    }
+
+    pub fn unavailable(code: &'static str, message: &str, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message);
+        Self { cause: Some(cause.into()), retry_after_s: Some(5), ..error }
+    }
+
+    pub fn job_not_found() -> Self {
+        Self::not_found("job_not_found", "there is no such job: the id is wrong, or the job was deleted or cleaned up")
+    }
+
+    pub fn upload_not_found() -> Self {
+        Self::not_found(
+            "upload_not_found",
+            "there is no such upload: the id is wrong, or it was cleaned up; upload the picture again",
+        )
+    }
+
+    /// Why a job that exists has no result to give.
+    pub fn no_result(job: &Job) -> Self {
+        let (code, message) = match job.state {
+            State::Queued => ("job_not_finished", "the job still waits in the queue; ask again when it has succeeded"),
+            State::Running => ("job_not_finished", "the job is still running; ask again when it has succeeded"),
+            State::Cancelled => ("job_cancelled", "the job was cancelled, so it has no result; start a new one"),
+            State::Failed => {
+                let reason = job.error.as_ref().map_or("", |failure| failure.message.as_str());
+                let error = Self::new(StatusCode::CONFLICT, "job_failed", format!("the job failed: {reason}"));
+                return Self { state: Some(job.state), ..error };
+            }
+            State::Succeeded => return Self::not_found("result_gone", "the result was cleaned up; start a new job"),
+        };
+        Self { state: Some(job.state), ..Self::new(StatusCode::CONFLICT, code, message) }
+    }
+
+    /// The error that stands for a status some layer answered with and without our shape.
+    pub fn from_status(status: StatusCode) -> Self {
+        let (code, message) = match status {
+            StatusCode::NOT_FOUND => ("not_found", "there is nothing at this address"),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                ("method_not_allowed", "this address does not know that method; the Allow header names those it knows")
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "the request's body is too large"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                ("unsupported_media_type", "the request's Content-Type is none that this address reads")
+            }
+            StatusCode::REQUEST_TIMEOUT => ("request_timeout", "the request took too long to arrive"),
+            status if status.is_server_error() => ("internal_error", "something went wrong on the server"),
+            _ => ("bad_request", "the request cannot be understood"),
+        };
+        Self::new(status, code, message)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        if let Some(cause) = &self.cause {
+            tracing::error!(code = self.code, cause = %chain(cause.as_ref()), "request failed");
+        }
+        let info = ErrorInfo { code: self.code, message: self.message, state: self.state };
+        let mut response = (self.status, Json(ErrorBody { error: info })).into_response();
+        let headers = response.headers_mut();
+        // An error tells of now; a cached one would hide a job that comes to be.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// An error and all that caused it, on one line.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+impl From<BrokerError> for Error {
+    fn from(err: BrokerError) -> Self {
+        match err {
+            BrokerError::QueueFull { queued, limit } => {
+                let message = format!("the queue is full: {queued} jobs wait and {limit} may; try again later");
+                let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message);
+                Self { retry_after_s: Some(10), ..error }
+            }
+            BrokerError::IdempotencyMismatch => Self::unprocessable(
+                "idempotency_key_reused",
+                "this Idempotency-Key was used for another request; send a new key with a new request",
+            ),
+            BrokerError::Redis(_) => {
+                Self::unavailable("queue_unavailable", "the queue cannot be reached; try again in a moment", err)
+            }
+            _ => Self::internal(err),
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(err: StoreError) -> Self {
+        Self::internal(err)
+    }
+}
+
+impl From<ParamsError> for Error {
+    fn from(err: ParamsError) -> Self {
+        Self::unprocessable("invalid_parameter", err.to_string())
+    }
+}
+
+impl From<QueryRejection> for Error {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::bad_request("invalid_query", rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Error {
+    fn from(rejection: PathRejection) -> Self {
+        Self::bad_request("invalid_path", rejection.body_text())
+    }
+}

@@ -1,0 +1,244 @@
+//! From the fields of a request to the parameters of a job.
+
+use jobs::{EngineChoice, Params};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::config::Config;
+use crate::error::Error;
+
+/// How a field's text is read when it comes from a form; JSON has types of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Number,
+    Flag,
+}
+
+/// The fields of [`Params`], which a test compares with this list.
+const FIELDS: &[(&str, Kind)] = &[
+    ("num_layers", Kind::Text),
+    ("engine", Kind::Text),
+    ("prompt", Kind::Text),
+    ("negative_prompt", Kind::Text),
+    ("seed", Kind::Number),
+    ("steps", Kind::Number),
+    ("guidance", Kind::Number),
+    ("cfg_normalize", Kind::Flag),
+    ("resolution", Kind::Number),
+    ("caption_language", Kind::Text),
+];
+
+/// JavaScript and many JSON readers hold whole numbers exactly only up to here (2^53 - 1).
+const MAX_SEED: u64 = (1 << 53) - 1;
+
+/// The parameters of a job as they were asked for: checked, nothing drawn yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked(Params);
+
+impl Asked {
+    /// Reads the fields of a JSON object. `null` counts as absent.
+    pub fn from_json(mut fields: Map<String, Value>, config: &Config) -> Result<Self, Error> {
+        fields.retain(|_, value| !value.is_null());
+        if let Some(unknown) = fields.keys().find(|name| FIELDS.iter().all(|(known, _)| known != name)) {
+            return Err(unknown_field(unknown));
+        }
+        let names_layers = fields.contains_key("num_layers");
+        let mut params = read(fields)?;
+        if !names_layers {
+            params.num_layers = config.num_layers;
+        }
+        params.validate()?;
+        if params.seed.is_some_and(|seed| seed > MAX_SEED) {
+            let message = format!("seed is a whole number from 0 to {MAX_SEED}");
+            return Err(Error::unprocessable("invalid_parameter", message));
+        }
+        Ok(Self(params))
+    }
+
+    /// Reads the text fields of a form. Empty ones count as absent, as browsers send them.
+    pub fn from_text(fields: Vec<(String, String)>, config: &Config) -> Result<Self, Error> {
+        let mut json = Map::new();
+        for (name, text) in fields {
+            let Some((_, kind)) = FIELDS.iter().find(|(known, _)| *known == name) else {
+                return Err(unknown_field(&name));
+            };
+            if text.trim().is_empty() {
+                continue;
+            }
+            let value = typed(*kind, text);
+            if json.insert(name.clone(), value).is_some() {
+                let message = format!("{name} is given twice; send it once");
+                return Err(Error::unprocessable("invalid_parameter", message));
+            }
+        }
+        Self::from_json(json, config)
+    }
+
+    pub fn engine(&self) -> EngineChoice {
+        self.0.engine
+    }
+
+    /// Tells a repeated request from another one under the same `Idempotency-Key`:
+    /// the same picture (SHA-256 of its bytes) with the same parameters.
+    pub fn fingerprint(&self, picture_sha256: &str) -> Result<String, Error> {
+        let params = serde_json::to_vec(&self.0).map_err(Error::internal)?;
+        let mut hash = Sha256::new_with_prefix(picture_sha256);
+        hash.update(b"\n");
+        hash.update(params);
+        Ok(hex(&hash.finalize()))
+    }
+
+    /// Fills in the service's defaults and draws a seed, so that the job records what it used.
+    pub fn resolve(self, config: &Config) -> Params {
+        let params = self.0;
+        Params {
+            seed: Some(params.seed.unwrap_or_else(|| rand::random_range(0..=MAX_SEED))),
+            steps: Some(params.steps.unwrap_or(config.steps)),
+            resolution: Some(params.resolution.unwrap_or(config.resolution)),
+            ..params
+        }
+    }
+}
+
+fn read(fields: Map<String, Value>) -> Result<Params, Error> {
+    let all = Value::Object(fields.clone());
+    serde_json::from_value(all).map_err(|err| {
+        // serde does not say which field it was, so each is tried alone.
+        let guilty = fields.into_iter().find_map(|(name, value)| {
+            let alone = Map::from_iter([(name.clone(), value)]);
+            let err = serde_json::from_value::<Params>(Value::Object(alone)).err()?;
+            Some(explain(&name, &err))
+        });
+        Error::unprocessable("invalid_parameter", guilty.unwrap_or_else(|| err.to_string()))
+    })
+}
+
+/// Our own types' errors name the field already, serde's do not.
+fn explain(name: &str, err: &serde_json::Error) -> String {
+    let text = err.to_string();
+    if text.starts_with(name) { text } else { format!("{name}: {text}") }
+}
+
+fn unknown_field(name: &str) -> Error {
+    let known: Vec<_> = FIELDS.iter().map(|(name, _)| *name).collect();
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+    let message = format!("\"{shown}\" is no parameter; these are: {}", known.join(", "));
+    Error::unprocessable("unknown_parameter", message)
+}
+
+fn typed(kind: Kind, text: String) -> Value {
+    let trimmed = text.trim();
+    let value = match kind {
+        Kind::Text => None,
+        Kind::Number => serde_json::from_str(trimmed).ok().filter(Value::is_number),
+        Kind::Flag => match trimmed.to_ascii_lowercase().as_str() {
+            "true" | "1" | "on" | "yes" => Some(Value::Bool(true)),
+            "false" | "0" | "off" | "no" => Some(Value::Bool(false)),
+            _ => None,
+        },
+    };
+    // What cannot be read stays text: the error then shows what was sent.
+    value.unwrap_or(Value::String(text))
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jobs::settings::Settings;
+    use jobs::{LayerCount, Resolution};
+    use serde_json::json;
+
+    use super::*;
+
+    fn config() -> Config {
+        Config::from_settings(&Settings::from_pairs([("DEFAULT_NUM_LAYERS", "6"), ("INFERENCE_STEPS", "20")])).unwrap()
+    }
+
+    fn from_json(value: Value) -> Result<Asked, Error> {
+        let Value::Object(fields) = value else { panic!("{value} is no object") };
+        Asked::from_json(fields, &config())
+    }
+
+    fn from_text(fields: &[(&str, &str)]) -> Result<Asked, Error> {
+        Asked::from_text(fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(), &config())
+    }
+
+    #[test]
+    fn the_fields_are_those_of_the_contract() {
+        let Value::Object(contract) = serde_json::to_value(Params::default()).unwrap() else { panic!("no object") };
+        let mut contract: Vec<_> = contract.keys().map(String::as_str).collect();
+        let mut ours: Vec<_> = FIELDS.iter().map(|(name, _)| *name).collect();
+        contract.sort_unstable();
+        ours.sort_unstable();
+        assert_eq!(ours, contract);
+    }
+
+    #[test]
+    fn a_form_reads_as_the_same_json_does() {
+        let form = from_text(&[
+            ("num_layers", "auto"),
+            ("engine", "draft"),
+            ("prompt", "a poster, 2 people"),
+            ("negative_prompt", ""),
+            ("seed", "7"),
+            ("steps", " 30 "),
+            ("guidance", "2.5"),
+            ("cfg_normalize", "off"),
+            ("resolution", "1024"),
+            ("caption_language", "zh"),
+        ]);
+        let json = from_json(json!({
+            "num_layers": "auto", "engine": "draft", "prompt": "a poster, 2 people", "negative_prompt": null,
+            "seed": 7, "steps": 30, "guidance": 2.5, "cfg_normalize": false, "resolution": 1024,
+            "caption_language": "zh",
+        }));
+        assert_eq!(form.unwrap(), json.unwrap());
+    }
+
+    #[test]
+    fn absent_parameters_get_the_services_defaults_and_a_seed() {
+        let params = from_json(json!({})).unwrap().resolve(&config());
+        assert_eq!(params.num_layers, LayerCount::Exactly(6));
+        assert_eq!((params.steps, params.resolution), (Some(20), Some(Resolution(640))));
+        assert!(params.seed.is_some_and(|seed| seed <= MAX_SEED));
+        let given = from_json(json!({"seed": 0, "num_layers": 2})).unwrap().resolve(&config());
+        assert_eq!((given.seed, given.num_layers), (Some(0), LayerCount::Exactly(2)));
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        for (field, value) in [
+            ("num_layers", json!(11)),
+            ("num_layers", json!([])),
+            ("engine", json!("magic")),
+            ("seed", json!(-1)),
+            ("seed", json!(MAX_SEED + 1)),
+            ("steps", json!(201)),
+            ("steps", json!("many")),
+            ("guidance", json!(0.5)),
+            ("cfg_normalize", json!("maybe")),
+            ("resolution", json!(100)),
+            ("caption_language", json!("ko")),
+            ("layers", json!(4)),
+        ] {
+            let err = from_json(json!({ "prompt": "x", field: value })).unwrap_err();
+            assert!(err.to_string().contains(field), "{field}={value}: {err}");
+        }
+        assert!(from_text(&[("steps", "1e99")]).is_err());
+        assert!(from_text(&[("seed", "1"), ("seed", "2")]).unwrap_err().to_string().contains("seed"));
+    }
+
+    #[test]
+    fn the_fingerprint_tells_requests_apart() {
+        let one = from_json(json!({"prompt": "a"})).unwrap();
+        let same = from_text(&[("prompt", "a"), ("seed", "")]).unwrap();
+        let other = from_json(json!({"prompt": "b"})).unwrap();
+        assert_eq!(one.fingerprint("00").unwrap(), same.fingerprint("00").unwrap());
+        assert_ne!(one.fingerprint("00").unwrap(), other.fingerprint("00").unwrap());
+        assert_ne!(one.fingerprint("00").unwrap(), one.fingerprint("01").unwrap());
+    }
+}

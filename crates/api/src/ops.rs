@@ -1,0 +1,106 @@
+//! For those who run the service: health, readiness, metrics.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::error::{Error, ErrorBody};
+
+const REQUESTS: &str = "unflatten_http_requests_total";
+const DURATION: &str = "unflatten_http_request_duration_seconds";
+
+/// From what answers from memory (1 ms) to uploads over slow lines (30 s).
+const BUCKETS: [f64; 10] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
+
+/// How long the queue may take to answer before we are not ready.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+#[derive(Serialize, ToSchema)]
+pub struct Health {
+    /// `ok`
+    status: &'static str,
+}
+
+/// Whether the process lives
+#[utoipa::path(get, path = "/healthz", tag = "service", responses((status = 200, description = "It does", body = Health)))]
+pub async fn health() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+/// Whether requests can be served
+///
+/// The queue answers and the storage can be written to.
+#[utoipa::path(
+    get, path = "/readyz", tag = "service",
+    responses(
+        (status = 200, description = "They can", body = Health),
+        (status = 503, description = "They cannot; the message says why", body = ErrorBody),
+    )
+)]
+pub async fn ready(State(app): State<App>) -> Result<Json<Health>, Error> {
+    match tokio::time::timeout(PATIENCE, app.broker.ping()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(err)) => return Err(Error::unavailable("queue_unavailable", "the queue cannot be reached", err)),
+        Err(err) => return Err(Error::unavailable("queue_unavailable", "the queue does not answer", err)),
+    }
+    app.store
+        .scratch()
+        .map_err(|err| Error::unavailable("storage_unavailable", "the storage cannot be written to", err))?;
+    Ok(Json(Health { status: "ok" }))
+}
+
+/// Numbers for Prometheus
+#[utoipa::path(
+    get, path = "/metrics", tag = "service",
+    responses((status = 200, description = "Text exposition format", body = String, content_type = "text/plain"))
+)]
+pub async fn metrics(State(app): State<App>) -> Result<Response, Error> {
+    // Asked when somebody wants to know: with Redis, other processes change these too.
+    let stats = app.broker.stats().await?;
+    let workers = app.broker.workers().await?;
+    metrics::gauge!("unflatten_queue_jobs").set(stats.queued as f64);
+    metrics::gauge!("unflatten_running_jobs").set(stats.running as f64);
+    metrics::gauge!("unflatten_workers").set(workers.len() as f64);
+    let text = recorder().map(PrometheusHandle::render).unwrap_or_default();
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+/// The process's one recorder: what a worker in the same process counts shows up too.
+/// `None` when some other part of the process has installed one of its own.
+pub fn recorder() -> Option<&'static PrometheusHandle> {
+    static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    let install = || {
+        let builder =
+            PrometheusBuilder::new().set_buckets_for_metric(Matcher::Full(DURATION.to_owned()), &BUCKETS).ok()?;
+        let handle = builder.install_recorder().ok()?;
+        metrics::describe_counter!(REQUESTS, "HTTP requests by method, route and status");
+        metrics::describe_histogram!(DURATION, "Time to the start of the answer");
+        metrics::describe_gauge!("unflatten_queue_jobs", "Jobs that wait");
+        metrics::describe_gauge!("unflatten_running_jobs", "Jobs that a worker has");
+        metrics::describe_gauge!("unflatten_workers", "Workers that are alive");
+        metrics::describe_gauge!("unflatten_live_streams", "Open live streams");
+        Some(handle)
+    };
+    HANDLE.get_or_init(install).as_ref()
+}
+
+/// Counts requests by route template, so that ids make no new series.
+pub async fn count(request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let method = request.method().as_str().to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    metrics::counter!(REQUESTS, "method" => method.clone(), "route" => route.clone(), "status" => status).increment(1);
+    metrics::histogram!(DURATION, "method" => method, "route" => route).record(start.elapsed());
+    response
+}

@@ -1,0 +1,229 @@
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jobs::{JobId as Id, Metadata};
+use serde::Deserialize;
+use tokio_util::io::ReaderStream;
+use utoipa::IntoParams;
+
+use crate::app::App;
+use crate::archive;
+use crate::error::{Error, ErrorBody};
+use crate::extract::{JobId, Query, Segments};
+
+/// A result never changes under its id. `private`: who knows the id may see it, shared caches may not.
+pub const CACHE_IMMUTABLE: &str = "private, max-age=86400, immutable";
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DownloadQuery {
+    /// `zip`, which is also the default.
+    format: Option<String>,
+}
+
+/// Download a result
+///
+/// All files of the result in one archive: `layer_0.png` (the lowest) and so on, `metadata.json`, `preview.jpg`.
+#[utoipa::path(
+    get, path = "/api/download/{id}", tag = "results",
+    params(("id" = Uuid, Path, description = "The job"), DownloadQuery),
+    responses(
+        (status = 200, description = "The archive", body = Vec<u8>, content_type = "application/zip",
+            headers(("Content-Disposition" = String, description = "A file name made from the upload's"))),
+        (status = 400, description = "No such format", body = ErrorBody),
+        (status = 404, description = "No such job", body = ErrorBody),
+        (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
+    )
+)]
+pub async fn download(
+    State(app): State<App>,
+    JobId(id): JobId,
+    Query(query): Query<DownloadQuery>,
+) -> Result<Response, Error> {
+    if let Some(format) = query.format.filter(|format| !format.eq_ignore_ascii_case("zip")) {
+        let shown: String = format.chars().take(20).collect();
+        let message = format!("results cannot be downloaded as \"{shown}\"; formats: zip");
+        return Err(Error::bad_request("unknown_format", message));
+    }
+    let Some(metadata) = app.store.metadata(id).await? else { return Err(why_no_result(&app, id).await) };
+    let disposition = content_disposition(&archive_name(&metadata));
+    let body = archive::body(&app.store, id, &metadata).await?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/zip".to_owned()),
+        (header::CONTENT_DISPOSITION, disposition),
+        (header::CACHE_CONTROL, "private, no-cache".to_owned()),
+    ];
+    Ok((headers, body).into_response())
+}
+
+/// One layer of a result
+#[utoipa::path(
+    get, path = "/api/jobs/{id}/layers/{file}", tag = "results",
+    params(
+        ("id" = Uuid, Path, description = "The job"),
+        ("file" = String, Path, description = "`{n}.png`, `0.png` is the lowest layer"),
+    ),
+    responses(
+        (status = 200, description = "The layer, as large as the picture: sRGB, 8 bit, straight alpha", body = Vec<u8>,
+            content_type = "image/png"),
+        (status = 304, description = "As in If-None-Match"),
+        (status = 404, description = "No such job or layer", body = ErrorBody),
+        (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
+    )
+)]
+pub async fn layer(
+    State(app): State<App>,
+    JobId(id): JobId,
+    Segments(path): Segments<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let number: Option<u32> = path.1.strip_suffix(".png").filter(|n| n.len() <= 3).and_then(|n| n.parse().ok());
+    let Some(number) = number else {
+        return Err(Error::not_found("layer_not_found", "layers are called 0.png, 1.png and so on"));
+    };
+    match open(&app, id, &format!("layer_{number}.png"), "image/png", &headers).await? {
+        Some(response) => Ok(response),
+        None => match app.store.metadata(id).await? {
+            Some(metadata) => {
+                let message = format!("the result has {} layers, counted from 0", metadata.layers.len());
+                Err(Error::not_found("layer_not_found", message))
+            }
+            None => Err(why_no_result(&app, id).await),
+        },
+    }
+}
+
+/// Preview of a result
+#[utoipa::path(
+    get, path = "/api/jobs/{id}/preview.jpg", tag = "results",
+    params(("id" = Uuid, Path, description = "The job")),
+    responses(
+        (status = 200, description = "All layers in one small picture", body = Vec<u8>, content_type = "image/jpeg"),
+        (status = 304, description = "As in If-None-Match"),
+        (status = 404, description = "No such job", body = ErrorBody),
+        (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
+    )
+)]
+pub async fn preview(State(app): State<App>, JobId(id): JobId, headers: HeaderMap) -> Result<Response, Error> {
+    let opened = open(&app, id, "preview.jpg", "image/jpeg", &headers).await?;
+    match opened {
+        Some(response) => Ok(response),
+        None => Err(why_no_result(&app, id).await),
+    }
+}
+
+/// Facts about a result
+///
+/// The input, all parameters, the engine, the seed, timings, the error of recomposition, and per layer: file,
+/// z-index, name, kind, bounding box, coverage, flags.
+#[utoipa::path(
+    get, path = "/api/jobs/{id}/metadata.json", tag = "results",
+    params(("id" = Uuid, Path, description = "The job")),
+    responses(
+        (status = 200, description = "The metadata", body = Metadata),
+        (status = 304, description = "As in If-None-Match"),
+        (status = 404, description = "No such job", body = ErrorBody),
+        (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
+    )
+)]
+pub async fn metadata(State(app): State<App>, JobId(id): JobId, headers: HeaderMap) -> Result<Response, Error> {
+    let opened = open(&app, id, "metadata.json", "application/json", &headers).await?;
+    match opened {
+        Some(response) => Ok(response),
+        None => Err(why_no_result(&app, id).await),
+    }
+}
+
+/// A file of a result as an answer; `None` when it is not there.
+async fn open(
+    app: &App,
+    id: Id,
+    name: &str,
+    content_type: &'static str,
+    headers: &HeaderMap,
+) -> Result<Option<Response>, Error> {
+    let Some(file) = app.store.result_file(id, name).await? else { return Ok(None) };
+    // Results never change, so their name is as good as a hash of them.
+    let etag = format!("\"{id}/{name}\"");
+    if not_modified(headers, &etag) {
+        return Ok(Some((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response()));
+    }
+    let headers = [
+        (header::CONTENT_TYPE, content_type.to_owned()),
+        (header::CONTENT_LENGTH, file.len.to_string()),
+        (header::CACHE_CONTROL, CACHE_IMMUTABLE.to_owned()),
+        (header::ETAG, etag),
+    ];
+    let body = Body::from_stream(ReaderStream::with_capacity(file.reader, 64 << 10));
+    Ok(Some((headers, body).into_response()))
+}
+
+async fn why_no_result(app: &App, id: Id) -> Error {
+    match app.broker.job(id).await {
+        Ok(Some(job)) => Error::no_result(&job),
+        Ok(None) => Error::job_not_found(),
+        Err(err) => err.into(),
+    }
+}
+
+/// Whether the client has this version already (RFC 9110, 13.1.2: weak comparison).
+pub fn not_modified(headers: &HeaderMap, etag: &str) -> bool {
+    let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let listed = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    listed.flat_map(|value| value.split(',')).any(|tag| tag.trim() == "*" || bare(tag) == bare(etag))
+}
+
+fn archive_name(metadata: &Metadata) -> String {
+    let name = metadata.input.filename.as_deref().unwrap_or("picture");
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    format!("{}-layers.zip", if stem.is_empty() { "picture" } else { stem })
+}
+
+/// `Content-Disposition` for a file name in any language: a plain form for old
+/// clients and the real one in UTF-8 (RFC 6266, RFC 8187).
+fn content_disposition(name: &str) -> String {
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') { c } else { '_' })
+        .collect();
+    let mut encoded = String::new();
+    for byte in name.bytes() {
+        // attr-char of RFC 8187.
+        if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_survive_the_header() {
+        for (name, expected) in [
+            ("poster-layers.zip", "attachment; filename=\"poster-layers.zip\"; filename*=UTF-8''poster-layers.zip"),
+            (
+                "포스터 \"1\".zip",
+                "attachment; filename=\"___ _1_.zip\"; filename*=UTF-8''%ED%8F%AC%EC%8A%A4%ED%84%B0%20%221%22.zip",
+            ),
+            ("a\r\nb;c.zip", "attachment; filename=\"a__b_c.zip\"; filename*=UTF-8''a%0D%0Ab%3Bc.zip"),
+        ] {
+            assert_eq!(content_disposition(name), expected);
+        }
+    }
+
+    #[test]
+    fn etags_are_compared_weakly() {
+        let headers = |value: &str| HeaderMap::from_iter([(header::IF_NONE_MATCH, value.parse().unwrap())]);
+        for value in ["\"a\"", "W/\"a\"", "\"x\", \"a\"", "*"] {
+            assert!(not_modified(&headers(value), "\"a\""), "{value}");
+        }
+        assert!(!not_modified(&headers("\"b\""), "\"a\""));
+        assert!(!not_modified(&HeaderMap::new(), "\"a\""));
+    }
+}

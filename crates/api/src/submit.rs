@@ -1,0 +1,225 @@
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jobs::broker::{Idempotency, NewJob, Submitted};
+use jobs::store::Upload;
+use jobs::{EngineChoice, Job, JobId, Params};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::{KnownFormat, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::error::{Error, ErrorBody};
+use crate::form::Asked;
+use crate::intake;
+use crate::links::{self, Links};
+
+/// Two prompts of the greatest length, each character escaped, fit in.
+const MAX_JSON: usize = 256 << 10;
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// A job that was taken on.
+#[derive(Serialize, ToSchema)]
+pub struct Accepted {
+    #[schema(value_type = Uuid)]
+    pub job_id: JobId,
+    pub links: Links,
+    pub job: Job,
+}
+
+/// Start a job
+///
+/// Either JSON with the `upload_id` of an earlier upload, or a form with the picture itself in the
+/// field `image`; the parameters beside it have the same names in both. Absent ones get the
+/// service's defaults and a seed is drawn; the job says what it used.
+#[utoipa::path(
+    post, path = "/api/decompose", tag = "decompose",
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 200 printable characters of your choice. \
+        The same request with the same key answers with the job of the first")),
+    request_body(content((DecomposeRequest = "application/json"), (DecomposeForm = "multipart/form-data"))),
+    responses(
+        (status = 202, description = "Queued", body = Accepted, headers(
+            ("Location" = String, description = "The job's status"),
+            ("Idempotency-Replayed" = Option<String>, description = "`true` when the job is that of an earlier request"),
+        )),
+        (status = 400, description = "No picture, or a broken form or JSON", body = ErrorBody),
+        (status = 404, description = "No such upload", body = ErrorBody),
+        (status = 413, description = "More bytes or pixels than allowed", body = ErrorBody),
+        (status = 415, description = "Neither JSON nor a form, or a picture of a type that is not read", body = ErrorBody),
+        (status = 422, description = "A parameter or the picture cannot be used, no worker has the engine, or the \
+            Idempotency-Key was used for another request", body = ErrorBody),
+        (status = 429, description = "The queue is full", body = ErrorBody, headers(("Retry-After" = u32, description = "Seconds"))),
+    )
+)]
+pub async fn decompose(State(app): State<App>, request: Request) -> Result<Response, Error> {
+    let key = idempotency_key(request.headers())?;
+    match media_type(request.headers()).as_str() {
+        "multipart/form-data" => from_form(&app, key, request).await,
+        "application/json" => from_json(&app, key, request).await,
+        other => {
+            let message = format!(
+                "Content-Type is \"{other}\"; send application/json with an upload_id, or multipart/form-data with the picture"
+            );
+            Err(Error::unsupported("unsupported_media_type", message))
+        }
+    }
+}
+
+async fn from_json(app: &App, key: Option<String>, request: Request) -> Result<Response, Error> {
+    let body = axum::body::to_bytes(request.into_body(), MAX_JSON).await.map_err(|_| {
+        Error::too_large("body_too_large", format!("the body was cut off or has more than {MAX_JSON} bytes"))
+    })?;
+    let mut fields: Map<String, Value> = serde_json::from_slice(&body)
+        .map_err(|err| Error::bad_request("invalid_json", format!("the body is not a JSON object: {err}")))?;
+    let upload_id = match fields.remove("upload_id") {
+        Some(Value::String(text)) => text.parse::<Uuid>().map_err(|_| Error::upload_not_found())?,
+        _ => {
+            let message = "upload_id is missing; POST the picture to /api/upload first, or send it here as a form";
+            return Err(Error::unprocessable("upload_id_missing", message));
+        }
+    };
+    let asked = Asked::from_json(fields, &app.config)?;
+    check_engine(app, asked.engine()).await?;
+    let upload = app.store.upload(upload_id).await?.ok_or_else(Error::upload_not_found)?;
+    Ok(accepted(&submit(app, key, &upload, asked).await?))
+}
+
+async fn from_form(app: &App, key: Option<String>, request: Request) -> Result<Response, Error> {
+    let form = intake::receive(app, request).await?;
+    let asked = Asked::from_text(form.fields, &app.config)?;
+    check_engine(app, asked.engine()).await?;
+    let upload = intake::store(app, form.picture).await?;
+    let submitted = submit(app, key, &upload, asked).await;
+    let is_used = matches!(&submitted, Ok(Submitted::Queued(_)));
+    if !is_used && let Err(err) = app.store.delete_upload(upload.id).await {
+        // The periodic cleanup takes it away later.
+        tracing::warn!(upload_id = %upload.id, error = %err, "could not remove an upload that no job uses");
+    }
+    Ok(accepted(&submitted?))
+}
+
+async fn submit(app: &App, key: Option<String>, upload: &Upload, asked: Asked) -> Result<Submitted, Error> {
+    let idempotency = match key {
+        Some(key) => Some(Idempotency { key, fingerprint: asked.fingerprint(&upload.input.sha256)? }),
+        None => None,
+    };
+    let id = Uuid::new_v4();
+    let new = NewJob { id, upload_id: upload.id, params: asked.resolve(&app.config), idempotency };
+    let submitted = app.broker.submit(new).await?;
+    let (Submitted::Queued(job) | Submitted::Repeated(job)) = &submitted;
+    tracing::Span::current().record("job_id", tracing::field::display(job.id));
+    tracing::info!(upload_id = %upload.id, repeated = job.id != id, "took a job on");
+    Ok(submitted)
+}
+
+fn accepted(submitted: &Submitted) -> Response {
+    let (job, is_repeat) = match submitted {
+        Submitted::Queued(job) => (job, false),
+        Submitted::Repeated(job) => (job, true),
+    };
+    let location = links::status(job.id);
+    let body = Accepted { job_id: job.id, links: Links::of(job.id, job.upload_id), job: job.clone() };
+    let mut response = (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(body)).into_response();
+    if is_repeat {
+        response.headers_mut().insert("idempotency-replayed", header::HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// Refuses an engine that no worker has. While no worker is alive the job may
+/// wait for one: workers start and stop on their own.
+async fn check_engine(app: &App, engine: EngineChoice) -> Result<(), Error> {
+    if engine == EngineChoice::Auto {
+        return Ok(());
+    }
+    let workers = app.broker.workers().await?;
+    if workers.is_empty() || workers.iter().any(|worker| worker.can_do(engine)) {
+        return Ok(());
+    }
+    let mut present: Vec<_> =
+        workers.iter().flat_map(|worker| &worker.engines).map(|offer| offer.name.as_str()).collect();
+    present.sort_unstable();
+    present.dedup();
+    let message = format!("no worker has the engine \"{engine}\"; ask for auto or one of: {}", present.join(", "));
+    Err(Error::unprocessable("engine_unavailable", message))
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if (1..=200).contains(&key.trim().len()) => Ok(Some(key.trim().to_owned())),
+        _ => {
+            let message = "Idempotency-Key must have 1 to 200 printable ASCII characters; a random UUID is a good one";
+            Err(Error::bad_request("invalid_idempotency_key", message))
+        }
+    }
+}
+
+/// The JSON body: the parameters and the upload.
+pub struct DecomposeRequest;
+
+/// The form: the parameters and the picture.
+pub struct DecomposeForm;
+
+/// The schema of [`Params`] with one more property. (A flattened field would
+/// become an `allOf` whose closed half forbids the other half's property.)
+fn params_with(name: &str, property: ObjectBuilder) -> RefOr<Schema> {
+    match Params::schema() {
+        RefOr::T(Schema::Object(mut params)) => {
+            params.properties.insert(name.to_owned(), property.build().into());
+            params.required.push(name.to_owned());
+            params.into()
+        }
+        other => other,
+    }
+}
+
+impl PartialSchema for DecomposeRequest {
+    fn schema() -> RefOr<Schema> {
+        let id = ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::String))
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+            .description(Some("From the answer to `POST /api/upload`."));
+        params_with("upload_id", id)
+    }
+}
+
+impl PartialSchema for DecomposeForm {
+    fn schema() -> RefOr<Schema> {
+        let image = ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::String))
+            .content_media_type("application/octet-stream")
+            .description(Some("The picture. The field may be called `file` too."));
+        params_with("image", image)
+    }
+}
+
+impl ToSchema for DecomposeRequest {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "DecomposeRequest".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Params::schemas(schemas);
+    }
+}
+
+impl ToSchema for DecomposeForm {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "DecomposeForm".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Params::schemas(schemas);
+    }
+}

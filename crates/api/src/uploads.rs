@@ -1,0 +1,107 @@
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jobs::InputInfo;
+use jobs::store::Upload;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::error::{Error, ErrorBody};
+use crate::extract::Segments;
+use crate::intake;
+use crate::links;
+use crate::results::{CACHE_IMMUTABLE, not_modified};
+
+/// A form with a picture.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the body, which is read as a stream")]
+pub struct UploadForm {
+    /// PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF. The field may be called `file` too.
+    #[schema(content_media_type = "application/octet-stream")]
+    image: String,
+}
+
+/// A picture that is ready to be decomposed.
+#[derive(Serialize, ToSchema)]
+pub struct Uploaded {
+    /// Goes into `POST /api/decompose`.
+    upload_id: Uuid,
+    #[serde(flatten)]
+    input: InputInfo,
+    links: UploadLinks,
+}
+
+#[derive(Serialize, ToSchema)]
+struct UploadLinks {
+    /// The picture as PNG: upright, sRGB, 8 bit.
+    image: String,
+    decompose: &'static str,
+}
+
+impl From<Upload> for Uploaded {
+    fn from(upload: Upload) -> Self {
+        let links = UploadLinks { image: links::upload_image(upload.id), decompose: "/api/decompose" };
+        Self { upload_id: upload.id, input: upload.input, links }
+    }
+}
+
+/// Upload a picture
+///
+/// The type is told from the bytes. EXIF orientation is applied, colours are brought to sRGB
+/// with 8 bits, alpha is kept. Uploads are removed after `CLEANUP_AFTER_HOURS`.
+#[utoipa::path(
+    post, path = "/api/upload", tag = "decompose",
+    request_body(content = UploadForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 201, description = "Stored", body = Uploaded, headers(("Location" = String, description = "The picture"))),
+        (status = 400, description = "No picture in the form, or a broken form", body = ErrorBody),
+        (status = 413, description = "More bytes or pixels than allowed", body = ErrorBody),
+        (status = 415, description = "Not a picture of a type that is read, or CMYK", body = ErrorBody),
+        (status = 422, description = "Empty or damaged", body = ErrorBody),
+    )
+)]
+pub async fn upload(State(app): State<App>, request: Request) -> Result<Response, Error> {
+    let form = intake::receive(&app, request).await?;
+    if let Some((name, _)) = form.fields.first() {
+        let message = format!("an upload takes no parameters such as \"{name}\"; send them to /api/decompose");
+        return Err(Error::bad_request("unknown_field", message));
+    }
+    let uploaded = Uploaded::from(intake::store(&app, form.picture).await?);
+    let location = uploaded.links.image.clone();
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(uploaded)).into_response())
+}
+
+/// The uploaded picture
+///
+/// As every engine sees it: PNG, upright, sRGB, 8 bit.
+#[utoipa::path(
+    get, path = "/api/uploads/{file}", tag = "decompose",
+    params(("file" = String, Path, description = "`{upload_id}.png`")),
+    responses(
+        (status = 200, description = "The picture", body = Vec<u8>, content_type = "image/png"),
+        (status = 304, description = "As in If-None-Match"),
+        (status = 404, description = "No such upload", body = ErrorBody),
+    )
+)]
+pub async fn image(
+    State(app): State<App>,
+    Segments(file): Segments<String>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let id: Uuid = file.strip_suffix(".png").and_then(|id| id.parse().ok()).ok_or_else(Error::upload_not_found)?;
+    let png = app.store.upload_png(id).await?.ok_or_else(Error::upload_not_found)?;
+    let etag = format!("\"{id}\"");
+    if not_modified(&headers, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+    }
+    let headers = [
+        (header::CONTENT_TYPE, "image/png".to_owned()),
+        (header::CACHE_CONTROL, CACHE_IMMUTABLE.to_owned()),
+        (header::ETAG, etag),
+    ];
+    Ok((headers, Body::from(png)).into_response())
+}
