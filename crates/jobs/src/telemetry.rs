@@ -6,11 +6,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::settings::{SettingError, Settings, Variable};
 
-pub(crate) const APP_ENV: Variable = Variable {
-    name: "APP_ENV",
-    default: "development",
-    about: "development logs for people, production logs JSON",
-};
+pub(crate) const APP_ENV: Variable =
+    Variable { name: "APP_ENV", default: "development", about: "development logs for people, production logs JSON" };
 pub(crate) const RUST_LOG: Variable =
     Variable { name: "RUST_LOG", default: "info", about: "What is logged, such as debug or warn,api=debug" };
 
