@@ -243,12 +243,13 @@ async function showResult(id) {
 
 /** Brings the states of unfinished jobs in this browser's list up to date. */
 export async function refreshRecent() {
-  const open = recent.value.filter((one) => !ENDS.has(one.state) && one.id !== job.value?.id);
-  for (const { id } of open) {
-    try {
-      remember({ id, state: (await api.status(id)).state });
-    } catch (error) {
-      if (error.status === 404) forget(id);
-    }
+  const unfinished = recent.value.filter((one) => !ENDS.has(one.state) && one.id !== job.value?.id).map((one) => one.id);
+  if (unfinished.length === 0) return;
+  try {
+    const found = await api.statuses(unfinished);
+    for (const { id, state } of found) remember({ id, state });
+    for (const id of unfinished) if (!found.some((one) => one.id === id)) forget(id);
+  } catch {
+    // Not reachable at the moment: the next look will tell.
   }
 }

@@ -74,6 +74,7 @@ export function decompose(uploadId, params) {
 
 export const capabilities = () => request("/api/capabilities");
 export const status = (id) => request(`/api/status/${id}`, { headers: { Accept: "application/json" } });
+export const statuses = (ids) => request(`/api/jobs?ids=${ids.join()}`);
 export const metadata = (id) => request(`/api/jobs/${id}/metadata.json`);
 export const remove = (id) => request(`/api/jobs/${id}`, { method: "DELETE" });
 

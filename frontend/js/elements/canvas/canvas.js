@@ -26,12 +26,12 @@ class Canvas extends View {
       <div class="frame" tabindex="0" role="group">
         <div class="stage">
           <canvas role="img"></canvas>
-          <img class="input" src="${job.value?.uploadId ? urls.input(job.value.uploadId) : ""}" alt="" draggable="false">
+          <img class="original" src="${job.value?.uploadId ? urls.input(job.value.uploadId) : ""}" alt="" draggable="false">
           <div class="outline" aria-hidden="true" hidden></div>
           <div class="split" aria-hidden="true"></div>
           <input class="compare" type="range" min="0" max="100" step="0.5" value="50">
+          <p class="side before chip" aria-hidden="true"></p><p class="side after chip" aria-hidden="true"></p>
         </div>
-        <p class="side before chip" aria-hidden="true"></p><p class="side after chip" aria-hidden="true"></p>
       </div>
       <div class="zoom" role="group">
         <button type="button" class="button quiet small square" data-zoom="out">${icon("minus")}</button>
@@ -68,7 +68,7 @@ class Canvas extends View {
     this.find(".frame").setAttribute("aria-label", t("canvas.frame"));
     this.find(".zoom").setAttribute("aria-label", t("canvas.zoom"));
     this.find(".compare").setAttribute("aria-label", t("canvas.split"));
-    this.find(".input").alt = t("canvas.input");
+    this.find(".original").alt = t("canvas.input");
     this.find(".before").textContent = t("view.input");
     this.find(".after").textContent = t("view.layers");
     for (const button of this.querySelectorAll("[data-zoom]")) {

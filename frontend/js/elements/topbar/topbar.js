@@ -41,8 +41,8 @@ class Topbar extends View {
         </a>
         <nav aria-label="${t("top.nav")}">
           <button type="button" class="button quiet small" data-home data-new>${icon("plus")}<span>${t("top.new")}</span></button>
-          <button type="button" class="button quiet small" data-jobs aria-label="${t("top.jobs")}" aria-haspopup="dialog">
-            ${icon("history")}<span>${t("top.jobs")}</span><span class="count" aria-hidden="true"></span>
+          <button type="button" class="button quiet small" data-jobs aria-haspopup="dialog">
+            ${icon("history")}<span>${t("top.jobs")}</span><span class="count"></span>
           </button>
           <a class="button quiet small docs" href="/docs">API</a>
           <label class="language">

@@ -1,0 +1,109 @@
+//! Chromium without a screen, driven over WebDriver.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::service::free_port;
+
+const MISSING: &str = "cannot be started; the browser tests need Chromium and its driver: run `cargo xtask test`, \
+    which installs them (or `apt-get install chromium chromium-driver`)";
+
+/// How the page is looked at.
+#[derive(Clone, Copy)]
+pub enum Window {
+    /// 1280 x 900.
+    Desk,
+    /// 360 x 740 with touch: the narrowest that the page is made for.
+    Phone,
+}
+
+pub struct Browser {
+    pub client: Client,
+    pub downloads: TempDir,
+    _driver: Child,
+    _profile: TempDir,
+}
+
+impl Browser {
+    pub async fn start(window: Window) -> Self {
+        let port = free_port();
+        let driver = Command::new("chromedriver")
+            .arg(format!("--port={port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|err| panic!("chromedriver ({err}) {MISSING}"));
+        let downloads = TempDir::new().expect("a temporary folder");
+        let profile = TempDir::new().expect("a temporary folder");
+        let capabilities = capabilities(window, &downloads, &profile);
+        let client = connect(&format!("http://127.0.0.1:{port}"), capabilities).await;
+        Self { client, downloads, _driver: driver, _profile: profile }
+    }
+}
+
+fn capabilities(window: Window, downloads: &TempDir, profile: &TempDir) -> serde_json::Map<String, Value> {
+    let mut arguments: Vec<String> = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--force-color-profile=srgb",
+        "--lang=en-US",
+        "--window-size=1280,900",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    arguments.push(format!("--user-data-dir={}", profile.path().display()));
+    let mut options = json!({
+        "args": arguments,
+        "prefs": { "download.default_directory": downloads.path(), "intl.accept_languages": "en-US" },
+    });
+    if matches!(window, Window::Phone) {
+        options["mobileEmulation"] = json!({ "deviceMetrics": { "width": 360, "height": 740, "pixelRatio": 1.0 } });
+    }
+    let all = json!({ "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });
+    all.as_object().expect("an object was just written").clone()
+}
+
+async fn connect(driver: &str, capabilities: serde_json::Map<String, Value>) -> Client {
+    let started = Instant::now();
+    loop {
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        match builder.capabilities(capabilities.clone()).connect(driver).await {
+            Ok(client) => return client,
+            // The driver needs a moment before it listens.
+            Err(_) if started.elapsed() < Duration::from_secs(20) => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(err) => panic!("chromium ({err}) {MISSING}"),
+        }
+    }
+}
+
+/// What the page wrote to the console since the last time.
+#[derive(Debug)]
+pub struct ConsoleLog;
+
+impl WebDriverCompatibleCommand for ConsoleLog {
+    fn endpoint(&self, base: &reqwest::Url, session: Option<&str>) -> Result<reqwest::Url, url::ParseError> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &reqwest::Url) -> (reqwest::Method, Option<String>) {
+        (reqwest::Method::POST, Some(json!({ "type": "browser" }).to_string()))
+    }
+}

@@ -1,0 +1,259 @@
+//! The page under test, in the words of someone who uses it.
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::time::{Duration, Instant};
+
+use fantoccini::actions::{InputSource, MouseActions, PointerAction};
+use fantoccini::elements::Element;
+use fantoccini::{Client, Locator};
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+
+use crate::PATIENCE;
+use crate::browser::{Browser, ConsoleLog, Window};
+use crate::service::{Address, Service};
+
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+pub struct Page {
+    browser: Browser,
+}
+
+/// Whatever tells where the service listens.
+pub trait Listens {
+    fn url(&self) -> String;
+}
+
+impl Listens for Service {
+    fn url(&self) -> String {
+        self.address()
+    }
+}
+
+impl Listens for Address {
+    fn url(&self) -> String {
+        Address::url(self)
+    }
+}
+
+/// Opens the page, runs `test` on it, and closes the browser however that ends.
+pub async fn with_page(service: &impl Listens, window: Window, test: impl AsyncFnOnce(&Page)) {
+    let page = Page { browser: Browser::start(window).await };
+    let run = async {
+        page.client().goto(&service.url()).await.expect("the page opens");
+        page.wait_for("un-options fieldset .engines").await;
+        test(&page).await;
+    };
+    let outcome = AssertUnwindSafe(run).catch_unwind().await;
+    if outcome.is_err() {
+        let text = page.js("return document.body.innerText", vec![]).await;
+        eprintln!("the page showed:\n{}", text.as_str().unwrap_or_default());
+    }
+    page.browser.client.close().await.expect("the browser closes");
+    if let Err(panic) = outcome {
+        resume_unwind(panic);
+    }
+}
+
+impl Page {
+    fn client(&self) -> &Client {
+        &self.browser.client
+    }
+
+    pub async fn js(&self, script: &str, arguments: Vec<Value>) -> Value {
+        self.client().execute(script, arguments).await.unwrap_or_else(|err| panic!("{script}: {err}"))
+    }
+
+    /// Waits until the page holds an element.
+    pub async fn wait_for(&self, selector: &str) {
+        let there = "return document.querySelector(arguments[0]) !== null";
+        self.wait(there, vec![json!(selector)], selector).await;
+    }
+
+    /// Waits until a script returns true.
+    pub async fn wait_until(&self, script: &str) {
+        self.wait(script, vec![], script).await;
+    }
+
+    async fn wait(&self, script: &str, arguments: Vec<Value>, what: &str) {
+        let started = Instant::now();
+        while self.js(script, arguments.clone()).await != json!(true) {
+            assert!(started.elapsed() < PATIENCE, "waited in vain for {what}");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Waits until what was asked for has been painted.
+    pub async fn frame(&self) {
+        let twice = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done(true)))";
+        self.client().execute_async(twice, vec![]).await.expect("frames are painted");
+    }
+
+    async fn element(&self, selector: &str) -> Element {
+        self.wait_for(selector).await;
+        self.client().find(Locator::Css(selector)).await.unwrap_or_else(|err| panic!("{selector}: {err}"))
+    }
+
+    pub async fn text(&self, selector: &str) -> String {
+        self.element(selector).await.text().await.expect("an element has a text")
+    }
+
+    pub async fn texts(&self, selector: &str) -> Vec<String> {
+        let all = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)";
+        serde_json::from_value(self.js(all, vec![json!(selector)]).await).expect("texts")
+    }
+
+    pub async fn click(&self, selector: &str) {
+        self.element(selector).await.click().await.unwrap_or_else(|err| panic!("{selector}: {err}"));
+    }
+
+    pub async fn choose(&self, selector: &str, value: &str) {
+        self.element(selector).await.select_by_value(value).await.expect("the choice is there");
+    }
+
+    pub async fn reload(&self) {
+        self.client().refresh().await.expect("the page reloads");
+    }
+
+    pub async fn job_id(&self) -> String {
+        let hash = self.js("return location.hash", vec![]).await;
+        hash.as_str().and_then(|hash| hash.strip_prefix("#job=")).expect("the address names the job").to_owned()
+    }
+
+    /// Drops a file as if it came from the desktop.
+    pub async fn drop_file(&self, selector: &str, name: &str, bytes: &[u8]) {
+        let script = r"
+            const [selector, name, hex] = arguments;
+            const bytes = Uint8Array.from(hex.match(/../g), (two) => parseInt(two, 16));
+            const type = name.endsWith('.png') ? 'image/png' : 'text/plain';
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([bytes], name, { type }));
+            for (const kind of ['dragenter', 'dragover', 'drop']) {
+                const event = new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer });
+                document.querySelector(selector).dispatchEvent(event);
+            }";
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.js(script, vec![json!(selector), json!(name), json!(hex)]).await;
+    }
+
+    /// Picks a file as the browser's own dialog does.
+    pub async fn pick_file(&self, selector: &str, name: &str, bytes: &[u8]) {
+        let path = self.browser.downloads.path().join(name);
+        std::fs::write(&path, bytes).expect("a temporary file");
+        let path = path.to_str().expect("temporary folders have plain names");
+        self.element(selector).await.send_keys(path).await.expect("the file is picked");
+    }
+
+    /// Notes each value of the progress bar from now on.
+    pub async fn record_progress(&self) {
+        let script = "
+            window.seenProgress = [];
+            new MutationObserver(() => {
+                const bar = document.querySelector('[role=progressbar]');
+                if (bar && document.querySelector('.stages li')) seenProgress.push(Number(bar.getAttribute('aria-valuenow')));
+            }).observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ['aria-valuenow'] });";
+        self.js(script, vec![]).await;
+    }
+
+    /// The different values that the bar had, in the order in which they came.
+    pub async fn recorded_progress(&self) -> Vec<u32> {
+        let seen = self.js("return window.seenProgress", vec![]).await;
+        let mut seen: Vec<u32> = serde_json::from_value(seen).expect("numbers");
+        seen.dedup();
+        seen
+    }
+
+    /// A pixel of the composite, RGBA with straight alpha.
+    pub async fn pixel(&self, (x, y): (u32, u32)) -> [u8; 4] {
+        let script = "
+            const canvas = document.querySelector('un-canvas canvas');
+            return [...canvas.getContext('2d').getImageData(arguments[0], arguments[1], 1, 1).data]";
+        serde_json::from_value(self.js(script, vec![json!(x), json!(y)]).await).expect("four bytes")
+    }
+
+    /// Drags with the mouse from one pixel of the picture to another.
+    pub async fn drag_on_canvas(&self, from: (u32, u32), to: (u32, u32)) {
+        let script = "
+            const canvas = document.querySelector('un-canvas canvas');
+            const box = canvas.getBoundingClientRect();
+            return [box.left, box.top, box.width / canvas.width]";
+        let [left, top, scale]: [f64; 3] =
+            serde_json::from_value(self.js(script, vec![]).await).expect("three numbers");
+        let point = |(x, y): (u32, u32), duration| PointerAction::MoveTo {
+            duration: Some(Duration::from_millis(duration)),
+            x: left + f64::from(x) * scale,
+            y: top + f64::from(y) * scale,
+        };
+        let halfway = ((from.0 + to.0) / 2, (from.1 + to.1) / 2);
+        let drag = MouseActions::new("mouse".to_owned())
+            .then(point(from, 0))
+            .then(PointerAction::Down { button: fantoccini::actions::MOUSE_BUTTON_LEFT })
+            .then(point(halfway, 50))
+            .then(point(to, 50))
+            .then(PointerAction::Up { button: fantoccini::actions::MOUSE_BUTTON_LEFT });
+        self.client().perform_actions(drag).await.expect("the mouse moves");
+    }
+
+    /// Waits for a download with this ending and answers with its bytes.
+    pub async fn downloaded(&self, ending: &str) -> Vec<u8> {
+        let started = Instant::now();
+        loop {
+            let files = std::fs::read_dir(self.browser.downloads.path()).expect("the folder is there");
+            let paths = files.map(|file| file.expect("a folder entry").path());
+            // Chromium names a file so only when all of it is there.
+            if let Some(path) = paths.into_iter().find(|path| path.extension().is_some_and(|it| it == ending)) {
+                return std::fs::read(path).expect("the download can be read");
+            }
+            assert!(started.elapsed() < PATIENCE, "no .{ending} was downloaded");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Sends keys to an element; U+E000 to U+E05D are WebDriver's special keys.
+    pub async fn keys(&self, selector: &str, keys: &str) {
+        self.element(selector).await.send_keys(keys).await.expect("the keys arrive");
+    }
+
+    /// Presses a key where the focus is.
+    pub async fn press(&self, key: &str) {
+        let focused = self.client().active_element().await.expect("something has the focus");
+        focused.send_keys(key).await.expect("the key arrives");
+    }
+
+    /// Presses Tab until an element has the focus.
+    pub async fn tab_to(&self, selector: &str) {
+        self.wait_for(selector).await;
+        for _ in 0..60 {
+            self.press("\u{e004}").await;
+            let reached = self.js("return document.activeElement.matches(arguments[0])", vec![json!(selector)]).await;
+            if reached == json!(true) {
+                return;
+            }
+        }
+        panic!("Tab does not lead to {selector}");
+    }
+
+    /// Nothing may stick out sideways.
+    pub async fn assert_fits(&self) {
+        let script = "return [document.documentElement.scrollWidth, innerWidth]";
+        let [content, window]: [u32; 2] = serde_json::from_value(self.js(script, vec![]).await).expect("two widths");
+        assert!(content <= window, "the page is {content} px wide in a window of {window} px");
+    }
+
+    /// Controls that a screen reader could only call "button".
+    pub async fn nameless_controls(&self) -> Vec<String> {
+        let script = r"
+            const name = (one) => one.getAttribute('aria-label') || one.textContent.trim() || one.labels?.[0]?.textContent.trim()
+                || one.getAttribute('aria-labelledby');
+            return [...document.querySelectorAll('button, a[href], input, select, textarea')].filter((one) => !name(one)).map((one) => one.outerHTML)";
+        serde_json::from_value(self.js(script, vec![]).await).expect("a list")
+    }
+
+    /// No script error, no missing file, nothing that the content policy blocked.
+    pub async fn assert_quiet_console(&self) {
+        let log = self.client().issue_cmd(ConsoleLog).await.expect("the console's log");
+        let entries = log.as_array().cloned().unwrap_or_default();
+        let bad: Vec<_> = entries.iter().filter(|entry| entry["level"] == "SEVERE").collect();
+        assert!(bad.is_empty(), "the console complains: {bad:#?}");
+    }
+}
