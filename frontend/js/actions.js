@@ -9,10 +9,12 @@ let stopFollowing = () => {};
 let sending = null;
 
 /** Shows an error; an aborted upload needs no words. */
-function report(error) {
+function report(error, name = "") {
   if (error.code === "aborted") return;
-  const text = error.retryAfter ? `${error.message} ${t("error.retryIn", { seconds: error.retryAfter })}` : error.message;
-  notify("error", text);
+  const words = [error.message];
+  if (name) words.unshift(`“${name}”:`);
+  if (error.retryAfter) words.push(t("error.retryIn", { seconds: error.retryAfter }));
+  notify("error", words.join(" "));
 }
 
 /** Takes files that were dropped, pasted or picked: checks them, then sends one after another. */
@@ -57,7 +59,7 @@ async function send(file, front) {
     if (front) goTo(id);
     else notify("info", t("notice.queued", { name }));
   } catch (error) {
-    report(error);
+    report(error, name);
     if (front) {
       const back = hashId();
       if (back) open(back);
