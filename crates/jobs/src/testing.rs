@@ -75,8 +75,9 @@ fn free_port() -> u16 {
 
 fn spawn(port: u16, dir: &TempDir) -> Child {
     let spawned = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"])
-        .args(["--logfile", "redis.log", "--dir"])
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+        // `no` leaves the syncing to the kernel: a killed server keeps all, and tests are fast.
+        .args(["--appendonly", "yes", "--appendfsync", "no", "--logfile", "redis.log", "--dir"])
         .arg(dir.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -1,20 +1,77 @@
-#![allow(clippy::todo, unused_variables)]
+//! The queue in Redis, shared by many processes.
+
+mod connection;
+mod reply;
+mod scripts;
+
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use redis::streams::StreamRangeReply;
+use redis::{Client, ScriptInvocation, cmd};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use tokio::sync::broadcast;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use super::{Broker, BrokerError, Lease, NewJob, Outcome, Standing, Stats, Submitted, WorkerInfo};
-use crate::{Event, EventKind, Job, JobId};
+use self::connection::Connection;
+use self::scripts::{Scripts, call, key};
+use super::rules::{check_recordable, lanes_of};
+use super::signals::Signals;
+use super::{Broker, BrokerError, Lease, NewJob, Outcome, RedisAddress, Rules, Standing, Stats, Submitted, WorkerInfo};
+use crate::{Event, EventKind, Job, JobId, State};
 
-#[derive(Debug)]
-pub struct RedisBroker;
+type Result<T> = std::result::Result<T, BrokerError>;
+
+/// A job's fields, and its place in the queue or -1.
+type JobReply = (i64, HashMap<String, String>);
+
+/// A durable queue in Redis, for many API and worker processes.
+pub struct RedisBroker {
+    connection: Connection,
+    scripts: Scripts,
+    signals: Signals,
+    rules: Rules,
+    _listener: AbortOnDropHandle<()>,
+}
 
 impl RedisBroker {
-    pub async fn connect(address: &super::RedisAddress, rules: super::Rules) -> Result<Self, BrokerError> {
-        todo!()
+    /// Connects to Redis.
+    ///
+    /// # Errors
+    /// When it does not answer within a few seconds, or refuses.
+    pub async fn connect(address: &RedisAddress, rules: Rules) -> Result<Self> {
+        let client = Client::open(address.connection_info())?;
+        let connection = Connection::open(&client).await?;
+        connection.check_server(address).await?;
+        let signals = Signals::new();
+        let listener = tokio::spawn(connection::listen(client, signals.clone()));
+        let _listener = AbortOnDropHandle::new(listener);
+        Ok(Self { connection, scripts: Scripts::new(), signals, rules, _listener })
+    }
+
+    async fn try_claim(&self, worker: &WorkerInfo) -> Result<Option<(Lease, Job)>> {
+        self.reap().await?;
+        let mut claim = call(&self.scripts.claim);
+        claim.arg(&worker.id).arg(json(&WorkerInfo { job: None, ..worker.clone() })?);
+        for lane in lanes_of(worker) {
+            claim.arg(lane.as_str());
+        }
+        // Not repeated: a second run could take a second job.
+        let Some((attempt, fields)) = self.connection.call_once::<Option<(u32, _)>>(&claim).await? else {
+            return Ok(None);
+        };
+        let job = reply::job(-1, fields)?;
+        self.announce(&WorkerInfo { job: Some(job.id), ..worker.clone() }).await?;
+        Ok(Some((Lease { job_id: job.id, attempt, worker_id: worker.id.clone() }, job)))
+    }
+
+    /// Calls a script that answers how a lease stands.
+    async fn standing(&self, script: &ScriptInvocation<'_>) -> Result<Standing> {
+        Ok(reply::standing(self.connection.call(script).await?))
     }
 }
 
@@ -23,61 +80,164 @@ impl Broker for RedisBroker {
     fn name(&self) -> &'static str {
         "redis"
     }
-    async fn ping(&self) -> Result<(), BrokerError> {
-        todo!()
+
+    async fn ping(&self) -> Result<()> {
+        Ok(self.connection.query::<()>(&cmd("PING")).await?)
     }
-    async fn submit(&self, new: NewJob) -> Result<Submitted, BrokerError> {
-        todo!()
+
+    async fn submit(&self, new: NewJob) -> Result<Submitted> {
+        let (idempotency, fingerprint) = match &new.idempotency {
+            // Hashed, because a client may send a key of any length.
+            Some(given) => (hex(&Sha256::digest(&given.key)), given.fingerprint.as_str()),
+            None => (String::new(), ""),
+        };
+        let mut submit = call(&self.scripts.submit);
+        submit.arg(new.id.to_string()).arg(new.upload_id.to_string()).arg(json(&new.params)?);
+        submit.arg(new.params.engine.as_str()).arg(idempotency).arg(fingerprint);
+        submit.arg(self.rules.queue_limit).arg(json(&EventKind::Queued)?);
+        let (answer, number, fields): (String, i64, _) = self.connection.call(&submit).await?;
+        match answer.as_str() {
+            "queued" => Ok(Submitted::Queued(reply::job(number, fields)?)),
+            "repeated" => Ok(Submitted::Repeated(reply::job(number, fields)?)),
+            "mismatch" => Err(BrokerError::IdempotencyMismatch),
+            "full" => {
+                let queued = u64::try_from(number).unwrap_or_default();
+                Err(BrokerError::QueueFull { queued, limit: self.rules.queue_limit })
+            }
+            other => Err(BrokerError::Malformed(format!("submit answered {other}"))),
+        }
     }
-    async fn job(&self, id: JobId) -> Result<Option<Job>, BrokerError> {
-        todo!()
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>> {
+        let found: Option<JobReply> = self.connection.call(call(&self.scripts.job).arg(id.to_string())).await?;
+        found.map(|(position, fields)| reply::job(position, fields)).transpose()
     }
-    async fn cancel(&self, id: JobId) -> Result<Option<Job>, BrokerError> {
-        todo!()
+
+    async fn cancel(&self, id: JobId) -> Result<Option<Job>> {
+        let mut cancel = call(&self.scripts.cancel);
+        cancel.arg(id.to_string()).arg(json(&EventKind::Cancelled)?).arg(json(&EventKind::CancelRequested)?);
+        let found: Option<JobReply> = self.connection.call(&cancel).await?;
+        found.map(|(position, fields)| reply::job(position, fields)).transpose()
     }
-    async fn forget(&self, id: JobId) -> Result<bool, BrokerError> {
-        todo!()
+
+    async fn forget(&self, id: JobId) -> Result<bool> {
+        Ok(self.connection.call(call(&self.scripts.forget).arg(id.to_string())).await?)
     }
-    async fn events_after(&self, id: JobId, after: u64, limit: usize) -> Result<Vec<Event>, BrokerError> {
-        todo!()
+
+    async fn events_after(&self, id: JobId, after: u64, limit: usize) -> Result<Vec<Event>> {
+        let mut range = cmd("XRANGE");
+        range.arg(key(&format!("events:{id}"))).arg(format!("({after}-0")).arg("+").arg("COUNT").arg(limit);
+        let found: StreamRangeReply = self.connection.query(&range).await?;
+        found.ids.iter().map(|entry| reply::event(id, entry)).collect()
     }
+
     fn wakes(&self) -> broadcast::Receiver<JobId> {
-        todo!()
+        self.signals.events()
     }
-    async fn stats(&self) -> Result<Stats, BrokerError> {
-        todo!()
+
+    async fn stats(&self) -> Result<Stats> {
+        let (queued, running) = self.connection.call(&call(&self.scripts.stats)).await?;
+        Ok(Stats { queued, running })
     }
-    async fn workers(&self) -> Result<Vec<WorkerInfo>, BrokerError> {
-        todo!()
+
+    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        let mut workers = call(&self.scripts.workers);
+        let found: Vec<_> = self.connection.call(workers.arg(milliseconds(self.rules.lease))).await?;
+        let mut alive = found.into_iter().map(reply::worker).collect::<Result<Vec<_>>>()?;
+        alive.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(alive)
     }
-    async fn uploads_in_use(&self) -> Result<Vec<Uuid>, BrokerError> {
-        todo!()
+
+    async fn uploads_in_use(&self) -> Result<Vec<Uuid>> {
+        let mut uploads: Vec<String> = self.connection.query(cmd("HVALS").arg(key("active"))).await?;
+        uploads.sort_unstable();
+        uploads.dedup();
+        uploads.iter().map(|id| parse_id(id)).collect()
     }
-    async fn finished_before(&self, cutoff: OffsetDateTime) -> Result<Vec<JobId>, BrokerError> {
-        todo!()
+
+    async fn finished_before(&self, cutoff: OffsetDateTime) -> Result<Vec<JobId>> {
+        let cutoff = cutoff.unix_timestamp_nanos() / 1_000_000;
+        let mut range = cmd("ZRANGEBYSCORE");
+        range.arg(key("finished")).arg("-inf").arg(format!("({cutoff}"));
+        let ids: Vec<String> = self.connection.query(&range).await?;
+        ids.iter().map(|id| parse_id(id)).collect()
     }
-    async fn announce(&self, worker: &WorkerInfo) -> Result<(), BrokerError> {
-        todo!()
+
+    async fn announce(&self, worker: &WorkerInfo) -> Result<()> {
+        let mut announce = call(&self.scripts.announce);
+        Ok(self.connection.call(announce.arg(&worker.id).arg(json(worker)?)).await?)
     }
-    async fn retire(&self, worker_id: &str) -> Result<(), BrokerError> {
-        todo!()
+
+    async fn retire(&self, worker_id: &str) -> Result<()> {
+        Ok(self.connection.call(call(&self.scripts.retire).arg(worker_id)).await?)
     }
-    async fn claim(&self, worker: &WorkerInfo, wait: Duration) -> Result<Option<(Lease, Job)>, BrokerError> {
-        todo!()
+
+    async fn claim(&self, worker: &WorkerInfo, wait: Duration) -> Result<Option<(Lease, Job)>> {
+        self.signals.wait_for_work(wait, self.rules.poll(), || self.try_claim(worker)).await
     }
-    async fn heartbeat(&self, lease: &Lease) -> Result<Standing, BrokerError> {
-        todo!()
+
+    async fn heartbeat(&self, lease: &Lease) -> Result<Standing> {
+        self.standing(&under(lease, &self.scripts.heartbeat)).await
     }
-    async fn record(&self, lease: &Lease, kind: EventKind) -> Result<Standing, BrokerError> {
-        todo!()
+
+    async fn record(&self, lease: &Lease, kind: EventKind) -> Result<Standing> {
+        check_recordable(&kind)?;
+        let mut record = under(lease, &self.scripts.record);
+        record.arg(json(&kind)?);
+        match &kind {
+            EventKind::Started { engine, .. } => record.arg("engine").arg(engine.as_str()),
+            EventKind::Progress(progress) => record.arg("progress").arg(json(progress)?),
+            _ => &mut record,
+        };
+        self.standing(&record).await
     }
-    async fn finish(&self, lease: &Lease, outcome: Outcome) -> Result<Standing, BrokerError> {
-        todo!()
+
+    async fn finish(&self, lease: &Lease, outcome: Outcome) -> Result<Standing> {
+        let (state, failure) = match &outcome {
+            Outcome::Succeeded { .. } => (State::Succeeded, String::new()),
+            Outcome::Failed(failure) => (State::Failed, json(failure)?),
+            Outcome::Cancelled => (State::Cancelled, String::new()),
+        };
+        let mut finish = under(lease, &self.scripts.finish);
+        finish.arg(Uuid::new_v4().to_string()).arg(state.as_str()).arg(json(&EventKind::from(outcome))?).arg(failure);
+        self.standing(&finish).await
     }
-    async fn release(&self, lease: &Lease, reason: &str) -> Result<Standing, BrokerError> {
-        todo!()
+
+    async fn release(&self, lease: &Lease, reason: &str) -> Result<Standing> {
+        let mut release = under(lease, &self.scripts.release);
+        release.arg(json(&EventKind::Requeued { reason: reason.to_owned() })?).arg(json(&EventKind::Cancelled)?);
+        self.standing(&release).await
     }
-    async fn reap(&self) -> Result<Vec<JobId>, BrokerError> {
-        todo!()
+
+    async fn reap(&self) -> Result<Vec<JobId>> {
+        let error = self.rules.worker_lost();
+        let mut reap = call(&self.scripts.reap);
+        reap.arg(milliseconds(self.rules.lease)).arg(self.rules.max_attempts);
+        reap.arg(json(&self.rules.requeued())?).arg(json(&EventKind::Cancelled)?);
+        reap.arg(json(&EventKind::Failed { error: error.clone() })?).arg(json(&error)?);
+        let ids: Vec<String> = self.connection.call(&reap).await?;
+        ids.iter().map(|id| parse_id(id)).collect()
     }
+}
+
+fn under<'a>(lease: &Lease, script: &'a redis::Script) -> ScriptInvocation<'a> {
+    let mut invocation = call(script);
+    invocation.arg(lease.job_id.to_string()).arg(lease.attempt).arg(&lease.worker_id);
+    invocation
+}
+
+fn json(value: &impl Serialize) -> Result<String> {
+    Ok(serde_json::to_string(value)?)
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn parse_id(text: &str) -> Result<Uuid> {
+    text.parse().map_err(|_| BrokerError::Malformed(format!("\"{text}\" is no id")))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -41,7 +41,7 @@ impl Rules {
     }
 
     /// A job whose last worker was lost is over.
-    pub(super) fn worker_lost(&self) -> EventKind {
+    pub(super) fn worker_lost(&self) -> Failure {
         let workers = match self.max_attempts {
             1 => "The worker that took this job".to_owned(),
             n => format!("Each of the {n} workers that took this job"),
@@ -50,7 +50,7 @@ impl Rules {
             "{workers} stopped while working on it. Perhaps it needs more memory than there is: try fewer layers or a \
              smaller picture, and look at the worker's log."
         );
-        EventKind::Failed { error: Failure { code: FailureCode::WorkerLost, message } }
+        Failure { code: FailureCode::WorkerLost, message }
     }
 }
 

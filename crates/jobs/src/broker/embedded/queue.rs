@@ -185,7 +185,7 @@ impl Queue {
                 let Some(mut record) = tables::load(change, *id)? else { continue };
                 record.lost += 1;
                 if record.lost >= rules.max_attempts && !record.job.cancel_requested {
-                    change.emit(&mut record, rules.worker_lost())?;
+                    change.emit(&mut record, EventKind::Failed { error: rules.worker_lost() })?;
                 } else {
                     change.give_back(&mut record, requeued.clone())?;
                 }

@@ -92,7 +92,7 @@ pub(super) fn save(db: &Connection, record: &Record) -> Result<()> {
     )?;
     update.execute(params![
         record.job.id.to_string(),
-        state_name(record.job.state),
+        record.job.state.as_str(),
         record.job.timings.finished_at.map(milliseconds),
         record.worker,
         record.lost,
@@ -211,14 +211,4 @@ fn placeholders(count: usize) -> String {
 
 fn milliseconds(time: OffsetDateTime) -> i64 {
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
-}
-
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::Queued => "queued",
-        State::Running => "running",
-        State::Succeeded => "succeeded",
-        State::Failed => "failed",
-        State::Cancelled => "cancelled",
-    }
 }

@@ -1,0 +1,114 @@
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ScriptInvocation, ServerErrorKind};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::scripts::key;
+use crate::broker::RedisAddress;
+use crate::broker::signals::Signals;
+
+/// How long a call that can be repeated rides out a Redis that does not answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// After this long without a message the listener asks whether Redis is still there.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// The connection for commands. It is shared, and made anew when it breaks.
+#[derive(Clone)]
+pub(super) struct Connection(ConnectionManager);
+
+impl Connection {
+    pub(super) async fn open(client: &Client) -> RedisResult<Self> {
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(Duration::from_secs(2)))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_min_delay(Duration::from_millis(50))
+            .set_max_delay(Duration::from_millis(500))
+            .set_number_of_retries(4);
+        Ok(Self(client.get_connection_manager_with_config(config).await?))
+    }
+
+    /// Calls a script once. For one that must not run twice: an error leaves
+    /// open whether it ran.
+    pub(super) async fn call_once<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
+        script.invoke_async(&mut self.0.clone()).await
+    }
+
+    /// Calls a script that may run twice, again while Redis does not answer.
+    pub(super) async fn call<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
+        patiently(|| self.call_once(script)).await
+    }
+
+    /// Like [`Connection::call`], for a plain command that only reads.
+    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
+        patiently(|| async { command.query_async(&mut self.0.clone()).await }).await
+    }
+
+    /// Warns of settings that lose jobs.
+    pub(super) async fn check_server(&self, address: &RedisAddress) -> RedisResult<()> {
+        let info: String = self.query(&redis::cmd("INFO")).await?;
+        let value = |name: &str| info.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
+        if value("aof_enabled") == Some("0") {
+            tracing::warn!(%address, "Redis keeps no append-only file: set `appendonly yes`, or jobs are lost when it restarts");
+        }
+        if value("maxmemory_policy").is_some_and(|policy| policy != "noeviction") {
+            tracing::warn!(%address, "Redis may evict keys: set `maxmemory-policy noeviction`, or jobs are lost when memory is short");
+        }
+        Ok(())
+    }
+}
+
+async fn patiently<T, F: Future<Output = RedisResult<T>>>(mut attempt: impl FnMut() -> F) -> RedisResult<T> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match attempt().await {
+            Err(err) if may_pass(&err) && Instant::now() < end => sleep(RETRY_DELAY).await,
+            done => return done,
+        }
+    }
+}
+
+/// Whether an error is of a Redis that restarts or fails over.
+fn may_pass(err: &RedisError) -> bool {
+    use ServerErrorKind::{BusyLoading, MasterDown, ReadOnly, TryAgain};
+    err.is_io_error() || matches!(err.kind(), ErrorKind::Server(BusyLoading | MasterDown | ReadOnly | TryAgain))
+}
+
+/// Passes on what other processes publish, on a connection of its own, for ever.
+pub(super) async fn listen(client: Client, signals: Signals) {
+    loop {
+        if let Err(err) = listen_until_it_breaks(&client, &signals).await {
+            tracing::debug!("the connection that brings news from Redis broke: {err}");
+        }
+        sleep(RETRY_DELAY).await;
+    }
+}
+
+async fn listen_until_it_breaks(client: &Client, signals: &Signals) -> RedisResult<()> {
+    let (wakes, work) = (key("wakes"), key("work"));
+    let mut pubsub = client.get_async_pubsub().await?;
+    pubsub.subscribe(&[&wakes, &work]).await?;
+    // Work may have come while nobody listened.
+    signals.send(&[], true);
+    let (mut sink, mut messages) = pubsub.split();
+    loop {
+        let message = match timeout(IDLE, messages.next()).await {
+            Ok(Some(message)) => message,
+            Ok(None) => return Ok(()),
+            Err(_) => {
+                let _: redis::Value = timeout(RESPONSE_TIMEOUT, sink.ping())
+                    .await
+                    .map_err(|_| RedisError::from((ErrorKind::Io, "no answer to a ping")))??;
+                continue;
+            }
+        };
+        if message.get_channel_name() == work {
+            signals.send(&[], true);
+        } else if let Some(id) = message.get_payload::<String>().ok().and_then(|id| id.parse().ok()) {
+            signals.send(&[id], false);
+        }
+    }
+}

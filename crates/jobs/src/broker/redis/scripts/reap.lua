@@ -1,0 +1,43 @@
+-- ARGV: lease in milliseconds, attempts, Requeued, Cancelled, Failed, its error
+-- Answers the ids of the jobs that were taken back.
+local lease, attempts = tonumber(ARGV[1]), tonumber(ARGV[2])
+local requeued, cancelled, failed, failure = unpack(ARGV, 3, 6)
+local reaped = {}
+
+-- While Redis was down nobody could renew a lease: all get a whole one again.
+local uptime_s = tonumber(redis.call('INFO', 'server'):match('uptime_in_seconds:(%d+)'))
+if uptime_s * 1000 < lease then return reaped end
+
+local at = now()
+
+local function lose(id)
+  local job = key('job', id)
+  local lost = redis.call('HINCRBY', job, 'lost', 1)
+  if lost >= attempts and redis.call('HGET', job, 'cancel_requested') == '0' then
+    redis.call('HSET', job, 'error', failure)
+    over(id, 'failed', failed, at)
+  else
+    give_back(id, requeued, cancelled, at)
+  end
+  table.insert(reaped, id)
+end
+
+each_stream(function(stream)
+  local idle = redis.pcall('XPENDING', stream, group, 'IDLE', lease, '-', '+', 100)
+  -- An error says that there is no such stream yet.
+  for _, pending in ipairs(idle.err and {} or idle) do
+    local entry = redis.call('XRANGE', stream, pending[1], pending[1])[1]
+    local id = entry and entry[2][2]
+    if id and redis.call('HGET', key('job', id), 'entry') == pending[1] then
+      lose(id)
+    else
+      redis.call('XACK', stream, group, pending[1])
+      redis.call('XDEL', stream, pending[1])
+    end
+  end
+end)
+
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key('seen'), '-inf', at - lease)) do
+  retire(worker)
+end
+return reaped

@@ -1,0 +1,9 @@
+-- ARGV: id, attempt, worker, event, then the fields that it changes, each with its value
+local id, attempt, worker, event = unpack(ARGV, 1, 4)
+if not holds(id, attempt, worker) then return LOST end
+if #ARGV > 4 then
+  redis.call('HSET', key('job', id), unpack(ARGV, 5))
+end
+emit(id, event, now())
+renew(id, worker)
+return standing(id)

@@ -1,0 +1,2 @@
+-- ARGV: worker
+retire(ARGV[1])

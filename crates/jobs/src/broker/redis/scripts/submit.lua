@@ -1,0 +1,28 @@
+-- ARGV: id, upload, params, lane, idempotency key or '', fingerprint, limit, Queued
+local id, upload, params, lane, idempotency, fingerprint = unpack(ARGV, 1, 6)
+local limit, event = tonumber(ARGV[7]), ARGV[8]
+
+-- The same id comes twice when the answer to the first call got lost.
+if exists(id) then return {'queued', position(id), fields(id)} end
+
+if idempotency ~= '' then
+  local first = redis.call('HMGET', key('idempotency', idempotency), 'job', 'fingerprint')
+  if first[1] and exists(first[1]) then
+    if first[2] ~= fingerprint then return {'mismatch', 0, {}} end
+    return {'repeated', position(first[1]), fields(first[1])}
+  end
+end
+
+local waiting = queued()
+if waiting >= limit then return {'full', waiting, {}} end
+
+local at = now()
+redis.call('HSET', key('job', id), 'id', id, 'upload_id', upload, 'params', params, 'lane', lane,
+  'idempotency', idempotency, 'attempt', 0, 'lost', 0, 'cancel_requested', 0, 'created_at', at, 'seq', 0)
+redis.call('HSET', key('active'), id, upload)
+if idempotency ~= '' then
+  redis.call('HSET', key('idempotency', idempotency), 'job', id, 'fingerprint', fingerprint)
+end
+enter(id, 'fresh')
+emit(id, event, at)
+return {'queued', position(id), fields(id)}
