@@ -5,7 +5,10 @@ import { jobParams } from "./capabilities.js";
 import { problemWith } from "./files.js";
 import { forget, job, notify, recent, remember, result, screen, upload, waiting } from "./state.js";
 
+const ENDS = new Set(["succeeded", "failed", "cancelled"]);
+
 let stopFollowing = () => {};
+let opened = 0;
 let sending = null;
 
 /** Shows an error; an aborted upload needs no words. */
@@ -46,6 +49,7 @@ async function send(file, front) {
   const name = file.name || t("file.pasted");
   const url = URL.createObjectURL(file);
   if (front) {
+    opened += 1;
     stopFollowing();
     show("uploading");
     upload.value = { name, url, fraction: 0 };
@@ -135,6 +139,7 @@ export function goHome() {
 export function route() {
   const id = hashId();
   if (id) return open(id);
+  opened += 1;
   stopFollowing();
   job.value = null;
   result.value = null;
@@ -147,40 +152,48 @@ function show(name) {
 
 /** Brings a job to the page and follows it to its end. */
 async function open(id) {
+  const turn = ++opened;
   stopFollowing();
   result.value = null;
   const known = recent.value.find((one) => one.id === id);
   job.value = { id, name: known?.name ?? "", uploadId: known?.uploadId ?? null, state: "queued", notes: [], stages: [], linked: true };
   show("job");
   try {
-    const state = await api.status(id);
-    if (job.value?.id === id) change(id, { ...fromStatus(state), name: known?.name ?? "" });
+    if (settle(id, await api.status(id))) return;
   } catch (error) {
     if (error.status === 404) return gone(id, error);
     // The connection below keeps trying; the page says so meanwhile.
     change(id, { linked: false });
   }
-  if (hashId() !== id) return;
+  if (turn !== opened) return;
   stopFollowing = follow(id, {
     onEvent: (event) => receive(id, event),
+    onStatus: (state) => settle(id, state),
     onLink: (linked) => change(id, { linked }),
     onGone: (error) => gone(id, error),
   });
 }
 
+/** Takes over where the service says that a job stands; whether that is its end. */
+function settle(id, state) {
+  if (job.value?.id !== id) return false;
+  change(id, fromStatus(state));
+  if (!ENDS.has(state.state)) return false;
+  if (recent.value.some((one) => one.id === id)) remember({ id, state: state.state });
+  if (state.state === "succeeded") showResult(id);
+  return true;
+}
+
 function fromStatus(state) {
   return {
     uploadId: state.upload_id,
-    params: state.params,
     state: state.state === "succeeded" ? "finishing" : state.state,
     position: state.position,
     progress: state.progress,
     progressAt: Date.now(),
     engine: state.engine,
     error: state.error,
-    attempt: state.attempt,
     cancelling: state.cancel_requested,
-    startedAt: state.started_at,
   };
 }
 
@@ -200,7 +213,7 @@ const CHANGES = {
   position: (event) => ({ state: "queued", position: event.position }),
   started: (event) => ({
     state: "running", position: null, engine: event.engine, reason: event.reason,
-    attempt: event.attempt, startedAt: event.at, progress: null, stages: [],
+    progress: null, stages: [],
   }),
   progress: ({ stage, step, total, percent, eta_ms }, now) => ({
     state: "running",
@@ -215,8 +228,6 @@ const CHANGES = {
   failed: (event) => ({ state: "failed", error: event.error }),
   cancelled: () => ({ state: "cancelled" }),
 };
-
-const ENDS = new Set(["succeeded", "failed", "cancelled"]);
 
 function receive(id, event) {
   if (job.value?.id !== id) return;
@@ -243,14 +254,18 @@ async function showResult(id) {
   }
 }
 
-/** Brings the states of unfinished jobs in this browser's list up to date. */
+let lookedAtAll = false;
+
+/** Brings this browser's list up to date: once all of it, then the unfinished jobs. */
 export async function refreshRecent() {
-  const unfinished = recent.value.filter((one) => !ENDS.has(one.state) && one.id !== job.value?.id).map((one) => one.id);
-  if (unfinished.length === 0) return;
+  const stale = recent.value.filter((one) => one.id !== job.value?.id && (!lookedAtAll || !ENDS.has(one.state)));
+  const ids = stale.map((one) => one.id);
+  if (ids.length === 0) return;
   try {
-    const found = await api.statuses(unfinished);
+    const found = await api.statuses(ids);
+    lookedAtAll = true;
     for (const { id, state } of found) remember({ id, state });
-    for (const id of unfinished) if (!found.some((one) => one.id === id)) forget(id);
+    for (const id of ids) if (!found.some((one) => one.id === id)) forget(id);
   } catch {
     // Not reachable at the moment: the next look will tell.
   }

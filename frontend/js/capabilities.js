@@ -2,7 +2,7 @@ import * as api from "./lib/api.js";
 import { capabilities, options } from "./state.js";
 
 const FORMATS = ["png", "jpeg", "webp", "gif", "bmp", "tiff"];
-const RETRY_MS = 5000;
+const RETRY_MS = 2000;
 
 const first = (...values) => values.find((value) => value !== undefined && value !== null);
 
@@ -19,13 +19,14 @@ function read(body) {
   };
 }
 
-/** Asks the service what it can do, again and again until it answers. */
+/** Asks the service what it can do, again and again until it answers with an engine. */
 export async function loadCapabilities() {
   try {
     capabilities.value = read(await api.capabilities());
   } catch {
-    setTimeout(loadCapabilities, RETRY_MS);
+    // Not there yet; asked again below.
   }
+  if (!capabilities.value?.engines.length) setTimeout(loadCapabilities, RETRY_MS);
 }
 
 /** The engine that the chosen options lead to, as far as the page knows. */

@@ -15,7 +15,7 @@ export const options = stored("unflatten.options", {
 });
 
 /**
- * What the page shows: `empty`, `uploading`, `job`, `result` or `gone`.
+ * What the page shows: `empty`, `uploading`, `job` or `result`.
  * `upload` and `job` below say more of it.
  */
 export const screen = signal("empty");
@@ -25,14 +25,14 @@ export const upload = signal(null);
 
 /**
  * The job on the page: `{ id, uploadId, name, state, position, progress, engine,
- * reason, notes, attempt, stages, error, linked, startedAt, progressAt, params }`.
+ * reason, notes, stages, error, linked, cancelling, progressAt }`.
  */
 export const job = signal(null);
 
 /** `metadata.json` of the result on the page. */
 export const result = signal(null);
 
-/** What is to be said to the person: `[{ id, kind: "error" | "info", text, action }]`. */
+/** What is to be said to the person: `[{ id, kind: "error" | "info", text }]`. */
 export const notices = signal([]);
 
 /** This browser's jobs, the newest first: `[{ id, uploadId, name, state, at }]`. */
@@ -44,12 +44,12 @@ export const waiting = signal([]);
 const RECENT_MAX = 24;
 
 export function remember(entry) {
-  const others = recent.value.filter((one) => one.id !== entry.id);
   const before = recent.value.find((one) => one.id === entry.id);
+  if (before && Object.entries(entry).every(([name, value]) => before[name] === value)) return;
   // A job that is known keeps its place.
   recent.value = before
     ? recent.value.map((one) => (one.id === entry.id ? { ...one, ...entry } : one))
-    : [{ at: new Date().toISOString(), ...entry }, ...others].slice(0, RECENT_MAX);
+    : [{ at: new Date().toISOString(), ...entry }, ...recent.value].slice(0, RECENT_MAX);
 }
 
 export function forget(id) {
@@ -58,11 +58,10 @@ export function forget(id) {
 
 let nextNotice = 1;
 
-export function notify(kind, text, action = null) {
-  const notice = { id: nextNotice++, kind, text, action };
+export function notify(kind, text) {
+  const notice = { id: nextNotice++, kind, text };
   // The same words once are enough.
   notices.value = [...notices.value.filter((one) => one.text !== text), notice].slice(-4);
-  return notice.id;
 }
 
 export function dismiss(id) {

@@ -8,13 +8,15 @@ const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
  * Follows a job's events until it is over, through any number of lost
  * connections: each new one asks for what came after the last event seen.
  *
- *     const stop = follow(id, { onEvent, onLink, onGone });
+ *     const stop = follow(id, { onEvent, onStatus, onLink, onGone });
  *
  * `onEvent(event)` sees every numbered event once and in order, and un-numbered
- * `position` frames; `onLink(up)` when the connection goes or comes back;
+ * `position` frames; `onStatus(job)` sees where the job stands before each new
+ * connection, which alone carries the page where sockets do not get through;
+ * `onLink(up)` hears when the connection goes or comes back;
  * `onGone(error)` when the service no longer knows the job.
  */
-export function follow(id, { onEvent, onLink, onGone }) {
+export function follow(id, { onEvent, onStatus, onLink, onGone }) {
   let socket = null;
   let timer = 0;
   let seen = 0;
@@ -50,13 +52,16 @@ export function follow(id, { onEvent, onLink, onGone }) {
   async function check() {
     timer = 0;
     try {
-      await status(id);
+      const state = await status(id);
+      if (over) return;
+      over = TERMINAL.has(state.state);
+      onStatus(state);
+      if (!over) open();
     } catch (error) {
       if (over) return;
       if (error.status === 404) return onGone(error);
-      return retry();
+      retry();
     }
-    if (!over) open();
   }
 
   const hurry = () => {
