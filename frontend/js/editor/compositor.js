@@ -3,12 +3,35 @@ import { bitmapOf, boxOf, doc, isShown } from "./document.js";
 // Of 255: what is fainter is not what a person meant to touch.
 const TOUCH_ALPHA = 24;
 
-function drawLayer(context, layer) {
+const recoloured = new WeakMap();
+
+function filterOf({ hue, saturation, lightness }) {
+  if (hue === 0 && saturation === 1 && lightness === 1) return null;
+  return `hue-rotate(${hue}deg) saturate(${saturation}) brightness(${lightness})`;
+}
+
+/** A layer's pixels in the colours it has now. Kept, because filters are slow. */
+function pixelsOf(layer) {
   const bitmap = bitmapOf(layer.key);
-  if (!bitmap) return;
-  const box = boxOf(layer);
+  const filter = filterOf(layer);
+  if (!bitmap || filter === null) return bitmap;
+  const kept = recoloured.get(bitmap);
+  if (kept?.filter === filter) return kept.pixels;
+  const pixels = sheet(bitmap);
+  const context = pixels.getContext("2d");
+  context.filter = filter;
+  context.drawImage(bitmap, 0, 0);
+  recoloured.set(bitmap, { filter, pixels });
+  return pixels;
+}
+
+function drawLayer(context, layer) {
+  const pixels = pixelsOf(layer);
+  if (!pixels) return;
+  const { x, y, width, height } = boxOf(layer);
   context.globalAlpha = layer.opacity;
-  context.drawImage(bitmap, box.x, box.y);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(pixels, x, y, width, height);
 }
 
 function sheet({ width, height }) {
@@ -84,15 +107,15 @@ export class Compositor {
 
 let probe = null;
 
-/** Key of the highest shown layer with a visible pixel at a point of the canvas, or `null`. */
+/** Key of the highest shown, unlocked layer with a visible pixel at a point of the canvas, or `null`. */
 export function layerAt(x, y) {
   probe ??= Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
   for (const layer of doc.value.layers.toReversed()) {
     const box = boxOf(layer);
     const bitmap = bitmapOf(layer.key);
-    if (!bitmap || !isShown(layer)) continue;
-    const [left, top] = [Math.floor(x - box.x), Math.floor(y - box.y)];
-    if (left < 0 || top < 0 || left >= box.width || top >= box.height) continue;
+    if (!bitmap || !isShown(layer) || layer.locked) continue;
+    const [left, top] = [Math.floor((x - box.x) / layer.scale), Math.floor((y - box.y) / layer.scale)];
+    if (left < 0 || top < 0 || left >= bitmap.width || top >= bitmap.height) continue;
     probe.clearRect(0, 0, 1, 1);
     probe.drawImage(bitmap, -left, -top);
     if (probe.getImageData(0, 0, 1, 1).data[3] * layer.opacity > TOUCH_ALPHA) return layer.key;
@@ -110,13 +133,13 @@ export function exportPng() {
 
 /** Draws a layer, trimmed and centred, into a square thumbnail. */
 export function drawThumbnail(canvas, layer) {
-  const bitmap = bitmapOf(layer.key);
+  const pixels = pixelsOf(layer);
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, canvas.width, canvas.height);
-  if (!bitmap) return;
+  if (!pixels) return;
   const side = canvas.width;
-  const scale = Math.min(side / bitmap.width, side / bitmap.height);
-  const [width, height] = [Math.max(1, bitmap.width * scale), Math.max(1, bitmap.height * scale)];
+  const scale = Math.min(side / pixels.width, side / pixels.height);
+  const [width, height] = [Math.max(1, pixels.width * scale), Math.max(1, pixels.height * scale)];
   context.imageSmoothingQuality = "high";
-  context.drawImage(bitmap, (side - width) / 2, (side - height) / 2, width, height);
+  context.drawImage(pixels, (side - width) / 2, (side - height) / 2, width, height);
 }

@@ -4,10 +4,9 @@ import { notify } from "../state.js";
 import { t } from "../lib/i18n.js";
 
 /**
- * The layers on the page, the lowest first: `{ id, width, height, layers }` with
- * `{ key, info, visible, opacity, x, y }` each. `info` is the layer's part of
- * `metadata.json`, `x` and `y` how far it was moved in pixels. Never changed in
- * place: each edit makes a new value, so that undo can keep the old ones.
+ * The layers on the page, the lowest first: `{ id, width, height, layers }`, each
+ * layer as `fresh` makes it. Never changed in place: each edit makes a new value,
+ * so that undo can keep the old ones.
  */
 export const doc = signal(null);
 
@@ -43,10 +42,22 @@ export function isComplete() {
   return doc.value.layers.every(({ key, info }) => info.bounding_box === null || bitmaps.has(key));
 }
 
+/**
+ * A layer as the service delivered it. `info` is its part of `metadata.json`;
+ * `x`, `y` say how far it was moved in pixels, `scale` is about its middle, `hue`
+ * is in degrees, `saturation` and `lightness` are factors.
+ */
+function fresh(info, key) {
+  return {
+    key, info, name: info.name, visible: true, locked: false,
+    opacity: 1, x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1,
+  };
+}
+
 /** Brings a result to the page. Its pixels arrive one layer after another. */
 export function openDocument(id, metadata) {
   closeDocument();
-  const layers = metadata.layers.map((info, key) => ({ key, info, visible: true, opacity: 1, x: 0, y: 0 }));
+  const layers = metadata.layers.map(fresh);
   doc.value = { id, width: metadata.input.width, height: metadata.input.height, layers };
   for (const layer of layers) load(id, layer);
 }
@@ -83,9 +94,11 @@ async function load(id, { key, info }) {
 export const layerOf = (key) => doc.value?.layers.find((layer) => layer.key === key) ?? null;
 
 /** Where a layer's pixels lie on the canvas now. */
-export function boxOf({ info, x, y }) {
+export function boxOf({ info, x, y, scale }) {
   const box = info.bounding_box;
-  return box && { x: box.x + x, y: box.y + y, width: box.width, height: box.height };
+  if (!box) return null;
+  const [width, height] = [box.width * scale, box.height * scale];
+  return { x: box.x + x + (box.width - width) / 2, y: box.y + y + (box.height - height) / 2, width, height };
 }
 
 export function isShown(layer) {
@@ -125,7 +138,7 @@ export function shift(key, by) {
 
 /** Everything as the service delivered it. */
 export function reset() {
-  const layers = doc.value.layers.map(({ key, info }) => ({ key, info, visible: true, opacity: 1, x: 0, y: 0 }));
+  const layers = doc.value.layers.map(({ info, key }) => fresh(info, key));
   edit(layers.sort((a, b) => a.key - b.key));
 }
 

@@ -83,7 +83,7 @@ class Canvas extends View {
     if (!doc.value) return;
     const shown = doc.value.layers.filter((layer) => (solo.value === null ? layer.visible : layer.key === solo.value));
     const canvas = this.find("canvas");
-    canvas.setAttribute("aria-label", t("canvas.shows", { names: shown.map((layer) => layer.info.name).join(", ") || t("canvas.nothing") }));
+    canvas.setAttribute("aria-label", t("canvas.shows", { names: shown.map((layer) => layer.name).join(", ") || t("canvas.nothing") }));
     this.toggleAttribute("data-complete", isComplete());
   }
 

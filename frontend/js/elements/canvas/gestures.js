@@ -140,7 +140,7 @@ export class Gestures {
 
 function nudge(dx, dy, by) {
   const layer = layerOf(selected.value);
-  if (!layer || boxOf(layer) === null) return;
+  if (!layer || layer.locked || boxOf(layer) === null) return;
   editLayer(layer.key, { x: layer.x + dx * by, y: layer.y + dy * by }, `nudge ${layer.key}`);
 }
 

@@ -1,11 +1,18 @@
-import { doc, editLayer, endEdit, layerOf, reset, selected, shift } from "../../editor/document.js";
+import { doc, editLayer, endEdit, layerOf, selected, shift } from "../../editor/document.js";
 import { html, render } from "../../lib/html.js";
-import { language, percent, t } from "../../lib/i18n.js";
+import { language, number, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View } from "../../lib/view.js";
 
+/** What sliders and number fields change: `[field, smallest, largest, unit]`, in hundredths where the unit is %. */
+const SLIDERS = [["opacity", 0, 100, "%"]];
+const COLOURS = [["hue", -180, 180, "°"], ["saturation", 0, 200, "%"], ["lightness", 40, 160, "%"]];
+const SCALE = ["scale", 5, 400, "%"];
+const UNITS = Object.fromEntries([...SLIDERS, ...COLOURS, SCALE].map(([field, , , unit]) => [field, unit]));
+
 /**
- * What can be changed of the selected layer: opacity, place, order.
+ * What can be changed of the selected layer: name, opacity, place, size,
+ * order, colours, lock.
  *
  *     <un-inspector></un-inspector>
  */
@@ -19,52 +26,70 @@ class Inspector extends View {
       const action = event.target.closest("[data-action]")?.dataset.action;
       if (action === "up") shift(selected.value, 1);
       if (action === "down") shift(selected.value, -1);
-      if (action === "reset") reset();
+      if (action === "lock") editLayer(selected.value, { locked: !layerOf(selected.value).locked });
     });
   }
 
   #draw() {
     const layer = layerOf(selected.value);
     if (!layer) return render(this, html`<p class="hint empty">${t("inspector.none")}</p>`);
+    const [, least, most] = SCALE;
     render(this, html`
-      <section aria-label="${t("inspector.title", { name: layer.info.name })}">
+      <section aria-label="${t("inspector.title", { name: layer.name })}">
         <div class="inspector-row">
-          <label for="layer-opacity">${t("inspector.opacity")}</label>
-          <input id="layer-opacity" name="opacity" type="range" min="0" max="100" step="1">
-          <output for="layer-opacity"></output>
+          <input class="input name" name="name" type="text" maxlength="200" aria-label="${t("inspector.name")}">
+          ${this.#button("lock", "lock")}${this.#button("up", "up")}${this.#button("down", "down")}
         </div>
-        <div class="inspector-row">
+        <div class="inspector-row places">
           <label>X <input class="input" name="x" type="number" step="1" aria-label="${t("inspector.x")}"></label>
           <label>Y <input class="input" name="y" type="number" step="1" aria-label="${t("inspector.y")}"></label>
-          <button type="button" class="button quiet small square" data-action="up" aria-label="${t("inspector.up")}" title="${t("inspector.up")}">${icon("up")}</button>
-          <button type="button" class="button quiet small square" data-action="down" aria-label="${t("inspector.down")}" title="${t("inspector.down")}">${icon("down")}</button>
+          <label>% <input class="input" name="scale" type="number" min="${least}" max="${most}" step="1" aria-label="${t("inspector.scale")}"></label>
         </div>
+        ${SLIDERS.map((one) => this.#slider(one))}
+        <details><summary>${t("inspector.colours")}</summary>${COLOURS.map((one) => this.#slider(one))}</details>
       </section>`);
     this.#sync();
   }
 
-  #take({ name, value }) {
-    const number = Number(value);
-    if (!name || !Number.isFinite(number)) return;
-    const fields = name === "opacity" ? { opacity: number / 100 } : { [name]: Math.round(number) };
-    editLayer(selected.value, fields, `${name} ${selected.value}`);
+  #button(action, picture) {
+    const name = t(`inspector.${action}`);
+    return html`<button type="button" class="button quiet small square" data-action="${action}" aria-label="${name}" title="${name}">${icon(picture)}</button>`;
+  }
+
+  #slider([field, least, most]) {
+    return html`
+      <div class="inspector-row">
+        <label for="layer-${field}">${t(`inspector.${field}`)}</label>
+        <input id="layer-${field}" name="${field}" type="range" min="${least}" max="${most}" step="1">
+        <output for="layer-${field}"></output>
+      </div>`;
+  }
+
+  #take(input) {
+    const { name: field, value } = input;
+    if (!field || !input.checkValidity()) return;
+    let next = Number(value);
+    if (field === "name") next = value.trim() || layerOf(selected.value).info.name;
+    else if (!Number.isFinite(next) || (field === "scale" && value === "")) return;
+    else if (UNITS[field] === "%") next /= 100;
+    editLayer(selected.value, { [field]: next }, `${field} ${selected.value}`);
   }
 
   #sync() {
     const layer = layerOf(selected.value);
-    if (!layer || !this.find("output")) return;
-    const put = (name, value) => {
-      const input = this.find(`[name="${name}"]`);
-      // "-" on the way to "-5" reads as 0 and must stay as typed.
-      if (input !== document.activeElement || Number(input.value) !== value) input.value = value;
-    };
-    put("opacity", Math.round(layer.opacity * 100));
-    put("x", layer.x);
-    put("y", layer.y);
-    this.find("output").textContent = percent(Math.round(layer.opacity * 100) / 100);
-    const place = doc.value.layers.indexOf(layer);
-    this.find('[data-action="up"]').disabled = place === doc.value.layers.length - 1;
-    this.find('[data-action="down"]').disabled = place === 0;
+    if (!layer || !this.find("section")) return;
+    for (const input of this.querySelectorAll("input")) {
+      const value = layer[input.name];
+      const shown = input.name === "name" ? value : Math.round(UNITS[input.name] === "%" ? value * 100 : value);
+      // What is being typed stays as typed: "-" on the way to "-5".
+      if (input.type === "range" || input !== document.activeElement) input.value = shown;
+      const output = input.parentElement.querySelector("output");
+      if (output) output.textContent = `${number(shown)}${UNITS[input.name] === "%" ? " %" : "°"}`;
+    }
+    const at = doc.value.layers.indexOf(layer);
+    this.find('[data-action="up"]').disabled = at === doc.value.layers.length - 1;
+    this.find('[data-action="down"]').disabled = at === 0;
+    this.find('[data-action="lock"]').setAttribute("aria-pressed", layer.locked);
   }
 }
 

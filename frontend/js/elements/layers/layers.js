@@ -55,8 +55,7 @@ class Layers extends View {
     this.#sync();
   }
 
-  #row({ key, info }) {
-    const { name } = info;
+  #row({ key, info, name }) {
     return html`
       <li data-key="${key}" draggable="true">
         <button type="button" class="button quiet small square" data-eye aria-label="${t("layers.visible", { name })}" title="${t("layers.visible", { name })}">
@@ -64,7 +63,7 @@ class Layers extends View {
         <button type="button" class="pick" data-pick>
           <canvas class="checker" width="${THUMBNAIL_PX}" height="${THUMBNAIL_PX}" aria-hidden="true"></canvas>
           <span class="words"><b title="${name}">${name}</b>
-            <span class="meta">${tOr(`kind.${info.kind}`, info.kind)} · ${t("layers.coverage", { share: percent(info.coverage) })}</span>
+            <span class="meta"><span class="lock" hidden>${icon("lock")}<span class="visually-hidden">${t("layers.locked")} </span></span>${tOr(`kind.${info.kind}`, info.kind)} · ${t("layers.coverage", { share: percent(info.coverage) })}</span>
             ${flagsOf(info).map((words) => html`<span class="chip warn">${words}</span>`)}
           </span>
         </button>
@@ -78,16 +77,37 @@ class Layers extends View {
     if (!doc.value || !this.find("ol")) return;
     const layers = doc.value.layers.toReversed();
     const list = this.find("ol");
+    this.#recolour();
     layers.forEach((layer, place) => {
       const row = list.querySelector(`[data-key="${layer.key}"]`);
       if (list.children[place] !== row) moveTo(list, row, place);
       row.classList.toggle("hidden", solo.value === null ? !layer.visible : solo.value !== layer.key);
       row.classList.toggle("selected", selected.value === layer.key);
+      this.#name(row, layer);
+      row.querySelector(".lock").hidden = !layer.locked;
       row.querySelector("[data-eye]").setAttribute("aria-pressed", layer.visible);
       row.querySelector("[data-solo]").setAttribute("aria-pressed", solo.value === layer.key);
       row.querySelector("[data-pick]").setAttribute("aria-pressed", selected.value === layer.key);
     });
     this.find("[data-all]").hidden = solo.value === null && layers.every((layer) => layer.visible);
+  }
+
+  #name(row, { name }) {
+    const place = row.querySelector("b");
+    if (place.textContent === name) return;
+    place.textContent = place.title = name;
+    for (const [selector, key] of [["[data-eye]", "visible"], ["[data-solo]", "solo"], ["a", "download"]]) {
+      const control = row.querySelector(selector);
+      control.title = t(`layers.${key}`, { name });
+      control.setAttribute("aria-label", control.title);
+    }
+  }
+
+  // Only colours change what a thumbnail shows.
+  #recolour() {
+    const colours = JSON.stringify(doc.value.layers.map(({ key, hue, saturation, lightness }) => [key, hue, saturation, lightness]));
+    if (colours !== this.dataset.colours) this.#thumbnails();
+    this.dataset.colours = colours;
   }
 
   #thumbnails() {
