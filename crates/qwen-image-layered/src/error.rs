@@ -23,7 +23,9 @@ pub enum Error {
     TensorMissing { path: PathBuf, tensor: String },
 
     /// A tensor has another shape than the config says.
-    #[error("{path}: tensor `{tensor}` has shape {found:?}, expected {expected:?}; weights and config do not belong together")]
+    #[error(
+        "{path}: tensor `{tensor}` has shape {found:?}, expected {expected:?}; weights and config do not belong together"
+    )]
     TensorShape { path: PathBuf, tensor: String, found: Vec<usize>, expected: Vec<usize> },
 
     /// A tensor is stored in a type that cannot be used here.

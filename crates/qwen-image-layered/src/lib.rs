@@ -2,9 +2,19 @@
 
 mod error;
 mod nn;
+mod noise;
+mod pipeline;
 mod progress;
+mod resize;
+mod scheduler;
 pub mod text;
+pub mod transformer;
+pub mod vae;
 pub mod weights;
 
 pub use error::{Error, Result};
+pub use noise::randn;
+pub use pipeline::{Conditioning, Decomposer, ModelFiles, Output, Params, Pipeline, read_latents};
 pub use progress::{Monitor, Progress, Stage};
+pub use resize::{lanczos, working_size};
+pub use scheduler::{Schedule, SchedulerConfig, TimeShift};

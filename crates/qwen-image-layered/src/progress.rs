@@ -29,6 +29,22 @@ pub struct Progress {
     pub within: f32,
 }
 
+impl Progress {
+    /// An estimate of how much of a whole run is done, 0 to 1; never goes back during one.
+    pub fn fraction(&self) -> f32 {
+        // Shares of the time of a run of 50 steps; shorter runs are only less even.
+        let (start, end) = match self.stage {
+            Stage::Caption => (0.0, 0.05),
+            Stage::EncodeText => (0.05, 0.07),
+            Stage::EncodeImage => (0.07, 0.1),
+            Stage::Denoise => (0.1, 0.92),
+            Stage::Decode => (0.92, 1.0),
+        };
+        let part = (self.done as f32 + self.within) / self.total.max(1) as f32;
+        start + (end - start) * part.clamp(0.0, 1.0)
+    }
+}
+
 /// Carries progress out of the models and the wish to stop into them.
 ///
 /// The function that it wraps is called often (several times a second), between

@@ -1,9 +1,29 @@
 //! Prompt encoding and captioning with Qwen2.5-VL.
 
+mod caption;
+mod config;
+mod language_model;
+mod layers;
+mod picture;
+mod resample;
+mod template;
+#[cfg(test)]
+mod tests;
+mod tokenizer;
+mod vision;
+
 use candle_core::{DType, Device, Tensor};
 use image::RgbaImage;
 
-use crate::{Monitor, Result};
+use crate::weights::{Checkpoint, Part, Weights};
+use crate::{Error, Monitor, Result};
+
+use caption::Captioner;
+use config::{TextConfig, VisionConfig};
+use language_model::LanguageModel;
+use template::{IMAGE_TOKEN, TEMPLATE_TOKENS};
+use tokenizer::TextTokenizer;
+use vision::VisionTower;
 
 /// In which language a caption is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,7 +34,12 @@ pub enum Language {
 }
 
 /// The text side of the pipeline: tokenizer, text model and, for captions, the vision tower.
-pub struct TextEncoder {}
+pub struct TextEncoder {
+    tokenizer: TextTokenizer,
+    model: LanguageModel,
+    /// Absent when the files hold no vision tower.
+    captioner: Option<Captioner>,
+}
 
 /// Which files the text side is loaded from.
 #[derive(Debug, Clone)]
@@ -30,8 +55,25 @@ pub struct TextFiles {
 impl TextEncoder {
     /// # Errors
     /// When a file is missing or broken, or config and weights do not fit.
-    pub fn load(_files: &TextFiles, _dtype: DType, _device: &Device) -> Result<Self> {
-        todo!("qwen-b")
+    pub fn load(files: &TextFiles, dtype: DType, device: &Device) -> Result<Self> {
+        let folder = files.folder.join("text_encoder");
+        let (text, vision) = config::read_model(&folder.join("config.json"))?;
+        let tokenizer = TextTokenizer::load(&[files.folder.join("tokenizer"), files.folder.join("processor")])?;
+        check_image_token(&tokenizer, &text)?;
+        let mut checkpoint = Checkpoint::open(files.text_model.as_ref().unwrap_or(&folder), Part::TextEncoder)?;
+        if let Some(path) = &files.vision_model {
+            checkpoint = checkpoint.with_vision(path)?;
+        }
+        let weights = Weights::new(std::sync::Arc::new(checkpoint), dtype, device);
+        let model = LanguageModel::load(&text, &weights.pp("model"))?;
+        let captioner = load_captioner(files, (&text, &vision), &weights)?;
+        weights.finish()?;
+        Ok(Self { tokenizer, model, captioner })
+    }
+
+    /// Whether the files hold what [`TextEncoder::caption`] needs.
+    pub fn can_caption(&self) -> bool {
+        self.captioner.is_some()
     }
 
     /// Encodes `prompt` inside the pipeline's template: (1, n, hidden), the
@@ -39,8 +81,16 @@ impl TextEncoder {
     ///
     /// # Errors
     /// When the prompt cannot be tokenised, on a device failure, or on [`crate::Error::Stopped`].
-    pub fn encode(&self, _prompt: &str, _max_tokens: usize, _monitor: &Monitor) -> Result<Tensor> {
-        todo!("qwen-b")
+    pub fn encode(&self, prompt: &str, max_tokens: usize, monitor: &Monitor) -> Result<Tensor> {
+        let ids = self.tokenizer.encode(&template::prompt_text(prompt))?;
+        // Later tokens cannot change earlier ones, so what is cut off need not be computed.
+        let count = ids.len().min(TEMPLATE_TOKENS + max_tokens);
+        if count <= TEMPLATE_TOKENS {
+            return Err(Error::Input("the prompt came out empty; the tokenizer is another model's".to_owned()));
+        }
+        let positions: Vec<_> = (0..count as u32).map(|n| [n; 3]).collect();
+        let hidden = self.model.forward(&self.model.embed(&ids[..count])?, &positions, None, monitor)?;
+        Ok(hidden.narrow(0, TEMPLATE_TOKENS, count - TEMPLATE_TOKENS)?.unsqueeze(0)?.contiguous()?)
     }
 
     /// Describes `picture` (already at the pipeline's size, straight alpha, opaque for
@@ -49,7 +99,53 @@ impl TextEncoder {
     ///
     /// # Errors
     /// As [`TextEncoder::encode`].
-    pub fn caption(&self, _picture: &RgbaImage, _language: Language, _monitor: &Monitor) -> Result<String> {
-        todo!("qwen-b")
+    pub fn caption(&self, picture: &RgbaImage, language: Language, monitor: &Monitor) -> Result<String> {
+        let absent =
+            "this text encoder has no vision tower, so it cannot caption: give a prompt, or the vision file (mmproj)";
+        let captioner = self.captioner.as_ref().ok_or_else(|| Error::Input(absent.to_owned()))?;
+        captioner.describe((&self.model, &self.tokenizer), picture, language, monitor)
     }
+}
+
+fn check_image_token(tokenizer: &TextTokenizer, config: &TextConfig) -> Result<()> {
+    let found = tokenizer.id(IMAGE_TOKEN)?;
+    if found != config.image_token_id {
+        return Err(Error::Input(format!(
+            "the tokenizer has `{IMAGE_TOKEN}` at {found}, the text encoder's config at {}; they do not belong together",
+            config.image_token_id
+        )));
+    }
+    Ok(())
+}
+
+/// The captioning side, where the checkpoint has a vision tower.
+fn load_captioner(
+    files: &TextFiles,
+    (text, vision): (&TextConfig, &VisionConfig),
+    weights: &Weights,
+) -> Result<Option<Captioner>> {
+    let tied = text.tie_word_embeddings && !weights.contains("lm_head.weight");
+    let head = weights.pp(if tied { "model.embed_tokens" } else { "lm_head" });
+    let has_head = tied || weights.contains("lm_head.weight");
+    let complete = has_head && weights.contains("visual.patch_embed.proj.weight");
+    // The published folder has to be whole. Other packagings may hold the text
+    // model alone, which still encodes prompts; the rest would be of no use.
+    if !complete && files.text_model.is_some() {
+        weights.pp("visual").skip();
+        weights.pp("lm_head").skip();
+        return Ok(None);
+    }
+    if vision.out_hidden_size != text.hidden_size {
+        return Err(Error::Input(format!(
+            "the vision tower gives {} values a token, the text model takes {}; config.json is inconsistent",
+            vision.out_hidden_size, text.hidden_size
+        )));
+    }
+    Ok(Some(Captioner {
+        vision: VisionTower::load(vision, &weights.pp("visual"))?,
+        lm_head: head.linear(text.hidden_size, text.vocab_size, false)?,
+        processor: config::read_processor(&files.folder.join("processor"))?,
+        generation: config::read_generation(&files.folder.join("text_encoder").join("generation_config.json"))?,
+        merge_size: vision.spatial_merge_size,
+    }))
 }

@@ -85,19 +85,29 @@ impl MappedFile {
         Bytes { map: self.map.clone(), range: entry.range.clone() }
     }
 
-    /// The plain tensor `name` in the type it is stored in.
+    /// The plain tensor `name` in the type it is stored in; `wanted` is for the error text.
     pub fn plain(&self, name: &str, entry: &Entry, wanted: DType, device: &Device) -> Result<Tensor> {
-        let Stored::Plain(stored) = entry.stored else {
-            return Err(self.wrong_type(name, entry, wanted));
-        };
-        if !matches!(stored, DType::F32 | DType::F16 | DType::BF16 | DType::F64 | DType::F8E4M3) {
-            return Err(self.wrong_type(name, entry, wanted));
-        }
+        let stored = self.number_type(name, entry, wanted)?;
         Ok(Tensor::from_raw_buffer(&self.map[entry.range.clone()], stored, &entry.shape, device)?)
     }
 
-    pub fn wrong_type(&self, name: &str, entry: &Entry, wanted: DType) -> Error {
-        let found = entry.stored.to_string();
-        Error::TensorType { path: self.path.clone(), tensor: name.to_owned(), found, wanted }
+    /// Rows `ids`, all of which are there, of the plain matrix `name`, on the CPU.
+    pub fn plain_rows(&self, name: &str, entry: &Entry, ids: &[u32], wanted: DType) -> Result<Tensor> {
+        let stored = self.number_type(name, entry, wanted)?;
+        let columns = entry.shape.last().copied().unwrap_or(1);
+        let width = columns * stored.size_in_bytes();
+        let data = &self.map[entry.range.clone()];
+        let rows: Vec<u8> = ids.iter().flat_map(|&id| &data[id as usize * width..][..width]).copied().collect();
+        Ok(Tensor::from_raw_buffer(&rows, stored, &[ids.len(), columns], &Device::Cpu)?)
+    }
+
+    fn number_type(&self, name: &str, entry: &Entry, wanted: DType) -> Result<DType> {
+        match entry.stored {
+            Stored::Plain(stored @ (DType::F32 | DType::F16 | DType::BF16 | DType::F64)) => Ok(stored),
+            _ => {
+                let found = entry.stored.to_string();
+                Err(Error::TensorType { path: self.path.clone(), tensor: name.to_owned(), found, wanted })
+            }
+        }
     }
 }

@@ -4,14 +4,28 @@
 //! tensors and [`Linear`]s by the checkpoint's own names. Whether they were
 //! bf16, fp8 with a scale or GGUF blocks stays in here.
 
+mod checkpoint;
+mod file;
+mod gguf;
+mod names;
+mod packed;
+mod safetensors;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Device, Shape, Tensor};
 
 use crate::nn::Linear;
 use crate::{Error, Result};
+
+pub use checkpoint::{Checkpoint, read_json};
+pub use names::Part;
+pub use packed::Packed;
 
 /// One opened checkpoint part. Names are the published ones of diffusers and
 /// transformers; a source that stores other names translates them.
@@ -22,11 +36,20 @@ pub trait Source: Send + Sync {
     /// Stored shape of `name`, outermost first; `None` when it is not there.
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
 
+    /// The names of all tensors.
+    fn names(&self) -> Vec<String>;
+
     /// The dense tensor `name` (dequantised where needed) in `dtype` on `device`.
     ///
     /// # Errors
     /// When it is missing, broken or of a type that cannot be used.
     fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor>;
+
+    /// Rows `ids` (ids, columns) of the matrix `name`, for tables too large to load.
+    ///
+    /// # Errors
+    /// As [`Source::tensor`], and when a row is not there.
+    fn gather(&self, name: &str, ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor>;
 
     /// The matrix `{prefix}.weight` and, if `bias`, `{prefix}.bias`, as a layer
     /// that computes in `dtype`. Quantised matrices stay quantised.
@@ -47,11 +70,30 @@ pub struct Weights {
     prefix: String,
     dtype: DType,
     device: Device,
+    /// Full names that were asked for, shared by all places in one checkpoint.
+    used: Arc<Mutex<BTreeSet<String>>>,
+}
+
+/// A matrix that stays in its file; rows are read when needed.
+pub struct Rows {
+    weights: Weights,
+    name: String,
+}
+
+impl Rows {
+    /// Rows `ids` as (ids, columns), in the model's type and place.
+    ///
+    /// # Errors
+    /// When a row is not there or the device fails.
+    pub fn gather(&self, ids: &[u32]) -> Result<Tensor> {
+        let Weights { source, dtype, device, .. } = &self.weights;
+        source.gather(&self.name, ids, *dtype, device)
+    }
 }
 
 impl Weights {
     pub fn new(source: Arc<dyn Source>, dtype: DType, device: &Device) -> Self {
-        Self { source, prefix: String::new(), dtype, device: device.clone() }
+        Self { source, prefix: String::new(), dtype, device: device.clone(), used: Arc::default() }
     }
 
     /// The place `name` below this one.
@@ -81,7 +123,19 @@ impl Weights {
     pub fn get(&self, shape: impl Into<Shape>, name: &str) -> Result<Tensor> {
         let name = self.full(name);
         self.expect_shape(&name, shape.into().dims())?;
+        self.mark(&name);
         self.source.tensor(&name, self.dtype, &self.device)
+    }
+
+    /// The matrix `name` of exactly `shape`, left in its file.
+    ///
+    /// # Errors
+    /// As [`Weights::get`].
+    pub fn rows(&self, shape: (usize, usize), name: &str) -> Result<Rows> {
+        let name = self.full(name);
+        self.expect_shape(&name, &[shape.0, shape.1])?;
+        self.mark(&name);
+        Ok(Rows { weights: self.clone(), name })
     }
 
     /// The layer whose `weight` is (`out_dim`, `in_dim`) at this place.
@@ -92,8 +146,44 @@ impl Weights {
         self.expect_shape(&self.full("weight"), &[out_dim, in_dim])?;
         if bias {
             self.expect_shape(&self.full("bias"), &[out_dim])?;
+            self.mark(&self.full("bias"));
         }
+        self.mark(&self.full("weight"));
         self.source.linear(&self.prefix, bias, self.dtype, &self.device)
+    }
+
+    /// Declares everything below this place as rightly there but not needed.
+    pub fn skip(&self) {
+        let below = format!("{}.", self.prefix);
+        for name in self.source.names() {
+            if self.prefix.is_empty() || name == self.prefix || name.starts_with(&below) {
+                self.mark(&name);
+            }
+        }
+    }
+
+    /// Checks, when a model has taken all its tensors, that none is left over:
+    /// more layers than the config says, or another model's file.
+    ///
+    /// # Errors
+    /// Names the first tensor that nothing asked for.
+    pub fn finish(&self) -> Result<()> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let left: Vec<String> = self.source.names().into_iter().filter(|name| !used.contains(name)).collect();
+        let Some(first) = left.first() else { return Ok(()) };
+        let others = match left.len() - 1 {
+            0 => String::new(),
+            count => format!(" (and {count} more)"),
+        };
+        let reason = format!(
+            "tensor `{first}`{others} is not part of the model that the config describes; weights and config do not \
+             belong together, download both again"
+        );
+        Err(Error::Checkpoint { path: self.source.path(first), reason })
+    }
+
+    fn mark(&self, name: &str) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
     }
 
     fn full(&self, name: &str) -> String {

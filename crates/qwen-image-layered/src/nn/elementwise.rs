@@ -1,0 +1,200 @@
+//! Norms, activations and modulations, fused on the CPU: one pass over memory, f32 inside.
+
+use candle_core::{D, DType, Tensor};
+
+use super::cpu::{self, Element, Values, with_element};
+use crate::Result;
+
+/// `x / sqrt(mean(x^2) + eps) * weight` over the last axis; `weight` (c).
+///
+/// # Errors
+/// When shapes do not fit or the device fails.
+pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
+    if !cpu::takes(x) {
+        return Ok(candle_nn::ops::rms_norm(&x.contiguous()?, weight, eps as f32)?);
+    }
+    let (x, weight) = (x.contiguous()?, weight.to_dtype(DType::F32)?);
+    with_element!(x, T => {
+        let (x_values, weight_values) = (Values::of(&x), Values::of(&weight));
+        let (values, weight) = (x_values.slice::<T>()?, weight_values.slice::<f32>()?);
+        let c = weight.len();
+        cpu::from_rows::<T>(x.dims(), c, |i, out| {
+            let row = &values[i * c..][..c];
+            let factor = inverse_rms(row, eps as f32);
+            for ((out, &x), &weight) in out.iter_mut().zip(row).zip(weight) {
+                *out = T::narrow(x.widen() * factor * weight);
+            }
+        })
+    })
+}
+
+#[inline(always)]
+fn inverse_rms<T: Element>(row: &[T], eps: f32) -> f32 {
+    let squares = cpu::sum(row.len(), |i| row[i].widen() * row[i].widen());
+    1.0 / (squares / row.len() as f32 + eps).sqrt()
+}
+
+/// Layer norm without affine, then `x * (1 + scale) + shift`; `shift` and `scale` (1, c), `x` (1, n, c).
+///
+/// # Errors
+/// When shapes do not fit or the device fails.
+pub fn modulate(x: &Tensor, shift: &Tensor, scale: &Tensor, eps: f64) -> Result<Tensor> {
+    if !cpu::takes(x) {
+        let wide = x.to_dtype(DType::F32)?;
+        let centred = wide.broadcast_sub(&wide.mean_keepdim(D::Minus1)?)?;
+        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+        let normed = centred.broadcast_div(&(variance + eps)?.sqrt()?)?.to_dtype(x.dtype())?;
+        let scale = (scale.unsqueeze(1)? + 1.0)?;
+        return Ok(normed.broadcast_mul(&scale)?.broadcast_add(&shift.unsqueeze(1)?)?);
+    }
+    let x = x.contiguous()?;
+    let (shift, scale) = (shift.to_dtype(DType::F32)?.contiguous()?, scale.to_dtype(DType::F32)?.contiguous()?);
+    with_element!(x, T => {
+        let guards = (Values::of(&x), Values::of(&shift), Values::of(&scale));
+        let (values, shift, scale) = (guards.0.slice::<T>()?, guards.1.slice::<f32>()?, guards.2.slice::<f32>()?);
+        let c = shift.len();
+        cpu::from_rows::<T>(x.dims(), c, |i, out| {
+            let row = &values[i * c..][..c];
+            let mean = cpu::sum(c, |i| row[i].widen()) / c as f32;
+            let square = |i: usize| (row[i].widen() - mean) * (row[i].widen() - mean);
+            let factor = 1.0 / (cpu::sum(c, square) / c as f32 + eps as f32).sqrt();
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = T::narrow((row[i].widen() - mean) * factor * (1.0 + scale[i]) + shift[i]);
+            }
+        })
+    })
+}
+
+/// `x + gate * y`; `gate` (1, c), `x` and `y` (1, n, c).
+///
+/// # Errors
+/// When shapes do not fit or the device fails.
+pub fn add_gated(x: &Tensor, gate: &Tensor, y: &Tensor) -> Result<Tensor> {
+    if !cpu::takes(x) {
+        return Ok((x + y.broadcast_mul(&gate.unsqueeze(1)?)?)?);
+    }
+    let (x, y, gate) = (x.contiguous()?, y.contiguous()?, gate.to_dtype(DType::F32)?.contiguous()?);
+    with_element!(x, T => {
+        let guards = (Values::of(&x), Values::of(&y), Values::of(&gate));
+        let (x_values, y_values, gate) = (guards.0.slice::<T>()?, guards.1.slice::<T>()?, guards.2.slice::<f32>()?);
+        let c = gate.len();
+        cpu::from_rows::<T>(x.dims(), c, |i, out| {
+            let (x, y) = (&x_values[i * c..][..c], &y_values[i * c..][..c]);
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = T::narrow(x[i].widen() + gate[i] * y[i].widen());
+            }
+        })
+    })
+}
+
+/// GELU in its tanh form: `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))`.
+///
+/// # Errors
+/// When the device fails.
+pub fn gelu_tanh(x: &Tensor) -> Result<Tensor> {
+    if !cpu::takes(x) {
+        return Ok(x.gelu()?);
+    }
+    each(x, |x| {
+        let inner = 0.797_884_6 * (x + 0.044_715 * x * x * x);
+        // (1 + tanh(u)) / 2 = 1 / (1 + e^-2u)
+        x / (1.0 + cpu::exp(-2.0 * inner))
+    })
+}
+
+/// `x / (1 + e^-x)`.
+///
+/// # Errors
+/// When the device fails.
+pub fn silu(x: &Tensor) -> Result<Tensor> {
+    if !cpu::takes(x) {
+        return Ok(candle_nn::ops::silu(x)?);
+    }
+    each(x, silu_of)
+}
+
+#[inline(always)]
+fn silu_of(x: f32) -> f32 {
+    x / (1.0 + cpu::exp(-x))
+}
+
+/// Applies `f` to every value of a CPU tensor.
+fn each(x: &Tensor, f: impl Fn(f32) -> f32 + Sync) -> Result<Tensor> {
+    let x = x.contiguous()?;
+    let width = x.dim(D::Minus1)?;
+    with_element!(x, T => {
+        let guard = Values::of(&x);
+        let values = guard.slice::<T>()?;
+        cpu::from_rows::<T>(x.dims(), width, |i, out| {
+            for (out, &x) in out.iter_mut().zip(&values[i * width..]) {
+                *out = T::narrow(f(x.widen()));
+            }
+        })
+    })
+}
+
+/// RMS norm of each head and then rotation of the adjacent pairs (2k, 2k + 1) by the angles of `rotation`.
+///
+/// `x` (1, n, h, d), `weight` (d), `rotation` (n, d) in f32 with cosine and sine of pair k at 2k and 2k + 1
+/// -> (1, n, h, d).
+///
+/// # Errors
+/// When shapes do not fit or the device fails.
+pub fn rms_norm_rotate(x: &Tensor, weight: &Tensor, eps: f64, rotation: &Tensor) -> Result<Tensor> {
+    let (_, n, h, d) = x.dims4()?;
+    if !cpu::takes(x) {
+        let normed = rms_norm(x, weight, eps)?.to_dtype(DType::F32)?.reshape((n, h, d / 2, 2))?;
+        let turn = rotation.reshape((n, 1, d / 2, 2))?;
+        let part = |t: &Tensor, i: usize| t.narrow(3, i, 1);
+        let (re, im, cos, sin) = (part(&normed, 0)?, part(&normed, 1)?, part(&turn, 0)?, part(&turn, 1)?);
+        let real = (re.broadcast_mul(&cos)? - im.broadcast_mul(&sin)?)?;
+        let imaginary = (re.broadcast_mul(&sin)? + im.broadcast_mul(&cos)?)?;
+        return Ok(Tensor::cat(&[real, imaginary], 3)?.reshape((1, n, h, d))?.to_dtype(x.dtype())?);
+    }
+    let (x, weight) = (x.contiguous()?, weight.to_dtype(DType::F32)?);
+    with_element!(x, T => {
+        let guards = (Values::of(&x), Values::of(&weight), Values::of(rotation));
+        let (values, weight, rotation) = (guards.0.slice::<T>()?, guards.1.slice::<f32>()?, guards.2.slice::<f32>()?);
+        cpu::from_rows::<T>(x.dims(), d, |i, out| {
+            let row = &values[i * d..][..d];
+            let turn = &rotation[i / h * d..][..d];
+            let factor = inverse_rms(row, eps as f32);
+            for k in (0..d).step_by(2) {
+                let (re, im) = (row[k].widen() * factor * weight[k], row[k + 1].widen() * factor * weight[k + 1]);
+                let (cos, sin) = (turn[k], turn[k + 1]);
+                out[k] = T::narrow(re * cos - im * sin);
+                out[k + 1] = T::narrow(re * sin + im * cos);
+            }
+        })
+    })
+}
+
+/// `x / max(||x||, 1e-12) * sqrt(c) * gamma` over the last axis, and SiLU after it when `activate`.
+///
+/// # Errors
+/// When shapes do not fit or the device fails.
+pub fn channel_norm(x: &Tensor, gamma: &Tensor, activate: bool) -> Result<Tensor> {
+    let c = x.dim(D::Minus1)?;
+    let root = (c as f64).sqrt();
+    if !cpu::takes(x) {
+        let wide = x.to_dtype(DType::F32)?;
+        let norm = wide.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?.maximum(1e-12)?;
+        let normed = wide.broadcast_div(&norm)?.to_dtype(x.dtype())?;
+        let y = (normed * root)?.broadcast_mul(gamma)?;
+        return if activate { silu(&y) } else { Ok(y) };
+    }
+    let (x, gamma) = (x.contiguous()?, gamma.to_dtype(DType::F32)?.contiguous()?);
+    with_element!(x, T => {
+        let guards = (Values::of(&x), Values::of(&gamma));
+        let (values, gamma) = (guards.0.slice::<T>()?, guards.1.slice::<f32>()?);
+        cpu::from_rows::<T>(x.dims(), c, |i, out| {
+            let row = &values[i * c..][..c];
+            let norm = cpu::sum(c, |i| row[i].widen() * row[i].widen()).sqrt().max(1e-12);
+            let factor = root as f32 / norm;
+            for ((out, &x), &gamma) in out.iter_mut().zip(row).zip(gamma) {
+                let y = x.widen() * factor * gamma;
+                *out = T::narrow(if activate { silu_of(y) } else { y });
+            }
+        })
+    })
+}

@@ -1,0 +1,121 @@
+use std::path::PathBuf;
+
+use candle_core::Tensor;
+use image::RgbaImage;
+
+use crate::text::Language;
+use crate::{Error, Result, lanczos, working_size};
+
+/// Which files a pipeline is loaded from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelFiles {
+    /// The published model folder. Configs, scheduler and tokenizer always come from here.
+    pub folder: PathBuf,
+    /// A single file (safetensors or GGUF) in place of `transformer/`'s weights.
+    pub transformer: Option<PathBuf>,
+    /// A single safetensors file in place of `vae/`'s weights.
+    pub vae: Option<PathBuf>,
+    /// A single file (safetensors or GGUF) in place of `text_encoder/`'s weights.
+    pub text_model: Option<PathBuf>,
+    /// The vision tower (mmproj) that goes with a GGUF text model.
+    pub vision_model: Option<PathBuf>,
+}
+
+impl ModelFiles {
+    /// All of it from the published folder.
+    pub fn folder(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), transformer: None, vae: None, text_model: None, vision_model: None }
+    }
+}
+
+/// What to make of a picture. The defaults are those of the published example.
+#[derive(Debug, Clone)]
+pub struct Params {
+    /// Describes the whole picture, also what is hidden. Empty or a single space: the model writes it itself.
+    pub prompt: String,
+    /// What guidance leads away from.
+    pub negative_prompt: String,
+    /// Number of layers, 1 to 10.
+    pub layers: usize,
+    /// Denoising steps, 1 to 1000.
+    pub steps: usize,
+    /// Scale of classifier-free guidance; up to 1 there is none, and a step costs half.
+    pub guidance: f64,
+    /// Whether guidance keeps each token's length.
+    pub cfg_normalize: bool,
+    /// Root of the number of pixels that the model works on: 640 or 1024;
+    /// other multiples of 32 from 64 to 2048 run, but the model was not made for them.
+    pub resolution: u32,
+    /// Language of the prompt that the model writes itself.
+    pub caption_language: Language,
+    /// As for `torch.Generator("cpu").manual_seed(seed)`: the same seed and dtype mean the same picture as in diffusers.
+    pub seed: u64,
+    /// Noise to start from in place of the seed's: (1, (layers + 1) * h/16 * w/16, 64).
+    pub init_latents: Option<Tensor>,
+    /// Whether to decode the model's own rendering of the whole picture too.
+    pub rendering: bool,
+    /// Whether [`Output::intermediates`](crate::Output::intermediates) is filled.
+    pub keep_intermediates: bool,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            prompt: String::new(),
+            negative_prompt: " ".to_owned(),
+            layers: 4,
+            steps: 50,
+            guidance: 4.0,
+            cfg_normalize: true,
+            resolution: 640,
+            caption_language: Language::English,
+            seed: 0,
+            init_latents: None,
+            rendering: true,
+            keep_intermediates: false,
+        }
+    }
+}
+
+impl Params {
+    /// # Errors
+    /// When a value is out of its range.
+    pub fn check(&self) -> Result<()> {
+        let reject = |text: String| Err(Error::Input(text));
+        if !(1..=10).contains(&self.layers) {
+            return reject(format!("{} layers were asked for; 1 to 10 are possible", self.layers));
+        }
+        if !(1..=1000).contains(&self.steps) {
+            return reject(format!("{} steps were asked for; 1 to 1000 are possible", self.steps));
+        }
+        if !self.guidance.is_finite() || self.guidance.abs() > 100.0 {
+            return reject(format!("a guidance of {} was asked for; choose one from 0 to 100", self.guidance));
+        }
+        if !(64..=2048).contains(&self.resolution) || !self.resolution.is_multiple_of(32) {
+            let resolution = self.resolution;
+            return reject(format!(
+                "a resolution of {resolution} was asked for; choose 640 or 1024, or another multiple of 32"
+            ));
+        }
+        Ok(())
+    }
+
+    /// `picture` at the size that the model works on.
+    ///
+    /// # Errors
+    /// When it is too narrow for the resolution.
+    pub fn resized(&self, picture: &RgbaImage) -> Result<RgbaImage> {
+        let (width, height) = working_size(picture.width(), picture.height(), self.resolution)?;
+        lanczos(picture, width, height)
+    }
+
+    /// Whether the model is to write the prompt.
+    pub fn wants_caption(&self) -> bool {
+        self.prompt.is_empty() || self.prompt == " "
+    }
+
+    /// Whether a step asks the model twice.
+    pub fn uses_guidance(&self) -> bool {
+        self.guidance > 1.0
+    }
+}

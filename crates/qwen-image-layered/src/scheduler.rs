@@ -1,0 +1,175 @@
+//! The noise schedule and Euler step of `FlowMatchEulerDiscreteScheduler` (diffusers 0.42.1).
+
+use candle_core::{DType, Tensor};
+use serde::{Deserialize, Deserializer};
+
+use crate::{Error, Result};
+
+/// `scheduler/scheduler_config.json`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct SchedulerConfig {
+    pub num_train_timesteps: u32,
+    pub shift: f64,
+    pub use_dynamic_shifting: bool,
+    pub time_shift_type: TimeShift,
+    pub invert_sigmas: bool,
+    /// The last sigma of the shifted schedule; the published file says `false`.
+    #[serde(deserialize_with = "number_or_none")]
+    pub shift_terminal: Option<f64>,
+    pub use_karras_sigmas: bool,
+    pub use_exponential_sigmas: bool,
+    pub use_beta_sigmas: bool,
+    pub stochastic_sampling: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimeShift {
+    Exponential,
+    Linear,
+}
+
+/// A number, null or a bool. Python treats `false` as unset and `true` as 1.
+fn number_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Value {
+        Bool(bool),
+        Number(f64),
+        Null(()),
+    }
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Bool(true) => Some(1.0),
+        Value::Number(number) if number != 0.0 => Some(number),
+        Value::Bool(false) | Value::Number(_) | Value::Null(()) => None,
+    })
+}
+
+impl SchedulerConfig {
+    /// # Errors
+    /// When the config asks for something that this crate does not have.
+    pub fn check(&self) -> Result<()> {
+        let reject = |field: &str| {
+            Err(Error::Input(format!("the scheduler config sets `{field}`, which is not supported; set it to false")))
+        };
+        if self.use_beta_sigmas {
+            return reject("use_beta_sigmas");
+        }
+        if self.stochastic_sampling {
+            return reject("stochastic_sampling");
+        }
+        if self.use_karras_sigmas && self.use_exponential_sigmas {
+            return reject("use_exponential_sigmas");
+        }
+        if self.shift_terminal == Some(1.0) {
+            return Err(Error::Input(
+                "the scheduler config sets `shift_terminal` to 1, which leaves no schedule".into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The sigmas of one run.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    /// One per step and the one that the last step ends at.
+    sigmas: Vec<f32>,
+    /// What the model is told, in units of `num_train_timesteps`.
+    timesteps: Vec<f32>,
+}
+
+impl Schedule {
+    /// The schedule of `steps` steps for a picture of `tokens` latent tokens a frame.
+    ///
+    /// # Errors
+    /// When `steps` is 0 or the config asks for something that is not supported.
+    pub fn new(config: &SchedulerConfig, steps: usize, tokens: usize) -> Result<Self> {
+        config.check()?;
+        if steps == 0 {
+            return Err(Error::Input("at least one denoising step is needed".into()));
+        }
+        // numpy computes `linspace` in f64 and casts; the shifts stay in f32.
+        let uniform = (0..steps).map(|i| linspace(1.0, 0.0, i, steps + 1) as f32);
+        let mu = (tokens as f64 / 256.0).sqrt();
+        let mut sigmas: Vec<f32> = uniform.map(|sigma| shift(config, mu, sigma)).collect();
+        if let Some(terminal) = config.shift_terminal {
+            stretch(&mut sigmas, terminal);
+        }
+        if config.use_karras_sigmas {
+            sigmas = karras(&sigmas);
+        } else if config.use_exponential_sigmas {
+            sigmas = exponential(&sigmas);
+        }
+        let mut end = 0.0;
+        if config.invert_sigmas {
+            sigmas.iter_mut().for_each(|sigma| *sigma = 1.0 - *sigma);
+            end = 1.0;
+        }
+        let timesteps = sigmas.iter().map(|sigma| sigma * config.num_train_timesteps as f32).collect();
+        sigmas.push(end);
+        Ok(Self { sigmas, timesteps })
+    }
+
+    pub fn steps(&self) -> usize {
+        self.timesteps.len()
+    }
+
+    pub fn sigmas(&self) -> &[f32] {
+        &self.sigmas
+    }
+
+    pub fn timesteps(&self) -> &[f32] {
+        &self.timesteps
+    }
+
+    /// `x + (sigma' - sigma) * v` in f32, given back in the prediction's type.
+    ///
+    /// # Errors
+    /// When shapes differ or the device fails.
+    pub fn step(&self, index: usize, prediction: &Tensor, sample: &Tensor) -> Result<Tensor> {
+        let delta = f64::from(self.sigmas[index + 1] - self.sigmas[index]);
+        // torch multiplies the prediction by a 0-dim f32 tensor, in the prediction's own type.
+        let change = (prediction * delta)?.to_dtype(DType::F32)?;
+        Ok((sample.to_dtype(DType::F32)? + change)?.to_dtype(prediction.dtype())?)
+    }
+}
+
+fn shift(config: &SchedulerConfig, mu: f64, sigma: f32) -> f32 {
+    if !config.use_dynamic_shifting {
+        let shift = config.shift as f32;
+        return shift * sigma / (1.0 + (shift - 1.0) * sigma);
+    }
+    let mu = match config.time_shift_type {
+        TimeShift::Linear => mu,
+        TimeShift::Exponential => mu.exp(),
+    } as f32;
+    mu / (mu + (1.0 / sigma - 1.0))
+}
+
+/// Stretches the schedule so that it ends at `terminal`. A schedule of the single
+/// sigma 1 cannot be stretched (the reference gets NaN) and stays as it is.
+fn stretch(sigmas: &mut [f32], terminal: f64) {
+    let Some(&last) = sigmas.last() else { return };
+    if last == 1.0 {
+        return;
+    }
+    let factor = (1.0 - last) / (1.0 - terminal) as f32;
+    sigmas.iter_mut().for_each(|sigma| *sigma = 1.0 - (1.0 - *sigma) / factor);
+}
+
+fn karras(sigmas: &[f32]) -> Vec<f32> {
+    const RHO: f64 = 7.0;
+    let (max, min) = (f64::from(sigmas[0]).powf(1.0 / RHO), f64::from(sigmas[sigmas.len() - 1]).powf(1.0 / RHO));
+    (0..sigmas.len()).map(|i| (max + linspace(0.0, 1.0, i, sigmas.len()) * (min - max)).powf(RHO) as f32).collect()
+}
+
+fn exponential(sigmas: &[f32]) -> Vec<f32> {
+    let (max, min) = (f64::from(sigmas[0]).ln(), f64::from(sigmas[sigmas.len() - 1]).ln());
+    (0..sigmas.len()).map(|i| linspace(max, min, i, sigmas.len()).exp() as f32).collect()
+}
+
+/// Element `i` of `numpy.linspace(start, stop, count)`.
+fn linspace(start: f64, stop: f64, i: usize, count: usize) -> f64 {
+    if count > 1 { start + i as f64 * ((stop - start) / (count - 1) as f64) } else { start }
+}

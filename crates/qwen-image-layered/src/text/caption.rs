@@ -1,0 +1,140 @@
+//! Greedy captioning: the vision tower's embeddings inside a fixed prompt.
+
+use candle_core::{DType, Tensor};
+use image::RgbaImage;
+
+use super::Language;
+use super::config::{GenerationConfig, ProcessorConfig};
+use super::language_model::{Cache, LanguageModel, Position};
+use super::picture;
+use super::template::{IMAGE_TOKEN, MAX_CAPTION_TOKENS, caption_text};
+use super::tokenizer::TextTokenizer;
+use super::vision::VisionTower;
+use crate::nn::Linear;
+use crate::{Error, Monitor, Result, Stage};
+
+/// What captioning needs beyond the text model.
+pub struct Captioner {
+    pub vision: VisionTower,
+    pub lm_head: Linear,
+    pub processor: ProcessorConfig,
+    pub generation: GenerationConfig,
+    pub merge_size: usize,
+}
+
+impl Captioner {
+    /// Describes `picture`; see [`super::TextEncoder::caption`].
+    pub fn describe(
+        &self,
+        (model, tokenizer): (&LanguageModel, &TextTokenizer),
+        picture: &RgbaImage,
+        language: Language,
+        monitor: &Monitor,
+    ) -> Result<String> {
+        monitor.step(Stage::Caption, 0, MAX_CAPTION_TOKENS)?;
+        let patches = picture::cut(picture, &self.processor)?;
+        let grid = (patches.rows / self.merge_size, patches.columns / self.merge_size);
+        let image_token = tokenizer.id(IMAGE_TOKEN)?;
+        let before = tokenizer.encode(caption_text(language))?;
+        let prompt = Prompt::new(&before, image_token, grid)?;
+        let embedded = self.vision.forward(&patches, monitor)?;
+        let x = prompt.embed(model, &embedded)?;
+        let generated = self.generate(model, &prompt, &x, monitor)?;
+        monitor.step(Stage::Caption, MAX_CAPTION_TOKENS, MAX_CAPTION_TOKENS)?;
+        // What Python's `strip` takes for white space.
+        let is_space = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
+        Ok(tokenizer.decode(&generated)?.trim_matches(is_space).to_owned())
+    }
+
+    fn generate(&self, model: &LanguageModel, prompt: &Prompt, x: &Tensor, monitor: &Monitor) -> Result<Vec<u32>> {
+        let mut cache = Cache::default();
+        let mut hidden = model.forward(x, &prompt.positions, Some(&mut cache), monitor)?;
+        let mut seen = Seen::default();
+        seen.add(&prompt.ids);
+        let mut generated = Vec::new();
+        while generated.len() < MAX_CAPTION_TOKENS {
+            let last = hidden.narrow(0, hidden.dim(0)? - 1, 1)?;
+            let logits = self.lm_head.forward(&last)?.flatten_all()?.to_dtype(DType::F32)?;
+            let next = self.choose(logits.to_vec1()?, &seen)?;
+            generated.push(next);
+            if self.generation.eos_token_ids.contains(&next) || generated.len() == MAX_CAPTION_TOKENS {
+                break;
+            }
+            monitor.step(Stage::Caption, generated.len(), MAX_CAPTION_TOKENS)?;
+            seen.add(&[next]);
+            let position = [prompt.next_position + generated.len() as u32 - 1; 3];
+            hidden = model.forward(&model.embed(&[next])?, &[position], Some(&mut cache), monitor)?;
+        }
+        Ok(generated)
+    }
+
+    /// The likeliest token after the repetition penalty; the first of equals.
+    fn choose(&self, mut logits: Vec<f32>, seen: &Seen) -> Result<u32> {
+        let penalty = self.generation.repetition_penalty;
+        for &id in &seen.ids {
+            if let Some(logit) = logits.get_mut(id as usize) {
+                *logit = if *logit < 0.0 { *logit * penalty } else { *logit / penalty };
+            }
+        }
+        let mut best = None;
+        for (id, logit) in logits.iter().enumerate() {
+            if best.is_none_or(|(_, most)| *logit > most) && !logit.is_nan() {
+                best = Some((id as u32, *logit));
+            }
+        }
+        let broken = "the text encoder computed no numbers while captioning; its weights are damaged or float16 \
+                      overflowed: use bf16 or f32";
+        best.map(|(id, _)| id).ok_or_else(|| Error::Input(broken.to_owned()))
+    }
+}
+
+/// The distinct tokens so far.
+#[derive(Default)]
+struct Seen {
+    ids: std::collections::BTreeSet<u32>,
+}
+
+impl Seen {
+    fn add(&mut self, ids: &[u32]) {
+        self.ids.extend(ids);
+    }
+}
+
+/// The caption prompt with the image token repeated for each embedding.
+struct Prompt {
+    ids: Vec<u32>,
+    positions: Vec<Position>,
+    /// Where the image's embeddings begin.
+    image_start: usize,
+    image_tokens: usize,
+    /// Position of the first generated token.
+    next_position: u32,
+}
+
+impl Prompt {
+    /// Positions as `get_rope_index`: the image's tokens count rows and columns,
+    /// and the text goes on after the larger side.
+    fn new(text: &[u32], image_token: u32, (rows, columns): (usize, usize)) -> Result<Self> {
+        let missing =
+            || Error::Input("the caption prompt lost its image token; the tokenizer is another model's".into());
+        let image_start = text.iter().position(|&id| id == image_token).ok_or_else(missing)?;
+        let image_tokens = rows * columns;
+        let (before, after) = (&text[..image_start], &text[image_start + 1..]);
+        let ids = [before, &vec![image_token; image_tokens], after].concat();
+        let start = image_start as u32;
+        let mut positions: Vec<Position> = (0..start).map(|n| [n; 3]).collect();
+        positions
+            .extend((0..image_tokens).map(|n| [start, start + (n / columns) as u32, start + (n % columns) as u32]));
+        let resume = start + rows.max(columns) as u32;
+        let next_position = resume + after.len() as u32;
+        positions.extend((resume..next_position).map(|n| [n; 3]));
+        Ok(Self { ids, positions, image_start, image_tokens, next_position })
+    }
+
+    /// Token embeddings with the image's own in their place.
+    fn embed(&self, model: &LanguageModel, image: &Tensor) -> Result<Tensor> {
+        let before = model.embed(&self.ids[..self.image_start])?;
+        let after = model.embed(&self.ids[self.image_start + self.image_tokens..])?;
+        Ok(Tensor::cat(&[&before, &image.to_dtype(before.dtype())?, &after], 0)?)
+    }
+}

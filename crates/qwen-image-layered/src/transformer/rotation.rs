@@ -1,0 +1,57 @@
+use candle_core::{Device, Tensor};
+
+use super::FrameGrid;
+use crate::Result;
+
+const THETA: f32 = 10_000.0;
+
+/// Where tokens are on the axes layer, row and column, and the rotations that this means.
+///
+/// Rows and columns are centred: of `size` positions the first `size - size / 2`
+/// are negative. The condition image is layer -1. Text lies on the diagonal
+/// beyond everything else.
+pub struct Rotation {
+    /// (image tokens, head dim) in f32: cosine and sine of each pair.
+    pub image: Tensor,
+    /// (text tokens, head dim), likewise.
+    pub text: Tensor,
+}
+
+impl Rotation {
+    /// # Errors
+    /// On a device failure.
+    pub fn new(axes: [usize; 3], grid: FrameGrid, text_tokens: usize, device: &Device) -> Result<Self> {
+        let FrameGrid { frames, rows, columns } = grid;
+        let centred = |i: usize, size: usize| i as f32 - (size - size / 2) as f32;
+        let layers = (0..frames).map(|layer| layer as f32).chain([-1.0]);
+        let mut image = Vec::new();
+        for layer in layers {
+            for row in 0..rows {
+                for column in 0..columns {
+                    push(&mut image, axes, [layer, centred(row, rows), centred(column, columns)]);
+                }
+            }
+        }
+        let first = (rows / 2).max(columns / 2).max(frames);
+        let mut text = Vec::new();
+        for token in 0..text_tokens {
+            push(&mut text, axes, [(first + token) as f32; 3]);
+        }
+        let width: usize = axes.iter().sum();
+        Ok(Self {
+            image: Tensor::from_vec(image, ((), width), device)?,
+            text: Tensor::from_vec(text, ((), width), device)?,
+        })
+    }
+}
+
+/// Appends cosine and sine of each pair of one token.
+fn push(values: &mut Vec<f32>, axes: [usize; 3], position: [f32; 3]) {
+    for (width, position) in axes.into_iter().zip(position) {
+        for pair in 0..width / 2 {
+            let frequency = 1.0 / THETA.powf((2 * pair) as f32 / width as f32);
+            let (sin, cos) = (position * frequency).sin_cos();
+            values.extend([cos, sin]);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Whole runs against `QwenImageLayeredPipeline` of diffusers 0.42.1 (`reference/make.py pipeline`):
+//! every stage from the resized picture to the layers, with given text embeddings.
+
+mod common;
+
+use std::fs;
+use std::ops::ControlFlow;
+
+use candle_core::{DType, Device, Tensor};
+use common::{checkpoint, fixture, input, monitored, relative, tensors, uniform};
+use image::RgbaImage;
+use qwen_image_layered::{Conditioning, Decomposer, Error, ModelFiles, Monitor, Output, Params, Progress, Stage};
+use serde::Deserialize;
+
+const SALT: u64 = 7;
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    width: u32,
+    height: u32,
+    alpha: bool,
+    resolution: u32,
+    layers: usize,
+    steps: usize,
+    guidance: f64,
+    cfg_normalize: bool,
+    seed: u64,
+    bf16_error: Option<f64>,
+}
+
+fn cases(bf16: bool) -> Vec<Case> {
+    let cases: Vec<Case> = serde_json::from_slice(&fs::read(fixture("tiny/cases.json")).unwrap()).unwrap();
+    cases.into_iter().filter(|case| case.bf16_error.is_some() == bf16).collect()
+}
+
+impl Case {
+    fn picture(&self) -> RgbaImage {
+        let values = uniform("picture", (self.width * self.height * 4) as usize, SALT);
+        let mut pixels: Vec<u8> = values.iter().map(|v| (v * 160.0 + 128.0).clamp(0.0, 255.0) as u8).collect();
+        if !self.alpha {
+            pixels.iter_mut().skip(3).step_by(4).for_each(|alpha| *alpha = 255);
+        }
+        RgbaImage::from_raw(self.width, self.height, pixels).unwrap()
+    }
+
+    fn params(&self) -> Params {
+        Params {
+            layers: self.layers,
+            steps: self.steps,
+            guidance: self.guidance,
+            cfg_normalize: self.cfg_normalize,
+            resolution: self.resolution,
+            seed: self.seed,
+            keep_intermediates: true,
+            ..Params::default()
+        }
+    }
+
+    fn conditioning(&self, dtype: DType) -> Conditioning {
+        let embeds = |name: &str, words: usize| input(name, &[1, words, 64], SALT, 3.0).to_dtype(dtype).unwrap();
+        let negative = (self.guidance > 1.0).then(|| embeds("negative", 5));
+        Conditioning { prompt: embeds("prompt", 11), negative }
+    }
+
+    fn run(&self, decomposer: &Decomposer, dtype: DType) -> Output {
+        let params = self.params();
+        let picture = params.resized(&self.picture()).unwrap();
+        monitored(|monitor| decomposer.run(&picture, &self.conditioning(dtype), &params, monitor).unwrap())
+    }
+}
+
+fn load(dtype: DType) -> Decomposer {
+    let folder = checkpoint("tiny", SALT);
+    Decomposer::load(&ModelFiles::folder(folder.path()), dtype, &Device::Cpu).unwrap()
+}
+
+/// Measured: 1e-6 up to the last step, 1 of 255 at most in the layers.
+#[test]
+fn f32_matches_the_reference_at_every_stage() {
+    let decomposer = load(DType::F32);
+    for case in cases(false) {
+        let expected = tensors(&format!("tiny/{}.safetensors", case.name));
+        let output = case.run(&decomposer, DType::F32);
+        for (name, expected) in &expected {
+            let error = relative(&output.intermediates[name], expected);
+            println!("{} {name}: {error:.1e}", case.name);
+            let bar = if name == "latents0" { 1e-12 } else { 1e-5 };
+            assert!(error <= bar, "{} {name}: {error}", case.name);
+        }
+        assert_eq!(output.layers.len(), case.layers);
+        assert!(output.rendering.is_some());
+        for (index, layer) in output.layers.iter().enumerate() {
+            assert!(worst_pixel(layer, &expected["images"].get(index).unwrap()) <= 1, "{} {index}", case.name);
+        }
+    }
+}
+
+fn worst_pixel(found: &RgbaImage, expected: &Tensor) -> i32 {
+    let expected = expected.permute((1, 2, 0)).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let difference = |(a, b): (&u8, &f32)| (i32::from(*a) - (b * 255.0).round_ties_even() as i32).abs();
+    found.as_raw().iter().zip(&expected).map(difference).max().unwrap()
+}
+
+/// From the same noise, bf16 must not be further from the reference's f32 than 1.2 times what
+/// the reference's own bf16 is.
+#[test]
+fn bf16_is_as_good_as_the_reference() {
+    let decomposer = load(DType::BF16);
+    for case in cases(true) {
+        let expected = tensors(&format!("tiny/{}.safetensors", case.name));
+        let output = case.run(&decomposer, DType::BF16);
+        assert!(relative(&output.intermediates["latents0"], &expected["latents0"]) == 0.0);
+        let error = relative(&output.intermediates["images"], &expected["images"]);
+        let allowed = 1.2 * case.bf16_error.unwrap();
+        println!("{}: {error:.1e} of {allowed:.1e}", case.name);
+        assert!(error <= allowed, "{}: {error} > {allowed}", case.name);
+    }
+}
+
+#[test]
+fn given_noise_takes_the_place_of_the_seed() {
+    let decomposer = load(DType::F32);
+    let case = &cases(false)[0];
+    let reference = case.run(&decomposer, DType::F32);
+    let picture = case.params().resized(&case.picture()).unwrap();
+    let run = |init_latents| {
+        let params = Params { seed: 1, rendering: false, init_latents: Some(init_latents), ..case.params() };
+        monitored(|monitor| decomposer.run(&picture, &case.conditioning(DType::F32), &params, monitor))
+    };
+    let same = run(reference.intermediates["latents0"].clone()).unwrap();
+    assert_eq!(same.layers, reference.layers);
+    assert!(same.rendering.is_none());
+    let error = run(Tensor::zeros((1, 3, 64), DType::F32, &Device::Cpu).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("[1, 64, 64]"), "{error}");
+}
+
+#[test]
+fn progress_never_goes_back_and_stops_the_work() {
+    let decomposer = load(DType::F32);
+    let case = &cases(false)[0];
+    let picture = case.params().resized(&case.picture()).unwrap();
+    let mut seen: Vec<Progress> = Vec::new();
+    let mut report = |progress: Progress| {
+        seen.push(progress);
+        ControlFlow::Continue(())
+    };
+    let conditioning = case.conditioning(DType::F32);
+    decomposer.run(&picture, &conditioning, &case.params(), &Monitor::new(&mut report)).unwrap();
+    assert!(seen.windows(2).all(|pair| pair[0].fraction() <= pair[1].fraction() + 1e-6));
+    assert_eq!(seen.last().unwrap().fraction(), 1.0);
+    // Both questions of each step, both blocks of each question.
+    let denoising = seen.iter().filter(|progress| progress.stage == Stage::Denoise).count();
+    assert!(denoising >= 4 * 2 * 2, "{denoising}");
+
+    for limit in [1, 10, 40] {
+        let mut calls = 0;
+        let mut report = |_| {
+            calls += 1;
+            if calls == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let result = decomposer.run(&picture, &conditioning, &case.params(), &Monitor::new(&mut report));
+        assert!(matches!(result, Err(Error::Stopped)));
+        assert_eq!(calls, limit);
+    }
+}
+
+#[test]
+fn parameters_out_of_range_are_refused() {
+    let refused = |params: Params, word: &str| {
+        let error = params.check().unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    };
+    refused(Params { layers: 0, ..Params::default() }, "layers");
+    refused(Params { layers: 11, ..Params::default() }, "layers");
+    refused(Params { steps: 0, ..Params::default() }, "steps");
+    refused(Params { guidance: f64::NAN, ..Params::default() }, "guidance");
+    refused(Params { resolution: 650, ..Params::default() }, "resolution");
+    assert!(Params::default().check().is_ok());
+}
+
+#[test]
+fn the_dump_holds_every_stage() {
+    let decomposer = load(DType::F32);
+    let case = &cases(false)[1];
+    let mut output = case.run(&decomposer, DType::F32);
+    output.caption = Some("a poster".to_owned());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dump.safetensors");
+    output.write_dump(&path).unwrap();
+    let names: Vec<String> = candle_core::safetensors::load(&path, &Device::Cpu).unwrap().into_keys().collect();
+    for name in ["prompt_embeds", "negative_embeds", "image_latents", "latents0", "step0", "step3", "images"] {
+        assert!(names.iter().any(|found| found == name), "{name}");
+    }
+    let bytes = fs::read(&path).unwrap();
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    assert_eq!(metadata.metadata().as_ref().unwrap()["caption"], "a poster");
+    assert!(output.write_dump(&folder.path().join("absent/dump")).is_err());
+}
