@@ -78,6 +78,16 @@ pub enum DecodeError {
 /// # Errors
 /// See [`DecodeError`]; a picture that ends early is an error, never a part of a picture.
 pub fn decode(mut reader: impl BufRead + Seek, limits: &Limits) -> Result<Picture, DecodeError> {
+    decode_dyn(&mut reader, limits)
+}
+
+/// What a decoder reads from.
+trait Source: BufRead + Seek {}
+
+impl<T: BufRead + Seek> Source for T {}
+
+/// Not generic, so that the decoders are compiled once and not for every caller's reader.
+fn decode_dyn(mut reader: &mut dyn Source, limits: &Limits) -> Result<Picture, DecodeError> {
     let start = reader.stream_position().map_err(DecodeError::Io)?;
     let format = guess_format(&mut reader)?;
     let name = name(format);

@@ -43,7 +43,13 @@ pub fn write_png(writer: impl Write, picture: &RgbaImage) -> Result<(), EncodeEr
 ///
 /// # Errors
 /// When the writer fails or the picture has no pixel.
-pub fn write_png_with(writer: impl Write, picture: &RgbaImage, compression: Compression) -> Result<(), EncodeError> {
+pub fn write_png_with(
+    mut writer: impl Write,
+    picture: &RgbaImage,
+    compression: Compression,
+) -> Result<(), EncodeError> {
+    // Not generic below, so that the encoder is compiled once and not for every writer.
+    let writer: &mut dyn Write = &mut writer;
     let mut encoder = png::Encoder::new(writer, picture.width(), picture.height());
     encoder.set_color(png::ColorType::Rgba);
     encoder.set_depth(png::BitDepth::Eight);
@@ -76,7 +82,8 @@ pub fn preview_jpeg(writer: impl Write, picture: &RgbaImage) -> Result<(), Encod
 ///
 /// # Errors
 /// When the writer fails or the picture has no pixel.
-pub fn thumbnail_jpeg(writer: impl Write, picture: &RgbaImage, longest: u32) -> Result<(), EncodeError> {
+pub fn thumbnail_jpeg(mut writer: impl Write, picture: &RgbaImage, longest: u32) -> Result<(), EncodeError> {
+    let writer: &mut dyn Write = &mut writer;
     let (width, height) = fit(picture.width(), picture.height(), longest);
     let small = over_colour(&resize(picture, width, height, Filter::Lanczos3)?, [255; 3]);
     JpegEncoder::new_with_quality(writer, PREVIEW_QUALITY).encode_image(&small).map_err(|error| match error {

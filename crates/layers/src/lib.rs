@@ -1,19 +1,27 @@
 #![doc = include_str!("../README.md")]
 
 mod archive;
+mod canvas;
 mod composite;
 mod decode;
 mod difference;
+mod document;
 mod encode;
+mod export;
 mod extent;
 mod layer;
+pub mod metrics;
+mod report;
 mod resize;
 
 pub use archive::{ArchiveEntry, ArchiveError, stream_zip, write_zip};
 pub use composite::{flatten, flatten_pictures, flatten_sequential, over, over_colour, premultiply};
 pub use decode::{DecodeError, Limits, Picture, decode};
 pub use difference::{Difference, SizeMismatch};
+pub use document::{Document, DocumentGroup, DocumentLayer, Node, PixelSource, SourceError};
 pub use encode::{Compression, EncodeError, PREVIEW_SIDE, preview_jpeg, thumbnail_jpeg, write_png, write_png_with};
+pub use export::{ExportError, ExportOptions, Format, UnknownFormat, export};
 pub use extent::{bounding_box, coverage, crop};
 pub use layer::{Box, Kind, Layer, LayerStack, StackError};
+pub use report::{LayerReport, Report, Thresholds};
 pub use resize::{Filter, ResizeError, fit, resize};

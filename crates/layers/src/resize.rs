@@ -1,7 +1,7 @@
+use fast_image_resize::images::TypedImage;
+use fast_image_resize::pixels::U16x4;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
-use image::{DynamicImage, ImageBuffer, Rgba, RgbaImage};
-
-type Rgba16Image = ImageBuffer<Rgba<u16>, Vec<u16>>;
+use image::RgbaImage;
 
 /// Which kernel a resize uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,21 +39,20 @@ pub fn resize(picture: &RgbaImage, width: u32, height: u32, filter: Filter) -> R
     if width == 0 || height == 0 || picture.width() == 0 || picture.height() == 0 {
         return Err(fail("a picture needs at least one pixel".into()));
     }
-    let mut deep: Rgba16Image = ImageBuffer::new(picture.width(), picture.height());
-    for (deep, pixel) in deep.pixels_mut().zip(picture.pixels()) {
-        deep.0 = pixel.0.map(|value| u16::from(value) * 257);
-    }
-    let mut target = DynamicImage::new_rgba16(width, height);
+    let deep = picture.pixels().map(|pixel| U16x4::new(pixel.0.map(|value| u16::from(value) * 257))).collect();
+    let source =
+        TypedImage::from_pixels(picture.width(), picture.height(), deep).map_err(|error| fail(error.to_string()))?;
+    let mut target = TypedImage::<U16x4>::new(width, height);
     let options = ResizeOptions::new().use_alpha(true).resize_alg(match filter {
         Filter::Lanczos3 => ResizeAlg::Convolution(FilterType::Lanczos3),
         Filter::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
         Filter::Area => ResizeAlg::Convolution(FilterType::Box),
         Filter::Nearest => ResizeAlg::Nearest,
     });
-    Resizer::new()
-        .resize(&DynamicImage::ImageRgba16(deep), &mut target, &options)
-        .map_err(|error| fail(error.to_string()))?;
-    Ok(target.into_rgba8())
+    // The call for one pixel type: the one for any compiles the kernels of all of them into this crate.
+    Resizer::new().resize_typed(&source, &mut target, &options).map_err(|error| fail(error.to_string()))?;
+    let shallow = target.pixels().iter().flat_map(|pixel| pixel.0.map(|value| ((u32::from(value) + 128) / 257) as u8));
+    RgbaImage::from_raw(width, height, shallow.collect()).ok_or_else(|| fail("the buffer has another size".into()))
 }
 
 /// The size of `width` x `height` scaled so that its longest side is at most
@@ -73,6 +72,8 @@ pub fn fit(width: u32, height: u32, longest: u32) -> (u32, u32) {
 
 #[cfg(test)]
 mod tests {
+    use image::Rgba;
+
     use super::*;
 
     #[test]

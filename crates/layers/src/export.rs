@@ -1,0 +1,165 @@
+use std::io::{self, Seek, Write};
+
+use image::RgbaImage;
+use serde::{Deserialize, Serialize};
+
+use crate::document::{Document, DocumentLayer, PixelSource, SourceError};
+use crate::{ArchiveError, Box, EncodeError, bounding_box, crop};
+
+mod bundle;
+mod ora;
+mod packbits;
+mod pptx;
+mod psd;
+mod svg;
+mod xml;
+
+#[cfg(test)]
+mod tests;
+
+/// File formats a document can be taken away in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// PNGs, a manifest with names and offsets, a preview.
+    Zip,
+    /// Photoshop and all that read its files.
+    Psd,
+    /// OpenRaster: Krita, GIMP, MyPaint.
+    Ora,
+    /// One slide with one picture per layer.
+    Pptx,
+    Svg,
+}
+
+impl Format {
+    pub const ALL: [Format; 5] = [Format::Zip, Format::Psd, Format::Ora, Format::Pptx, Format::Svg];
+
+    /// As in a file name and in the API, such as `psd`.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Format::Zip => "zip",
+            Format::Psd => "psd",
+            Format::Ora => "ora",
+            Format::Pptx => "pptx",
+            Format::Svg => "svg",
+        }
+    }
+
+    /// For a `Content-Type` header.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Format::Zip => "application/zip",
+            Format::Psd => "image/vnd.adobe.photoshop",
+            Format::Ora => "image/openraster",
+            Format::Pptx => "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+            Format::Svg => "image/svg+xml",
+        }
+    }
+}
+
+/// A word that names no format.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no export format; use zip, psd, ora, pptx or svg")]
+pub struct UnknownFormat(pub String);
+
+impl std::str::FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(word: &str) -> Result<Self, UnknownFormat> {
+        let known = Self::ALL.into_iter().find(|format| format.extension().eq_ignore_ascii_case(word));
+        known.ok_or_else(|| UnknownFormat(word.to_owned()))
+    }
+}
+
+/// What goes into a ZIP export. The other formats always trim and place.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExportOptions {
+    /// Also write each layer trimmed to its box, under `trimmed/`.
+    pub trim: bool,
+    /// Files to add as they are, such as `metadata.json`.
+    pub extra_files: Vec<(String, Vec<u8>)>,
+}
+
+/// A document could not be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("the export could not be written: {0}; check the free space")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error("{format} files hold at most {limit}; export as ORA or ZIP instead")]
+    TooLarge { format: &'static str, limit: &'static str },
+}
+
+impl From<zip::result::ZipError> for ExportError {
+    fn from(error: zip::result::ZipError) -> Self {
+        Self::Archive(error.into())
+    }
+}
+
+/// Writes `document` as `format`.
+///
+/// Pixels are loaded one layer at a time, each twice (for the composite and
+/// for itself). The most that is held is 13 bytes per canvas pixel.
+///
+/// # Errors
+/// When pixels cannot be loaded, the writer fails, or the format is too small for the document.
+pub fn export(
+    document: &Document,
+    source: &dyn PixelSource,
+    format: Format,
+    options: &ExportOptions,
+    mut writer: impl Write + Seek,
+) -> Result<(), ExportError> {
+    // Not generic below, so that the writers are compiled once.
+    let writer: &mut dyn Target = &mut writer;
+    match format {
+        Format::Zip => bundle::write(document, source, options, writer),
+        Format::Psd => psd::write(document, source, writer),
+        Format::Ora => ora::write(document, source, writer),
+        Format::Pptx => pptx::write(document, source, writer),
+        Format::Svg => svg::write(document, source, writer),
+    }
+}
+
+/// What an export is written to.
+trait Target: Write + Seek {}
+
+impl<T: Write + Seek> Target for T {}
+
+/// The pixels of a layer cut to what is not transparent, and where they lie on the canvas.
+struct Placed {
+    pixels: RgbaImage,
+    x: i32,
+    y: i32,
+}
+
+impl Placed {
+    /// Loads and trims. An empty layer becomes one transparent pixel, since no format has pictures of size zero.
+    fn load(layer: &DocumentLayer, source: &dyn PixelSource) -> Result<Self, SourceError> {
+        let pixels = source.load(layer.source)?;
+        let full = Box { x: 0, y: 0, width: pixels.width(), height: pixels.height() };
+        let found = bounding_box(&pixels).unwrap_or(Box { x: 0, y: 0, width: 1, height: 1 });
+        let at = |offset: i32, inside: u32| offset.saturating_add(i32::try_from(inside).unwrap_or(i32::MAX));
+        let (x, y) = (at(layer.x, found.x), at(layer.y, found.y));
+        let pixels = match bounding_box(&pixels) {
+            None => RgbaImage::new(1, 1),
+            Some(_) if found == full => pixels,
+            Some(_) => crop(&pixels, found),
+        };
+        Ok(Self { pixels, x, y })
+    }
+
+    fn right(&self) -> i64 {
+        i64::from(self.x) + i64::from(self.pixels.width())
+    }
+
+    fn bottom(&self) -> i64 {
+        i64::from(self.y) + i64::from(self.pixels.height())
+    }
+}

@@ -1,0 +1,116 @@
+use std::io::Write;
+
+use image::RgbaImage;
+use serde::Serialize;
+use zip::ZipWriter;
+
+use super::{ExportError, ExportOptions, Placed, Target};
+use crate::archive::{deflated, stored};
+use crate::canvas::Canvas;
+use crate::document::{Document, DocumentLayer, PixelSource};
+use crate::{Kind, preview_jpeg, write_png};
+
+/// `manifest.json` of a ZIP export.
+#[derive(Serialize)]
+struct Manifest<'a> {
+    schema_version: u32,
+    title: &'a str,
+    width: u32,
+    height: u32,
+    /// The lowest first.
+    layers: Vec<ManifestLayer<'a>>,
+    /// Groups and their order.
+    tree: &'a [crate::document::Node],
+}
+
+#[derive(Serialize)]
+struct ManifestLayer<'a> {
+    index: usize,
+    name: &'a str,
+    kind: Kind,
+    text: Option<&'a str>,
+    visible: bool,
+    opacity: f32,
+    file: String,
+    /// Place and size of the trimmed picture on the canvas; the corner may lie outside.
+    x: i32,
+    y: i32,
+    trimmed_width: u32,
+    trimmed_height: u32,
+    trimmed_file: Option<String>,
+}
+
+pub(super) fn write(
+    document: &Document,
+    source: &dyn PixelSource,
+    options: &ExportOptions,
+    writer: &mut dyn Target,
+) -> Result<(), ExportError> {
+    let mut archive = ZipWriter::new(writer);
+    let mut layers = Vec::new();
+    for (index, layer) in document.layers().into_iter().enumerate() {
+        let file = format!("layer_{index}.png");
+        archive.start_file(&file, stored())?;
+        write_png(&mut archive, &full_canvas(document, layer, source)?)?;
+        let placed = Placed::load(layer, source)?;
+        let trimmed_file = options.trim.then(|| format!("trimmed/layer_{index}.png"));
+        if let Some(file) = &trimmed_file {
+            archive.start_file(file, stored())?;
+            write_png(&mut archive, &placed.pixels)?;
+        }
+        layers.push(manifest_layer(index, layer, &placed, file, trimmed_file));
+    }
+    archive.start_file("preview.jpg", stored())?;
+    preview_jpeg(&mut archive, &document.compose(source)?)?;
+    let manifest = Manifest {
+        schema_version: 1,
+        title: &document.title,
+        width: document.width,
+        height: document.height,
+        layers,
+        tree: &document.nodes,
+    };
+    archive.start_file("manifest.json", deflated(6))?;
+    serde_json::to_writer_pretty(&mut archive, &manifest).map_err(std::io::Error::from)?;
+    for (name, content) in &options.extra_files {
+        archive.start_file(name, deflated(6))?;
+        archive.write_all(content)?;
+    }
+    archive.finish()?;
+    Ok(())
+}
+
+/// The layer as large as the canvas. Its opacity stays in the manifest.
+fn full_canvas(document: &Document, layer: &DocumentLayer, source: &dyn PixelSource) -> Result<RgbaImage, ExportError> {
+    let pixels = source.load(layer.source)?;
+    // Bytes of an untouched layer are kept, the colours under alpha 0 too.
+    if (layer.x, layer.y) == (0, 0) && pixels.dimensions() == (document.width, document.height) {
+        return Ok(pixels);
+    }
+    let mut canvas = Canvas::new(document.width, document.height);
+    canvas.draw(&pixels, (layer.x, layer.y), 1.0);
+    Ok(canvas.into_picture())
+}
+
+fn manifest_layer<'a>(
+    index: usize,
+    layer: &'a DocumentLayer,
+    placed: &Placed,
+    file: String,
+    trimmed_file: Option<String>,
+) -> ManifestLayer<'a> {
+    ManifestLayer {
+        index,
+        name: &layer.name,
+        kind: layer.kind,
+        text: layer.text.as_deref(),
+        visible: layer.visible,
+        opacity: layer.opacity,
+        file,
+        x: placed.x,
+        y: placed.y,
+        trimmed_width: placed.pixels.width(),
+        trimmed_height: placed.pixels.height(),
+        trimmed_file,
+    }
+}

@@ -1,0 +1,86 @@
+use std::fmt::Write as _;
+use std::io::Write;
+
+use zip::ZipWriter;
+
+use super::xml::escape;
+use super::{ExportError, Placed, Target};
+use crate::archive::{deflated, stored};
+use crate::document::{Document, Node, PixelSource};
+use crate::{Filter, fit, resize, write_png};
+
+/// Longest side of the thumbnail that the format asks for.
+const THUMBNAIL_SIDE: u32 = 256;
+
+/// OpenRaster 0.0.5 (freedesktop.org, "OpenRaster file layout specification").
+pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut dyn Target) -> Result<(), ExportError> {
+    let mut archive = ZipWriter::new(writer);
+    // First and uncompressed, so that the type can be told from fixed places in the file.
+    archive.start_file("mimetype", stored())?;
+    archive.write_all(b"image/openraster")?;
+
+    let mut layers = Vec::new();
+    for (index, layer) in document.layers().into_iter().enumerate() {
+        let placed = Placed::load(layer, source)?;
+        archive.start_file(file(index), stored())?;
+        write_png(&mut archive, &placed.pixels)?;
+        layers.push((placed.x, placed.y));
+    }
+    let mut stack = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<image version=\"0.0.5\" w=\"{}\" h=\"{}\" xres=\"72\" yres=\"72\">\n<stack>\n",
+        document.width, document.height
+    );
+    let mut next = layers.len();
+    describe(&document.nodes, &layers, &mut next, &mut stack);
+    stack.push_str("</stack>\n</image>\n");
+    archive.start_file("stack.xml", deflated(6))?;
+    archive.write_all(stack.as_bytes())?;
+
+    let merged = document.compose(source)?;
+    archive.start_file("mergedimage.png", stored())?;
+    write_png(&mut archive, &merged)?;
+    let (width, height) = fit(merged.width(), merged.height(), THUMBNAIL_SIDE);
+    let thumbnail = resize(&merged, width, height, Filter::Lanczos3).map_err(crate::EncodeError::from)?;
+    archive.start_file("Thumbnails/thumbnail.png", stored())?;
+    write_png(&mut archive, &thumbnail)?;
+    archive.finish()?;
+    Ok(())
+}
+
+fn file(index: usize) -> String {
+    format!("data/layer{index}.png")
+}
+
+/// Writes the nodes with the topmost first, as the format wants. `next` is one
+/// more than the number of the next layer.
+fn describe(nodes: &[Node], corners: &[(i32, i32)], next: &mut usize, out: &mut String) {
+    let visibility = |visible| if visible { "visible" } else { "hidden" };
+    for node in nodes.iter().rev() {
+        // Writing to a string cannot fail.
+        let _ = match node {
+            Node::Layer(layer) => {
+                *next -= 1;
+                let (x, y) = corners[*next];
+                writeln!(
+                    out,
+                    "<layer name=\"{}\" src=\"{}\" x=\"{x}\" y=\"{y}\" opacity=\"{}\" visibility=\"{}\" composite-op=\"svg:src-over\"/>",
+                    escape(&layer.name),
+                    file(*next),
+                    layer.opacity,
+                    visibility(layer.visible),
+                )
+            }
+            Node::Group(group) => {
+                let _ = writeln!(
+                    out,
+                    "<stack name=\"{}\" opacity=\"{}\" visibility=\"{}\" composite-op=\"svg:src-over\" isolation=\"isolate\">",
+                    escape(&group.name),
+                    group.opacity,
+                    visibility(group.visible),
+                );
+                describe(&group.children, corners, next, out);
+                writeln!(out, "</stack>")
+            }
+        };
+    }
+}

@@ -1,0 +1,222 @@
+//! PowerPoint files (ECMA-376 PresentationML): one slide, one picture per layer.
+
+use std::fmt::Write as _;
+use std::io::Write;
+
+use zip::ZipWriter;
+
+use super::xml::escape;
+use super::{ExportError, Placed, Target};
+use crate::archive::{deflated, stored};
+use crate::document::{Document, Node, PixelSource};
+use crate::{thumbnail_jpeg, write_png};
+
+/// English Metric Units of a pixel at 96 per inch.
+const EMU_PER_PIXEL: f64 = 9525.0;
+/// Sides that a slide may have, in EMU (ECMA-376 part 1, 22.1.2.69): 1 to 56 inches.
+const SLIDE_SIDES: (f64, f64) = (914_400.0, 51_206_400.0);
+const THUMBNAIL_SIDE: u32 = 256;
+
+/// The parts that are the same in every file.
+const PARTS: [(&str, &str); 8] = [
+    ("_rels/.rels", include_str!("pptx/rels.xml")),
+    ("ppt/_rels/presentation.xml.rels", include_str!("pptx/presentation_rels.xml")),
+    ("ppt/slideMasters/slideMaster1.xml", include_str!("pptx/slide_master.xml")),
+    ("ppt/slideMasters/_rels/slideMaster1.xml.rels", include_str!("pptx/slide_master_rels.xml")),
+    ("ppt/slideLayouts/slideLayout1.xml", include_str!("pptx/slide_layout.xml")),
+    ("ppt/slideLayouts/_rels/slideLayout1.xml.rels", include_str!("pptx/slide_layout_rels.xml")),
+    ("ppt/theme/theme1.xml", include_str!("pptx/theme.xml")),
+    ("docProps/app.xml", include_str!("pptx/app.xml")),
+];
+
+pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut dyn Target) -> Result<(), ExportError> {
+    let scale = Scale::of(document);
+    let mut archive = ZipWriter::new(writer);
+    // The content types come first, as programs that sniff the type expect.
+    put(&mut archive, "[Content_Types].xml", include_str!("pptx/content_types.xml"))?;
+    for (name, content) in PARTS {
+        put(&mut archive, name, content)?;
+    }
+    put(&mut archive, "docProps/core.xml", &core(document))?;
+    put(&mut archive, "ppt/presentation.xml", &presentation(&scale))?;
+    archive.start_file("docProps/thumbnail.jpeg", stored())?;
+    thumbnail_jpeg(&mut archive, &document.compose(source)?, THUMBNAIL_SIDE)?;
+
+    let mut frames = Vec::new();
+    for (index, layer) in document.layers().into_iter().enumerate() {
+        let placed = Placed::load(layer, source)?;
+        archive.start_file(format!("ppt/media/image{}.png", index + 1), stored())?;
+        write_png(&mut archive, &placed.pixels)?;
+        frames.push(scale.frame(&placed));
+    }
+    put(&mut archive, "ppt/slides/_rels/slide1.xml.rels", &slide_rels(frames.len()))?;
+    put(&mut archive, "ppt/slides/slide1.xml", &Slide::new(&frames).write(document))?;
+    archive.finish()?;
+    Ok(())
+}
+
+fn put(archive: &mut ZipWriter<&mut dyn Target>, name: &str, content: &str) -> Result<(), ExportError> {
+    archive.start_file(name, deflated(6))?;
+    Ok(archive.write_all(content.as_bytes())?)
+}
+
+/// From pixels to EMU.
+struct Scale {
+    emu_per_pixel: f64,
+    width: i64,
+    height: i64,
+}
+
+/// A rectangle on the slide, in EMU.
+#[derive(Clone, Copy)]
+struct Frame {
+    left: i64,
+    top: i64,
+    right: i64,
+    bottom: i64,
+}
+
+impl Scale {
+    /// 96 pixels per inch, unless the slide would be smaller or larger than slides may be.
+    fn of(document: &Document) -> Self {
+        let (width, height) = (f64::from(document.width), f64::from(document.height));
+        let (least, most) = SLIDE_SIDES;
+        let emu_per_pixel = EMU_PER_PIXEL.max(least / width.min(height)).min(most / width.max(height));
+        let side = |length: f64| (length * emu_per_pixel).round().max(least) as i64;
+        Self { emu_per_pixel, width: side(width), height: side(height) }
+    }
+
+    /// Edges are rounded, not sizes, so that neighbours keep touching.
+    fn frame(&self, placed: &Placed) -> Frame {
+        let edge = |pixels: i64| (pixels as f64 * self.emu_per_pixel).round() as i64;
+        Frame {
+            left: edge(placed.x.into()),
+            top: edge(placed.y.into()),
+            right: edge(placed.right()),
+            bottom: edge(placed.bottom()),
+        }
+    }
+}
+
+/// Writes the slide; the numbers count on through the groups.
+struct Slide<'a> {
+    frames: &'a [Frame],
+    next_layer: usize,
+    next_id: u32,
+    out: String,
+}
+
+impl<'a> Slide<'a> {
+    fn new(frames: &'a [Frame]) -> Self {
+        Self { frames, next_layer: 0, next_id: 2, out: String::new() }
+    }
+
+    fn write(mut self, document: &Document) -> String {
+        self.out.push_str(include_str!("pptx/slide_head.xml"));
+        self.nodes(&document.nodes, 1.0);
+        self.out.push_str(include_str!("pptx/slide_tail.xml"));
+        self.out
+    }
+
+    /// A group cannot have an opacity here, so its children take it.
+    fn nodes(&mut self, nodes: &[Node], opacity: f32) {
+        for node in nodes {
+            match node {
+                Node::Layer(layer) => {
+                    let text = layer.text.as_deref().unwrap_or_default();
+                    self.picture(&layer.name, text, layer.visible, layer.opacity * opacity);
+                }
+                Node::Group(group) => {
+                    let Some(frame) = self.group_frame(&group.children) else { continue };
+                    let properties = self.properties(&group.name, "", group.visible);
+                    let place = place(frame);
+                    let _ = write!(
+                        self.out,
+                        "<p:grpSp><p:nvGrpSpPr>{properties}<p:cNvGrpSpPr/><p:nvPr/></p:nvGrpSpPr>\
+                         <p:grpSpPr><a:xfrm>{place}{}</a:xfrm></p:grpSpPr>",
+                        place.replace("a:off", "a:chOff").replace("a:ext", "a:chExt"),
+                    );
+                    self.nodes(&group.children, opacity * group.opacity);
+                    self.out.push_str("</p:grpSp>");
+                }
+            }
+        }
+    }
+
+    /// What holds all layers of a group; none for a group without layers.
+    fn group_frame(&self, children: &[Node]) -> Option<Frame> {
+        let count = count(children);
+        self.frames[self.next_layer..self.next_layer + count].iter().copied().reduce(|a, b| Frame {
+            left: a.left.min(b.left),
+            top: a.top.min(b.top),
+            right: a.right.max(b.right),
+            bottom: a.bottom.max(b.bottom),
+        })
+    }
+
+    fn properties(&mut self, name: &str, text: &str, visible: bool) -> String {
+        let id = self.next_id;
+        self.next_id += 1;
+        let hidden = if visible { "" } else { " hidden=\"1\"" };
+        format!("<p:cNvPr id=\"{id}\" name=\"{}\" descr=\"{}\"{hidden}/>", escape(name), escape(text))
+    }
+
+    fn picture(&mut self, name: &str, text: &str, visible: bool, opacity: f32) {
+        let frame = self.frames[self.next_layer];
+        self.next_layer += 1;
+        let properties = self.properties(name, text, visible);
+        let alpha = if opacity < 1.0 {
+            // In thousandths of a percent.
+            format!("<a:alphaModFix amt=\"{}\"/>", (opacity.max(0.0) * 100_000.0).round())
+        } else {
+            String::new()
+        };
+        let _ = write!(
+            self.out,
+            "<p:pic><p:nvPicPr>{properties}<p:cNvPicPr><a:picLocks noChangeAspect=\"1\"/></p:cNvPicPr><p:nvPr/></p:nvPicPr>\
+             <p:blipFill><a:blip r:embed=\"rId{}\">{alpha}</a:blip><a:stretch><a:fillRect/></a:stretch></p:blipFill>\
+             <p:spPr><a:xfrm>{}</a:xfrm><a:prstGeom prst=\"rect\"><a:avLst/></a:prstGeom></p:spPr></p:pic>",
+            self.next_layer + 1,
+            place(frame),
+        );
+    }
+}
+
+fn count(nodes: &[Node]) -> usize {
+    nodes
+        .iter()
+        .map(|node| match node {
+            Node::Layer(_) => 1,
+            Node::Group(group) => count(&group.children),
+        })
+        .sum()
+}
+
+fn place(frame: Frame) -> String {
+    let Frame { left, top, right, bottom } = frame;
+    format!("<a:off x=\"{left}\" y=\"{top}\"/><a:ext cx=\"{}\" cy=\"{}\"/>", right - left, bottom - top)
+}
+
+/// `rId1` is the layout, `rId2` the first picture.
+fn slide_rels(pictures: usize) -> String {
+    let mut out = String::from(include_str!("pptx/slide_rels_head.xml"));
+    for index in 1..=pictures {
+        let _ = write!(
+            out,
+            "<Relationship Id=\"rId{}\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/image\" Target=\"../media/image{index}.png\"/>",
+            index + 1
+        );
+    }
+    out.push_str("</Relationships>");
+    out
+}
+
+fn presentation(scale: &Scale) -> String {
+    include_str!("pptx/presentation.xml")
+        .replace("{width}", &scale.width.to_string())
+        .replace("{height}", &scale.height.to_string())
+}
+
+fn core(document: &Document) -> String {
+    include_str!("pptx/core.xml").replace("{title}", &escape(&document.title))
+}

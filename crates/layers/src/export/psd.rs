@@ -1,0 +1,238 @@
+//! Photoshop files, after Adobe's "Photoshop File Formats Specification".
+
+use std::io::{SeekFrom, Write};
+
+use image::RgbaImage;
+
+use super::packbits;
+use super::{ExportError, Placed, Target};
+use crate::document::{Document, DocumentLayer, PixelSource};
+use crate::{fit, thumbnail_jpeg};
+
+mod records;
+
+use records::{Entry, LayerRecord, entries, write_record};
+
+/// The largest side of a PSD file, in pixels.
+const MAX_SIDE: u32 = 30_000;
+const THUMBNAIL_SIDE: u32 = 160;
+const RLE: u16 = 1;
+
+pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut dyn Target) -> Result<(), ExportError> {
+    if document.width > MAX_SIDE || document.height > MAX_SIDE {
+        return Err(ExportError::TooLarge { format: "PSD", limit: "30000 pixels on a side" });
+    }
+    let merged = document.compose(source)?;
+    let has_alpha = merged.pixels().any(|pixel| pixel[3] != 255);
+    write_header(document, has_alpha, writer)?;
+    // No colour mode data.
+    put_u32(writer, 0)?;
+    write_resources(&merged, writer)?;
+    write_layers(document, source, has_alpha, writer)?;
+    write_merged(merged, has_alpha, writer)?;
+    writer.flush()?;
+    Ok(())
+}
+
+fn write_header(document: &Document, has_alpha: bool, writer: &mut dyn Write) -> Result<(), ExportError> {
+    let channels: u16 = if has_alpha { 4 } else { 3 };
+    writer.write_all(b"8BPS\0\x01\0\0\0\0\0\0")?;
+    put_u16(writer, channels)?;
+    put_u32(writer, document.height)?;
+    put_u32(writer, document.width)?;
+    // 8 bits, RGB.
+    writer.write_all(&[0, 8, 0, 3])?;
+    Ok(())
+}
+
+fn write_resources(merged: &RgbaImage, writer: &mut dyn Target) -> Result<(), ExportError> {
+    let section = Length::begin(writer)?;
+    // 72 pixels per inch, as 16.16 fixed point, horizontally and vertically.
+    resource(writer, 1005, &[0, 72, 0, 0, 0, 1, 0, 1, 0, 72, 0, 0, 0, 1, 0, 1])?;
+    resource(writer, 1036, &thumbnail(merged)?)?;
+    if let Ok(profile) = moxcms::ColorProfile::new_srgb().encode() {
+        resource(writer, 1039, &profile)?;
+    }
+    section.end(writer)
+}
+
+fn resource(writer: &mut dyn Write, id: u16, data: &[u8]) -> Result<(), ExportError> {
+    writer.write_all(b"8BIM")?;
+    put_u16(writer, id)?;
+    // An empty name, padded to two bytes.
+    put_u16(writer, 0)?;
+    put_u32(writer, length(data.len())?)?;
+    writer.write_all(data)?;
+    if data.len() % 2 == 1 {
+        writer.write_all(&[0])?;
+    }
+    Ok(())
+}
+
+/// A JPEG with the 28-byte header of resource 1036.
+fn thumbnail(merged: &RgbaImage) -> Result<Vec<u8>, ExportError> {
+    let (width, height) = fit(merged.width(), merged.height(), THUMBNAIL_SIDE);
+    let mut jpeg = Vec::new();
+    thumbnail_jpeg(&mut jpeg, merged, THUMBNAIL_SIDE)?;
+    let row_bytes = (width * 24).div_ceil(32) * 4;
+    let mut out = Vec::with_capacity(jpeg.len() + 28);
+    for value in [1, width, height, row_bytes, row_bytes * height, length(jpeg.len())?] {
+        put_u32(&mut out, value)?;
+    }
+    // Bits per pixel and planes.
+    put_u16(&mut out, 24)?;
+    put_u16(&mut out, 1)?;
+    out.extend(jpeg);
+    Ok(out)
+}
+
+fn write_layers(
+    document: &Document,
+    source: &dyn PixelSource,
+    has_alpha: bool,
+    writer: &mut dyn Target,
+) -> Result<(), ExportError> {
+    let entries = entries(&document.nodes);
+    let count = i16::try_from(entries.len())
+        .map_err(|_| ExportError::TooLarge { format: "PSD", limit: "32767 layers and groups" })?;
+    let section = Length::begin(writer)?;
+    let info = Length::begin(writer)?;
+    // A negative count says that the merged picture's fourth channel is its transparency.
+    put_u16(writer, (if has_alpha { -count } else { count }) as u16)?;
+    let mut records = Vec::with_capacity(entries.len());
+    for (id, entry) in (1_u32..).zip(&entries) {
+        records.push(write_record(entry, id, writer)?);
+    }
+    for (entry, record) in entries.iter().zip(records) {
+        match entry {
+            Entry::Layer(layer) => write_pixels(layer, source, &record, writer)?,
+            // Four channels without pixels: only their compression, 0.
+            Entry::GroupEnd | Entry::Group(_) => writer.write_all(&[0; 8])?,
+        }
+    }
+    info.end_even(writer)?;
+    // No global mask.
+    put_u32(writer, 0)?;
+    section.end(writer)
+}
+
+/// Writes the four channels and fills in the record, whose box and lengths were not known before.
+fn write_pixels(
+    layer: &DocumentLayer,
+    source: &dyn PixelSource,
+    record: &LayerRecord,
+    writer: &mut dyn Target,
+) -> Result<(), ExportError> {
+    let placed = Placed::load(layer, source)?;
+    if placed.pixels.width() > MAX_SIDE || placed.pixels.height() > MAX_SIDE {
+        return Err(ExportError::TooLarge { format: "PSD", limit: "30000 pixels on a layer's side" });
+    }
+    let mut lengths = Vec::with_capacity(4);
+    for channel in [3, 0, 1, 2] {
+        let start = writer.stream_position()?;
+        put_u16(writer, RLE)?;
+        write_channel(&placed.pixels, channel, writer)?;
+        lengths.push(u32::try_from(writer.stream_position()? - start).map_err(|_| too_long())?);
+    }
+    record.complete(&placed, &lengths, writer)
+}
+
+/// Row lengths, then rows.
+fn write_channel(picture: &RgbaImage, channel: usize, writer: &mut dyn Target) -> Result<(), ExportError> {
+    let (counts, data) = compress(picture, channel);
+    writer.write_all(&counts)?;
+    writer.write_all(&data)?;
+    Ok(())
+}
+
+/// Row lengths as big-endian `u16` and the compressed rows of one channel.
+fn compress(picture: &RgbaImage, channel: usize) -> (Vec<u8>, Vec<u8>) {
+    let width = picture.width() as usize;
+    let mut counts = Vec::with_capacity(picture.height() as usize * 2);
+    let mut data = Vec::new();
+    let mut samples = vec![0; width];
+    for row in picture.as_raw().chunks_exact(width.max(1) * 4) {
+        for (sample, pixel) in samples.iter_mut().zip(row.as_chunks::<4>().0) {
+            *sample = pixel[channel];
+        }
+        // At most 30000 samples grow to less than 65536 bytes.
+        let length = packbits::encode(&samples, &mut data) as u16;
+        counts.extend(length.to_be_bytes());
+    }
+    (counts, data)
+}
+
+/// The picture that programs without layers show. Photoshop keeps its colours
+/// over white, beside the transparency.
+fn write_merged(mut merged: RgbaImage, has_alpha: bool, writer: &mut dyn Target) -> Result<(), ExportError> {
+    if has_alpha {
+        for pixel in merged.pixels_mut() {
+            let alpha = pixel[3];
+            *pixel = crate::over(*pixel, image::Rgba([255; 4]));
+            pixel[3] = alpha;
+        }
+    }
+    put_u16(writer, RLE)?;
+    let channels = if has_alpha { 4 } else { 3 };
+    // The lengths of all channels' rows come before all rows.
+    let counts_at = writer.stream_position()?;
+    let rows = merged.height() as usize * 2;
+    for _ in 0..channels {
+        writer.write_all(&vec![0; rows])?;
+    }
+    let mut all_counts = Vec::with_capacity(rows * channels);
+    for channel in 0..channels {
+        let (counts, data) = compress(&merged, channel);
+        all_counts.extend(counts);
+        writer.write_all(&data)?;
+    }
+    writer.seek(SeekFrom::Start(counts_at))?;
+    writer.write_all(&all_counts)?;
+    writer.seek(SeekFrom::End(0))?;
+    Ok(())
+}
+
+/// A length of four bytes before a section, filled in when the section ends.
+struct Length {
+    at: u64,
+}
+
+impl Length {
+    fn begin(writer: &mut dyn Target) -> Result<Self, ExportError> {
+        let at = writer.stream_position()?;
+        put_u32(writer, 0)?;
+        Ok(Self { at })
+    }
+
+    fn end(self, writer: &mut dyn Target) -> Result<(), ExportError> {
+        let end = writer.stream_position()?;
+        let length = u32::try_from(end - self.at - 4).map_err(|_| too_long())?;
+        writer.seek(SeekFrom::Start(self.at))?;
+        put_u32(writer, length)?;
+        writer.seek(SeekFrom::Start(end))?;
+        Ok(())
+    }
+
+    fn end_even(self, writer: &mut dyn Target) -> Result<(), ExportError> {
+        if (writer.stream_position()? - self.at) % 2 == 1 {
+            writer.write_all(&[0])?;
+        }
+        self.end(writer)
+    }
+}
+
+fn length(bytes: usize) -> Result<u32, ExportError> {
+    u32::try_from(bytes).map_err(|_| too_long())
+}
+
+fn too_long() -> ExportError {
+    ExportError::TooLarge { format: "PSD", limit: "4 GB of layers" }
+}
+
+fn put_u16(writer: &mut dyn Write, value: u16) -> Result<(), ExportError> {
+    Ok(writer.write_all(&value.to_be_bytes())?)
+}
+
+fn put_u32(writer: &mut dyn Write, value: u32) -> Result<(), ExportError> {
+    Ok(writer.write_all(&value.to_be_bytes())?)
+}

@@ -1,0 +1,271 @@
+use image::RgbaImage;
+use serde::{Deserialize, Serialize};
+
+use crate::composite::premultiply;
+use crate::{Box, Difference, LayerStack, SizeMismatch, bounding_box, coverage, flatten};
+
+/// What is told of a result: how well its layers give the input back and what is odd about each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The composite against the input; `worst` says where it is furthest off.
+    pub recomposition: Difference,
+    /// The lowest layer first.
+    pub layers: Vec<LayerReport>,
+}
+
+/// What is told of one layer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerReport {
+    /// Of the pixels with alpha above 0; none for an empty layer.
+    pub bounding_box: Option<Box>,
+    /// Mean alpha over the canvas, 0 to 1.
+    pub coverage: f64,
+    /// How much of the layer's alpha the layers above leave to be seen, 0 to 1; 0 for an empty layer.
+    pub visible_share: f64,
+    /// No pixel has an alpha above [`Thresholds::empty_alpha`].
+    pub empty: bool,
+    /// The lowest layer that this one repeats.
+    pub duplicate_of: Option<usize>,
+    /// It shows the whole picture although other layers hold parts of it.
+    pub copy_of_composite: bool,
+}
+
+/// When a layer counts as empty, as a duplicate or as a copy.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Thresholds {
+    /// Alpha up to this (0 to 255) is nothing. Engines that leave faint noise set it above 0.
+    pub empty_alpha: u8,
+    /// Largest mean difference of two layers that are the same, 0 to 255, over
+    /// the four premultiplied channels of the pixels that either of them has.
+    pub duplicate_mean: f64,
+    /// Largest difference of a channel (0 to 255) at which a pixel repeats the picture.
+    pub copy_difference: u8,
+    /// Share of the pixels (0 to 1) that a copy must repeat, both of the whole
+    /// canvas and of what the other layers hold.
+    pub copy_share: f64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { empty_alpha: 0, duplicate_mean: 1.0, copy_difference: 8, copy_share: 0.97 }
+    }
+}
+
+impl Report {
+    /// Compares the composite of `stack` with `input` and its layers with each other.
+    ///
+    /// # Errors
+    /// When the input is not as large as the canvas.
+    pub fn new(stack: &LayerStack, input: &RgbaImage, thresholds: &Thresholds) -> Result<Self, SizeMismatch> {
+        let recomposition = Difference::between(&flatten(stack), input)?;
+        let sums = sums(stack, input, thresholds);
+        let mut layers: Vec<LayerReport> = Vec::with_capacity(sums.len());
+        for (layer, sum) in stack.layers().iter().zip(&sums) {
+            let empty = sum.max_alpha <= thresholds.empty_alpha;
+            let coverage = coverage(&layer.pixels);
+            let duplicate_of = layers.iter().zip(stack.layers()).position(|(report, other)| {
+                let alike = (report.coverage - coverage).abs() < 0.01 && !report.empty && !empty;
+                alike && is_duplicate(&other.pixels, &layer.pixels, thresholds.duplicate_mean)
+            });
+            layers.push(LayerReport {
+                bounding_box: bounding_box(&layer.pixels),
+                coverage,
+                visible_share: if sum.alpha > 0.0 { sum.visible / sum.alpha } else { 0.0 },
+                empty,
+                duplicate_of,
+                copy_of_composite: !empty && sum.is_copy(thresholds.copy_share),
+            });
+        }
+        Ok(Self { recomposition, layers })
+    }
+}
+
+/// What one pass over the pixels finds of a layer.
+#[derive(Debug, Clone, Default)]
+struct Sums {
+    max_alpha: u8,
+    alpha: f64,
+    visible: f64,
+    /// Pixels of the canvas, and how many of them repeat the picture.
+    pixels: u64,
+    repeated: u64,
+    /// The same where another layer has at least half alpha and differs from this one.
+    shared: u64,
+    shared_repeated: u64,
+}
+
+impl Sums {
+    fn is_copy(&self, share: f64) -> bool {
+        let most = |part: u64, whole: u64| part as f64 >= share * whole as f64;
+        // A background must not count as a copy for want of anything else to show.
+        self.shared > 0 && most(self.repeated, self.pixels) && most(self.shared_repeated, self.shared)
+    }
+}
+
+fn sums(stack: &LayerStack, input: &RgbaImage, thresholds: &Thresholds) -> Vec<Sums> {
+    let mut sums = vec![Sums::default(); stack.layers().len()];
+    let row_length = stack.width() as usize * 4;
+    let mut column: Vec<[u8; 4]> = Vec::with_capacity(sums.len());
+    for (y, input_row) in input.chunks_exact(row_length).enumerate() {
+        for (x, wanted) in input_row.as_chunks::<4>().0.iter().enumerate() {
+            let at = y * row_length + x * 4;
+            column.clear();
+            column.extend(stack.layers().iter().map(|layer| {
+                let raw = layer.pixels.as_raw();
+                [raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]
+            }));
+            add_pixel(&mut sums, &column, *wanted, thresholds.copy_difference);
+        }
+    }
+    sums
+}
+
+/// `column` are the layers' pixels at one place, the lowest first.
+fn add_pixel(sums: &mut [Sums], column: &[[u8; 4]], wanted: [u8; 4], limit: u8) {
+    let mut through = 1.0;
+    for (index, (sum, pixel)) in sums.iter_mut().zip(column).enumerate().rev() {
+        let alpha = f64::from(pixel[3]) / 255.0;
+        sum.max_alpha = sum.max_alpha.max(pixel[3]);
+        sum.alpha += alpha;
+        sum.visible += alpha * through;
+        through *= 1.0 - alpha;
+        let repeats = distance(*pixel, wanted) <= limit;
+        sum.pixels += 1;
+        sum.repeated += u64::from(repeats);
+        let shared = column.iter().enumerate().any(|(other, pixel_of_other)| {
+            other != index && pixel_of_other[3] >= 128 && distance(*pixel_of_other, *pixel) > limit
+        });
+        sum.shared += u64::from(shared);
+        sum.shared_repeated += u64::from(shared && repeats);
+    }
+}
+
+/// Largest difference of a premultiplied channel.
+fn distance(a: [u8; 4], b: [u8; 4]) -> u8 {
+    if a == b {
+        return 0;
+    }
+    let (a, b) = (premultiply(image::Rgba(a)).0, premultiply(image::Rgba(b)).0);
+    a.into_iter().zip(b).map(|(a, b)| a.abs_diff(b)).max().unwrap_or(0)
+}
+
+fn is_duplicate(a: &RgbaImage, b: &RgbaImage, limit: f64) -> bool {
+    let (mut sum, mut count) = (0_u64, 0_u64);
+    for (a, b) in a.pixels().zip(b.pixels()) {
+        if a[3] == 0 && b[3] == 0 {
+            continue;
+        }
+        count += 4;
+        if a != b {
+            let (a, b) = (premultiply(*a).0, premultiply(*b).0);
+            sum += a.into_iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(b))).sum::<u64>();
+        }
+    }
+    count > 0 && sum as f64 <= limit * count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kind, Layer};
+    use image::Rgba;
+
+    const SIDE: u32 = 20;
+
+    fn layer(pixels: RgbaImage) -> Layer {
+        Layer { name: String::new(), kind: Kind::Unknown, text: None, pixels }
+    }
+
+    fn ground() -> RgbaImage {
+        RgbaImage::from_pixel(SIDE, SIDE, Rgba([10, 20, 30, 255]))
+    }
+
+    /// A block of `alpha` in the left quarter.
+    fn block(alpha: u8) -> RgbaImage {
+        RgbaImage::from_fn(SIDE, SIDE, |x, _| if x < SIDE / 4 { Rgba([250, 0, 0, alpha]) } else { Rgba([0; 4]) })
+    }
+
+    fn report(pictures: Vec<RgbaImage>, input: Option<&RgbaImage>) -> Report {
+        let stack = LayerStack::new(SIDE, SIDE, pictures.into_iter().map(layer).collect()).unwrap();
+        let composite = flatten(&stack);
+        Report::new(&stack, input.unwrap_or(&composite), &Thresholds::default()).unwrap()
+    }
+
+    #[test]
+    fn a_sound_stack_has_no_flags() {
+        let report = report(vec![ground(), block(255)], None);
+        assert_eq!(report.recomposition.max, 0);
+        for layer in &report.layers {
+            assert!(!layer.empty && !layer.copy_of_composite && layer.duplicate_of.is_none());
+        }
+        assert_eq!(report.layers[1].bounding_box, Some(Box { x: 0, y: 0, width: 5, height: 20 }));
+        assert!((report.layers[0].visible_share - 0.75).abs() < 1e-12);
+        assert!((report.layers[1].visible_share - 1.0).abs() < 1e-12);
+        assert!((report.layers[1].coverage - 0.25).abs() < 1e-12);
+    }
+
+    #[test]
+    fn half_alpha_hides_half() {
+        let report = report(vec![ground(), block(51)], None);
+        assert!((report.layers[0].visible_share - (1.0 - 0.25 * 0.2)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn an_empty_layer_is_found() {
+        let report = report(vec![ground(), RgbaImage::new(SIDE, SIDE), RgbaImage::new(SIDE, SIDE)], None);
+        for layer in &report.layers[1..] {
+            assert!(layer.empty && layer.duplicate_of.is_none() && layer.bounding_box.is_none());
+            assert_eq!(layer.visible_share, 0.0);
+        }
+    }
+
+    #[test]
+    fn faint_noise_is_empty_when_asked() {
+        let stack = LayerStack::new(SIDE, SIDE, vec![layer(ground()), layer(block(3))]).unwrap();
+        let input = flatten(&stack);
+        let strict = Report::new(&stack, &input, &Thresholds::default()).unwrap();
+        let lenient = Report::new(&stack, &input, &Thresholds { empty_alpha: 4, ..Thresholds::default() }).unwrap();
+        assert_eq!((strict.layers[1].empty, lenient.layers[1].empty), (false, true));
+    }
+
+    #[test]
+    fn a_duplicate_names_the_lowest_original() {
+        let mut near = block(255);
+        near.put_pixel(1, 1, Rgba([249, 1, 0, 255]));
+        let report = report(vec![ground(), block(255), near, block(255)], None);
+        let found: Vec<_> = report.layers.iter().map(|layer| layer.duplicate_of).collect();
+        assert_eq!(found, [None, None, Some(1), Some(1)]);
+    }
+
+    #[test]
+    fn a_copy_of_the_picture_is_found_above_and_below() {
+        let picture = flatten(&LayerStack::new(SIDE, SIDE, vec![layer(ground()), layer(block(255))]).unwrap());
+        // On top of the true layers, and as a background that still holds the block.
+        let above = report(vec![ground(), block(255), picture.clone()], None);
+        let flags: Vec<_> = above.layers.iter().map(|layer| layer.copy_of_composite).collect();
+        assert_eq!(flags, [false, false, true]);
+        let below = report(vec![picture, ground(), block(255)], None);
+        assert!(below.layers[0].copy_of_composite);
+        assert!(!below.layers[1].copy_of_composite);
+    }
+
+    #[test]
+    fn a_lone_layer_is_no_copy() {
+        assert!(!report(vec![ground()], None).layers[0].copy_of_composite);
+        assert!(!report(vec![ground(), RgbaImage::new(SIDE, SIDE)], None).layers[0].copy_of_composite);
+    }
+
+    #[test]
+    fn the_worst_place_is_told() {
+        let mut input = ground();
+        input.put_pixel(7, 3, Rgba([10, 20, 90, 255]));
+        let report = report(vec![ground()], Some(&input));
+        assert_eq!((report.recomposition.max, report.recomposition.worst), (60, Some((7, 3))));
+    }
+
+    #[test]
+    fn the_input_must_be_of_the_canvas_size() {
+        let stack = LayerStack::new(SIDE, SIDE, vec![layer(ground())]).unwrap();
+        assert!(Report::new(&stack, &RgbaImage::new(3, 3), &Thresholds::default()).is_err());
+    }
+}
