@@ -1,5 +1,25 @@
 #![doc = include_str!("../README.md")]
 
+mod attempt;
+mod config;
 mod engine;
+pub mod engines;
+mod host;
+mod local;
+mod memory;
+mod model;
+mod progress;
+mod result;
+mod service;
+mod signals;
+mod stop;
+mod watch;
 
+pub use config::{Config, VARIABLES};
 pub use engine::{Decomposition, Engine, EngineError, ProgressSink, Step, Stopped};
+pub use local::{Local, LocalDone, LocalError, LocalJob};
+pub use memory::{MemoryLimit, free_bytes, free_disk_bytes, human_bytes, total_bytes};
+pub use model::ModelConfig;
+pub use service::{Context, EngineStuck, run, run_with};
+pub use signals::stop_on_signals;
+pub use stop::{Stop, StopReason};

@@ -1,1 +1,44 @@
-fn main() {}
+//! `cargo xtask`: what this repository runs on itself.
+
+mod bench;
+mod install;
+mod lint;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Checks, tests and benchmarks of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run every test; installs redis-server and Chromium where they are missing (Debian)
+    Test(test::TestArguments),
+    /// Run rustfmt, clippy and the dependency audit
+    Lint,
+    /// Run a benchmark
+    Bench(bench::BenchArguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Test(arguments) => test::test(&arguments),
+        Task::Lint => lint::lint(),
+        Task::Bench(arguments) => bench::bench(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

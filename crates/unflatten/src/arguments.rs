@@ -1,0 +1,168 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jobs::{CaptionLanguage, EngineChoice, LayerCount, ParamsError};
+
+/// Turns a flat poster into editable layers.
+///
+/// Without a command it starts the service (see `unflatten serve --help`).
+/// Every setting is an environment variable, or a line in the file .env of the
+/// current folder; .env.example lists them all.
+#[derive(Debug, Parser)]
+#[command(
+    name = "unflatten",
+    version,
+    after_help = "Exit codes: 0 done, 1 it did not work, 2 it was asked wrongly, 130 interrupted."
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the service: page, API and a worker in one process (the default)
+    Serve(ServeArguments),
+    /// Turn pictures into layers, here and now
+    Decompose(Box<DecomposeArguments>),
+    /// Pack a folder of layers into one file
+    Export(ExportArguments),
+    /// Say what this machine can run, what is missing, and how to get it
+    Doctor,
+    /// Fetch the weights of Qwen-Image-Layered
+    Pull(PullArguments),
+}
+
+/// Starts the page, the API and a worker in one process. With REDIS_URL or
+/// REDIS_HOST set, other API and worker processes can share the queue;
+/// otherwise it is kept in a file.
+///
+/// Ctrl-C or SIGTERM drains: the running job may finish within
+/// SHUTDOWN_GRACE_S, or goes back to the queue. A second one quits at once.
+#[derive(Debug, Default, Args)]
+pub struct ServeArguments {
+    /// Address to listen on; 0.0.0.0 lets other machines in [env: HOST] [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<String>,
+    /// Port of the page and the API; 0 takes any free one [env: PORT] [default: 8000]
+    #[arg(long)]
+    pub port: Option<u16>,
+}
+
+/// Turns pictures into layers. One picture gives `DIR/layer_0.png` (the
+/// background), `layer_1.png`, ..., `metadata.json` and `preview.jpg`; several
+/// give `DIR/<file name without ending>/` each.
+///
+/// A folder that holds an earlier result gets the new one in its place; a folder
+/// with layer files of something else is left alone.
+#[derive(Debug, Args)]
+pub struct DecomposeArguments {
+    /// PNG, JPEG, WebP, GIF, BMP or TIFF pictures
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<PathBuf>,
+    /// How many layers: 1 to 10, or auto [env: DEFAULT_NUM_LAYERS] [default: 4]
+    #[arg(short = 'n', long, value_name = "N|auto", value_parser = parse_layers)]
+    pub layers: Option<LayerCount>,
+    /// Folder for the result [default: <file name without ending>-layers for each picture]
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Which engine is to do it: auto takes the best that this machine has
+    #[arg(long, default_value = "auto", value_parser = parse_engine)]
+    pub engine: EngineChoice,
+    /// The same seed gives the same layers [default: drawn, and written to metadata.json]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Describes the whole picture, hidden parts included (qwen, vertex)
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub prompt: String,
+    /// What the picture is not (qwen, vertex)
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    pub negative: String,
+    /// Denoising steps, 1 to 200 (qwen, vertex) [env: INFERENCE_STEPS] [default: 50]
+    #[arg(long)]
+    pub steps: Option<u32>,
+    /// Scale of classifier-free guidance, 1 to 20; 1 switches it off (qwen, vertex) [default: 4]
+    #[arg(long)]
+    pub guidance: Option<f32>,
+    /// Rescale the guided prediction to the norm of the conditional one (qwen) [default: true]
+    #[arg(long, value_name = "true|false")]
+    pub cfg_normalize: Option<bool>,
+    /// Working size of the diffusion model: 640 or 1024 [env: DEFAULT_RESOLUTION] [default: 640]
+    #[arg(long)]
+    pub resolution: Option<u32>,
+    /// Language in which a picture without a prompt is described (qwen)
+    #[arg(long, value_enum, default_value_t = Language::En)]
+    pub caption_language: Language,
+    /// Print one line of JSON for each picture instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    En,
+    Zh,
+}
+
+impl From<Language> for CaptionLanguage {
+    fn from(language: Language) -> Self {
+        match language {
+            Language::En => Self::En,
+            Language::Zh => Self::Zh,
+        }
+    }
+}
+
+/// Packs a result that `decompose` wrote, or that was unpacked from a download, into one file.
+#[derive(Debug, Args)]
+pub struct ExportArguments {
+    /// Folder with metadata.json and the layers
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    #[arg(long, value_enum, default_value_t = Format::Zip)]
+    pub format: Format,
+    /// File to write; one that is there is replaced [default: DIR with the format's ending]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Every file of the result in one archive
+    Zip,
+}
+
+impl Format {
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Zip => "zip",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct PullArguments {
+    /// How the transformer is stored: smaller ones need less memory and lose some detail
+    #[arg(long, value_enum, default_value_t = Variant::Bf16)]
+    pub variant: Variant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Variant {
+    Bf16,
+    Fp8,
+    #[value(name = "q8_0")]
+    Q8_0,
+    #[value(name = "q5_k_m")]
+    Q5KM,
+    #[value(name = "q4_k_m")]
+    Q4KM,
+}
+
+fn parse_layers(text: &str) -> Result<LayerCount, ParamsError> {
+    text.parse()
+}
+
+fn parse_engine(text: &str) -> Result<EngineChoice, ParamsError> {
+    text.parse()
+}

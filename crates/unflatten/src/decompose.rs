@@ -1,0 +1,201 @@
+//! `unflatten decompose`: pictures into layers without a service.
+
+use std::collections::HashSet;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use jobs::settings::Settings;
+use jobs::{Params, Progress, Resolution};
+use layers::Limits;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use worker::{Local, LocalDone, LocalError, LocalJob, Stop, StopReason};
+
+use crate::arguments::DecomposeArguments;
+use crate::failure::{Failure, chain};
+
+/// Exit code after Ctrl-C: 128 + SIGINT, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+pub async fn decompose(arguments: Box<DecomposeArguments>, settings: &Settings) -> Result<ExitCode, Failure> {
+    let defaults = api::Config::from_settings(settings)?;
+    let config = worker::Config::from_settings(settings)?;
+    let params = params(&arguments, &defaults)?;
+    check_images(&arguments.images)?;
+    let outputs = outputs(&arguments.images, arguments.output.as_deref());
+    let local =
+        Local::new(&config).map_err(|error| Failure::Failed(format!("the engine cannot be started: {error}")))?;
+    // Before the first picture: an engine that is not here fails all of them.
+    local.choose(params.engine).map_err(|failure| Failure::Failed(failure.message))?;
+
+    let stop = Stop::default();
+    stop_on_interrupt(&stop);
+    let mut failures = 0;
+    for (image, out) in arguments.images.iter().zip(outputs) {
+        let job = LocalJob {
+            image: image.clone(),
+            out: out.clone(),
+            params: params.clone(),
+            limits: Limits { max_pixels: defaults.max_pixels },
+        };
+        let bar = progress_bar(image, arguments.json);
+        let done = local.decompose(job, &stop, &|progress| show(&bar, progress)).await;
+        bar.finish_and_clear();
+        if matches!(done, Err(LocalError::Cancelled)) {
+            eprintln!("unflatten: interrupted; {} was not changed", out.display());
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+        failures += usize::from(done.is_err());
+        report(image, &out, done, arguments.json);
+    }
+    if failures > 0 && arguments.images.len() > 1 {
+        eprintln!("unflatten: {failures} of {} pictures failed", arguments.images.len());
+    }
+    Ok(ExitCode::from(u8::from(failures > 0)))
+}
+
+fn params(arguments: &DecomposeArguments, defaults: &api::Config) -> Result<Params, Failure> {
+    let standard = Params::default();
+    let params = Params {
+        num_layers: arguments.layers.unwrap_or(defaults.num_layers),
+        engine: arguments.engine,
+        prompt: arguments.prompt.clone(),
+        negative_prompt: arguments.negative.clone(),
+        seed: arguments.seed,
+        steps: Some(arguments.steps.unwrap_or(defaults.steps)),
+        guidance: arguments.guidance.unwrap_or(standard.guidance),
+        cfg_normalize: arguments.cfg_normalize.unwrap_or(standard.cfg_normalize),
+        resolution: Some(arguments.resolution.map_or(defaults.resolution, Resolution)),
+        caption_language: arguments.caption_language.into(),
+    };
+    params.validate().map_err(|error| Failure::BadUse(format!("{error}; see unflatten decompose --help")))?;
+    Ok(params)
+}
+
+fn check_images(images: &[PathBuf]) -> Result<(), Failure> {
+    for image in images {
+        let problem = match image.metadata() {
+            Ok(metadata) if metadata.is_dir() => "is a folder; name the pictures in it".to_owned(),
+            Ok(_) => continue,
+            Err(error) => format!("cannot be read: {error}"),
+        };
+        return Err(Failure::BadUse(format!("{} {problem}", image.display())));
+    }
+    Ok(())
+}
+
+/// A folder for each picture: distinct, even when file names differ only in folder, ending or case.
+fn outputs(images: &[PathBuf], dir: Option<&Path>) -> Vec<PathBuf> {
+    if let (Some(dir), [_]) = (dir, images) {
+        return vec![dir.to_owned()];
+    }
+    let mut taken = HashSet::new();
+    images
+        .iter()
+        .map(|image| {
+            let stem = image.file_stem().map_or_else(|| "picture".to_owned(), |s| s.to_string_lossy().into_owned());
+            let mut name = stem.clone();
+            let mut number = 2;
+            while !taken.insert(name.to_lowercase()) {
+                name = format!("{stem}-{number}");
+                number += 1;
+            }
+            match dir {
+                Some(dir) => dir.join(name),
+                None => PathBuf::from(format!("{name}-layers")),
+            }
+        })
+        .collect()
+}
+
+fn stop_on_interrupt(stop: &Stop) {
+    let token = CancellationToken::new();
+    tokio::spawn(worker::stop_on_signals(token.clone()));
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        token.cancelled().await;
+        stop.raise(StopReason::Cancelled);
+    });
+}
+
+/// A bar on a terminal, nothing where the output goes to a file or a program.
+fn progress_bar(image: &Path, json: bool) -> ProgressBar {
+    if json || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{prefix} [{bar:30}] {percent:>3} % {wide_msg}")
+        .expect("the template is a constant")
+        .progress_chars("=> ");
+    let bar = ProgressBar::new(100).with_style(style);
+    bar.set_prefix(image.file_name().unwrap_or_default().to_string_lossy().into_owned());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn show(bar: &ProgressBar, progress: &Progress) {
+    bar.set_position(progress.percent as u64);
+    let stage = progress.stage.replace('_', " ");
+    let left = progress.eta_ms.map(|ms| format!(", about {:#} left", HumanDuration(Duration::from_millis(ms))));
+    bar.set_message(format!("{stage} {}/{}{}", progress.step, progress.total, left.unwrap_or_default()));
+}
+
+fn report(image: &Path, out: &Path, done: Result<LocalDone, LocalError>, as_json: bool) {
+    match done {
+        Ok(done) if as_json => {
+            println!("{}", json!({ "image": image, "dir": out, "metadata": done.metadata }));
+        }
+        Ok(done) => {
+            let metadata = done.metadata;
+            let again = if done.replaced { ", in place of the earlier result" } else { "" };
+            println!(
+                "{} -> {}: {} layers by {} in {:.1} s{again}",
+                image.display(),
+                out.display(),
+                metadata.layers.len(),
+                metadata.engine.name,
+                metadata.duration_ms as f64 / 1000.0,
+            );
+        }
+        Err(error) => {
+            let message = chain(&error);
+            if as_json {
+                println!("{}", json!({ "image": image, "error": { "code": code(&error), "message": message } }));
+            }
+            eprintln!("unflatten: {}: {message}", image.display());
+        }
+    }
+}
+
+/// For programs that read `--json`.
+fn code(error: &LocalError) -> serde_json::Value {
+    match error {
+        LocalError::Read { .. } | LocalError::Decode { .. } => json!("bad_picture"),
+        LocalError::Write { .. } => json!("storage_failed"),
+        LocalError::Occupied { .. } => json!("output_occupied"),
+        LocalError::Failed(failure) => json!(failure.code),
+        LocalError::Cancelled => json!("cancelled"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_picture_gets_a_folder_of_its_own() {
+        let images: Vec<PathBuf> =
+            ["a/poster.png", "b/poster.jpg", "POSTER.webp", "poster-2.png"].map(Into::into).to_vec();
+        let names = outputs(&images, Some(Path::new("out")));
+        assert_eq!(names, ["out/poster", "out/poster-2", "out/POSTER-3", "out/poster-2-2"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn one_picture_goes_right_into_the_folder() {
+        let images = [PathBuf::from("a/poster.png")];
+        assert_eq!(outputs(&images, Some(Path::new("out"))), [PathBuf::from("out")]);
+        assert_eq!(outputs(&images, None), [PathBuf::from("poster-layers")]);
+    }
+}

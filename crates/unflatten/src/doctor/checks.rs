@@ -1,0 +1,191 @@
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use jobs::Store;
+use jobs::broker::{Backend, BrokerConfig, connect};
+use jobs::settings::{SettingError, Settings};
+use jobs::store::StoreConfig;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::time::timeout;
+use worker::engines::available;
+use worker::{ModelConfig, free_bytes, free_disk_bytes, human_bytes, total_bytes};
+
+use super::Finding;
+use crate::failure::chain;
+
+/// What one 1328x1328 poster needs with the draft engine, with room to spare.
+const MIN_MEMORY: u64 = 1 << 30;
+/// Uploads and results of a few dozen posters.
+const MIN_DISK: u64 = 1 << 30;
+
+/// How long something that should answer at once is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub async fn all(settings: &Settings) -> Vec<Finding> {
+    let mut findings = vec![processor(), memory()];
+    findings.extend(storage(settings).await);
+    findings.push(queue(settings).await);
+    findings.push(port(settings).await);
+    findings.push(gpu().await);
+    findings.push(weights(settings));
+    findings.extend(engines(settings));
+    findings
+}
+
+fn bad_setting(subject: &'static str, error: &SettingError) -> Finding {
+    Finding::bad(subject, error.to_string(), format!("correct {} in the environment or in .env", error.name))
+}
+
+fn processor() -> Finding {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut features: Vec<&str> = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    for (name, present) in [
+        ("AVX2", std::arch::is_x86_feature_detected!("avx2")),
+        ("AVX-512", std::arch::is_x86_feature_detected!("avx512f")),
+        ("AVX-512 BF16", std::arch::is_x86_feature_detected!("avx512bf16")),
+    ] {
+        if present {
+            features.push(name);
+        }
+    }
+    let features = if features.is_empty() { String::new() } else { format!(" with {}", features.join(", ")) };
+    Finding::good("CPU", format!("{threads} threads, {}{features}", std::env::consts::ARCH))
+}
+
+fn memory() -> Finding {
+    let (Some(free), Some(total)) = (free_bytes(), total_bytes()) else {
+        return Finding::optional("memory", "this system does not tell", "look at it yourself");
+    };
+    let text = format!("{} free of {}", human_bytes(free), human_bytes(total));
+    if free < MIN_MEMORY {
+        let fix = format!("close other programs: a poster needs about {}", human_bytes(MIN_MEMORY));
+        return Finding::bad("memory", text, fix);
+    }
+    Finding::good("memory", text)
+}
+
+async fn storage(settings: &Settings) -> Vec<Finding> {
+    let config = match StoreConfig::from_settings(settings) {
+        Ok(config) => config,
+        Err(error) => return vec![bad_setting("storage", &error)],
+    };
+    let folders = format!("{} and {}", config.uploads.display(), config.results.display());
+    let writable = match Store::open(&config.uploads, &config.results).await {
+        Ok(_) => Finding::good("storage", format!("{folders} can be written")),
+        Err(error) => {
+            let fix = format!("mkdir -p {} {} && chown $USER them", config.uploads.display(), config.results.display());
+            Finding::bad("storage", format!("{folders}: {}", chain(&error)), fix)
+        }
+    };
+    vec![writable, disk(&config.results)]
+}
+
+fn disk(results: &Path) -> Finding {
+    let path = std::path::absolute(results).unwrap_or_else(|_| results.to_owned());
+    match free_disk_bytes(&path) {
+        Some(free) if free < MIN_DISK => {
+            let fix = "make room, lower CLEANUP_AFTER_HOURS, or set RESULTS_DIR and UPLOAD_DIR to another disk";
+            Finding::bad("disk", format!("{} free for results", human_bytes(free)), fix)
+        }
+        Some(free) => Finding::good("disk", format!("{} free for results", human_bytes(free))),
+        None => Finding::optional("disk", "the free space cannot be told", "look at it yourself: df -h"),
+    }
+}
+
+async fn queue(settings: &Settings) -> Finding {
+    let config = match BrokerConfig::from_settings(settings) {
+        Ok(config) => config,
+        Err(error) => return bad_setting("queue", &error),
+    };
+    let address = match &config.backend {
+        // Not opened: a service that runs may hold it.
+        Backend::Embedded(file) => {
+            return Finding::good("queue", format!("embedded, in {}; no server is needed", file.display()));
+        }
+        Backend::Redis(address) => address.to_string(),
+    };
+    let fix = "start it (apt-get install redis-server && redis-server), or unset REDIS_URL and REDIS_HOST";
+    match timeout(PATIENCE, connect(&config)).await {
+        Ok(Ok(_)) => Finding::good("queue", format!("{address} answers")),
+        Ok(Err(error)) => Finding::bad("queue", format!("{address}: {}", chain(&error)), fix),
+        Err(_) => Finding::bad("queue", format!("{address} does not answer within {} s", PATIENCE.as_secs()), fix),
+    }
+}
+
+async fn port(settings: &Settings) -> Finding {
+    let config = match api::Config::from_settings(settings) {
+        Ok(config) => config,
+        Err(error) => return bad_setting("port", &error),
+    };
+    let address = SocketAddr::new(config.host, config.port);
+    match TcpListener::bind(address).await {
+        Ok(_) => Finding::good("port", format!("{address} is free")),
+        Err(error) => {
+            let fix = "if that is not Unflatten itself, use another: unflatten serve --port 8001";
+            Finding::optional("port", format!("{address}: {error}"), fix)
+        }
+    }
+}
+
+async fn gpu() -> Finding {
+    let mut query = Command::new("nvidia-smi");
+    query.args(["--query-gpu=name,memory.total,memory.free,driver_version", "--format=csv,noheader"]);
+    query.kill_on_drop(true);
+    let answer = timeout(PATIENCE, query.output()).await;
+    if let Ok(Ok(output)) = &answer
+        && output.status.success()
+        && !output.stdout.is_empty()
+    {
+        let text = String::from_utf8_lossy(&output.stdout);
+        let cards: Vec<_> = text.lines().map(str::trim).collect();
+        return Finding::good("GPU", cards.join("; "));
+    }
+    // The kernel's side of the driver shows even where its tools are not installed.
+    if Path::new("/proc/driver/nvidia/version").exists() {
+        return Finding::optional(
+            "GPU",
+            "an NVIDIA driver is loaded, but nvidia-smi does not work",
+            "install the driver's tools, or give the container the `utility` capability",
+        );
+    }
+    let fix = "needed for --engine qwen only: install the NVIDIA driver (Debian: apt-get install nvidia-driver)";
+    Finding::optional("GPU", "no NVIDIA GPU with a driver; the draft engine needs none", fix)
+}
+
+fn weights(settings: &Settings) -> Finding {
+    let model = match ModelConfig::from_settings(settings) {
+        Ok(model) => model,
+        Err(error) => return bad_setting("weights", &error),
+    };
+    match model.folder() {
+        Some(folder) => Finding::good("weights", format!("{} in {}", model.name, folder.display())),
+        None => {
+            let text = format!("{} is not in {}; needed for --engine qwen only", model.name, model.cache_dir.display());
+            Finding::optional("weights", text, "unflatten pull")
+        }
+    }
+}
+
+fn engines(settings: &Settings) -> Vec<Finding> {
+    let config = match worker::Config::from_settings(settings) {
+        Ok(config) => config,
+        Err(error) => return vec![bad_setting("engine", &error)],
+    };
+    let entries = available(&config);
+    let none = entries.iter().all(|entry| entry.state.is_err());
+    let findings = entries.into_iter().map(|entry| match entry.state {
+        Ok(offer) => Finding::good("engine", format!("{} on {}", entry.name, offer.device)),
+        Err(missing) => {
+            let text = format!("{}: {}", entry.name, missing.why);
+            if none {
+                Finding::bad("engine", text, missing.fix)
+            } else {
+                Finding::optional("engine", text, missing.fix)
+            }
+        }
+    });
+    findings.collect()
+}

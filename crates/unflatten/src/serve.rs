@@ -1,0 +1,155 @@
+//! `unflatten serve`: page, API and worker in one process.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use jobs::Store;
+use jobs::broker::{Backend, BrokerConfig, connect};
+use jobs::settings::Settings;
+use jobs::store::StoreConfig;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use worker::engines::{Availability, available, choose};
+
+use crate::arguments::ServeArguments;
+use crate::failure::{Failure, chain};
+
+/// Open connections (live streams, slow downloads) get this long once the worker has ended.
+const API_DRAIN: Duration = Duration::from_secs(5);
+
+pub async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<ExitCode, Failure> {
+    let mut api_config = api::Config::from_settings(settings)?;
+    api_config.host = arguments.host.as_deref().map_or(Ok(api_config.host), parse_host)?;
+    api_config.port = arguments.port.unwrap_or(api_config.port);
+    let worker_config = worker::Config::from_settings(settings)?;
+    let broker_config = BrokerConfig::from_settings(settings)?;
+    let store_config = StoreConfig::from_settings(settings)?;
+
+    // Before anything else: a second service must not touch the queue of the first.
+    let (listener, address) = bind(api_config.host, api_config.port).await?;
+    let store = Store::open(&store_config.uploads, &store_config.results)
+        .await
+        .map_err(|error| Failure::Failed(chain(&error)))?;
+    let broker = connect(&broker_config).await.map_err(|error| {
+        let advice = match broker_config.backend {
+            Backend::Redis(_) => "start Redis, or unset REDIS_URL and REDIS_HOST for the queue in a file",
+            Backend::Embedded(_) => "check EMBEDDED_QUEUE_FILE, and that no other service uses it",
+        };
+        Failure::Failed(format!("{}; {advice}", chain(&error)))
+    })?;
+    greet(address, broker.name(), &available(&worker_config));
+
+    let stop = CancellationToken::new();
+    tokio::spawn(worker::stop_on_signals(stop.clone()));
+    let stop_api = CancellationToken::new();
+    let context = api::Context { broker: broker.clone(), store: store.clone(), config: api_config };
+    let mut api = tokio::spawn(api::run(listener, context, stop_api.clone()));
+    let context = worker::Context { broker, store, config: worker_config };
+    let mut worker = tokio::spawn(worker::run(context, stop.clone()));
+
+    // The API outlives the worker, so that pages see how the last job ends.
+    let result = tokio::select! {
+        ended = &mut worker => worker_result(ended),
+        ended = &mut api => {
+            stop.cancel();
+            let _ = worker.await;
+            return Err(api_failure(ended));
+        }
+    };
+    stop_api.cancel();
+    if timeout(API_DRAIN, api).await.is_err() {
+        tracing::info!("connections were still open; closing them");
+    }
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+fn worker_result(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> Result<(), Failure> {
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Failure::Failed(format!("the worker ended: {error:#}; start the service again"))),
+        Err(error) => Err(Failure::Failed(format!("the worker crashed ({error}); please report this bug"))),
+    }
+}
+
+fn api_failure(ended: Result<io::Result<()>, tokio::task::JoinError>) -> Failure {
+    Failure::Failed(match ended {
+        Ok(Ok(())) => "the API ended by itself; please report this bug".to_owned(),
+        Ok(Err(error)) => format!("the API ended: {error}; start the service again"),
+        Err(error) => format!("the API crashed ({error}); please report this bug"),
+    })
+}
+
+fn parse_host(text: &str) -> Result<IpAddr, Failure> {
+    if text == "localhost" {
+        return Ok(IpAddr::from([127, 0, 0, 1]));
+    }
+    text.parse().map_err(|_| {
+        Failure::BadUse(format!("--host {text} is no address; use one such as 127.0.0.1, 0.0.0.0 or localhost"))
+    })
+}
+
+async fn bind(host: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), Failure> {
+    let explain = |error: io::Error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("something else uses it; stop that, or choose another port: --port {}", next_port(port))
+            }
+            io::ErrorKind::PermissionDenied => "ports below 1024 are reserved; choose another: --port 8000".to_owned(),
+            io::ErrorKind::AddrNotAvailable => {
+                "this machine does not have that address; use --host 127.0.0.1 or 0.0.0.0".to_owned()
+            }
+            _ => "choose another with --host and --port".to_owned(),
+        };
+        Failure::Failed(format!("cannot listen on {}: {error}; {advice}", SocketAddr::new(host, port)))
+    };
+    let listener = TcpListener::bind((host, port)).await.map_err(explain)?;
+    let address = listener.local_addr().map_err(explain)?;
+    Ok((listener, address))
+}
+
+fn next_port(port: u16) -> u16 {
+    port.checked_add(1).unwrap_or(8000)
+}
+
+/// Says where to look and which engine works, and why that one.
+fn greet(address: SocketAddr, queue: &str, engines: &[Availability]) {
+    println!("Unflatten is ready: http://{}", browsable(address));
+    match choose(jobs::EngineChoice::Auto, engines) {
+        Ok(choice) => println!("Engine: {}, {}", choice.engine, choice.reason),
+        Err(failure) => println!("Engine: none; {}", failure.message),
+    }
+    println!("Queue: {queue}. Ctrl-C stops.");
+}
+
+/// An address that a browser on this machine can open.
+fn browsable(address: SocketAddr) -> String {
+    if address.ip().is_loopback() || address.ip().is_unspecified() {
+        return format!("localhost:{}", address.port());
+    }
+    address.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_printed_address_can_be_opened() {
+        for (address, expected) in
+            [("127.0.0.1:8000", "localhost:8000"), ("0.0.0.0:80", "localhost:80"), ("10.0.0.1:8000", "10.0.0.1:8000")]
+        {
+            assert_eq!(browsable(address.parse().expect(address)), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_named_with_a_way_out() {
+        let (listener, address) = bind(IpAddr::from([127, 0, 0, 1]), 0).await.expect("a free port");
+        let failure = bind(address.ip(), address.port()).await.expect_err("it is taken");
+        assert!(failure.to_string().contains("--port"), "{failure}");
+        drop(listener);
+    }
+}

@@ -1,0 +1,113 @@
+//! Separate processes that meet in Redis, and what is left when they are killed.
+
+mod support;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+use jobs::testing::RedisServer;
+use jobs::{EventKind, State};
+use rand::RngExt;
+use support::{Client, Service, check_result, check_succeeded_once, poster, poster_png, unzip};
+use tokio::time::sleep;
+use uuid::Uuid;
+
+const JOBS: u32 = 50;
+const SIDE: u32 = 200;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_jobs_survive_workers_that_are_killed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let settings = [("REDIS_URL", url.as_str()), ("JOB_LEASE_S", "2"), ("JOB_MAX_ATTEMPTS", "20")];
+    let api = Service::api(dir.path(), &settings);
+    let client = Client::new(&api.url);
+    let mut ids = Vec::new();
+    for variant in 0..JOBS {
+        let upload = client.upload(poster_png(SIDE, variant)).await;
+        ids.push((variant, client.decompose(upload).await));
+    }
+    let kills = kill_workers_until_done(dir.path(), &settings, &client, &ids).await;
+    assert!(kills >= 5, "only {kills} workers were killed: the jobs are too short to prove anything");
+    for (variant, id) in ids {
+        let job = client.job(id).await;
+        assert_eq!(job.state, State::Succeeded, "{job:?}");
+        check_succeeded_once(&client.events(id).await);
+        let unpacked = dir.path().join(format!("unpacked-{variant}"));
+        unzip(&client.download(id).await, &unpacked);
+        check_result(&unpacked, &poster(SIDE, SIDE, variant));
+    }
+    let results = std::fs::read_dir(dir.path().join("storage/results")).expect("results").filter_map(Result::ok);
+    let results: HashSet<_> = results.filter_map(|e| e.file_name().to_string_lossy().parse::<Uuid>().ok()).collect();
+    assert_eq!(results.len(), JOBS as usize, "one result for each job");
+}
+
+/// Two workers at a time; each is killed at a random moment while it has a job, and another one started.
+async fn kill_workers_until_done(dir: &Path, settings: &[(&str, &str)], client: &Client, ids: &[(u32, Uuid)]) -> u32 {
+    let mut workers: Vec<Service> = (0..2).map(|_| Service::worker(dir, settings)).collect();
+    let mut kills = 0;
+    loop {
+        let mut running = 0;
+        let mut open = 0;
+        for (_, id) in ids {
+            let state = client.job(*id).await.state;
+            open += u32::from(!state.is_terminal());
+            running += u32::from(state == State::Running);
+        }
+        if open == 0 {
+            return kills;
+        }
+        // Enough kills to prove the point, then the workers are left in peace.
+        if running > 0 && kills < 12 {
+            sleep(Duration::from_millis(rand::rng().random_range(0..400))).await;
+            workers.remove(0).kill();
+            workers.push(Service::worker(dir, settings));
+            kills += 1;
+        }
+        sleep(Duration::from_millis(rand::rng().random_range(200..1200))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_worker_hands_its_job_to_another() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let settings = [("REDIS_URL", url.as_str()), ("SHUTDOWN_GRACE_S", "0")];
+    let api = Service::api(dir.path(), &settings);
+    let client = Client::new(&api.url);
+    let upload = client.upload(poster_png(1400, 0)).await;
+    let id = client.decompose(upload).await;
+    let first = Service::worker(dir.path(), &settings);
+    assert_eq!(client.wait_started(id).await.state, State::Running);
+    first.signal("TERM");
+    assert_eq!(first.exit_code(), Some(0));
+    assert_eq!(client.job(id).await.state, State::Queued);
+    let _second = Service::worker(dir.path(), &settings);
+    assert_eq!(client.wait_finished(id).await.state, State::Succeeded);
+    let events = client.events(id).await;
+    check_succeeded_once(&events);
+    let workers: HashSet<_> = events
+        .iter()
+        .filter_map(|e| if let EventKind::Started { worker, .. } = &e.kind { Some(worker.clone()) } else { None })
+        .collect();
+    assert_eq!(workers.len(), 2, "{events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_picture_is_gone_fails_clearly() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let settings = [("REDIS_URL", url.as_str())];
+    let api = Service::api(dir.path(), &settings);
+    let client = Client::new(&api.url);
+    let upload = client.upload(poster_png(64, 0)).await;
+    let id = client.decompose(upload).await;
+    std::fs::remove_dir_all(dir.path().join("storage/uploads").join(upload.to_string())).expect("removed");
+    let _worker = Service::worker(dir.path(), &settings);
+    let job = client.wait_finished(id).await;
+    assert_eq!(job.error.expect("it failed").code, jobs::FailureCode::InputGone);
+}

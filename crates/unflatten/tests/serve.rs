@@ -1,0 +1,149 @@
+//! The service in one process: a whole job, crashes and shutdowns.
+
+mod support;
+
+use std::net::TcpListener;
+
+use jobs::{EventKind, State};
+use support::{Client, Service, check_result, check_succeeded_once, command, poster, poster_png, stderr, unzip};
+
+/// Large enough that a job can be caught in the middle.
+const LARGE: u32 = 1400;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_goes_up_and_layers_come_down() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::all_in_one(dir.path(), &[]);
+    let client = Client::new(&service.url);
+    let upload = client.upload(poster_png(300, 0)).await;
+    let id = client.decompose(upload).await;
+    let events = client.events(id).await;
+    check_succeeded_once(&events);
+    assert!(matches!(events[0].kind, EventKind::Queued), "{:?}", events[0]);
+    assert!(matches!(&events[1].kind, EventKind::Started { attempt: 1, reason, .. } if !reason.is_empty()));
+    let percents: Vec<_> = events
+        .iter()
+        .filter_map(|e| if let EventKind::Progress(p) = &e.kind { Some(p.percent) } else { None })
+        .collect();
+    assert!(percents.is_sorted() && percents.last() == Some(&100.0), "{percents:?}");
+    let job = client.job(id).await;
+    assert_eq!((job.state, job.engine), (State::Succeeded, Some(jobs::EngineChoice::Draft)));
+    let unpacked = dir.path().join("unpacked");
+    unzip(&client.download(id).await, &unpacked);
+    let metadata = check_result(&unpacked, &poster(300, 300, 0));
+    assert_eq!((metadata.job_id, metadata.seed), (Some(id), 7));
+    assert_eq!(metadata.input.filename.as_deref(), Some("poster.png"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_service_finishes_its_job_once_when_it_is_back() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = [("JOB_LEASE_S", "2")];
+    let service = Service::all_in_one(dir.path(), &settings);
+    let client = Client::new(&service.url);
+    let upload = client.upload(poster_png(LARGE, 0)).await;
+    let id = client.decompose(upload).await;
+    let job = client.wait_started(id).await;
+    assert_eq!(job.state, State::Running, "the picture is too small to be caught in the middle");
+    service.kill();
+
+    let service = Service::all_in_one(dir.path(), &settings);
+    let client = Client::new(&service.url);
+    assert_eq!(client.wait_finished(id).await.state, State::Succeeded);
+    let events = client.events(id).await;
+    check_succeeded_once(&events);
+    assert!(events.iter().any(|e| matches!(e.kind, EventKind::Requeued { .. })), "{events:?}");
+    let unpacked = dir.path().join("unpacked");
+    unzip(&client.download(id).await, &unpacked);
+    check_result(&unpacked, &poster(LARGE, LARGE, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_stopped_gives_its_job_back() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::all_in_one(dir.path(), &[("SHUTDOWN_GRACE_S", "0")]);
+    let client = Client::new(&service.url);
+    let upload = client.upload(poster_png(LARGE, 0)).await;
+    let id = client.decompose(upload).await;
+    assert_eq!(client.wait_started(id).await.state, State::Running);
+    service.signal("TERM");
+    assert_eq!(service.exit_code(), Some(0));
+
+    let service = Service::all_in_one(dir.path(), &[]);
+    let client = Client::new(&service.url);
+    let job = client.wait_finished(id).await;
+    assert_eq!(job.state, State::Succeeded);
+    let events = client.events(id).await;
+    check_succeeded_once(&events);
+    let reasons: Vec<_> = events
+        .iter()
+        .filter_map(|e| if let EventKind::Requeued { reason } = &e.kind { Some(reason) } else { None })
+        .collect();
+    assert_eq!(reasons.len(), 1, "{events:?}");
+    assert!(reasons[0].contains("shut down"), "{reasons:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_stopped_lets_a_short_job_finish() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::all_in_one(dir.path(), &[("SHUTDOWN_GRACE_S", "200")]);
+    let client = Client::new(&service.url);
+    let upload = client.upload(poster_png(400, 0)).await;
+    let id = client.decompose(upload).await;
+    client.wait_started(id).await;
+    service.signal("INT");
+    assert_eq!(service.exit_code(), Some(0));
+    let result = dir.path().join("storage/results").join(id.to_string());
+    check_result(&result, &poster(400, 400, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_job_can_be_cancelled() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::all_in_one(dir.path(), &[]);
+    let client = Client::new(&service.url);
+    let upload = client.upload(poster_png(LARGE, 0)).await;
+    let id = client.decompose(upload).await;
+    assert_eq!(client.wait_started(id).await.state, State::Running);
+    let answer = client.http.delete(format!("{}/api/jobs/{id}", client.url)).send().await.expect("the API answers");
+    assert!(answer.status().is_success(), "{}", answer.status());
+    assert_eq!(client.wait_finished(id).await.state, State::Cancelled);
+    assert!(!dir.path().join("storage/results").join(id.to_string()).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_takes_too_long_fails_and_the_next_one_works() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::all_in_one(dir.path(), &[("JOB_TIMEOUT_S", "1")]);
+    let client = Client::new(&service.url);
+    let upload = client.upload(poster_png(3000, 0)).await;
+    let id = client.decompose(upload).await;
+    let job = client.wait_finished(id).await;
+    let error = job.error.expect("it failed");
+    assert_eq!(error.code, jobs::FailureCode::TimedOut);
+    assert!(error.message.contains("JOB_TIMEOUT_S"), "{}", error.message);
+    let upload = client.upload(poster_png(32, 0)).await;
+    let id = client.decompose(upload).await;
+    assert_eq!(client.wait_finished(id).await.state, State::Succeeded);
+}
+
+#[test]
+fn a_taken_port_is_a_clear_error() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let output = command("unflatten", dir.path()).args(["serve", "--port", &port]).output().expect("started");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("--port"), "{}", stderr(&output));
+    assert!(!dir.path().join("storage").exists(), "the queue was not touched");
+}
+
+#[test]
+fn without_redis_the_parts_alone_say_what_they_need() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for part in ["unflatten-api", "unflatten-worker"] {
+        let output = command(part, dir.path()).output().expect("started");
+        assert!(!output.status.success());
+        assert!(stderr(&output).contains("REDIS_URL"), "{part}: {}", stderr(&output));
+    }
+}

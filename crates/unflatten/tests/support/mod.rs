@@ -1,0 +1,293 @@
+//! Starts the real programs and talks to them as anyone else would.
+#![allow(dead_code, reason = "each test program uses a part of this")]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use image::{Rgba, RgbaImage};
+use jobs::{Event, EventKind, Job, Metadata};
+use uuid::Uuid;
+
+/// Nothing here takes this long on a working machine, however busy.
+pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// The program `unflatten`, or one of its siblings in the same folder.
+pub fn program(name: &str) -> PathBuf {
+    let unflatten = PathBuf::from(env!("CARGO_BIN_EXE_unflatten"));
+    if name == "unflatten" {
+        return unflatten;
+    }
+    let path = unflatten.with_file_name(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let advice = "run `cargo xtask test`, or `cargo build -p api -p worker --bins` first";
+    assert!(path.is_file(), "{} is not built: {advice}", path.display());
+    path
+}
+
+/// A command in `dir` that sees no settings but those it is given.
+pub fn command(name: &str, dir: &Path) -> Command {
+    let mut command = Command::new(program(name));
+    command.current_dir(dir).stdin(Stdio::null()).env_clear();
+    // What a program needs to run at all on any system.
+    for kept in ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "SystemRoot"] {
+        if let Some(value) = std::env::var_os(kept) {
+            command.env(kept, value);
+        }
+    }
+    command
+}
+
+pub fn run(dir: &Path, arguments: &[&str]) -> Output {
+    command("unflatten", dir).args(arguments).output().expect("unflatten can be started")
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A poster of our own making: a soft background, bars, discs with smooth edges.
+pub fn poster(width: u32, height: u32, variant: u32) -> RgbaImage {
+    let (w, h) = (width as f32, height as f32);
+    RgbaImage::from_fn(width, height, |x, y| {
+        let (x, y) = (x as f32, y as f32);
+        let mut colour = [235.0 - 20.0 * y / h, 225.0, 200.0 + (variant % 40) as f32];
+        let mut paint = |alpha: f32, paint: [f32; 3]| {
+            for (below, above) in colour.iter_mut().zip(paint) {
+                *below += alpha.clamp(0.0, 1.0) * (above - *below);
+            }
+        };
+        let disc = |cx: f32, cy: f32, r: f32| r - (x - cx * w).hypot(y - cy * h) + 0.5;
+        paint(disc(0.3, 0.35, 0.18 * w), [200.0, 60.0, 50.0]);
+        paint(disc(0.7, 0.3, 0.12 * w), [30.0, 90.0, 160.0]);
+        paint(disc(0.65, 0.7, 0.2 * w), [40.0, 130.0, 80.0]);
+        if (0.1..0.5).contains(&(x / w)) && (0.8..0.86).contains(&(y / h)) {
+            paint(1.0, [20.0, 20.0, 30.0]);
+        }
+        let [r, g, b] = colour.map(|value| value.round() as u8);
+        Rgba([r, g, b, 255])
+    })
+}
+
+pub fn write_poster(dir: &Path, name: &str, side: u32) -> RgbaImage {
+    let picture = poster(side, side, 0);
+    let path = dir.join(name);
+    std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("the folder can be made");
+    picture.save(path).expect("the poster can be written");
+    picture
+}
+
+/// A poster as PNG bytes.
+pub fn poster_png(side: u32, variant: u32) -> Vec<u8> {
+    let mut png = std::io::Cursor::new(Vec::new());
+    poster(side, side, variant).write_to(&mut png, image::ImageFormat::Png).expect("a PNG in memory");
+    png.into_inner()
+}
+
+/// Checks a result folder against its input and answers with its metadata.
+pub fn check_result(dir: &Path, input: &RgbaImage) -> Metadata {
+    let text = std::fs::read(dir.join("metadata.json")).expect("metadata.json is there");
+    let metadata: Metadata = serde_json::from_slice(&text).expect("metadata.json can be read");
+    let mut composite = vec![[0.0_f32; 4]; (input.width() * input.height()) as usize];
+    for (index, layer) in metadata.layers.iter().enumerate() {
+        assert_eq!(layer.file, format!("layer_{index}.png"));
+        let picture = image::open(dir.join(&layer.file)).expect("a layer can be read").into_rgba8();
+        assert_eq!(picture.dimensions(), input.dimensions());
+        for (below, above) in composite.iter_mut().zip(picture.pixels()) {
+            let alpha = f32::from(above[3]) / 255.0;
+            for (channel, value) in below.iter_mut().zip([above[0], above[1], above[2], 255]) {
+                *channel = alpha * f32::from(value) + (1.0 - alpha) * *channel;
+            }
+        }
+    }
+    for (index, (found, expected)) in composite.iter().zip(input.pixels()).enumerate() {
+        for (found, expected) in found.iter().zip(expected.0) {
+            let error = (found - f32::from(expected)).abs();
+            // 1/255, and what rounding of the sum adds.
+            assert!(error <= 1.01, "pixel {index} is {error} away: {found} instead of {expected}");
+        }
+    }
+    assert!(image::open(dir.join("preview.jpg")).is_ok(), "preview.jpg can be read");
+    metadata
+}
+
+/// A server process that dies with this value.
+pub struct Service {
+    pub child: Child,
+    pub url: String,
+}
+
+impl Service {
+    /// `unflatten serve` on a free port, with its queue and storage in `dir`.
+    pub fn all_in_one(dir: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut command = command("unflatten", dir);
+        command.args(["serve", "--port", "0"]).envs(settings.iter().copied()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("unflatten can be started");
+        let url = wait_for_url(child.stdout.take().expect("stdout is piped"), "http://localhost:");
+        Self { child, url }
+    }
+
+    /// `unflatten-api` on a free port.
+    pub fn api(dir: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut command = command("unflatten-api", dir);
+        command.args(["--port", "0"]).envs(settings.iter().copied()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("unflatten-api can be started");
+        let url = wait_for_url(child.stderr.take().expect("stderr is piped"), "http://127.0.0.1:");
+        Self { child, url }
+    }
+
+    pub fn worker(dir: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut command = command("unflatten-worker", dir);
+        command.envs(settings.iter().copied());
+        Self { child: command.spawn().expect("unflatten-worker can be started"), url: String::new() }
+    }
+
+    /// As a crash or the kernel's memory killer would end it.
+    pub fn kill(mut self) {
+        self.child.kill().expect("our own child can be killed");
+        self.child.wait().expect("our own child can be waited for");
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn exit_code(mut self) -> Option<i32> {
+        exit_code(&mut self.child)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may be dead already, which is all we want.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(status.expect("kill can be started").success());
+}
+
+pub fn exit_code(child: &mut Child) -> Option<i32> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().expect("our own child can be asked") {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("the process did not end");
+}
+
+/// Reads a process's output until it names its address; goes on reading, so that the pipe never fills.
+fn wait_for_url(output: impl std::io::Read + Send + 'static, prefix: &'static str) -> String {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            eprintln!("{line}");
+            if let Some(start) = line.find(prefix) {
+                let port: String = line[start + prefix.len()..].chars().take_while(char::is_ascii_digit).collect();
+                let _ = sender.send(format!("http://127.0.0.1:{port}"));
+            }
+        }
+    });
+    receiver.recv_timeout(PATIENCE).expect("the service names its address")
+}
+
+/// Talks to a service.
+pub struct Client {
+    pub url: String,
+    pub http: reqwest::Client,
+}
+
+impl Client {
+    pub fn new(url: &str) -> Self {
+        let http = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client can be made");
+        Self { url: url.to_owned(), http }
+    }
+
+    pub async fn upload(&self, png: Vec<u8>) -> Uuid {
+        let part = reqwest::multipart::Part::bytes(png).file_name("poster.png");
+        let form = reqwest::multipart::Form::new().part("image", part);
+        let answer = self.http.post(format!("{}/api/upload", self.url)).multipart(form).send().await;
+        let answer = answer.expect("the API answers");
+        assert!(answer.status().is_success(), "{}", answer.status());
+        let body: serde_json::Value = answer.json().await.expect("JSON");
+        serde_json::from_value(body["upload_id"].clone()).expect("an id")
+    }
+
+    pub async fn decompose(&self, upload_id: Uuid) -> Uuid {
+        let asked = serde_json::json!({ "upload_id": upload_id, "num_layers": 3, "seed": 7 });
+        let answer = self.http.post(format!("{}/api/decompose", self.url)).json(&asked).send().await;
+        let answer = answer.expect("the API answers");
+        assert_eq!(answer.status(), 202);
+        let body: serde_json::Value = answer.json().await.expect("JSON");
+        serde_json::from_value(body["job_id"].clone()).expect("an id")
+    }
+
+    pub async fn job(&self, id: Uuid) -> Job {
+        let answer = self.http.get(format!("{}/api/status/{id}", self.url)).send().await;
+        answer.expect("the API answers").json().await.expect("a job")
+    }
+
+    /// Waits until `is` holds for a job.
+    pub async fn wait(&self, id: Uuid, what: &str, is: impl Fn(&Job) -> bool) -> Job {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let job = self.job(id).await;
+            if is(&job) {
+                return job;
+            }
+            assert!(Instant::now() < deadline, "job {id} is not {what}: {job:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub async fn wait_finished(&self, id: Uuid) -> Job {
+        self.wait(id, "finished", |job| job.state.is_terminal()).await
+    }
+
+    pub async fn wait_started(&self, id: Uuid) -> Job {
+        self.wait(id, "started", |job| job.progress.is_some() || job.state.is_terminal()).await
+    }
+
+    /// All events of a finished job, over SSE.
+    pub async fn events(&self, id: Uuid) -> Vec<Event> {
+        let answer = self.http.get(format!("{}/api/jobs/{id}/events", self.url)).send().await;
+        let text = answer.expect("the API answers").text().await.expect("the stream ends after the last event");
+        let frames = text.lines().filter_map(|line| line.strip_prefix("data:"));
+        // Frames without a number (places in the queue) are no events.
+        frames.filter_map(|frame| serde_json::from_str(frame.trim()).ok()).collect()
+    }
+
+    pub async fn download(&self, id: Uuid) -> Vec<u8> {
+        let answer = self.http.get(format!("{}/api/download/{id}", self.url)).send().await.expect("the API answers");
+        assert_eq!(answer.status(), 200);
+        answer.bytes().await.expect("a body").to_vec()
+    }
+}
+
+/// Events are numbered without gaps and exactly one, the last, is a success.
+pub fn check_succeeded_once(events: &[Event]) {
+    for (index, event) in events.iter().enumerate() {
+        assert_eq!(event.seq, index as u64 + 1, "{events:?}");
+    }
+    let ends: Vec<_> = events.iter().filter(|event| event.kind.is_terminal()).collect();
+    assert_eq!(ends.len(), 1, "{events:?}");
+    assert!(matches!(ends[0].kind, EventKind::Succeeded { .. }), "{:?}", ends[0]);
+    assert_eq!(ends[0].seq, events.len() as u64, "something came after the end");
+}
+
+/// Unpacks a downloaded result.
+pub fn unzip(bytes: &[u8], into: &Path) {
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).expect("a ZIP archive");
+    archive.extract(into).expect("the archive can be unpacked");
+}

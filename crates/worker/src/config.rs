@@ -1,0 +1,131 @@
+use std::time::Duration;
+
+use jobs::EngineChoice;
+use jobs::broker::BrokerConfig;
+use jobs::settings::{SettingError, Settings, Variable};
+
+use crate::memory::MemoryLimit;
+use crate::model::{MODEL_CACHE_DIR, MODEL_NAME};
+
+const ENGINES: Variable = Variable {
+    name: "ENGINES",
+    default: "",
+    about: "Engines that a worker offers, such as qwen,draft; empty: every one that it can run",
+};
+const JOB_TIMEOUT_S: Variable = Variable {
+    name: "JOB_TIMEOUT_S",
+    default: "3600",
+    about: "Seconds that one job may take on the engine before it is failed",
+};
+const JOB_MEMORY_LIMIT: Variable = Variable {
+    name: "JOB_MEMORY_LIMIT",
+    default: "",
+    about: "Most memory that one job may take, such as 8GiB; empty: what is free when it starts",
+};
+const SHUTDOWN_GRACE_S: Variable = Variable {
+    name: "SHUTDOWN_GRACE_S",
+    default: "20",
+    about: "Seconds that a running job gets to finish when the worker shuts down; then it goes back to the queue",
+};
+const ENGINE_STOP_GRACE_S: Variable = Variable {
+    name: "ENGINE_STOP_GRACE_S",
+    default: "30",
+    about: "Seconds that an engine gets to notice that it has to stop before its thread is given up",
+};
+
+/// Every variable that the worker reads.
+pub const VARIABLES: &[Variable] =
+    &[ENGINES, JOB_TIMEOUT_S, JOB_MEMORY_LIMIT, SHUTDOWN_GRACE_S, ENGINE_STOP_GRACE_S, MODEL_NAME, MODEL_CACHE_DIR];
+
+/// How a worker works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `ENGINES`: the engines to offer; empty for all.
+    pub engines: Vec<EngineChoice>,
+    /// `JOB_TIMEOUT_S`.
+    pub job_timeout: Duration,
+    /// `JOB_MEMORY_LIMIT`, in bytes.
+    pub job_memory_limit: Option<u64>,
+    /// `SHUTDOWN_GRACE_S`.
+    pub shutdown_grace: Duration,
+    /// `ENGINE_STOP_GRACE_S`.
+    pub engine_stop_grace: Duration,
+    /// Time between two heartbeats: a third of the lease, so that two may get lost.
+    pub heartbeat: Duration,
+}
+
+impl Config {
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let limit: Option<MemoryLimit> = settings.parse(&JOB_MEMORY_LIMIT)?;
+        Ok(Self {
+            engines: engines(settings)?,
+            job_timeout: seconds(settings, &JOB_TIMEOUT_S, 1)?,
+            job_memory_limit: limit.map(|limit| limit.0),
+            shutdown_grace: seconds(settings, &SHUTDOWN_GRACE_S, 0)?,
+            engine_stop_grace: seconds(settings, &ENGINE_STOP_GRACE_S, 1)?,
+            heartbeat: BrokerConfig::from_settings(settings)?.rules.lease / 3,
+        })
+    }
+}
+
+fn engines(settings: &Settings) -> Result<Vec<EngineChoice>, SettingError> {
+    let Some(value) = settings.text(&ENGINES) else { return Ok(Vec::new()) };
+    let bad = |problem: String| SettingError { name: ENGINES.name, value: value.clone(), problem };
+    let mut engines = Vec::new();
+    for name in value.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        match name.parse() {
+            // "auto" among others would mean all of them.
+            Ok(EngineChoice::Auto) => return Ok(Vec::new()),
+            Ok(engine) => engines.push(engine),
+            Err(err) => return Err(bad(format!("cannot be read: {err}"))),
+        }
+    }
+    Ok(engines)
+}
+
+/// Whole seconds from `min` to a year.
+fn seconds(settings: &Settings, variable: &Variable, min: u64) -> Result<Duration, SettingError> {
+    const YEAR: u64 = 366 * 24 * 3600;
+    let value: u64 = settings.require(variable)?;
+    if !(min..=YEAR).contains(&value) {
+        let problem = format!("is a number of seconds from {min} to {YEAR}");
+        return Err(SettingError { name: variable.name, value: value.to_string(), problem });
+    }
+    Ok(Duration::from_secs(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, value: &str) -> Result<Config, SettingError> {
+        Config::from_settings(&Settings::from_pairs([(name, value)]))
+    }
+
+    #[test]
+    fn defaults_and_values_are_read() {
+        let config = read("UNRELATED", "1").expect("defaults");
+        assert_eq!(config.job_timeout, Duration::from_secs(3600));
+        assert_eq!(config.job_memory_limit, None);
+        assert_eq!(read("JOB_MEMORY_LIMIT", "2GiB").expect("a size").job_memory_limit, Some(2 << 30));
+        let engines = read("ENGINES", "draft, qwen").expect("a list").engines;
+        assert_eq!(engines, [EngineChoice::Draft, EngineChoice::Qwen]);
+        assert!(read("ENGINES", "auto").expect("all").engines.is_empty());
+    }
+
+    #[test]
+    fn bad_values_name_their_variable() {
+        for (name, value) in [
+            ("JOB_TIMEOUT_S", "0"),
+            ("JOB_TIMEOUT_S", "soon"),
+            ("JOB_TIMEOUT_S", "18446744073709551615"),
+            ("JOB_MEMORY_LIMIT", "lots"),
+            ("ENGINES", "draft,magic"),
+        ] {
+            let error = read(name, value).expect_err(value);
+            assert_eq!(error.name, name);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The engine of crate `draft`: no GPU, no weights.
+
+use std::ops::ControlFlow;
+
+use image::RgbaImage;
+use jobs::broker::EngineOffer;
+use jobs::{EngineChoice, FailureCode, LayerCount, Params};
+
+use crate::engine::{Decomposition, Engine, EngineError, ProgressSink, Step, Stopped};
+
+/// Most layers that [`jobs::Params`] can ask for.
+const MAX_LAYERS: u8 = 10;
+
+/// Working memory per pixel, in bytes: label, distance and colour planes.
+/// Measured on 1328x1328 and 4000x4000 pictures, rounded up.
+const WORK_BYTES_PER_PIXEL: u64 = 96;
+
+pub(super) struct Draft;
+
+impl Engine for Draft {
+    fn offer(&self) -> EngineOffer {
+        EngineOffer {
+            name: EngineChoice::Draft,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            model: None,
+            device: "cpu".to_owned(),
+            max_layers: MAX_LAYERS,
+            uses_prompt: false,
+        }
+    }
+
+    fn memory_bytes(&self, width: u32, height: u32, params: &Params) -> u64 {
+        let layers = match params.num_layers {
+            LayerCount::Exactly(n) => n,
+            LayerCount::Auto => MAX_LAYERS,
+        };
+        // Layers exist twice for a moment: in the engine and while they are encoded.
+        let per_pixel = WORK_BYTES_PER_PIXEL + 8 * u64::from(layers);
+        u64::from(width) * u64::from(height) * per_pixel
+    }
+
+    fn decompose(
+        &mut self,
+        input: &RgbaImage,
+        params: &Params,
+        progress: &mut dyn ProgressSink,
+    ) -> Result<Decomposition, EngineError> {
+        let layers = match params.num_layers {
+            LayerCount::Exactly(n) => Some(n),
+            LayerCount::Auto => None,
+        };
+        let options = draft::Options { layers, seed: params.seed.unwrap_or(0) };
+        let mut report = |p: draft::Progress| {
+            let step = Step { stage: p.stage, step: p.step, total: p.total, fraction: p.fraction };
+            match progress.step(step) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(Stopped) => ControlFlow::Break(()),
+            }
+        };
+        let output = draft::decompose(input, &options, &mut report).map_err(explain)?;
+        let mut notes = output.notes;
+        if !params.prompt.trim().is_empty() || !params.negative_prompt.trim().is_empty() {
+            notes.push("The draft engine does not read prompts; the prompt was ignored.".to_owned());
+        }
+        Ok(Decomposition { stack: output.stack, notes })
+    }
+}
+
+fn explain(error: draft::Error) -> EngineError {
+    match error {
+        draft::Error::Stopped => Stopped.into(),
+        other => EngineError::Failed { code: FailureCode::EngineFailed, message: other.to_string() },
+    }
+}

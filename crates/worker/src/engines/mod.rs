@@ -1,0 +1,194 @@
+//! The engines, each behind an adapter, and which of them this machine can run.
+//!
+//! A new engine is one file here that implements [`Engine`], and one line each
+//! in [`probe`] and [`Installed::make`].
+
+mod draft;
+
+use jobs::broker::EngineOffer;
+use jobs::{EngineChoice, Failure, FailureCode};
+
+use crate::config::Config;
+use crate::engine::{Engine, EngineError};
+
+/// The engines, the best first: the order in which `auto` looks.
+const BEST_FIRST: [EngineChoice; 3] = [EngineChoice::Qwen, EngineChoice::Vertex, EngineChoice::Draft];
+
+/// Whether this machine has an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Availability {
+    pub name: EngineChoice,
+    pub state: Result<EngineOffer, Missing>,
+}
+
+/// Why an engine cannot be used here, and what would change that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    pub why: String,
+    pub fix: String,
+}
+
+/// Which engines this machine has, the best first.
+pub fn available(config: &Config) -> Vec<Availability> {
+    BEST_FIRST.into_iter().map(|name| Availability { name, state: offered(name, config) }).collect()
+}
+
+fn offered(name: EngineChoice, config: &Config) -> Result<EngineOffer, Missing> {
+    if !config.engines.is_empty() && !config.engines.contains(&name) {
+        let fix = format!("add {name} to ENGINES, or leave ENGINES empty");
+        return Err(Missing { why: "it is switched off by ENGINES".to_owned(), fix });
+    }
+    probe(name)
+}
+
+/// Looks whether an engine could be made, without making it.
+fn probe(name: EngineChoice) -> Result<EngineOffer, Missing> {
+    match name {
+        EngineChoice::Draft => Ok(draft::Draft.offer()),
+        EngineChoice::Qwen => Err(Missing {
+            why: "this build has no Qwen-Image-Layered engine".to_owned(),
+            fix: "use --engine draft until a release that brings it".to_owned(),
+        }),
+        EngineChoice::Vertex => Err(Missing {
+            why: "this build has no Vertex AI engine".to_owned(),
+            fix: "use --engine draft until a release that brings it".to_owned(),
+        }),
+        EngineChoice::Auto => Err(Missing { why: "auto is a choice, not an engine".to_owned(), fix: String::new() }),
+    }
+}
+
+/// Where a worker gets its engines from.
+pub trait EngineSet: Send + Sync + 'static {
+    /// Which engines there are, the best first.
+    fn available(&self) -> Vec<Availability>;
+
+    /// Makes an engine ready to work; called on the engine thread, may take long.
+    ///
+    /// # Errors
+    /// When the engine is not there or cannot be loaded.
+    fn make(&self, name: EngineChoice) -> Result<Box<dyn Engine>, EngineError>;
+}
+
+/// The engines that are built in.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    config: Config,
+}
+
+impl Installed {
+    pub fn new(config: &Config) -> Self {
+        Self { config: config.clone() }
+    }
+}
+
+impl EngineSet for Installed {
+    fn available(&self) -> Vec<Availability> {
+        available(&self.config)
+    }
+
+    fn make(&self, name: EngineChoice) -> Result<Box<dyn Engine>, EngineError> {
+        match (name, offered(name, &self.config)) {
+            (EngineChoice::Draft, Ok(_)) => Ok(Box::new(draft::Draft)),
+            (_, Err(missing)) => Err(unavailable(name, &missing).into()),
+            (_, Ok(_)) => Err(EngineError::Failed {
+                code: FailureCode::EngineUnavailable,
+                message: format!("the {name} engine is offered but cannot be made; please report this bug"),
+            }),
+        }
+    }
+}
+
+impl From<Failure> for EngineError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed { code: failure.code, message: failure.message }
+    }
+}
+
+/// The engine for a job, and why this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    pub engine: EngineChoice,
+    pub reason: String,
+}
+
+/// Picks the engine for a job: the one it names, or the best for `auto`.
+///
+/// # Errors
+/// When the machine does not have it; the message says why and what to do.
+pub fn choose(asked: EngineChoice, available: &[Availability]) -> Result<Choice, Failure> {
+    if asked != EngineChoice::Auto {
+        return match available.iter().find(|a| a.name == asked) {
+            Some(Availability { state: Ok(_), .. }) => {
+                Ok(Choice { engine: asked, reason: "the job asked for it".to_owned() })
+            }
+            Some(Availability { state: Err(missing), .. }) => Err(unavailable(asked, missing)),
+            None => Err(Failure {
+                code: FailureCode::EngineUnavailable,
+                message: format!("this worker knows no engine {asked}; use --engine auto"),
+            }),
+        };
+    }
+    let best = available.iter().find(|a| a.state.is_ok()).ok_or_else(|| Failure {
+        code: FailureCode::EngineUnavailable,
+        message: "this worker has no engine; run `unflatten doctor` to see why".to_owned(),
+    })?;
+    Ok(Choice { engine: best.name, reason: auto_reason(best.name, available) })
+}
+
+/// "auto took draft, because qwen: ...".
+fn auto_reason(best: EngineChoice, available: &[Availability]) -> String {
+    let better: Vec<_> = available.iter().take_while(|a| a.name != best).collect();
+    let skipped: Vec<_> =
+        better.iter().filter_map(|a| Some(format!("{}: {}", a.name, a.state.as_ref().err()?.why))).collect();
+    if skipped.is_empty() {
+        return "the best engine of this worker".to_owned();
+    }
+    format!("the best engine of this worker ({})", skipped.join("; "))
+}
+
+fn unavailable(name: EngineChoice, missing: &Missing) -> Failure {
+    Failure {
+        code: FailureCode::EngineUnavailable,
+        message: format!("the {name} engine cannot be used here: {}; {}", missing.why, missing.fix),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jobs::settings::Settings;
+
+    use super::*;
+
+    fn config(pairs: &[(&str, &str)]) -> Config {
+        Config::from_settings(&Settings::from_pairs(pairs.iter().copied())).expect("good settings")
+    }
+
+    #[test]
+    fn auto_takes_the_best_and_says_why_not_a_better_one() {
+        let choice = choose(EngineChoice::Auto, &available(&config(&[]))).expect("draft is always there");
+        assert_eq!(choice.engine, EngineChoice::Draft);
+        assert!(choice.reason.contains("qwen:"), "{}", choice.reason);
+    }
+
+    #[test]
+    fn an_engine_that_is_not_here_is_refused_with_what_to_do() {
+        let missing = choose(EngineChoice::Vertex, &available(&config(&[]))).expect_err("not built in");
+        assert_eq!(missing.code, FailureCode::EngineUnavailable);
+        assert!(missing.message.contains("vertex") && missing.message.contains("--engine"), "{}", missing.message);
+    }
+
+    #[test]
+    fn engines_can_be_switched_off() {
+        let none = available(&config(&[("ENGINES", "qwen")]));
+        assert!(choose(EngineChoice::Draft, &none).expect_err("off").message.contains("ENGINES"));
+    }
+
+    #[test]
+    fn every_offer_can_be_made() {
+        let installed = Installed::new(&config(&[]));
+        for entry in installed.available() {
+            let made = installed.make(entry.name);
+            assert_eq!(made.is_ok(), entry.state.is_ok(), "{}", entry.name);
+        }
+    }
+}

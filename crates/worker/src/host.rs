@@ -1,0 +1,215 @@
+//! One OS thread owns the engines; jobs reach it over a channel.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, mpsc as std_mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use image::RgbaImage;
+use jobs::broker::EngineOffer;
+use jobs::{EngineChoice, Failure, FailureCode, Params};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::engine::{Decomposition, Engine, EngineError, ProgressSink, Step, Stopped};
+use crate::engines::EngineSet;
+use crate::memory::{free_bytes, human_bytes};
+use crate::stop::Stop;
+
+/// Recursive engines (parsers, region trees) need more than a thread's usual 2 MiB.
+const STACK_BYTES: usize = 16 << 20;
+
+/// What the engine thread is asked to do.
+pub(crate) struct Work {
+    /// A named engine, not `auto`.
+    pub(crate) engine: EngineChoice,
+    pub(crate) input: Arc<RgbaImage>,
+    pub(crate) params: Params,
+    /// The most memory that the job may take, in bytes; `None`: what is free.
+    pub(crate) memory_limit: Option<u64>,
+    pub(crate) stop: Stop,
+}
+
+/// What an engine made, and which engine that was.
+pub(crate) struct Made {
+    pub(crate) decomposition: Decomposition,
+    pub(crate) offer: EngineOffer,
+    pub(crate) model_revision: Option<String>,
+    pub(crate) duration: Duration,
+}
+
+/// How a run ended without a result.
+#[derive(Debug)]
+pub(crate) enum HostError {
+    Stopped,
+    Failed(Failure),
+}
+
+impl HostError {
+    fn failed(code: FailureCode, message: String) -> Self {
+        Self::Failed(Failure { code, message })
+    }
+}
+
+/// A job that the engine thread works on.
+pub(crate) struct Running {
+    reply: oneshot::Receiver<Result<Made, HostError>>,
+}
+
+impl Running {
+    /// Waits for the end.
+    pub(crate) async fn done(self) -> Result<Made, HostError> {
+        // The thread catches panics, so a dropped sender means that it was killed from outside.
+        self.reply.await.unwrap_or_else(|_| {
+            Err(HostError::failed(FailureCode::EnginePanicked, "the engine thread ended unexpectedly".to_owned()))
+        })
+    }
+}
+
+struct Command {
+    work: Work,
+    steps: mpsc::UnboundedSender<Step>,
+    reply: oneshot::Sender<Result<Made, HostError>>,
+}
+
+/// The engine thread. Dropping it lets the thread end after its current job.
+pub(crate) struct Host {
+    commands: std_mpsc::Sender<Command>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Host {
+    pub(crate) fn start(engines: Arc<dyn EngineSet>) -> std::io::Result<Self> {
+        let (commands, inbox) = std_mpsc::channel();
+        let body = move || serve(engines.as_ref(), &inbox);
+        let thread = thread::Builder::new().name("engine".to_owned()).stack_size(STACK_BYTES).spawn(body)?;
+        Ok(Self { commands, thread })
+    }
+
+    /// Hands work to the thread; its steps arrive while it runs.
+    pub(crate) fn run(&self, work: Work) -> (mpsc::UnboundedReceiver<Step>, Running) {
+        let (steps, step_inbox) = mpsc::unbounded_channel();
+        let (reply, reply_inbox) = oneshot::channel();
+        // When the thread is gone the reply's sender is dropped with the command, which `Running::done` reports.
+        let _ = self.commands.send(Command { work, steps, reply });
+        (step_inbox, Running { reply: reply_inbox })
+    }
+
+    /// Gives the thread up, which goes on until its engine comes back.
+    pub(crate) fn abandon(self) -> thread::JoinHandle<()> {
+        self.thread
+    }
+}
+
+fn serve(set: &dyn EngineSet, inbox: &std_mpsc::Receiver<Command>) {
+    let mut engines: HashMap<EngineChoice, Box<dyn Engine>> = HashMap::new();
+    while let Ok(Command { work, steps, reply }) = inbox.recv() {
+        let outcome = guard(&work, || run(set, &mut engines, &work, steps));
+        if matches!(&outcome, Err(HostError::Failed(failure)) if failure.code == FailureCode::EnginePanicked) {
+            // Its inner state is unknown: the next job makes a new one.
+            let broken = engines.remove(&work.engine);
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(broken)));
+        }
+        // Nobody waits any more when the attempt was given up.
+        let _ = reply.send(outcome);
+    }
+}
+
+/// Turns a panic into a failure of the job.
+fn guard(work: &Work, body: impl FnOnce() -> Result<Made, HostError>) -> Result<Made, HostError> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+        let cause = panic_text(panic.as_ref());
+        tracing::error!(engine = %work.engine, %cause, "an engine panicked");
+        let message = format!(
+            "the {} engine panicked ({cause}); this is a bug of Unflatten, please report it with the picture",
+            work.engine
+        );
+        Err(HostError::failed(FailureCode::EnginePanicked, message))
+    })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+fn run(
+    set: &dyn EngineSet,
+    engines: &mut HashMap<EngineChoice, Box<dyn Engine>>,
+    work: &Work,
+    steps: mpsc::UnboundedSender<Step>,
+) -> Result<Made, HostError> {
+    if !engines.contains_key(&work.engine) {
+        engines.insert(work.engine, set.make(work.engine).map_err(explain)?);
+    }
+    let Some(engine) = engines.get_mut(&work.engine) else { return Err(HostError::Stopped) };
+    check_memory(engine.as_ref(), work)?;
+    let mut sink = Sink { stop: work.stop.clone(), steps };
+    let started = Instant::now();
+    let decomposition = engine.decompose(&work.input, &work.params, &mut sink).map_err(explain)?;
+    check_size(&decomposition, work)?;
+    Ok(Made {
+        decomposition,
+        offer: engine.offer(),
+        model_revision: engine.model_revision(),
+        duration: started.elapsed(),
+    })
+}
+
+fn explain(error: EngineError) -> HostError {
+    match error {
+        EngineError::Stopped(Stopped) => HostError::Stopped,
+        EngineError::Failed { code, message } => HostError::Failed(Failure { code, message }),
+    }
+}
+
+/// Refuses a job that does not fit before it starts, rather than at its end.
+fn check_memory(engine: &dyn Engine, work: &Work) -> Result<(), HostError> {
+    let (width, height) = work.input.dimensions();
+    let needed = engine.memory_bytes(width, height, &work.params);
+    let (limit, source) = match work.memory_limit {
+        Some(limit) => (limit, "JOB_MEMORY_LIMIT allows"),
+        None => (free_bytes().unwrap_or(u64::MAX), "this machine has free"),
+    };
+    if needed <= limit {
+        return Ok(());
+    }
+    let message = format!(
+        "a {width}x{height} picture needs about {} with the {} engine, {source} {}; \
+         use a smaller picture, fewer layers, or give the worker more memory",
+        human_bytes(needed),
+        work.engine,
+        human_bytes(limit),
+    );
+    Err(HostError::failed(FailureCode::OutOfMemory, message))
+}
+
+/// Layers have the size of the input: everything behind the engines relies on it.
+fn check_size(decomposition: &Decomposition, work: &Work) -> Result<(), HostError> {
+    let made = (decomposition.stack.width(), decomposition.stack.height());
+    if made == work.input.dimensions() {
+        return Ok(());
+    }
+    let message = format!(
+        "the {} engine made layers of {made:?} pixels for a picture of {:?}; this is a bug, please report it",
+        work.engine,
+        work.input.dimensions()
+    );
+    Err(HostError::failed(FailureCode::EngineFailed, message))
+}
+
+struct Sink {
+    stop: Stop,
+    steps: mpsc::UnboundedSender<Step>,
+}
+
+impl ProgressSink for Sink {
+    fn step(&mut self, step: Step) -> Result<(), Stopped> {
+        if self.stop.reason().is_some() {
+            return Err(Stopped);
+        }
+        // A run that nobody listens to any more was given up.
+        self.steps.send(step).map_err(|_| Stopped)
+    }
+}

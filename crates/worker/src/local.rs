@@ -1,0 +1,244 @@
+//! One picture at a time without a queue, for the command line.
+
+use std::fs;
+use std::io::{self, BufReader, Cursor};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use jobs::{EngineChoice, Failure, InputInfo, Metadata, Params, Progress};
+use layers::{DecodeError, Limits};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use crate::attempt::{Reports, engine_share, follow, saving};
+use crate::config::Config;
+use crate::engines::{EngineSet, Installed, choose};
+use crate::host::{Host, HostError, Work};
+use crate::progress::Meter;
+use crate::result::{self, ResultJob};
+use crate::stop::Stop;
+
+/// A picture to decompose and a folder for its layers.
+#[derive(Debug, Clone)]
+pub struct LocalJob {
+    pub image: PathBuf,
+    /// Made where missing. Layers of an earlier result in it are replaced.
+    pub out: PathBuf,
+    pub params: Params,
+    pub limits: Limits,
+}
+
+/// Why a picture was not decomposed.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    #[error("{path} cannot be read: {source}", path = path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{path}: {source}", path = path.display())]
+    Decode { path: PathBuf, source: DecodeError },
+    #[error("{path} cannot be written: {source}; choose another folder with -o", path = path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error(
+        "{path} holds layer files that no result of Unflatten lists; choose another folder with -o, or empty this one",
+        path = path.display()
+    )]
+    Occupied { path: PathBuf },
+    #[error("{}", .0.message)]
+    Failed(Failure),
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// A finished picture.
+#[derive(Debug, Clone)]
+pub struct LocalDone {
+    pub metadata: Metadata,
+    /// Whether layers of an earlier result were replaced.
+    pub replaced: bool,
+}
+
+/// Engines for the command line: made once, used for every picture.
+pub struct Local {
+    config: Config,
+    engines: Arc<dyn EngineSet>,
+    host: Host,
+}
+
+impl Local {
+    /// # Errors
+    /// When the engine thread cannot be started.
+    pub fn new(config: &Config) -> io::Result<Self> {
+        let engines: Arc<dyn EngineSet> = Arc::new(Installed::new(config));
+        let host = Host::start(Arc::clone(&engines))?;
+        Ok(Self { config: config.clone(), engines, host })
+    }
+
+    /// The engine that `asked` means here, and why.
+    ///
+    /// # Errors
+    /// When this machine does not have it.
+    pub fn choose(&self, asked: EngineChoice) -> Result<crate::engines::Choice, Failure> {
+        choose(asked, &self.engines.available())
+    }
+
+    /// Decomposes a picture. Everything is written into a hidden folder first,
+    /// so a run that fails or is cancelled leaves what was there before.
+    ///
+    /// # Errors
+    /// See [`LocalError`]; raising `stop` gives [`LocalError::Cancelled`].
+    pub async fn decompose(
+        &self,
+        job: LocalJob,
+        stop: &Stop,
+        report: &(dyn Fn(&Progress) + Sync),
+    ) -> Result<LocalDone, LocalError> {
+        let choice = self.choose(job.params.engine).map_err(LocalError::Failed)?;
+        let (old, staging) = prepare(&job.out)?;
+        let image = job.image.clone();
+        let limits = job.limits;
+        let read = join(spawn_blocking(move || read(&image, &limits)).await)?;
+        let (picture, input_info) = read?;
+        let input = Arc::new(picture);
+        let mut params = job.params.clone();
+        params.seed.get_or_insert_with(rand::random);
+        let mut meter = Meter::new(Instant::now());
+        let reports = Callback(report);
+        let work = Work {
+            engine: choice.engine,
+            input: Arc::clone(&input),
+            params: params.clone(),
+            memory_limit: self.config.job_memory_limit,
+            stop: stop.clone(),
+        };
+        let (mut steps, running) = self.host.run(work);
+        let made = follow(&mut steps, running.done(), &mut meter, engine_share, &reports).await;
+        let made = made.map_err(|error| match error {
+            HostError::Stopped => LocalError::Cancelled,
+            HostError::Failed(failure) => LocalError::Failed(failure),
+        })?;
+        let result = ResultJob { job_id: None, input_info, params, reason: choice.reason };
+        let (sender, mut steps) = mpsc::unbounded_channel();
+        let (save_stop, out) = (stop.clone(), job.out.clone());
+        let writing = spawn_blocking(move || {
+            let metadata = result::write(staging.path(), result, &input, made, &mut saving(&save_stop, &sender))?;
+            replace(&out, &old, staging.path(), &metadata)?;
+            Ok(LocalDone { metadata, replaced: !old.is_empty() })
+        });
+        let written = follow(&mut steps, writing, &mut meter, |step| step, &reports).await;
+        join(written)?.map_err(|source| {
+            if stop.reason().is_some() {
+                return LocalError::Cancelled;
+            }
+            LocalError::Write { path: job.out, source }
+        })
+    }
+}
+
+struct Callback<'a>(&'a (dyn Fn(&Progress) + Sync));
+
+impl Reports for Callback<'_> {
+    async fn report(&self, progress: Progress) {
+        (self.0)(&progress);
+    }
+}
+
+/// A blocking task that panicked is a bug; let it be seen as one.
+fn join<T>(joined: Result<T, tokio::task::JoinError>) -> Result<T, LocalError> {
+    joined.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => LocalError::Cancelled,
+    })
+}
+
+fn read(path: &Path, limits: &Limits) -> Result<(image::RgbaImage, InputInfo), LocalError> {
+    let bytes = fs::read(path).map_err(|source| LocalError::Read { path: path.to_owned(), source })?;
+    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let decoded = layers::decode(BufReader::new(Cursor::new(bytes)), limits);
+    let picture = decoded.map_err(|source| LocalError::Decode { path: path.to_owned(), source })?;
+    let info = InputInfo {
+        filename: path.file_name().map(|name| name.to_string_lossy().into_owned()),
+        format: picture.format.to_owned(),
+        width: picture.pixels.width(),
+        height: picture.pixels.height(),
+        has_alpha: picture.has_alpha,
+        sha256,
+    };
+    Ok((picture.pixels, info))
+}
+
+/// Makes the folder and a hidden one inside it; answers with the files of an earlier result.
+fn prepare(out: &Path) -> Result<(Vec<String>, tempfile::TempDir), LocalError> {
+    let write_error = |source| LocalError::Write { path: out.to_owned(), source };
+    fs::create_dir_all(out).map_err(write_error)?;
+    let old = earlier_result(out).map_err(write_error)?;
+    let unlisted = fs::read_dir(out).map_err(write_error)?.filter_map(Result::ok).any(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        is_layer_name(&name) && !old.contains(&name)
+    });
+    if unlisted {
+        return Err(LocalError::Occupied { path: out.to_owned() });
+    }
+    let staging = tempfile::Builder::new().prefix(".unflatten-").tempdir_in(out).map_err(write_error)?;
+    Ok((old, staging))
+}
+
+fn is_layer_name(name: &str) -> bool {
+    let number = name.strip_prefix("layer_").and_then(|rest| rest.strip_suffix(".png"));
+    number.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Files of the result that `metadata.json` describes, without it; none when there is no result.
+fn earlier_result(out: &Path) -> io::Result<Vec<String>> {
+    let text = match fs::read(out.join("metadata.json")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    // A metadata.json of something else lists nothing of ours.
+    let Ok(metadata) = serde_json::from_slice::<Metadata>(&text) else { return Ok(Vec::new()) };
+    // Names come from a file that anyone may have edited: only ours are ever removed.
+    Ok(metadata.layers.into_iter().map(|layer| layer.file).filter(|name| is_layer_name(name)).collect())
+}
+
+/// Removes the old layers and moves the new ones in; `metadata.json` goes first
+/// and comes last, so that it never describes files that are not there.
+fn replace(out: &Path, old: &[String], staging: &Path, metadata: &Metadata) -> io::Result<()> {
+    for name in ["metadata.json"].into_iter().chain(old.iter().map(String::as_str)) {
+        match fs::remove_file(out.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    let files = metadata.layers.iter().map(|layer| layer.file.as_str());
+    for name in files.chain(["preview.jpg", "metadata.json"]) {
+        fs::rename(staging.join(name), out.join(name))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_layer_files_are_never_mixed_with_ours() {
+        let dir = tempfile::tempdir().expect("a folder");
+        assert!(prepare(dir.path()).is_ok(), "an empty folder can be used");
+        fs::write(dir.path().join("notes.txt"), "mine").expect("written");
+        assert!(prepare(dir.path()).is_ok(), "other files do not matter");
+        fs::write(dir.path().join("layer_7.png"), "foreign").expect("written");
+        assert!(matches!(prepare(dir.path()), Err(LocalError::Occupied { .. })));
+        assert_eq!(fs::read(dir.path().join("layer_7.png")).expect("still there"), b"foreign");
+    }
+
+    #[test]
+    fn only_layer_names_are_ever_removed() {
+        for name in ["layer_0.png", "layer_12.png"] {
+            assert!(is_layer_name(name), "{name}");
+        }
+        for name in ["layer_.png", "layer_x.png", "../layer_0.png", "layer_0.png/..", "metadata.json", ""] {
+            assert!(!is_layer_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `unflatten-worker`: takes jobs from Redis, runs an engine, writes the store.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use jobs::Store;
+use jobs::broker::{Backend, BrokerConfig, connect};
+use jobs::settings::Settings;
+use jobs::store::StoreConfig;
+use tokio_util::sync::CancellationToken;
+use worker::{Config, Context};
+
+/// Works on jobs from the queue in Redis. Every setting is an environment
+/// variable (or a line in ./.env): see .env.example.
+#[derive(Parser)]
+#[command(name = "unflatten-worker", version)]
+struct Arguments {}
+
+fn main() -> ExitCode {
+    Arguments::parse();
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("unflatten-worker: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> anyhow::Result<()> {
+    match dotenvy::dotenv() {
+        Ok(_) => {}
+        Err(error) if error.not_found() => {}
+        Err(error) => bail!("the file .env cannot be read: {error}"),
+    }
+    let settings = Settings::from_env();
+    jobs::telemetry::init(&settings)?;
+    let runtime = tokio::runtime::Runtime::new().context("the async runtime cannot be started")?;
+    let result = runtime.block_on(work(&settings));
+    // A blocking task that hangs (a dead network disk) must not keep the process alive.
+    runtime.shutdown_background();
+    result
+}
+
+async fn work(settings: &Settings) -> anyhow::Result<()> {
+    let config = Config::from_settings(settings)?;
+    let broker_config = BrokerConfig::from_settings(settings)?;
+    if matches!(broker_config.backend, Backend::Embedded(_)) {
+        bail!("a worker of its own needs a queue to share: set REDIS_URL, or run `unflatten serve` instead");
+    }
+    let store_config = StoreConfig::from_settings(settings)?;
+    let store = Store::open(&store_config.uploads, &store_config.results).await?;
+    let broker = connect(&broker_config).await.context("start Redis, or set REDIS_URL to where it is")?;
+    for entry in worker::engines::available(&config) {
+        match entry.state {
+            Ok(offer) => tracing::info!(engine = %entry.name, device = offer.device, "engine available"),
+            Err(missing) => tracing::info!(engine = %entry.name, why = missing.why, "engine not available"),
+        }
+    }
+    let shutdown = CancellationToken::new();
+    tokio::spawn(worker::stop_on_signals(shutdown.clone()));
+    worker::run(Context { broker, store, config }, shutdown).await
+}

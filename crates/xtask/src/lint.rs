@@ -1,0 +1,35 @@
+use std::process::{Command, Stdio};
+
+use crate::run::{cargo, exists, root, run};
+
+pub fn lint() -> anyhow::Result<()> {
+    let cargo = cargo();
+    run(&cargo, ["fmt", "--all", "--check"])?;
+    run(&cargo, ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    audit(&cargo)
+}
+
+/// Licences, sources and known vulnerabilities of every dependency (deny.toml).
+fn audit(cargo: &str) -> anyhow::Result<()> {
+    if !exists("cargo-deny") {
+        run(cargo, ["install", "--locked", "cargo-deny"])?;
+    }
+    run(cargo, ["deny", "check", "bans", "licenses", "sources"])?;
+    if !fetch_advisories(cargo) {
+        println!();
+        println!("WARNING: the advisory database could not be fetched (no way to its git host from here).");
+        println!("WARNING: known vulnerabilities of dependencies were NOT checked; run `cargo deny check advisories`.");
+        println!();
+        return Ok(());
+    }
+    run(cargo, ["deny", "check", "advisories"])
+}
+
+/// Whether the database of known vulnerabilities could be brought up to date.
+fn fetch_advisories(cargo: &str) -> bool {
+    let mut fetch = Command::new(cargo);
+    fetch.args(["deny", "fetch", "db"]).current_dir(root()).stdin(Stdio::null()).stderr(Stdio::null());
+    // A host that swallows connections must not hold up the whole run.
+    fetch.env("GIT_HTTP_LOW_SPEED_LIMIT", "1000").env("GIT_HTTP_LOW_SPEED_TIME", "20");
+    fetch.status().is_ok_and(|status| status.success())
+}
