@@ -1,0 +1,159 @@
+//! A queue to test, and short words for what tests do with it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobs::broker::{
+    Backend, BrokerConfig, EngineOffer, Lease, NewJob, RedisAddress, Rules, Standing, Submitted, WorkerInfo, connect,
+};
+use jobs::testing::RedisServer;
+use jobs::{Broker, EngineChoice, Event, EventKind, Job, JobId, Params, Progress};
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub const HELD: Standing = Standing::Held { cancel_requested: false };
+
+/// Long enough for any machine, and nothing waits so long unless a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A queue of the test's own.
+pub enum Bench {
+    Embedded(TempDir),
+    Redis(RedisServer),
+}
+
+impl Bench {
+    pub fn embedded() -> Self {
+        Self::Embedded(TempDir::new().unwrap())
+    }
+
+    pub fn redis() -> Self {
+        Self::Redis(RedisServer::start())
+    }
+
+    pub fn file(&self) -> PathBuf {
+        match self {
+            Self::Embedded(dir) => dir.path().join("some/folder/queue.sqlite"),
+            Self::Redis(_) => panic!("Redis has no file"),
+        }
+    }
+
+    pub async fn open(&self, rules: Rules) -> Arc<dyn Broker> {
+        let backend = match self {
+            Self::Embedded(_) => Backend::Embedded(self.file()),
+            Self::Redis(server) => Backend::Redis(RedisAddress::parse(&server.url()).unwrap()),
+        };
+        connect(&BrokerConfig { backend, rules }).await.unwrap()
+    }
+
+    /// As another process would see the queue, where there can be one.
+    pub async fn other(&self, broker: &Arc<dyn Broker>, rules: Rules) -> Arc<dyn Broker> {
+        match self {
+            Self::Embedded(_) => broker.clone(),
+            Self::Redis(_) => self.open(rules).await,
+        }
+    }
+}
+
+/// Rules under which no lease ends during a test.
+pub fn calm() -> Rules {
+    Rules { lease: Duration::from_secs(600), ..Rules::default() }
+}
+
+/// Rules under which leases end soon.
+pub fn hasty() -> Rules {
+    Rules { lease: Duration::from_millis(100), ..Rules::default() }
+}
+
+pub fn new_job() -> NewJob {
+    new_job_for(EngineChoice::Auto)
+}
+
+pub fn new_job_for(engine: EngineChoice) -> NewJob {
+    let params = Params { engine, seed: Some(u64::MAX), prompt: "a \"poster\"\n물".to_owned(), ..Params::default() };
+    NewJob { id: JobId::new_v4(), upload_id: Uuid::new_v4(), params, idempotency: None }
+}
+
+pub async fn submit(broker: &Arc<dyn Broker>) -> JobId {
+    submit_this(broker, new_job()).await.id
+}
+
+pub async fn submit_this(broker: &Arc<dyn Broker>, new: NewJob) -> Job {
+    match broker.submit(new).await.unwrap() {
+        Submitted::Queued(job) => job,
+        Submitted::Repeated(job) => panic!("{} was there before", job.id),
+    }
+}
+
+pub fn worker(id: &str) -> WorkerInfo {
+    worker_with(id, &[EngineChoice::Qwen, EngineChoice::Draft])
+}
+
+pub fn worker_with(id: &str, engines: &[EngineChoice]) -> WorkerInfo {
+    let offer = |name: &EngineChoice| EngineOffer {
+        name: *name,
+        version: "1".to_owned(),
+        model: None,
+        device: "cpu".to_owned(),
+        max_layers: 10,
+        uses_prompt: false,
+    };
+    WorkerInfo {
+        id: id.to_owned(),
+        engines: engines.iter().map(offer).collect(),
+        job: None,
+        seen_at: OffsetDateTime::UNIX_EPOCH,
+    }
+}
+
+/// Takes the next job, which must be there or come.
+pub async fn claim(broker: &Arc<dyn Broker>, id: &str) -> (Lease, Job) {
+    broker.claim(&worker(id), PATIENCE).await.unwrap().expect("there is a job to take")
+}
+
+/// Takes the next job if there is one now.
+pub async fn try_claim(broker: &Arc<dyn Broker>, worker: &WorkerInfo) -> Option<JobId> {
+    broker.claim(worker, Duration::ZERO).await.unwrap().map(|(lease, _)| lease.job_id)
+}
+
+pub async fn job(broker: &Arc<dyn Broker>, id: JobId) -> Job {
+    broker.job(id).await.unwrap().expect("the job is there")
+}
+
+pub async fn events(broker: &Arc<dyn Broker>, id: JobId) -> Vec<Event> {
+    broker.events_after(id, 0, 1000).await.unwrap()
+}
+
+pub async fn kinds(broker: &Arc<dyn Broker>, id: JobId) -> Vec<EventKind> {
+    events(broker, id).await.into_iter().map(|event| event.kind).collect()
+}
+
+/// Waits until the lease of a job has ended and it was taken back.
+pub async fn lapse(broker: &Arc<dyn Broker>, id: JobId) {
+    eventually(async || broker.reap().await.unwrap().contains(&id)).await;
+}
+
+/// Asks again and again until the answer is yes.
+pub async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < end, "it did not come true");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+pub fn started(worker: &str, attempt: u32) -> EventKind {
+    let reason = "it is here".to_owned();
+    EventKind::Started { worker: worker.to_owned(), attempt, engine: EngineChoice::Draft, reason }
+}
+
+pub fn progress(step: u32) -> EventKind {
+    let percent = step as f32 * 10.0;
+    EventKind::Progress(Progress { stage: "regions".to_owned(), step, total: 10, percent, eta_ms: Some(5) })
+}
+
+pub fn note(message: &str) -> EventKind {
+    EventKind::Note { message: message.to_owned() }
+}

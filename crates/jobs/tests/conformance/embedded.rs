@@ -1,0 +1,102 @@
+//! What only the embedded queue has to keep to: it outlives its process.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use jobs::broker::{EmbeddedBroker, Outcome, Rules};
+use jobs::{BrokerError, EventKind, FailureCode, State};
+
+use crate::bench::*;
+
+const QUEUE: &str = "UNFLATTEN_TEST_QUEUE";
+
+#[tokio::test]
+async fn a_restart_keeps_everything() {
+    let bench = Bench::embedded();
+    let broker = bench.open(calm()).await;
+    let (done, running, waiting) = (submit(&broker).await, submit(&broker).await, submit(&broker).await);
+    let (lease, _) = claim(&broker, "w").await;
+    broker.finish(&lease, Outcome::Succeeded { layers: 2 }).await.unwrap();
+    let (lease, _) = claim(&broker, "w").await;
+    broker.record(&lease, progress(4)).await.unwrap();
+    let before = (job(&broker, done).await, events(&broker, done).await);
+    drop(broker);
+
+    let broker = bench.open(calm()).await;
+    assert_eq!((job(&broker, done).await, events(&broker, done).await), before);
+    assert_eq!(job(&broker, waiting).await.position, Some(1));
+    assert_eq!(job(&broker, running).await.position, Some(0));
+    assert!(matches!(kinds(&broker, running).await[..], [EventKind::Queued, _, EventKind::Requeued { .. }]));
+    assert_eq!(claim(&broker, "w").await.0.attempt, 2);
+}
+
+#[tokio::test]
+async fn a_second_process_is_told_why_it_cannot_have_the_queue() {
+    let bench = Bench::embedded();
+    let _first = bench.open(calm()).await;
+    let Err(error) = EmbeddedBroker::open(&bench.file(), calm()).await else { panic!("two have the queue") };
+    assert!(matches!(&error, BrokerError::FileInUse { file } if *file == bench.file()), "{error}");
+    assert!(error.to_string().contains("REDIS_URL"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_queue_is_refused() {
+    let bench = Bench::embedded();
+    std::fs::create_dir_all(bench.file().parent().unwrap()).unwrap();
+    std::fs::write(bench.file(), "this is a letter, not a queue".repeat(100)).unwrap();
+    let Err(error) = EmbeddedBroker::open(&bench.file(), calm()).await else { panic!("a letter was taken") };
+    assert!(error.to_string().contains("EMBEDDED_QUEUE_FILE"), "{error}");
+}
+
+#[tokio::test]
+async fn a_killed_process_loses_no_job() {
+    let bench = Bench::embedded();
+    run_and_kill(&bench.file());
+    let rules = Rules { max_attempts: 2, ..calm() };
+    let broker = bench.open(rules).await;
+    let (lease, taken) = claim(&broker, "w").await;
+    assert_eq!(taken.attempt, 2, "the job that was being worked on comes first");
+    let expected = [EventKind::Queued, started("w", 1), progress(1)];
+    assert_eq!(kinds(&broker, taken.id).await[..3], expected);
+    assert!(matches!(kinds(&broker, taken.id).await[3..], [EventKind::Requeued { .. }]));
+    assert_eq!(broker.heartbeat(&lease).await.unwrap(), HELD);
+    assert_eq!(broker.stats().await.unwrap().queued, 1, "the job that waited still waits");
+    drop(broker);
+
+    // The process of the last attempt ended too.
+    let broker = bench.open(rules).await;
+    let failed = job(&broker, taken.id).await;
+    assert_eq!((failed.state, failed.error.unwrap().code), (State::Failed, FailureCode::WorkerLost));
+}
+
+/// Runs [`worker_process`] until it is in the middle of a job, and kills it.
+fn run_and_kill(queue: &Path) {
+    let mut process = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "embedded::worker_process", "--ignored", "--nocapture"])
+        .env(QUEUE, queue)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("in the middle of a job")), "the process ended early");
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let wal = queue.with_extension("sqlite-wal");
+    assert!(wal.metadata().unwrap().len() > 0, "the process had time to tidy up, so this tests nothing");
+}
+
+#[tokio::test]
+#[ignore = "the process that a_killed_process_loses_no_job starts and kills"]
+async fn worker_process() {
+    let queue = std::env::var(QUEUE).expect("the test that runs this says where the queue is");
+    let broker: std::sync::Arc<dyn jobs::Broker> =
+        std::sync::Arc::new(EmbeddedBroker::open(Path::new(&queue), calm()).await.unwrap());
+    submit(&broker).await;
+    submit(&broker).await;
+    let (lease, _) = claim(&broker, "w").await;
+    broker.record(&lease, started("w", 1)).await.unwrap();
+    broker.record(&lease, progress(1)).await.unwrap();
+    println!("in the middle of a job");
+    std::future::pending::<()>().await;
+}

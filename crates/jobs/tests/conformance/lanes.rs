@@ -1,0 +1,53 @@
+use jobs::EngineChoice::{Auto, Draft, Qwen, Vertex};
+
+use crate::bench::*;
+
+pub async fn a_worker_takes_only_what_its_engines_can_do(bench: Bench) {
+    let broker = bench.open(calm()).await;
+    let draft_only = worker_with("draft", &[Draft]);
+    let qwen = submit_this(&broker, new_job_for(Qwen)).await.id;
+    let vertex = submit_this(&broker, new_job_for(Vertex)).await.id;
+    assert_eq!(try_claim(&broker, &draft_only).await, None);
+    assert_eq!(try_claim(&broker, &worker_with("none", &[])).await, None);
+
+    let auto = submit_this(&broker, new_job_for(Auto)).await.id;
+    let draft = submit_this(&broker, new_job_for(Draft)).await.id;
+    assert_eq!(try_claim(&broker, &worker_with("none", &[])).await, None);
+    assert_eq!(try_claim(&broker, &draft_only).await, Some(auto));
+    assert_eq!(try_claim(&broker, &draft_only).await, Some(draft));
+    assert_eq!(try_claim(&broker, &draft_only).await, None);
+    assert_eq!(try_claim(&broker, &worker_with("both", &[Vertex, Qwen])).await, Some(qwen));
+    assert_eq!(try_claim(&broker, &worker_with("both", &[Vertex, Qwen])).await, Some(vertex));
+}
+
+pub async fn the_oldest_job_of_all_lanes_comes_first(bench: Bench) {
+    let broker = bench.open(calm()).await;
+    let everything = worker_with("all", &[Qwen, Draft, Vertex]);
+    let mut ids = Vec::new();
+    for engine in [Draft, Auto, Qwen, Auto, Vertex, Draft, Qwen] {
+        ids.push(submit_this(&broker, new_job_for(engine)).await.id);
+    }
+    // A job that comes back precedes those of every lane.
+    let (lease, _) = broker.claim(&worker_with("vertex", &[Vertex]), PATIENCE).await.unwrap().unwrap();
+    assert_eq!(lease.job_id, ids[1]);
+    broker.release(&lease, "shutting down").await.unwrap();
+    let returned = ids.remove(1);
+    ids.insert(0, returned);
+    for id in ids {
+        assert_eq!(try_claim(&broker, &everything).await, Some(id));
+    }
+}
+
+pub async fn positions_count_the_jobs_that_can_come_before(bench: Bench) {
+    let broker = bench.open(calm()).await;
+    let mut ids = Vec::new();
+    for (engine, position) in [(Qwen, 0), (Qwen, 1), (Draft, 0), (Auto, 3), (Draft, 2), (Vertex, 1), (Auto, 6)] {
+        let queued = submit_this(&broker, new_job_for(engine)).await;
+        assert_eq!(queued.position, Some(position), "{engine}");
+        ids.push(queued.id);
+    }
+    assert_eq!(try_claim(&broker, &worker_with("draft", &[Draft])).await, Some(ids[2]));
+    for (id, position) in ids.iter().zip([Some(0), Some(1), None, Some(2), Some(1), Some(1), Some(5)]) {
+        assert_eq!(job(&broker, *id).await.position, position);
+    }
+}

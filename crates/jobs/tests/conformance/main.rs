@@ -1,0 +1,76 @@
+//! What every broker keeps to: the same test bodies run on each of them.
+
+mod bench;
+mod embedded;
+mod events;
+mod lanes;
+mod leases;
+mod load;
+mod queueing;
+mod redis;
+mod registry;
+
+/// Makes one test for each broker out of each body.
+macro_rules! on_every_broker {
+    ($($topic:ident :: { $($body:ident),* $(,)? }),* $(,)?) => {
+        mod on_embedded {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $body() {
+                crate::$topic::$body(crate::bench::Bench::embedded()).await;
+            })*)*
+        }
+        mod on_redis {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $body() {
+                crate::$topic::$body(crate::bench::Bench::redis()).await;
+            })*)*
+        }
+    };
+}
+
+on_every_broker! {
+    queueing::{
+        a_job_goes_from_queued_to_succeeded,
+        a_failure_is_kept,
+        jobs_are_taken_in_the_order_they_came,
+        a_repeated_request_answers_with_the_first_job,
+        a_job_handed_in_twice_is_one_job,
+        a_full_queue_takes_no_more,
+        a_waiting_job_is_cancelled_at_once,
+        a_running_job_is_asked_to_stop,
+        a_finished_job_is_left_alone,
+        finished_jobs_are_listed_and_forgotten,
+        uploads_are_in_use_until_their_jobs_end,
+    },
+    leases::{
+        a_lost_lease_changes_nothing,
+        a_silent_worker_loses_its_job,
+        a_job_that_kills_its_workers_fails,
+        a_job_to_be_cancelled_is_not_tried_again,
+        heartbeats_keep_a_job,
+        a_released_job_comes_first_and_loses_no_attempt,
+        a_released_job_that_was_to_be_cancelled_is_over,
+        a_job_ends_once,
+    },
+    events::{
+        events_are_numbered_without_gaps_and_replayed,
+        workers_record_only_what_is_theirs,
+        listeners_are_woken,
+        a_follower_sees_every_event_once_to_the_end,
+        a_follower_of_nothing_comes_to_an_end,
+    },
+    lanes::{
+        a_worker_takes_only_what_its_engines_can_do,
+        the_oldest_job_of_all_lanes_comes_first,
+        positions_count_the_jobs_that_can_come_before,
+    },
+    load::{
+        claimers_never_share_a_job,
+        many_jobs_are_each_done_once,
+        a_waiting_claim_is_woken_by_a_job,
+    },
+    registry::{
+        workers_are_known_while_they_live,
+        a_claim_says_that_the_worker_lives,
+    },
+}
