@@ -97,13 +97,14 @@ pub fn router(app: App) -> Router {
         .fallback(page::serve)
         .method_not_allowed_fallback(|| async { Error::from_status(StatusCode::METHOD_NOT_ALLOWED) })
         // Each handler that reads a body has a limit of its own.
-        .layer(DefaultBodyLimit::disable())
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(cors(&config))
-        .layer(from_fn(one_error_shape))
-        .layer(csrf(&config))
-        .with_state(app);
+        .layer(DefaultBodyLimit::disable());
+    let api = with_one_error_shape(api).layer(cors(&config)).layer(csrf(&config)).with_state(app);
     with_service_layers(api)
+}
+
+/// Panics and errors of libraries answer as our own errors do.
+fn with_one_error_shape<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    router.layer(CatchPanicLayer::custom(panicked)).layer(from_fn(one_error_shape))
 }
 
 /// What holds for every answer, errors of inner layers included.
@@ -196,4 +197,37 @@ async fn one_error_shape(request: Request, next: Next) -> Response {
         ours.headers_mut().insert(header::ALLOW, allow.clone());
     }
     ours
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn answer(router: Router) -> (StatusCode, serde_json::Value) {
+        let response = with_one_error_shape(router).oneshot(Request::new(Body::empty())).await.unwrap();
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_like_others_and_keeps_its_words_to_itself() {
+        async fn panics() -> &'static str {
+            panic!("the secret is 42")
+        }
+        let (status, body) = answer(Router::new().route("/", get(panics))).await;
+        assert_eq!((status.as_u16(), body["error"]["code"].as_str()), (500, Some("internal_error")));
+        assert!(!body.to_string().contains("42"));
+    }
+
+    #[tokio::test]
+    async fn errors_of_libraries_get_our_shape() {
+        let (status, body) = answer(Router::new().route("/", get(|| async { StatusCode::REQUEST_TIMEOUT }))).await;
+        assert_eq!((status.as_u16(), body["error"]["code"].as_str()), (408, Some("request_timeout")));
+        let (status, body) = answer(Router::new().route("/", get(|| async { (StatusCode::NOT_FOUND, "gone") }))).await;
+        assert_eq!((status.as_u16(), body["error"]["code"].as_str()), (404, Some("not_found")));
+    }
 }

@@ -75,6 +75,14 @@ pub async fn receive(app: &App, request: Request) -> Result<Form, Error> {
     result
 }
 
+/// Reads a body that is refused to its end, so that the client reads why (see [`Incoming::drain`]).
+pub async fn discard(app: &App, request: Request) {
+    if !request.headers().contains_key(header::EXPECT) {
+        let limit = app.config.max_file_size.saturating_add(FORM_OVERHEAD);
+        Incoming::new(request.into_body(), limit).drain(limit).await;
+    }
+}
+
 async fn read_form(app: &App, mut multipart: Multipart) -> Result<Form, Error> {
     let mut picture = None;
     let mut fields = Vec::new();

@@ -63,15 +63,22 @@ pub async fn ready(State(app): State<App>) -> Result<Json<Health>, Error> {
     get, path = "/metrics", tag = "service",
     responses((status = 200, description = "Text exposition format", body = String, content_type = "text/plain"))
 )]
-pub async fn metrics(State(app): State<App>) -> Result<Response, Error> {
+pub async fn metrics(State(app): State<App>) -> Response {
     // Asked when somebody wants to know: with Redis, other processes change these too.
-    let stats = app.broker.stats().await?;
-    let workers = app.broker.workers().await?;
-    metrics::gauge!("unflatten_queue_jobs").set(stats.queued as f64);
-    metrics::gauge!("unflatten_running_jobs").set(stats.running as f64);
-    metrics::gauge!("unflatten_workers").set(workers.len() as f64);
+    let asked = tokio::time::timeout(PATIENCE, async { tokio::try_join!(app.broker.stats(), app.broker.workers()) });
+    let reachable = match asked.await {
+        Ok(Ok((stats, workers))) => {
+            metrics::gauge!("unflatten_queue_jobs").set(stats.queued as f64);
+            metrics::gauge!("unflatten_running_jobs").set(stats.running as f64);
+            metrics::gauge!("unflatten_workers").set(workers.len() as f64);
+            1.0
+        }
+        // The other numbers matter most when the queue is down.
+        _ => 0.0,
+    };
+    metrics::gauge!("unflatten_queue_reachable").set(reachable);
     let text = recorder().map(PrometheusHandle::render).unwrap_or_default();
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 /// The process's one recorder: what a worker in the same process counts shows up too.
@@ -87,6 +94,7 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
         metrics::describe_gauge!("unflatten_queue_jobs", "Jobs that wait");
         metrics::describe_gauge!("unflatten_running_jobs", "Jobs that a worker has");
         metrics::describe_gauge!("unflatten_workers", "Workers that are alive");
+        metrics::describe_gauge!("unflatten_queue_reachable", "1 when the queue answers, else 0");
         metrics::describe_gauge!("unflatten_live_streams", "Open live streams");
         Some(handle)
     };

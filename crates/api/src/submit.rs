@@ -65,6 +65,7 @@ pub async fn decompose(State(app): State<App>, request: Request) -> Result<Respo
             let message = format!(
                 "Content-Type is \"{other}\"; send application/json with an upload_id, or multipart/form-data with the picture"
             );
+            intake::discard(&app, request).await;
             Err(Error::unsupported("unsupported_media_type", message))
         }
     }

@@ -1,0 +1,14 @@
+//! The API over a real listener: an embedded queue (and once Redis), a
+//! temporary store, and a worker that does what each test tells it to.
+
+mod app;
+mod decompose;
+mod flow;
+mod jobs_routes;
+mod live;
+mod malformed;
+mod openapi;
+mod pictures;
+mod results;
+mod service;
+mod uploads;
