@@ -1,5 +1,7 @@
 //! Cleanup removes what is old and nothing that a job needs.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use jobs::broker::{EmbeddedBroker, EngineOffer, NewJob, Outcome, Rules, WorkerInfo};

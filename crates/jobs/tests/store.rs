@@ -1,5 +1,7 @@
 //! The store keeps what it is given, shows nothing half-written, and survives crashes.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;

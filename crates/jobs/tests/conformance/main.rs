@@ -1,5 +1,7 @@
 //! What every broker keeps to: the same test bodies run on each of them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod bench;
 mod embedded;
 mod events;
