@@ -73,6 +73,10 @@ impl Linear {
                     let tile_rows = if weight.dtype() == DType::F32 { rows } else { TILE_VALUES / columns.max(1) };
                     tiled::<T>(&flat, &bias, tile_rows, tile)?
                 }
+                Weight::Packed(packed) if flat.dim(0)? <= FEW_ROWS => {
+                    let sums = packed.multiply_few(Values::of(&flat).slice::<f32>()?)?;
+                    sums.iter().zip(bias.iter().cycle()).map(|(sum, bias)| T::narrow(sum + bias)).collect()
+                }
                 Weight::Packed(packed) => {
                     let tile = |start, count| packed.unpack_rows(start, count, DType::F32);
                     tiled::<T>(&flat, &bias, TILE_VALUES / columns.max(1), tile)?

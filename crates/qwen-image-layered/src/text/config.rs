@@ -159,7 +159,7 @@ fn text_config(path: &Path, root: &Value) -> Result<TextConfig> {
         image_token_id: Fields { path, places: vec![root] }.required(&["image_token_id"])?,
     };
     let (heads, kv_heads) = (config.num_attention_heads, config.num_key_value_heads);
-    let divides = |a: usize, b: usize| b != 0 && a % b == 0;
+    let divides = |a: usize, b: usize| b != 0 && a.is_multiple_of(b);
     if !divides(config.hidden_size, heads) || !divides(heads, kv_heads) {
         return Err(
             fields.broken("`hidden_size`, `num_attention_heads` and `num_key_value_heads` do not divide".into())
@@ -180,7 +180,10 @@ fn vision_config(path: &Path, root: &Value) -> Result<VisionConfig> {
         .map_err(|error| missing(format!("`vision_config`: {error}; take the config that belongs to the model")))?;
     let sizes = [config.num_heads, config.patch_size, config.spatial_merge_size, config.temporal_patch_size];
     let window = config.spatial_merge_size * config.patch_size;
-    if sizes.contains(&0) || config.window_size < window || config.hidden_size % (config.num_heads * 4).max(1) != 0 {
+    if sizes.contains(&0)
+        || config.window_size < window
+        || !config.hidden_size.is_multiple_of((config.num_heads * 4).max(1))
+    {
         return Err(missing("`vision_config`: sizes do not divide".into()));
     }
     Ok(config)

@@ -78,7 +78,7 @@ impl VisionTower {
         let (rows, columns) = (patches.rows, patches.columns);
         let merge = self.config.spatial_merge_size;
         let wanted = self.config.in_channels * self.config.temporal_patch_size * self.config.patch_size.pow(2);
-        if patches.values.dim(1)? != wanted || rows % merge != 0 || columns % merge != 0 {
+        if patches.values.dim(1)? != wanted || !rows.is_multiple_of(merge) || !columns.is_multiple_of(merge) {
             return Err(Error::Input(format!(
                 "the processor cuts patches of {} values, the vision tower takes {wanted}; their configs do not \
                  belong together",

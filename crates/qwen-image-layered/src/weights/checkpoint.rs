@@ -229,7 +229,7 @@ impl Checkpoint {
         let rows = entry.shape.iter().product::<usize>() / columns;
         let bytes = || self.files[piece.file].bytes(entry);
         Ok(match entry.stored {
-            Stored::Blocks(kind) if columns % kind.block_size() == 0 => {
+            Stored::Blocks(kind) if columns.is_multiple_of(kind.block_size()) => {
                 Some(Packed::blocks(kind, bytes(), rows, columns, device)?)
             }
             Stored::Blocks(kind) => {

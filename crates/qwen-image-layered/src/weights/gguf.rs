@@ -130,7 +130,7 @@ impl Declared {
         let block = self.kind.block_size();
         let count = |shape: &[usize]| shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n));
         let elements = count(&self.shape).ok_or_else(|| format!("tensor `{name}` is too large"))?;
-        if row % block != 0 {
+        if !row.is_multiple_of(block) {
             return Err(format!("tensor `{name}`: rows of {row} values do not divide into blocks of {block}"));
         }
         let length = (elements / block).checked_mul(self.kind.type_size());
@@ -142,7 +142,7 @@ impl Declared {
                 "truncated: tensor `{name}` ends at byte {end}, the file has {file_length}; delete it and download it again"
             ));
         }
-        if begin % 4 != 0 {
+        if !begin.is_multiple_of(4) {
             return Err(format!("tensor `{name}` starts at the odd byte {begin}; take another conversion"));
         }
         let shape = match original {
