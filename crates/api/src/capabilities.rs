@@ -60,7 +60,7 @@ struct Limits {
 ///
 /// Engines of the workers that are alive, limits, defaults, formats, and how full the queue is.
 #[utoipa::path(
-    get, path = "/api/capabilities", tag = "service",
+    get, path = "/api/capabilities", operation_id = "get_capabilities", tag = "service",
     responses((status = 200, description = "What it can do now", body = Capabilities))
 )]
 pub async fn capabilities(State(app): State<App>) -> Result<Response, Error> {

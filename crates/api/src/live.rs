@@ -184,7 +184,7 @@ async fn send_frames(app: &App, job: Job, after: u64, socket: &mut WebSocket) ->
 /// `data` is an `Event` as JSON, `id` its number: an `EventSource` that connects again goes on where it was. Ends
 /// after the last event; asked again from there on it answers 204, which tells an `EventSource` to stop.
 #[utoipa::path(
-    get, path = "/api/jobs/{id}/events", tag = "jobs",
+    get, path = "/api/jobs/{id}/events", operation_id = "follow_job", tag = "jobs",
     params(
         ("id" = Uuid, Path, description = "The job"),
         AfterQuery,

@@ -31,7 +31,7 @@ pub struct Health {
 }
 
 /// Whether the process lives
-#[utoipa::path(get, path = "/healthz", tag = "service", responses((status = 200, description = "It does", body = Health)))]
+#[utoipa::path(get, path = "/healthz", operation_id = "get_health", tag = "service", responses((status = 200, description = "It does", body = Health)))]
 pub async fn health() -> Json<Health> {
     Json(Health { status: "ok" })
 }
@@ -40,7 +40,7 @@ pub async fn health() -> Json<Health> {
 ///
 /// The queue answers and the storage can be written to.
 #[utoipa::path(
-    get, path = "/readyz", tag = "service",
+    get, path = "/readyz", operation_id = "get_readiness", tag = "service",
     responses(
         (status = 200, description = "They can", body = Health),
         (status = 503, description = "They cannot; the message says why", body = ErrorBody),
@@ -60,7 +60,7 @@ pub async fn ready(State(app): State<App>) -> Result<Json<Health>, Error> {
 
 /// Numbers for Prometheus
 #[utoipa::path(
-    get, path = "/metrics", tag = "service",
+    get, path = "/metrics", operation_id = "get_metrics", tag = "service",
     responses((status = 200, description = "Text exposition format", body = String, content_type = "text/plain"))
 )]
 pub async fn metrics(State(app): State<App>) -> Response {

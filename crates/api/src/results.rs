@@ -26,7 +26,7 @@ pub struct DownloadQuery {
 ///
 /// All files of the result in one archive: `layer_0.png` (the lowest) and so on, `metadata.json`, `preview.jpg`.
 #[utoipa::path(
-    get, path = "/api/download/{id}", tag = "results",
+    get, path = "/api/download/{id}", operation_id = "download_result", tag = "results",
     params(("id" = Uuid, Path, description = "The job"), DownloadQuery),
     responses(
         (status = 200, description = "The archive", body = Vec<u8>, content_type = "application/zip",
@@ -59,7 +59,7 @@ pub async fn download(
 
 /// One layer of a result
 #[utoipa::path(
-    get, path = "/api/jobs/{id}/layers/{file}", tag = "results",
+    get, path = "/api/jobs/{id}/layers/{file}", operation_id = "get_layer", tag = "results",
     params(
         ("id" = Uuid, Path, description = "The job"),
         ("file" = String, Path, description = "`{n}.png`, `0.png` is the lowest layer"),
@@ -96,7 +96,7 @@ pub async fn layer(
 
 /// Preview of a result
 #[utoipa::path(
-    get, path = "/api/jobs/{id}/preview.jpg", tag = "results",
+    get, path = "/api/jobs/{id}/preview.jpg", operation_id = "get_preview", tag = "results",
     params(("id" = Uuid, Path, description = "The job")),
     responses(
         (status = 200, description = "All layers in one small picture", body = Vec<u8>, content_type = "image/jpeg"),
@@ -118,7 +118,7 @@ pub async fn preview(State(app): State<App>, JobId(id): JobId, headers: HeaderMa
 /// The input, all parameters, the engine, the seed, timings, the error of recomposition, and per layer: file,
 /// z-index, name, kind, bounding box, coverage, flags.
 #[utoipa::path(
-    get, path = "/api/jobs/{id}/metadata.json", tag = "results",
+    get, path = "/api/jobs/{id}/metadata.json", operation_id = "get_metadata", tag = "results",
     params(("id" = Uuid, Path, description = "The job")),
     responses(
         (status = 200, description = "The metadata", body = Metadata),

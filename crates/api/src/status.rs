@@ -48,7 +48,7 @@ impl AfterQuery {
 /// that were (`?after=` skips those that are known), then those that come. While the job waits in the queue there are
 /// also frames `{"type":"position","position":2}` without a number. The socket closes normally (1000) after the last event.
 #[utoipa::path(
-    get, path = "/api/status/{id}", tag = "jobs",
+    get, path = "/api/status/{id}", operation_id = "get_job", tag = "jobs",
     params(("id" = Uuid, Path, description = "The job"), AfterQuery),
     responses(
         (status = 101, description = "WebSocket: the events follow"),
@@ -90,7 +90,7 @@ pub struct ListQuery {
 /// Those of the named jobs that exist, in the order of their names. There is no list of all jobs: whoever knows
 /// a job's id may see it, so ids are not handed out.
 #[utoipa::path(
-    get, path = "/api/jobs", tag = "jobs", params(ListQuery),
+    get, path = "/api/jobs", operation_id = "get_jobs", tag = "jobs", params(ListQuery),
     responses(
         (status = 200, description = "The jobs", body = Vec<JobStatus>),
         (status = 400, description = "No ids, or more than 100", body = ErrorBody),
@@ -113,7 +113,7 @@ pub async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Res
 ///
 /// A waiting job is cancelled at once, a running one at its next step. A finished one is deleted with its result.
 #[utoipa::path(
-    delete, path = "/api/jobs/{id}", tag = "jobs",
+    delete, path = "/api/jobs/{id}", operation_id = "delete_job", tag = "jobs",
     params(("id" = Uuid, Path, description = "The job")),
     responses(
         (status = 202, description = "The job is or will be cancelled", body = JobStatus),

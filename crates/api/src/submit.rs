@@ -38,7 +38,7 @@ pub struct Accepted {
 /// field `image`; the parameters beside it have the same names in both. Absent ones get the
 /// service's defaults and a seed is drawn; the job says what it used.
 #[utoipa::path(
-    post, path = "/api/decompose", tag = "decompose",
+    post, path = "/api/decompose", operation_id = "decompose", tag = "decompose",
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 200 printable characters of your choice. \
         The same request with the same key answers with the job of the first")),
     request_body(content((DecomposeRequest = "application/json"), (DecomposeForm = "multipart/form-data"))),

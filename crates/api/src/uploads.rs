@@ -54,7 +54,7 @@ impl From<Upload> for Uploaded {
 /// The type is told from the bytes. EXIF orientation is applied, colours are brought to sRGB
 /// with 8 bits, alpha is kept. Uploads are removed after `CLEANUP_AFTER_HOURS`.
 #[utoipa::path(
-    post, path = "/api/upload", tag = "decompose",
+    post, path = "/api/upload", operation_id = "upload_picture", tag = "decompose",
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses(
         (status = 201, description = "Stored", body = Uploaded, headers(("Location" = String, description = "The picture"))),
@@ -79,7 +79,7 @@ pub async fn upload(State(app): State<App>, request: Request) -> Result<Response
 ///
 /// As every engine sees it: PNG, upright, sRGB, 8 bit.
 #[utoipa::path(
-    get, path = "/api/uploads/{file}", tag = "decompose",
+    get, path = "/api/uploads/{file}", operation_id = "get_upload", tag = "decompose",
     params(("file" = String, Path, description = "`{upload_id}.png`")),
     responses(
         (status = 200, description = "The picture", body = Vec<u8>, content_type = "image/png"),

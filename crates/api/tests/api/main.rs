@@ -1,6 +1,8 @@
 //! The API over a real listener: an embedded queue (and once Redis), a
 //! temporary store, and a worker that does what each test tells it to.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+
 mod app;
 mod decompose;
 mod flow;
