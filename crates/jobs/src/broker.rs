@@ -205,6 +205,9 @@ pub trait Broker: Send + Sync + 'static {
     /// Waits up to `wait` for the oldest job that this worker can do and takes
     /// it: the job is running from then on, under a lease. Jobs whose lease ran
     /// out are taken back here (see [`Broker::reap`]).
+    ///
+    /// Await it to the end: a job that was just taken when the call is dropped
+    /// waits for its lease to run out, and an error can mean the same.
     async fn claim(&self, worker: &WorkerInfo, wait: Duration) -> Result<Option<(Lease, Job)>, BrokerError>;
 
     /// Renews a lease.

@@ -60,7 +60,8 @@ pub async fn cleanup(broker: &dyn Broker, store: &Store, age: Duration) -> Resul
             cleaned.results += usize::from(store.delete_result(id).await?);
         }
     }
-    // Asked after the list was made: an upload that comes into use later is young.
+    // In this order the gap is small in which someone can ask for a job on an
+    // old upload and lose it; that job then says `InputGone`.
     let old_uploads = store.uploads_before(cutoff).await?;
     let in_use = broker.uploads_in_use().await?;
     for id in old_uploads.into_iter().filter(|id| !in_use.contains(id)) {

@@ -65,7 +65,10 @@ impl RedisBroker {
             return Ok(None);
         };
         let job = reply::job(-1, fields)?;
-        self.announce(&WorkerInfo { job: Some(job.id), ..worker.clone() }).await?;
+        // The job is taken, whether or not the others learn of it now.
+        if let Err(err) = self.announce(&WorkerInfo { job: Some(job.id), ..worker.clone() }).await {
+            tracing::debug!(job_id = %job.id, "the worker's new job could not be announced: {err}");
+        }
         Ok(Some((Lease { job_id: job.id, attempt, worker_id: worker.id.clone() }, job)))
     }
 

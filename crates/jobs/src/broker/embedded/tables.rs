@@ -15,6 +15,9 @@ use crate::{EngineChoice, Event, EventKind, Job, JobId, State};
 type Result<T> = std::result::Result<T, BrokerError>;
 
 const SCHEMA: &str = include_str!("schema.sql");
+
+/// Raised when `schema.sql` changes. Fields that `Job` or `Event` gain later
+/// need `#[serde(default)]` instead: rows that hold them as JSON stay.
 const SCHEMA_VERSION: i64 = 1;
 
 /// How long to wait for a process that is just going away.
