@@ -13,6 +13,7 @@ mod layer;
 pub mod metrics;
 mod report;
 mod resize;
+mod solve;
 
 pub use archive::{ArchiveEntry, ArchiveError, stream_zip, write_zip};
 pub use composite::{flatten, flatten_pictures, flatten_sequential, over, over_colour, premultiply};
@@ -25,3 +26,4 @@ pub use extent::{bounding_box, coverage, crop};
 pub use layer::{Box, Kind, Layer, LayerStack, StackError};
 pub use report::{LayerReport, Report, Thresholds};
 pub use resize::{Filter, ResizeError, fit, resize};
+pub use solve::solve_exact;

@@ -47,7 +47,7 @@ mod tests {
                 out.extend_from_slice(&bytes[at..at + length]);
                 at += length;
             } else if header != -128 {
-                out.extend(std::iter::repeat_n(bytes[at], 1 - isize::from(header) as usize));
+                out.extend(std::iter::repeat_n(bytes[at], (1 - isize::from(header)) as usize));
                 at += 1;
             }
         }

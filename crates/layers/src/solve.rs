@@ -1,0 +1,232 @@
+use image::{Rgba, RgbaImage};
+
+use crate::composite::{blend, premultiply, straight};
+use crate::{Kind, Layer, LayerStack, SizeMismatch};
+
+/// Changes the layers as little as it can so that their composite
+/// ([`crate::flatten`]) is `input` within 1/255 in every premultiplied channel
+/// of every pixel.
+///
+/// Pixels that fit already stay as they are. Elsewhere, the first of these
+/// that fits is taken:
+///
+/// 1. Colours only. With the share of layer `i` in the composite
+///    `w_i = a_i prod_{j > i} (1 - a_j)` and the residual `r`, the smallest
+///    change (least squares) is `r w_i / sum w^2`; what a channel cannot take
+///    is spread over the others.
+/// 2. The layer with the largest share gets the alpha and the colour that are missing.
+/// 3. That layer alone is what one sees: the layers above become transparent there.
+///
+/// A stack without layers gets one that holds the input.
+///
+/// # Errors
+/// When the input is not as large as the canvas.
+pub fn solve_exact(stack: LayerStack, input: &RgbaImage) -> Result<LayerStack, SizeMismatch> {
+    let (width, height) = (stack.width(), stack.height());
+    if input.dimensions() != (width, height) {
+        return Err(SizeMismatch { a: (width, height), b: input.dimensions() });
+    }
+    let mut layers = stack.into_layers();
+    if layers.is_empty() {
+        layers.push(Layer { name: String::new(), kind: Kind::Background, text: None, pixels: input.clone() });
+    }
+    let mut column = vec![[0; 4]; layers.len()];
+    for (x, y, wanted) in input.enumerate_pixels() {
+        for (pixel, layer) in column.iter_mut().zip(&layers) {
+            *pixel = layer.pixels.get_pixel(x, y).0;
+        }
+        if fits(&column, wanted.0) {
+            continue;
+        }
+        solve_pixel(&mut column, wanted.0);
+        for (pixel, layer) in column.iter().zip(&mut layers) {
+            layer.pixels.put_pixel(x, y, Rgba(*pixel));
+        }
+    }
+    Ok(LayerStack::new(width, height, layers).expect("no layer has changed its size"))
+}
+
+/// `column` are the layers' pixels at one place, the lowest first.
+fn solve_pixel(column: &mut [[u8; 4]], wanted: [u8; 4]) {
+    let kept = column.to_vec();
+    recolour(column, wanted);
+    if fits(column, wanted) {
+        return;
+    }
+    column.copy_from_slice(&kept);
+    let main = largest_share(column);
+    if fill(column, main, wanted) && fits(column, wanted) {
+        return;
+    }
+    column.copy_from_slice(&kept);
+    for (index, pixel) in column.iter_mut().enumerate() {
+        if index == main {
+            *pixel = wanted;
+        } else if index > main || wanted[3] < 255 {
+            // Below an opaque pixel, what is hidden may stay.
+            pixel[3] = 0;
+        }
+    }
+}
+
+/// Whether the composite is the wanted pixel within one step per premultiplied channel.
+fn fits(column: &[[u8; 4]], wanted: [u8; 4]) -> bool {
+    let found = premultiply(Rgba(straight(composite(column)))).0;
+    let wanted = premultiply(Rgba(wanted)).0;
+    found.into_iter().zip(wanted).all(|(a, b)| a.abs_diff(b) <= 1)
+}
+
+/// Premultiplied: colours 0 to 255, alpha 0 to 1.
+fn composite(column: &[[u8; 4]]) -> [f32; 4] {
+    let mut sum = [0.0; 4];
+    for pixel in column {
+        blend(&mut sum, *pixel, 1.0);
+    }
+    sum
+}
+
+/// How much of each layer is seen, 0 to 1.
+fn shares(column: &[[u8; 4]]) -> Vec<f32> {
+    let mut through = 1.0;
+    let mut shares = vec![0.0; column.len()];
+    for (share, pixel) in shares.iter_mut().zip(column).rev() {
+        let alpha = f32::from(pixel[3]) / 255.0;
+        *share = alpha * through;
+        through *= 1.0 - alpha;
+    }
+    shares
+}
+
+/// The layer that one sees most of; the lowest where one sees nothing.
+fn largest_share(column: &[[u8; 4]]) -> usize {
+    let shares = shares(column);
+    (0..column.len()).max_by(|a, b| shares[*a].total_cmp(&shares[*b]).then(b.cmp(a))).unwrap_or(0)
+}
+
+/// Spreads the residual over the colours, by least squares within 0 to 255.
+fn recolour(column: &mut [[u8; 4]], wanted: [u8; 4]) {
+    let shares = shares(column);
+    let alpha = f32::from(wanted[3]) / 255.0;
+    for channel in 0..3 {
+        let mut values: Vec<f32> = column.iter().map(|pixel| f32::from(pixel[channel])).collect();
+        // Each round fixes at least one channel at its limit, or is the last.
+        let mut free: Vec<bool> = shares.iter().map(|share| *share > 0.0).collect();
+        for _ in 0..=column.len() {
+            let now: f32 = values.iter().zip(&shares).map(|(value, share)| value * share).sum();
+            let residual = f32::from(wanted[channel]) * alpha - now;
+            let power: f32 = shares.iter().zip(&free).filter(|(_, free)| **free).map(|(share, _)| share * share).sum();
+            if power <= 0.0 || residual.abs() < 1e-3 {
+                break;
+            }
+            for ((value, share), free) in values.iter_mut().zip(&shares).zip(&mut free) {
+                if *free {
+                    let moved = *value + residual * share / power;
+                    *free = (0.0..=255.0).contains(&moved);
+                    *value = moved.clamp(0.0, 255.0);
+                }
+            }
+        }
+        for (pixel, value) in column.iter_mut().zip(values) {
+            pixel[channel] = value.round() as u8;
+        }
+    }
+}
+
+/// Gives layer `main` the alpha and colour that make the composite right, if
+/// there are such within 0 to 255. Layers below and above stay.
+fn fill(column: &mut [[u8; 4]], main: usize, wanted: [u8; 4]) -> bool {
+    let below = composite(&column[..main]);
+    let above = composite(&column[main + 1..]);
+    let through = 1.0 - above[3];
+    if through < 1.0 / 255.0 {
+        return false;
+    }
+    // What must come out of the layers up to `main`, premultiplied.
+    let alpha = f32::from(wanted[3]) / 255.0;
+    let target = |channel: usize| (f32::from(wanted[channel]) * alpha - above[channel]) / through;
+    let target_alpha = (alpha - above[3]) / through;
+    // An opaque ground below leaves the alpha free: then the layer covers it.
+    let own = if below[3] > 0.999 { 1.0 } else { 1.0 - (1.0 - target_alpha) / (1.0 - below[3]) };
+    if !(0.5 / 255.0..=1.001).contains(&own) {
+        return false;
+    }
+    let own = own.min(1.0);
+    let mut pixel = [0, 0, 0, (own * 255.0).round() as u8];
+    for (channel, value) in pixel.iter_mut().enumerate().take(3) {
+        let colour = (target(channel) - below[channel] * (1.0 - own)) / own;
+        *value = colour.round().clamp(0.0, 255.0) as u8;
+    }
+    column[main] = pixel;
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Difference, flatten};
+    use proptest::prelude::*;
+
+    fn stack(pictures: Vec<RgbaImage>) -> LayerStack {
+        let (width, height) = pictures[0].dimensions();
+        let layers =
+            pictures.into_iter().map(|pixels| Layer { name: String::new(), kind: Kind::Unknown, text: None, pixels });
+        LayerStack::new(width, height, layers.collect()).unwrap()
+    }
+
+    #[test]
+    fn a_stack_that_fits_is_not_touched() {
+        let pictures = vec![
+            RgbaImage::from_pixel(2, 2, Rgba([10, 20, 30, 255])),
+            RgbaImage::from_pixel(2, 2, Rgba([200, 100, 0, 77])),
+        ];
+        let before = stack(pictures.clone());
+        let after = solve_exact(before.clone(), &flatten(&before)).unwrap();
+        assert!(after.layers().iter().zip(&pictures).all(|(layer, picture)| layer.pixels == *picture));
+    }
+
+    #[test]
+    fn a_small_residual_keeps_every_alpha() {
+        let pictures = vec![
+            RgbaImage::from_pixel(1, 1, Rgba([100, 100, 100, 255])),
+            RgbaImage::from_pixel(1, 1, Rgba([200, 50, 90, 128])),
+        ];
+        let input = RgbaImage::from_pixel(1, 1, Rgba([160, 70, 90, 255]));
+        let after = solve_exact(stack(pictures.clone()), &input).unwrap();
+        assert!(Difference::between(&flatten(&after), &input).unwrap().max <= 1);
+        for (layer, before) in after.layers().iter().zip(&pictures) {
+            assert_eq!(layer.pixels.get_pixel(0, 0)[3], before.get_pixel(0, 0)[3]);
+        }
+    }
+
+    #[test]
+    fn a_stack_without_layers_gets_the_input() {
+        let input = RgbaImage::from_pixel(2, 1, Rgba([1, 2, 3, 99]));
+        let after = solve_exact(LayerStack::new(2, 1, Vec::new()).unwrap(), &input).unwrap();
+        assert_eq!(flatten(&after), input);
+    }
+
+    #[test]
+    fn the_size_must_agree() {
+        let before = stack(vec![RgbaImage::new(2, 2)]);
+        assert!(solve_exact(before, &RgbaImage::new(3, 2)).is_err());
+    }
+
+    fn alpha() -> impl Strategy<Value = u8> {
+        prop_oneof![Just(0), Just(255), Just(1), Just(254), any::<u8>()]
+    }
+
+    fn pixel() -> impl Strategy<Value = [u8; 4]> {
+        (any::<[u8; 3]>(), alpha()).prop_map(|(c, a)| [c[0], c[1], c[2], a])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+        #[test]
+        fn any_stack_gives_any_input(pixels in prop::collection::vec(pixel(), 1..6), wanted in pixel()) {
+            let pictures = pixels.iter().map(|pixel| RgbaImage::from_pixel(1, 1, Rgba(*pixel))).collect();
+            let input = RgbaImage::from_pixel(1, 1, Rgba(wanted));
+            let after = solve_exact(stack(pictures), &input).unwrap();
+            prop_assert!(Difference::between(&flatten(&after), &input).unwrap().max <= 1);
+        }
+    }
+}
