@@ -2,16 +2,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use jobs::Params;
 use jobs::broker::{EngineOffer, Stats, WorkerInfo};
+use jobs::{MAX_LAYERS, Params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::Error;
-
-/// The most layers that one job may ask for.
-const MAX_LAYERS: u8 = 10;
 
 /// What this service can do now.
 #[derive(Serialize, ToSchema)]

@@ -138,7 +138,7 @@ async fn read_text(app: &App, mut field: Field<'_>) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|_| Error::bad_request("invalid_text", "a text field of the form is not UTF-8"))
 }
 
-async fn within_idle<F: Future>(future: F) -> Result<F::Output, Error> {
+pub async fn within_idle<F: Future>(future: F) -> Result<F::Output, Error> {
     tokio::time::timeout(IDLE, future).await.map_err(|_| {
         let message = "no more of the body arrived for 30 seconds; send the request again";
         Error::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)

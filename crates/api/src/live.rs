@@ -173,8 +173,10 @@ async fn send_frames(app: &App, job: Job, after: u64, socket: &mut WebSocket) ->
             }
             () = app.shutdown.cancelled() => return End::ShuttingDown,
         };
-        if socket.send(message).await.is_err() {
-            return End::Gone;
+        // A peer that reads nothing for so long is as good as gone.
+        match tokio::time::timeout(SILENCE, socket.send(message)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return End::Gone,
         }
     }
 }

@@ -72,7 +72,7 @@ pub async fn decompose(State(app): State<App>, request: Request) -> Result<Respo
 }
 
 async fn from_json(app: &App, key: Option<String>, request: Request) -> Result<Response, Error> {
-    let body = axum::body::to_bytes(request.into_body(), MAX_JSON).await.map_err(|_| {
+    let body = intake::within_idle(axum::body::to_bytes(request.into_body(), MAX_JSON)).await?.map_err(|_| {
         Error::too_large("body_too_large", format!("the body was cut off or has more than {MAX_JSON} bytes"))
     })?;
     let mut fields: Map<String, Value> = serde_json::from_slice(&body)

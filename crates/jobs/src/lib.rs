@@ -22,6 +22,6 @@ pub use event::{Event, EventKind};
 pub use follow::follow;
 pub use job::{Failure, FailureCode, Job, JobId, Progress, State, Timings};
 pub use metadata::{EngineInfo, InputInfo, LayerFlags, LayerInfo, Metadata, Recomposition, SCHEMA_VERSION};
-pub use params::{CaptionLanguage, EngineChoice, LayerCount, Params, ParamsError, Resolution};
+pub use params::{CaptionLanguage, EngineChoice, LayerCount, MAX_LAYERS, Params, ParamsError, Resolution};
 pub use store::Store;
 pub use variables::VARIABLES;

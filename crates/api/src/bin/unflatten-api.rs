@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 use jobs::broker::{Backend, BrokerConfig};
-use jobs::settings::Settings;
+use jobs::settings::{SettingError, Settings};
 use jobs::store::StoreConfig;
 use jobs::{Store, telemetry};
 use tokio::net::TcpListener;
@@ -47,7 +47,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
             tracing::error!("{err:#}");
-            let is_setting = err.downcast_ref::<jobs::settings::SettingError>().is_some();
+            let is_setting = err.is::<SettingError>();
             if is_setting { ExitCode::from(BAD_USE) } else { ExitCode::FAILURE }
         }
     }
@@ -59,10 +59,9 @@ async fn serve(settings: &Settings, options: &Options) -> anyhow::Result<()> {
     config.port = options.port.unwrap_or(config.port);
     let broker_config = BrokerConfig::from_settings(settings)?;
     if let Backend::Embedded(_) = broker_config.backend {
-        anyhow::bail!(
-            "the API on its own needs Redis to reach its workers: set REDIS_URL (or REDIS_HOST), or run `unflatten`, \
-             which has a worker and a queue inside"
-        );
+        let problem = "must be set, because the API on its own reaches its workers through Redis; `unflatten` has a \
+                       worker and a queue inside";
+        return Err(SettingError { name: "REDIS_URL", value: String::new(), problem: problem.to_owned() }.into());
     }
     let store_config = StoreConfig::from_settings(settings)?;
     let store = Store::open(&store_config.uploads, &store_config.results).await?;
