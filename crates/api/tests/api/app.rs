@@ -202,8 +202,10 @@ impl Worker {
 fn stack(width: u32, height: u32) -> LayerStack {
     let layer = |name: &str, kind, pixels| Layer { name: name.to_owned(), kind, text: None, pixels };
     let background = image::RgbaImage::from_pixel(width, height, image::Rgba([250, 240, 230, 255]));
-    let object =
-        image::RgbaImage::from_fn(width, height, |x, y| image::Rgba([200, 30, 30, if x > y { 255 } else { 0 }]));
+    let mut random = pictures::Random(3);
+    let object = image::RgbaImage::from_fn(width, height, |x, y| {
+        image::Rgba([random.byte(), random.byte(), random.byte(), if x > y { 255 } else { 0 }])
+    });
     let layers = vec![layer("background", Kind::Background, background), layer("triangle", Kind::Object, object)];
     LayerStack::new(width, height, layers).unwrap()
 }

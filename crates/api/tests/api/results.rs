@@ -3,7 +3,7 @@ use std::io::{Cursor, Read};
 use serde_json::Value;
 use zip::ZipArchive;
 
-use crate::app::{TestApp, expect_error};
+use crate::app::{TestApp, Worker, expect_error};
 use crate::pictures;
 
 #[tokio::test]
@@ -34,11 +34,35 @@ async fn the_archive_holds_the_files_of_the_result() {
 }
 
 #[tokio::test]
+async fn a_download_arrives_whole_although_the_job_is_deleted_meanwhile() {
+    let app = TestApp::start().await;
+    let body: Value = app.upload("noise.png", pictures::noise_png(1200)).await.json().await.unwrap();
+    app.decompose(&serde_json::json!({ "upload_id": body["upload_id"] })).await;
+    let worker = Worker::start(&app).await;
+    let lease = worker.claim().await;
+    worker.begin(&lease).await;
+    worker.succeed(&lease).await;
+    let mut response = app.get(&format!("/api/download/{}", lease.job_id)).await;
+    // Its length is not known before it is written.
+    assert!(!response.headers().contains_key("content-length"));
+    let mut bytes = response.chunk().await.unwrap().unwrap().to_vec();
+    assert_eq!(app.delete(&format!("/api/jobs/{}", lease.job_id)).await.status(), 204);
+    while let Some(chunk) = response.chunk().await.unwrap() {
+        bytes.extend_from_slice(&chunk);
+    }
+    assert!(bytes.len() > 2_000_000);
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).unwrap();
+    let mut layer = Vec::new();
+    archive.by_name("layer_1.png").unwrap().read_to_end(&mut layer).unwrap();
+    assert_eq!(image::load_from_memory(&layer).unwrap().width(), 1200);
+}
+
+#[tokio::test]
 async fn the_archives_name_may_be_in_any_language() {
     let app = TestApp::start().await;
     let body: Value = app.upload("포스터.final.png", pictures::png()).await.json().await.unwrap();
     app.decompose(&serde_json::json!({ "upload_id": body["upload_id"] })).await;
-    let worker = crate::app::Worker::start(&app).await;
+    let worker = Worker::start(&app).await;
     let lease = worker.claim().await;
     worker.begin(&lease).await;
     worker.succeed(&lease).await;
