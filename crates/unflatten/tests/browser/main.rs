@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::browser::Window;
-use crate::page::{Page, with_page};
+use crate::page::with_page;
 use crate::poster::{BLUE, BLUE_AT, Poster, RED, RED_AT, near};
 use crate::service::Service;
 
