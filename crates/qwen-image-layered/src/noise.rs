@@ -114,8 +114,7 @@ fn log(x: f32) -> f32 {
     }
     let z = x * x;
     let mut y = P[1..].iter().fold(P[0], |y, &p| y.mul_add(x, p));
-    y = y * x * z;
-    y = exponent.mul_add(-2.121_944_4e-4, y);
+    y = (y * x).mul_add(z, exponent * -2.121_944_4e-4);
     y = z.mul_add(-0.5, y);
     exponent.mul_add(0.693_359_375, x + y)
 }

@@ -1,5 +1,5 @@
-//! Lanczos resampling with the arithmetic of Pillow (`src/libImaging/{Resample.c, Convert.c}`): premultiplied
-//! 8-bit pixels, 22-bit fixed-point weights, horizontal before vertical, each pass rounded to 8 bits.
+//! Lanczos resampling with the arithmetic of Pillow (`src/libImaging/{Resample.c, Convert.c}`, version 13):
+//! premultiplied 8-bit pixels, 22-bit fixed-point weights, two passes, each rounded to 8 bits.
 
 use std::f64::consts::PI;
 
@@ -43,11 +43,10 @@ pub fn lanczos(source: &RgbaImage, width: u32, height: u32) -> Result<RgbaImage>
     }
     let mut picture = source.clone();
     picture.pixels_mut().for_each(|pixel| premultiply(&mut pixel.0));
-    if picture.width() != width {
-        picture = horizontal(&picture, width);
-    }
-    if picture.height() != height {
-        picture = vertical(&picture, height);
+    if vertical_first(source.dimensions(), (width, height)) {
+        picture = horizontal(&vertical(&picture, height), width);
+    } else {
+        picture = vertical(&horizontal(&picture, width), height);
     }
     picture.pixels_mut().for_each(|pixel| unmultiply(&mut pixel.0));
     Ok(picture)
@@ -68,7 +67,16 @@ fn unmultiply([colours @ .., alpha]: &mut [u8; 4]) {
     }
 }
 
+/// Since version 13 Pillow takes the vertical pass first where the height shrinks much more than the width.
+fn vertical_first((width, height): (u32, u32), (to_width, to_height): (u32, u32)) -> bool {
+    let [width, height, to_width, to_height] = [width, height, to_width, to_height].map(i64::from);
+    to_height < height && height - to_height > 2 * (width - to_width)
+}
+
 fn horizontal(source: &RgbaImage, width: u32) -> RgbaImage {
+    if source.width() == width {
+        return source.clone();
+    }
     let taps = taps(source.width(), width);
     RgbaImage::from_fn(width, source.height(), |x, y| {
         let Taps { first, weights } = &taps[x as usize];
@@ -77,6 +85,9 @@ fn horizontal(source: &RgbaImage, width: u32) -> RgbaImage {
 }
 
 fn vertical(source: &RgbaImage, height: u32) -> RgbaImage {
+    if source.height() == height {
+        return source.clone();
+    }
     let taps = taps(source.height(), height);
     RgbaImage::from_fn(source.width(), height, |x, y| {
         let Taps { first, weights } = &taps[y as usize];

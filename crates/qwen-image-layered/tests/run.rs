@@ -30,6 +30,7 @@ fn noise_is_torch_noise_bit_for_bit() {
         if let Some(expected) = expected.get(key) {
             assert_eq!(bytes(&found), bytes(expected), "{key}: {found} instead of {expected}");
         }
+        if key == "f32_0_1000003" {}
         assert_eq!(crc32(&bytes(&found)), *checksum, "{key}");
     }
     assert!(checksums.len() > 200);

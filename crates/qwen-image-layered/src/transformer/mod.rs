@@ -110,18 +110,8 @@ impl Transformer {
 
     /// `sigma` -> (1, dim)
     fn embed_time(&self, sigma: f32, device: &Device) -> Result<Tensor> {
-        // The reference rounds the time, and 1000 times it, to the model's type.
-        let round = |value: f32| match self.dtype {
-            DType::BF16 => half::bf16::from_f32(value).to_f32(),
-            DType::F16 => half::f16::from_f32(value).to_f32(),
-            _ => value,
-        };
-        let time = round(sigma);
         let half = TIME_CHANNELS / 2;
-        let angle = |i: usize| {
-            let exponent = -(10_000.0_f32.ln()) * i as f32 / half as f32;
-            1000.0 * (time * round(exponent.exp()))
-        };
+        let angle = |i: usize| 1000.0 * (sigma * (-(10_000.0_f32.ln()) * i as f32 / half as f32).exp());
         let waves = (0..half).map(|i| angle(i).cos()).chain((0..half).map(|i| angle(i).sin()));
         let waves = Tensor::from_iter(waves, device)?.unsqueeze(0)?.to_dtype(self.dtype)?; // (1, 256)
         let embedded = self.linear_2.forward(&silu(&self.linear_1.forward(&waves)?)?)?;

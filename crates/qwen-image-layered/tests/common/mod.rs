@@ -87,6 +87,20 @@ fn copy(from: &Path, to: &Path, salt: u64, dtype: DType) {
     }
 }
 
+/// Copies all files below `from` to `to`.
+pub fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("folder");
+    for entry in fs::read_dir(from).expect("folder") {
+        let path = entry.expect("entry").path();
+        let target = to.join(path.file_name().expect("name"));
+        if path.is_dir() {
+            copy_folder(&path, &target);
+        } else {
+            fs::copy(&path, &target).expect("copy");
+        }
+    }
+}
+
 type Listing = BTreeMap<String, BTreeMap<String, Vec<usize>>>;
 
 fn write_weights(listing: &Path, folder: &Path, salt: u64, dtype: DType) {
