@@ -124,6 +124,7 @@ export const en = {
   "state.failed": "failed",
   "state.cancelled": "cancelled",
 
+  "result.ready": "The layers are ready: {count}.",
   "result.title": "Layers of {name}",
   "result.options": "Other options",
   "result.again": "Make layers again",

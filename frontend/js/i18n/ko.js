@@ -124,6 +124,7 @@ export const ko = {
   "state.failed": "실패",
   "state.cancelled": "취소됨",
 
+  "result.ready": "레이어 {count}개가 준비되었습니다.",
   "result.title": "{name}의 레이어",
   "result.options": "다른 옵션",
   "result.again": "레이어 다시 만들기",

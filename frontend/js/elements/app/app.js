@@ -4,7 +4,7 @@ import { html, render } from "../../lib/html.js";
 import { language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View } from "../../lib/view.js";
-import { screen } from "../../state.js";
+import { result, screen } from "../../state.js";
 import { register as registerJobs } from "../jobs/jobs.js";
 import { register as registerNotices } from "../notices/notices.js";
 import { register as registerProgress } from "../progress/progress.js";
@@ -27,6 +27,7 @@ class App extends View {
       <un-topbar></un-topbar>
       <main id="main" tabindex="-1"></main>
       <un-notices></un-notices>
+      <p class="visually-hidden said" role="status"></p>
       <div class="drop-veil" hidden>${icon("plus")}<p></p></div>`);
     this.find(".skip").addEventListener("click", () => this.find("main").focus());
     this.watch([language], () => this.#words());
@@ -48,7 +49,8 @@ class App extends View {
     const tag = SCREENS[screen.value];
     if (main.firstElementChild?.localName === tag && tag === "un-progress") return;
     main.replaceChildren(document.createElement(tag));
-    this.dataset.screen = screen.value;
+    // Those who do not see the screen change hear that it did.
+    this.find(".said").textContent = screen.value === "result" ? t("result.ready", { count: result.value.layers.length }) : "";
     scrollTo(0, 0);
   }
 
