@@ -1,1 +1,34 @@
+#![doc = include_str!("../README.md")]
+// Some tools serve the text stages only.
+#![cfg_attr(not(feature = "networks"), allow(dead_code))]
 
+mod check;
+mod colour;
+mod decompose;
+mod exact;
+mod fill;
+mod filter;
+mod ground;
+mod kmeans;
+mod matte;
+mod maxflow;
+mod monitor;
+mod morphology;
+#[cfg(feature = "networks")]
+mod networks;
+mod numeric;
+mod perceive;
+mod pipeline;
+mod plane;
+mod random;
+mod refine;
+mod segments;
+mod sheet;
+mod split;
+mod subject;
+#[cfg(feature = "networks")]
+mod text;
+
+pub use check::worst_difference;
+pub use decompose::{Error, MOST_LAYERS, Options, Output, decompose, memory_bytes};
+pub use monitor::Progress;

@@ -1,0 +1,178 @@
+//! The written layers: 8-bit colours and alphas whose composite is the input.
+
+use image::{Rgba, RgbaImage};
+use rayon::prelude::*;
+
+use crate::plane::{Plane, Rgb8};
+use crate::sheet::Sheet;
+
+/// Largest difference that a pixel outside a layer's support may keep.
+const TOLERANCE: f32 = 0.51;
+
+/// What is composited: `background` below the `sheets`, the lowest sheet first.
+pub struct Question<'a> {
+    pub input: &'a RgbaImage,
+    pub background: &'a Rgb8,
+    /// Opacity of the background where the input has transparency.
+    pub background_alpha: Option<&'a Plane<u8>>,
+    pub sheets: &'a [Sheet],
+}
+
+/// Straight-alpha layers, the background first, one more than there are sheets.
+///
+/// Their float composite is within 0.51/255 of the input in every channel, for
+/// every input: bottom-up, each alpha is raised to the least with which a colour
+/// in range gives the wanted composite, rounded up to 8 bits, and the colour is
+/// solved against the composite of the layers as they are written.
+pub fn solve(question: &Question) -> Vec<RgbaImage> {
+    let (width, height) = question.input.dimensions();
+    let count = question.sheets.len() + 1;
+    let mut layers: Vec<Vec<u8>> = vec![vec![0; width as usize * height as usize * 4]; count];
+    let row_bytes = width as usize * 4;
+    // Transposes "layers of rows" to "rows of layers", so that rows go in parallel.
+    let mut rows: Vec<Vec<&mut [u8]>> = (0..height).map(|_| Vec::with_capacity(count)).collect();
+    for layer in &mut layers {
+        for (row, chunk) in rows.iter_mut().zip(layer.chunks_mut(row_bytes)) {
+            row.push(chunk);
+        }
+    }
+    rows.into_par_iter().enumerate().for_each(|(y, mut row)| {
+        let mut pixels = vec![[0u8; 4]; count];
+        for x in 0..width as usize {
+            pixels.iter_mut().for_each(|p| *p = [0; 4]);
+            solve_pixel(question, x, y, &mut pixels);
+            for (target, pixel) in row.iter_mut().zip(&pixels) {
+                target[4 * x..4 * x + 4].copy_from_slice(pixel);
+            }
+        }
+    });
+    let image = |data| RgbaImage::from_raw(width, height, data).expect("four bytes for each pixel");
+    layers.into_iter().map(image).collect()
+}
+
+fn solve_pixel(question: &Question, x: usize, y: usize, pixels: &mut [[u8; 4]]) {
+    let Rgba([r, g, b, alpha]) = *question.input.get_pixel(x as u32, y as u32);
+    if alpha == 0 {
+        return;
+    }
+    let index = y * question.background.width + x;
+    if alpha < 255 {
+        // One layer owns a translucent pixel: alphas of several would have to
+        // multiply to it, which 8 bits cannot.
+        let owner = question.sheets.iter().rposition(|sheet| sheet.alpha.data[index] >= 128).map_or(0, |k| k + 1);
+        pixels[owner] = [r, g, b, alpha];
+        return;
+    }
+    let wanted = [r, g, b].map(f32::from);
+    let mut composite = lay_background(question, index, [r, g, b], &mut pixels[0]);
+    for (k, sheet) in question.sheets.iter().enumerate() {
+        let target = if k + 1 == question.sheets.len() { wanted } else { sheet.above.data[index].map(f32::from) };
+        let opaque_below = composite.is_some();
+        composite = match composite {
+            Some(below) => {
+                let (pixel, above) = lay(target, below, sheet.alpha.data[index]);
+                pixels[k + 1] = pixel;
+                Some(above)
+            }
+            None if sheet.alpha.data[index] > 0 => {
+                let solid = target.map(|v| v as u8);
+                pixels[k + 1] = [solid[0], solid[1], solid[2], 255];
+                Some(target)
+            }
+            None => None,
+        };
+        debug_assert!(composite.is_some() || !opaque_below);
+    }
+    let reached = composite.is_some_and(|c| difference(c, wanted) <= TOLERANCE);
+    if !reached {
+        let owner = pixels.iter().rposition(|p| p[3] > 0).unwrap_or(0);
+        pixels[owner] = [r, g, b, 255];
+    }
+}
+
+/// Writes the background's pixel; `None` where nothing opaque lies there.
+fn lay_background(question: &Question, index: usize, input: [u8; 3], pixel: &mut [u8; 4]) -> Option<[f32; 3]> {
+    let covered = question.sheets.iter().any(|sheet| sheet.alpha.data[index] > 0);
+    let colour = if covered { question.background.data[index] } else { input };
+    if covered && question.background_alpha.is_some_and(|alpha| alpha.data[index] < 255) {
+        return None;
+    }
+    *pixel = [colour[0], colour[1], colour[2], 255];
+    Some(colour.map(f32::from))
+}
+
+/// One layer over `below` (0 to 255) so that the composite is `target`: the
+/// pixel and the composite it gives.
+fn lay(target: [f32; 3], below: [f32; 3], alpha: u8) -> ([u8; 4], [f32; 3]) {
+    if alpha == 0 && difference(target, below) <= TOLERANCE {
+        return ([0; 4], below);
+    }
+    let mut least = f32::from(alpha) / 255.0;
+    for c in 0..3 {
+        let change = target[c] - below[c];
+        let room = if change > 0.0 { 255.0 - below[c] } else { below[c] };
+        least = least.max(change.abs() / room.max(0.01));
+    }
+    let steps = (least * 255.0 - 1e-3).ceil().clamp(1.0, 255.0);
+    let opacity = steps / 255.0;
+    let mut pixel = [0, 0, 0, steps as u8];
+    let mut above = [0.0; 3];
+    for c in 0..3 {
+        let colour = ((target[c] - (1.0 - opacity) * below[c]) / opacity).round().clamp(0.0, 255.0);
+        pixel[c] = colour as u8;
+        above[c] = colour * opacity + below[c] * (1.0 - opacity);
+    }
+    (pixel, above)
+}
+
+fn difference(a: [f32; 3], b: [f32; 3]) -> f32 {
+    crate::colour::max_difference(a, b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+    use crate::sheet::Sheet;
+
+    /// Whatever the estimates are, the composite is the input.
+    #[test]
+    fn noise_in_every_estimate_still_gives_the_input() {
+        for seed in 0..40 {
+            let mut random = Random::new(seed);
+            let (width, height) = (1 + random.below(12), 1 + random.below(12));
+            let mut byte = move || random.below(256) as u8;
+            let mut input = RgbaImage::new(width as u32, height as u32);
+            for pixel in input.pixels_mut() {
+                let alpha = if seed % 2 == 0 { 255 } else { [0, 255, byte()][byte() as usize % 3] };
+                *pixel = Rgba([byte(), byte(), byte(), alpha]);
+            }
+            let mut noise =
+                || Plane { width, height, data: (0..width * height).map(|_| [byte(), byte(), byte()]).collect() };
+            let background = noise();
+            let sheets: Vec<Sheet> = (0..seed % 5)
+                .map(|_| {
+                    let above = noise();
+                    let alpha = noise().map(|p| if p[1] < 90 { 0 } else { p[0] });
+                    Sheet {
+                        above,
+                        alpha,
+                        kind: layers::Kind::Object,
+                        name: String::new(),
+                        text: None,
+                        words: Vec::new(),
+                    }
+                })
+                .collect();
+            let background_alpha = (seed % 3 == 1).then(|| noise().map(|p| p[0]));
+            let question = Question {
+                input: &input,
+                background: &background,
+                background_alpha: background_alpha.as_ref(),
+                sheets: &sheets,
+            };
+            let layers = solve(&question);
+            assert_eq!(crate::check::worst_difference(&input, &layers), 0, "seed {seed}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Completion of the picture behind a hole: how the ring around each hole looks
+//! decides between a membrane, a palette and patches.
+
+use rayon::prelude::*;
+
+use crate::colour::{oklab_of_unit, to_unit};
+use crate::fill::membrane::membrane;
+use crate::fill::palette;
+use crate::fill::patches;
+use crate::fill::quadratic::{Quadratic, Sample};
+use crate::monitor::{Monitor, Stopped};
+use crate::morphology::{Components, components, dilate};
+use crate::numeric::quantile;
+use crate::plane::{Colour, Mask, Plane, Rect};
+
+/// Oklab residual that counts as "the same smooth ground".
+const SMOOTH: f32 = 9.0 / 255.0;
+
+pub struct Completed {
+    pub image: Colour,
+    /// Holes whose surroundings are so smooth that any residue is a shadow or glow.
+    pub very_smooth: Mask,
+}
+
+/// How one hole was filled.
+struct Patch {
+    rect: Rect,
+    inside: Mask,
+    image: Option<Colour>,
+    rough: bool,
+    very_smooth: bool,
+}
+
+/// Fills `hole` from its surroundings.
+///
+/// # Errors
+/// [`Stopped`] when the caller gave up.
+pub fn complete(image: &Colour, hole: &Mask, monitor: &Monitor) -> Result<Completed, Stopped> {
+    let mut very_smooth = hole.same_size(false);
+    if !hole.any() {
+        return Ok(Completed { image: image.clone(), very_smooth });
+    }
+    let known = hole.not();
+    let mut out = membrane(image, &known, 8);
+    monitor.check()?;
+    let parts = components(&dilate(hole, 6));
+    let patches: Vec<Patch> = (1..=parts.len())
+        .into_par_iter()
+        .map(|label| {
+            monitor.check()?;
+            Ok(fill_part(image, hole, &parts, label))
+        })
+        .collect::<Result<_, Stopped>>()?;
+    let mut rough = hole.same_size(false);
+    for patch in &patches {
+        if let Some(filled) = &patch.image {
+            out.paste(patch.rect, filled, &patch.inside);
+        }
+        let all = patch.inside.map(|_| true);
+        if patch.rough {
+            rough.paste(patch.rect, &all, &patch.inside);
+        }
+        if patch.very_smooth {
+            very_smooth.paste(patch.rect, &all, &patch.inside);
+        }
+    }
+    if let Some(bounds) = rough.bounds() {
+        let pad = 64.max(bounds.width().max(bounds.height()) / 2);
+        let rect = bounds.padded(pad, hole.width, hole.height);
+        let target = rough.crop(rect);
+        let filled = patches::fill(&out.crop(rect), &target, &hole.crop(rect), monitor)?;
+        out.paste(rect, &filled, &target);
+    }
+    Ok(Completed { image: out, very_smooth })
+}
+
+/// The ring around one hole, in the coordinates of its rectangle.
+struct Ring {
+    mask: Mask,
+    samples: Vec<Sample>,
+}
+
+fn fill_part(image: &Colour, hole: &Mask, parts: &Components, label: usize) -> Patch {
+    let tight = parts.boxes[label];
+    let rect = tight.padded(30, hole.width, hole.height);
+    let part = parts.labels.crop(rect).map(|l| l as usize == label);
+    let holes = hole.crop(rect);
+    let inside = holes.and(&part);
+    let image = image.crop(rect);
+    let width = (0.15 * tight.width().min(tight.height()) as f32).clamp(8.0, 24.0) as usize;
+    let ring = ring(&image, &part, &holes, width);
+    let mut patch = Patch { rect, inside, image: None, rough: false, very_smooth: false };
+    if ring.samples.len() < 30 {
+        return patch;
+    }
+    let Some(model) = Quadratic::fit(&ring.samples, 6.0 / 255.0, 5) else { return patch };
+    let inliers = model.inliers(&ring.samples, SMOOTH);
+    let mut residuals: Vec<f32> = ring.samples.iter().map(|s| model.residual(s)).collect();
+    patch.very_smooth = quantile(&mut residuals, 0.97) < 6.0 / 255.0;
+    let near = dilate(&part, width + 2).minus(&holes);
+    if inliers > 0.72 {
+        if inliers < 0.995 {
+            patch.image = Some(fill_without_outliers(&image, &ring, &model, &near));
+        }
+        return patch;
+    }
+    let question = palette::Hole { image: &image, hole: &patch.inside, ring: &ring.mask, known: &near };
+    patch.image = palette::fill(&question);
+    patch.rough = patch.image.is_none();
+    patch
+}
+
+fn ring(image: &Colour, part: &Mask, holes: &Mask, width: usize) -> Ring {
+    let mask = dilate(part, width).minus(part).minus(&dilate(holes, 1));
+    let count = mask.count();
+    let step = (count / 6000).max(1);
+    let lab = oklab_of_unit(image);
+    let places = (0..mask.data.len()).filter(|&i| mask.data[i]).step_by(step);
+    let samples = places
+        .map(|i| Sample { x: (i % mask.width) as f32, y: (i / mask.width) as f32, colour: lab.data[i] })
+        .collect();
+    Ring { mask, samples }
+}
+
+/// A membrane from the ring without what does not fit the smooth ground, so that
+/// neighbouring objects do not bleed into the hole.
+fn fill_without_outliers(image: &Colour, ring: &Ring, model: &Quadratic, near: &Mask) -> Colour {
+    let lab = oklab_of_unit(image);
+    let off = Plane::from_fn(image.width, image.height, |x, y| {
+        let sample = Sample { x: x as f32, y: y as f32, colour: lab.at(x, y) };
+        ring.mask.at(x, y) && model.residual(&sample) >= 12.0 / 255.0
+    });
+    membrane(image, &near.minus(&dilate(&off, 2)), 8)
+}
+
+/// Rounds to what 8 bits can hold, so that later steps work with the colour that is written.
+pub fn rounded(image: &Colour) -> Colour {
+    image.map(|c| to_unit(crate::colour::to_bytes(c)))
+}

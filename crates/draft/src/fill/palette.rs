@@ -1,0 +1,115 @@
+//! Filling flat art: the colours around a hole form a small palette, so the
+//! hole gets a label of the palette per pixel, not a blend of colours.
+
+use crate::colour::{distance_squared, oklab, to_bytes};
+use crate::fill::membrane::membrane;
+use crate::filter::gaussian;
+use crate::kmeans::{closest, kmeans};
+use crate::morphology::{dilate, erode};
+use crate::plane::{Colour, Mask, Plane};
+
+const MOST_COLOURS: usize = 6;
+/// Oklab distance within which a pixel belongs to a palette colour.
+const SAME: f32 = 0.05;
+
+/// What the filling needs to know of the hole.
+pub struct Hole<'a> {
+    pub image: &'a Colour,
+    pub hole: &'a Mask,
+    /// Pixels around the hole whose colours it may take.
+    pub ring: &'a Mask,
+    /// Pixels that may be diffused into the hole.
+    pub known: &'a Mask,
+}
+
+/// The filled picture, or `None` where a palette does not explain the ring.
+pub fn fill(hole: &Hole) -> Option<Colour> {
+    let lab = hole.image.map(|c| oklab(to_bytes(c)));
+    let ring: Vec<[f32; 3]> = pick(&lab, hole.ring);
+    if ring.len() < 60 {
+        return None;
+    }
+    let step = (ring.len() / 5000).max(1);
+    let samples: Vec<[f32; 3]> = ring.iter().copied().step_by(step).collect();
+    let mut palette: Vec<[f32; 3]> = Vec::new();
+    for centre in kmeans(&samples, MOST_COLOURS, 15, 1) {
+        if palette.iter().all(|&other| distance_squared(centre, other) > 0.06 * 0.06) {
+            palette.push(centre);
+        }
+    }
+    let explained = samples.iter().filter(|&&s| closest(&palette, s).1 < SAME * SAME).count();
+    if palette.len() < 2 || (explained as f32) < 0.82 * samples.len() as f32 {
+        return None;
+    }
+    Some(diffuse(hole, &lab, &palette))
+}
+
+fn pick(image: &Colour, mask: &Mask) -> Vec<[f32; 3]> {
+    image.data.iter().zip(&mask.data).filter(|(_, m)| **m).map(|(c, _)| *c).collect()
+}
+
+fn diffuse(hole: &Hole, lab: &Colour, palette: &[[f32; 3]]) -> Colour {
+    let labelled = lab.zip(hole.known, |colour, known| {
+        let (label, distance) = closest(palette, colour);
+        (label, known && distance < SAME * SAME)
+    });
+    let good = labelled.map(|(_, good)| good);
+    let indicators = labelled.map(|(label, _)| {
+        let mut one = [0.0f32; MOST_COLOURS];
+        one[label] = 1.0;
+        one
+    });
+    let spread = gaussian(&membrane(&indicators, &good, 12), 2.0);
+    let chosen = spread.map(|weights| {
+        let mut best = 0;
+        for (label, &weight) in weights.iter().enumerate() {
+            if weight > weights[best] {
+                best = label;
+            }
+        }
+        best
+    });
+    let mut out = hole.image.clone();
+    for label in 0..palette.len() {
+        let target = hole.hole.zip(&chosen, |inside, l| inside && l == label);
+        let source = labelled.map(|(l, good)| good && l == label);
+        if target.any() && source.count() >= 20 {
+            let filled = membrane(hole.image, &source, 4);
+            out = merge(&out, &filled, &target);
+        }
+    }
+    soften_seams(&out, hole.hole, &chosen, palette.len())
+}
+
+fn merge(base: &Colour, patch: &Colour, wanted: &Mask) -> Colour {
+    let both = base.zip(patch, |a, b| (a, b));
+    both.zip(wanted, |(a, b), want| if want { b } else { a })
+}
+
+/// Blurs the borders between labels a little, as drawn edges are anti-aliased.
+fn soften_seams(image: &Colour, hole: &Mask, chosen: &Plane<usize>, labels: usize) -> Colour {
+    let mut seam = hole.same_size(false);
+    for label in 0..labels {
+        let here = chosen.map(|l| l == label);
+        seam = seam.or(&dilate(&here, 1).minus(&erode(&here, 1)));
+    }
+    merge(image, &gaussian(image, 0.8), &seam.and(hole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_flat_halves_stay_two_flat_halves() {
+        let truth = Plane::from_fn(90, 60, |x, _| if x < 45 { [0.8, 0.1, 0.1] } else { [0.1, 0.1, 0.7] });
+        let hole = Plane::from_fn(90, 60, |x, y| (30..60).contains(&x) && (20..40).contains(&y));
+        let ring = dilate(&hole, 8).minus(&hole);
+        let image = truth.zip(&hole, |c, inside| if inside { [1.0; 3] } else { c });
+        let known = hole.not();
+        let filled = fill(&Hole { image: &image, hole: &hole, ring: &ring, known: &known })
+            .expect("two colours explain the ring");
+        let wrong = filled.data.iter().zip(&truth.data).filter(|(a, b)| distance_squared(**a, **b) > 0.01).count();
+        assert!(wrong < 150, "{wrong} pixels differ");
+    }
+}

@@ -1,0 +1,150 @@
+//! The flat ground of a poster: smooth regions that reach the border.
+
+use rayon::prelude::*;
+
+use crate::colour::{distance_squared, oklab_plane};
+use crate::filter::{gaussian, resize_rgb};
+use crate::morphology::erode;
+use crate::numeric::exp;
+use crate::plane::{Colour, Mask, Plane, Rgb8};
+use crate::segments::{Border, Sets, borders, felzenszwalb, means};
+
+/// Long side at which segments are found: finer changes nothing but the time.
+pub const WORKING_SIDE: usize = 664;
+
+/// Smooth ground at working size.
+pub struct Ground {
+    pub mask: Mask,
+    /// Share of the picture that it covers.
+    pub area: f32,
+    /// Share of the picture's border that it covers.
+    pub border: f32,
+    /// Share of its inner pixels without any gradient.
+    pub flatness: f32,
+}
+
+/// Working size of a picture.
+pub fn working_size(width: usize, height: usize) -> (usize, usize) {
+    let scale = (WORKING_SIDE as f32 / width.max(height) as f32).min(1.0);
+    let side = |length: usize| ((length as f32 * scale).round() as usize).max(1);
+    (side(width), side(height))
+}
+
+pub fn find(image: &Rgb8) -> Ground {
+    let (width, height) = working_size(image.width, image.height);
+    let small = bilateral(&resize_rgb(image, width, height));
+    let lab = oklab_plane(&small);
+    let groups = merged_segments(&lab);
+    let count = groups.data.iter().max().map_or(0, |m| *m as usize + 1);
+    let (colours, sizes) = means(&groups, count, &lab);
+    let total = (width * height) as f32;
+    let shares = border_shares(&groups, count);
+    let seeds: Vec<usize> = (0..count).filter(|&k| shares[k] > 0.06 && sizes[k] > 0.05 * total).collect();
+    let mut chosen = vec![false; count];
+    seeds.iter().for_each(|&k| chosen[k] = true);
+    for k in 0..count {
+        // Enclosed islands of the ground's colour, as within letters and handles.
+        let island = sizes[k] > 0.0003 * total && sizes[k] < 0.05 * total;
+        if island && seeds.iter().any(|&s| distance_squared(colours[k], colours[s]) < 0.03 * 0.03) {
+            chosen[k] = true;
+        }
+    }
+    let mask = groups.map(|k| chosen[k as usize]);
+    let flatness = flatness(&lab, &mask);
+    let sum = |values: &[f32]| seeds.iter().map(|&k| values[k]).sum::<f32>();
+    Ground { area: sum(&sizes) / total, border: sum(&shares), flatness, mask }
+}
+
+/// Segments, joined where the border between them is weak.
+fn merged_segments(lab: &Colour) -> Plane<u32> {
+    let segments = felzenszwalb(&gaussian(lab, 0.5), 60.0 / 65025.0, 30);
+    let (colours, _) = means(&segments.labels, segments.count, lab);
+    let mut sets = Sets::new(segments.count);
+    for Border { a, b, contrast, .. } in borders(&segments.labels, lab) {
+        let apart = distance_squared(colours[a as usize], colours[b as usize]).sqrt();
+        if contrast < 0.035 && apart < 0.12 {
+            let (a, b) = (sets.find(a), sets.find(b));
+            sets.join(a, b);
+        }
+    }
+    let roots: Vec<u32> = (0..segments.count as u32).map(|k| sets.find(k)).collect();
+    segments.labels.map(|k| roots[k as usize])
+}
+
+/// Share of a three pixel frame that each group covers.
+fn border_shares(groups: &Plane<u32>, count: usize) -> Vec<f32> {
+    let (width, height) = (groups.width, groups.height);
+    let mut counts = vec![0.0f32; count];
+    let mut total = 0.0;
+    for y in 0..height {
+        for x in 0..width {
+            if x < 3 || y < 3 || x + 3 >= width || y + 3 >= height {
+                counts[groups.at(x, y) as usize] += 1.0;
+                total += 1.0;
+            }
+        }
+    }
+    counts.iter().map(|c| c / total).collect()
+}
+
+fn flatness(lab: &Colour, mask: &Mask) -> f32 {
+    let inner = erode(mask, 3);
+    let (mut flat, mut total) = (0usize, 0usize);
+    for y in 0..lab.height {
+        for x in 0..lab.width {
+            if inner.at(x, y) {
+                let left = distance_squared(lab.at(x, y), lab.at(x.saturating_sub(1), y));
+                let up = distance_squared(lab.at(x, y), lab.at(x, y.saturating_sub(1)));
+                flat += usize::from(left.max(up) < 0.008 * 0.008);
+                total += 1;
+            }
+        }
+    }
+    flat as f32 / total.max(1) as f32
+}
+
+/// Bilateral filter over 5 x 5 pixels: takes JPEG noise and grain off flat areas.
+fn bilateral(image: &Rgb8) -> Rgb8 {
+    let tone: Vec<f32> = (0..=765).map(|d| exp(-0.5 * (d as f32 / 18.0).powi(2))).collect();
+    let (width, height) = (image.width, image.height);
+    let mut out = image.clone();
+    out.data.par_chunks_mut(width).enumerate().for_each(|(y, row)| {
+        for (x, value) in row.iter_mut().enumerate() {
+            let here = image.at(x, y);
+            let (mut sum, mut weight) = ([0.0f32; 3], 0.0f32);
+            for v in y.saturating_sub(2)..(y + 3).min(height) {
+                for u in x.saturating_sub(2)..(x + 3).min(width) {
+                    let far = u.abs_diff(x).pow(2) + v.abs_diff(y).pow(2);
+                    if far > 4 {
+                        continue;
+                    }
+                    let other = image.at(u, v);
+                    let apart: usize = (0..3).map(|c| here[c].abs_diff(other[c]) as usize).sum();
+                    let w = tone[apart] * (1.0 - far as f32 / 18.0);
+                    weight += w;
+                    for c in 0..3 {
+                        sum[c] += w * f32::from(other[c]);
+                    }
+                }
+            }
+            *value = sum.map(|s| (s / weight + 0.5) as u8);
+        }
+    });
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_on_plain_colour_leaves_the_plain_colour() {
+        let image = Plane::from_fn(300, 200, |x, y| {
+            if x.abs_diff(150).pow(2) + y.abs_diff(100).pow(2) < 2500 { [200, 30, 30] } else { [240, 220, 90] }
+        });
+        let ground = find(&image);
+        assert!(ground.flatness > 0.99 && ground.border > 0.99);
+        assert!((ground.area - (1.0 - 7850.0 / 60000.0)).abs() < 0.02, "{}", ground.area);
+        assert!(!ground.mask.at(150, 100) && ground.mask.at(5, 5));
+    }
+}

@@ -1,0 +1,81 @@
+//! Progress and cancelling. The work runs on threads of its own; the caller's
+//! thread reports progress and asks whether to go on.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+/// How often the caller is asked whether to go on while a step lasts.
+const PULSE: Duration = Duration::from_millis(40);
+
+/// One step of the work.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// A short snake_case word: `read`, `text`, `ground`, `objects`, `write`.
+    pub stage: &'static str,
+    /// Steps done in this stage, 0 to `total`.
+    pub step: u32,
+    pub total: u32,
+    /// How much of the whole work is done, 0 to 1; never goes back.
+    pub fraction: f32,
+}
+
+/// The caller said stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+/// The workers' end: announces steps, learns whether to stop.
+pub struct Monitor {
+    stop: Arc<AtomicBool>,
+    steps: Sender<Progress>,
+}
+
+/// The caller's end.
+pub struct Reporter {
+    stop: Arc<AtomicBool>,
+    steps: Receiver<Progress>,
+}
+
+pub fn monitor() -> (Monitor, Reporter) {
+    let (sender, receiver) = channel();
+    let stop = Arc::new(AtomicBool::new(false));
+    (Monitor { stop: stop.clone(), steps: sender }, Reporter { stop, steps: receiver })
+}
+
+impl Monitor {
+    /// # Errors
+    /// [`Stopped`] when the caller gave up.
+    pub fn check(&self) -> Result<(), Stopped> {
+        if self.stop.load(Ordering::Relaxed) { Err(Stopped) } else { Ok(()) }
+    }
+
+    /// Announces a step and checks whether to go on.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the caller gave up.
+    pub fn step(&self, stage: &'static str, step: u32, total: u32, fraction: f32) -> Result<(), Stopped> {
+        // The reporter only goes away when the caller's thread panics.
+        self.steps.send(Progress { stage, step, total, fraction }).map_err(|_| Stopped)?;
+        self.check()
+    }
+}
+
+impl Reporter {
+    /// Passes every step on until the monitor is dropped; between steps the last
+    /// one is repeated, so that a caller can cancel at any time.
+    pub fn run(&self, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) {
+        let mut last = Progress { stage: "read", step: 0, total: 1, fraction: 0.0 };
+        loop {
+            if !self.stop.load(Ordering::Relaxed) && progress(last).is_break() {
+                self.stop.store(true, Ordering::Relaxed);
+            }
+            match self.steps.recv_timeout(PULSE) {
+                Ok(step) => last = Progress { fraction: step.fraction.max(last.fraction), ..step },
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+}

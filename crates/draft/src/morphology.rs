@@ -1,0 +1,319 @@
+//! Binary shapes: growing and shrinking, components, distances.
+
+use rayon::prelude::*;
+
+use crate::plane::{Gray, Mask, Plane, Rect};
+
+/// Horizontal distance of each pixel of a row to the nearest set one, at most 255.
+fn row_distance(row: &[bool]) -> Vec<u8> {
+    let mut distance = vec![u8::MAX; row.len()];
+    let mut last = u8::MAX;
+    for (d, &set) in distance.iter_mut().zip(row) {
+        last = if set { 0 } else { last.saturating_add(1) };
+        *d = last;
+    }
+    last = u8::MAX;
+    for (d, &set) in distance.iter_mut().zip(row).rev() {
+        last = if set { 0 } else { last.saturating_add(1) };
+        *d = (*d).min(last);
+    }
+    distance
+}
+
+/// Grows a mask by a disk of `radius` pixels (0 to 250).
+pub fn dilate(mask: &Mask, radius: usize) -> Mask {
+    if radius == 0 || mask.data.is_empty() {
+        return mask.clone();
+    }
+    let radius = radius.min(250);
+    let (width, height) = (mask.width, mask.height);
+    let rows: Vec<u8> = (0..height).into_par_iter().flat_map_iter(|y| row_distance(mask.row(y))).collect();
+    // The half width of the disk at each vertical offset; +0.5 rounds small disks.
+    let limit = (radius as f32 + 0.3).powi(2);
+    let span: Vec<u8> = (0..=radius).map(|dy| (limit - (dy * dy) as f32).max(0.0).sqrt() as u8).collect();
+    let mut out = mask.same_size(false);
+    out.data.par_chunks_mut(width).enumerate().for_each(|(y, target)| {
+        for source in y.saturating_sub(radius)..(y + radius + 1).min(height) {
+            let reach = span[source.abs_diff(y)];
+            for (t, &d) in target.iter_mut().zip(&rows[source * width..(source + 1) * width]) {
+                *t |= d <= reach;
+            }
+        }
+    });
+    out
+}
+
+/// Shrinks a mask by a disk of `radius` pixels; the canvas edge does not eat into it.
+pub fn erode(mask: &Mask, radius: usize) -> Mask {
+    dilate(&mask.not(), radius).not()
+}
+
+/// Grows and shrinks again: closes gaps up to twice the radius.
+pub fn close(mask: &Mask, radius: usize) -> Mask {
+    erode(&dilate(mask, radius), radius)
+}
+
+/// Connected components of a mask.
+pub struct Components {
+    /// 0 outside, 1.. for the components in the order of their first pixel.
+    pub labels: Plane<u32>,
+    /// Pixels of each label; entry 0 counts the outside.
+    pub areas: Vec<usize>,
+    pub boxes: Vec<Rect>,
+}
+
+impl Components {
+    /// Number of components.
+    pub fn len(&self) -> usize {
+        self.areas.len() - 1
+    }
+
+    /// How many set pixels of `mask` each label holds.
+    pub fn count_in(&self, mask: &Mask) -> Vec<usize> {
+        let mut counts = vec![0; self.areas.len()];
+        for (&label, &set) in self.labels.data.iter().zip(&mask.data) {
+            counts[label as usize] += usize::from(set);
+        }
+        counts
+    }
+
+    /// Mask of the labels that `keep` marks; 0 is never part of it.
+    pub fn select(&self, keep: &[bool]) -> Mask {
+        self.labels.map(|label| label != 0 && keep[label as usize])
+    }
+}
+
+fn root(parents: &mut [u32], mut node: u32) -> u32 {
+    while parents[node as usize] != node {
+        parents[node as usize] = parents[parents[node as usize] as usize];
+        node = parents[node as usize];
+    }
+    node
+}
+
+/// Labels the 8-connected components of a mask.
+pub fn components(mask: &Mask) -> Components {
+    let (width, height) = (mask.width, mask.height);
+    let mut labels = mask.same_size(0u32);
+    let mut parents = vec![0u32];
+    for y in 0..height {
+        for x in 0..width {
+            if !mask.at(x, y) {
+                continue;
+            }
+            let mut label = if x > 0 { labels.at(x - 1, y) } else { 0 };
+            if y > 0 {
+                for nx in x.saturating_sub(1)..(x + 2).min(width) {
+                    let above = labels.at(nx, y - 1);
+                    if above == 0 || above == label {
+                        continue;
+                    }
+                    if label == 0 {
+                        label = above;
+                    } else {
+                        let (a, b) = (root(&mut parents, label), root(&mut parents, above));
+                        parents[a.max(b) as usize] = a.min(b);
+                    }
+                }
+            }
+            if label == 0 {
+                label = parents.len() as u32;
+                parents.push(label);
+            }
+            labels.set(x, y, label);
+        }
+    }
+    renumber(labels, &mut parents)
+}
+
+fn renumber(mut labels: Plane<u32>, parents: &mut [u32]) -> Components {
+    let mut number = vec![0u32; parents.len()];
+    let mut count = 0;
+    for label in 1..parents.len() as u32 {
+        let top = root(parents, label);
+        if top == label {
+            count += 1;
+            number[label as usize] = count;
+        } else {
+            // Roots are the smallest label of their set, so they are numbered already.
+            number[label as usize] = number[top as usize];
+        }
+    }
+    let empty = Rect { x0: usize::MAX, y0: usize::MAX, x1: 0, y1: 0 };
+    let mut areas = vec![0; count as usize + 1];
+    let mut boxes = vec![empty; count as usize + 1];
+    let width = labels.width;
+    for (index, label) in labels.data.iter_mut().enumerate() {
+        *label = number[*label as usize];
+        areas[*label as usize] += 1;
+        let (x, y) = (index % width, index / width);
+        let rect = &mut boxes[*label as usize];
+        *rect = rect.union(&Rect { x0: x, y0: y, x1: x + 1, y1: y + 1 });
+    }
+    Components { labels, areas, boxes }
+}
+
+/// Drops components under `min_area` pixels and fills holes under `max_hole` pixels.
+pub fn clean(mask: &Mask, min_area: usize, max_hole: usize) -> Mask {
+    let parts = components(mask);
+    let keep: Vec<bool> = parts.areas.iter().map(|&area| area >= min_area).collect();
+    let kept = parts.select(&keep);
+    let holes = components(&kept.not());
+    let small: Vec<bool> = holes.areas.iter().map(|&area| area < max_hole).collect();
+    kept.or(&holes.select(&small))
+}
+
+/// Marks a plane of [`nearest`] where no pixel is set at all.
+pub const NOWHERE: u32 = u32::MAX;
+
+/// Index (`y * width + x`) of the nearest set pixel of each pixel, by Euclidean
+/// distance (Felzenszwalb and Huttenlocher 2012, lower envelope of parabolas).
+pub fn nearest(mask: &Mask) -> Plane<u32> {
+    let (width, height) = (mask.width, mask.height);
+    let columns = nearest_in_columns(mask);
+    let mut out = mask.same_size(NOWHERE);
+    out.data.par_chunks_mut(width.max(1)).enumerate().for_each(|(y, target)| {
+        // (column, position from which its parabola is the lowest)
+        let mut envelope: Vec<(usize, f32)> = Vec::with_capacity(width);
+        let rise = |x: usize| {
+            let row = columns[y * width + x];
+            (row != NOWHERE).then(|| (row as f32 - y as f32).powi(2))
+        };
+        for x in 0..width {
+            let Some(here) = rise(x) else { continue };
+            let mut from = f32::NEG_INFINITY;
+            while let Some(&(last, start)) = envelope.last() {
+                let there = rise(last).unwrap_or(f32::INFINITY);
+                let (a, b) = (x as f32, last as f32);
+                let meet = ((here + a * a) - (there + b * b)) / (2.0 * (a - b));
+                if meet > start {
+                    from = meet;
+                    break;
+                }
+                envelope.pop();
+            }
+            envelope.push((x, from));
+        }
+        let mut current = 0;
+        for (x, value) in target.iter_mut().enumerate() {
+            if envelope.is_empty() {
+                break;
+            }
+            while current + 1 < envelope.len() && envelope[current + 1].1 < x as f32 {
+                current += 1;
+            }
+            let column = envelope[current].0;
+            *value = columns[y * width + column] * width as u32 + column as u32;
+        }
+    });
+    debug_assert_eq!(out.height, height);
+    out
+}
+
+/// Row of the nearest set pixel in the same column.
+fn nearest_in_columns(mask: &Mask) -> Vec<u32> {
+    let (width, height) = (mask.width, mask.height);
+    let mut rows = vec![NOWHERE; width * height];
+    for y in 0..height {
+        for x in 0..width {
+            let above = if y > 0 { rows[(y - 1) * width + x] } else { NOWHERE };
+            rows[y * width + x] = if mask.at(x, y) { y as u32 } else { above };
+        }
+    }
+    for y in (0..height.saturating_sub(1)).rev() {
+        for x in 0..width {
+            let (here, below) = (rows[y * width + x], rows[(y + 1) * width + x]);
+            if below == NOWHERE {
+                continue;
+            }
+            if here == NOWHERE || below.abs_diff(y as u32) < here.abs_diff(y as u32) {
+                rows[y * width + x] = below;
+            }
+        }
+    }
+    rows
+}
+
+/// Euclidean distance to the nearest set pixel; infinite where none is set.
+pub fn distance_to(mask: &Mask) -> Gray {
+    distance_from_nearest(&nearest(mask))
+}
+
+pub fn distance_from_nearest(nearest: &Plane<u32>) -> Gray {
+    let width = nearest.width;
+    Plane::from_fn(nearest.width, nearest.height, |x, y| {
+        let index = nearest.at(x, y);
+        if index == NOWHERE {
+            return f32::INFINITY;
+        }
+        let (nx, ny) = (index as usize % width, index as usize / width);
+        ((nx.abs_diff(x).pow(2) + ny.abs_diff(y).pow(2)) as f32).sqrt()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sparse(seed: u64) -> Mask {
+        let mut random = crate::random::Random::new(seed);
+        Plane { width: 23, height: 17, data: (0..23 * 17).map(|_| random.below(19) == 0).collect() }
+    }
+
+    #[test]
+    fn nearest_agrees_with_a_search_of_all_pixels() {
+        for seed in 0..20 {
+            let mask = sparse(seed);
+            let distance = distance_to(&mask);
+            for y in 0..mask.height {
+                for x in 0..mask.width {
+                    let mut best = f32::INFINITY;
+                    for v in 0..mask.height {
+                        for u in 0..mask.width {
+                            if mask.at(u, v) {
+                                let square = (u.abs_diff(x).pow(2) + v.abs_diff(y).pow(2)) as f32;
+                                best = best.min(square.sqrt());
+                            }
+                        }
+                    }
+                    assert_eq!(distance.at(x, y), best, "seed {seed} at {x},{y}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn dilation_is_a_threshold_of_the_distance() {
+        for seed in 0..10 {
+            let mask = sparse(seed);
+            let distance = distance_to(&mask);
+            for radius in 1..6 {
+                let limit = (radius as f32 + 0.3).powi(2);
+                assert_eq!(dilate(&mask, radius), distance.map(|d| d * d <= limit), "seed {seed} radius {radius}");
+            }
+        }
+    }
+
+    #[test]
+    fn components_join_over_corners_and_count_their_pixels() {
+        let rows = ["#..#", ".#.#", "...#", "##.."];
+        let data: Vec<bool> = rows.iter().flat_map(|row| row.chars().map(|c| c == '#')).collect();
+        let parts = components(&Plane { width: 4, height: 4, data });
+        assert_eq!(parts.areas, [9, 2, 3, 2]);
+        assert_eq!(parts.boxes[2], Rect { x0: 3, y0: 0, x1: 4, y1: 3 });
+    }
+
+    #[test]
+    fn clean_drops_specks_and_fills_pinholes() {
+        let mut mask = Plane::new(20, 20, false);
+        for y in 3..15 {
+            for x in 3..15 {
+                mask.set(x, y, true);
+            }
+        }
+        let whole = mask.clone();
+        mask.set(7, 7, false);
+        mask.set(18, 18, true);
+        assert_eq!(clean(&mask, 4, 4), whole);
+    }
+}

@@ -1,0 +1,199 @@
+//! The stages: perceive, lift the text, find the ground, lift what stands on it.
+
+use layers::Kind;
+
+use crate::colour::{bytes_plane, unit_plane};
+use crate::filter::resize_gray;
+use crate::ground::{self, Ground};
+use crate::matte::{Lift, Lifted, lift};
+use crate::monitor::{Monitor, Stopped};
+use crate::morphology::{NOWHERE, clean, components, nearest};
+use crate::perceive::{Perceived, perceive};
+use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
+use crate::refine::refine;
+use crate::sheet::{Sheet, Word};
+use crate::split::{Pile, said, text_name};
+use crate::subject;
+
+/// Share of the picture under which a piece is a speck.
+const SPECK: f32 = 0.0012;
+
+/// Largest saliency from which the network has found something at all.
+const SURE: f32 = 0.5;
+
+/// Layers as the picture suggests them, and what was decided on the way.
+pub struct Found {
+    pub pile: Pile,
+    pub notes: Vec<String>,
+}
+
+/// The work in progress: what is left of the picture, and what was lifted off it.
+struct Work<'a> {
+    monitor: &'a Monitor,
+    /// The picture without what was lifted so far.
+    rest: Rgb8,
+    /// The highest first.
+    lifted: Vec<Sheet>,
+    speck: usize,
+}
+
+/// Takes an opaque picture apart.
+///
+/// # Errors
+/// [`Stopped`] when the caller gave up.
+pub fn run(picture: Rgb8, monitor: &Monitor) -> Result<Found, Stopped> {
+    let speck = (SPECK * picture.data.len() as f32) as usize + 1;
+    let seen = perceive(&picture, monitor)?;
+    let mut work = Work { monitor, rest: picture, lifted: Vec::new(), speck };
+    monitor.step("text", 1, 2, 0.45)?;
+    work.lift_text(&seen)?;
+    monitor.step("ground", 0, 1, 0.6)?;
+    let ground = ground::find(&work.rest);
+    let standing = work.standing_on(&ground);
+    monitor.step("objects", 0, 2, 0.68)?;
+    let share = standing.share();
+    let flat = ground.area > 0.2 && ground.border > 0.12 && ground.flatness > 0.93;
+    let clear = (0.0005..0.85).contains(&share);
+    if flat && clear {
+        work.lift_from_flat(&standing, seen.saliency.as_ref())?;
+    } else if let Some((map, _)) = &seen.saliency {
+        work.lift_from_scene(map)?;
+    } else if ground.area > 0.15 && clear {
+        work.lift_from_flat(&standing, None)?;
+    }
+    let mut sheets = work.lifted;
+    sheets.reverse();
+    Ok(Found { pile: Pile { background: work.rest, sheets }, notes: seen.notes })
+}
+
+fn opacity(alpha: &Gray) -> Plane<u8> {
+    alpha.map(|a| (a * 255.0 - 1e-3).ceil().clamp(0.0, 255.0) as u8)
+}
+
+impl Work<'_> {
+    /// Lifts a mask off the rest; `None` where nothing is set.
+    fn lift(&mut self, mask: &Mask, how: Lift) -> Result<Option<(Colour, Lifted)>, Stopped> {
+        if !mask.any() {
+            return Ok(None);
+        }
+        let image = unit_plane(&self.rest);
+        let lifted = lift(&image, mask, how, self.monitor)?;
+        Ok(Some((image, lifted)))
+    }
+
+    /// Puts a lifted layer on the pile and goes on with what lies behind it.
+    fn push(&mut self, kind: Kind, name: &str, alpha: Plane<u8>, below: Rgb8) {
+        let above = std::mem::replace(&mut self.rest, below);
+        self.lifted.push(Sheet { above, alpha, kind, name: name.to_owned(), text: None, words: Vec::new() });
+    }
+
+    fn lift_text(&mut self, seen: &Perceived) -> Result<(), Stopped> {
+        let long = self.rest.width.max(self.rest.height) as f32;
+        let grow = ((0.0085 * long).round() as usize).max(5);
+        let Some((_, lifted)) = self.lift(&seen.text, Lift { band: 2, grow, halo: 2 })? else { return Ok(()) };
+        self.push(Kind::Text, "Text", opacity(&lifted.alpha), bytes_plane(&lifted.below));
+        let words: Vec<Word> =
+            seen.letters.iter().map(|l| Word { text: l.text.clone(), rect: l.rect, size: l.size }).collect();
+        if let Some(sheet) = self.lifted.last_mut() {
+            if !words.is_empty() {
+                sheet.name = text_name(&words);
+                sheet.text = Some(said(&words));
+            }
+            sheet.words = words;
+        }
+        Ok(())
+    }
+
+    /// What stands on a ground, at full size.
+    fn standing_on(&self, ground: &Ground) -> Mask {
+        let mask = refine(&self.rest, &ground.mask.not());
+        clean(&mask, self.speck / 8 + 1, self.speck / 25 + 1)
+    }
+
+    /// Flat ground: all that stands on it is lifted at once; whole components
+    /// are the subject or objects.
+    fn lift_from_flat(&mut self, standing: &Mask, saliency: Option<&(Gray, f32)>) -> Result<(), Stopped> {
+        let Some((_, lifted)) = self.lift(standing, Lift { band: 3, grow: 8, halo: 2 })? else { return Ok(()) };
+        let alpha = opacity(&lifted.alpha);
+        let below = bytes_plane(&lifted.below);
+        let Some(subject) = choose_subject(standing, saliency, self.speck) else {
+            if salient_overall(standing, saliency) {
+                self.push(Kind::Subject, "Subject", alpha, below);
+            } else {
+                self.push(Kind::Object, "Objects", alpha, below);
+            }
+            return Ok(());
+        };
+        // Each pixel goes with the nearest piece.
+        let places = nearest(standing);
+        let upper = places.map(|place| place != NOWHERE && subject.data[place as usize]);
+        let middle = self.rest.zip(&below, |r, b| (r, b)).zip(&upper, |(r, b), up| if up { b } else { r });
+        self.push(Kind::Subject, "Subject", alpha.zip(&upper, |a, up| if up { a } else { 0 }), middle);
+        self.push(Kind::Object, "Objects", alpha.zip(&upper, |a, up| if up { 0 } else { a }), below);
+        Ok(())
+    }
+
+    /// A picture without flat ground: the salient figure, then what stands on
+    /// whatever smooth ground is left.
+    fn lift_from_scene(&mut self, map: &Gray) -> Result<(), Stopped> {
+        let outline = subject::outline(&self.rest, map, (0.18, 0.45));
+        let figure = clean(&refine(&self.rest, &outline), self.speck, (0.4 * self.speck as f32) as usize);
+        self.monitor.step("objects", 1, 2, 0.72)?;
+        if (0.004..0.8).contains(&figure.share()) {
+            if let Some((_, lifted)) = self.lift(&figure, Lift { band: 3, grow: 7, halo: 3 })? {
+                self.push(Kind::Subject, "Subject", opacity(&lifted.alpha), bytes_plane(&lifted.below));
+            }
+        }
+        self.monitor.step("objects", 2, 2, 0.8)?;
+        let ground = ground::find(&self.rest);
+        let scenery = refine(&self.rest, &ground.mask.not());
+        let scenery = clean(&scenery, self.speck * 3 / 2, self.speck / 2);
+        if ground.area > 0.15 && (0.004..0.85).contains(&scenery.share()) {
+            if let Some((_, lifted)) = self.lift(&scenery, Lift { band: 3, grow: 7, halo: 2 })? {
+                self.push(Kind::Object, "Objects", opacity(&lifted.alpha), bytes_plane(&lifted.below));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether most of what stands there is what the network would look at.
+fn salient_overall(standing: &Mask, saliency: Option<&(Gray, f32)>) -> bool {
+    let Some((map, sure)) = saliency else { return false };
+    let map = resize_gray(map, standing.width, standing.height);
+    let sum: f64 = map.data.iter().zip(&standing.data).filter(|(_, s)| **s).map(|(v, _)| f64::from(*v)).sum();
+    *sure >= SURE && sum > 0.5 * standing.count() as f64
+}
+
+/// The components that are the subject; `None` where all are of one kind.
+fn choose_subject(standing: &Mask, saliency: Option<&(Gray, f32)>, speck: usize) -> Option<Mask> {
+    let parts = components(standing);
+    let large: Vec<usize> = (1..=parts.len()).filter(|&k| parts.areas[k] >= speck).collect();
+    if large.len() < 2 {
+        return None;
+    }
+    let weight: Vec<f32> = match saliency {
+        Some((map, sure)) if *sure >= SURE => {
+            let map = resize_gray(map, standing.width, standing.height);
+            let mut sums = vec![0.0f64; parts.areas.len()];
+            parts.labels.data.iter().zip(&map.data).for_each(|(&l, &v)| sums[l as usize] += f64::from(v));
+            sums.iter().map(|&s| s as f32).collect()
+        }
+        _ => parts.areas.iter().map(|&a| a as f32).collect(),
+    };
+    let heaviest = large.iter().copied().max_by(|&a, &b| weight[a].total_cmp(&weight[b]).then(b.cmp(&a)))?;
+    let mean = |k: usize| weight[k] / parts.areas[k] as f32;
+    let mut keep = vec![false; parts.areas.len()];
+    keep[heaviest] = true;
+    // Figures of one group are all the subject, unless everything is.
+    if saliency.is_some_and(|(_, sure)| *sure >= SURE) && mean(heaviest) > 0.5 {
+        for &k in &large {
+            keep[k] |= mean(k) > 0.5 && parts.areas[k] * 5 > parts.areas[heaviest];
+        }
+        if large.iter().all(|&k| keep[k]) {
+            keep.iter_mut().for_each(|k| *k = false);
+            keep[heaviest] = true;
+        }
+    }
+    Some(parts.select(&keep))
+}

@@ -1,0 +1,170 @@
+//! A rectangular grid of values, row by row: masks, grey and colour images.
+
+use rayon::prelude::*;
+
+/// `width * height` values, row by row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plane<T> {
+    pub width: usize,
+    pub height: usize,
+    pub data: Vec<T>,
+}
+
+pub type Mask = Plane<bool>;
+pub type Gray = Plane<f32>;
+/// Three channels, sRGB 0 to 1 or Oklab, as the name of the variable says.
+pub type Colour = Plane<[f32; 3]>;
+pub type Rgb8 = Plane<[u8; 3]>;
+
+/// Half-open rectangle in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rect {
+    pub x0: usize,
+    pub y0: usize,
+    pub x1: usize,
+    pub y1: usize,
+}
+
+impl Rect {
+    pub fn width(&self) -> usize {
+        self.x1 - self.x0
+    }
+
+    pub fn height(&self) -> usize {
+        self.y1 - self.y0
+    }
+
+    /// Grown by `pad` on each side, cut to a canvas of `width` x `height`.
+    pub fn padded(&self, pad: usize, width: usize, height: usize) -> Rect {
+        Rect {
+            x0: self.x0.saturating_sub(pad),
+            y0: self.y0.saturating_sub(pad),
+            x1: (self.x1 + pad).min(width),
+            y1: (self.y1 + pad).min(height),
+        }
+    }
+
+    pub fn union(&self, other: &Rect) -> Rect {
+        Rect {
+            x0: self.x0.min(other.x0),
+            y0: self.y0.min(other.y0),
+            x1: self.x1.max(other.x1),
+            y1: self.y1.max(other.y1),
+        }
+    }
+}
+
+impl<T: Copy + Send + Sync> Plane<T> {
+    pub fn new(width: usize, height: usize, value: T) -> Self {
+        Self { width, height, data: vec![value; width * height] }
+    }
+
+    /// Fills a plane from a function of x and y, rows in parallel.
+    pub fn from_fn(width: usize, height: usize, f: impl Fn(usize, usize) -> T + Sync) -> Self {
+        if width == 0 || height == 0 {
+            return Self { width, height, data: Vec::new() };
+        }
+        let mut data = vec![f(0, 0); width * height];
+        data.par_chunks_mut(width).enumerate().for_each(|(y, row)| {
+            row.iter_mut().enumerate().for_each(|(x, value)| *value = f(x, y));
+        });
+        Self { width, height, data }
+    }
+
+    pub fn same_size<U: Copy + Send + Sync>(&self, value: U) -> Plane<U> {
+        Plane::new(self.width, self.height, value)
+    }
+
+    pub fn at(&self, x: usize, y: usize) -> T {
+        self.data[y * self.width + x]
+    }
+
+    pub fn set(&mut self, x: usize, y: usize, value: T) {
+        self.data[y * self.width + x] = value;
+    }
+
+    pub fn row(&self, y: usize) -> &[T] {
+        &self.data[y * self.width..(y + 1) * self.width]
+    }
+
+    pub fn map<U: Copy + Send + Sync>(&self, f: impl Fn(T) -> U + Sync + Send) -> Plane<U> {
+        let data = self.data.par_iter().with_min_len(1 << 14).map(|&v| f(v)).collect();
+        Plane { width: self.width, height: self.height, data }
+    }
+
+    /// Joins two planes of one size, value by value.
+    pub fn zip<U, V>(&self, other: &Plane<U>, f: impl Fn(T, U) -> V + Sync + Send) -> Plane<V>
+    where
+        U: Copy + Send + Sync,
+        V: Copy + Send + Sync,
+    {
+        assert_eq!((self.width, self.height), (other.width, other.height), "planes of one picture have one size");
+        let pairs = self.data.par_iter().with_min_len(1 << 14).zip(&other.data);
+        Plane { width: self.width, height: self.height, data: pairs.map(|(&a, &b)| f(a, b)).collect() }
+    }
+
+    pub fn crop(&self, rect: Rect) -> Self {
+        let mut data = Vec::with_capacity(rect.width() * rect.height());
+        for y in rect.y0..rect.y1 {
+            data.extend_from_slice(&self.row(y)[rect.x0..rect.x1]);
+        }
+        Self { width: rect.width(), height: rect.height(), data }
+    }
+
+    /// Writes `patch` at the corner of `rect` where `wanted` says so.
+    pub fn paste(&mut self, rect: Rect, patch: &Plane<T>, wanted: &Mask) {
+        for y in 0..patch.height {
+            let start = (rect.y0 + y) * self.width + rect.x0;
+            let target = &mut self.data[start..start + patch.width];
+            for ((t, &value), &want) in target.iter_mut().zip(patch.row(y)).zip(wanted.row(y)) {
+                if want {
+                    *t = value;
+                }
+            }
+        }
+    }
+}
+
+impl Mask {
+    pub fn count(&self) -> usize {
+        self.data.iter().filter(|&&v| v).count()
+    }
+
+    pub fn any(&self) -> bool {
+        self.data.contains(&true)
+    }
+
+    /// Share of set pixels, 0 to 1.
+    pub fn share(&self) -> f32 {
+        self.count() as f32 / self.data.len().max(1) as f32
+    }
+
+    pub fn and(&self, other: &Mask) -> Mask {
+        self.zip(other, |a, b| a & b)
+    }
+
+    pub fn or(&self, other: &Mask) -> Mask {
+        self.zip(other, |a, b| a | b)
+    }
+
+    pub fn minus(&self, other: &Mask) -> Mask {
+        self.zip(other, |a, b| a & !b)
+    }
+
+    pub fn not(&self) -> Mask {
+        self.map(|v| !v)
+    }
+
+    /// Smallest rectangle that holds every set pixel.
+    pub fn bounds(&self) -> Option<Rect> {
+        let mut found: Option<Rect> = None;
+        for y in 0..self.height {
+            let row = self.row(y);
+            let Some(x0) = row.iter().position(|&v| v) else { continue };
+            let x1 = row.iter().rposition(|&v| v).map_or(x0, |x| x) + 1;
+            let here = Rect { x0, y0: y, x1, y1: y + 1 };
+            found = Some(found.map_or(here, |rect| rect.union(&here)));
+        }
+        found
+    }
+}

@@ -1,0 +1,194 @@
+//! Segmentation by a minimum spanning forest (Felzenszwalb and Huttenlocher 2004)
+//! and the graph of neighbouring segments.
+
+use rayon::prelude::*;
+
+use crate::colour::distance_squared;
+use crate::plane::{Colour, Plane};
+
+/// Disjoint sets of `u32` nodes.
+pub struct Sets(Vec<u32>);
+
+impl Sets {
+    pub fn new(count: usize) -> Self {
+        Self((0..count as u32).collect())
+    }
+
+    pub fn find(&mut self, mut node: u32) -> u32 {
+        while self.0[node as usize] != node {
+            let above = self.0[self.0[node as usize] as usize];
+            self.0[node as usize] = above;
+            node = above;
+        }
+        node
+    }
+
+    /// Joins two roots; the smaller number stays the root.
+    pub fn join(&mut self, a: u32, b: u32) -> u32 {
+        let (low, high) = (a.min(b), a.max(b));
+        self.0[high as usize] = low;
+        low
+    }
+}
+
+/// Segments of a picture, numbered from 0 in the order of their first pixel.
+pub struct Segments {
+    pub labels: Plane<u32>,
+    pub count: usize,
+}
+
+/// `scale` is the tolerance for small segments, in colour distance times pixels;
+/// segments under `min_size` pixels join their closest neighbour.
+pub fn felzenszwalb(image: &Colour, scale: f32, min_size: u32) -> Segments {
+    let (width, height) = (image.width, image.height);
+    let edges = sorted_edges(image);
+    let mut sets = Sets::new(width * height);
+    let mut sizes = vec![1u32; width * height];
+    let mut tolerance = vec![scale; width * height];
+    let ends = |key: u64| {
+        let index = (key & 0xffff_ffff) as u32;
+        let (from, direction) = (index / 4, index % 4);
+        let to = from + [1, width as u32, width as u32 + 1, width as u32 - 1][direction as usize];
+        (from, to)
+    };
+    for &key in &edges {
+        let (from, to) = ends(key);
+        let (a, b) = (sets.find(from), sets.find(to));
+        let weight = f32::from_bits((key >> 32) as u32);
+        if a != b && weight < tolerance[a as usize].min(tolerance[b as usize]) {
+            let joined = sets.join(a, b) as usize;
+            sizes[joined] = sizes[a as usize] + sizes[b as usize];
+            tolerance[joined] = weight + scale / sizes[joined] as f32;
+        }
+    }
+    for &key in &edges {
+        let (from, to) = ends(key);
+        let (a, b) = (sets.find(from), sets.find(to));
+        if a != b && sizes[a as usize].min(sizes[b as usize]) < min_size {
+            let joined = sets.join(a, b) as usize;
+            sizes[joined] = sizes[a as usize] + sizes[b as usize];
+        }
+    }
+    number(&mut sets, width, height)
+}
+
+/// Edges of the 8-neighbourhood as (weight bits, pixel * 4 + direction), lightest first.
+fn sorted_edges(image: &Colour) -> Vec<u64> {
+    let (width, height) = (image.width, image.height);
+    let mut edges: Vec<u64> = (0..height)
+        .into_par_iter()
+        .flat_map_iter(|y| (0..width).map(move |x| (x, y)))
+        .flat_map_iter(|(x, y)| {
+            let here = image.at(x, y);
+            let index = (y * width + x) as u64 * 4;
+            let targets = [
+                (x + 1 < width).then(|| (x + 1, y)),
+                (y + 1 < height).then(|| (x, y + 1)),
+                (x + 1 < width && y + 1 < height).then(|| (x + 1, y + 1)),
+                (x > 0 && y + 1 < height).then(|| (x - 1, y + 1)),
+            ];
+            (0..4u64).filter_map(move |direction| {
+                let (u, v) = targets[direction as usize]?;
+                let weight = distance_squared(here, image.at(u, v)).sqrt();
+                Some((u64::from(weight.to_bits()) << 32) | (index + direction))
+            })
+        })
+        .collect();
+    edges.par_sort_unstable();
+    edges
+}
+
+fn number(sets: &mut Sets, width: usize, height: usize) -> Segments {
+    let mut names = vec![u32::MAX; width * height];
+    let mut count = 0;
+    let data = (0..(width * height) as u32)
+        .map(|pixel| {
+            let top = sets.find(pixel) as usize;
+            if names[top] == u32::MAX {
+                names[top] = count;
+                count += 1;
+            }
+            names[top]
+        })
+        .collect();
+    Segments { labels: Plane { width, height, data }, count: count as usize }
+}
+
+/// Two segments that touch.
+#[derive(Debug, Clone, Copy)]
+pub struct Border {
+    pub a: u32,
+    pub b: u32,
+    /// Pixel pairs along the border.
+    pub length: f32,
+    /// Mean colour distance across it.
+    pub contrast: f32,
+}
+
+/// Borders between segments, ordered by segment numbers.
+pub fn borders(labels: &Plane<u32>, image: &Colour) -> Vec<Border> {
+    let (width, height) = (labels.width, labels.height);
+    let mut pairs: Vec<(u64, f32)> = (0..height)
+        .into_par_iter()
+        .flat_map_iter(|y| (0..width).map(move |x| (x, y)))
+        .flat_map_iter(|(x, y)| {
+            let (label, here) = (labels.at(x, y), image.at(x, y));
+            let right = (x + 1 < width).then(|| (x + 1, y));
+            let down = (y + 1 < height).then(|| (x, y + 1));
+            [right, down].into_iter().flatten().filter_map(move |(u, v)| {
+                let other = labels.at(u, v);
+                if other == label {
+                    return None;
+                }
+                let key = (u64::from(label.min(other)) << 32) | u64::from(label.max(other));
+                Some((key, distance_squared(here, image.at(u, v)).sqrt()))
+            })
+        })
+        .collect();
+    // Stable: the sums below run in the order of the pixels on every machine.
+    pairs.sort_by_key(|pair| pair.0);
+    let mut found: Vec<Border> = Vec::new();
+    for run in pairs.chunk_by(|x, y| x.0 == y.0) {
+        let sum: f32 = run.iter().map(|pair| pair.1).sum();
+        let length = run.len() as f32;
+        found.push(Border { a: (run[0].0 >> 32) as u32, b: run[0].0 as u32, length, contrast: sum / length });
+    }
+    found
+}
+
+/// Mean colour and size of each segment.
+pub fn means(labels: &Plane<u32>, count: usize, image: &Colour) -> (Vec<[f32; 3]>, Vec<f32>) {
+    let mut sums = vec![([0.0f64; 3], 0usize); count];
+    for (&label, colour) in labels.data.iter().zip(&image.data) {
+        let (sum, size) = &mut sums[label as usize];
+        *size += 1;
+        for c in 0..3 {
+            sum[c] += f64::from(colour[c]);
+        }
+    }
+    let mean = sums.iter().map(|(sum, size)| sum.map(|v| (v / (*size).max(1) as f64) as f32)).collect();
+    (mean, sums.iter().map(|(_, size)| *size as f32).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flat_patches_become_one_segment_each() {
+        let image =
+            Plane::from_fn(
+                60,
+                40,
+                |x, y| if (20..40).contains(&x) && (10..30).contains(&y) { [0.9; 3] } else { [0.1; 3] },
+            );
+        let segments = felzenszwalb(&image, 0.001, 10);
+        assert_eq!(segments.count, 2);
+        let border = borders(&segments.labels, &image);
+        assert_eq!(border.len(), 1);
+        assert_eq!(border[0].length, 80.0);
+        let (mean, size) = means(&segments.labels, 2, &image);
+        assert_eq!((size[0], size[1]), (2000.0, 400.0));
+        assert!((mean[1][0] - 0.9).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,149 @@
+//! Lines of text by the detection and recognition networks.
+
+use rayon::prelude::*;
+
+use crate::monitor::Monitor;
+use crate::morphology::{Components, components};
+use crate::networks::{NetworkError, grown, read_line, text_probability};
+use crate::plane::{Gray, Mask, Plane, Rect, Rgb8};
+use crate::text::outline::{Oriented, least_rectangle, quarter_turn, rim};
+
+/// Long sides at which text is looked for: small print needs the first, poster
+/// headlines the last.
+const SIDES: [usize; 3] = [960, 640, 384];
+const THRESHOLD: f32 = 0.3;
+
+/// A line of text as the networks see it, in pixels of the picture.
+#[derive(Debug, Clone)]
+pub struct Line {
+    pub text: String,
+    /// Box of the shrunk region that the detector marks.
+    pub rect: Rect,
+    /// The region within `rect`.
+    pub mask: Mask,
+    /// How far the letters reach beyond the region.
+    pub reach: f32,
+    /// Height of the line.
+    pub size: f32,
+}
+
+/// A blob of the detector before it is judged.
+struct Blob {
+    score: f32,
+    /// Share of the blob that at least two scales agree on.
+    agreed: f32,
+    reach: f32,
+    outline: Oriented,
+    rect: Rect,
+    mask: Mask,
+}
+
+/// Finds and reads the text of a picture, from the top to the bottom.
+///
+/// # Errors
+/// When the caller stopped, or the networks cannot be run.
+pub fn lines(image: &Rgb8, monitor: &Monitor) -> Result<Vec<Line>, NetworkError> {
+    let maps: Vec<Gray> =
+        SIDES.par_iter().map(|&side| text_probability(image, side, monitor)).collect::<Result<_, _>>()?;
+    let (width, height) = (maps[0].width, maps[0].height);
+    let maps: Vec<Gray> = maps.iter().map(|map| grown(map, width, height)).collect();
+    let best = Plane::from_fn(width, height, |x, y| maps.iter().map(|m| m.at(x, y)).fold(0.0, f32::max));
+    let votes = Plane::from_fn(width, height, |x, y| maps.iter().filter(|m| m.at(x, y) > THRESHOLD).count());
+    let parts = components(&best.map(|p| p > THRESHOLD));
+    let agreed = parts.count_in(&votes.map(|v| v >= 2));
+    let blobs: Vec<Blob> = (1..=parts.len()).filter_map(|k| blob(&parts, k, &best, agreed[k])).collect();
+    let scale = (image.width as f32 / width as f32, image.height as f32 / height as f32);
+    let read: Vec<Option<Line>> =
+        blobs.par_iter().map(|blob| judge(image, blob, scale, monitor)).collect::<Result<_, _>>()?;
+    let mut lines: Vec<Line> = read.into_iter().flatten().collect();
+    lines.sort_by_key(|line| (line.rect.y0, line.rect.x0));
+    Ok(lines)
+}
+
+fn blob(parts: &Components, label: usize, probability: &Gray, agreed: usize) -> Option<Blob> {
+    let (rect, area) = (parts.boxes[label], parts.areas[label]);
+    if (area as f32) < 0.00012 * probability.data.len() as f32 || rect.width().max(rect.height()) < 10 {
+        return None;
+    }
+    let mask = parts.labels.crop(rect).map(|l| l as usize == label);
+    let values = probability.crop(rect);
+    let sum: f32 = values.data.iter().zip(&mask.data).filter(|(_, m)| **m).map(|(v, _)| v).sum();
+    let rim = rim(&mask);
+    let mut outline = least_rectangle(&rim);
+    outline.centre = [outline.centre[0] + rect.x0 as f32, outline.centre[1] + rect.y0 as f32];
+    Some(Blob {
+        score: sum / area as f32,
+        agreed: agreed as f32 / area as f32,
+        // The detector marks lines shrunk by area / perimeter (Liao et al. 2020).
+        reach: 1.7 * area as f32 / rim.len().max(1) as f32,
+        outline,
+        rect,
+        mask,
+    })
+}
+
+/// Reads a blob and decides whether it is text: faces and birds are not.
+fn judge(image: &Rgb8, blob: &Blob, scale: (f32, f32), monitor: &Monitor) -> Result<Option<Line>, NetworkError> {
+    if blob.score <= 0.5 {
+        return Ok(None);
+    }
+    let outline = blob.outline.grown(blob.reach).scaled(scale.0, scale.1);
+    let (text, sure) = read(&outline.cut_out(image, 64.0), monitor)?;
+    let length = text.trim().chars().count();
+    let aspect = {
+        let (a, b) = (blob.outline.width + 2.0 * blob.reach, blob.outline.height + 2.0 * blob.reach);
+        a.max(b) / a.min(b).max(1.0)
+    };
+    let read_well = (sure >= 0.65 && blob.agreed > 0.3) || sure >= 0.8;
+    let words = read_well && length >= 1 && (length > 1 || sure >= 0.8);
+    let line_like = blob.agreed > 0.5 && aspect > 2.2 && blob.score > 0.7 && sure > 0.2;
+    if !words && !line_like {
+        return Ok(None);
+    }
+    Ok(Some(place(image, blob, scale, text.trim().to_owned(), outline.height.min(outline.width))))
+}
+
+/// A line in the picture's own pixels.
+fn place(image: &Rgb8, blob: &Blob, scale: (f32, f32), text: String, size: f32) -> Line {
+    let padded = blob.rect.padded(
+        1,
+        (image.width as f32 / scale.0).round() as usize,
+        (image.height as f32 / scale.1).round() as usize,
+    );
+    let rect = Rect {
+        x0: (padded.x0 as f32 * scale.0) as usize,
+        y0: (padded.y0 as f32 * scale.1) as usize,
+        x1: ((padded.x1 as f32 * scale.0).ceil() as usize).min(image.width),
+        y1: ((padded.y1 as f32 * scale.1).ceil() as usize).min(image.height),
+    };
+    let mask = Plane::from_fn(rect.width(), rect.height(), |x, y| {
+        let u = ((rect.x0 + x) as f32 + 0.5) / scale.0 - blob.rect.x0 as f32;
+        let v = ((rect.y0 + y) as f32 + 0.5) / scale.1 - blob.rect.y0 as f32;
+        let inside = u >= 0.0 && v >= 0.0 && (u as usize) < blob.mask.width && (v as usize) < blob.mask.height;
+        inside && blob.mask.at(u as usize, v as usize)
+    });
+    Line { text, rect, mask, reach: blob.reach * (scale.0 + scale.1) / 2.0, size }
+}
+
+/// Reads a line; an upright one cell by cell and on either side, the surest wins.
+fn read(line: &Rgb8, monitor: &Monitor) -> Result<(String, f32), NetworkError> {
+    if line.height as f32 <= 1.5 * line.width as f32 {
+        return read_line(line, monitor);
+    }
+    let cells = (line.height as f32 / line.width as f32).round() as usize;
+    let (mut text, mut sum) = (String::new(), 0.0);
+    for k in 0..cells {
+        let rect = Rect { x0: 0, x1: line.width, y0: k * line.height / cells, y1: (k + 1) * line.height / cells };
+        let (character, sure) = read_line(&line.crop(rect), monitor)?;
+        text.push_str(&character);
+        sum += sure;
+    }
+    let mut best = (text, sum / cells as f32);
+    for clockwise in [false, true] {
+        let turned = read_line(&quarter_turn(line, clockwise), monitor)?;
+        if turned.1 > best.1 {
+            best = turned;
+        }
+    }
+    Ok(best)
+}

@@ -1,0 +1,248 @@
+//! Which pixels of a text region are letters.
+
+use rayon::prelude::*;
+
+use crate::colour::oklab_plane;
+use crate::fill::quadratic::{Quadratic, Sample};
+use crate::filter::{gaussian, gradient};
+use crate::kmeans::{closest, kmeans};
+use crate::morphology::{close, components, dilate, distance_to, erode};
+use crate::numeric::quantile;
+use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
+use crate::text::detect::Line;
+
+const CLUSTERS: usize = 10;
+/// Oklab residual under which a pixel belongs to the smooth ground.
+const ON_GROUND: f32 = 0.035;
+/// Share of such pixels in the ring from which the ground counts as smooth.
+const SMOOTH: f32 = 0.93;
+
+/// The letters of one line.
+pub struct Letters {
+    pub rect: Rect,
+    /// Within `rect`.
+    pub mask: Mask,
+    pub text: String,
+    pub size: f32,
+}
+
+/// A line with its surroundings: everything is in the coordinates of `rect`.
+struct Region {
+    rect: Rect,
+    /// Distance to what the detector marked.
+    distance: Gray,
+    reach: f32,
+    lab: Colour,
+    ring: Mask,
+    smooth: bool,
+}
+
+/// Finds the letters of each line; lines without any are left out.
+///
+/// `subject` vetoes what looks like part of a figure.
+pub fn letters(image: &Rgb8, lines: &[Line], subject: Option<&Mask>) -> Vec<Letters> {
+    let frames: Vec<(Rect, Gray)> = lines.par_iter().map(|line| frame(image, line)).collect();
+    // Rings must not take the letters of a neighbour for ground.
+    let mut taken = Plane::new(image.width, image.height, false);
+    for (line, (rect, distance)) in lines.iter().zip(&frames) {
+        let near = distance.map(|d| d < 1.15 * line.reach);
+        taken.paste(*rect, &near, &near);
+    }
+    let found: Vec<Option<Letters>> = lines
+        .par_iter()
+        .zip(frames)
+        .map(|(line, (rect, distance))| {
+            let region = Region::new(image, line, rect, distance, &taken);
+            let mask = region.letters(subject.map(|s| s.crop(rect)))?;
+            Some(Letters { rect, mask, text: line.text.clone(), size: line.size })
+        })
+        .collect();
+    found.into_iter().flatten().collect()
+}
+
+fn frame(image: &Rgb8, line: &Line) -> (Rect, Gray) {
+    let rect = line.rect.padded((2.6 * line.reach) as usize + 8, image.width, image.height);
+    let mut marked = Plane::new(rect.width(), rect.height(), false);
+    let (x, y) = (line.rect.x0 - rect.x0, line.rect.y0 - rect.y0);
+    let inner = Rect { x0: x, y0: y, x1: x + line.mask.width, y1: y + line.mask.height };
+    marked.paste(inner, &line.mask, &line.mask);
+    (rect, distance_to(&marked))
+}
+
+/// Up to `most` of the values under a mask, evenly.
+fn sampled(lab: &Colour, mask: &Mask, most: usize) -> Vec<[f32; 3]> {
+    let step = (mask.count() / most).max(1);
+    lab.data.iter().zip(&mask.data).filter(|(_, m)| **m).map(|(c, _)| *c).step_by(step).collect()
+}
+
+impl Region {
+    fn new(image: &Rgb8, line: &Line, rect: Rect, distance: Gray, taken: &Mask) -> Self {
+        let reach = line.reach;
+        let lab = oklab_plane(&image.crop(rect));
+        let mut ring = distance.map(|d| d >= 1.3 * reach && d < 2.3 * reach).minus(&taken.crop(rect));
+        if ring.count() < 50 {
+            ring = distance.map(|d| d >= 1.25 * reach);
+        }
+        let mut region = Region { rect, distance, reach, lab, ring, smooth: false };
+        region.flatten_ground();
+        region
+    }
+
+    /// Subtracts a smooth ground, so that gradients do not split into clusters.
+    fn flatten_ground(&mut self) {
+        let (width, height) = (self.lab.width, self.lab.height);
+        let step = (self.ring.count() / 4000).max(1);
+        let place = |i: usize| ((i % width) as f32 - width as f32 / 2.0, (i / width) as f32 - height as f32 / 2.0);
+        let samples: Vec<Sample> = (0..self.ring.data.len())
+            .filter(|&i| self.ring.data[i])
+            .step_by(step)
+            .map(|i| Sample { x: place(i).0, y: place(i).1, colour: self.lab.data[i] })
+            .collect();
+        let Some(model) = Quadratic::fit(&samples, 0.02, 6) else { return };
+        self.smooth = model.inliers(&samples, ON_GROUND) > SMOOTH;
+        if self.smooth {
+            for (i, colour) in self.lab.data.iter_mut().enumerate() {
+                let (x, y) = place(i);
+                let ground = model.at(x, y);
+                *colour = std::array::from_fn(|c| colour[c] - ground[c]);
+            }
+        }
+    }
+
+    fn within(&self, reaches: f32) -> Mask {
+        let limit = reaches * self.reach;
+        self.distance.map(|d| d < limit)
+    }
+
+    fn letters(&self, subject: Option<Mask>) -> Option<Mask> {
+        let inside = self.within(1.0);
+        let by_colour = self.text_clusters(&inside).and(&self.within(1.6));
+        let mut mask = self.keep_inner_parts(&by_colour, &inside, subject);
+        let band = self.distance.map(|d| d >= 0.75 * self.reach && d < 1.05 * self.reach);
+        let on_band = mask.and(&band).count() as f32 / band.count().max(1) as f32;
+        if on_band > 0.6 && !self.smooth {
+            mask = self.flip(&mask, &band, &inside);
+        }
+        mask = close(&drop_hairlines(&mask), 1);
+        let cover = mask.and(&inside).count() as f32 / inside.count().max(1) as f32;
+        (0.06..=0.92).contains(&cover).then_some(mask)
+    }
+
+    /// Pixels whose colour is over-represented inside against the ring around.
+    fn text_clusters(&self, inside: &Mask) -> Mask {
+        let mut samples = sampled(&self.lab, inside, 4000);
+        samples.extend(sampled(&self.lab, &self.ring, 4000));
+        let centres = kmeans(&samples, CLUSTERS, 12, 0);
+        let labels = self.lab.map(|colour| closest(&centres, colour).0);
+        let share = |mask: &Mask| {
+            let mut counts = vec![0.0f32; centres.len()];
+            labels.data.iter().zip(&mask.data).filter(|(_, m)| **m).for_each(|(l, _)| counts[*l] += 1.0);
+            let total = counts.iter().sum::<f32>().max(1.0);
+            counts.into_iter().map(|c| c / total).collect::<Vec<f32>>()
+        };
+        let (inner, outer) = (share(inside), share(&self.ring));
+        let mut chosen: Vec<bool> = (0..centres.len())
+            .map(|k| {
+                let ratio = inner[k] / (inner[k] + outer[k] + 1e-6);
+                if self.smooth {
+                    let residual = centres[k].iter().map(|v| v * v).sum::<f32>().sqrt();
+                    residual > 0.045 && inner[k] > 0.002 && ratio > 0.5
+                } else {
+                    ratio > 0.62 && inner[k] > 0.004
+                }
+            })
+            .collect();
+        self.drop_soft_clusters(&labels, &mut chosen, inside);
+        labels.map(|l| chosen[l])
+    }
+
+    /// Letters end sharply; a cluster whose outer edge is soft is ground.
+    fn drop_soft_clusters(&self, labels: &Plane<usize>, chosen: &mut [bool], inside: &Mask) {
+        let edges = gradient(&gaussian(&self.lab, 0.8));
+        let mask = labels.map(|l| chosen[l]);
+        let outer = mask.and(&dilate(&mask.not(), 1)).and(&self.within(1.2));
+        let mut strengths: Vec<Vec<f32>> = vec![Vec::new(); chosen.len()];
+        let mut sizes = vec![0usize; chosen.len()];
+        let width = mask.width;
+        for (i, &label) in labels.data.iter().enumerate() {
+            sizes[label] += usize::from(inside.data[i]);
+            if outer.data[i] {
+                let (x, y) = (i % width, i / width);
+                // The strongest gradient next to the edge pixel.
+                let mut strongest = 0.0f32;
+                for v in y.saturating_sub(1)..(y + 2).min(mask.height) {
+                    for u in x.saturating_sub(1)..(x + 2).min(width) {
+                        strongest = strongest.max(edges.at(u, v));
+                    }
+                }
+                strengths[label].push(strongest);
+            }
+        }
+        let typical: Vec<Option<f32>> = (0..chosen.len())
+            .map(|k| {
+                let enough = chosen[k] && strengths[k].len() as f32 > 15f32.max(0.02 * sizes[k] as f32);
+                enough.then(|| quantile(&mut strengths[k], 0.5))
+            })
+            .collect();
+        let strongest = typical.iter().flatten().copied().fold(0.0, f32::max);
+        for (k, strength) in typical.iter().enumerate() {
+            if strength.is_some_and(|s| s <= 0.3 * strongest) {
+                chosen[k] = false;
+            }
+        }
+    }
+
+    /// Components that lie mostly inside and are not part of a figure.
+    fn keep_inner_parts(&self, mask: &Mask, inside: &Mask, subject: Option<Mask>) -> Mask {
+        let parts = components(mask);
+        let wide = parts.count_in(&self.within(1.3));
+        let band = self.distance.map(|d| d >= 0.75 * self.reach && d < 1.05 * self.reach);
+        let (on_band, band_size) = (parts.count_in(&band), band.count().max(1) as f32);
+        let least = (0.0006 * inside.count() as f32).max(6.0);
+        let figure = subject.and_then(|s| self.figure(s, inside));
+        let in_figure = figure.as_ref().map(|f| parts.count_in(f));
+        let keep: Vec<bool> = (0..parts.areas.len())
+            .map(|k| {
+                let area = parts.areas[k] as f32;
+                let veto = in_figure.as_ref().is_some_and(|f| f[k] as f32 >= 0.5 * area);
+                wide[k] as f32 > 0.72 * area && area >= least && (on_band[k] as f32) < 0.3 * band_size && !veto
+            })
+            .collect();
+        parts.select(&keep)
+    }
+
+    /// The subject here, unless it is the text itself that the network found salient.
+    fn figure(&self, subject: Mask, inside: &Mask) -> Option<Mask> {
+        let parts = components(&subject);
+        let within = parts.count_in(&self.within(1.3));
+        let keep: Vec<bool> = (0..parts.areas.len()).map(|k| within[k] * 2 <= parts.areas[k]).collect();
+        let figure = parts.select(&keep);
+        let share = figure.and(inside).count() as f32 / inside.count().max(1) as f32;
+        (share < 0.75 && share > 0.0).then_some(figure)
+    }
+
+    /// The colours found are the plate behind the letters: take what is not plate.
+    fn flip(&self, plate: &Mask, band: &Mask, inside: &Mask) -> Mask {
+        let rest = self.within(0.95).minus(plate);
+        let parts = components(&rest);
+        let (on_band, band_size) = (parts.count_in(band), band.count().max(1) as f32);
+        let least = 2.0 * (0.0006 * inside.count() as f32).max(6.0);
+        let keep: Vec<bool> = (0..parts.areas.len())
+            .map(|k| parts.areas[k] as f32 >= least && (on_band[k] as f32) < 0.06 * band_size)
+            .collect();
+        let letters = parts.select(&keep);
+        let share = letters.and(inside).count() as f32 / inside.count().max(1) as f32;
+        if share > 0.08 && share < 0.6 { letters } else { plate.clone() }
+    }
+}
+
+/// Takes off lines much thinner than the strokes: edges of shapes behind the text.
+fn drop_hairlines(mask: &Mask) -> Mask {
+    if !mask.any() {
+        return mask.clone();
+    }
+    let depth = distance_to(&mask.not());
+    let mut depths: Vec<f32> = depth.data.iter().copied().filter(|d| *d > 0.0 && d.is_finite()).collect();
+    let cut = (0.18 * quantile(&mut depths, 0.95)) as usize;
+    if cut == 0 { mask.clone() } else { mask.and(&dilate(&erode(mask, cut), cut + 2)) }
+}
