@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jobs::{CaptionLanguage, EngineChoice, LayerCount, ParamsError};
+use layers::{Format, UnknownFormat};
 
 /// Turns a flat poster into editable layers.
 ///
@@ -119,25 +120,15 @@ pub struct ExportArguments {
     /// Folder with metadata.json and the layers
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
-    #[arg(long, value_enum, default_value_t = Format::Zip)]
-    pub format: Format,
+    /// zip, psd (Photoshop), ora (Krita, GIMP), pptx (one slide) or svg [default: what FILE ends with, or zip]
+    #[arg(long, value_parser = parse_format)]
+    pub format: Option<Format>,
+    /// Also put each layer trimmed to its box into a zip
+    #[arg(long)]
+    pub trim: bool,
     /// File to write; one that is there is replaced [default: DIR with the format's ending]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Every file of the result in one archive
-    Zip,
-}
-
-impl Format {
-    pub fn ending(self) -> &'static str {
-        match self {
-            Self::Zip => "zip",
-        }
-    }
 }
 
 #[derive(Debug, Args)]
@@ -157,6 +148,10 @@ pub enum Variant {
     Q5KM,
     #[value(name = "q4_k_m")]
     Q4KM,
+}
+
+fn parse_format(text: &str) -> Result<Format, UnknownFormat> {
+    text.parse()
 }
 
 fn parse_layers(text: &str) -> Result<LayerCount, ParamsError> {

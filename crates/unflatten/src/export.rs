@@ -1,23 +1,26 @@
 //! `unflatten export`: a result folder into one file.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use image::RgbaImage;
 use jobs::Metadata;
-use layers::ArchiveEntry;
+use layers::{ExportOptions, Format, Limits, PixelSource, SourceError};
 
-use crate::arguments::{ExportArguments, Format};
+use crate::arguments::ExportArguments;
 use crate::failure::{Failure, chain};
 
 pub fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
-    let names = files(&arguments.dir)?;
-    let output = arguments.output.clone().unwrap_or_else(|| default_output(&arguments.dir, arguments.format));
-    match arguments.format {
-        Format::Zip => zip(&arguments.dir, &names, &output)?,
-    }
-    println!("{} -> {}: {} files", arguments.dir.display(), output.display(), names.len());
+    let result = ResultFolder::open(&arguments.dir)?;
+    let named = arguments.output.as_deref().and_then(Path::extension).and_then(|e| e.to_str()?.parse().ok());
+    let format = arguments.format.or(named).unwrap_or(Format::Zip);
+    let output = arguments.output.clone().unwrap_or_else(|| default_output(&arguments.dir, format));
+    let options =
+        ExportOptions { trim: arguments.trim, extra_files: vec![("metadata.json".to_owned(), result.text.clone())] };
+    write(&result, format, &options, &output)?;
+    println!("{} -> {}: {} layers", arguments.dir.display(), output.display(), result.metadata.layers.len());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -25,43 +28,64 @@ fn default_output(dir: &Path, format: Format) -> PathBuf {
     let stem = dir.file_name().unwrap_or_else(|| "layers".as_ref());
     let mut name = stem.to_owned();
     name.push(".");
-    name.push(format.ending());
+    name.push(format.extension());
     dir.parent().unwrap_or(Path::new("")).join(name)
 }
 
-/// The files of a result, all of which exist.
-fn files(dir: &Path) -> Result<Vec<String>, Failure> {
-    let path = dir.join("metadata.json");
-    let text = std::fs::read(&path).map_err(|error| {
-        let advice = "name a folder that unflatten decompose wrote";
-        Failure::BadUse(format!("{} cannot be read: {error}; {advice}", path.display()))
-    })?;
-    let metadata: Metadata = serde_json::from_slice(&text)
-        .map_err(|error| Failure::BadUse(format!("{} is not from Unflatten: {error}", path.display())))?;
-    let mut names = vec!["metadata.json".to_owned(), "preview.jpg".to_owned()];
-    names.extend(metadata.layers.into_iter().map(|layer| layer.file));
-    for name in &names {
-        // The file may come from anywhere: nothing outside the folder is packed.
-        let plain = Path::new(name).file_name().is_some_and(|plain| plain == name.as_str());
-        if !plain || !dir.join(name).is_file() {
-            let text = format!("{} lists {name}, which is not there; decompose the picture again", path.display());
-            return Err(Failure::BadUse(text));
-        }
-    }
-    Ok(names)
+/// A folder that `decompose` wrote; gives out its layers one at a time.
+struct ResultFolder {
+    dir: PathBuf,
+    text: Vec<u8>,
+    metadata: Metadata,
 }
 
-/// Writes beside the target and renames, so that a failed run leaves no half archive.
-fn zip(dir: &Path, names: &[String], output: &Path) -> Result<(), Failure> {
+impl ResultFolder {
+    fn open(dir: &Path) -> Result<Self, Failure> {
+        let path = dir.join("metadata.json");
+        let text = std::fs::read(&path).map_err(|error| {
+            let advice = "name a folder that unflatten decompose wrote";
+            Failure::BadUse(format!("{} cannot be read: {error}; {advice}", path.display()))
+        })?;
+        let metadata: Metadata = serde_json::from_slice(&text)
+            .map_err(|error| Failure::BadUse(format!("{} is not from Unflatten: {error}", path.display())))?;
+        for layer in &metadata.layers {
+            // The file may come from anywhere: nothing outside the folder is packed.
+            let plain = Path::new(&layer.file).file_name().is_some_and(|plain| plain == layer.file.as_str());
+            if !plain || !dir.join(&layer.file).is_file() {
+                let (path, file) = (path.display(), &layer.file);
+                return Err(Failure::BadUse(format!("{path} lists {file}, which is not there; decompose again")));
+            }
+        }
+        Ok(Self { dir: dir.to_owned(), text, metadata })
+    }
+}
+
+impl PixelSource for ResultFolder {
+    fn load(&self, source: usize) -> Result<RgbaImage, SourceError> {
+        let wrap = |error: Box<dyn std::error::Error + Send + Sync>| SourceError(error);
+        let layer = self.metadata.layers.get(source).ok_or_else(|| wrap("there is no such layer".into()))?;
+        let path = self.dir.join(&layer.file);
+        let file = File::open(&path).map_err(|error| wrap(format!("{}: {error}", path.display()).into()))?;
+        let input = &self.metadata.input;
+        let limits = Limits { max_pixels: u64::from(input.width) * u64::from(input.height) };
+        let picture = layers::decode(BufReader::new(file), &limits)
+            .map_err(|error| wrap(format!("{}: {error}", path.display()).into()))?;
+        Ok(picture.pixels)
+    }
+}
+
+/// Writes beside the target and renames, so that a failed run leaves no half file.
+fn write(result: &ResultFolder, format: Format, options: &ExportOptions, output: &Path) -> Result<(), Failure> {
     let failed = |error: &dyn std::error::Error| {
         Failure::Failed(format!("{} cannot be written: {}", output.display(), chain(error)))
     };
     let parent = output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = tempfile::NamedTempFile::new_in(parent).map_err(|error| failed(&error))?;
-    let entries = names
-        .iter()
-        .map(|name| -> io::Result<_> { Ok(ArchiveEntry { name: name.clone(), content: File::open(dir.join(name))? }) });
-    layers::write_zip(temporary.as_file(), entries).map_err(|error| failed(&error))?;
+    let mut writer = BufWriter::new(temporary.as_file());
+    layers::export(&result.metadata.document(), result, format, options, &mut writer)
+        .map_err(|error| failed(&error))?;
+    writer.flush().map_err(|error| failed(&error))?;
+    drop(writer);
     readable_by_others(temporary.as_file()).map_err(|error| failed(&error))?;
     temporary.persist(output).map_err(|error| failed(&error.error))?;
     Ok(())
@@ -84,8 +108,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_archive_is_named_after_the_folder() {
+    fn the_file_is_named_after_the_folder() {
         assert_eq!(default_output(Path::new("out/poster"), Format::Zip), Path::new("out/poster.zip"));
-        assert_eq!(default_output(Path::new("poster.v2"), Format::Zip), Path::new("poster.v2.zip"));
+        assert_eq!(default_output(Path::new("poster.v2"), Format::Psd), Path::new("poster.v2.psd"));
     }
 }

@@ -7,13 +7,10 @@ use std::path::Path;
 
 use image::RgbaImage;
 use jobs::{EngineInfo, InputInfo, JobId, LayerFlags, LayerInfo, Metadata, Params, Recomposition, SCHEMA_VERSION};
-use layers::{Difference, Layer};
+use layers::{Layer, LayerReport, Report, Thresholds};
 use time::OffsetDateTime;
 
 use crate::host::Made;
-
-/// Layers this close (largest difference per premultiplied channel) count as the same.
-const SAME: u8 = 2;
 
 pub(crate) struct ResultJob {
     /// Absent on the command line.
@@ -40,9 +37,10 @@ pub(crate) fn write(
     let total = u32::try_from(stack.layers().len()).unwrap_or(u32::MAX).saturating_add(2);
     let mut done = 0;
     on_file(done, total)?;
+    let report = Report::new(stack, input, &Thresholds::default()).map_err(io::Error::other)?;
     let mut infos: Vec<LayerInfo> = Vec::new();
-    for (index, layer) in stack.layers().iter().enumerate() {
-        let info = describe(index, layer, &stack.layers()[..index], input);
+    for (index, (layer, found)) in stack.layers().iter().zip(report.layers).enumerate() {
+        let info = describe(index, layer, found);
         write_file(&dir.join(&info.file), |file| layers::write_png(file, &layer.pixels).map_err(io::Error::other))?;
         infos.push(info);
         done += 1;
@@ -51,7 +49,7 @@ pub(crate) fn write(
     let composite = layers::flatten(stack);
     write_file(&dir.join("preview.jpg"), |file| layers::preview_jpeg(file, &composite).map_err(io::Error::other))?;
     on_file(done + 1, total)?;
-    let difference = Difference::between(&composite, input).map_err(io::Error::other)?;
+    let difference = report.recomposition;
     let metadata = Metadata {
         schema_version: SCHEMA_VERSION,
         job_id: job.job_id,
@@ -84,25 +82,21 @@ pub(crate) fn write(
     Ok(metadata)
 }
 
-fn describe(index: usize, layer: &Layer, below: &[Layer], input: &RgbaImage) -> LayerInfo {
-    let bounding_box = layers::bounding_box(&layer.pixels);
-    let empty = bounding_box.is_none();
-    // Two empty layers are empty, not copies of each other.
-    let twin = below.iter().position(|other| !empty && same(&other.pixels, &layer.pixels));
+fn describe(index: usize, layer: &Layer, found: LayerReport) -> LayerInfo {
     LayerInfo {
         file: format!("layer_{index}.png"),
         z_index: number(index),
         name: layer.name.clone(),
         kind: layer.kind,
         text: layer.text.clone(),
-        bounding_box,
-        coverage: layers::coverage(&layer.pixels),
-        flags: LayerFlags { empty, duplicate_of: twin.map(number), copy_of_composite: same(&layer.pixels, input) },
+        bounding_box: found.bounding_box,
+        coverage: found.coverage,
+        flags: LayerFlags {
+            empty: found.empty,
+            duplicate_of: found.duplicate_of.map(number),
+            copy_of_composite: found.copy_of_composite,
+        },
     }
-}
-
-fn same(a: &RgbaImage, b: &RgbaImage) -> bool {
-    Difference::between(a, b).is_ok_and(|difference| difference.max <= SAME)
 }
 
 fn number(index: usize) -> u32 {

@@ -1,0 +1,55 @@
+//! The container files set only variables that exist and start only programs that are built.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn read(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docker").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn known() -> BTreeSet<&'static str> {
+    let tables = [jobs::VARIABLES, api::VARIABLES, worker::VARIABLES];
+    tables.into_iter().flatten().map(|variable| variable.name).collect()
+}
+
+fn is_variable(name: &str) -> bool {
+    name.contains(|c: char| c.is_ascii_uppercase())
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
+#[test]
+fn compose_sets_variables_that_exist() {
+    let text = read("compose.yaml");
+    // Build arguments, not settings of the programs.
+    let arguments = ["BASE", "FEATURES"];
+    let set: BTreeSet<_> = text
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, _)| name.trim())
+        .filter(|name| is_variable(name) && !arguments.contains(name))
+        .collect();
+    assert!(set.contains("REDIS_HOST") && set.contains("SHUTDOWN_GRACE_S"), "{set:?}");
+    let unknown: Vec<_> = set.difference(&known()).copied().collect();
+    assert_eq!(unknown, Vec::<&str>::new());
+}
+
+#[test]
+fn compose_waits_longer_than_the_grace_period() {
+    let text = read("compose.yaml");
+    let wait = text.lines().find_map(|line| line.trim().strip_prefix("stop_grace_period: ")).expect("it is set");
+    let wait: u64 = wait.trim_end_matches('s').parse().expect("seconds");
+    let grace = worker::VARIABLES.iter().find(|v| v.name == "SHUTDOWN_GRACE_S").expect("it is a setting");
+    assert!(wait > grace.default.parse().expect("seconds"));
+}
+
+#[test]
+fn images_run_our_programs_as_a_user_without_rights() {
+    for (file, program) in [("api.Dockerfile", "unflatten-api"), ("worker.Dockerfile", "unflatten-worker")] {
+        let text = read(file);
+        assert!(text.contains(&format!("--bin {program} ")) || text.contains(&format!("--bin {program}\n")), "{file}");
+        assert!(text.contains(&format!("ENTRYPOINT [\"{program}\"]")), "{file}");
+        let user = text.lines().filter_map(|line| line.strip_prefix("USER ")).next_back();
+        assert_eq!(user, Some("10001"), "{file}");
+    }
+}

@@ -1,0 +1,290 @@
+//! The worker with engines that misbehave, on a real queue and a real store.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use image::{Rgba, RgbaImage};
+use jobs::broker::{EmbeddedBroker, EngineOffer, NewJob, Rules};
+use jobs::settings::Settings;
+use jobs::store::Upload;
+use jobs::{
+    Broker, EngineChoice, Event, EventKind, FailureCode, InputInfo, Job, JobId, LayerCount, Params, State, Store,
+};
+use layers::{Kind, Layer, LayerStack};
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use worker::engines::{Availability, EngineSet};
+use worker::{Config, Context, Decomposition, Engine, EngineError, ProgressSink, Step};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the engine does is written into the prompt of the job.
+struct Odd {
+    made: u32,
+}
+
+impl Engine for Odd {
+    fn offer(&self) -> EngineOffer {
+        EngineOffer {
+            name: EngineChoice::Draft,
+            version: "test".to_owned(),
+            model: None,
+            device: "cpu".to_owned(),
+            max_layers: 10,
+            uses_prompt: true,
+        }
+    }
+
+    fn memory_bytes(&self, _width: u32, _height: u32, params: &Params) -> u64 {
+        if params.prompt == "huge" { 1 << 50 } else { 1 << 10 }
+    }
+
+    fn decompose(
+        &mut self,
+        input: &RgbaImage,
+        params: &Params,
+        progress: &mut dyn ProgressSink,
+    ) -> Result<Decomposition, EngineError> {
+        let (width, height) = input.dimensions();
+        let step = |step: u32| Step { stage: "test", step, total: 1000, fraction: step as f32 / 1000.0 };
+        match params.prompt.as_str() {
+            "panic" => panic!("a test of panics"),
+            "fail" => {
+                let message = "the test said so".to_owned();
+                return Err(EngineError::Failed { code: FailureCode::EngineFailed, message });
+            }
+            "endless" => {
+                for i in 0.. {
+                    progress.step(step(i % 1000))?;
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            }
+            "deaf" => loop {
+                std::thread::sleep(Duration::from_millis(20));
+            },
+            "wrong size" => {
+                let stack = stack(RgbaImage::new(width + 1, height));
+                return Ok(Decomposition { stack, notes: Vec::new() });
+            }
+            _ => {}
+        }
+        progress.step(step(1000))?;
+        Ok(Decomposition { stack: stack(input.clone()), notes: vec![format!("engine {}", self.made)] })
+    }
+}
+
+fn stack(pixels: RgbaImage) -> LayerStack {
+    let layer = Layer { name: "all".to_owned(), kind: Kind::Background, text: None, pixels };
+    LayerStack::new(layer.pixels.width(), layer.pixels.height(), vec![layer]).expect("one layer fits")
+}
+
+#[derive(Default)]
+struct OddSet {
+    made: AtomicU32,
+}
+
+impl EngineSet for OddSet {
+    fn available(&self) -> Vec<Availability> {
+        vec![Availability { name: EngineChoice::Draft, state: Ok(Odd { made: 0 }.offer()) }]
+    }
+
+    fn make(&self, _name: EngineChoice) -> Result<Box<dyn Engine>, EngineError> {
+        Ok(Box::new(Odd { made: self.made.fetch_add(1, Ordering::SeqCst) + 1 }))
+    }
+}
+
+struct Bench {
+    _dir: TempDir,
+    broker: Arc<dyn Broker>,
+    store: Store,
+    shutdown: CancellationToken,
+    worker: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Bench {
+    async fn start(settings: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let broker = open_queue(dir.path()).await;
+        let store = Store::open(&dir.path().join("uploads"), &dir.path().join("results")).await.expect("a store");
+        let config = Config::from_settings(&Settings::from_pairs(settings.iter().copied())).expect("good settings");
+        let context = Context { broker: Arc::clone(&broker), store: store.clone(), config };
+        let shutdown = CancellationToken::new();
+        let engines = Arc::new(OddSet::default());
+        let worker = tokio::spawn(worker::run_with(context, engines, shutdown.clone()));
+        Self { _dir: dir, broker, store, shutdown, worker }
+    }
+
+    async fn submit(&self, prompt: &str) -> JobId {
+        let upload = self.upload().await;
+        let params = Params {
+            prompt: prompt.to_owned(),
+            num_layers: LayerCount::Exactly(1),
+            seed: Some(1),
+            ..Params::default()
+        };
+        let id = Uuid::new_v4();
+        let new = NewJob { id, upload_id: upload, params, idempotency: None };
+        self.broker.submit(new).await.expect("submitted");
+        id
+    }
+
+    async fn upload(&self) -> Uuid {
+        let picture = RgbaImage::from_pixel(8, 6, Rgba([200, 100, 50, 255]));
+        let file = self.store.scratch().expect("a scratch file");
+        layers::write_png(file.as_file(), &picture).expect("written");
+        let input = InputInfo {
+            filename: None,
+            format: "png".to_owned(),
+            width: 8,
+            height: 6,
+            has_alpha: false,
+            sha256: "0".repeat(64),
+        };
+        let upload = Upload { id: Uuid::new_v4(), input, created_at: OffsetDateTime::now_utc() };
+        self.store.put_upload(&upload, file).await.expect("stored");
+        upload.id
+    }
+
+    async fn wait(&self, id: JobId, is: impl Fn(&Job) -> bool) -> Job {
+        let look = async {
+            loop {
+                let job = self.broker.job(id).await.expect("the queue answers").expect("the job is there");
+                if is(&job) {
+                    return job;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, look).await.expect("the job gets there")
+    }
+
+    async fn finished(&self, id: JobId) -> Job {
+        self.wait(id, |job| job.state.is_terminal()).await
+    }
+
+    async fn failure(&self, id: JobId) -> (FailureCode, String) {
+        let error = self.finished(id).await.error.expect("it failed");
+        (error.code, error.message)
+    }
+
+    async fn events(&self, id: JobId) -> Vec<Event> {
+        self.broker.events_after(id, 0, 10_000).await.expect("the queue answers")
+    }
+}
+
+async fn open_queue(dir: &Path) -> Arc<dyn Broker> {
+    Arc::new(EmbeddedBroker::open(&dir.join("queue.sqlite"), Rules::default()).await.expect("a queue"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_fails_its_job_and_the_engine_is_made_anew() {
+    let bench = Bench::start(&[]).await;
+    let first = bench.submit("good").await;
+    let bad = bench.submit("panic").await;
+    let next = bench.submit("good").await;
+    let (code, message) = bench.failure(bad).await;
+    assert_eq!(code, FailureCode::EnginePanicked);
+    assert!(message.contains("a test of panics") && message.contains("bug"), "{message}");
+    for (id, note) in [(first, "engine 1"), (next, "engine 2")] {
+        assert_eq!(bench.finished(id).await.state, State::Succeeded);
+        let metadata = bench.store.metadata(id).await.expect("readable").expect("published");
+        assert_eq!(metadata.notes, [note]);
+        assert_eq!((metadata.recomposition.max_error, metadata.layers.len()), (0, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_carry_their_code_and_publish_nothing() {
+    let bench = Bench::start(&[("JOB_MEMORY_LIMIT", "1GiB")]).await;
+    for (prompt, code, word) in [
+        ("fail", FailureCode::EngineFailed, "the test said so"),
+        ("wrong size", FailureCode::EngineFailed, "(9, 6)"),
+        ("huge", FailureCode::OutOfMemory, "1.0 GiB"),
+    ] {
+        let id = bench.submit(prompt).await;
+        let (found, message) = bench.failure(id).await;
+        assert_eq!(found, code, "{message}");
+        assert!(message.contains(word), "{message}");
+        assert!(bench.store.metadata(id).await.expect("readable").is_none());
+    }
+    let gone = bench.submit("good").await;
+    let job = bench.finished(gone).await;
+    assert_eq!(job.state, State::Succeeded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_job_is_cancelled_at_its_next_step() {
+    let bench = Bench::start(&[]).await;
+    let id = bench.submit("endless").await;
+    bench.wait(id, |job| job.progress.is_some()).await;
+    bench.broker.cancel(id).await.expect("the queue answers");
+    assert_eq!(bench.finished(id).await.state, State::Cancelled);
+    let next = bench.submit("good").await;
+    assert_eq!(bench.finished(next).await.state, State::Succeeded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_limit_stops_a_job() {
+    let bench = Bench::start(&[("JOB_TIMEOUT_S", "1")]).await;
+    let id = bench.submit("endless").await;
+    let (code, message) = bench.failure(id).await;
+    assert_eq!(code, FailureCode::TimedOut);
+    assert!(message.contains("1 s") && message.contains("JOB_TIMEOUT_S"), "{message}");
+    let reports = bench.events(id).await.into_iter().filter(|e| matches!(e.kind, EventKind::Progress(_))).count();
+    assert!((2..=12).contains(&reports), "{reports} reports in a second");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_stuck_engine_is_replaced_and_a_second_ends_the_worker() {
+    let bench = Bench::start(&[("JOB_TIMEOUT_S", "1"), ("ENGINE_STOP_GRACE_S", "1")]).await;
+    let deaf = bench.submit("deaf").await;
+    let good = bench.submit("good").await;
+    assert_eq!(bench.failure(deaf).await.0, FailureCode::TimedOut);
+    assert_eq!(bench.finished(good).await.state, State::Succeeded);
+    let deaf = bench.submit("deaf").await;
+    assert_eq!(bench.failure(deaf).await.0, FailureCode::TimedOut);
+    let ended = tokio::time::timeout(PATIENCE, bench.worker).await.expect("it ends").expect("no panic");
+    assert!(ended.expect_err("the process is to be restarted").is::<worker::EngineStuck>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_gives_the_job_back_and_keeps_a_result_that_comes_in_time() {
+    let bench = Bench::start(&[("SHUTDOWN_GRACE_S", "0")]).await;
+    let id = bench.submit("endless").await;
+    bench.wait(id, |job| job.progress.is_some()).await;
+    bench.shutdown.cancel();
+    let ended = tokio::time::timeout(PATIENCE, bench.worker).await.expect("it ends").expect("no panic");
+    ended.expect("an orderly end");
+    let job = bench.broker.job(id).await.expect("the queue answers").expect("the job is there");
+    assert_eq!((job.state, job.position), (State::Queued, Some(0)));
+    assert!(bench.broker.workers().await.expect("the queue answers").is_empty(), "the worker signed off");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_published_result_is_not_made_again() {
+    let bench = Bench::start(&[]).await;
+    let id = bench.submit("good").await;
+    bench.finished(id).await;
+    // The state in which a worker leaves things that dies right after publishing.
+    let dir = tempfile::tempdir().expect("a folder");
+    let broker = open_queue(dir.path()).await;
+    let new = NewJob { id, upload_id: Uuid::new_v4(), params: Params::default(), idempotency: None };
+    broker.submit(new).await.expect("submitted");
+    let config = Config::from_settings(&Settings::from_pairs([])).expect("defaults");
+    let context = Context { broker: Arc::clone(&broker), store: bench.store.clone(), config };
+    let worker = tokio::spawn(worker::run_with(context, Arc::new(OddSet::default()), CancellationToken::new()));
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while !broker.job(id).await.expect("the queue answers").expect("the job is there").state.is_terminal() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    waited.await.expect("the job gets there");
+    // Without its picture it could only fail, had it been run again.
+    assert_eq!(broker.job(id).await.expect("the queue answers").expect("there").state, State::Succeeded);
+    worker.abort();
+}
