@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use jobs::broker::{EngineOffer, Stats, WorkerInfo};
 use jobs::{MAX_LAYERS, Params};
+use layers::Format;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -25,7 +26,7 @@ pub struct Capabilities {
     /// Formats that are read.
     formats: [&'static str; 6],
     /// Formats that results can be downloaded in.
-    download_formats: [&'static str; 1],
+    download_formats: [Format; 5],
 }
 
 #[derive(Serialize, ToSchema)]
@@ -81,7 +82,7 @@ pub async fn capabilities(State(app): State<App>) -> Result<Response, Error> {
             ..Params::default()
         },
         formats: ["png", "jpeg", "webp", "gif", "bmp", "tiff"],
-        download_formats: ["zip"],
+        download_formats: Format::ALL,
     };
     let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     Ok((headers, Json(answer)).into_response())

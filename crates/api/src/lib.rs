@@ -5,6 +5,7 @@ mod archive;
 mod capabilities;
 mod config;
 mod error;
+mod export;
 mod extract;
 mod form;
 mod intake;

@@ -3,6 +3,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jobs::{JobId as Id, Metadata};
+use layers::Format;
 use serde::Deserialize;
 use tokio_util::io::ReaderStream;
 use utoipa::IntoParams;
@@ -10,6 +11,7 @@ use utoipa::IntoParams;
 use crate::app::App;
 use crate::archive;
 use crate::error::{Error, ErrorBody};
+use crate::export;
 use crate::extract::{JobId, Query, Segments};
 
 /// A result never changes under its id. `private`: who knows the id may see it, shared caches may not.
@@ -18,22 +20,28 @@ pub const CACHE_IMMUTABLE: &str = "private, max-age=86400, immutable";
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct DownloadQuery {
-    /// `zip`, which is also the default.
+    /// `zip` (the default), `psd`, `ora`, `pptx` or `svg`.
+    #[param(value_type = Option<Format>)]
     format: Option<String>,
+    /// Add each layer trimmed to its box to a ZIP, with a manifest of the offsets. The other formats always trim.
+    #[serde(default)]
+    trim: bool,
 }
 
 /// Download a result
 ///
-/// All files of the result in one archive: `layer_0.png` (the lowest) and so on, `metadata.json`, `preview.jpg`.
+/// As a ZIP, all files of the result: `layer_0.png` (the lowest) and so on, `metadata.json`, `preview.jpg`. As PSD,
+/// ORA, PPTX or SVG, one document with the layers named and placed.
 #[utoipa::path(
     get, path = "/api/download/{id}", operation_id = "download_result", tag = "results",
     params(("id" = Uuid, Path, description = "The job"), DownloadQuery),
     responses(
-        (status = 200, description = "The archive", body = Vec<u8>, content_type = "application/zip",
+        (status = 200, description = "The file", body = Vec<u8>, content_type = "application/zip",
             headers(("Content-Disposition" = String, description = "A file name made from the upload's"))),
         (status = 400, description = "No such format", body = ErrorBody),
         (status = 404, description = "No such job", body = ErrorBody),
         (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
+        (status = 422, description = "The picture is too large for the format", body = ErrorBody),
     )
 )]
 pub async fn download(
@@ -41,16 +49,21 @@ pub async fn download(
     JobId(id): JobId,
     Query(query): Query<DownloadQuery>,
 ) -> Result<Response, Error> {
-    if let Some(format) = query.format.filter(|format| !format.eq_ignore_ascii_case("zip")) {
-        let shown: String = format.chars().take(20).collect();
-        let message = format!("results cannot be downloaded as \"{shown}\"; formats: zip");
-        return Err(Error::bad_request("unknown_format", message));
-    }
+    let word = query.format.as_deref().unwrap_or("zip");
+    let format: Format = word.parse().map_err(|_| {
+        let shown: String = word.chars().take(20).collect();
+        let known = Format::ALL.map(Format::extension).join(", ");
+        Error::bad_request("unknown_format", format!("results cannot be downloaded as \"{shown}\"; formats: {known}"))
+    })?;
     let Some(metadata) = app.store.metadata(id).await? else { return Err(why_no_result(&app, id).await) };
-    let disposition = content_disposition(&archive_name(&metadata));
-    let body = archive::body(&app.store, id, &metadata).await?;
+    let disposition = content_disposition(&format!("{}-layers.{}", metadata.title(), format.extension()));
+    let body = match format {
+        // What is stored already goes out as it is, without waiting for anything to be written.
+        Format::Zip if !query.trim => archive::body(&app.store, id, &metadata).await?,
+        _ => export::body(&app.store, id, metadata, format, query.trim).await?,
+    };
     let headers = [
-        (header::CONTENT_TYPE, "application/zip".to_owned()),
+        (header::CONTENT_TYPE, format.media_type().to_owned()),
         (header::CONTENT_DISPOSITION, disposition),
         (header::CACHE_CONTROL, "private, no-cache".to_owned()),
     ];
@@ -172,12 +185,6 @@ pub fn not_modified(headers: &HeaderMap, etag: &str) -> bool {
     let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let listed = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     listed.flat_map(|value| value.split(',')).any(|tag| tag.trim() == "*" || bare(tag) == bare(etag))
-}
-
-fn archive_name(metadata: &Metadata) -> String {
-    let name = metadata.input.filename.as_deref().unwrap_or("picture");
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    format!("{}-layers.zip", if stem.is_empty() { "picture" } else { stem })
 }
 
 /// `Content-Disposition` for a file name in any language: a plain form for old

@@ -1,4 +1,6 @@
-use layers::{Box, Kind};
+use std::path::Path;
+
+use layers::{Box, Document, DocumentLayer, Kind, Node};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -31,6 +33,33 @@ pub struct Metadata {
     pub recomposition: Recomposition,
     /// What the engine decided or could not do, in words for people.
     pub notes: Vec<String>,
+}
+
+impl Metadata {
+    /// The layers as a document that can be exported, all visible, under the
+    /// name of the picture. The source of a layer's pixels is its place in `layers`.
+    pub fn document(&self) -> Document {
+        let nodes = self.layers.iter().enumerate().map(|(source, layer)| {
+            Node::Layer(DocumentLayer {
+                name: layer.name.clone(),
+                kind: layer.kind,
+                text: layer.text.clone(),
+                visible: true,
+                opacity: 1.0,
+                x: 0,
+                y: 0,
+                source,
+            })
+        });
+        let (width, height) = (self.input.width, self.input.height);
+        Document { title: self.title().to_owned(), width, height, nodes: nodes.collect() }
+    }
+
+    /// What to call the picture: its file name without the ending.
+    pub fn title(&self) -> &str {
+        let name = self.input.filename.as_deref().unwrap_or_default();
+        Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or("picture")
+    }
 }
 
 /// The picture that the layers were made from.

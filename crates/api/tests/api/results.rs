@@ -34,6 +34,30 @@ async fn the_archive_holds_the_files_of_the_result() {
 }
 
 #[tokio::test]
+async fn results_come_as_documents_of_drawing_programs() {
+    let app = TestApp::start().await;
+    let id = app.finished_job().await;
+    for (format, magic, media_type) in [
+        ("psd", b"8BPS".as_slice(), "image/vnd.adobe.photoshop"),
+        ("ora", b"PK".as_slice(), "image/openraster"),
+        ("pptx", b"PK".as_slice(), "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+        ("svg", b"<".as_slice(), "image/svg+xml"),
+    ] {
+        let response = app.get(&format!("/api/download/{id}?format={format}")).await;
+        assert_eq!(response.status(), 200, "{format}");
+        assert_eq!(response.headers()["content-type"], media_type);
+        let disposition = response.headers()["content-disposition"].to_str().unwrap();
+        assert!(disposition.starts_with(&format!("attachment; filename=\"poster-layers.{format}\"")), "{disposition}");
+        let bytes = response.bytes().await.unwrap();
+        assert!(bytes.starts_with(magic), "{format}");
+    }
+    let trimmed = app.get(&format!("/api/download/{id}?trim=true")).await.bytes().await.unwrap();
+    let archive = ZipArchive::new(Cursor::new(trimmed)).unwrap();
+    let names: Vec<_> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
+    assert!(names.iter().any(|name| name.starts_with("trimmed/")), "{names:?}");
+}
+
+#[tokio::test]
 async fn a_download_arrives_whole_although_the_job_is_deleted_meanwhile() {
     let app = TestApp::start().await;
     let body: Value = app.upload("noise.png", pictures::noise_png(1200)).await.json().await.unwrap();
@@ -108,7 +132,7 @@ async fn what_is_not_there_is_told_apart() {
     for file in ["0.jpg", "-1.png", "x.png", "..%2f..%2fmetadata.png", "99999999999999999999.png"] {
         expect_error(app.get(&format!("/api/jobs/{id}/layers/{file}")).await, 404, "layer_not_found").await;
     }
-    let format = app.get(&format!("/api/download/{id}?format=psd")).await;
+    let format = app.get(&format!("/api/download/{id}?format=tiff")).await;
     assert!(expect_error(format, 400, "unknown_format").await.contains("zip"));
 
     let waiting = app.job().await;
