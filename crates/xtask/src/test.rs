@@ -17,8 +17,9 @@ pub struct TestArguments {
 pub fn test(arguments: &TestArguments) -> anyhow::Result<()> {
     install_test_programs()?;
     let cargo = cargo();
-    // Tests of one crate start the programs of others, which `cargo test` alone does not promise to build.
-    run(&cargo, ["build", "--workspace", "--bins"])?;
+    // Tests of one crate start the programs of others: all are built before the first test runs. Not with
+    // `cargo build`, which would compile the dependencies anew without the features that only tests ask for.
+    run(&cargo, ["test", "--workspace", "--no-run"])?;
     let mut command = Command::new(&cargo);
     // All of it, even when a part fails: one run tells everything.
     command.args(["test", "--workspace", "--no-fail-fast"]).args(&arguments.pass_on);

@@ -8,13 +8,6 @@ use jobs::{EngineChoice, FailureCode, LayerCount, Params};
 
 use crate::engine::{Decomposition, Engine, EngineError, ProgressSink, Step, Stopped};
 
-/// Most layers that [`jobs::Params`] can ask for.
-const MAX_LAYERS: u8 = 10;
-
-/// Working memory per pixel, in bytes: label, distance and colour planes.
-/// Measured on 1328x1328 and 4000x4000 pictures, rounded up.
-const WORK_BYTES_PER_PIXEL: u64 = 96;
-
 pub(super) struct Draft;
 
 impl Engine for Draft {
@@ -24,7 +17,7 @@ impl Engine for Draft {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             model: None,
             device: "cpu".to_owned(),
-            max_layers: MAX_LAYERS,
+            max_layers: draft::MOST_LAYERS,
             uses_prompt: false,
         }
     }
@@ -32,11 +25,11 @@ impl Engine for Draft {
     fn memory_bytes(&self, width: u32, height: u32, params: &Params) -> u64 {
         let layers = match params.num_layers {
             LayerCount::Exactly(n) => n,
-            LayerCount::Auto => MAX_LAYERS,
+            LayerCount::Auto => draft::MOST_LAYERS,
         };
         // Layers exist twice for a moment: in the engine and while they are encoded.
-        let per_pixel = WORK_BYTES_PER_PIXEL + 8 * u64::from(layers);
-        u64::from(width) * u64::from(height) * per_pixel
+        let encoded = 4 * u64::from(width) * u64::from(height) * u64::from(layers);
+        draft::memory_bytes(width, height, layers) + encoded
     }
 
     fn decompose(
