@@ -176,7 +176,12 @@ fn vision_config(path: &Path, root: &Value) -> Result<VisionConfig> {
     let value = root.get("vision_config").ok_or_else(|| missing("field `vision_config` is missing".into()))?;
     let fields = Fields { path, places: vec![value] };
     fields.only("hidden_act", &Value::from("silu"))?;
-    let config: VisionConfig = serde_json::from_value(value.clone())
+    let mut known = value.clone();
+    // Published files name the channels in both ways at once.
+    if let Some(object) = known.as_object_mut().filter(|object| object.contains_key("in_channels")) {
+        object.remove("in_chans");
+    }
+    let config: VisionConfig = serde_json::from_value(known)
         .map_err(|error| missing(format!("`vision_config`: {error}; take the config that belongs to the model")))?;
     let sizes = [config.num_heads, config.patch_size, config.spatial_merge_size, config.temporal_patch_size];
     let window = config.spatial_merge_size * config.patch_size;

@@ -238,8 +238,8 @@ fn the_published_flat_config_is_read() {
         "rope_scaling": {"mrope_section": [16, 24, 24], "rope_type": "default", "type": "default"},
         "tie_word_embeddings": false, "use_sliding_window": false, "vocab_size": 152064, "image_token_id": 151655,
         "vision_config": {"depth": 32, "fullatt_block_indexes": [7, 15, 23, 31], "hidden_act": "silu",
-            "hidden_size": 1280, "in_chans": 3, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 3584,
-            "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 112}
+            "hidden_size": 1280, "in_channels": 3, "in_chans": 3, "intermediate_size": 3420, "num_heads": 16,
+            "out_hidden_size": 3584, "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 112}
     }"#;
     std::fs::write(&path, text).unwrap();
     let (text, vision) = config::read_model(&path).unwrap();
