@@ -191,6 +191,11 @@ export const en = {
 
   "take.title": "Download",
   "take.zip": "Download all layers (ZIP)",
+  "take.documents": "Download as a document with layers",
+  "take.psd": "Photoshop, and all that read its files",
+  "take.ora": "OpenRaster: Krita, GIMP, MyPaint",
+  "take.pptx": "PowerPoint, Keynote, Impress: a picture per layer",
+  "take.svg": "SVG: a picture per layer, in named groups",
   "take.png": "Save what you see (PNG)",
 
   "recomposition.exact": "The layers stack back to the input",

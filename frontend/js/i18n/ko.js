@@ -191,6 +191,11 @@ export const ko = {
 
   "take.title": "내려받기",
   "take.zip": "모든 레이어 내려받기 (ZIP)",
+  "take.documents": "레이어가 있는 문서로 내려받기",
+  "take.psd": "포토샵과 PSD를 읽는 프로그램",
+  "take.ora": "오픈래스터: 크리타, 김프, 마이페인트",
+  "take.pptx": "파워포인트, 키노트, 임프레스: 레이어마다 그림 하나",
+  "take.svg": "SVG: 레이어마다 그림 하나, 이름 있는 그룹",
   "take.png": "보이는 대로 저장 (PNG)",
 
   "recomposition.exact": "레이어를 쌓으면 원본과 같습니다",

@@ -83,6 +83,7 @@ export const urls = {
   layer: (id, n) => `/api/jobs/${id}/layers/${n}.png`,
   preview: (id) => `/api/jobs/${id}/preview.jpg`,
   zip: (id) => `/api/download/${id}`,
+  document: (id, format) => `/api/download/${id}?format=${format}`,
   live(id, after) {
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     return `${scheme}//${location.host}/api/status/${id}?after=${after}`;

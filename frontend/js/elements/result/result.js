@@ -14,6 +14,8 @@ import { register as registerInspector } from "../inspector/inspector.js";
 import { register as registerLayers } from "../layers/layers.js";
 
 const MODES = ["layers", "compare", "input"];
+/** Formats that keep the layers, and what people call them. */
+const DOCUMENTS = [["psd", "PSD"], ["ora", "ORA"], ["pptx", "PPTX"], ["svg", "SVG"]];
 const GROUNDS = ["checker", "white", "black", "magenta"];
 
 /**
@@ -56,6 +58,8 @@ class Result extends View {
         <un-inspector></un-inspector>
         <section class="take" aria-label="${t("take.title")}">
           <a class="button primary" href="${urls.zip(id)}" data-zip download>${icon("download")}${t("take.zip")}</a>
+          <nav class="formats" aria-label="${t("take.documents")}">${DOCUMENTS.map(([format, word]) => html`
+            <a class="button small" href="${urls.document(id, format)}" title="${t(`take.${format}`)}" download>${word}</a>`)}</nav>
           <button type="button" class="button" data-action="png">${icon("download")}${t("take.png")}</button>
         </section>
         <un-details></un-details>
