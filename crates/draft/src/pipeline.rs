@@ -7,7 +7,7 @@ use crate::filter::resize_gray;
 use crate::ground::{self, Ground};
 use crate::matte::{Lift, Lifted, lift};
 use crate::monitor::{Monitor, Stopped};
-use crate::morphology::{NOWHERE, clean, components, nearest};
+use crate::morphology::{NOWHERE, clean, close, components, dilate, erode, nearest};
 use crate::perceive::{Perceived, perceive};
 use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
 use crate::refine::refine;
@@ -20,6 +20,9 @@ const SPECK: f32 = 0.0012;
 
 /// Largest saliency from which the network has found something at all.
 const SURE: f32 = 0.5;
+
+/// Area of a hole, relative to the piece around it, up to which it belongs to the piece.
+const SMALL_HOLE: f32 = 0.04;
 
 /// Layers as the picture suggests them, and what was decided on the way.
 pub struct Found {
@@ -57,7 +60,7 @@ pub fn run(picture: Rgb8, monitor: &Monitor) -> Result<Found, Stopped> {
     if flat && clear {
         work.lift_from_flat(&standing, seen.saliency.as_ref())?;
     } else if let Some((map, _)) = &seen.saliency {
-        work.lift_from_scene(map)?;
+        work.lift_from_scene(map, &standing)?;
     } else if ground.area > 0.15 && clear {
         work.lift_from_flat(&standing, None)?;
     }
@@ -107,7 +110,7 @@ impl Work<'_> {
     /// What stands on a ground, at full size.
     fn standing_on(&self, ground: &Ground) -> Mask {
         let mask = refine(&self.rest, &ground.mask.not());
-        clean(&mask, self.speck / 8 + 1, self.speck / 25 + 1)
+        fill_small_holes(&clean(&mask, self.speck / 8 + 1, self.speck / 25 + 1))
     }
 
     /// Flat ground: all that stands on it is lifted at once; whole components
@@ -135,9 +138,10 @@ impl Work<'_> {
 
     /// A picture without flat ground: the salient figure, then what stands on
     /// whatever smooth ground is left.
-    fn lift_from_scene(&mut self, map: &Gray) -> Result<(), Stopped> {
+    fn lift_from_scene(&mut self, map: &Gray, standing: &Mask) -> Result<(), Stopped> {
         let outline = subject::outline(&self.rest, map, (0.18, 0.45));
         let figure = clean(&refine(&self.rest, &outline), self.speck, (0.4 * self.speck as f32) as usize);
+        let figure = with_attached(&figure, standing, self.speck);
         self.monitor.step("objects", 1, 2, 0.72)?;
         if (0.004..0.8).contains(&figure.share()) {
             if let Some((_, lifted)) = self.lift(&figure, Lift { band: 3, grow: 7, halo: 3 })? {
@@ -147,7 +151,10 @@ impl Work<'_> {
         self.monitor.step("objects", 2, 2, 0.8)?;
         let ground = ground::find(&self.rest);
         let scenery = refine(&self.rest, &ground.mask.not());
-        let scenery = clean(&scenery, self.speck * 3 / 2, self.speck / 2);
+        // Seams of the completion behind the subject are not scenery, and neither are hairlines.
+        let filled = dilate(&figure, 7);
+        let open = dilate(&erode(&scenery.minus(&filled), 2), 3).and(&scenery);
+        let scenery = clean(&open, self.speck * 3 / 2, self.speck / 2);
         if ground.area > 0.15 && (0.004..0.85).contains(&scenery.share()) {
             if let Some((_, lifted)) = self.lift(&scenery, Lift { band: 3, grow: 7, halo: 2 })? {
                 self.push(Kind::Object, "Objects", opacity(&lifted.alpha), bytes_plane(&lifted.below));
@@ -155,6 +162,44 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
+
+/// Fills holes that are small against the piece around them: what shows through a
+/// glass or between fingers in the colour of the ground belongs to the figure,
+/// the inside of a ring does not.
+fn fill_small_holes(mask: &Mask) -> Mask {
+    let pieces = components(mask);
+    let holes = components(&mask.not());
+    let mut owner = vec![0usize; holes.areas.len()];
+    for y in 0..mask.height {
+        for x in 1..mask.width {
+            let (hole, piece) = (holes.labels.at(x, y) as usize, pieces.labels.at(x - 1, y) as usize);
+            if hole != 0 && piece != 0 {
+                owner[hole] = owner[hole].max(pieces.areas[piece]);
+            }
+        }
+    }
+    let inside = |k: usize| {
+        let rect = holes.boxes[k];
+        k != 0 && rect.x0 > 0 && rect.y0 > 0 && rect.x1 < mask.width && rect.y1 < mask.height
+    };
+    let small: Vec<bool> =
+        (0..holes.areas.len()).map(|k| inside(k) && (holes.areas[k] as f32) < SMALL_HOLE * owner[k] as f32).collect();
+    mask.or(&holes.select(&small))
+}
+
+/// The figure with the small pieces that it wears: what stands on the ground,
+/// and touches the figure along a good part of its own edge.
+fn with_attached(figure: &Mask, standing: &Mask, speck: usize) -> Mask {
+    let beside = dilate(&erode(&standing.minus(figure), 2), 2).and(standing).minus(figure);
+    let parts = components(&beside);
+    let edge = beside.minus(&erode(&beside, 1));
+    let (edges, touching) = (parts.count_in(&edge), parts.count_in(&edge.and(&dilate(figure, 5))));
+    let most = figure.count() / 8;
+    let keep: Vec<bool> = (0..parts.areas.len())
+        .map(|k| (speck..most).contains(&parts.areas[k]) && touching[k] as f32 > 0.22 * edges[k] as f32)
+        .collect();
+    close(&figure.or(&parts.select(&keep)), 3)
 }
 
 /// Whether most of what stands there is what the network would look at.

@@ -69,7 +69,7 @@ fn go_on(_: draft::Progress) -> ControlFlow<()> {
 
 #[test]
 fn every_picture_gives_exact_layers() {
-    for seed in 1..=150u64 {
+    for seed in 1..=40u64 {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let input = picture(&mut dice);
         let options = Options { layers: [None, Some(1), Some(2), Some(4), Some(10)][seed as usize % 5], seed };

@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use crate::colour::{oklab_of_unit, to_unit};
+use crate::colour::{max_difference, oklab_of_unit, to_unit};
 use crate::fill::membrane::membrane;
 use crate::fill::palette;
 use crate::fill::patches;
@@ -15,6 +15,11 @@ use crate::plane::{Colour, Mask, Plane, Rect};
 
 /// Oklab residual that counts as "the same smooth ground".
 const SMOOTH: f32 = 9.0 / 255.0;
+
+/// Share of ring pixels without texture from which a membrane beats patches.
+const CALM: f32 = 0.8;
+/// Colour step (0 to 1) to the next pixel under which a pixel is calm.
+const STEP: f32 = 3.5 / 255.0;
 
 pub struct Completed {
     pub image: Colour,
@@ -106,8 +111,25 @@ fn fill_part(image: &Colour, hole: &Mask, parts: &Components, label: usize) -> P
     }
     let question = palette::Hole { image: &image, hole: &patch.inside, ring: &ring.mask, known: &near };
     patch.image = palette::fill(&question);
-    patch.rough = patch.image.is_none();
+    patch.rough = patch.image.is_none() && calm_share(&image, &ring.mask) < CALM;
     patch
+}
+
+/// Share of the pixels under `mask` that hardly differ from the next ones: clouds
+/// and skies are calm although no single gradient explains them.
+fn calm_share(image: &Colour, mask: &Mask) -> f32 {
+    let (mut calm, mut total) = (0usize, 0usize);
+    for y in 1..image.height {
+        for x in 1..image.width {
+            if mask.at(x, y) {
+                let here = image.at(x, y);
+                let step = max_difference(here, image.at(x - 1, y)).max(max_difference(here, image.at(x, y - 1)));
+                calm += usize::from(step < STEP);
+                total += 1;
+            }
+        }
+    }
+    calm as f32 / total.max(1) as f32
 }
 
 fn ring(image: &Colour, part: &Mask, holes: &Mask, width: usize) -> Ring {

@@ -11,6 +11,8 @@ use crate::plane::{Colour, Mask, Plane};
 const MOST_COLOURS: usize = 6;
 /// Oklab distance within which a pixel belongs to a palette colour.
 const SAME: f32 = 0.05;
+/// Oklab distance within which most pixels of flat art lie.
+const TIGHT: f32 = 0.025;
 
 /// What the filling needs to know of the hole.
 pub struct Hole<'a> {
@@ -38,6 +40,11 @@ pub fn fill(hole: &Hole) -> Option<Colour> {
         }
     }
     let explained = samples.iter().filter(|&&s| closest(&palette, s).1 < SAME * SAME).count();
+    // A gradient is also "explained" by a few colours, but lies between them.
+    let tight = samples.iter().filter(|&&s| closest(&palette, s).1 < TIGHT * TIGHT).count();
+    if (tight as f32) < 0.7 * samples.len() as f32 {
+        return None;
+    }
     if palette.len() < 2 || (explained as f32) < 0.82 * samples.len() as f32 {
         return None;
     }

@@ -43,21 +43,33 @@ struct Blob {
 /// # Errors
 /// When the caller stopped, or the networks cannot be run.
 pub fn lines(image: &Rgb8, monitor: &Monitor) -> Result<Vec<Line>, NetworkError> {
+    let mut sides = SIDES.to_vec();
+    // A small picture is as it is at every scale: once is enough.
+    sides.retain(|&side| side == SIDES[2] || side - SIDES[2] / 2 < image.width.max(image.height));
     let maps: Vec<Gray> =
-        SIDES.par_iter().map(|&side| text_probability(image, side, monitor)).collect::<Result<_, _>>()?;
+        sides.par_iter().map(|&side| text_probability(image, side, monitor)).collect::<Result<_, _>>()?;
     let (width, height) = (maps[0].width, maps[0].height);
     let maps: Vec<Gray> = maps.iter().map(|map| grown(map, width, height)).collect();
     let best = Plane::from_fn(width, height, |x, y| maps.iter().map(|m| m.at(x, y)).fold(0.0, f32::max));
     let votes = Plane::from_fn(width, height, |x, y| maps.iter().filter(|m| m.at(x, y) > THRESHOLD).count());
     let parts = components(&best.map(|p| p > THRESHOLD));
-    let agreed = parts.count_in(&votes.map(|v| v >= 2));
+    let agreed = parts.count_in(&votes.map(|v| v >= maps.len().min(2)));
     let blobs: Vec<Blob> = (1..=parts.len()).filter_map(|k| blob(&parts, k, &best, agreed[k])).collect();
     let scale = (image.width as f32 / width as f32, image.height as f32 / height as f32);
     let read: Vec<Option<Line>> =
         blobs.par_iter().map(|blob| judge(image, blob, scale, monitor)).collect::<Result<_, _>>()?;
     let mut lines: Vec<Line> = read.into_iter().flatten().collect();
+    drop_lone_characters(&mut lines, image.width.min(image.height));
     lines.sort_by_key(|line| (line.rect.y0, line.rect.x0));
     Ok(lines)
+}
+
+/// Birds and seeds look like single characters. One is believed beside real
+/// lines, or when it is as large as a title.
+fn drop_lone_characters(lines: &mut Vec<Line>, short_side: usize) {
+    let real = lines.iter().any(|line| line.text.chars().count() > 1);
+    let title = 0.12 * short_side as f32;
+    lines.retain(|line| real || line.size > title);
 }
 
 fn blob(parts: &Components, label: usize, probability: &Gray, agreed: usize) -> Option<Blob> {
