@@ -116,7 +116,7 @@ fn log(x: f32) -> f32 {
     let mut y = P[1..].iter().fold(P[0], |y, &p| y.mul_add(x, p));
     y = (y * x).mul_add(z, exponent * -2.121_944_4e-4);
     y = z.mul_add(-0.5, y);
-    exponent.mul_add(0.693_359_375, x + y)
+    exponent.mul_add(0.693_359_4, x + y)
 }
 
 /// Sine and cosine of `x` >= 0, as `sincos256_ps` compiled with fused multiply-add.

@@ -1,5 +1,6 @@
 //! Whole runs against `QwenImageLayeredPipeline` of diffusers 0.42.1 (`reference/make.py pipeline`):
 //! every stage from the resized picture to the layers, with given text embeddings.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod common;
 
@@ -81,7 +82,7 @@ fn load(dtype: DType) -> Decomposer {
     Decomposer::load(&ModelFiles::folder(folder.path()), dtype, &Device::Cpu).unwrap()
 }
 
-/// Measured: 1e-6 up to the last step, 1 of 255 at most in the layers.
+/// Measured: at most 1.2e-6 at every stage; the noise bit for bit.
 #[test]
 fn f32_matches_the_reference_at_every_stage() {
     let decomposer = load(DType::F32);

@@ -1,4 +1,5 @@
 //! Noise, schedule and resizing against torch, diffusers and Pillow (`reference/make.py noise scheduler resize`).
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod common;
 
@@ -30,7 +31,6 @@ fn noise_is_torch_noise_bit_for_bit() {
         if let Some(expected) = expected.get(key) {
             assert_eq!(bytes(&found), bytes(expected), "{key}: {found} instead of {expected}");
         }
-        if key == "f32_0_1000003" {}
         assert_eq!(crc32(&bytes(&found)), *checksum, "{key}");
     }
     assert!(checksums.len() > 200);

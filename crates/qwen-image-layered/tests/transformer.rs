@@ -1,4 +1,5 @@
 //! The transformer against diffusers 0.42.1 (`reference/make.py transformer`).
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod common;
 
@@ -11,7 +12,7 @@ use qwen_image_layered::transformer::{FrameGrid, Step, Transformer, TransformerC
 use qwen_image_layered::weights::{Checkpoint, Part, Weights, read_json};
 use qwen_image_layered::{Error, Monitor};
 
-/// Bar for f32; measured: 4e-7.
+/// Bar for f32; measured: at most 1.2e-6.
 const F32_BAR: f64 = 1e-5;
 
 struct Case {
