@@ -45,7 +45,7 @@ fn env_example_lists_every_variable_with_its_default() {
 #[test]
 fn the_environment_is_read_in_one_place() {
     let mut readers = Vec::new();
-    for package in ["api", "draft", "jobs", "layers", "qwen-image-layered", "unflatten", "worker"] {
+    for package in ["api", "draft", "jobs", "layers", "networks", "qwen-image-layered", "unflatten", "worker"] {
         find_readers(&root().join("crates").join(package).join("src"), &mut readers);
     }
     readers.sort();

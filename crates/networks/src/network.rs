@@ -5,23 +5,17 @@ use tract_onnx::pb::{ModelProto, TensorProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::plan::eval;
 
-use crate::monitor::{Monitor, Stopped};
-
 /// Plans kept per network: inputs of one size come again and again.
 const MOST_PLANS: usize = 6;
 
 /// Why a network gave no answer.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
+    #[error("stopped")]
     Stopped,
-    /// The runtime refused; the engine goes on without networks and says so.
+    /// The runtime refused the network or the input.
+    #[error("the network cannot be run: {0}")]
     Failed(String),
-}
-
-impl From<Stopped> for NetworkError {
-    fn from(_: Stopped) -> Self {
-        NetworkError::Stopped
-    }
 }
 
 type Plan = Arc<TypedRunnableModel>;
@@ -38,44 +32,30 @@ pub struct Network {
 struct Interrupted;
 
 impl Network {
+    /// A network in ONNX; it is read when it is first run.
     pub const fn new(bytes: &'static [u8]) -> Self {
         Self { bytes, model: OnceLock::new(), plans: Mutex::new(Vec::new()) }
     }
 
     /// Runs the network on one input; gives the shape and values of its first output.
+    ///
+    /// `stopped` is asked between any two operations, which take milliseconds each.
+    ///
+    /// # Errors
+    /// [`NetworkError::Stopped`] when `stopped` said so, otherwise why the runtime refused.
     pub fn run(
         &self,
         shape: &[usize],
         input: &[f32],
-        monitor: &Monitor,
+        stopped: &dyn Fn() -> bool,
     ) -> Result<(Vec<usize>, Vec<f32>), NetworkError> {
-        monitor.check()?;
+        let check = || if stopped() { Err(NetworkError::Stopped) } else { Ok(()) };
+        check()?;
         let plan = self.plan(shape)?;
-        monitor.check()?;
-        let answer = self.evaluate(&plan, shape, input, monitor);
-        monitor.check()?;
+        check()?;
+        let answer = evaluate(&plan, shape, input, stopped);
+        check()?;
         answer.map_err(|error| NetworkError::Failed(format!("{error:#}")))
-    }
-
-    fn evaluate(
-        &self,
-        plan: &Plan,
-        shape: &[usize],
-        input: &[f32],
-        monitor: &Monitor,
-    ) -> TractResult<(Vec<usize>, Vec<f32>)> {
-        let tensor = Tensor::from_shape(shape, input)?;
-        let mut state = plan.spawn()?;
-        // Asked between any two operations, which take milliseconds each.
-        let outputs = state.run_plan_with_eval(tvec!(tensor.into_tvalue()), |context, op_state, node, inputs| {
-            if monitor.check().is_err() {
-                return Err(TractError::new(Interrupted));
-            }
-            eval(context, op_state, node, inputs)
-        })?;
-        let output = outputs.first().ok_or_else(|| TractError::msg("the network has no output"))?;
-        let values = output.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
-        Ok((output.shape().to_vec(), values))
     }
 
     fn plan(&self, shape: &[usize]) -> Result<Plan, NetworkError> {
@@ -95,6 +75,25 @@ impl Network {
         }
         Ok(plan)
     }
+}
+
+fn evaluate(
+    plan: &Plan,
+    shape: &[usize],
+    input: &[f32],
+    stopped: &dyn Fn() -> bool,
+) -> TractResult<(Vec<usize>, Vec<f32>)> {
+    let tensor = Tensor::from_shape(shape, input)?;
+    let mut state = plan.spawn()?;
+    let outputs = state.run_plan_with_eval(tvec!(tensor.into_tvalue()), |context, op_state, node, inputs| {
+        if stopped() {
+            return Err(TractError::new(Interrupted));
+        }
+        eval(context, op_state, node, inputs)
+    })?;
+    let output = outputs.first().ok_or_else(|| TractError::msg("the network has no output"))?;
+    let values = output.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
+    Ok((output.shape().to_vec(), values))
 }
 
 fn prepare(model: InferenceModel, shape: &[usize]) -> TractResult<Plan> {
