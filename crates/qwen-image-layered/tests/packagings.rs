@@ -1,4 +1,5 @@
 //! Transformer and autoencoder from the packagings of ComfyUI and llama.cpp's family, against the published one.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod common;
 
