@@ -59,17 +59,17 @@ pub fn lines(image: &Rgb8, monitor: &Monitor) -> Result<Vec<Line>, NetworkError>
     let read: Vec<Option<Line>> =
         blobs.par_iter().map(|blob| judge(image, blob, scale, monitor)).collect::<Result<_, _>>()?;
     let mut lines: Vec<Line> = read.into_iter().flatten().collect();
-    drop_lone_characters(&mut lines, image.width.min(image.height));
+    drop_lone_characters(&mut lines);
     lines.sort_by_key(|line| (line.rect.y0, line.rect.x0));
     Ok(lines)
 }
 
-/// Birds and seeds look like single characters. One is believed beside real
-/// lines, or when it is as large as a title.
-fn drop_lone_characters(lines: &mut Vec<Line>, short_side: usize) {
-    let real = lines.iter().any(|line| line.text.chars().count() > 1);
-    let title = 0.12 * short_side as f32;
-    lines.retain(|line| real || line.size > title);
+/// Birds, seeds and disks look like single characters: one is believed only
+/// beside real lines.
+fn drop_lone_characters(lines: &mut Vec<Line>) {
+    if lines.iter().all(|line| line.text.chars().count() <= 1) {
+        lines.clear();
+    }
 }
 
 fn blob(parts: &Components, label: usize, probability: &Gray, agreed: usize) -> Option<Blob> {

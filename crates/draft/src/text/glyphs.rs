@@ -28,7 +28,6 @@ pub struct Letters {
 
 /// A line with its surroundings: everything is in the coordinates of `rect`.
 struct Region {
-    rect: Rect,
     /// Distance to what the detector marked.
     distance: Gray,
     reach: f32,
@@ -83,7 +82,7 @@ impl Region {
         if ring.count() < 50 {
             ring = distance.map(|d| d >= 1.25 * reach);
         }
-        let mut region = Region { rect, distance, reach, lab, ring, smooth: false };
+        let mut region = Region { distance, reach, lab, ring, smooth: false };
         region.flatten_ground();
         region
     }
