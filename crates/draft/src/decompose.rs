@@ -54,7 +54,7 @@ impl From<Stopped> for Error {
 pub fn memory_bytes(width: u32, height: u32, layers: u8) -> u64 {
     let pixels = u64::from(width) * u64::from(height);
     // Float planes of the lifting, then a picture and an opacity per layer.
-    pixels * (170 + 11 * u64::from(layers.clamp(1, MOST_LAYERS))) + (64 << 20)
+    pixels * (200 + 11 * u64::from(layers.clamp(1, MOST_LAYERS))) + (64 << 20)
 }
 
 /// Takes `input` (sRGB, 8 bit, straight alpha) apart.
