@@ -114,7 +114,8 @@ async fn a_running_job_can_be_cancelled() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_takes_too_long_fails_and_the_next_one_works() {
     let dir = tempfile::tempdir().expect("a folder");
-    let service = Service::all_in_one(dir.path(), &[("JOB_TIMEOUT_S", "1")]);
+    // Far more than the small picture needs on a busy machine, far less than the large one.
+    let service = Service::all_in_one(dir.path(), &[("JOB_TIMEOUT_S", "4")]);
     let client = Client::new(&service.url);
     let upload = client.upload(poster_png(3000, 0)).await;
     let id = client.decompose(upload).await;
