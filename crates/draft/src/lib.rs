@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![allow(clippy::needless_range_loop, reason = "index loops read like the formulas that they come from")]
 // Some tools serve the text stages only.
 #![cfg_attr(not(feature = "networks"), allow(dead_code))]
 

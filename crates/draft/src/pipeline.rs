@@ -143,10 +143,10 @@ impl Work<'_> {
         let figure = clean(&refine(&self.rest, &outline), self.speck, (0.4 * self.speck as f32) as usize);
         let figure = with_attached(&figure, standing, self.speck);
         self.monitor.step("objects", 1, 2, 0.72)?;
-        if (0.004..0.8).contains(&figure.share()) {
-            if let Some((_, lifted)) = self.lift(&figure, Lift { band: 3, grow: 7, halo: 3 })? {
-                self.push(Kind::Subject, "Subject", opacity(&lifted.alpha), bytes_plane(&lifted.below));
-            }
+        if (0.004..0.8).contains(&figure.share())
+            && let Some((_, lifted)) = self.lift(&figure, Lift { band: 3, grow: 7, halo: 3 })?
+        {
+            self.push(Kind::Subject, "Subject", opacity(&lifted.alpha), bytes_plane(&lifted.below));
         }
         self.monitor.step("objects", 2, 2, 0.8)?;
         let ground = ground::find(&self.rest);
@@ -155,10 +155,11 @@ impl Work<'_> {
         let filled = dilate(&figure, 7);
         let open = dilate(&erode(&scenery.minus(&filled), 2), 3).and(&scenery);
         let scenery = clean(&open, self.speck * 3 / 2, self.speck / 2);
-        if ground.area > 0.15 && (0.004..0.85).contains(&scenery.share()) {
-            if let Some((_, lifted)) = self.lift(&scenery, Lift { band: 3, grow: 7, halo: 2 })? {
-                self.push(Kind::Object, "Objects", opacity(&lifted.alpha), bytes_plane(&lifted.below));
-            }
+        if ground.area > 0.15
+            && (0.004..0.85).contains(&scenery.share())
+            && let Some((_, lifted)) = self.lift(&scenery, Lift { band: 3, grow: 7, halo: 2 })?
+        {
+            self.push(Kind::Object, "Objects", opacity(&lifted.alpha), bytes_plane(&lifted.below));
         }
         Ok(())
     }
