@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread;
@@ -140,10 +141,10 @@ fn run(
     work: &Work,
     steps: mpsc::UnboundedSender<Step>,
 ) -> Result<Made, HostError> {
-    if !engines.contains_key(&work.engine) {
-        engines.insert(work.engine, set.make(work.engine).map_err(explain)?);
-    }
-    let Some(engine) = engines.get_mut(&work.engine) else { return Err(HostError::Stopped) };
+    let engine = match engines.entry(work.engine) {
+        Entry::Occupied(made) => made.into_mut(),
+        Entry::Vacant(place) => place.insert(set.make(work.engine).map_err(explain)?),
+    };
     check_memory(engine.as_ref(), work)?;
     let mut sink = Sink { stop: work.stop.clone(), steps };
     let started = Instant::now();
