@@ -60,7 +60,7 @@ pub fn memory_bytes(width: u32, height: u32, layers: u8) -> u64 {
 /// Takes `input` (sRGB, 8 bit, straight alpha) apart.
 ///
 /// `progress` is called at each step and about every 40 ms in between; when it
-/// breaks, the work ends within 200 ms. The layers' composite is `input` within
+/// breaks, the work ends at the next check. The layers' composite is `input` within
 /// 1/255 in every premultiplied channel of every pixel.
 ///
 /// # Errors
