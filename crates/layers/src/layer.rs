@@ -87,6 +87,11 @@ impl LayerStack {
         &self.layers
     }
 
+    /// The layers for changes that keep their size.
+    pub(crate) fn layers_mut(&mut self) -> &mut [Layer] {
+        &mut self.layers
+    }
+
     /// Gives the layers up, the lowest first.
     pub fn into_layers(self) -> Vec<Layer> {
         self.layers

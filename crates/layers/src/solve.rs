@@ -22,6 +22,20 @@ use crate::{Kind, Layer, LayerStack, SizeMismatch};
 /// # Errors
 /// When the input is not as large as the canvas.
 pub fn solve_exact(stack: LayerStack, input: &RgbaImage) -> Result<LayerStack, SizeMismatch> {
+    solve(stack, input, 1)
+}
+
+/// [`solve_exact`] that also takes away differences of 1/255 wherever a change
+/// of colours can. For stacks that become part of another one, whose own
+/// rounding comes on top.
+///
+/// # Errors
+/// When the input is not as large as the canvas.
+pub fn solve_closely(stack: LayerStack, input: &RgbaImage) -> Result<LayerStack, SizeMismatch> {
+    solve(stack, input, 0)
+}
+
+fn solve(stack: LayerStack, input: &RgbaImage, tolerance: u8) -> Result<LayerStack, SizeMismatch> {
     let (width, height) = (stack.width(), stack.height());
     if input.dimensions() != (width, height) {
         return Err(SizeMismatch { a: (width, height), b: input.dimensions() });
@@ -35,10 +49,10 @@ pub fn solve_exact(stack: LayerStack, input: &RgbaImage) -> Result<LayerStack, S
         for (pixel, layer) in column.iter_mut().zip(&layers) {
             *pixel = layer.pixels.get_pixel(x, y).0;
         }
-        if fits(&column, wanted.0) {
+        if fits(&column, wanted.0, tolerance) {
             continue;
         }
-        solve_pixel(&mut column, wanted.0);
+        solve_pixel(&mut column, wanted.0, tolerance);
         for (pixel, layer) in column.iter().zip(&mut layers) {
             layer.pixels.put_pixel(x, y, Rgba(*pixel));
         }
@@ -47,15 +61,23 @@ pub fn solve_exact(stack: LayerStack, input: &RgbaImage) -> Result<LayerStack, S
 }
 
 /// `column` are the layers' pixels at one place, the lowest first.
-fn solve_pixel(column: &mut [[u8; 4]], wanted: [u8; 4]) {
+fn solve_pixel(column: &mut [[u8; 4]], wanted: [u8; 4], tolerance: u8) {
     let kept = column.to_vec();
     recolour(column, wanted);
-    if fits(column, wanted) {
+    if fits(column, wanted, tolerance) {
+        return;
+    }
+    if fits(&kept, wanted, 1) {
+        // Rounding leaves nothing nearer without a change of alpha.
+        column.copy_from_slice(&kept);
+        return;
+    }
+    if fits(column, wanted, 1) {
         return;
     }
     column.copy_from_slice(&kept);
     let main = largest_share(column);
-    if fill(column, main, wanted) && fits(column, wanted) {
+    if fill(column, main, wanted) && fits(column, wanted, 1) {
         return;
     }
     column.copy_from_slice(&kept);
@@ -69,11 +91,11 @@ fn solve_pixel(column: &mut [[u8; 4]], wanted: [u8; 4]) {
     }
 }
 
-/// Whether the composite is the wanted pixel within one step per premultiplied channel.
-fn fits(column: &[[u8; 4]], wanted: [u8; 4]) -> bool {
+/// Whether the composite is the wanted pixel within `tolerance` steps per premultiplied channel.
+fn fits(column: &[[u8; 4]], wanted: [u8; 4], tolerance: u8) -> bool {
     let found = premultiply(Rgba(straight(composite(column)))).0;
     let wanted = premultiply(Rgba(wanted)).0;
-    found.into_iter().zip(wanted).all(|(a, b)| a.abs_diff(b) <= 1)
+    found.into_iter().zip(wanted).all(|(a, b)| a.abs_diff(b) <= tolerance)
 }
 
 /// Premultiplied: colours 0 to 255, alpha 0 to 1.

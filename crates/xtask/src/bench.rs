@@ -13,6 +13,8 @@ pub struct BenchArguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Bench {
+    /// Layers brought from a model's size to the input's
+    Layers,
     /// The draft engine
     Draft,
     /// Qwen-Image-Layered on the CPU
@@ -22,6 +24,7 @@ enum Bench {
 impl Bench {
     fn package(self) -> &'static str {
         match self {
+            Self::Layers => "layers",
             Self::Draft => "draft",
             Self::Model => "qwen-image-layered",
         }
