@@ -31,6 +31,9 @@ pub struct Metadata {
     /// The layers, the lowest first.
     pub layers: Vec<LayerInfo>,
     pub recomposition: Recomposition,
+    /// File inside the result with the model's own rendering of the whole picture, where it has one: for diagnosis only.
+    #[serde(default)]
+    pub rendering: Option<String>,
     /// What the engine decided or could not do, in words for people.
     pub notes: Vec<String>,
 }

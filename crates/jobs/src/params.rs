@@ -231,9 +231,9 @@ impl Params {
             return Err(ParamsError::new("guidance", format!("is a number from 1 to 20, not {}", self.guidance)));
         }
         if let Some(Resolution(side)) = self.resolution
-            && !(side % 32 == 0 && (256..=2048).contains(&side))
+            && !(side % 32 == 0 && (64..=2048).contains(&side))
         {
-            let problem = format!("is 640, 1024 or (experimental) another multiple of 32 from 256 to 2048, not {side}");
+            let problem = format!("is 640, 1024 or (experimental) another multiple of 32 from 64 to 2048, not {side}");
             return Err(ParamsError::new("resolution", problem));
         }
         Ok(())

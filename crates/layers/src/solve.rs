@@ -91,11 +91,17 @@ fn solve_pixel(column: &mut [[u8; 4]], wanted: [u8; 4], tolerance: u8) {
     }
 }
 
-/// Whether the composite is the wanted pixel within `tolerance` steps per premultiplied channel.
+/// Whether the composite is the wanted pixel within `tolerance` steps per premultiplied channel,
+/// for those who round it to a picture and for those who do not.
 fn fits(column: &[[u8; 4]], wanted: [u8; 4], tolerance: u8) -> bool {
-    let found = premultiply(Rgba(straight(composite(column)))).0;
-    let wanted = premultiply(Rgba(wanted)).0;
-    found.into_iter().zip(wanted).all(|(a, b)| a.abs_diff(b) <= tolerance)
+    let [r, g, b, alpha] = composite(column);
+    let opacity = f32::from(wanted[3]) / 255.0;
+    let near = |found: f32, wanted: f32| (found - wanted).abs() <= f32::from(tolerance).max(0.5);
+    let colours = [r, g, b].into_iter().zip(wanted).all(|(a, b)| near(a, opacity * f32::from(b)));
+    let unrounded = colours && near(255.0 * alpha, f32::from(wanted[3]));
+    let found = premultiply(Rgba(straight([r, g, b, alpha]))).0;
+    let rounded = found.into_iter().zip(premultiply(Rgba(wanted)).0).all(|(a, b)| a.abs_diff(b) <= tolerance);
+    unrounded && rounded
 }
 
 /// Premultiplied: colours 0 to 255, alpha 0 to 1.

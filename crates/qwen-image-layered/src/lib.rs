@@ -7,6 +7,8 @@ mod pipeline;
 mod progress;
 mod resize;
 mod scheduler;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod text;
 pub mod transformer;
 pub mod vae;

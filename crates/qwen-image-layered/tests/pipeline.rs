@@ -8,7 +8,7 @@ use std::fs;
 use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Tensor};
-use common::{checkpoint, fixture, input, monitored, relative, tensors, uniform};
+use common::{checkpoint, fixture, input, monitored, relative, tensors, uniform, whole_checkpoint};
 use image::RgbaImage;
 use qwen_image_layered::text::Language;
 use qwen_image_layered::{
@@ -114,8 +114,7 @@ struct WholeCase {
 /// The untouched pipeline class of the reference, text encoder and caption included.
 #[test]
 fn whole_runs_match_the_reference() {
-    let folder = checkpoint("tiny", SALT);
-    common::copy_folder(&fixture("text/model"), folder.path());
+    let folder = whole_checkpoint();
     let pipeline = Pipeline::load(&ModelFiles::folder(folder.path()), DType::F32, &Device::Cpu).unwrap();
     let cases: Vec<WholeCase> = serde_json::from_slice(&fs::read(fixture("tiny/whole.json")).unwrap()).unwrap();
     for case in cases {

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jobs::{CaptionLanguage, EngineChoice, LayerCount, ParamsError};
 use layers::{Format, UnknownFormat};
+use worker::model::{DeviceChoice, Precision, Variant};
 
 /// Turns a flat poster into editable layers.
 ///
@@ -94,9 +95,34 @@ pub struct DecomposeArguments {
     /// Language in which a picture without a prompt is described (qwen)
     #[arg(long, value_enum, default_value_t = Language::En)]
     pub caption_language: Language,
+    #[command(flatten)]
+    pub model: ModelArguments,
     /// Print one line of JSON for each picture instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of the qwen engine")]
+pub struct ModelArguments {
+    /// Weights: a folder in the published layout, or a repository that was pulled [env: MODEL_NAME]
+    #[arg(long, value_name = "DIR_OR_NAME")]
+    pub model: Option<String>,
+    /// Which of the pulled weights: bf16, fp8, q8_0, q5_k_m or q4_k_m [env: MODEL_VARIANT]
+    #[arg(long, value_parser = parse_variant)]
+    pub variant: Option<Variant>,
+    /// What to run on: auto, cpu, cuda, cuda:N or metal [env: DEVICE] [default: auto]
+    #[arg(long, value_parser = parse_device)]
+    pub device: Option<DeviceChoice>,
+    /// What to compute in: bf16 or f32 [env: DTYPE] [default: bf16]
+    #[arg(long, value_parser = parse_precision)]
+    pub dtype: Option<Precision>,
+    /// Start from the tensor `latents` of this safetensors file, [1, (layers+1)*h/16*w/16, 64], not from the seed's noise
+    #[arg(long, value_name = "FILE")]
+    pub init_latents: Option<PathBuf>,
+    /// Write what the model computed on the way as safetensors (one picture only)
+    #[arg(long, value_name = "FILE")]
+    pub dump: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -131,23 +157,14 @@ pub struct ExportArguments {
     pub output: Option<PathBuf>,
 }
 
+/// Fetches the weights of MODEL_NAME from HF_ENDPOINT into MODEL_CACHE_DIR and
+/// checks them. What is there already is kept; a transfer that was interrupted
+/// goes on where it stopped.
 #[derive(Debug, Args)]
 pub struct PullArguments {
-    /// How the transformer is stored: smaller ones need less memory and lose some detail
-    #[arg(long, value_enum, default_value_t = Variant::Bf16)]
+    /// bf16 (as published), or a smaller one that needs less memory and loses some detail: fp8, q8_0, q5_k_m, q4_k_m
+    #[arg(long, default_value = "bf16", value_parser = parse_variant)]
     pub variant: Variant,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Variant {
-    Bf16,
-    Fp8,
-    #[value(name = "q8_0")]
-    Q8_0,
-    #[value(name = "q5_k_m")]
-    Q5KM,
-    #[value(name = "q4_k_m")]
-    Q4KM,
 }
 
 fn parse_format(text: &str) -> Result<Format, UnknownFormat> {
@@ -155,6 +172,18 @@ fn parse_format(text: &str) -> Result<Format, UnknownFormat> {
 }
 
 fn parse_layers(text: &str) -> Result<LayerCount, ParamsError> {
+    text.parse()
+}
+
+fn parse_variant(text: &str) -> Result<Variant, String> {
+    text.parse()
+}
+
+fn parse_device(text: &str) -> Result<DeviceChoice, String> {
+    text.parse()
+}
+
+fn parse_precision(text: &str) -> Result<Precision, String> {
     text.parse()
 }
 

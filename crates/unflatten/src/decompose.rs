@@ -12,6 +12,7 @@ use jobs::{Params, Progress, Resolution};
 use layers::Limits;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use worker::model::ModelConfig;
 use worker::{Local, LocalDone, LocalError, LocalJob, Stop, StopReason};
 
 use crate::arguments::DecomposeArguments;
@@ -22,9 +23,10 @@ const INTERRUPTED: u8 = 130;
 
 pub async fn decompose(arguments: Box<DecomposeArguments>, settings: &Settings) -> Result<ExitCode, Failure> {
     let defaults = api::Config::from_settings(settings)?;
-    let config = worker::Config::from_settings(settings)?;
+    let mut config = worker::Config::from_settings(settings)?;
     let params = params(&arguments, &defaults)?;
     check_images(&arguments.images)?;
+    set_model(&mut config.model, &arguments)?;
     let outputs = outputs(&arguments.images, arguments.output.as_deref());
     let local =
         Local::new(&config).map_err(|error| Failure::Failed(format!("the engine cannot be started: {error}")))?;
@@ -73,6 +75,23 @@ fn params(arguments: &DecomposeArguments, defaults: &api::Config) -> Result<Para
     };
     params.validate().map_err(|error| Failure::BadUse(format!("{error}; see unflatten decompose --help")))?;
     Ok(params)
+}
+
+/// What was asked for on the command line goes before the settings.
+fn set_model(config: &mut ModelConfig, arguments: &DecomposeArguments) -> Result<(), Failure> {
+    let asked = &arguments.model;
+    if asked.dump.is_some() && arguments.images.len() > 1 {
+        return Err(Failure::BadUse("--dump takes one picture at a time".to_owned()));
+    }
+    if let Some(name) = &asked.model {
+        config.name.clone_from(name);
+    }
+    config.variant = asked.variant.or(config.variant);
+    config.device = asked.device.unwrap_or(config.device);
+    config.precision = asked.dtype.unwrap_or(config.precision);
+    config.init_latents.clone_from(&asked.init_latents);
+    config.dump.clone_from(&asked.dump);
+    Ok(())
 }
 
 fn check_images(images: &[PathBuf]) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use jobs::broker::BrokerConfig;
 use jobs::settings::{SettingError, Settings, Variable};
 
 use crate::memory::MemoryLimit;
-use crate::model::{MODEL_CACHE_DIR, MODEL_NAME};
+use crate::model::{self, ModelConfig};
 
 const ENGINES: Variable = Variable {
     name: "ENGINES",
@@ -34,8 +34,20 @@ const ENGINE_STOP_GRACE_S: Variable = Variable {
 };
 
 /// Every variable that the worker reads.
-pub const VARIABLES: &[Variable] =
-    &[ENGINES, JOB_TIMEOUT_S, JOB_MEMORY_LIMIT, SHUTDOWN_GRACE_S, ENGINE_STOP_GRACE_S, MODEL_NAME, MODEL_CACHE_DIR];
+pub const VARIABLES: &[Variable] = &[
+    ENGINES,
+    JOB_TIMEOUT_S,
+    JOB_MEMORY_LIMIT,
+    SHUTDOWN_GRACE_S,
+    ENGINE_STOP_GRACE_S,
+    model::MODEL_NAME,
+    model::MODEL_CACHE_DIR,
+    model::MODEL_VARIANT,
+    model::DEVICE,
+    model::DTYPE,
+    model::HF_ENDPOINT,
+    model::HF_TOKEN,
+];
 
 /// How a worker works.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +64,8 @@ pub struct Config {
     pub engine_stop_grace: Duration,
     /// Time between two heartbeats: a third of the lease, so that two may get lost.
     pub heartbeat: Duration,
+    /// The weights of the qwen engine, and what it runs on.
+    pub model: ModelConfig,
 }
 
 impl Config {
@@ -66,6 +80,7 @@ impl Config {
             shutdown_grace: seconds(settings, &SHUTDOWN_GRACE_S, 0)?,
             engine_stop_grace: seconds(settings, &ENGINE_STOP_GRACE_S, 1)?,
             heartbeat: BrokerConfig::from_settings(settings)?.rules.lease / 3,
+            model: ModelConfig::from_settings(settings)?,
         })
     }
 }

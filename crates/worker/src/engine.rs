@@ -38,6 +38,8 @@ pub trait Engine: Send {
 #[derive(Debug, Clone)]
 pub struct Decomposition {
     pub stack: LayerStack,
+    /// The model's own rendering of the whole picture, where it has one: for diagnosis, never a layer.
+    pub rendering: Option<RgbaImage>,
     /// What the engine decided or could not do, in words for people.
     pub notes: Vec<String>,
 }

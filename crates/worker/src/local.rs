@@ -198,7 +198,8 @@ fn earlier_result(out: &Path) -> io::Result<Vec<String>> {
     // A metadata.json of something else lists nothing of ours.
     let Ok(metadata) = serde_json::from_slice::<Metadata>(&text) else { return Ok(Vec::new()) };
     // Names come from a file that anyone may have edited: only ours are ever removed.
-    Ok(metadata.layers.into_iter().map(|layer| layer.file).filter(|name| is_layer_name(name)).collect())
+    let files = metadata.layers.into_iter().map(|layer| layer.file).chain(metadata.rendering);
+    Ok(files.filter(|name| is_layer_name(name) || name == result::RENDERING).collect())
 }
 
 /// Removes the old layers and moves the new ones in; `metadata.json` goes first
@@ -210,7 +211,7 @@ fn replace(out: &Path, old: &[String], staging: &Path, metadata: &Metadata) -> i
             _ => {}
         }
     }
-    let files = metadata.layers.iter().map(|layer| layer.file.as_str());
+    let files = metadata.layers.iter().map(|layer| layer.file.as_str()).chain(metadata.rendering.as_deref());
     for name in files.chain(["preview.jpg", "metadata.json"]) {
         fs::rename(staging.join(name), out.join(name))?;
     }

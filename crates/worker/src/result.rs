@@ -12,6 +12,9 @@ use time::OffsetDateTime;
 
 use crate::host::Made;
 
+/// The file of a model's own rendering of the whole picture.
+pub(crate) const RENDERING: &str = "rendering.png";
+
 pub(crate) struct ResultJob {
     /// Absent on the command line.
     pub(crate) job_id: Option<JobId>,
@@ -49,6 +52,10 @@ pub(crate) fn write(
     let composite = layers::flatten(stack);
     write_file(&dir.join("preview.jpg"), |file| layers::preview_jpeg(file, &composite).map_err(io::Error::other))?;
     on_file(done + 1, total)?;
+    let rendering = made.decomposition.rendering.as_ref().map(|picture| {
+        let write = |file: &mut BufWriter<File>| layers::write_png(file, picture).map_err(io::Error::other);
+        write_file(&dir.join(RENDERING), write).map(|()| RENDERING.to_owned())
+    });
     let difference = report.recomposition;
     let metadata = Metadata {
         schema_version: SCHEMA_VERSION,
@@ -72,6 +79,7 @@ pub(crate) fn write(
             mean_error: difference.mean,
             psnr_db: difference.psnr,
         },
+        rendering: rendering.transpose()?,
         notes: made.decomposition.notes,
     };
     write_file(&dir.join("metadata.json"), |file| {

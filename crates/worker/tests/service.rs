@@ -69,12 +69,12 @@ impl Engine for Odd {
             },
             "wrong size" => {
                 let stack = stack(RgbaImage::new(width + 1, height));
-                return Ok(Decomposition { stack, notes: Vec::new() });
+                return Ok(Decomposition { stack, rendering: None, notes: Vec::new() });
             }
             _ => {}
         }
         progress.step(step(1000))?;
-        Ok(Decomposition { stack: stack(input.clone()), notes: vec![format!("engine {}", self.made)] })
+        Ok(Decomposition { stack: stack(input.clone()), rendering: None, notes: vec![format!("engine {}", self.made)] })
     }
 }
 

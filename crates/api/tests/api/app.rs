@@ -239,6 +239,7 @@ fn metadata(job: &Job, input: jobs::InputInfo, stack: &LayerStack) -> Metadata {
         duration_ms: 5,
         layers: stack.layers().iter().enumerate().map(info).collect(),
         recomposition: Recomposition { max_error: 0, mean_error: 0.0, psnr_db: None },
+        rendering: None,
         notes: Vec::new(),
     }
 }

@@ -10,7 +10,8 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::timeout;
 use worker::engines::available;
-use worker::{ModelConfig, free_bytes, free_disk_bytes, human_bytes, total_bytes};
+use worker::model::ModelConfig;
+use worker::{free_bytes, free_disk_bytes, human_bytes, total_bytes};
 
 use super::Finding;
 use crate::failure::chain;
@@ -160,11 +161,14 @@ fn weights(settings: &Settings) -> Finding {
         Ok(model) => model,
         Err(error) => return bad_setting("weights", &error),
     };
-    match model.folder() {
-        Some(folder) => Finding::good("weights", format!("{} in {}", model.name, folder.display())),
-        None => {
-            let text = format!("{} is not in {}; needed for --engine qwen only", model.name, model.cache_dir.display());
-            Finding::optional("weights", text, "unflatten pull")
+    match model.locate() {
+        Ok(located) => {
+            let variant = located.variant.map(|variant| format!(" ({variant})")).unwrap_or_default();
+            let (size, folder) = (human_bytes(located.bytes()), located.files.folder);
+            Finding::good("weights", format!("{}{variant}, {size}, in {}", model.name, folder.display()))
+        }
+        Err(absent) => {
+            Finding::optional("weights", format!("{}; needed for --engine qwen only", absent.why), absent.fix)
         }
     }
 }

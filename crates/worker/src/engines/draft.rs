@@ -55,7 +55,7 @@ impl Engine for Draft {
         if !params.prompt.trim().is_empty() || !params.negative_prompt.trim().is_empty() {
             notes.push("The draft engine does not read prompts; the prompt was ignored.".to_owned());
         }
-        Ok(Decomposition { stack: output.stack, notes })
+        Ok(Decomposition { stack: output.stack, rendering: None, notes })
     }
 }
 

@@ -4,6 +4,7 @@
 //! in [`probe`] and [`Installed::make`].
 
 mod draft;
+mod qwen;
 
 use jobs::broker::EngineOffer;
 use jobs::{EngineChoice, Failure, FailureCode};
@@ -38,17 +39,14 @@ fn offered(name: EngineChoice, config: &Config) -> Result<EngineOffer, Missing> 
         let fix = format!("add {name} to ENGINES, or leave ENGINES empty");
         return Err(Missing { why: "it is switched off by ENGINES".to_owned(), fix });
     }
-    probe(name)
+    probe(name, config)
 }
 
 /// Looks whether an engine could be made, without making it.
-fn probe(name: EngineChoice) -> Result<EngineOffer, Missing> {
+fn probe(name: EngineChoice, config: &Config) -> Result<EngineOffer, Missing> {
     match name {
         EngineChoice::Draft => Ok(draft::Draft.offer()),
-        EngineChoice::Qwen => Err(Missing {
-            why: "this build has no Qwen-Image-Layered engine".to_owned(),
-            fix: "use --engine draft until a release that brings it".to_owned(),
-        }),
+        EngineChoice::Qwen => qwen::probe(config),
         EngineChoice::Vertex => Err(Missing {
             why: "this build has no Vertex AI engine".to_owned(),
             fix: "use --engine draft until a release that brings it".to_owned(),
@@ -89,6 +87,10 @@ impl EngineSet for Installed {
     fn make(&self, name: EngineChoice) -> Result<Box<dyn Engine>, EngineError> {
         match (name, offered(name, &self.config)) {
             (EngineChoice::Draft, Ok(_)) => Ok(Box::new(draft::Draft)),
+            (EngineChoice::Qwen, Ok(_)) => match qwen::Qwen::new(&self.config) {
+                Ok(engine) => Ok(Box::new(engine)),
+                Err(missing) => Err(unavailable(name, &missing).into()),
+            },
             (_, Err(missing)) => Err(unavailable(name, &missing).into()),
             (_, Ok(_)) => Err(EngineError::Failed {
                 code: FailureCode::EngineUnavailable,
@@ -128,18 +130,29 @@ pub fn choose(asked: EngineChoice, available: &[Availability]) -> Result<Choice,
             }),
         };
     }
-    let best = available.iter().find(|a| a.state.is_ok()).ok_or_else(|| Failure {
+    let best = available.iter().find(|a| passed_over(a).is_none()).ok_or_else(|| Failure {
         code: FailureCode::EngineUnavailable,
-        message: "this worker has no engine; run `unflatten doctor` to see why".to_owned(),
+        message: "this worker has no engine for auto; run `unflatten doctor` to see why, or name one".to_owned(),
     })?;
     Ok(Choice { engine: best.name, reason: auto_reason(best.name, available) })
+}
+
+/// Why `auto` does not take an engine; `None` when it may.
+fn passed_over(entry: &Availability) -> Option<&str> {
+    match &entry.state {
+        Err(missing) => Some(&missing.why),
+        // Nobody who did not ask for it wants to wait that long.
+        Ok(offer) if offer.name == EngineChoice::Qwen && offer.device == "cpu" => {
+            Some("on a CPU it takes hours; ask for it by name")
+        }
+        Ok(_) => None,
+    }
 }
 
 /// "auto took draft, because qwen: ...".
 fn auto_reason(best: EngineChoice, available: &[Availability]) -> String {
     let better: Vec<_> = available.iter().take_while(|a| a.name != best).collect();
-    let skipped: Vec<_> =
-        better.iter().filter_map(|a| Some(format!("{}: {}", a.name, a.state.as_ref().err()?.why))).collect();
+    let skipped: Vec<_> = better.iter().filter_map(|a| Some(format!("{}: {}", a.name, passed_over(a)?))).collect();
     if skipped.is_empty() {
         return "the best engine of this worker".to_owned();
     }
@@ -168,6 +181,20 @@ mod tests {
         let choice = choose(EngineChoice::Auto, &available(&config(&[]))).expect("draft is always there");
         assert_eq!(choice.engine, EngineChoice::Draft);
         assert!(choice.reason.contains("qwen:"), "{}", choice.reason);
+    }
+
+    #[test]
+    fn auto_passes_over_a_model_on_a_cpu() {
+        let mut entries = available(&config(&[]));
+        let offer =
+            |device: &str| EngineOffer { name: EngineChoice::Qwen, device: device.to_owned(), ..draft::Draft.offer() };
+        entries[0].state = Ok(offer("cpu"));
+        let choice = choose(EngineChoice::Auto, &entries).expect("draft is there");
+        assert_eq!(choice.engine, EngineChoice::Draft);
+        assert!(choice.reason.contains("ask for it by name"), "{}", choice.reason);
+        assert_eq!(choose(EngineChoice::Qwen, &entries).expect("by name").engine, EngineChoice::Qwen);
+        entries[0].state = Ok(offer("cuda:0"));
+        assert_eq!(choose(EngineChoice::Auto, &entries).expect("a GPU").engine, EngineChoice::Qwen);
     }
 
     #[test]

@@ -1,0 +1,116 @@
+//! `unflatten pull`: the weights of Qwen-Image-Layered, into a cache laid out as Hugging Face's is.
+//!
+//! The plan lists the files of one commit with sizes and checksums; each is then
+//! fetched, resumed or kept, and checked. `refs/main` is moved last, so that an
+//! interrupted pull of a newer commit leaves the older one usable.
+
+mod hub;
+mod plan;
+mod transfer;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobs::settings::Settings;
+use tokio::task::spawn_blocking;
+use worker::model::{HF_ENDPOINT, HF_TOKEN, ModelConfig};
+use worker::{free_disk_bytes, human_bytes};
+
+use crate::arguments::PullArguments;
+use crate::failure::Failure;
+
+use hub::Hub;
+use plan::Plan;
+use transfer::{Meter, STALL, Transfer};
+
+/// Exit code after Ctrl-C: 128 + SIGINT, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+/// Room that is left for everything else on the disk.
+const SPARE_BYTES: u64 = 256 << 20;
+
+pub async fn pull(arguments: &PullArguments, settings: &Settings) -> Result<ExitCode, Failure> {
+    let model = ModelConfig::from_settings(settings)?;
+    if Path::new(&model.name).is_dir() {
+        return Err(Failure::BadUse(format!(
+            "MODEL_NAME={} is a folder that is there already; to pull a repository, set it to owner/name",
+            model.name
+        )));
+    }
+    let endpoint: String = settings.require(&HF_ENDPOINT)?;
+    let hub = Hub::new(&endpoint, settings.text(&HF_TOKEN), &absolute(&model.cache_dir)?)?;
+    let variant = arguments.variant;
+    println!("{} ({variant}) from {endpoint}", model.name);
+
+    let work = async {
+        let planned = hub.clone();
+        let plan = blocking(move || Plan::make(&planned, &model.name, variant)).await?;
+        let missing = plan.missing_bytes(&hub);
+        println!(
+            "{} files, {}; {} to fetch into {}",
+            plan.files.len(),
+            human_bytes(plan.bytes()),
+            human_bytes(missing),
+            hub.dir().display()
+        );
+        check_space(hub.dir(), missing)?;
+        fetch(hub, plan).await
+    };
+    tokio::select! {
+        result = work => result.map(|()| ExitCode::SUCCESS),
+        _ = tokio::signal::ctrl_c() => {
+            eprintln!("unflatten: interrupted; run the same command again and it goes on from here");
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+    }
+}
+
+fn absolute(dir: &Path) -> Result<PathBuf, Failure> {
+    let made = std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize());
+    made.map_err(|error| {
+        Failure::Failed(format!("{} cannot be made: {error}; set MODEL_CACHE_DIR to another folder", dir.display()))
+    })
+}
+
+fn check_space(dir: &Path, missing: u64) -> Result<(), Failure> {
+    match free_disk_bytes(dir) {
+        Some(free) if free < missing.saturating_add(SPARE_BYTES) => Err(Failure::Failed(format!(
+            "{} has {} free, {} are needed; set MODEL_CACHE_DIR to a larger disk, or pull a smaller --variant",
+            dir.display(),
+            human_bytes(free),
+            human_bytes(missing + SPARE_BYTES)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Runs the transfer and watches that it moves.
+async fn fetch(hub: Hub, plan: Plan) -> Result<(), Failure> {
+    let meter = Arc::new(Meter::new(plan.bytes()));
+    let watched = Arc::clone(&meter);
+    let running = blocking(move || Transfer { hub: &hub, meter: &meter }.run(&plan));
+    tokio::pin!(running);
+    loop {
+        tokio::select! {
+            result = &mut running => return result,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {
+                if watched.idle() > STALL {
+                    return Err(Failure::Failed(format!(
+                        "nothing has arrived for {} s; check the network, then run the same command again: it goes on \
+                         where it stopped",
+                        STALL.as_secs()
+                    )));
+                }
+            }
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    spawn_blocking(work).await.unwrap_or_else(|_| {
+        // The client library panics on some answers that are not of its protocol.
+        Err(Failure::Failed("the server did not answer like a Hugging Face hub; check HF_ENDPOINT".to_owned()))
+    })
+}

@@ -1,0 +1,166 @@
+use std::fs;
+
+use worker::model::Variant;
+
+use super::hub::{Commit, Hub, Listed};
+use super::transfer::part_path;
+use crate::failure::Failure;
+
+/// The published folder's parts; the rest of the repository is for readers.
+const FOLDERS: [&str; 6] = ["scheduler/", "text_encoder/", "tokenizer/", "processor/", "transformer/", "vae/"];
+const INDEX: &str = "model_index.json";
+
+/// What a pull has to bring.
+#[derive(Debug)]
+pub struct Plan {
+    /// The published repository first, each at one commit.
+    pub commits: Vec<Commit>,
+    /// In the order in which they are fetched.
+    pub files: Vec<Wanted>,
+}
+
+/// One file.
+#[derive(Debug)]
+pub struct Wanted {
+    pub commit: Commit,
+    pub path: String,
+    pub bytes: u64,
+    pub checksum: Checksum,
+}
+
+/// What the content has to hash to, in hexadecimal; also the name of the blob in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checksum {
+    Sha256(String),
+    /// SHA-1 as Git computes it for a blob.
+    Git(String),
+}
+
+impl Checksum {
+    pub fn text(&self) -> &str {
+        let (Self::Sha256(text) | Self::Git(text)) = self;
+        text
+    }
+}
+
+impl Plan {
+    /// Asks the hub what there is.
+    ///
+    /// # Errors
+    /// When a repository cannot be listed or lacks what the variant needs.
+    pub fn make(hub: &Hub, model: &str, variant: Variant) -> Result<Self, Failure> {
+        let (base, listed) = hub.list(model)?;
+        let mut files = Vec::new();
+        for file in listed.into_iter().filter(|file| is_wanted(&file.path, variant)) {
+            files.push(Wanted::new(&base, file)?);
+        }
+        for part in [INDEX, "transformer/config.json", "text_encoder/config.json", "vae/config.json"] {
+            if !files.iter().any(|file| file.path == part) {
+                let text = format!("{model} has no {part}, so it is not a Qwen-Image-Layered; check MODEL_NAME");
+                return Err(Failure::Failed(text));
+            }
+        }
+        let mut commits = vec![base];
+        for source in variant.sources() {
+            let (commit, listed) = hub.list(source.repository)?;
+            let name = source.choose(listed.iter().map(|file| file.path.as_str())).map(str::to_owned);
+            let file = listed.into_iter().find(|file| Some(&file.path) == name.as_ref()).ok_or_else(|| {
+                let ending = source.ending;
+                Failure::Failed(format!("{} has no file *{ending} any more; take another --variant", source.repository))
+            })?;
+            files.push(Wanted::new(&commit, file)?);
+            if !commits.contains(&commit) {
+                commits.push(commit);
+            }
+        }
+        // The small ones first, so that what is wrong shows early; the index of the whole last.
+        files.sort_by_key(|file| (file.path == INDEX, file.bytes));
+        Ok(Self { commits, files })
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// What is not on the disk yet.
+    pub fn missing_bytes(&self, hub: &Hub) -> u64 {
+        let length = |path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let missing = |file: &Wanted| {
+            let blob = hub.local(&file.commit).blob_path(file.checksum.text());
+            let there = length(hub.place(&file.commit, &file.path)).max(length(part_path(&blob))).max(length(blob));
+            file.bytes.saturating_sub(there)
+        };
+        self.files.iter().map(missing).sum()
+    }
+}
+
+impl Wanted {
+    fn new(commit: &Commit, listed: Listed) -> Result<Self, Failure> {
+        let incomplete = || {
+            Failure::Failed(format!(
+                "the hub gives no size and checksum for {} of {}; use another HF_ENDPOINT",
+                listed.path, commit.repository
+            ))
+        };
+        // Paths come from outside and name files on this disk.
+        if listed.path.split('/').any(|part| part.is_empty() || part == "." || part == ".." || part.contains('\\')) {
+            return Err(Failure::Failed(format!("{} lists the impossible file {}", commit.repository, listed.path)));
+        }
+        let (bytes, checksum) = match (&listed.lfs, listed.size, &listed.blob_id) {
+            (Some(large), ..) => (large.size, Checksum::Sha256(large.sha256.to_ascii_lowercase())),
+            (None, Some(size), Some(id)) => (size, Checksum::Git(id.to_ascii_lowercase())),
+            _ => return Err(incomplete()),
+        };
+        if !checksum.text().bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(incomplete());
+        }
+        Ok(Self { commit: commit.clone(), path: listed.path, bytes, checksum })
+    }
+}
+
+fn is_wanted(path: &str, variant: Variant) -> bool {
+    if path == INDEX {
+        return true;
+    }
+    if !FOLDERS.iter().any(|folder| path.starts_with(folder)) {
+        return false;
+    }
+    let replaced = variant != Variant::Bf16 && (path.starts_with("transformer/") || path.starts_with("text_encoder/"));
+    !(replaced && path.contains(".safetensors"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variant_leaves_out_what_it_replaces() {
+        for (path, bf16, other) in [
+            ("model_index.json", true, true),
+            ("README.md", false, false),
+            ("assets/poster.png", false, false),
+            ("tokenizer/vocab.json", true, true),
+            ("vae/diffusion_pytorch_model.safetensors", true, true),
+            ("transformer/config.json", true, true),
+            ("transformer/diffusion_pytorch_model-00001-of-00005.safetensors", true, false),
+            ("transformer/diffusion_pytorch_model.safetensors.index.json", true, false),
+            ("text_encoder/model-00001-of-00004.safetensors", true, false),
+        ] {
+            assert_eq!(is_wanted(path, Variant::Bf16), bf16, "{path}");
+            assert_eq!(is_wanted(path, Variant::Q4KM), other, "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_that_leave_the_folder_are_refused() {
+        let commit = Commit { repository: "a/b".to_owned(), sha: "c".to_owned() };
+        let listed =
+            |path: &str| Listed { path: path.to_owned(), size: Some(1), blob_id: Some("ab12".to_owned()), lfs: None };
+        assert!(Wanted::new(&commit, listed("vae/config.json")).is_ok());
+        for path in ["vae/../../x", "/etc/passwd", "vae//x", "vae/..", "vae/a\\b"] {
+            assert!(Wanted::new(&commit, listed(path)).is_err(), "{path}");
+        }
+        let unnamed = Listed { blob_id: None, ..listed("vae/config.json") };
+        assert!(Wanted::new(&commit, unnamed).is_err());
+    }
+}

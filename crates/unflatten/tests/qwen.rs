@@ -1,0 +1,186 @@
+//! The qwen engine in the programs, with a tiny model that has the published layout and whose numbers the
+//! reference implementation made (`crates/qwen-image-layered/reference`).
+
+mod support;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use candle_core::{DType, Device, Tensor};
+use image::RgbaImage;
+use jobs::{EngineChoice, EventKind, Metadata, State};
+use qwen_image_layered::testing::{fixture, uniform, whole_checkpoint};
+use serde_json::json;
+use support::{Client, Service, check_result, check_succeeded_once, command, poster_png, run, stderr, write_poster};
+use uuid::Uuid;
+
+/// What the reference's whole runs were made of, noise of the salt of their checkpoint.
+fn reference_picture() -> RgbaImage {
+    let values = uniform("picture", 90 * 120 * 4, 7);
+    let pixels = values.iter().map(|v| (v * 160.0 + 128.0).clamp(0.0, 255.0) as u8).collect();
+    RgbaImage::from_raw(90, 120, pixels).expect("as many values as pixels")
+}
+
+fn tensors(path: &Path) -> HashMap<String, Tensor> {
+    candle_core::safetensors::load(path, &Device::Cpu).expect("safetensors")
+}
+
+fn relative(found: &Tensor, expected: &Tensor) -> f64 {
+    let norm = |x: Tensor| -> candle_core::Result<f64> { Ok(x.sqr()?.sum_all()?.to_scalar::<f64>()?.sqrt()) };
+    let distance = || {
+        let (found, expected) = (found.to_dtype(DType::F64)?, expected.to_dtype(DType::F64)?);
+        Ok::<_, candle_core::Error>(norm((found - &expected)?)? / norm(expected)?)
+    };
+    distance().expect("tensors of one shape")
+}
+
+/// `decompose` with the tiny model in `model`, at its size.
+fn decompose(dir: &Path, model: &Path, more: &[&str]) -> Output {
+    let model = model.to_string_lossy();
+    let mut arguments = vec!["decompose", "poster.png", "--engine", "qwen", "--model", &model, "--layers", "2"];
+    arguments.extend(["--steps", "4", "--resolution", "64", "--seed", "5", "-o", "out"]);
+    arguments.extend(more);
+    run(dir, &arguments)
+}
+
+#[test]
+fn the_command_line_gives_what_the_reference_gives() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let model = whole_checkpoint();
+    let picture = reference_picture();
+    picture.save(dir.path().join("poster.png")).expect("written");
+    let whole = [
+        ("whole_prompt", vec!["--prompt", "A red kite over the sea, 50% OFF"], false),
+        ("whole_caption", vec!["--caption-language", "zh"], true),
+    ];
+    for (name, more, captioned) in whole {
+        let more = [&more[..], &["--device", "cpu", "--dtype", "f32", "--dump", "dump.safetensors"]].concat();
+        let output = decompose(dir.path(), model.path(), &more);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let dump = tensors(&dir.path().join("dump.safetensors"));
+        for (stage, expected) in tensors(&fixture(&format!("tiny/{name}.safetensors"))) {
+            let error = relative(&dump[&stage], &expected);
+            assert!(error <= 1e-4, "{name} {stage}: {error}");
+        }
+        let metadata = check_result(&dir.path().join("out"), &picture);
+        assert_eq!(metadata.engine.name, EngineChoice::Qwen);
+        assert_eq!((metadata.engine.device.as_str(), metadata.layers.len(), metadata.seed), ("cpu", 2, 5));
+        assert_eq!(metadata.notes.iter().any(|note| note.contains("described")), captioned, "{:?}", metadata.notes);
+        // The model's own rendering is kept, but is no layer.
+        let rendering = image::open(dir.path().join("out").join(metadata.rendering.expect("kept"))).expect("a picture");
+        assert_eq!((rendering.width(), rendering.height()), (64, 64));
+    }
+}
+
+#[test]
+fn given_noise_takes_the_place_of_the_seed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let model = whole_checkpoint();
+    reference_picture().save(dir.path().join("poster.png")).expect("written");
+    let prompt = ["--prompt", "a kite", "--dump"];
+    assert!(decompose(dir.path(), model.path(), &[&prompt[..], &["first.safetensors"]].concat()).status.success());
+    let first = tensors(&dir.path().join("first.safetensors"));
+    let noise = HashMap::from([("latents".to_owned(), first["latents0"].clone())]);
+    candle_core::safetensors::save(&noise, dir.path().join("noise.safetensors")).expect("written");
+
+    let given = ["--init-latents", "noise.safetensors", "--prompt", "a kite", "--dump", "second.safetensors"];
+    let second = decompose(dir.path(), model.path(), &given);
+    assert!(second.status.success(), "{}", stderr(&second));
+    assert_eq!(relative(&tensors(&dir.path().join("second.safetensors"))["images"], &first["images"]), 0.0);
+
+    let refused = decompose(dir.path(), model.path(), &["--init-latents", "poster.png"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("poster.png"), "{}", stderr(&refused));
+}
+
+#[test]
+fn a_model_that_is_not_right_is_named_with_its_fault() {
+    let dir = tempfile::tempdir().expect("a folder");
+    write_poster(dir.path(), "poster.png", 64);
+    let expect = |model: &Path, more: &[&str], words: &[&str]| {
+        let output = decompose(dir.path(), model, more);
+        let text = stderr(&output);
+        assert_ne!(output.status.code(), Some(0), "{text}");
+        assert!(words.iter().all(|word| text.contains(word)), "{words:?} in {text}");
+        assert!(!text.contains("panicked"), "{text}");
+    };
+    expect(Path::new("no/such"), &[], &["no/such", "pull"]);
+    let empty = tempfile::tempdir().expect("a folder");
+    expect(empty.path(), &[], &["config.json"]);
+    let broken = whole_checkpoint();
+    let weights = broken.path().join("vae/diffusion_pytorch_model.safetensors");
+    let bytes = fs::read(&weights).expect("weights");
+    fs::write(&weights, &bytes[..bytes.len() / 2]).expect("cut");
+    expect(broken.path(), &[], &["diffusion_pytorch_model.safetensors"]);
+    expect(whole_checkpoint().path(), &["--device", "cuda:7"], &["cuda"]);
+    expect(whole_checkpoint().path(), &["--dtype", "f16"], &["bf16"]);
+}
+
+#[test]
+fn dump_takes_one_picture() {
+    let dir = tempfile::tempdir().expect("a folder");
+    write_poster(dir.path(), "a.png", 64);
+    write_poster(dir.path(), "b.png", 64);
+    let output = run(dir.path(), &["decompose", "a.png", "b.png", "--dump", "x.safetensors"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+async fn submit(client: &Client, steps: u32) -> Uuid {
+    let upload = client.upload(poster_png(96, 0)).await;
+    let asked = json!({
+        "upload_id": upload, "engine": "qwen", "num_layers": 2, "steps": steps, "resolution": 64, "prompt": "discs"
+    });
+    let answer = client.http.post(format!("{}/api/decompose", client.url)).json(&asked).send().await;
+    let answer: serde_json::Value = answer.expect("the API answers").json().await.expect("JSON");
+    serde_json::from_value(answer["job_id"].clone()).unwrap_or_else(|_| panic!("{answer}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_runs_the_model_and_cancels_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let model = whole_checkpoint();
+    let name = model.path().to_string_lossy().into_owned();
+    let service = Service::all_in_one(dir.path(), &[("MODEL_NAME", &name), ("DEVICE", "cpu")]);
+    let client = Client::new(&service.url);
+    let id = submit(&client, 3).await;
+    let events = client.events(id).await;
+    check_succeeded_once(&events);
+    let stages: Vec<_> = events
+        .iter()
+        .filter_map(|e| if let EventKind::Progress(p) = &e.kind { Some(p.stage.as_str()) } else { None })
+        .collect();
+    for stage in ["denoise", "decode"] {
+        assert!(stages.contains(&stage), "{stages:?}");
+    }
+    let metadata = client.http.get(format!("{}/api/jobs/{id}/metadata.json", client.url)).send().await;
+    let metadata: Metadata = metadata.expect("the API answers").json().await.expect("metadata");
+    assert_eq!(metadata.engine.name, EngineChoice::Qwen);
+
+    // 200 steps take minutes; the cancel ends them within one.
+    let id = submit(&client, 200).await;
+    client.wait_started(id).await;
+    let deleted = client.http.delete(format!("{}/api/jobs/{id}", client.url)).send().await.expect("the API answers");
+    assert!(deleted.status().is_success(), "{}", deleted.status());
+    let job = client.wait_finished(id).await;
+    assert_eq!(job.state, State::Cancelled);
+}
+
+#[test]
+fn doctor_and_auto_say_what_a_model_on_a_cpu_means() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let model = whole_checkpoint();
+    write_poster(dir.path(), "poster.png", 64);
+    let with_model = |arguments: &[&str]| {
+        let mut command = command("unflatten", dir.path());
+        command.args(arguments).env("MODEL_NAME", model.path()).env("DEVICE", "cpu").output().expect("started")
+    };
+    let doctor = support::stdout(&with_model(&["doctor"]));
+    assert!(doctor.contains("qwen on cpu"), "{doctor}");
+    assert!(with_model(&["decompose", "poster.png", "-o", "out"]).status.success());
+    let metadata = fs::read(dir.path().join("out/metadata.json")).expect("a result");
+    let metadata: Metadata = serde_json::from_slice(&metadata).expect("metadata");
+    assert_eq!(metadata.engine.name, EngineChoice::Draft);
+    assert!(metadata.engine.reason.contains("by name"), "{}", metadata.engine.reason);
+}

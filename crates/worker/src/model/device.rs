@@ -1,0 +1,152 @@
+use std::fmt;
+use std::panic::catch_unwind;
+use std::str::FromStr;
+
+use candle_core::{DType, Device};
+
+/// What the qwen engine runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// The first GPU that this build can use, or the CPU.
+    #[default]
+    Auto,
+    Cpu,
+    /// The NVIDIA GPU of this number.
+    Cuda(usize),
+    Metal,
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.to_ascii_lowercase();
+        match text.as_str() {
+            "auto" => return Ok(Self::Auto),
+            "cpu" => return Ok(Self::Cpu),
+            "cuda" => return Ok(Self::Cuda(0)),
+            "metal" => return Ok(Self::Metal),
+            _ => {}
+        }
+        let number = text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
+        number.map(Self::Cuda).ok_or_else(|| format!("a device is auto, cpu, cuda, cuda:N or metal, not \"{text}\""))
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+            Self::Metal => f.write_str("metal"),
+        }
+    }
+}
+
+impl DeviceChoice {
+    /// What `auto` means in this build on this machine; the others mean themselves.
+    pub fn settled(self) -> Self {
+        if self != Self::Auto {
+            return self;
+        }
+        let best = if cfg!(feature = "cuda") {
+            Self::Cuda(0)
+        } else if cfg!(feature = "metal") {
+            Self::Metal
+        } else {
+            Self::Cpu
+        };
+        if best.open().is_ok() { best } else { Self::Cpu }
+    }
+
+    /// # Errors
+    /// Why it cannot be used, and what to do.
+    pub fn open(self) -> Result<Device, String> {
+        match self {
+            Self::Auto => self.settled().open(),
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda(_) if !cfg!(feature = "cuda") => {
+                Err("this build has no CUDA; build it with --features cuda, or use --device cpu".to_owned())
+            }
+            Self::Metal if !cfg!(feature = "metal") => {
+                Err("this build has no Metal; build it with --features metal, or use --device cpu".to_owned())
+            }
+            // The CUDA bindings panic when a library of the driver is missing.
+            Self::Cuda(number) => catch_unwind(|| Device::new_cuda(number))
+                .map_err(|_| {
+                    "a CUDA library cannot be loaded; install the NVIDIA driver with cuBLAS and cuRAND".to_owned()
+                })?
+                .map_err(|error| format!("GPU {number} cannot be used: {error}; see nvidia-smi")),
+            Self::Metal => Device::new_metal(0).map_err(|error| format!("the GPU cannot be used: {error}")),
+        }
+    }
+}
+
+/// What the model computes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    #[default]
+    Bf16,
+    F32,
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "bf16" => Ok(Self::Bf16),
+            "f32" => Ok(Self::F32),
+            _ => Err(format!("a dtype is bf16 or f32, not \"{text}\"")),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bf16 => "bf16",
+            Self::F32 => "f32",
+        })
+    }
+}
+
+impl From<Precision> for DType {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::Bf16 => Self::BF16,
+            Precision::F32 => Self::F32,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_read_and_written() {
+        for (text, device) in [
+            ("auto", DeviceChoice::Auto),
+            ("CPU", DeviceChoice::Cpu),
+            ("cuda", DeviceChoice::Cuda(0)),
+            ("cuda:1", DeviceChoice::Cuda(1)),
+            ("metal", DeviceChoice::Metal),
+        ] {
+            assert_eq!(text.parse(), Ok(device));
+            assert_eq!(device.to_string().parse(), Ok(device));
+        }
+        for text in ["", "gpu", "cuda:", "cuda:x", "cuda:-1"] {
+            assert!(text.parse::<DeviceChoice>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "cuda"))]
+    fn a_device_that_this_build_lacks_is_refused_with_what_to_do() {
+        let error = DeviceChoice::Cuda(0).open().expect_err("no CUDA here");
+        assert!(error.contains("--features cuda"), "{error}");
+        assert_eq!(DeviceChoice::Auto.settled(), DeviceChoice::Cpu);
+    }
+}
