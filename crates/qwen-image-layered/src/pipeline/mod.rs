@@ -62,7 +62,9 @@ impl Pipeline {
             vision_model: files.vision_model.clone(),
         };
         let decomposer = Decomposer::load(files, dtype, device)?;
-        Ok(Self { text_encoder: TextEncoder::load(&text, dtype, device)?, decomposer })
+        let text_encoder = TextEncoder::load(&text, dtype, device)?;
+        decomposer.check_text(text_encoder.width())?;
+        Ok(Self { text_encoder, decomposer })
     }
 
     /// Whether it can write a prompt itself.
@@ -153,7 +155,7 @@ impl Decomposer {
             }
             Ok(())
         };
-        self.check_text(&conditioning.prompt)?;
+        self.check_text(conditioning.prompt.dims3()?.2)?;
         keep("prompt_embeds".into(), &conditioning.prompt)?;
         if let Some(negative) = &conditioning.negative {
             keep("negative_embeds".into(), negative)?;
@@ -185,8 +187,9 @@ impl Decomposer {
         Ok(Output { layers, rendering, caption: None, seed: params.seed, intermediates })
     }
 
-    fn check_text(&self, embeds: &Tensor) -> Result<()> {
-        let (found, expected) = (embeds.dims3()?.2, self.transformer.config().joint_attention_dim);
+    /// `found`: values that the text encoder gives a token.
+    fn check_text(&self, found: usize) -> Result<()> {
+        let expected = self.transformer.config().joint_attention_dim;
         if found != expected {
             return Err(Error::Input(format!(
                 "the text encoder gives {found} values a token, the transformer takes {expected}; \

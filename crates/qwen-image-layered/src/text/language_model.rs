@@ -56,6 +56,11 @@ impl LanguageModel {
         })
     }
 
+    /// Values that a token has.
+    pub fn width(&self) -> usize {
+        self.config.hidden_size
+    }
+
     /// Embeddings (n, hidden) of `ids`.
     ///
     /// # Errors

@@ -71,6 +71,11 @@ impl TextEncoder {
         Ok(Self { tokenizer, model, captioner })
     }
 
+    /// Values that a token of an encoded prompt has.
+    pub fn width(&self) -> usize {
+        self.model.width()
+    }
+
     /// Whether the files hold what [`TextEncoder::caption`] needs.
     pub fn can_caption(&self) -> bool {
         self.captioner.is_some()

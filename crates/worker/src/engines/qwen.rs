@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use image::RgbaImage;
 use jobs::broker::EngineOffer;
 use jobs::{CaptionLanguage, EngineChoice, FailureCode, LayerCount, Params, Resolution};
-use layers::{Filter, Kind, Layer, LayerStack};
+use layers::{Kind, Layer, LayerStack};
 use qwen_image_layered::text::Language;
 use qwen_image_layered::{Error, Output, Pipeline, Progress, Stage, read_latents};
 
@@ -131,7 +131,7 @@ impl Engine for Qwen {
             output.write_dump(&path).map_err(explain)?;
         }
         progress.step(Step { stage: "lift", step: 0, total: 1, fraction: MODEL_SHARE })?;
-        finish(input, output, params)
+        finish(input, output)
     }
 }
 
@@ -180,8 +180,8 @@ fn step(progress: Progress) -> Step {
 }
 
 /// The model's layers at the input's size, with a composite that is the input.
-fn finish(input: &RgbaImage, output: Output, params: &Params) -> Result<Decomposition, EngineError> {
-    let (width, height) = input.dimensions();
+fn finish(input: &RgbaImage, output: Output) -> Result<Decomposition, EngineError> {
+    let (width, height) = output.layers.first().map_or((0, 0), RgbaImage::dimensions);
     let mut notes = Vec::new();
     if let Some(caption) = &output.caption {
         notes.push(format!("No prompt was given; the model described the picture so: {caption}"));
@@ -189,16 +189,14 @@ fn finish(input: &RgbaImage, output: Output, params: &Params) -> Result<Decompos
     let internal = |error: &dyn std::error::Error| failed(FailureCode::EngineFailed, error.to_string());
     let mut made = Vec::new();
     for (index, picture) in output.layers.into_iter().enumerate() {
-        let pixels = layers::resize(&picture, width, height, Filter::Lanczos3).map_err(|e| internal(&e))?;
         let (name, kind) = match index {
             0 => ("Background".to_owned(), Kind::Background),
             _ => (format!("Layer {index}"), Kind::Object),
         };
-        made.push(Layer { name, kind, text: None, pixels });
+        made.push(Layer { name, kind, text: None, pixels: picture });
     }
     let stack = LayerStack::new(width, height, made).map_err(|e| internal(&e))?;
-    let stack = layers::solve_exact(stack, input).map_err(|e| internal(&e))?;
-    let _ = params;
+    let stack = layers::lift(&stack, input).map_err(|e| internal(&e))?;
     Ok(Decomposition { stack, rendering: output.rendering, notes })
 }
 
