@@ -95,11 +95,11 @@ pub struct DecomposeArguments {
     /// Language in which a picture without a prompt is described (qwen)
     #[arg(long, value_enum, default_value_t = Language::En)]
     pub caption_language: Language,
-    #[command(flatten)]
-    pub model: ModelArguments,
     /// Print one line of JSON for each picture instead of text
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub model: ModelArguments,
 }
 
 #[derive(Debug, Args)]
