@@ -1,12 +1,14 @@
 use candle_core::{D, DType, Device, Tensor};
 use rayon::prelude::*;
 
-use super::cpu::{self, Matrix, Threads, Values};
+use super::cpu::{self, Element, Values, with_element};
+use super::panels::Panels;
+use super::tile::{KERNEL, LANES, PANEL, ROWS};
 use crate::{Monitor, Result};
 
-/// Queries of one task on the CPU, and keys that it looks at together: 128 x 512 scores fit the second-level cache.
+/// Queries of one task on the CPU, and keys that it looks at together: the scores fit the second-level cache.
 const QUERY_TILE: usize = 128;
-const KEY_TILE: usize = 512;
+const KEY_TILE: usize = 10 * PANEL;
 /// Scores that may exist at one time on another device: 1 GiB in f32.
 const DEVICE_SCORES: usize = 1 << 28;
 /// Multiply-adds between two looks at the monitor: some tenths of a second on a desktop core.
@@ -23,94 +25,143 @@ pub struct AttentionOptions {
 /// `softmax(scale q k^T) v`, without the score matrix ever existing as a whole.
 ///
 /// `q` (b, h, n, d), `k` and `v` (b, g, m, d) with h a multiple of g (query head i
-/// uses key head i * g / h), any strides -> (b, h, n, d), contiguous, in the type of `q`.
+/// uses key head i * g / h), any strides -> (b, h, n, d) in the type of `q`; on the CPU it lies
+/// in memory as (b, n, h, d), ready for what comes next.
 ///
 /// # Errors
 /// On shapes that do not fit, on a device failure, or when the monitor says stop.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, options: AttentionOptions, monitor: &Monitor) -> Result<Tensor> {
-    if cpu::takes(q) { on_cpu(q, k, v, options, monitor) } else { on_device(q, k, v, options, monitor) }
+    if !cpu::takes(q) {
+        return on_device(q, k, v, options, monitor);
+    }
+    let (k, v) = (k.to_dtype(q.dtype())?, v.to_dtype(q.dtype())?);
+    with_element!(q, T => on_cpu::<T>(&rows_of(q)?, &rows_of(&k)?, &rows_of(&v)?, options, monitor))
 }
 
-fn on_cpu(q: &Tensor, k: &Tensor, v: &Tensor, options: AttentionOptions, monitor: &Monitor) -> Result<Tensor> {
+fn on_cpu<T: Element>(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    options: AttentionOptions,
+    monitor: &Monitor,
+) -> Result<Tensor> {
     let (batch, heads, n, d) = q.dims4()?;
     let (_, groups, m, _) = k.dims4()?;
-    // Keys are read many times, queries once per tile: widen them here.
-    let (q32, k32, v32) = (rows_f32(q)?, rows_f32(k)?, rows_f32(v)?);
-    let (q_values, k_values, v_values) = (Values::of(&q32), Values::of(&k32), Values::of(&v32));
-    let (q_values, k_values, v_values) =
-        (q_values.strided::<f32>()?, k_values.strided::<f32>()?, v_values.strided::<f32>()?);
-    let head = |values, tensor: &Tensor, b: usize, h: usize, rows: usize| Head::new(values, tensor, b, h, rows, d);
+    let guards = (Values::of(q), Values::of(k), Values::of(v));
+    let (queries, keys, values) = (guards.0.strided::<T>()?, guards.1.strided::<T>()?, guards.2.strided::<T>()?);
+    let shared = heads / groups; // query heads with the same keys
+    let mut out = vec![T::default(); batch * n * heads * d];
 
-    let mut out = vec![0.0_f32; batch * heads * n * d];
-    let per_wave = (CHECK_EVERY / (2 * n * m * d).max(1)).clamp(1, heads * batch);
-    for (wave, out) in out.chunks_mut(per_wave * n * d).enumerate() {
+    // Each wave packs the keys and values of some heads, which all threads then read.
+    let per_wave = (CHECK_EVERY / (2 * n * m * d * shared).max(1)).clamp(1, batch * groups);
+    let mut packed = vec![(Panels::default(), Panels::default()); per_wave];
+    let mut results = vec![0.0_f32; per_wave * shared * n * d];
+    for wave in (0..batch * groups).step_by(per_wave) {
         monitor.check()?;
-        out.par_chunks_mut(n * d)
+        let count = per_wave.min(batch * groups - wave);
+        packed[..count].par_iter_mut().enumerate().for_each(|(i, (packed_keys, packed_values))| {
+            let (keys, stride) = head(keys, k, wave + i);
+            packed_keys.refill_transposed(keys, d, m, stride);
+            let (values, stride) = head(values, v, wave + i);
+            packed_values.refill_straight(values, m, d, stride);
+        });
+        let results = &mut results[..count * shared * n * d];
+        results
+            .par_chunks_mut(n * d)
             .enumerate()
             .flat_map(|(i, out)| out.par_chunks_mut(QUERY_TILE * d).enumerate().map(move |(tile, out)| (i, tile, out)))
-            .for_each(|(i, tile, out)| {
-                let (b, h) = ((wave * per_wave + i) / heads, (wave * per_wave + i) % heads);
-                let group = h * groups / heads;
-                let queries = head(q_values, &q32, b, h, n);
-                let (keys, values) = (head(k_values, &k32, b, group, m), head(v_values, &v32, b, group, m));
-                one_tile(out, tile * QUERY_TILE, n, &queries, &keys, &values, options);
+            .for_each_init(Scratch::default, |scratch, (i, tile, out)| {
+                let (queries, stride) = head(queries, q, wave * shared + i);
+                let (keys, values) = &packed[i / shared];
+                scratch.look(&queries[tile * QUERY_TILE * stride..], stride, out.len() / d, d);
+                scratch.one_tile(out, tile * QUERY_TILE, n, keys, values, options);
             });
+        for (i, result) in results.chunks(n * d).enumerate() {
+            let (b, h) = ((wave * shared + i) / heads, (wave * shared + i) % heads);
+            let out = &mut out[b * n * heads * d..][..n * heads * d];
+            out.par_chunks_mut(heads * d).zip(result.par_chunks(d)).for_each(|(out, result)| {
+                out[h * d..][..d].iter_mut().zip(result).for_each(|(out, &value)| *out = T::narrow(value));
+            });
+        }
     }
-    Ok(Tensor::from_vec(out, (batch, heads, n, d), &Device::Cpu)?.to_dtype(q.dtype())?)
+    Ok(Tensor::from_vec(out, (batch, n, heads, d), &Device::Cpu)?.transpose(1, 2)?)
 }
 
-/// As f32 with neighbouring values of a row next to each other.
-fn rows_f32(tensor: &Tensor) -> Result<Tensor> {
-    let tensor = tensor.to_dtype(DType::F32)?;
-    Ok(if tensor.stride()[3] == 1 { tensor } else { tensor.contiguous()? })
+/// With neighbouring values of a row next to each other.
+fn rows_of(tensor: &Tensor) -> Result<Tensor> {
+    Ok(if tensor.stride()[3] == 1 { tensor.clone() } else { tensor.contiguous()? })
 }
 
-/// One head's rows of queries, keys or values.
-struct Head<'a> {
-    values: &'a [f32],
-    rows: usize,
-    d: usize,
-    stride: usize,
+/// The values of head `index`, counted through all batches, from its first row on, and how far apart its rows are.
+fn head<'a, T>(values: &'a [T], tensor: &Tensor, index: usize) -> (&'a [T], usize) {
+    let (heads, strides) = (tensor.dims()[1], tensor.stride());
+    (&values[index / heads * strides[0] + index % heads * strides[1]..], strides[2])
 }
 
-impl<'a> Head<'a> {
-    fn new(values: &'a [f32], tensor: &Tensor, batch: usize, head: usize, rows: usize, d: usize) -> Self {
-        let strides = tensor.stride();
-        Self { values: &values[batch * strides[0] + head * strides[1]..], rows, d, stride: strides[2] }
+/// Memory of one thread.
+#[derive(Default)]
+struct Scratch {
+    /// (rows, d), rows filled up to a multiple of [`ROWS`]
+    queries: Vec<f32>,
+    /// (rows, up to [`KEY_TILE`])
+    scores: Vec<f32>,
+    /// (rows, d up to a multiple of [`LANES`])
+    sums: Vec<f32>,
+}
+
+impl Scratch {
+    /// Takes `count` queries of `d` values, `stride` apart.
+    fn look<T: Element>(&mut self, queries: &[T], stride: usize, count: usize, d: usize) {
+        let rows = count.next_multiple_of(ROWS);
+        self.queries.clear();
+        for row in queries.chunks(stride).take(count) {
+            self.queries.extend(row[..d].iter().map(|value| value.widen()));
+        }
+        self.queries.resize(rows * d, 0.0);
+        self.scores.resize(rows * KEY_TILE, 0.0);
+        self.sums.clear();
+        self.sums.resize(rows * d.next_multiple_of(LANES), 0.0);
     }
 
-    fn tile(&self, start: usize, count: usize) -> Matrix<'a> {
-        let values = &self.values[start * self.stride..];
-        Matrix { values, rows: count, columns: self.d, row_stride: self.stride, column_stride: 1 }
-    }
-}
-
-/// Attention of the queries from `first` on, as many as `out` has rows of d, by online softmax
-/// (Milakov and Gimelshein 2018): a running maximum and sum per query.
-fn one_tile(out: &mut [f32], first: usize, n: usize, q: &Head, k: &Head, v: &Head, options: AttentionOptions) {
-    let (m, d) = (k.rows, k.d);
-    let count = out.len() / d;
-    let mut scores = vec![0.0_f32; count * KEY_TILE.min(m)];
-    let (mut maxima, mut sums) = (vec![f32::NEG_INFINITY; count], vec![0.0_f32; count]);
-    let visible = |query: usize| if options.causal { (first + query + 1 + m).saturating_sub(n).min(m) } else { m };
-    let end = visible(count - 1);
-    for start in (0..end).step_by(KEY_TILE) {
-        let width = KEY_TILE.min(end - start);
-        let keys = k.tile(start, width).transposed();
-        cpu::multiply(&mut scores, width, false, q.tile(first, count), keys, Threads::One);
-        pulp::Arch::new().dispatch(|| {
-            for query in 0..count {
-                let seen = visible(query).saturating_sub(start).min(width);
-                let row = &mut scores[query * width..][..width];
-                let out = &mut out[query * d..][..d];
-                weigh(row, seen, &mut maxima[query], &mut sums[query], out, options.scale);
+    /// Attention of the queries, the first of which is number `first` of `n`, by online softmax
+    /// (Milakov and Gimelshein 2018): a running maximum and sum per query.
+    fn one_tile(&mut self, out: &mut [f32], first: usize, n: usize, k: &Panels, v: &Panels, options: AttentionOptions) {
+        let (m, d) = (k.columns(), v.columns());
+        let count = out.len() / d;
+        let stride = d.next_multiple_of(LANES);
+        let (mut maxima, mut totals) = ([f32::NEG_INFINITY; QUERY_TILE], [0.0_f32; QUERY_TILE]);
+        let visible = |query: usize| if options.causal { (first + query + 1 + m).saturating_sub(n).min(m) } else { m };
+        let end = visible(count - 1);
+        for start in (0..end).step_by(KEY_TILE) {
+            let width = KEY_TILE.min(end - start);
+            for panel in start / PANEL..(start + width).div_ceil(PANEL) {
+                let (columns, right) = (k.width(panel), k.part(panel, 0, d));
+                let scores = &mut self.scores[panel * PANEL - start..];
+                for (tile, rows) in self.queries.chunks(ROWS * d).enumerate() {
+                    let rows = std::array::from_fn(|i| &rows[i * d..][..d]);
+                    KERNEL.tile(rows, right, columns, &mut scores[tile * ROWS * KEY_TILE..], KEY_TILE, false);
+                }
             }
-        });
-        let weights = Matrix::new(&scores[..count * width], count, width);
-        cpu::multiply(out, d, true, weights, v.tile(start, width), Threads::One);
-    }
-    for (row, sum) in out.chunks_mut(d).zip(&sums) {
-        row.iter_mut().for_each(|value| *value /= sum);
+            pulp::Arch::new().dispatch(|| {
+                for query in 0..count {
+                    let seen = visible(query).saturating_sub(start).min(width);
+                    let row = &mut self.scores[query * KEY_TILE..][..width];
+                    let sums = &mut self.sums[query * stride..][..stride];
+                    weigh(row, seen, &mut maxima[query], &mut totals[query], sums, options.scale);
+                }
+            });
+            for panel in 0..v.count() {
+                let (columns, right) = (v.width(panel), v.part(panel, start, width));
+                let tiles = self.scores.chunks(ROWS * KEY_TILE).zip(self.sums.chunks_mut(ROWS * stride));
+                for (rows, sums) in tiles {
+                    let rows = std::array::from_fn(|i| &rows[i * KEY_TILE..][..width]);
+                    KERNEL.tile(rows, right, columns, &mut sums[panel * PANEL..], stride, true);
+                }
+            }
+        }
+        for ((out, sums), total) in out.chunks_mut(d).zip(self.sums.chunks(stride)).zip(&totals) {
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum / total);
+        }
     }
 }
 

@@ -1,12 +1,16 @@
+use std::sync::Arc;
+
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
-use super::cpu::{self, Element, Matrix, Threads, Values, with_element};
+use super::cpu::{self, Element, Values, with_element};
+use super::panels::Panels;
+use super::tile::{KERNEL, PANEL, ROWS};
 use crate::weights::Weights;
 use crate::{Monitor, Result};
 
-/// Values of one task's patch matrix on the CPU: 2 MiB in f32, about the second-level cache.
-const PATCH_VALUES: usize = 1 << 19;
+/// Pixels of one task on the CPU: what they see and their sums fit the second-level cache.
+const PIXELS: usize = 256;
 
 /// A 2D convolution over pictures (b, h, w, c), square kernel, channels last.
 ///
@@ -14,12 +18,19 @@ const PATCH_VALUES: usize = 1 << 19;
 /// devices with a library for (b, c, h, w) get that.
 #[derive(Debug, Clone)]
 pub struct Conv2d {
-    /// On the CPU (kernel * kernel * in, out), in f32 however the model computes; elsewhere (out, in, kernel, kernel).
-    weight: Tensor,
+    weight: Weight,
     bias: Tensor,
     in_channels: usize,
     out_channels: usize,
     kernel: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Weight {
+    /// (kernel * kernel * in, out), in f32 however the model computes.
+    Cpu(Arc<Panels>),
+    /// (out, in, kernel, kernel)
+    Device(Tensor),
 }
 
 /// How a convolution walks over the picture.
@@ -56,10 +67,13 @@ impl Conv2d {
     fn new(weight: Tensor, bias: Tensor) -> Result<Self> {
         let (out_channels, in_channels, kernel, _) = weight.dims4()?;
         let (weight, bias) = if cpu::takes(&weight) {
-            let matrix = weight.permute((2, 3, 1, 0))?.reshape((kernel * kernel * in_channels, out_channels))?;
-            (matrix.to_dtype(DType::F32)?.contiguous()?, bias.to_dtype(DType::F32)?)
+            let depth = kernel * kernel * in_channels;
+            let rows = weight.to_dtype(DType::F32)?.permute((0, 2, 3, 1))?.contiguous()?;
+            let mut panels = Panels::default();
+            panels.refill_transposed(Values::of(&rows).slice::<f32>()?, depth, out_channels, depth);
+            (Weight::Cpu(Arc::new(panels)), bias.to_dtype(DType::F32)?)
         } else {
-            (weight.contiguous()?, bias)
+            (Weight::Device(weight.contiguous()?), bias)
         };
         Ok(Self { weight, bias, in_channels, out_channels, kernel })
     }
@@ -69,15 +83,32 @@ impl Conv2d {
     /// # Errors
     /// When shapes do not fit, the device fails, or the monitor says stop.
     pub fn forward(&self, x: &Tensor, walk: Walk, monitor: &Monitor) -> Result<Tensor> {
-        monitor.check()?;
-        if !cpu::takes(x) {
-            return self.on_device(x, walk);
-        }
-        let x = x.contiguous()?;
-        with_element!(x, T => self.on_cpu::<T>(&x, walk))
+        self.run(x, walk, None, monitor)
     }
 
-    fn on_cpu<T: Element>(&self, x: &Tensor, walk: Walk) -> Result<Tensor> {
+    /// As [`Conv2d::forward`], plus `residual` of the result's shape.
+    ///
+    /// # Errors
+    /// As [`Conv2d::forward`].
+    pub fn forward_add(&self, x: &Tensor, walk: Walk, residual: &Tensor, monitor: &Monitor) -> Result<Tensor> {
+        self.run(x, walk, Some(residual), monitor)
+    }
+
+    fn run(&self, x: &Tensor, walk: Walk, residual: Option<&Tensor>, monitor: &Monitor) -> Result<Tensor> {
+        monitor.check()?;
+        match &self.weight {
+            Weight::Cpu(panels) => with_element!(x, T => self.on_cpu::<T>(panels, x, walk, residual)),
+            Weight::Device(weight) => {
+                let y = self.on_device(weight, x, walk)?;
+                Ok(match residual {
+                    Some(residual) => (y + residual)?,
+                    None => y,
+                })
+            }
+        }
+    }
+
+    fn on_cpu<T: Element>(&self, panels: &Panels, x: &Tensor, walk: Walk, residual: Option<&Tensor>) -> Result<Tensor> {
         let (batch, height, width, channels) = x.dims4()?;
         if channels != self.in_channels {
             return Err(cpu::defect(format!("a convolution of {} channels got {:?}", self.in_channels, x.shape())));
@@ -87,88 +118,130 @@ impl Conv2d {
             Walk::Half => (height / 2, width / 2),
             Walk::Doubled => (2 * height, 2 * width),
         };
-        let guards = (Values::of(x), Values::of(&self.weight), Values::of(&self.bias));
-        let (values, weight, bias) = (guards.0.slice::<T>()?, guards.1.slice::<f32>()?, guards.2.slice::<f32>()?);
-        let depth = self.kernel * self.kernel * channels;
-        let weight = Matrix::new(weight, depth, self.out_channels);
+        let out_shape = [batch, out_height, out_width, self.out_channels];
+        if residual.is_some_and(|residual| residual.dims() != out_shape) {
+            return Err(cpu::defect(format!("a convolution gives {out_shape:?}, to which {residual:?} does not fit")));
+        }
+        let x = x.to_dtype(DType::F32)?.contiguous()?;
+        let residual = residual.map(Tensor::contiguous).transpose()?;
+        let guards = (Values::of(&x), Values::of(&self.bias), residual.as_ref().map(Values::of));
+        let (values, bias) = (guards.0.slice::<f32>()?, guards.1.slice::<f32>()?);
+        let residual = guards.2.as_ref().map(Values::slice::<T>).transpose()?;
+        let picture =
+            Picture { values, height, width, channels, kernel: self.kernel, walk, zeros: &vec![0.0; channels] };
 
-        let mut out = vec![T::default(); batch * out_height * out_width * self.out_channels];
-        let pixels = (PATCH_VALUES / depth).clamp(64, 4096);
-        out.par_chunks_mut(pixels * self.out_channels).enumerate().for_each_init(
-            || (Vec::new(), Vec::new()),
-            |(patches, sums), (chunk, out)| {
+        let mut out = vec![T::default(); out_shape.iter().product()];
+        out.par_chunks_mut(PIXELS * self.out_channels).enumerate().for_each_init(
+            || (Vec::new(), vec![0.0; PIXELS * PANEL]),
+            |(seen, sums), (chunk, out)| {
                 let count = out.len() / self.out_channels;
-                patches.resize(count * depth, 0.0);
-                let patch = Patch { values, height, width, channels, kernel: self.kernel, walk };
-                for (i, row) in patches.chunks_mut(depth).enumerate() {
-                    let pixel = chunk * pixels + i;
-                    let (picture, rest) = (pixel / (out_height * out_width), pixel % (out_height * out_width));
-                    patch.copy(picture, rest / out_width, rest % out_width, row);
-                }
-                sums.clear();
-                (0..count).for_each(|_| sums.extend_from_slice(bias));
-                let patches = Matrix::new(patches, count, depth);
-                cpu::multiply(sums, self.out_channels, true, patches, weight, Threads::One);
-                pulp::Arch::new().dispatch(|| {
-                    for (out, &sum) in out.iter_mut().zip(sums.iter()) {
-                        *out = T::narrow(sum);
+                picture.look(chunk * PIXELS, count, (out_height, out_width), seen);
+                let tiles = count.div_ceil(ROWS);
+                for panel in 0..panels.count() {
+                    let columns = panels.width(panel);
+                    for (tap, seen) in seen.chunks(tiles).enumerate() {
+                        let right = panels.part(panel, tap * channels, channels);
+                        for (rows, sums) in seen.iter().zip(sums.chunks_mut(ROWS * PANEL)) {
+                            KERNEL.tile(*rows, right, columns, sums, PANEL, tap > 0);
+                        }
                     }
-                });
+                    let first = panel * PANEL;
+                    let bias = &bias[first..(first + PANEL).min(self.out_channels)];
+                    pulp::Arch::new().dispatch(|| {
+                        for (i, (out, sums)) in out.chunks_mut(self.out_channels).zip(sums.chunks(PANEL)).enumerate() {
+                            let out = &mut out[first..][..bias.len()];
+                            match residual {
+                                None => {
+                                    for ((out, sum), bias) in out.iter_mut().zip(sums).zip(bias) {
+                                        *out = T::narrow(sum + bias);
+                                    }
+                                }
+                                Some(residual) => {
+                                    let place = (chunk * PIXELS + i) * self.out_channels + first;
+                                    let residual = &residual[place..][..bias.len()];
+                                    for (((out, sum), bias), old) in out.iter_mut().zip(sums).zip(bias).zip(residual) {
+                                        *out = T::narrow(sum + bias + old.widen());
+                                    }
+                                }
+                            }
+                        }
+                    });
+                }
             },
         );
-        Ok(Tensor::from_vec(out, (batch, out_height, out_width, self.out_channels), &Device::Cpu)?)
+        Ok(Tensor::from_vec(out, &out_shape, &Device::Cpu)?)
     }
 
-    fn on_device(&self, x: &Tensor, walk: Walk) -> Result<Tensor> {
+    fn on_device(&self, weight: &Tensor, x: &Tensor, walk: Walk) -> Result<Tensor> {
         let x = x.permute((0, 3, 1, 2))?.contiguous()?;
         let (_, _, height, width) = x.dims4()?;
         let y = match walk {
-            Walk::Same => x.conv2d(&self.weight, self.kernel / 2, 1, 1, 1)?,
-            Walk::Half => x.pad_with_zeros(2, 0, 1)?.pad_with_zeros(3, 0, 1)?.conv2d(&self.weight, 0, 2, 1, 1)?,
-            Walk::Doubled => {
-                x.upsample_nearest2d(2 * height, 2 * width)?.conv2d(&self.weight, self.kernel / 2, 1, 1, 1)?
-            }
+            Walk::Same => x.conv2d(weight, self.kernel / 2, 1, 1, 1)?,
+            Walk::Half => x.pad_with_zeros(2, 0, 1)?.pad_with_zeros(3, 0, 1)?.conv2d(weight, 0, 2, 1, 1)?,
+            Walk::Doubled => x.upsample_nearest2d(2 * height, 2 * width)?.conv2d(weight, self.kernel / 2, 1, 1, 1)?,
         };
         let y = y.broadcast_add(&self.bias.reshape((1, self.out_channels, 1, 1))?)?;
         Ok(y.permute((0, 2, 3, 1))?.contiguous()?)
     }
 }
 
-/// Reads the surroundings of a pixel.
-struct Patch<'a, T> {
-    values: &'a [T],
+/// What a convolution reads: pictures (b, height, width, channels).
+struct Picture<'a> {
+    values: &'a [f32],
     height: usize,
     width: usize,
     channels: usize,
     kernel: usize,
     walk: Walk,
+    /// One pixel beyond the border.
+    zeros: &'a [f32],
 }
 
-impl<T: Element> Patch<'_, T> {
-    /// Writes what the kernel sees at output pixel (`y`, `x`) to `row`, as (kernel, kernel, channels).
-    fn copy(&self, picture: usize, y: usize, x: usize, row: &mut [f32]) {
-        let before = if self.walk == Walk::Half { 0 } else { self.kernel / 2 };
-        let step = if self.walk == Walk::Half { 2 } else { 1 };
-        let zoom = if self.walk == Walk::Doubled { 2 } else { 1 };
-        let source = |output: usize, tap: usize, size: usize| {
-            (output * step + tap).checked_sub(before).map(|i| i / zoom).filter(|&i| i < size)
-        };
-        for (ky, line) in row.chunks_mut(self.kernel * self.channels).enumerate() {
-            let Some(sy) = source(y, ky, self.height) else {
-                line.fill(0.0);
-                continue;
-            };
-            let start = (picture * self.height + sy) * self.width;
-            for (kx, pixel) in line.chunks_mut(self.channels).enumerate() {
-                match source(x, kx, self.width) {
-                    None => pixel.fill(0.0),
-                    Some(sx) => {
-                        let values = &self.values[(start + sx) * self.channels..][..self.channels];
-                        pixel.iter_mut().zip(values).for_each(|(to, from)| *to = from.widen());
+impl<'a> Picture<'a> {
+    /// Fills `seen` with the input pixels that `count` output pixels from `first` on see: for each tap of the
+    /// kernel, in rows of eight neighbours. The last row repeats zeros.
+    fn look(
+        &self,
+        first: usize,
+        count: usize,
+        (out_height, out_width): (usize, usize),
+        seen: &mut Vec<[&'a [f32]; ROWS]>,
+    ) {
+        seen.clear();
+        for tap in 0..self.kernel * self.kernel {
+            for start in (0..count).step_by(ROWS) {
+                seen.push(std::array::from_fn(|i| {
+                    if start + i >= count {
+                        return self.zeros;
                     }
-                }
+                    let pixel = first + start + i;
+                    let (picture, rest) = (pixel / (out_height * out_width), pixel % (out_height * out_width));
+                    let (y, x) = (rest / out_width, rest % out_width);
+                    let source = self.source(y, tap / self.kernel, self.height).zip(self.source(
+                        x,
+                        tap % self.kernel,
+                        self.width,
+                    ));
+                    match source {
+                        None => self.zeros,
+                        Some((y, x)) => {
+                            let place = (picture * self.height + y) * self.width + x;
+                            &self.values[place * self.channels..][..self.channels]
+                        }
+                    }
+                }));
             }
         }
+    }
+
+    /// Where along an axis of `size` output `output` finds what the kernel's `tap` meets; nowhere beyond the border.
+    fn source(&self, output: usize, tap: usize, size: usize) -> Option<usize> {
+        let (step, zoom, before) = match self.walk {
+            Walk::Same => (1, 1, self.kernel / 2),
+            Walk::Half => (2, 1, 0),
+            Walk::Doubled => (1, 2, self.kernel / 2),
+        };
+        (output * step + tap).checked_sub(before).map(|i| i / zoom).filter(|&i| i < size)
     }
 }
 
@@ -189,9 +262,15 @@ mod tests {
         for (kernel, walk) in [(3, Walk::Same), (3, Walk::Half), (3, Walk::Doubled), (1, Walk::Same)] {
             let weight = Tensor::randn(0.0_f32, 1.0, (7, 5, kernel, kernel), &Device::Cpu).unwrap();
             let bias = Tensor::randn(0.0_f32, 1.0, 7, &Device::Cpu).unwrap();
-            let here = Conv2d::new(weight.clone(), bias.clone()).unwrap().forward(&x, walk, &monitor).unwrap();
-            let there = Conv2d { weight, bias, in_channels: 5, out_channels: 7, kernel };
-            let there = there.on_device(&x, walk).unwrap();
+            let ours = Conv2d::new(weight.clone(), bias.clone()).unwrap();
+            let here = ours.forward(&x, walk, &monitor).unwrap();
+            let there = Weight::Device(weight);
+            let there = Conv2d { weight: there, bias, in_channels: 5, out_channels: 7, kernel };
+            let residual = Tensor::randn(0.0_f32, 1.0, here.dims(), &Device::Cpu).unwrap();
+            let both = ours.forward_add(&x, walk, &residual, &monitor).unwrap();
+            let there = there.forward(&x, walk, &monitor).unwrap();
+            let rest = ((both - residual).unwrap() - &here).unwrap().abs().unwrap().max_all().unwrap();
+            assert!(rest.to_scalar::<f32>().unwrap() < 1e-5, "{walk:?}");
             assert_eq!(here.dims(), there.dims());
             let worst = (here - there).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
             assert!(worst < 1e-4, "{walk:?}: {worst}");

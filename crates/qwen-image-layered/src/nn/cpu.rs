@@ -1,9 +1,8 @@
-//! What the CPU kernels share: element types, matrix products on slices, fast exponentials.
+//! What the CPU kernels share: element types, access to values, fast exponentials.
 
 use std::ops::Deref;
 
 use candle_core::{CpuStorage, DType, Device, Layout, Storage, Tensor, WithDType};
-use gemm::Parallelism;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
@@ -137,92 +136,6 @@ pub fn from_rows<T: Element>(shape: &[usize], width: usize, row: impl Fn(usize, 
         });
     });
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
-}
-
-/// A matrix in a slice.
-#[derive(Clone, Copy)]
-pub struct Matrix<'a> {
-    pub values: &'a [f32],
-    pub rows: usize,
-    pub columns: usize,
-    pub row_stride: usize,
-    pub column_stride: usize,
-}
-
-impl<'a> Matrix<'a> {
-    /// Row after row.
-    pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
-        Self { values, rows, columns, row_stride: columns, column_stride: 1 }
-    }
-
-    pub fn transposed(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-            ..self
-        }
-    }
-
-    fn end(&self) -> usize {
-        if self.rows == 0 || self.columns == 0 {
-            return 0;
-        }
-        (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride + 1
-    }
-}
-
-/// On how many threads a product runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Threads {
-    /// The caller already runs on several.
-    One,
-    All,
-}
-
-/// `out = keep * out + a b` for `out` (a.rows, b.columns), row after row, `out_stride` apart; `keep` is 0 or 1.
-///
-/// # Panics
-/// When the inner sizes differ or a slice is too short: a defect of the caller.
-#[allow(unsafe_code, reason = "gemm takes raw pointers; every index it can reach is checked first")]
-pub fn multiply(out: &mut [f32], out_stride: usize, keep: bool, a: Matrix, b: Matrix, threads: Threads) {
-    let (m, n, k) = (a.rows, b.columns, a.columns);
-    if m == 0 || n == 0 {
-        return;
-    }
-    assert_eq!(k, b.rows, "inner sizes of a product");
-    assert!(a.end() <= a.values.len() && b.end() <= b.values.len(), "operands of a product lie in their slices");
-    assert!(n <= out_stride && (m - 1) * out_stride + n <= out.len(), "result of a product lies in its slice");
-    let parallelism = match threads {
-        Threads::One => Parallelism::None,
-        Threads::All => Parallelism::Rayon(rayon::current_num_threads()),
-    };
-    // SAFETY: the asserts above bound every element that gemm reads or writes;
-    // `out` is borrowed mutably and cannot overlap the operands.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            out_stride as isize,
-            keep,
-            a.values.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.values.as_ptr(),
-            b.column_stride as isize,
-            b.row_stride as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
 }
 
 /// `e^x` to about 2 ulp for `x` in [-87, 88], saturating outside; written so that loops over it vectorise.

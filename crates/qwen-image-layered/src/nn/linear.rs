@@ -1,7 +1,8 @@
 use candle_core::{DType, Device, Module, Tensor};
 use rayon::prelude::*;
 
-use super::cpu::{self, Element, Matrix, Threads, Values, with_element};
+use super::cpu::{self, Element, Values, with_element};
+use super::panels::{COLUMNS, Panels};
 use crate::Result;
 use crate::weights::Packed;
 
@@ -57,29 +58,30 @@ impl Linear {
             Weight::Packed(packed) => (packed.rows(), packed.columns()),
         };
         let shape = [&x.dims()[..x.rank() - 1], &[rows]].concat();
-        let flat = x.reshape(((), columns))?.to_dtype(DType::F32)?.contiguous()?;
+        let flat = x.reshape(((), columns))?.contiguous()?;
         let bias = match &self.bias {
             Some(bias) => bias.to_dtype(DType::F32)?.to_vec1::<f32>()?,
             None => vec![0.0; rows],
         };
+        let few = flat.dim(0)? <= FEW_ROWS;
         with_element!(x, T => {
             let out = match &self.weight {
-                Weight::Dense(weight) if flat.dim(0)? <= FEW_ROWS && weight.is_contiguous() => {
-                    with_element!(weight, W => few_rows::<T, W>(&flat, weight, &bias)?)
-                }
                 Weight::Dense(weight) => {
-                    let tile = |start, count| Ok(weight.narrow(0, start, count)?.to_dtype(DType::F32)?.contiguous()?);
-                    // f32 weights need no widening, so no tiles.
-                    let tile_rows = if weight.dtype() == DType::F32 { rows } else { TILE_VALUES / columns.max(1) };
-                    tiled::<T>(&flat, &bias, tile_rows, tile)?
+                    let weight = weight.contiguous()?;
+                    with_element!(weight, W => {
+                        if few { few_rows::<T, W>(&flat, &weight, &bias)? } else { many_rows::<T, W>(&flat, &weight, &bias)? }
+                    })
                 }
-                Weight::Packed(packed) if flat.dim(0)? <= FEW_ROWS => {
-                    let sums = packed.multiply_few(Values::of(&flat).slice::<f32>()?)?;
+                Weight::Packed(packed) if few => {
+                    let sums = packed.multiply_few(Values::of(&flat.to_dtype(DType::F32)?).slice::<f32>()?)?;
                     sums.iter().zip(bias.iter().cycle()).map(|(sum, bias)| T::narrow(sum + bias)).collect()
                 }
                 Weight::Packed(packed) => {
-                    let tile = |start, count| packed.unpack_rows(start, count, DType::F32);
-                    tiled::<T>(&flat, &bias, TILE_VALUES / columns.max(1), tile)?
+                    tiled::<T>(&flat, &bias, |panels, start, count| {
+                        let rows = packed.unpack_rows(start, count, DType::F32)?;
+                        panels.refill_transposed(Values::of(&rows).slice::<f32>()?, columns, count, columns);
+                        Ok(())
+                    })?
                 }
             };
             Ok(Tensor::from_vec(out, shape, &Device::Cpu)?)
@@ -87,48 +89,45 @@ impl Linear {
     }
 }
 
-/// Weight values that are widened together: 16 MiB in f32, enough for a fast product.
-const TILE_VALUES: usize = 1 << 22;
-/// Up to here reading the weights once, as they are, beats widening them for a matrix product.
+/// Up to here reading the weights once, as they are, beats packing them for a matrix product.
 const FEW_ROWS: usize = 4;
 
-/// `x` (m, in) times the weight, whose rows `start..start + count` come from `tile` in f32: the wide matrix
-/// never exists as a whole.
+/// `x` (m, in) times the weight, whose rows `start..start + count` `fill` packs as columns: neither the wide nor
+/// the packed matrix ever exists as a whole.
 fn tiled<T: Element>(
     x: &Tensor,
     bias: &[f32],
-    tile_rows: usize,
-    tile: impl Fn(usize, usize) -> Result<Tensor>,
+    fill: impl Fn(&mut Panels, usize, usize) -> Result<()>,
 ) -> Result<Vec<T>> {
-    let (m, columns) = x.dims2()?;
+    let m = x.dim(0)?;
     let n = bias.len();
-    let tile_rows = tile_rows.clamp(1, n.max(1));
-    let x_values = Values::of(x);
-    let x = Matrix::new(x_values.slice::<f32>()?, m, columns);
+    let values = Values::of(x);
+    let x = values.slice::<T>()?;
     let mut out = vec![T::default(); m * n];
-    let mut sums = Vec::with_capacity(m * tile_rows);
-    for start in (0..n).step_by(tile_rows) {
-        let count = tile_rows.min(n - start);
-        let weight = tile(start, count)?;
-        let weight_values = Values::of(&weight);
-        let weight = Matrix::new(weight_values.slice::<f32>()?, count, columns).transposed();
-        sums.clear();
-        (0..m).for_each(|_| sums.extend_from_slice(&bias[start..start + count]));
-        cpu::multiply(&mut sums, count, true, x, weight, Threads::All);
-        out.par_chunks_mut(n).zip(sums.par_chunks(count)).for_each(|(out, sums)| {
-            pulp::Arch::new().dispatch(|| {
-                out[start..start + count].iter_mut().zip(sums).for_each(|(out, &sum)| *out = T::narrow(sum));
-            });
-        });
+    let mut panels = Panels::default();
+    for start in (0..n).step_by(COLUMNS) {
+        let count = COLUMNS.min(n - start);
+        fill(&mut panels, start, count)?;
+        panels.multiply(x, &bias[start..start + count], &mut out, n, start);
     }
     Ok(out)
+}
+
+/// `x` (m, in) times `weight` (out, in).
+fn many_rows<T: Element, W: Element>(x: &Tensor, weight: &Tensor, bias: &[f32]) -> Result<Vec<T>> {
+    let values = Values::of(weight);
+    let (weight, depth) = (values.slice::<W>()?, x.dim(1)?);
+    tiled(x, bias, |panels, start, count| {
+        panels.refill_transposed(&weight[start * depth..], depth, count, depth);
+        Ok(())
+    })
 }
 
 /// `x` (m, in) for small m times `weight` (out, in), as dot products.
 fn few_rows<T: Element, W: Element>(x: &Tensor, weight: &Tensor, bias: &[f32]) -> Result<Vec<T>> {
     let (m, columns) = x.dims2()?;
     let (x_values, weight_values) = (Values::of(x), Values::of(weight));
-    let (x, weight) = (x_values.slice::<f32>()?, weight_values.slice::<W>()?);
+    let (x, weight) = (x_values.slice::<T>()?, weight_values.slice::<W>()?);
     let n = bias.len();
     let mut out = vec![T::default(); m * n];
     for (out, x) in out.chunks_mut(n).zip(x.chunks(columns)) {
@@ -136,7 +135,7 @@ fn few_rows<T: Element, W: Element>(x: &Tensor, weight: &Tensor, bias: &[f32]) -
             pulp::Arch::new().dispatch(|| {
                 for (i, out) in out.iter_mut().enumerate() {
                     let row = &weight[(chunk * 64 + i) * columns..][..columns];
-                    *out = T::narrow(bias[chunk * 64 + i] + cpu::sum(columns, |k| x[k] * row[k].widen()));
+                    *out = T::narrow(bias[chunk * 64 + i] + cpu::sum(columns, |k| x[k].widen() * row[k].widen()));
                 }
             });
         });

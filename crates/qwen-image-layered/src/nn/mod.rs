@@ -5,6 +5,8 @@ mod conv;
 mod cpu;
 mod elementwise;
 mod linear;
+mod panels;
+mod tile;
 
 pub use attention::{AttentionOptions, attention};
 pub use conv::{Conv2d, Walk};

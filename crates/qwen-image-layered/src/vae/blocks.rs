@@ -53,11 +53,11 @@ impl ResidualBlock {
     /// `x` (b, h, w, in) -> (b, h, w, out)
     pub fn forward(&self, x: &Tensor, monitor: &Monitor) -> Result<Tensor> {
         let h = self.conv1.forward(&self.norm1.forward_silu(x)?, Walk::Same, monitor)?;
-        let h = self.conv2.forward(&self.norm2.forward_silu(&h)?, Walk::Same, monitor)?;
-        Ok(match &self.conv_shortcut {
-            Some(conv) => (h + conv.forward(x, Walk::Same, monitor)?)?,
-            None => (h + x)?,
-        })
+        let h = self.norm2.forward_silu(&h)?;
+        match &self.conv_shortcut {
+            Some(conv) => self.conv2.forward_add(&h, Walk::Same, &conv.forward(x, Walk::Same, monitor)?, monitor),
+            None => self.conv2.forward_add(&h, Walk::Same, x, monitor),
+        }
     }
 }
 
@@ -86,8 +86,7 @@ impl AttentionBlock {
         let part = |i: usize| qkv.narrow(D::Minus1, i * dim, dim);
         let options = AttentionOptions { scale: 1.0 / (dim as f32).sqrt(), causal: false };
         let y = attention(&part(0)?, &part(1)?, &part(2)?, options, monitor)?; // (b, 1, h*w, c)
-        let y = self.proj.forward(&y.reshape((batch, height, width, dim))?, Walk::Same, monitor)?;
-        Ok((y + x)?)
+        self.proj.forward_add(&y.reshape((batch, height, width, dim))?, Walk::Same, x, monitor)
     }
 }
 
