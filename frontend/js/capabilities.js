@@ -49,8 +49,8 @@ export function jobParams() {
   if (chosen.seed !== null) params.seed = chosen.seed;
   if (engine?.uses_prompt && chosen.prompt.trim()) params.prompt = chosen.prompt.trim();
   if (isDiffusion(engine)) {
-    for (const name of ["steps", "guidance", "resolution"]) {
-      if (chosen[name] !== null) params[name] = chosen[name];
+    for (const name of ["steps", "guidance", "resolution", "output_size"]) {
+      if (chosen[name] !== null && chosen[name] !== undefined) params[name] = chosen[name];
     }
   }
   return params;

@@ -3,8 +3,7 @@ import { signal, stored } from "./lib/signal.js";
 /** What the service says of itself; `null` until it has answered. See `capabilities.js`. */
 export const capabilities = signal(null);
 
-/** What a job is asked for; the words of the API, `seed` and the like `null` when left to the service. */
-export const options = stored("unflatten.options", {
+const OPTIONS = {
   num_layers: "auto",
   engine: "auto",
   prompt: "",
@@ -12,7 +11,13 @@ export const options = stored("unflatten.options", {
   steps: null,
   guidance: null,
   resolution: null,
-});
+  output_size: "native",
+};
+
+/** What a job is asked for; the words of the API, `seed` and the like `null` when left to the service. */
+export const options = stored("unflatten.options", OPTIONS);
+// What an earlier version of the page has kept may lack some.
+options.value = { ...OPTIONS, ...options.value };
 
 /**
  * What the page shows: `empty`, `uploading`, `job` or `result`.

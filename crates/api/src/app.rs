@@ -28,7 +28,7 @@ use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::{capabilities, live, ops, page, results, status, submit, uploads};
+use crate::{capabilities, compose, edit, live, ops, page, results, split, status, submit, uploads};
 
 /// What every handler can reach. Cheap to clone.
 #[derive(Clone)]
@@ -73,7 +73,10 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(status::delete))
         .routes(routes!(live::events))
         .routes(routes!(results::download))
-        .routes(routes!(results::layer))
+        .routes(routes!(results::layer, edit::patch))
+        .routes(routes!(split::decompose_layer))
+        .routes(routes!(edit::document, edit::reset))
+        .routes(routes!(compose::compose))
         .routes(routes!(results::preview))
         .routes(routes!(results::metadata))
         .routes(routes!(capabilities::capabilities))
@@ -152,7 +155,7 @@ fn cors(config: &Config) -> CorsLayer {
     let id = HeaderName::from_static("x-request-id");
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(config.cors_origins.iter().cloned()))
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::CONTENT_TYPE,
             HeaderName::from_static("idempotency-key"),

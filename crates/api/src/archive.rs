@@ -24,7 +24,7 @@ const BLOCKS_AHEAD: usize = 4;
 pub async fn body(store: &Store, id: JobId, metadata: &Metadata) -> Result<Body, Error> {
     let mut files = Vec::new();
     let layers = metadata.layers.iter().map(|layer| layer.file.as_str());
-    for name in layers.chain(["metadata.json", "preview.jpg"]) {
+    for name in layers.chain(metadata.other_files()).chain(["metadata.json", "preview.jpg"]) {
         // All are open before the first byte goes out: a result that is deleted
         // meanwhile still arrives whole.
         let file = store.result_file(id, name).await?.ok_or_else(Error::job_not_found)?;

@@ -1,12 +1,13 @@
-//! A result as a document of a drawing program. Such files cannot be written
-//! from front to back, so each is written aside first.
+//! A composition as a document of a drawing program or a picture. Such files
+//! cannot be written from front to back, so each is written aside first.
 
 use std::io::{BufReader, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
 
 use axum::body::Body;
 use image::RgbaImage;
-use jobs::{JobId, Metadata, Store};
-use layers::{ExportError, ExportOptions, Format, Limits, PixelSource, SourceError};
+use jobs::tree::{Composition, Leaf};
+use jobs::{Metadata, Store};
+use layers::{Document, ExportError, ExportOptions, Filter, Format, Limits, PixelSource, SourceError};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::io::{ReaderStream, SyncIoBridge};
@@ -16,58 +17,119 @@ use crate::error::Error;
 /// Each export holds a few canvases in memory, so only this many run at once.
 static EXPORTS: Semaphore = Semaphore::const_new(2);
 
-/// The result of `id` as `format`, as the body of an answer.
-pub async fn body(store: &Store, id: JobId, metadata: Metadata, format: Format, trim: bool) -> Result<Body, Error> {
+/// What a composition is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// What one sees, in one picture.
+    Png,
+    Document {
+        format: Format,
+        trim: bool,
+    },
+}
+
+impl Target {
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Document { format, .. } => format.extension(),
+        }
+    }
+
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Document { format, .. } => format.media_type(),
+        }
+    }
+}
+
+/// `composition` as `target`, as the body of an answer. `metadata` goes into a ZIP.
+///
+/// `max_pixels` holds for every picture that is enlarged for it.
+pub async fn body(
+    store: &Store,
+    composition: Composition,
+    metadata: Metadata,
+    target: Target,
+    max_pixels: u64,
+) -> Result<Body, Error> {
+    let Composition { document, leaves } = composition;
+    let too_large = |(width, height): (u32, u32)| u64::from(width) * u64::from(height) > max_pixels;
+    if let Some((width, height)) = leaves.iter().filter_map(|leaf| leaf.size).find(|size| too_large(*size)) {
+        let message = format!("a layer scaled to {width} x {height} pixels is more than {max_pixels}; scale it less");
+        return Err(Error::unprocessable("layer_too_large", message));
+    }
     let _permit = EXPORTS.acquire().await.map_err(Error::internal)?;
-    let (store, runtime) = (store.clone(), Handle::current());
-    let written =
-        tokio::task::spawn_blocking(move || write(StoredLayers { store, id, metadata, runtime }, format, trim));
+    let canvas = u64::from(document.width) * u64::from(document.height);
+    let source = StoredLeaves { store: store.clone(), leaves, canvas, runtime: Handle::current() };
+    let written = tokio::task::spawn_blocking(move || write(&source, &document, &metadata, target));
     let file = written.await.map_err(Error::internal)??;
     Ok(Body::from_stream(ReaderStream::with_capacity(tokio::fs::File::from_std(file), 64 << 10)))
 }
 
 /// Writes the export to a file that has no name any more, ready to be read.
-fn write(layers: StoredLayers, format: Format, trim: bool) -> Result<std::fs::File, Error> {
-    let metadata = serde_json::to_vec_pretty(&layers.metadata).map_err(Error::internal)?;
-    let options = ExportOptions { trim, extra_files: vec![("metadata.json".to_owned(), metadata)] };
-    let mut file = layers.store.scratch()?.into_file();
+fn write(
+    source: &StoredLeaves,
+    document: &Document,
+    metadata: &Metadata,
+    target: Target,
+) -> Result<std::fs::File, Error> {
+    let mut file = source.store.scratch()?.into_file();
     let mut writer = BufWriter::new(&mut file);
-    let exported = layers::export(&layers.metadata.document(), &layers, format, &options, &mut writer);
-    exported.map_err(|error| match error {
-        ExportError::TooLarge { .. } => Error::unprocessable("export_too_large", error.to_string()),
-        error => Error::internal(error),
-    })?;
+    match target {
+        Target::Png => {
+            let picture = document.compose(source).map_err(Error::internal)?;
+            layers::write_png(&mut writer, &picture).map_err(Error::internal)?;
+        }
+        Target::Document { format, trim } => {
+            let metadata = serde_json::to_vec_pretty(metadata).map_err(Error::internal)?;
+            let options = ExportOptions { trim, extra_files: vec![("metadata.json".to_owned(), metadata)] };
+            layers::export(document, source, format, &options, &mut writer).map_err(|error| match error {
+                ExportError::TooLarge { .. } => Error::unprocessable("export_too_large", error.to_string()),
+                error => Error::internal(error),
+            })?;
+        }
+    }
     writer.flush().map_err(Error::internal)?;
     drop(writer);
     file.seek(SeekFrom::Start(0)).map_err(Error::internal)?;
     Ok(file)
 }
 
-/// The layers of a stored result, loaded one at a time.
-struct StoredLayers {
+/// The pixels of stored results, loaded one layer at a time.
+struct StoredLeaves {
     store: Store,
-    id: JobId,
-    metadata: Metadata,
+    leaves: Vec<Leaf>,
+    /// Pixels of the outermost canvas; no stored picture has more.
+    canvas: u64,
     runtime: Handle,
 }
 
-impl StoredLayers {
-    fn read(&self, name: &str) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
-        let stored = self.runtime.block_on(self.store.result_file(self.id, name))?;
-        let stored = stored.ok_or_else(|| format!("{name} was deleted"))?;
+impl StoredLeaves {
+    fn read(&self, leaf: &Leaf) -> Result<RgbaImage, Box<dyn std::error::Error + Send + Sync>> {
+        let stored = self.runtime.block_on(self.store.result_file(leaf.job_id, &leaf.file))?;
+        let stored = stored.ok_or_else(|| format!("{} was deleted", leaf.file))?;
         let mut bytes = Vec::new();
         SyncIoBridge::new_with_handle(stored.reader, self.runtime.clone()).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        let limits = Limits { max_pixels: self.canvas };
+        let mut picture = layers::decode(BufReader::new(Cursor::new(bytes)), &limits)?.pixels;
+        if let Some(area) = leaf.area {
+            picture = layers::crop(&picture, area);
+        }
+        if let Some((width, height)) = leaf.size {
+            picture = layers::resize(&picture, width, height, Filter::Lanczos3)?;
+        }
+        for recolour in &leaf.recolours {
+            recolour.apply(&mut picture);
+        }
+        Ok(picture)
     }
 }
 
-impl PixelSource for StoredLayers {
+impl PixelSource for StoredLeaves {
     fn load(&self, source: usize) -> Result<RgbaImage, SourceError> {
-        let layer = self.metadata.layers.get(source).ok_or_else(|| SourceError("there is no such layer".into()))?;
-        let bytes = self.read(&layer.file).map_err(SourceError)?;
-        let input = &self.metadata.input;
-        let limits = Limits { max_pixels: u64::from(input.width) * u64::from(input.height) };
-        let picture = layers::decode(BufReader::new(Cursor::new(bytes)), &limits);
-        Ok(picture.map_err(|error| SourceError(error.into()))?.pixels)
+        let leaf = self.leaves.get(source).ok_or_else(|| SourceError("there is no such layer".into()))?;
+        self.read(leaf).map_err(SourceError)
     }
 }

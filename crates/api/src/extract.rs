@@ -1,10 +1,13 @@
 //! Extractors whose rejections have our error shape.
 
-use axum::extract::{FromRequestParts, RawPathParams};
+use axum::extract::{FromRequestParts, RawPathParams, Request};
+use axum::http::header;
 use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::intake::within_idle;
 
 /// The `{id}` of a job's address. What is no UUID names no job: 404, not 400.
 pub struct JobId(pub Uuid);
@@ -30,3 +33,31 @@ pub struct Query<T>(pub T);
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(Error))]
 pub struct Segments<T>(pub T);
+
+/// Documents with a thousand layers and long names fit in.
+const MAX_JSON: usize = 1 << 20;
+
+/// The JSON body of a request.
+pub async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Error> {
+    json_or_nothing(request).await?.ok_or_else(|| Error::bad_request("invalid_json", "the body is empty; send JSON"))
+}
+
+/// The JSON body of a request; none where it is empty.
+pub async fn json_or_nothing<T: DeserializeOwned>(request: Request) -> Result<Option<T>, Error> {
+    let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_json = media_type
+        .is_some_and(|text| text.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json"));
+    let body = within_idle(axum::body::to_bytes(request.into_body(), MAX_JSON)).await?.map_err(|_| {
+        Error::too_large("body_too_large", format!("the body was cut off or has more than {MAX_JSON} bytes"))
+    })?;
+    if body.is_empty() {
+        return Ok(None);
+    }
+    if !is_json {
+        return Err(Error::unsupported("unsupported_media_type", "the body must be application/json"));
+    }
+    serde_json::from_slice(&body).map(Some).map_err(|err| match err.classify() {
+        serde_json::error::Category::Data => Error::unprocessable("invalid_parameter", err.to_string()),
+        _ => Error::bad_request("invalid_json", format!("the body is not JSON: {err}")),
+    })
+}

@@ -1,6 +1,6 @@
 //! From the fields of a request to the parameters of a job.
 
-use jobs::{EngineChoice, Params};
+use jobs::{EngineChoice, OutputSize, Params};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -27,6 +27,7 @@ const FIELDS: &[(&str, Kind)] = &[
     ("cfg_normalize", Kind::Flag),
     ("resolution", Kind::Number),
     ("caption_language", Kind::Text),
+    ("output_size", Kind::Text),
 ];
 
 /// JavaScript and many JSON readers hold whole numbers exactly only up to here (2^53 - 1).
@@ -77,6 +78,10 @@ impl Asked {
 
     pub fn engine(&self) -> EngineChoice {
         self.0.engine
+    }
+
+    pub fn output_size(&self) -> OutputSize {
+        self.0.output_size
     }
 
     /// Tells a repeated request from another one under the same `Idempotency-Key`:

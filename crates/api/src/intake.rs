@@ -175,6 +175,7 @@ fn normalise(picture: Received, scratch: NamedTempFile, limits: &Limits) -> Resu
         height: decoded.pixels.height(),
         has_alpha: decoded.has_alpha,
         sha256: picture.sha256,
+        parent: None,
     };
     Ok((Upload { id: Uuid::new_v4(), input, created_at: OffsetDateTime::now_utc() }, scratch))
 }

@@ -3,7 +3,9 @@
 mod app;
 mod archive;
 mod capabilities;
+mod compose;
 mod config;
+mod edit;
 mod error;
 mod export;
 mod extract;
@@ -15,6 +17,7 @@ mod ops;
 mod page;
 mod results;
 mod server;
+mod split;
 mod status;
 mod submit;
 mod uploads;

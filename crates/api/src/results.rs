@@ -1,18 +1,21 @@
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jobs::{JobId as Id, Metadata};
+use jobs::tree::Tree;
+use jobs::{ChildJob, JobId as Id, Metadata};
 use layers::Format;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use tokio_util::io::ReaderStream;
 use utoipa::IntoParams;
 
 use crate::app::App;
 use crate::archive;
 use crate::error::{Error, ErrorBody};
-use crate::export;
+use crate::export::{self, Target};
 use crate::extract::{JobId, Query, Segments};
+use crate::form::hex;
 
 /// A result never changes under its id. `private`: who knows the id may see it, shared caches may not.
 pub const CACHE_IMMUTABLE: &str = "private, max-age=86400, immutable";
@@ -31,7 +34,8 @@ pub struct DownloadQuery {
 /// Download a result
 ///
 /// As a ZIP, all files of the result: `layer_0.png` (the lowest) and so on, `metadata.json`, `preview.jpg`. As PSD,
-/// ORA, PPTX or SVG, one document with the layers named and placed.
+/// ORA, PPTX or SVG, one document with the layers named and placed. A layer that was split again is a group of its
+/// parts (in a ZIP: their files, and the tree in `manifest.json`). Edits are left out: `compose` gives those.
 #[utoipa::path(
     get, path = "/api/download/{id}", operation_id = "download_result", tag = "results",
     params(("id" = Uuid, Path, description = "The job"), DownloadQuery),
@@ -55,12 +59,16 @@ pub async fn download(
         let known = Format::ALL.map(Format::extension).join(", ");
         Error::bad_request("unknown_format", format!("results cannot be downloaded as \"{shown}\"; formats: {known}"))
     })?;
-    let Some(metadata) = app.store.metadata(id).await? else { return Err(why_no_result(&app, id).await) };
+    let Some(metadata) = full_metadata(&app, id).await? else { return Err(why_no_result(&app, id).await) };
     let disposition = content_disposition(&format!("{}-layers.{}", metadata.title(), format.extension()));
     let body = match format {
         // What is stored already goes out as it is, without waiting for anything to be written.
-        Format::Zip if !query.trim => archive::body(&app.store, id, &metadata).await?,
-        _ => export::body(&app.store, id, metadata, format, query.trim).await?,
+        Format::Zip if !query.trim && metadata.children.is_empty() => archive::body(&app.store, id, &metadata).await?,
+        _ => {
+            let tree = app.store.unedited_tree(id).await?.ok_or_else(Error::job_not_found)?;
+            let target = Target::Document { format, trim: query.trim };
+            export::body(&app.store, tree.composition(), metadata, target, app.config.max_pixels).await?
+        }
     };
     let headers = [
         (header::CONTENT_TYPE, format.media_type().to_owned()),
@@ -72,10 +80,10 @@ pub async fn download(
 
 /// One layer of a result
 #[utoipa::path(
-    get, path = "/api/jobs/{id}/layers/{file}", operation_id = "get_layer", tag = "results",
+    get, path = "/api/jobs/{id}/layers/{n}", operation_id = "get_layer", tag = "results",
     params(
         ("id" = Uuid, Path, description = "The job"),
-        ("file" = String, Path, description = "`{n}.png`, `0.png` is the lowest layer"),
+        ("n" = String, Path, description = "`0.png` for the lowest layer, then `1.png` and so on"),
     ),
     responses(
         (status = 200, description = "The layer, as large as the picture: sRGB, 8 bit, straight alpha", body = Vec<u8>,
@@ -129,7 +137,7 @@ pub async fn preview(State(app): State<App>, JobId(id): JobId, headers: HeaderMa
 /// Facts about a result
 ///
 /// The input, all parameters, the engine, the seed, timings, the error of recomposition, and per layer: file,
-/// z-index, name, kind, bounding box, coverage, flags.
+/// z-index, name, kind, bounding box, coverage, visible share, flags. `children` names the jobs that split layers again.
 #[utoipa::path(
     get, path = "/api/jobs/{id}/metadata.json", operation_id = "get_metadata", tag = "results",
     params(("id" = Uuid, Path, description = "The job")),
@@ -141,11 +149,44 @@ pub async fn preview(State(app): State<App>, JobId(id): JobId, headers: HeaderMa
     )
 )]
 pub async fn metadata(State(app): State<App>, JobId(id): JobId, headers: HeaderMap) -> Result<Response, Error> {
-    let opened = open(&app, id, "metadata.json", "application/json", &headers).await?;
-    match opened {
-        Some(response) => Ok(response),
-        None => Err(why_no_result(&app, id).await),
+    let Some(metadata) = full_metadata(&app, id).await? else { return Err(why_no_result(&app, id).await) };
+    let no_cache = HeaderValue::from_static("private, no-cache");
+    if metadata.children.is_empty() {
+        // As it is stored, but asked for again: children may come.
+        let stored = open(&app, id, "metadata.json", "application/json", &headers).await?;
+        let mut response = stored.ok_or_else(Error::job_not_found)?;
+        response.headers_mut().insert(header::CACHE_CONTROL, no_cache);
+        return Ok(response);
     }
+    let json = serde_json::to_vec_pretty(&metadata).map_err(Error::internal)?;
+    // All but the list of children never changes, so the list is as good as a hash of it.
+    let children = serde_json::to_vec(&metadata.children).map_err(Error::internal)?;
+    let etag = format!("\"{id}/metadata.json/{}\"", &hex(&Sha256::digest(children))[..16]);
+    if not_modified(&headers, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+    }
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, no_cache),
+        (header::ETAG, HeaderValue::from_str(&etag).map_err(Error::internal)?),
+    ];
+    Ok((headers, json).into_response())
+}
+
+/// The metadata of a result with the jobs that split its layers again.
+pub async fn full_metadata(app: &App, id: Id) -> Result<Option<Metadata>, Error> {
+    let Some(mut metadata) = app.store.metadata(id).await? else { return Ok(None) };
+    metadata.children = app.store.unedited_tree(id).await?.as_ref().map(children).unwrap_or_default();
+    Ok(Some(metadata))
+}
+
+fn children(tree: &Tree) -> Vec<ChildJob> {
+    let child = |layer: &jobs::tree::TreeLayer| {
+        let child = layer.child.as_ref()?;
+        let children = child.tree.as_ref().map(children).unwrap_or_default();
+        Some(ChildJob { layer: layer.layer, job_id: child.job_id, children })
+    };
+    tree.layers.iter().filter_map(child).collect()
 }
 
 /// A file of a result as an answer; `None` when it is not there.
@@ -172,7 +213,7 @@ async fn open(
     Ok(Some((headers, body).into_response()))
 }
 
-async fn why_no_result(app: &App, id: Id) -> Error {
+pub async fn why_no_result(app: &App, id: Id) -> Error {
     match app.broker.job(id).await {
         Ok(Some(job)) => Error::no_result(&job),
         Ok(None) => Error::job_not_found(),
@@ -189,7 +230,7 @@ pub fn not_modified(headers: &HeaderMap, etag: &str) -> bool {
 
 /// `Content-Disposition` for a file name in any language: a plain form for old
 /// clients and the real one in UTF-8 (RFC 6266, RFC 8187).
-fn content_disposition(name: &str) -> String {
+pub fn content_disposition(name: &str) -> String {
     let plain: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') { c } else { '_' })

@@ -104,7 +104,7 @@ async fn from_form(app: &App, key: Option<String>, request: Request) -> Result<R
     Ok(accepted(&submitted?))
 }
 
-async fn submit(app: &App, key: Option<String>, upload: &Upload, asked: Asked) -> Result<Submitted, Error> {
+pub async fn submit(app: &App, key: Option<String>, upload: &Upload, asked: Asked) -> Result<Submitted, Error> {
     let idempotency = match key {
         Some(key) => Some(Idempotency { key, fingerprint: asked.fingerprint(&upload.input.sha256)? }),
         None => None,
@@ -118,7 +118,7 @@ async fn submit(app: &App, key: Option<String>, upload: &Upload, asked: Asked) -
     Ok(submitted)
 }
 
-fn accepted(submitted: &Submitted) -> Response {
+pub fn accepted(submitted: &Submitted) -> Response {
     let (job, is_repeat) = match submitted {
         Submitted::Queued(job) => (job, false),
         Submitted::Repeated(job) => (job, true),
@@ -134,7 +134,7 @@ fn accepted(submitted: &Submitted) -> Response {
 
 /// Refuses an engine that no worker has. While no worker is alive the job may
 /// wait for one: workers start and stop on their own.
-async fn check_engine(app: &App, engine: EngineChoice) -> Result<(), Error> {
+pub async fn check_engine(app: &App, engine: EngineChoice) -> Result<(), Error> {
     if engine == EngineChoice::Auto {
         return Ok(());
     }
@@ -155,7 +155,7 @@ fn media_type(headers: &HeaderMap) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
+pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     match value.to_str() {
         Ok(key) if (1..=200).contains(&key.trim().len()) => Ok(Some(key.trim().to_owned())),

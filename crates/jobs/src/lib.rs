@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod cleanup;
+pub mod edits;
 mod event;
 mod follow;
 mod job;
@@ -9,6 +10,7 @@ mod params;
 pub mod settings;
 mod state;
 pub mod telemetry;
+pub mod tree;
 mod variables;
 
 pub mod broker;
@@ -21,7 +23,10 @@ pub use cleanup::{Cleaned, CleanupError, cleanup, cleanup_after};
 pub use event::{Event, EventKind};
 pub use follow::follow;
 pub use job::{Failure, FailureCode, Job, JobId, Progress, State, Timings};
-pub use metadata::{EngineInfo, InputInfo, LayerFlags, LayerInfo, Metadata, Recomposition, SCHEMA_VERSION};
-pub use params::{CaptionLanguage, EngineChoice, LayerCount, MAX_LAYERS, Params, ParamsError, Resolution};
+pub use metadata::{
+    ChildJob, EngineInfo, InputInfo, LayerFlags, LayerInfo, Metadata, ModelLayers, ParentLayer, Recomposition,
+    SCHEMA_VERSION, Size,
+};
+pub use params::{CaptionLanguage, EngineChoice, LayerCount, MAX_LAYERS, OutputSize, Params, ParamsError, Resolution};
 pub use store::Store;
 pub use variables::VARIABLES;

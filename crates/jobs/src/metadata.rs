@@ -34,6 +34,15 @@ pub struct Metadata {
     /// File inside the result with the model's own rendering of the whole picture, where it has one: for diagnosis only.
     #[serde(default)]
     pub rendering: Option<String>,
+    /// Size of the layers in pixels; absent when they are as large as the input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canvas: Option<Size>,
+    /// The layers in the model's own size, where they were kept beside those in the input's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_layers: Option<ModelLayers>,
+    /// The layers that were split again. Not part of the stored file: the API fills it in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<ChildJob>,
     /// What the engine decided or could not do, in words for people.
     pub notes: Vec<String>,
 }
@@ -54,8 +63,15 @@ impl Metadata {
                 source,
             })
         });
-        let (width, height) = (self.input.width, self.input.height);
+        let (width, height) = self.canvas();
         Document { title: self.title().to_owned(), width, height, nodes: nodes.collect() }
+    }
+
+    /// Names of the result's pictures that are no layers of its document: those
+    /// in the model's size and the model's own rendering.
+    pub fn other_files(&self) -> impl Iterator<Item = &str> {
+        let model = self.model_layers.iter().flat_map(|model| &model.files);
+        model.chain(&self.rendering).map(String::as_str)
     }
 
     /// What to call the picture: its file name without the ending.
@@ -78,6 +94,51 @@ pub struct InputInfo {
     pub has_alpha: bool,
     /// SHA-256 of the uploaded bytes, in hexadecimal.
     pub sha256: String,
+    /// The layer that this picture is, when it is one that is split again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentLayer>,
+}
+
+/// A layer of a result that is itself the input of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ParentLayer {
+    #[schema(value_type = uuid::Uuid)]
+    pub job_id: JobId,
+    /// Its number in that result.
+    pub layer: u32,
+    /// Where the picture's top left corner lies on that result's canvas.
+    pub x: u32,
+    pub y: u32,
+}
+
+/// A job that splits a layer of a result again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChildJob {
+    /// The number of the layer.
+    pub layer: u32,
+    #[schema(value_type = uuid::Uuid)]
+    pub job_id: JobId,
+    /// The same of that job's result; empty too while it has none.
+    #[schema(no_recursion)]
+    pub children: Vec<ChildJob>,
+}
+
+/// In pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Size {
+    pub width: u32,
+    pub height: u32,
+}
+
+/// Layers in the model's own size.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ModelLayers {
+    pub width: u32,
+    pub height: u32,
+    /// File names inside the result, the lowest layer first.
+    pub files: Vec<String>,
+    /// Their composite against the input reduced to their size.
+    pub recomposition: Recomposition,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -108,6 +169,9 @@ pub struct LayerInfo {
     pub bounding_box: Option<Box>,
     /// Mean alpha over the canvas, 0 to 1.
     pub coverage: f64,
+    /// How much of its alpha the layers above leave to be seen, 0 to 1.
+    #[serde(default)]
+    pub visible_share: f64,
     pub flags: LayerFlags,
 }
 
@@ -132,4 +196,18 @@ pub struct Recomposition {
     pub mean_error: f64,
     /// Peak signal-to-noise ratio in dB; absent when nothing differs.
     pub psnr_db: Option<f64>,
+    /// Where the largest difference is first met, `[x, y]`; absent when nothing differs.
+    #[serde(default)]
+    pub worst: Option<[u32; 2]>,
+}
+
+impl From<layers::Difference> for Recomposition {
+    fn from(found: layers::Difference) -> Self {
+        Self {
+            max_error: found.max,
+            mean_error: found.mean,
+            psnr_db: found.psnr,
+            worst: found.worst.map(|(x, y)| [x, y]),
+        }
+    }
 }

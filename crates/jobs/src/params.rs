@@ -147,6 +147,40 @@ pub enum CaptionLanguage {
     Zh,
 }
 
+/// How large the layers are that a job answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputSize {
+    /// As large as the input, and compositing to it.
+    #[default]
+    Native,
+    /// As the model made them. The same as `native` for engines that work at the input's size.
+    Model,
+    /// Those of `native`, and those of `model` in files beside them.
+    Both,
+}
+
+impl fmt::Display for OutputSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Native => "native",
+            Self::Model => "model",
+            Self::Both => "both",
+        })
+    }
+}
+
+impl FromStr for OutputSize {
+    type Err = ParamsError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Native, Self::Model, Self::Both]
+            .into_iter()
+            .find(|size| size.to_string().eq_ignore_ascii_case(text))
+            .ok_or_else(|| ParamsError::new("output_size", format!("is native, model or both, not \"{text}\"")))
+    }
+}
+
 /// What a person asks of a job. Everything has a default; what an engine does
 /// not know it ignores and says so in the metadata's notes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -174,6 +208,7 @@ pub struct Params {
     /// The model's working size. Absent: the service's `DEFAULT_RESOLUTION`.
     pub resolution: Option<Resolution>,
     pub caption_language: CaptionLanguage,
+    pub output_size: OutputSize,
 }
 
 impl Default for Params {
@@ -189,6 +224,7 @@ impl Default for Params {
             cfg_normalize: true,
             resolution: None,
             caption_language: CaptionLanguage::En,
+            output_size: OutputSize::Native,
         }
     }
 }
@@ -202,7 +238,7 @@ pub struct ParamsError {
 }
 
 impl ParamsError {
-    fn new(field: &'static str, problem: String) -> Self {
+    pub(crate) fn new(field: &'static str, problem: String) -> Self {
         Self { field, problem }
     }
 }

@@ -4,6 +4,7 @@
 //! ```text
 //! UPLOAD_DIR/{upload_id}/image.png, upload.json
 //! RESULTS_DIR/{job_id}/layer_0.png, ..., metadata.json, preview.jpg
+//!                      edits.json   what was changed since; the only file that ever changes
 //! either/.staging/   what is being written, or deleted, at the moment
 //! ```
 //!
@@ -12,6 +13,7 @@
 
 mod config;
 mod disk;
+mod edits;
 mod results;
 mod uploads;
 

@@ -35,6 +35,7 @@ impl Service {
             height: 1,
             has_alpha: false,
             sha256: String::new(),
+            parent: None,
         };
         let upload = Upload { id: Uuid::new_v4(), input, created_at: OffsetDateTime::now_utc() };
         self.store.put_upload(&upload, self.store.scratch().unwrap()).await.unwrap();

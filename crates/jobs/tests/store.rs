@@ -30,7 +30,15 @@ async fn open(dir: &Path) -> Store {
 
 fn input() -> InputInfo {
     let filename = Some("../../poster.png".to_owned());
-    InputInfo { filename, format: "png".to_owned(), width: 2, height: 3, has_alpha: false, sha256: "00".repeat(32) }
+    InputInfo {
+        filename,
+        format: "png".to_owned(),
+        width: 2,
+        height: 3,
+        has_alpha: false,
+        sha256: "00".repeat(32),
+        parent: None,
+    }
 }
 
 async fn put_upload(store: &Store, png: &[u8]) -> Upload {

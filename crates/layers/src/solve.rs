@@ -256,5 +256,22 @@ mod tests {
             let after = solve_exact(stack(pictures), &input).unwrap();
             prop_assert!(Difference::between(&flatten(&after), &input).unwrap().max <= 1);
         }
+
+        #[test]
+        fn solving_closely_is_never_worse(pixels in prop::collection::vec(pixel(), 1..6), wanted in pixel()) {
+            let pictures = pixels.iter().map(|pixel| RgbaImage::from_pixel(1, 1, Rgba(*pixel))).collect();
+            let input = RgbaImage::from_pixel(1, 1, Rgba(wanted));
+            let found = solve_closely(stack(pictures), &input).unwrap();
+            prop_assert!(Difference::between(&flatten(&found), &input).unwrap().max <= 1);
+        }
+
+        #[test]
+        fn an_opaque_pixel_comes_back_to_the_step(top in any::<[u8; 3]>(), below in any::<[u8; 3]>(), wanted in any::<[u8; 3]>()) {
+            let opaque = |c: [u8; 3]| Rgba([c[0], c[1], c[2], 255]);
+            let pictures = [below, top].map(|colour| RgbaImage::from_pixel(1, 1, opaque(colour))).to_vec();
+            let input = RgbaImage::from_pixel(1, 1, opaque(wanted));
+            let found = solve_closely(stack(pictures), &input).unwrap();
+            prop_assert_eq!(Difference::between(&flatten(&found), &input).unwrap().max, 0);
+        }
     }
 }

@@ -14,7 +14,8 @@ use std::process::Command;
 
 use image::{Rgba, RgbaImage};
 use layers::{
-    Document, DocumentGroup, ExportOptions, Format, Kind, Layer, LayerStack, Node, bounding_box, export, write_png,
+    Difference, Document, DocumentGroup, ExportOptions, Format, Kind, Layer, LayerStack, Node, bounding_box, export,
+    flatten, write_png,
 };
 
 const NAMES: [&str; 4] = ["배경", "Kreis & \"Quadrat\" <1>", "標題 🎈", "leer"];
@@ -98,4 +99,42 @@ fn other_programs_read_the_exports() {
     let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     println!("{out}");
     assert!(output.status.success(), "{out}{error}");
+}
+
+/// Where pictures overlap with soft edges, LibreOffice composites with 8 bits
+/// and scales by fractions of a pixel: so much may a channel be off in the mean.
+const RENDERED_MEAN: f64 = 1.5;
+
+#[test]
+fn libreoffice_renders_the_slide_as_the_composite() {
+    let soffice = std::env::var_os("UNFLATTEN_SOFFICE").unwrap_or_else(|| "soffice".into());
+    let is_there = Command::new(&soffice).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !is_there {
+        eprintln!("SKIPPED: no soffice; apt install libreoffice-impress, or set UNFLATTEN_SOFFICE to where it is");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let stack = stack();
+    let slide = folder.path().join("slide.pptx");
+    let file = BufWriter::new(File::create(&slide).expect("the folder is new"));
+    let document = Document::from_stack("Plakat", &stack);
+    export(&document, &stack, Format::Pptx, &ExportOptions::default(), file).expect("the document is small");
+    let (width, height) = (stack.width(), stack.height());
+    let size = serde_json::json!({
+        "PixelWidth": { "type": "long", "value": width.to_string() },
+        "PixelHeight": { "type": "long", "value": height.to_string() },
+    });
+    let profile = format!("-env:UserInstallation=file://{}", folder.path().join("profile").display());
+    let output = Command::new(&soffice)
+        .args([&profile, "--headless", "--convert-to", &format!("png:impress_png_Export:{size}"), "--outdir"])
+        .arg(folder.path())
+        .arg(&slide)
+        .output()
+        .expect("soffice runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let rendered = image::open(folder.path().join("slide.png")).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let difference =
+        Difference::between(&rendered.into_rgba8(), &flatten(&stack)).expect("the size that was asked for");
+    println!("LibreOffice: {difference:?}");
+    assert!(difference.mean <= RENDERED_MEAN, "{difference:?}");
 }

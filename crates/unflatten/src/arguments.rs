@@ -92,6 +92,10 @@ pub struct DecomposeArguments {
     /// Working size of the diffusion model: 640 or 1024 [env: DEFAULT_RESOLUTION] [default: 640]
     #[arg(long)]
     pub resolution: Option<u32>,
+
+    /// Size of the layers: that of the picture (native), of the model, or both
+    #[arg(long, value_name = "SIZE", default_value_t)]
+    pub output_size: jobs::OutputSize,
     /// Language in which a picture without a prompt is described (qwen)
     #[arg(long, value_enum, default_value_t = Language::En)]
     pub caption_language: Language,

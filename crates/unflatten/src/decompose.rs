@@ -72,6 +72,7 @@ fn params(arguments: &DecomposeArguments, defaults: &api::Config) -> Result<Para
         cfg_normalize: arguments.cfg_normalize.unwrap_or(standard.cfg_normalize),
         resolution: Some(arguments.resolution.map_or(defaults.resolution, Resolution)),
         caption_language: arguments.caption_language.into(),
+        output_size: arguments.output_size,
     };
     params.validate().map_err(|error| Failure::BadUse(format!("{error}; see unflatten decompose --help")))?;
     Ok(params)

@@ -37,6 +37,7 @@ pub trait Engine: Send {
 /// What an engine made.
 #[derive(Debug, Clone)]
 pub struct Decomposition {
+    /// As large as the input, or of the model's own size: then it is lifted as the job asks.
     pub stack: LayerStack,
     /// The model's own rendering of the whole picture, where it has one: for diagnosis, never a layer.
     pub rendering: Option<RgbaImage>,

@@ -163,6 +163,7 @@ fn read(path: &Path, limits: &Limits) -> Result<(image::RgbaImage, InputInfo), L
         height: picture.pixels.height(),
         has_alpha: picture.has_alpha,
         sha256,
+        parent: None,
     };
     Ok((picture.pixels, info))
 }
@@ -184,7 +185,8 @@ fn prepare(out: &Path) -> Result<(Vec<String>, tempfile::TempDir), LocalError> {
 }
 
 fn is_layer_name(name: &str) -> bool {
-    let number = name.strip_prefix("layer_").and_then(|rest| rest.strip_suffix(".png"));
+    let number = name.strip_prefix("model_").unwrap_or(name);
+    let number = number.strip_prefix("layer_").and_then(|rest| rest.strip_suffix(".png"));
     number.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
@@ -198,7 +200,8 @@ fn earlier_result(out: &Path) -> io::Result<Vec<String>> {
     // A metadata.json of something else lists nothing of ours.
     let Ok(metadata) = serde_json::from_slice::<Metadata>(&text) else { return Ok(Vec::new()) };
     // Names come from a file that anyone may have edited: only ours are ever removed.
-    let files = metadata.layers.into_iter().map(|layer| layer.file).chain(metadata.rendering);
+    let others: Vec<_> = metadata.other_files().map(str::to_owned).collect();
+    let files = metadata.layers.into_iter().map(|layer| layer.file).chain(others);
     Ok(files.filter(|name| is_layer_name(name) || name == result::RENDERING).collect())
 }
 
@@ -211,7 +214,7 @@ fn replace(out: &Path, old: &[String], staging: &Path, metadata: &Metadata) -> i
             _ => {}
         }
     }
-    let files = metadata.layers.iter().map(|layer| layer.file.as_str()).chain(metadata.rendering.as_deref());
+    let files = metadata.layers.iter().map(|layer| layer.file.as_str()).chain(metadata.other_files());
     for name in files.chain(["preview.jpg", "metadata.json"]) {
         fs::rename(staging.join(name), out.join(name))?;
     }

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use image::RgbaImage;
 use jobs::{EngineInfo, InputInfo, JobId, LayerFlags, LayerInfo, Metadata, Params, Recomposition, SCHEMA_VERSION};
-use layers::{Layer, LayerReport, Report, Thresholds};
+use jobs::{ModelLayers, OutputSize, Size};
+use layers::{Difference, Filter, Layer, LayerReport, LayerStack, Report, Thresholds};
 use time::OffsetDateTime;
 
 use crate::host::Made;
@@ -24,6 +25,47 @@ pub(crate) struct ResultJob {
     pub(crate) reason: String,
 }
 
+/// The layers in the sizes that were asked for.
+struct Finished {
+    stack: LayerStack,
+    /// What the composite of `stack` is compared with: the input, or the input in the model's size.
+    reference: Option<RgbaImage>,
+    /// The model's own, to be kept beside.
+    model: Option<LayerStack>,
+}
+
+/// Lifts the layers of an engine that works at a size of its own, as `wanted` says.
+fn finish(made: LayerStack, input: &RgbaImage, wanted: OutputSize, notes: &mut Vec<String>) -> io::Result<Finished> {
+    let (width, height) = (made.width(), made.height());
+    if (width, height) == input.dimensions() {
+        if wanted != OutputSize::Native {
+            notes.push("The engine works at the input's own size: there is no other size of the layers.".to_owned());
+        }
+        return Ok(Finished { stack: made, reference: None, model: None });
+    }
+    if wanted == OutputSize::Model {
+        let reduced = layers::resize(input, width, height, Filter::Lanczos3).map_err(io::Error::other)?;
+        return Ok(Finished { stack: made, reference: Some(reduced), model: None });
+    }
+    let stack = layers::lift(&made, input).map_err(io::Error::other)?;
+    notes.push(format!("The layers were made at {width} x {height} pixels and lifted to the input's size."));
+    Ok(Finished { stack, reference: None, model: Some(made).filter(|_| wanted == OutputSize::Both) })
+}
+
+/// Writes the layers that are kept in the model's size.
+fn write_model_layers(dir: &Path, model: &LayerStack, input: &RgbaImage) -> io::Result<ModelLayers> {
+    let (width, height) = (model.width(), model.height());
+    let mut files = Vec::new();
+    for (index, layer) in model.layers().iter().enumerate() {
+        let file = format!("model_layer_{index}.png");
+        write_file(&dir.join(&file), |out| layers::write_png(out, &layer.pixels).map_err(io::Error::other))?;
+        files.push(file);
+    }
+    let reduced = layers::resize(input, width, height, Filter::Lanczos3).map_err(io::Error::other)?;
+    let difference = Difference::between(&layers::flatten(model), &reduced).map_err(io::Error::other)?;
+    Ok(ModelLayers { width, height, files, recomposition: difference.into() })
+}
+
 /// Writes everything into `dir`, which exists; `on_file` is told how many of
 /// how many files are done and may end the work.
 ///
@@ -36,11 +78,20 @@ pub(crate) fn write(
     made: Made,
     on_file: &mut dyn FnMut(u32, u32) -> io::Result<()>,
 ) -> io::Result<Metadata> {
-    let stack = &made.decomposition.stack;
+    let mut notes = made.decomposition.notes;
+    let Finished { stack, reference, model } =
+        finish(made.decomposition.stack, input, job.params.output_size, &mut notes)?;
+    // A picture that lies in another one must not add its own rounding to that one's.
+    let stack = match job.input_info.parent {
+        Some(_) if reference.is_none() => layers::solve_closely(stack, input).map_err(io::Error::other)?,
+        _ => stack,
+    };
+    let stack = &stack;
     let total = u32::try_from(stack.layers().len()).unwrap_or(u32::MAX).saturating_add(2);
     let mut done = 0;
     on_file(done, total)?;
-    let report = Report::new(stack, input, &Thresholds::default()).map_err(io::Error::other)?;
+    let report =
+        Report::new(stack, reference.as_ref().unwrap_or(input), &Thresholds::default()).map_err(io::Error::other)?;
     let mut infos: Vec<LayerInfo> = Vec::new();
     for (index, (layer, found)) in stack.layers().iter().zip(report.layers).enumerate() {
         let info = describe(index, layer, found);
@@ -56,7 +107,8 @@ pub(crate) fn write(
         let write = |file: &mut BufWriter<File>| layers::write_png(file, picture).map_err(io::Error::other);
         write_file(&dir.join(RENDERING), write).map(|()| RENDERING.to_owned())
     });
-    let difference = report.recomposition;
+    let model_layers = model.map(|model| write_model_layers(dir, &model, input)).transpose()?;
+    let canvas = reference.map(|picture| Size { width: picture.width(), height: picture.height() });
     let metadata = Metadata {
         schema_version: SCHEMA_VERSION,
         job_id: job.job_id,
@@ -74,13 +126,12 @@ pub(crate) fn write(
         created_at: OffsetDateTime::now_utc(),
         duration_ms: u64::try_from(made.duration.as_millis()).unwrap_or(u64::MAX),
         layers: infos,
-        recomposition: Recomposition {
-            max_error: difference.max,
-            mean_error: difference.mean,
-            psnr_db: difference.psnr,
-        },
+        recomposition: Recomposition::from(report.recomposition),
+        canvas,
+        model_layers,
+        children: Vec::new(),
         rendering: rendering.transpose()?,
-        notes: made.decomposition.notes,
+        notes,
     };
     write_file(&dir.join("metadata.json"), |file| {
         serde_json::to_writer_pretty(&mut *file, &metadata)?;
@@ -99,6 +150,7 @@ fn describe(index: usize, layer: &Layer, found: LayerReport) -> LayerInfo {
         text: layer.text.clone(),
         bounding_box: found.bounding_box,
         coverage: found.coverage,
+        visible_share: found.visible_share,
         flags: LayerFlags {
             empty: found.empty,
             duplicate_of: found.duplicate_of.map(number),

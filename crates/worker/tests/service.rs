@@ -144,6 +144,7 @@ impl Bench {
             height: 6,
             has_alpha: false,
             sha256: "0".repeat(64),
+            parent: None,
         };
         let upload = Upload { id: Uuid::new_v4(), input, created_at: OffsetDateTime::now_utc() };
         self.store.put_upload(&upload, file).await.expect("stored");

@@ -123,14 +123,6 @@ export function layerAt(x, y) {
   return null;
 }
 
-/** What one sees, without the ground, as a PNG. */
-export function exportPng() {
-  const target = sheet(doc.value);
-  const context = target.getContext("2d");
-  for (const layer of doc.value.layers) if (isShown(layer)) drawLayer(context, layer);
-  return new Promise((resolve) => target.toBlob(resolve, "image/png"));
-}
-
 /** Draws a layer, trimmed and centred, into a square thumbnail. */
 export function drawThumbnail(canvas, layer) {
   const pixels = pixelsOf(layer);

@@ -1,5 +1,6 @@
-import { urls } from "../lib/api.js";
+import * as api from "../lib/api.js";
 import { signal, stored } from "../lib/signal.js";
+import { loadEdits, saveEdits } from "./kept.js";
 import { notify } from "../state.js";
 import { t } from "../lib/i18n.js";
 
@@ -33,6 +34,9 @@ const HISTORY_MAX = 100;
 let past = [];
 let future = [];
 let lastMerge = null;
+let delivered = [];
+let openings = 0;
+const keys = new Map();
 
 /** A layer's pixels within its bounding box; absent for empty layers and until they have arrived. */
 export const bitmapOf = (key) => bitmaps.get(key);
@@ -43,26 +47,90 @@ export function isComplete() {
 }
 
 /**
- * A layer as the service delivered it. `info` is its part of `metadata.json`;
- * `x`, `y` say how far it was moved in pixels, `scale` is about its middle, `hue`
- * is in degrees, `saturation` and `lightness` are factors.
+ * A layer as the service delivered it. `job` is the result that it is a layer of,
+ * `info` its part of that one's `metadata.json`; `origin` is where that result's
+ * canvas lies on this one, `groups` are the layers that it was split from, the
+ * outermost first: `[{ key, name }]`. `x`, `y` say how far it was moved in pixels,
+ * `scale` is about its middle, `hue` is in degrees, `saturation` and `lightness`
+ * are factors. A layer's `key` is the same whenever the result is opened.
  */
-function fresh(info, key) {
+function fresh(info, place) {
   return {
-    key, info, name: info.name, visible: true, locked: false,
+    key: keyFor(place.job, info.z_index), ...place, info, name: info.name, visible: true, locked: false,
     opacity: 1, x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1,
   };
 }
 
-/** Brings a result to the page. Its pixels arrive one layer after another. */
-export function openDocument(id, metadata) {
+/** The lowest number for the layers of the result itself, higher ones for those of layers that were split. */
+function keyFor(job, number) {
+  const name = `${job}/${number}`;
+  if (!keys.has(name)) keys.set(name, keys.size);
+  return keys.get(name);
+}
+
+/** The layers of a result; those that were split again give way to their parts. */
+async function unfold(metadata, place, into) {
+  for (const info of metadata.layers) {
+    const layer = fresh(info, place);
+    const child = metadata.children?.find((one) => one.layer === info.z_index);
+    const parts = child && (await partsOf(layer, child.job_id));
+    into.push(...(parts ?? [layer]));
+  }
+  return into;
+}
+
+/** What a layer was split into, as layers of the document; `null` while there is no such result. */
+export async function partsOf(layer, job) {
+  try {
+    const metadata = await api.metadata(job);
+    const { x, y } = metadata.input.parent;
+    const groups = [...layer.groups, { key: layer.key, name: layer.name }];
+    const place = { job, origin: { x: layer.origin.x + x, y: layer.origin.y + y }, groups };
+    return await unfold(metadata, place, []);
+  } catch {
+    // Still at work, failed or deleted: the layer stands for itself.
+    return null;
+  }
+}
+
+/** Brings a result to the page, with the edits that this browser kept. Its pixels arrive one layer after another. */
+export async function openDocument(id, metadata) {
   closeDocument();
-  const layers = metadata.layers.map(fresh);
-  doc.value = { id, width: metadata.input.width, height: metadata.input.height, layers };
-  for (const layer of layers) load(id, layer);
+  const turn = ++openings;
+  const { width, height } = metadata.canvas ?? metadata.input;
+  for (const info of metadata.layers) keyFor(id, info.z_index);
+  const layers = await unfold(metadata, { job: id, origin: { x: 0, y: 0 }, groups: [] }, []);
+  if (turn !== openings) return;
+  delivered = layers;
+  doc.value = { id, width, height, layers: loadEdits(id, layers) };
+  if (doc.value.layers !== layers) past = [layers];
+  history.value = { undo: past.length > 0, redo: false };
+  for (const layer of layers) load(layer);
+}
+
+/** Puts what a layer was split into in its place. */
+export function replaceWithParts(key, parts) {
+  delivered = delivered.flatMap((layer) => (layer.key === key ? parts : [layer]));
+  // Undoing an edit must not bring the layer back below its parts.
+  const unfolded = (layers) => layers.flatMap((layer) => (layer.key === key ? follow(layer, parts) : [layer]));
+  past = past.map(unfolded);
+  future = future.map(unfolded);
+  if (selected.value === key) selected.value = null;
+  if (solo.value === key) solo.value = null;
+  put(unfolded(doc.value.layers));
+  for (const layer of parts) load(layer);
+}
+
+/** The parts of a layer that was moved, faded or recoloured take that over. */
+function follow(layer, parts) {
+  const { visible, opacity, x, y, hue, saturation, lightness } = layer;
+  return parts.map((part) => ({ ...part, visible, opacity, x, y, hue, saturation, lightness }));
 }
 
 export function closeDocument() {
+  openings += 1;
+  keys.clear();
+  delivered = [];
   for (const bitmap of bitmaps.values()) bitmap.close();
   bitmaps.clear();
   doc.value = null;
@@ -75,11 +143,12 @@ export function closeDocument() {
   history.value = { undo: false, redo: false };
 }
 
-async function load(id, { key, info }) {
+async function load({ key, job, info }) {
   const box = info.bounding_box;
-  if (box === null) return;
+  const { id } = doc.value;
+  if (box === null || bitmaps.has(key)) return;
   try {
-    const response = await fetch(urls.layer(id, info.z_index));
+    const response = await fetch(api.urls.layer(job, info.z_index));
     if (!response.ok) throw new Error(response.statusText);
     // Kept trimmed: eight full canvases of a large poster would not fit a phone.
     const bitmap = await createImageBitmap(await response.blob(), box.x, box.y, box.width, box.height, { colorSpaceConversion: "none" });
@@ -94,11 +163,15 @@ async function load(id, { key, info }) {
 export const layerOf = (key) => doc.value?.layers.find((layer) => layer.key === key) ?? null;
 
 /** Where a layer's pixels lie on the canvas now. */
-export function boxOf({ info, x, y, scale }) {
+export function boxOf({ info, origin, x, y, scale }) {
   const box = info.bounding_box;
   if (!box) return null;
   const [width, height] = [box.width * scale, box.height * scale];
-  return { x: box.x + x + (box.width - width) / 2, y: box.y + y + (box.height - height) / 2, width, height };
+  return {
+    x: origin.x + box.x + x + (box.width - width) / 2,
+    y: origin.y + box.y + y + (box.height - height) / 2,
+    width, height,
+  };
 }
 
 export function isShown(layer) {
@@ -138,12 +211,12 @@ export function shift(key, by) {
 
 /** Everything as the service delivered it. */
 export function reset() {
-  const layers = doc.value.layers.map(({ info, key }) => fresh(info, key));
-  edit(layers.sort((a, b) => a.key - b.key));
+  edit(delivered);
 }
 
 function put(layers) {
   doc.value = { ...doc.value, layers };
+  saveEdits(doc.value.id, layers, delivered);
   history.value = { undo: past.length > 0, redo: future.length > 0 };
 }
 

@@ -72,6 +72,25 @@ export function decompose(uploadId, params) {
   });
 }
 
+function postJson(body) {
+  return { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+}
+
+/** Starts a job that splits one layer of a result again. */
+export const split = (id, n, params) => request(`/api/jobs/${id}/layers/${n}/decompose`, postJson(params));
+
+/** A stack of layers as a file: a `Blob`. */
+export async function compose(id, body) {
+  let response;
+  try {
+    response = await fetch(`/api/jobs/${id}/compose`, postJson(body));
+  } catch {
+    throw new ApiError("offline", t("error.offline"));
+  }
+  if (!response.ok) throw fromBody(response.status, parse(await response.text()), response.headers.get("Retry-After"));
+  return response.blob();
+}
+
 export const capabilities = () => request("/api/capabilities");
 export const status = (id) => request(`/api/status/${id}`, { headers: { Accept: "application/json" } });
 export const statuses = (ids) => request(`/api/jobs?ids=${ids.join()}`);
@@ -83,7 +102,6 @@ export const urls = {
   layer: (id, n) => `/api/jobs/${id}/layers/${n}.png`,
   preview: (id) => `/api/jobs/${id}/preview.jpg`,
   zip: (id) => `/api/download/${id}`,
-  document: (id, format) => `/api/download/${id}?format=${format}`,
   live(id, after) {
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     return `${scheme}//${location.host}/api/status/${id}?after=${after}`;

@@ -219,6 +219,7 @@ fn metadata(job: &Job, input: jobs::InputInfo, stack: &LayerStack) -> Metadata {
         text: None,
         bounding_box: layers::bounding_box(&layer.pixels),
         coverage: layers::coverage(&layer.pixels),
+        visible_share: 1.0,
         flags: LayerFlags::default(),
     };
     Metadata {
@@ -238,7 +239,10 @@ fn metadata(job: &Job, input: jobs::InputInfo, stack: &LayerStack) -> Metadata {
         created_at: OffsetDateTime::now_utc(),
         duration_ms: 5,
         layers: stack.layers().iter().enumerate().map(info).collect(),
-        recomposition: Recomposition { max_error: 0, mean_error: 0.0, psnr_db: None },
+        recomposition: Recomposition { max_error: 0, mean_error: 0.0, psnr_db: None, worst: None },
+        canvas: None,
+        model_layers: None,
+        children: Vec::new(),
         rendering: None,
         notes: Vec::new(),
     }

@@ -5,7 +5,9 @@
 
 mod app;
 mod decompose;
+mod edits;
 mod flow;
+mod frontend;
 mod jobs_routes;
 mod live;
 mod malformed;
@@ -13,4 +15,5 @@ mod openapi;
 mod pictures;
 mod results;
 mod service;
+mod split;
 mod uploads;

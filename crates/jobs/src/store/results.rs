@@ -9,6 +9,7 @@ use crate::{JobId, Metadata};
 
 const METADATA: &str = "metadata.json";
 const PREVIEW: &str = "preview.jpg";
+const RENDERING: &str = "rendering.png";
 
 /// A folder that one attempt at a job writes its result into; nobody sees it
 /// before [`Store::publish`]. Dropping it unpublished removes it.
@@ -103,11 +104,12 @@ impl Store {
 /// Whether a result can have a file of this name. A list of what may be, rather
 /// than of what may not, leaves no way to another file.
 fn is_result_name(name: &str) -> bool {
-    let layer = name.strip_prefix("layer_").and_then(|rest| rest.strip_suffix(".png"));
+    let layer = name.strip_prefix("layer_").or_else(|| name.strip_prefix("model_layer_"));
+    let layer = layer.and_then(|rest| rest.strip_suffix(".png"));
     match layer {
         // Parsed and written again, so that `+1` and `01` are no names.
         Some(number) => number.parse::<u8>().is_ok_and(|n| n.to_string() == number),
-        None => name == METADATA || name == PREVIEW,
+        None => [METADATA, PREVIEW, RENDERING].contains(&name),
     }
 }
 
@@ -123,7 +125,7 @@ mod tests {
 
     #[test]
     fn only_the_names_of_results_are_names() {
-        for name in ["layer_0.png", "layer_10.png", "metadata.json", "preview.jpg"] {
+        for name in ["layer_0.png", "layer_10.png", "model_layer_3.png", "metadata.json", "preview.jpg"] {
             assert!(is_result_name(name), "{name} was refused");
         }
         let hostile = [

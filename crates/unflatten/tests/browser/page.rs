@@ -136,6 +136,32 @@ impl Page {
         self.js(script, vec![json!(selector), json!(name), json!(hex)]).await;
     }
 
+    /// Drops several PNGs at once.
+    pub async fn drop_files(&self, selector: &str, files: &[(&str, Vec<u8>)]) {
+        let script = r"
+            const [selector, files] = arguments;
+            const dataTransfer = new DataTransfer();
+            for (const [name, hex] of files) {
+                const bytes = Uint8Array.from(hex.match(/../g), (two) => parseInt(two, 16));
+                dataTransfer.items.add(new File([bytes], name, { type: 'image/png' }));
+            }
+            document.querySelector(selector).dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer }));";
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let files: Vec<_> = files.iter().map(|(name, bytes)| json!([name, hex(bytes)])).collect();
+        self.js(script, vec![json!(selector), json!(files)]).await;
+    }
+
+    /// Runs a script that calls back, and answers with what it gave.
+    pub async fn js_later(&self, script: &str, arguments: Vec<Value>) -> Value {
+        self.client().execute_async(script, arguments).await.unwrap_or_else(|err| panic!("{script}: {err}"))
+    }
+
+    /// Puts a picture of the window into a file.
+    pub async fn screenshot(&self, path: &std::path::Path) {
+        let png = self.client().screenshot().await.expect("a picture of the window");
+        std::fs::write(path, png).expect("the picture is written");
+    }
+
     /// Picks a file as the browser's own dialog does.
     pub async fn pick_file(&self, selector: &str, name: &str, bytes: &[u8]) {
         let path = self.browser.downloads.path().join(name);

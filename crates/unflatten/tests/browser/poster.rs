@@ -45,6 +45,16 @@ impl Poster {
         bytes
     }
 
+    /// Checks that a PNG is this poster: at most 1 of 255 off in every pixel.
+    pub fn assert_is(&self, png: &[u8]) {
+        let found = image::load_from_memory(png).expect("a PNG").into_rgba8();
+        assert_eq!(found.dimensions(), self.pixels.dimensions());
+        for ((x, y, found), wanted) in found.enumerate_pixels().zip(self.pixels.pixels()) {
+            let off = found.0.into_iter().zip(wanted.0).map(|(a, b)| a.abs_diff(b)).max();
+            assert!(off <= Some(1), "{found:?} instead of {wanted:?} at {x}, {y}");
+        }
+    }
+
     /// Composites the layers of a downloaded ZIP with arithmetic of our own and
     /// compares with the poster: at most 1 of 255 off in every pixel.
     pub fn assert_recomposed_by(&self, archive: &[u8]) {

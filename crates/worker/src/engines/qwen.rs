@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use image::RgbaImage;
 use jobs::broker::EngineOffer;
 use jobs::{CaptionLanguage, EngineChoice, FailureCode, LayerCount, Params, Resolution};
-use layers::{Kind, Layer, LayerStack};
+use layers::{Filter, Kind, Layer, LayerStack, Report, Thresholds};
 use qwen_image_layered::text::Language;
 use qwen_image_layered::{Error, Output, Pipeline, Progress, Stage, read_latents};
 
@@ -17,6 +17,9 @@ use crate::model::{DeviceChoice, Located, ModelConfig, Precision};
 
 /// What is asked for when the job leaves the number of layers to the engine; what is empty or repeated is dropped.
 const AUTO_LAYERS: usize = 6;
+
+/// Alpha (0 to 255) that the decoder leaves where a layer has nothing.
+const FAINT: u8 = 8;
 
 /// Share of the bar that the model has; the rest is for the lift to the input's size.
 const MODEL_SHARE: f32 = 0.97;
@@ -131,7 +134,7 @@ impl Engine for Qwen {
             output.write_dump(&path).map_err(explain)?;
         }
         progress.step(Step { stage: "lift", step: 0, total: 1, fraction: MODEL_SHARE })?;
-        finish(input, output)
+        finish(input, output, params)
     }
 }
 
@@ -179,8 +182,8 @@ fn step(progress: Progress) -> Step {
     Step { stage, step: progress.done, total: progress.total, fraction: MODEL_SHARE * progress.fraction() }
 }
 
-/// The model's layers at the input's size, with a composite that is the input.
-fn finish(input: &RgbaImage, output: Output) -> Result<Decomposition, EngineError> {
+/// The model's layers in its own size; the worker lifts them. Of an `auto` number, only those that say something.
+fn finish(input: &RgbaImage, output: Output, params: &Params) -> Result<Decomposition, EngineError> {
     let (width, height) = output.layers.first().map_or((0, 0), RgbaImage::dimensions);
     let mut notes = Vec::new();
     if let Some(caption) = &output.caption {
@@ -196,7 +199,15 @@ fn finish(input: &RgbaImage, output: Output) -> Result<Decomposition, EngineErro
         made.push(Layer { name, kind, text: None, pixels: picture });
     }
     let stack = LayerStack::new(width, height, made).map_err(|e| internal(&e))?;
-    let stack = layers::lift(&stack, input).map_err(|e| internal(&e))?;
+    let mut stack = stack;
+    if params.num_layers == LayerCount::Auto {
+        let reduced = layers::resize(input, width, height, Filter::Lanczos3).map_err(|e| internal(&e))?;
+        let thresholds = Thresholds { empty_alpha: FAINT, ..Thresholds::default() };
+        let report = Report::new(&stack, &reduced, &thresholds).map_err(|e| internal(&e))?;
+        let pruned = layers::prune(stack, &report);
+        stack = pruned.stack;
+        notes.extend(pruned.notes);
+    }
     Ok(Decomposition { stack, rendering: output.rendering, notes })
 }
 

@@ -19,6 +19,7 @@ const PIXELS_FROM = 3;
  */
 class Canvas extends View {
   #viewport = new Viewport((view) => this.#place(view));
+  #size = null;
   #observer = new ResizeObserver(() => this.#measure());
 
   mount() {
@@ -48,6 +49,11 @@ class Canvas extends View {
     this.watch([doc, solo, arrived], () => {
       compositor.request();
       this.#describe();
+    });
+    this.watch([doc], () => {
+      const size = doc.value && `${doc.value.width} ${doc.value.height}`;
+      if (size !== this.#size) this.#measure();
+      this.#size = size;
     });
     this.watch([doc, selected, solo], () => this.#outline());
     this.watch([ground, mode], () => {

@@ -30,7 +30,7 @@ class Details extends View {
       </details>`);
   }
 
-  #recomposition({ max_error: max, mean_error: mean, psnr_db: psnr }) {
+  #recomposition({ max_error: max, mean_error: mean, psnr_db: psnr, worst }) {
     const exact = max <= EXACT_UP_TO;
     const figures = {
       max,
@@ -41,16 +41,17 @@ class Details extends View {
       <div class="recomposition ${exact ? "exact" : "off"}">
         ${icon(exact ? "check" : "alert")}
         <div><b>${t(exact ? "recomposition.exact" : "recomposition.off")}</b>
-        <span>${t("recomposition.figures", figures)}</span></div>
+        <span>${t("recomposition.figures", figures)}${worst ? ` ${t("recomposition.worst", { x: worst[0], y: worst[1] })}` : ""}</span></div>
       </div>`;
   }
 
   #facts() {
-    const { engine, input, seed, duration_ms: took, params } = result.value;
+    const { canvas, engine, input, seed, duration_ms: took, params } = result.value;
     return [
       ["size", `${input.width} × ${input.height} px, ${input.format.toUpperCase()}`],
       ["time", duration(took)],
       ["seed", String(seed)],
+      ["layerSize", canvas ? `${canvas.width} × ${canvas.height} px` : ""],
       ["asked", String(params.num_layers)],
       ["device", engine.device],
       ["version", `${engine.name} ${engine.version}`],

@@ -1,4 +1,5 @@
 import { doc, editLayer, endEdit, layerOf, selected, shift } from "../../editor/document.js";
+import { splitLayer, splitting, stopSplitting } from "../../editor/split.js";
 import { html, render } from "../../lib/html.js";
 import { language, number, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
@@ -19,13 +20,15 @@ const UNITS = Object.fromEntries([...SLIDERS, ...COLOURS, SCALE].map(([field, , 
 class Inspector extends View {
   mount() {
     this.watch([selected, language], () => this.#draw());
-    this.watch([doc], () => this.#sync());
+    this.watch([doc, splitting], () => this.#sync());
     this.addEventListener("input", (event) => this.#take(event.target));
     this.addEventListener("change", () => endEdit());
     this.addEventListener("click", (event) => {
       const action = event.target.closest("[data-action]")?.dataset.action;
       if (action === "up") shift(selected.value, 1);
       if (action === "down") shift(selected.value, -1);
+      if (action === "split") splitLayer(selected.value);
+      if (action === "stop") stopSplitting(selected.value);
       if (action === "lock") editLayer(selected.value, { locked: !layerOf(selected.value).locked });
     });
   }
@@ -47,6 +50,11 @@ class Inspector extends View {
         </div>
         ${SLIDERS.map((one) => this.#slider(one))}
         <details><summary>${t("inspector.colours")}</summary>${COLOURS.map((one) => this.#slider(one))}</details>
+        <div class="inspector-row">
+          <button type="button" class="button small" data-action="split" title="${t("split.hint")}">${icon("layers")}${t("split.start")}</button>
+          <progress max="100" aria-label="${t("split.running", { name: layer.name })}" hidden></progress>
+          <button type="button" class="button quiet small" data-action="stop" hidden>${t("progress.cancel")}</button>
+        </div>
       </section>`);
     this.#sync();
   }
@@ -89,6 +97,12 @@ class Inspector extends View {
     const at = doc.value.layers.indexOf(layer);
     this.find('[data-action="up"]').disabled = at === doc.value.layers.length - 1;
     this.find('[data-action="down"]').disabled = at === 0;
+    const running = splitting.value[selected.value];
+    const bar = this.find("progress");
+    this.find('[data-action="split"]').disabled = running !== undefined || layer.info.bounding_box === null;
+    this.find('[data-action="stop"]').hidden = !running?.job;
+    bar.hidden = !running;
+    bar.value = running?.percent ?? 0;
     this.find('[data-action="lock"]').setAttribute("aria-pressed", layer.locked);
   }
 }

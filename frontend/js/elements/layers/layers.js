@@ -55,29 +55,33 @@ class Layers extends View {
     this.#sync();
   }
 
-  #row({ key, info, name }) {
+  #row({ key, job, info, name, groups }) {
     return html`
-      <li data-key="${key}" draggable="true">
+      <li data-key="${key}" draggable="true" ${groups.length > 0 ? html`class="part"` : ""}>
         <button type="button" class="button quiet small square" data-eye aria-label="${t("layers.visible", { name })}" title="${t("layers.visible", { name })}">
           <span class="on">${icon("eye")}</span><span class="off">${icon("eyeOff")}</span></button>
         <button type="button" class="pick" data-pick>
           <canvas class="checker" width="${THUMBNAIL_PX}" height="${THUMBNAIL_PX}" aria-hidden="true"></canvas>
           <span class="words"><b title="${name}">${name}</b>
-            <span class="meta"><span class="lock" hidden>${icon("lock")}<span class="visually-hidden">${t("layers.locked")} </span></span>${tOr(`kind.${info.kind}`, info.kind)} · ${t("layers.coverage", { share: percent(info.coverage) })}</span>
-            ${flagsOf(info).map((words) => html`<span class="chip warn">${words}</span>`)}
+            ${groups.length > 0 ? html`<span class="meta group">${t("layers.partOf", { name: groups.map((group) => group.name).join(" / ") })}</span>` : ""}
+            <span class="meta"><span class="lock" hidden>${icon("lock")}<span class="visually-hidden">${t("layers.locked")} </span></span>${tOr(`kind.${info.kind}`, info.kind)} · ${t("layers.coverage", { share: percent(info.coverage) })}${info.visible_share < 0.995 && !info.flags.empty ? ` · ${t("layers.seen", { share: percent(info.visible_share) })}` : ""}</span>
+            ${flagsOf(job, info).map((words) => html`<span class="chip warn">${words}</span>`)}
           </span>
         </button>
         <button type="button" class="button quiet small square" data-solo aria-label="${t("layers.solo", { name })}" title="${t("layers.solo", { name })}">${icon("solo")}</button>
-        <a class="button quiet small square" href="${urls.layer(doc.value.id, info.z_index)}" download="${info.file}"
+        <a class="button quiet small square" href="${urls.layer(job, info.z_index)}" download="${info.file}"
           aria-label="${t("layers.download", { name })}" title="${t("layers.download", { name })}">${icon("download")}</a>
       </li>`;
   }
 
   #sync() {
-    if (!doc.value || !this.find("ol")) return;
+    if (!doc.value) return;
+    if (!this.find("ol")) return this.#draw();
     const layers = doc.value.layers.toReversed();
     const list = this.find("ol");
     this.#recolour();
+    // Parts that came in place of a layer that was split have no row yet.
+    if (list.children.length !== layers.length || layers.some(({ key }) => !list.querySelector(`[data-key="${key}"]`))) return this.#draw();
     layers.forEach((layer, place) => {
       const row = list.querySelector(`[data-key="${layer.key}"]`);
       if (list.children[place] !== row) moveTo(list, row, place);
@@ -159,11 +163,11 @@ function place(key, target) {
   edit(layers);
 }
 
-function flagsOf({ flags }) {
+function flagsOf(job, { flags }) {
   const words = [];
   if (flags.empty) words.push(t("flag.empty"));
   if (flags.duplicate_of !== null && flags.duplicate_of !== undefined) {
-    const other = doc.value.layers.find((layer) => layer.info.z_index === flags.duplicate_of);
+    const other = doc.value.layers.find((layer) => layer.job === job && layer.info.z_index === flags.duplicate_of);
     words.push(t("flag.duplicate", { name: other?.info.name ?? flags.duplicate_of }));
   }
   if (flags.copy_of_composite) words.push(t("flag.copy"));

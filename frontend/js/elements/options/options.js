@@ -7,6 +7,7 @@ import { capabilities, options } from "../../state.js";
 
 const NUMBERS = new Set(["seed", "steps", "guidance", "resolution"]);
 const RESOLUTIONS = [640, 1024];
+const SIZES = ["native", "model", "both"];
 const MAX_SEED = Number.MAX_SAFE_INTEGER;
 
 /**
@@ -128,6 +129,13 @@ class Options extends View {
           ${RESOLUTIONS.map((side) => html`<option value="${side}" ${options.value.resolution === side ? html`selected` : ""}>${side}</option>`)}
         </select>
         <p class="hint" id="resolution-hint">${t("options.resolutionHint")}</p>
+      </div>
+      <div class="field">
+        <label for="option-output_size">${t("options.outputSize")}</label>
+        <select class="input" id="option-output_size" name="output_size" aria-describedby="output_size-hint">
+          ${SIZES.map((size) => html`<option value="${size}" ${options.value.output_size === size ? html`selected` : ""}>${t(`options.outputSize.${size}`)}</option>`)}
+        </select>
+        <p class="hint" id="output_size-hint">${t("options.outputSizeHint")}</p>
       </div>`;
   }
 }

@@ -1,12 +1,12 @@
 import { removeJob, runAgain } from "../../actions.js";
-import { exportPng } from "../../editor/compositor.js";
-import { arrived, closeDocument, doc, ground, history, isComplete, mode, openDocument, redo, reset, undo } from "../../editor/document.js";
+import { closeDocument, ground, history, mode, openDocument, redo, reset, undo } from "../../editor/document.js";
+import { FORMATS, save } from "../../editor/save.js";
 import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View } from "../../lib/view.js";
-import { job, notify, result } from "../../state.js";
+import { job, result } from "../../state.js";
 import { register as registerCanvas } from "../canvas/canvas.js";
 import { takeUndoKeys } from "../canvas/gestures.js";
 import { register as registerDetails } from "../details/details.js";
@@ -14,8 +14,6 @@ import { register as registerInspector } from "../inspector/inspector.js";
 import { register as registerLayers } from "../layers/layers.js";
 
 const MODES = ["layers", "compare", "input"];
-/** Formats that keep the layers, and what people call them. */
-const DOCUMENTS = [["psd", "PSD"], ["ora", "ORA"], ["pptx", "PPTX"], ["svg", "SVG"]];
 const GROUNDS = ["checker", "white", "black", "magenta"];
 
 /**
@@ -31,7 +29,6 @@ class Result extends View {
     this.listen(document, "keydown", takeUndoKeys);
     this.watch([language], () => this.#draw());
     this.watch([history], () => this.#sync());
-    this.watch([arrived, doc], () => (this.find('[data-action="png"]').disabled = !doc.value || !isComplete()));
   }
 
   unmount() {
@@ -57,10 +54,10 @@ class Result extends View {
         <un-layers></un-layers>
         <un-inspector></un-inspector>
         <section class="take" aria-label="${t("take.title")}">
-          <a class="button primary" href="${urls.zip(id)}" data-zip download>${icon("download")}${t("take.zip")}</a>
-          <nav class="formats" aria-label="${t("take.documents")}">${DOCUMENTS.map(([format, word]) => html`
-            <a class="button small" href="${urls.document(id, format)}" title="${t(`take.${format}`)}" download>${word}</a>`)}</nav>
-          <button type="button" class="button" data-action="png">${icon("download")}${t("take.png")}</button>
+          <a class="button primary" href="${urls.zip(id)}" data-zip download>${icon("download")}${t("take.all")}</a>
+          <h3 class="label" id="save-title">${t("take.seen")}</h3>
+          <div class="formats" role="group" aria-labelledby="save-title">${FORMATS.map(([format, word]) => html`
+            <button type="button" class="button small" data-action="save-${format}" title="${t(`take.${format}`)}">${word}</button>`)}</div>
         </section>
         <un-details></un-details>
         <section class="more">
@@ -98,7 +95,7 @@ class Result extends View {
     if (action === "undo") undo();
     if (action === "redo") redo();
     if (action === "reset") reset();
-    if (action === "png") this.#savePng();
+    if (action?.startsWith("save-")) this.#save(action.slice("save-".length));
     if (action === "options") this.#askOptions();
     if (action === "delete") this.#askDelete();
     if (action === "close") this.find("dialog").close();
@@ -109,15 +106,11 @@ class Result extends View {
     if (action === "really-delete") removeJob(job.value.id);
   }
 
-  async #savePng() {
-    const png = await exportPng();
-    // Browsers give no picture when the canvas is larger than they can hold.
-    if (!png) return notify("error", t("error.export"));
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(png);
-    link.download = `${job.value.name.replace(/\.[^.]*$/, "") || "poster"}-layers.png`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  async #save(format) {
+    const button = this.find(`[data-action="save-${format}"]`);
+    button.disabled = true;
+    await save(format, job.value.name);
+    button.disabled = false;
   }
 
   #dialog(title, body, foot) {

@@ -1,0 +1,162 @@
+//! Changes of a result that leave the result as it is.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jobs::JobId as Id;
+use jobs::edits::{Blend, Edits, LayerEdit};
+use jobs::tree::Tree;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::error::{Error, ErrorBody};
+use crate::extract::{self, JobId, Segments};
+use crate::results::why_no_result;
+
+/// What is to be changed of a layer; absent fields stay.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LayerPatch {
+    #[schema(min_length = 1, max_length = 200)]
+    name: Option<String>,
+    visible: Option<bool>,
+    /// 0 to 1.
+    #[schema(minimum = 0, maximum = 1)]
+    opacity: Option<f32>,
+    blend: Option<Blend>,
+    /// How far the layer is moved right, in pixels from where the engine put it.
+    #[schema(minimum = -100_000, maximum = 100_000)]
+    x: Option<i32>,
+    /// The same downwards.
+    #[schema(minimum = -100_000, maximum = 100_000)]
+    y: Option<i32>,
+    /// Size as a factor, about the middle of the layer's box.
+    #[schema(minimum = 0.01, maximum = 16)]
+    scale: Option<f32>,
+    /// Turn of the hue in degrees, as CSS `hue-rotate()`.
+    #[schema(minimum = -360, maximum = 360)]
+    hue: Option<f32>,
+    /// Factor, as CSS `saturate()`.
+    #[schema(minimum = 0, maximum = 4)]
+    saturation: Option<f32>,
+    /// Factor, as CSS `brightness()`.
+    #[schema(minimum = 0, maximum = 4)]
+    lightness: Option<f32>,
+    /// Its new place in the stack, 0 for the lowest; more than there are layers is the highest.
+    order: Option<u32>,
+}
+
+impl LayerPatch {
+    /// `edit` with what is to be changed.
+    fn applied(&self, edit: LayerEdit) -> LayerEdit {
+        LayerEdit {
+            name: self.name.clone().or(edit.name),
+            visible: self.visible.unwrap_or(edit.visible),
+            opacity: self.opacity.unwrap_or(edit.opacity),
+            blend: self.blend.unwrap_or(edit.blend),
+            x: self.x.unwrap_or(edit.x),
+            y: self.y.unwrap_or(edit.y),
+            scale: self.scale.unwrap_or(edit.scale),
+            hue: self.hue.unwrap_or(edit.hue),
+            saturation: self.saturation.unwrap_or(edit.saturation),
+            lightness: self.lightness.unwrap_or(edit.lightness),
+        }
+    }
+}
+
+/// Edit a layer
+///
+/// Changes how a layer is shown, in `document` and `compose`. The result itself, its files and `download` stay as they
+/// are. The number is that of the layer in the result and does not change with its place. A layer that was split again
+/// is edited as a group; its parts are edited as layers of the child's job.
+#[utoipa::path(
+    patch, path = "/api/jobs/{id}/layers/{n}", operation_id = "edit_layer", tag = "results",
+    params(
+        ("id" = Uuid, Path, description = "The job"),
+        ("n" = String, Path, description = "The layer's number, 0 for the lowest of the result"),
+    ),
+    request_body = LayerPatch,
+    responses(
+        (status = 200, description = "The document after the change", body = Tree),
+        (status = 400, description = "The body is no JSON object", body = ErrorBody),
+        (status = 404, description = "No such job or layer", body = ErrorBody),
+        (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
+        (status = 415, description = "The body is not JSON", body = ErrorBody),
+        (status = 422, description = "A field is unknown or out of its range", body = ErrorBody),
+    )
+)]
+pub async fn patch(
+    State(app): State<App>,
+    JobId(id): JobId,
+    Segments(path): Segments<(String, String)>,
+    request: Request,
+) -> Result<Response, Error> {
+    let patch: LayerPatch = extract::json(request).await?;
+    patch.applied(LayerEdit::default()).validate()?;
+    let Some(metadata) = app.store.metadata(id).await? else { return Err(why_no_result(&app, id).await) };
+    let number = layer_number(&path.1, metadata.layers.len())?;
+    let count = u32::try_from(metadata.layers.len()).unwrap_or(u32::MAX);
+    let change = move |edits: &mut Edits| {
+        let edit = patch.applied(edits.layers.remove(&number).unwrap_or_default());
+        if edit != LayerEdit::default() {
+            edits.layers.insert(number, edit);
+        }
+        if let Some(place) = patch.order {
+            edits.place(number, place, count);
+        }
+    };
+    app.store.change_edits(id, change).await?.ok_or_else(Error::job_not_found)?;
+    document_of(&app, id).await
+}
+
+/// The edited document
+///
+/// The layers in their order, each with its edits and, where it was split again, the document of that job inside it.
+#[utoipa::path(
+    get, path = "/api/jobs/{id}/document", operation_id = "get_document", tag = "results",
+    params(("id" = Uuid, Path, description = "The job")),
+    responses(
+        (status = 200, description = "The document", body = Tree),
+        (status = 404, description = "No such job", body = ErrorBody),
+        (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
+    )
+)]
+pub async fn document(State(app): State<App>, JobId(id): JobId) -> Result<Response, Error> {
+    document_of(&app, id).await
+}
+
+/// Take all edits back
+///
+/// Every layer is shown as the engine made it. Layers that were split again stay split.
+#[utoipa::path(
+    delete, path = "/api/jobs/{id}/document", operation_id = "reset_document", tag = "results",
+    params(("id" = Uuid, Path, description = "The job")),
+    responses(
+        (status = 204, description = "Done"),
+        (status = 404, description = "No such job, or it has no result", body = ErrorBody),
+    )
+)]
+pub async fn reset(State(app): State<App>, JobId(id): JobId) -> Result<Response, Error> {
+    let change = |edits: &mut Edits| {
+        edits.layers.clear();
+        edits.order.clear();
+    };
+    app.store.change_edits(id, change).await?.ok_or_else(Error::job_not_found)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn document_of(app: &App, id: Id) -> Result<Response, Error> {
+    let Some(tree) = app.store.tree(id).await? else { return Err(why_no_result(app, id).await) };
+    Ok(([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(tree)).into_response())
+}
+
+/// The number of one of `count` layers.
+pub fn layer_number(text: &str, count: usize) -> Result<u32, Error> {
+    let number: Option<u32> = text.parse().ok().filter(|n: &u32| n.to_string() == text && (*n as usize) < count);
+    number.ok_or_else(|| {
+        let message = format!("the result has {count} layers, numbered from 0");
+        Error::not_found("layer_not_found", message)
+    })
+}

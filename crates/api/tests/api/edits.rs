@@ -1,0 +1,156 @@
+use image::RgbaImage;
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::app::{TestApp, expect_error};
+use crate::pictures::{HEIGHT, WIDTH};
+
+impl TestApp {
+    async fn patch(&self, path: &str, body: &Value) -> Response {
+        self.client.patch(self.url(path)).json(body).send().await.unwrap()
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Response {
+        self.client.post(self.url(path)).json(body).send().await.unwrap()
+    }
+
+    pub async fn composed(&self, id: uuid::Uuid, body: &Value) -> RgbaImage {
+        let response = self.post(&format!("/api/jobs/{id}/compose"), body).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        image::load_from_memory(&response.bytes().await.unwrap()).unwrap().into_rgba8()
+    }
+
+    async fn layer(&self, id: uuid::Uuid, n: u32) -> RgbaImage {
+        let bytes = self.get(&format!("/api/jobs/{id}/layers/{n}.png")).await.bytes().await.unwrap();
+        image::load_from_memory(&bytes).unwrap().into_rgba8()
+    }
+}
+
+#[tokio::test]
+async fn a_moved_layer_is_where_it_was_moved_to_and_the_result_stays() {
+    let app = TestApp::start().await;
+    let id = app.finished_job().await;
+    let (ground, triangle) = (app.layer(id, 0).await, app.layer(id, 1).await);
+    let plain = app.composed(id, &json!({})).await;
+    assert_eq!(plain.get_pixel(10, 2), triangle.get_pixel(10, 2));
+
+    let patched = app.patch(&format!("/api/jobs/{id}/layers/1"), &json!({ "x": 3, "y": -2, "name": "삼각형" })).await;
+    assert_eq!(patched.status(), StatusCode::OK);
+    let document: Value = patched.json().await.unwrap();
+    assert_eq!((&document["revision"], &document["layers"][1]["name"]), (&json!(1), &json!("삼각형")));
+    assert_eq!(document["layers"][1]["edit"]["x"], 3);
+    assert_eq!(app.json(&format!("/api/jobs/{id}/document")).await, document);
+
+    let moved = app.composed(id, &json!({})).await;
+    for (x, y, pixel) in moved.enumerate_pixels() {
+        let (from_x, from_y) = (x.checked_sub(3), y + 2);
+        let expected = match from_x {
+            Some(x) if from_y < HEIGHT && triangle.get_pixel(x, from_y)[3] == 255 => triangle.get_pixel(x, from_y),
+            _ => ground.get_pixel(x, y),
+        };
+        assert_eq!(pixel, expected, "at {x}, {y}");
+    }
+    assert_eq!(app.layer(id, 1).await, triangle);
+    assert_eq!(app.delete(&format!("/api/jobs/{id}/document")).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(app.composed(id, &json!({})).await, plain);
+}
+
+#[tokio::test]
+async fn opacity_order_visibility_size_and_colours_are_composed() {
+    let app = TestApp::start().await;
+    let id = app.finished_job().await;
+    let path = format!("/api/jobs/{id}/layers/1");
+    let ground = [250, 240, 230, 255];
+
+    app.patch(&path, &json!({ "visible": false })).await;
+    assert!(app.composed(id, &json!({})).await.pixels().all(|pixel| pixel.0 == ground));
+    app.patch(&path, &json!({ "visible": true, "opacity": 0.5 })).await;
+    let triangle = app.layer(id, 1).await;
+    let half = app.composed(id, &json!({})).await;
+    let expected = (f32::from(triangle.get_pixel(10, 2)[0]) + 250.0) / 2.0;
+    assert!((f32::from(half.get_pixel(10, 2)[0]) - expected).abs() <= 1.0);
+
+    app.patch(&path, &json!({ "opacity": 1.0, "order": 0 })).await;
+    assert!(app.composed(id, &json!({})).await.pixels().all(|pixel| pixel.0 == ground));
+    app.patch(&path, &json!({ "order": 7, "saturation": 0 })).await;
+    let grey = app.composed(id, &json!({})).await.get_pixel(10, 2).0;
+    assert!(grey[0] == grey[1] && grey[1] == grey[2], "{grey:?}");
+
+    app.patch(&path, &json!({ "scale": 0.5 })).await;
+    let small = app.composed(id, &json!({})).await;
+    assert_eq!(small.get_pixel(WIDTH - 1, 0).0, ground);
+    assert_ne!(small.get_pixel(14, 5).0, ground);
+}
+
+#[tokio::test]
+async fn a_stack_given_with_the_request_stores_nothing() {
+    let app = TestApp::start().await;
+    let id = app.finished_job().await;
+    let layers = json!([{ "layer": 1, "edit": { "x": 1, "opacity": 1 } }, { "layer": 0, "groups": ["a", "b"] }]);
+    assert!(app.composed(id, &json!({ "layers": layers })).await.pixels().all(|pixel| pixel.0 == [250, 240, 230, 255]));
+    assert_eq!(app.json(&format!("/api/jobs/{id}/document")).await["revision"], 0);
+    for format in ["psd", "ora", "pptx", "svg", "zip"] {
+        let response =
+            app.post(&format!("/api/jobs/{id}/compose"), &json!({ "format": format, "layers": layers })).await;
+        assert_eq!(response.status(), StatusCode::OK, "{format}");
+        let disposition = response.headers()["content-disposition"].to_str().unwrap().to_owned();
+        assert!(disposition.contains(&format!("poster-edited.{format}")), "{disposition}");
+        let bytes = response.bytes().await.unwrap();
+        if format == "svg" {
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            assert!(text.contains("triangle") && text.contains("background"), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn edits_that_cannot_be_are_told_apart() {
+    let app = TestApp::start().await;
+    let id = app.finished_job().await;
+    let path = format!("/api/jobs/{id}/layers/1");
+    for body in [
+        json!({ "opacity": 2 }),
+        json!({ "scale": 0 }),
+        json!({ "blend": "multiply" }),
+        json!({ "colour": "red" }),
+        json!({ "name": "" }),
+        json!({ "x": 0.5 }),
+        json!({ "order": -1 }),
+    ] {
+        expect_error(app.patch(&path, &body).await, 422, "invalid_parameter").await;
+    }
+    assert_eq!(app.json(&format!("/api/jobs/{id}/document")).await["revision"], 0);
+    for n in ["2", "01", "x", "0.png"] {
+        let response = app.patch(&format!("/api/jobs/{id}/layers/{n}"), &json!({})).await;
+        expect_error(response, 404, "layer_not_found").await;
+    }
+    let text = app.client.patch(app.url(&path)).header("content-type", "text/plain").body("x=1").send().await.unwrap();
+    expect_error(text, 415, "unsupported_media_type").await;
+    let broken = app.client.patch(app.url(&path)).header("content-type", "application/json").body("{").send();
+    expect_error(broken.await.unwrap(), 400, "invalid_json").await;
+    let nobody = uuid::Uuid::new_v4();
+    expect_error(app.patch(&format!("/api/jobs/{nobody}/layers/0"), &json!({})).await, 404, "job_not_found").await;
+    let waiting = app.job().await;
+    expect_error(app.patch(&format!("/api/jobs/{waiting}/layers/0"), &json!({})).await, 409, "job_not_finished").await;
+
+    let compose = format!("/api/jobs/{id}/compose");
+    expect_error(app.post(&compose, &json!({ "format": "gif" })).await, 400, "unknown_format").await;
+    let layers = json!([{ "layer": 9 }]);
+    expect_error(app.post(&compose, &json!({ "layers": layers })).await, 404, "layer_not_found").await;
+    let foreign = json!([{ "layer": 0, "job_id": waiting }]);
+    expect_error(app.post(&compose, &json!({ "layers": foreign })).await, 404, "layer_not_found").await;
+    expect_error(
+        app.post(&compose, &json!({ "layers": [{ "layer": 0, "edit": { "hue": 999 } }] })).await,
+        422,
+        "invalid_parameter",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_layer_is_not_enlarged_beyond_the_limit_of_pixels() {
+    let app = TestApp::with([("MAX_PIXELS", "1000")]).await;
+    let id = app.finished_job().await;
+    app.patch(&format!("/api/jobs/{id}/layers/1"), &json!({ "scale": 16 })).await;
+    expect_error(app.post(&format!("/api/jobs/{id}/compose"), &json!({})).await, 422, "layer_too_large").await;
+}

@@ -1,0 +1,178 @@
+//! What people change of a result. The result itself stays as it is.
+
+use std::collections::BTreeMap;
+
+use layers::Recolour;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{JobId, ParamsError};
+
+/// How a layer mixes with what is below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Blend {
+    /// Put over it (Porter and Duff's `over`).
+    #[default]
+    Normal,
+}
+
+/// How a layer is shown. The default is as the engine made it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LayerEdit {
+    /// Absent: the engine's name.
+    #[schema(max_length = 200)]
+    pub name: Option<String>,
+    pub visible: bool,
+    /// 0 to 1.
+    #[schema(minimum = 0, maximum = 1)]
+    pub opacity: f32,
+    pub blend: Blend,
+    /// How far it is moved right and down, in pixels of the canvas.
+    #[schema(minimum = -100_000, maximum = 100_000)]
+    pub x: i32,
+    #[schema(minimum = -100_000, maximum = 100_000)]
+    pub y: i32,
+    /// Size as a factor, about the middle of the layer's box.
+    #[schema(minimum = 0.01, maximum = 16)]
+    pub scale: f32,
+    /// Turn of the hue in degrees, as CSS `hue-rotate()`.
+    #[schema(minimum = -360, maximum = 360)]
+    pub hue: f32,
+    /// Factor, as CSS `saturate()`.
+    #[schema(minimum = 0, maximum = 4)]
+    pub saturation: f32,
+    /// Factor, as CSS `brightness()`.
+    #[schema(minimum = 0, maximum = 4)]
+    pub lightness: f32,
+}
+
+impl Default for LayerEdit {
+    fn default() -> Self {
+        Self {
+            name: None,
+            visible: true,
+            opacity: 1.0,
+            blend: Blend::Normal,
+            x: 0,
+            y: 0,
+            scale: 1.0,
+            hue: 0.0,
+            saturation: 1.0,
+            lightness: 1.0,
+        }
+    }
+}
+
+impl LayerEdit {
+    const MAX_NAME_CHARS: usize = 200;
+
+    /// The colours of the layer.
+    pub fn recolour(&self) -> Recolour {
+        Recolour { hue: self.hue, saturation: self.saturation, lightness: self.lightness }
+    }
+
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// The first field that is out of its range.
+    pub fn validate(&self) -> Result<(), ParamsError> {
+        if let Some(name) = &self.name
+            && !(1..=Self::MAX_NAME_CHARS).contains(&name.trim().chars().count())
+        {
+            return Err(ParamsError::new("name", format!("has 1 to {} characters", Self::MAX_NAME_CHARS)));
+        }
+        let offset = 100_000;
+        for (field, value) in [("x", self.x), ("y", self.y)] {
+            if !(-offset..=offset).contains(&value) {
+                return Err(ParamsError::new(field, format!("is a number from -{offset} to {offset}, not {value}")));
+            }
+        }
+        let ranges = [
+            ("opacity", self.opacity, 0.0, 1.0),
+            ("scale", self.scale, 0.01, 16.0),
+            ("hue", self.hue, -360.0, 360.0),
+            ("saturation", self.saturation, 0.0, 4.0),
+            ("lightness", self.lightness, 0.0, 4.0),
+        ];
+        for (field, value, least, most) in ranges {
+            if !(least..=most).contains(&value) {
+                return Err(ParamsError::new(field, format!("is a number from {least} to {most}, not {value}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Everything that was changed of one result, and its layers that were split again.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Edits {
+    /// Raised by every change.
+    pub revision: u64,
+    /// By the layer's number in the result.
+    pub layers: BTreeMap<u32, LayerEdit>,
+    /// The layers' numbers, the lowest first; empty as in the result.
+    pub order: Vec<u32>,
+    /// The job that splits a layer.
+    pub children: BTreeMap<u32, JobId>,
+}
+
+impl Edits {
+    /// The numbers 0 to `count` in the order in which the layers are stacked, the lowest first.
+    pub fn stacked(&self, count: u32) -> Vec<u32> {
+        let mut order: Vec<u32> = Vec::new();
+        for number in self.order.iter().copied().chain(0..count) {
+            if number < count && !order.contains(&number) {
+                order.push(number);
+            }
+        }
+        order
+    }
+
+    /// Puts layer `number` of `count` at `place`, 0 for the lowest.
+    pub fn place(&mut self, number: u32, place: u32, count: u32) {
+        let mut order = self.stacked(count);
+        order.retain(|other| *other != number);
+        order.insert((place as usize).min(order.len()), number);
+        self.order = order;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_put_in_their_places() {
+        let mut edits = Edits::default();
+        assert_eq!(edits.stacked(4), [0, 1, 2, 3]);
+        edits.place(0, 2, 4);
+        assert_eq!(edits.stacked(4), [1, 2, 0, 3]);
+        edits.place(3, 0, 4);
+        assert_eq!(edits.stacked(4), [3, 1, 2, 0]);
+        edits.place(3, 99, 4);
+        assert_eq!(edits.stacked(4), [1, 2, 0, 3]);
+        // A record that was damaged loses and repeats no layer.
+        edits.order = vec![9, 2, 2];
+        assert_eq!(edits.stacked(3), [2, 0, 1]);
+    }
+
+    #[test]
+    fn ranges_are_checked() {
+        assert_eq!(LayerEdit::default().validate(), Ok(()));
+        let same = LayerEdit::default;
+        let bad = [
+            LayerEdit { name: Some(" ".to_owned()), ..same() },
+            LayerEdit { opacity: 1.1, ..same() },
+            LayerEdit { opacity: f32::NAN, ..same() },
+            LayerEdit { scale: 0.0, ..same() },
+            LayerEdit { x: 1_000_000, ..same() },
+            LayerEdit { hue: 361.0, ..same() },
+        ];
+        for edit in bad {
+            assert!(edit.validate().is_err(), "{edit:?} was taken");
+        }
+    }
+}

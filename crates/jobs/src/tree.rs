@@ -1,0 +1,317 @@
+//! A result with its edits and with the results of its layers that were split again.
+
+use std::pin::Pin;
+
+use layers::{Box as Area, Document, DocumentGroup, DocumentLayer, Kind, Node, Recolour};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::edits::LayerEdit;
+use crate::store::StoreError;
+use crate::{JobId, Metadata, Store};
+
+/// A result as it stands: its layers in their order, each with its edits and,
+/// where it was split again, the tree of what it was split into.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Tree {
+    #[schema(value_type = uuid::Uuid)]
+    pub job_id: JobId,
+    /// Size of the canvas in pixels.
+    pub width: u32,
+    pub height: u32,
+    /// Raised by every edit.
+    pub revision: u64,
+    /// The lowest first.
+    pub layers: Vec<TreeLayer>,
+    #[serde(skip)]
+    pub title: String,
+}
+
+/// One layer of a [`Tree`].
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct TreeLayer {
+    /// Its number in the result, which never changes.
+    pub layer: u32,
+    /// What it is called now.
+    pub name: String,
+    pub kind: Kind,
+    pub text: Option<String>,
+    /// As the engine made it.
+    pub bounding_box: Option<Area>,
+    pub edit: LayerEdit,
+    /// What it was split into.
+    pub child: Option<Child>,
+    #[serde(skip)]
+    pub file: String,
+}
+
+/// What a layer was split into.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Child {
+    #[schema(value_type = uuid::Uuid)]
+    pub job_id: JobId,
+    /// Where the child's canvas lies on this one.
+    pub x: u32,
+    pub y: u32,
+    /// Absent until the job has succeeded, and when it has failed or was deleted: then the layer stands for itself.
+    #[schema(no_recursion)]
+    pub tree: Option<Tree>,
+}
+
+/// The pixels of one layer of a [`Tree::document`]; its place in `leaves` is the layer's `source`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Leaf {
+    pub job_id: JobId,
+    /// Which file of the job's result.
+    pub file: String,
+    /// What of the file's picture is to be cut out; the whole where absent.
+    pub area: Option<Area>,
+    /// The size to bring it to.
+    pub size: Option<(u32, u32)>,
+    /// What happens to its colours, one after the other.
+    pub recolours: Vec<Recolour>,
+}
+
+/// A tree as something to export.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Composition {
+    pub document: Document,
+    pub leaves: Vec<Leaf>,
+}
+
+/// Deeper trees would be no use to anyone, and a damaged record must not recurse for ever.
+const MAX_DEPTH: usize = 32;
+
+impl Store {
+    /// The tree of a result; `None` when there is no such result.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn tree(&self, id: JobId) -> Result<Option<Tree>, StoreError> {
+        self.subtree(id, MAX_DEPTH, true).await
+    }
+
+    /// The tree of a result with every layer as the engines made it.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn unedited_tree(&self, id: JobId) -> Result<Option<Tree>, StoreError> {
+        self.subtree(id, MAX_DEPTH, false).await
+    }
+
+    fn subtree(
+        &self,
+        id: JobId,
+        depth: usize,
+        edited: bool,
+    ) -> Pin<std::boxed::Box<dyn Future<Output = Result<Option<Tree>, StoreError>> + Send + '_>> {
+        std::boxed::Box::pin(async move {
+            let Some(metadata) = self.metadata(id).await? else { return Ok(None) };
+            let mut edits = self.edits(id).await?;
+            if !edited {
+                edits.layers.clear();
+                edits.order.clear();
+            }
+            let count = u32::try_from(metadata.layers.len()).unwrap_or(u32::MAX);
+            let mut layers = Vec::new();
+            for number in edits.stacked(count) {
+                let Some(info) = metadata.layers.get(number as usize) else { continue };
+                let edit = edits.layers.remove(&number).unwrap_or_default();
+                let child = match (edits.children.get(&number), info.bounding_box) {
+                    (Some(job_id), Some(area)) if depth > 0 => {
+                        let tree = self.subtree(*job_id, depth - 1, edited).await?;
+                        Some(Child { job_id: *job_id, x: area.x, y: area.y, tree })
+                    }
+                    _ => None,
+                };
+                layers.push(TreeLayer {
+                    layer: number,
+                    name: edit.name.clone().unwrap_or_else(|| info.name.clone()),
+                    kind: info.kind,
+                    text: info.text.clone(),
+                    bounding_box: info.bounding_box,
+                    edit,
+                    child,
+                    file: info.file.clone(),
+                });
+            }
+            let (width, height) = metadata.canvas();
+            let title = metadata.title().to_owned();
+            Ok(Some(Tree { job_id: id, width, height, revision: edits.revision, layers, title }))
+        })
+    }
+}
+
+/// How a canvas lies on the outermost one: scaled, then moved.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    scale: f32,
+    x: f32,
+    y: f32,
+}
+
+impl Place {
+    const ROOT: Self = Self { scale: 1.0, x: 0.0, y: 0.0 };
+
+    fn moved(self, x: f32, y: f32) -> Self {
+        Self { x: self.x + self.scale * x, y: self.y + self.scale * y, ..self }
+    }
+
+    /// Of a layer on this canvas that fills `area` and is scaled about its middle.
+    fn edited(self, area: Area, edit: &LayerEdit) -> Self {
+        let middle = |start: u32, length: u32| start as f32 + length as f32 / 2.0;
+        let (x, y) = (middle(area.x, area.width), middle(area.y, area.height));
+        let moved = self.moved(x * (1.0 - edit.scale) + edit.x as f32, y * (1.0 - edit.scale) + edit.y as f32);
+        Self { scale: self.scale * edit.scale, ..moved }
+    }
+
+    /// The pixel and the size that `area` has on the outermost canvas.
+    fn of(self, area: Area) -> ((i32, i32), (u32, u32)) {
+        let at = |start: u32, origin: f32| (origin + self.scale * start as f32).round() as i32;
+        let side = |length: u32| ((self.scale * length as f32).round() as u32).max(1);
+        ((at(area.x, self.x), at(area.y, self.y)), (side(area.width), side(area.height)))
+    }
+}
+
+impl Tree {
+    /// The tree with its edits, as groups and layers to export.
+    pub fn composition(&self) -> Composition {
+        let mut leaves = Vec::new();
+        let nodes = self.nodes(Place::ROOT, &[], &mut leaves);
+        let document = Document { title: self.title.clone(), width: self.width, height: self.height, nodes };
+        Composition { document, leaves }
+    }
+
+    fn nodes(&self, place: Place, recolours: &[Recolour], leaves: &mut Vec<Leaf>) -> Vec<Node> {
+        let mut nodes = Vec::new();
+        for layer in &self.layers {
+            let edit = &layer.edit;
+            let mut recolours = recolours.to_vec();
+            recolours.extend(Some(edit.recolour()).filter(|recolour| !recolour.is_identity()));
+            let area = layer.bounding_box;
+            let own = area.map_or(place, |area| place.edited(area, edit));
+            let inner = layer.child.as_ref().and_then(|child| Some((child, child.tree.as_ref()?)));
+            nodes.push(match inner {
+                Some((child, tree)) => Node::Group(DocumentGroup {
+                    name: layer.name.clone(),
+                    visible: edit.visible,
+                    opacity: edit.opacity,
+                    children: tree.nodes(own.moved(child.x as f32, child.y as f32), &recolours, leaves),
+                }),
+                None => layer.leaf(self.job_id, own, recolours, leaves),
+            });
+        }
+        nodes
+    }
+
+    /// This tree or the one inside it that is the result of `job`, and where its canvas lies on this one.
+    pub fn find(&self, job: JobId) -> Option<(&Tree, (u32, u32))> {
+        if self.job_id == job {
+            return Some((self, (0, 0)));
+        }
+        self.layers.iter().filter_map(|layer| layer.child.as_ref()).find_map(|child| {
+            let (tree, (x, y)) = child.tree.as_ref()?.find(job)?;
+            Some((tree, (child.x + x, child.y + y)))
+        })
+    }
+
+    /// The jobs of everything inside, at any depth, without this one.
+    pub fn descendants(&self) -> Vec<JobId> {
+        let mut found = Vec::new();
+        for child in self.layers.iter().filter_map(|layer| layer.child.as_ref()) {
+            found.push(child.job_id);
+            found.extend(child.tree.iter().flat_map(Tree::descendants));
+        }
+        found
+    }
+}
+
+impl TreeLayer {
+    fn leaf(&self, job_id: JobId, own: Place, recolours: Vec<Recolour>, leaves: &mut Vec<Leaf>) -> Node {
+        let (mut at, mut area, mut size) = ((0, 0), None, None);
+        let is_moved = own.scale != 1.0 || own.x != 0.0 || own.y != 0.0;
+        if let Some(full) = self.bounding_box.filter(|_| is_moved) {
+            let (place, wanted) = own.of(full);
+            (at, area) = (place, Some(full));
+            size = Some(wanted).filter(|wanted| *wanted != (full.width, full.height));
+        }
+        leaves.push(Leaf { job_id, file: self.file.clone(), area, size, recolours });
+        Node::Layer(DocumentLayer {
+            name: self.name.clone(),
+            kind: self.kind,
+            text: self.text.clone(),
+            visible: self.edit.visible,
+            opacity: self.edit.opacity,
+            x: at.0,
+            y: at.1,
+            source: leaves.len() - 1,
+        })
+    }
+
+    /// This layer of `job` alone with other edits, for a canvas on which that job's lies at `origin`.
+    pub fn with_edit(&self, job: JobId, origin: (u32, u32), edit: &LayerEdit, leaves: &mut Vec<Leaf>) -> Node {
+        let name = edit.name.clone().unwrap_or_else(|| self.name.clone());
+        let layer = Self { name, edit: edit.clone(), child: None, ..self.clone() };
+        let canvas = Place::ROOT.moved(origin.0 as f32, origin.1 as f32);
+        let own = self.bounding_box.map_or(canvas, |area| canvas.edited(area, edit));
+        let recolours = Some(edit.recolour()).filter(|recolour| !recolour.is_identity()).into_iter().collect();
+        layer.leaf(job, own, recolours, leaves)
+    }
+}
+
+/// One entry of [`compose`]: a layer of a result in the tree, with edits of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The result that it is a layer of.
+    pub job_id: JobId,
+    pub layer: u32,
+    /// Names of the groups that it is in, the outermost first.
+    pub groups: Vec<String>,
+    pub edit: LayerEdit,
+}
+
+/// There is no such layer in the tree.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("job {job_id} with a layer {layer} is no part of this result")]
+pub struct UnknownEntry {
+    pub job_id: JobId,
+    pub layer: u32,
+}
+
+/// A composition of just the layers in `entries`, the lowest first, with their
+/// edits in place of those that are stored. Neighbours in the same group come
+/// out as one.
+///
+/// # Errors
+/// When an entry is not in the tree.
+pub fn compose(tree: &Tree, entries: &[Entry]) -> Result<Composition, UnknownEntry> {
+    let mut leaves = Vec::new();
+    let mut nodes = Vec::new();
+    for entry in entries {
+        let unknown = UnknownEntry { job_id: entry.job_id, layer: entry.layer };
+        let (owner, origin) = tree.find(entry.job_id).ok_or_else(|| unknown.clone())?;
+        let layer = owner.layers.iter().find(|layer| layer.layer == entry.layer).ok_or(unknown)?;
+        let node = layer.with_edit(entry.job_id, origin, &entry.edit, &mut leaves);
+        put(&mut nodes, &entry.groups, node);
+    }
+    let document = Document { title: tree.title.clone(), width: tree.width, height: tree.height, nodes };
+    Ok(Composition { document, leaves })
+}
+
+fn put(nodes: &mut Vec<Node>, groups: &[String], node: Node) {
+    let Some((outermost, inner)) = groups.split_first() else { return nodes.push(node) };
+    if !matches!(nodes.last(), Some(Node::Group(group)) if group.name == *outermost) {
+        let group = DocumentGroup { name: outermost.clone(), visible: true, opacity: 1.0, children: Vec::new() };
+        nodes.push(Node::Group(group));
+    }
+    if let Some(Node::Group(group)) = nodes.last_mut() {
+        put(&mut group.children, inner, node);
+    }
+}
+
+impl Metadata {
+    /// Size of the layers in pixels.
+    pub fn canvas(&self) -> (u32, u32) {
+        self.canvas.map_or((self.input.width, self.input.height), |canvas| (canvas.width, canvas.height))
+    }
+}

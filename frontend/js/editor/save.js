@@ -1,0 +1,34 @@
+import * as api from "../lib/api.js";
+import { t } from "../lib/i18n.js";
+import { notify } from "../state.js";
+import { doc, isShown } from "./document.js";
+
+/** What one sees can be saved as these; the first is one picture, the others keep the layers. */
+export const FORMATS = [["png", "PNG"], ["psd", "PSD"], ["ora", "ORA"], ["pptx", "PPTX"], ["svg", "SVG"], ["zip", "ZIP"]];
+
+/** The document in the words of `POST /api/jobs/{id}/compose`. */
+function stackOf(layers) {
+  return layers.map((layer) => {
+    const { info, opacity, x, y, scale, hue, saturation, lightness } = layer;
+    return {
+      layer: info.z_index,
+      job_id: layer.job,
+      groups: layer.groups.map((group) => group.name),
+      edit: { name: layer.name === info.name ? null : layer.name, visible: isShown(layer), opacity, x, y, scale, hue, saturation, lightness },
+    };
+  });
+}
+
+/** Saves what one sees to the person's disk. */
+export async function save(format, name) {
+  try {
+    const file = await api.compose(doc.value.id, { format, layers: stackOf(doc.value.layers) });
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(file);
+    link.download = `${name.replace(/\.[^.]*$/, "") || "poster"}-layers.${format}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  } catch (error) {
+    notify("error", t("error.export", { message: error.message }));
+  }
+}
