@@ -149,7 +149,6 @@ fn run(
     let mut sink = Sink { stop: work.stop.clone(), steps };
     let started = Instant::now();
     let decomposition = engine.decompose(&work.input, &work.params, &mut sink).map_err(explain)?;
-    check_size(&decomposition, work)?;
     Ok(Made {
         decomposition,
         offer: engine.offer(),
@@ -184,20 +183,6 @@ fn check_memory(engine: &dyn Engine, work: &Work) -> Result<(), HostError> {
         human_bytes(limit),
     );
     Err(HostError::failed(FailureCode::OutOfMemory, message))
-}
-
-/// Layers have the size of the input: everything behind the engines relies on it.
-fn check_size(decomposition: &Decomposition, work: &Work) -> Result<(), HostError> {
-    let made = (decomposition.stack.width(), decomposition.stack.height());
-    if made == work.input.dimensions() {
-        return Ok(());
-    }
-    let message = format!(
-        "the {} engine made layers of {made:?} pixels for a picture of {:?}; this is a bug, please report it",
-        work.engine,
-        work.input.dimensions()
-    );
-    Err(HostError::failed(FailureCode::EngineFailed, message))
 }
 
 struct Sink {

@@ -198,8 +198,7 @@ fn finish(input: &RgbaImage, output: Output, params: &Params) -> Result<Decompos
         };
         made.push(Layer { name, kind, text: None, pixels: picture });
     }
-    let stack = LayerStack::new(width, height, made).map_err(|e| internal(&e))?;
-    let mut stack = stack;
+    let mut stack = LayerStack::new(width, height, made).map_err(|e| internal(&e))?;
     if params.num_layers == LayerCount::Auto {
         let reduced = layers::resize(input, width, height, Filter::Lanczos3).map_err(|e| internal(&e))?;
         let thresholds = Thresholds { empty_alpha: FAINT, ..Thresholds::default() };
