@@ -9,10 +9,9 @@ use crate::filter::{resize_linear, resize_rgb};
 use crate::monitor::{Monitor, Stopped};
 use crate::plane::{Gray, Plane, Rgb8};
 
-static DETECTION: LazyLock<Network> = LazyLock::new(|| Network::new(include_bytes!("../models/text-detection.onnx")));
-static RECOGNITION: LazyLock<Network> =
-    LazyLock::new(|| Network::new(include_bytes!("../models/text-recognition.onnx")));
-static SALIENCY: LazyLock<Network> = LazyLock::new(|| Network::new(include_bytes!("../models/saliency.onnx")));
+static DETECTION: Network = Network::new(include_bytes!("../models/text-detection.onnx"));
+static RECOGNITION: Network = Network::new(include_bytes!("../models/text-recognition.onnx"));
+static SALIENCY: Network = Network::new(include_bytes!("../models/saliency.onnx"));
 
 /// Characters of the recogniser's classes: class 0 is "no character", the last a space.
 static ALPHABET: LazyLock<Vec<&str>> = LazyLock::new(|| {
@@ -52,7 +51,7 @@ pub fn text_probability(image: &Rgb8, side: usize, monitor: &Monitor) -> Result<
     // The network was trained on blue, green, red, but normalised in the order of red, green, blue.
     let input =
         channels(&small, |pixel| std::array::from_fn(|c| (f32::from(pixel[2 - c]) / 255.0 - MEAN[c]) / DEVIATION[c]));
-    let (shape, data) = DETECTION.run(&[1, 3, height, width], &input, &|| monitor.check().is_err())?;
+    let (shape, data) = DETECTION.run(&[1, 3, height, width], input, &|| monitor.check().is_err())?;
     let (out_height, out_width) = (shape[2], shape[3]);
     Ok(Plane { width: out_width, height: out_height, data: data.into_iter().map(steady).collect() })
 }
@@ -66,7 +65,7 @@ pub fn saliency(image: &Rgb8, monitor: &Monitor) -> Result<(Gray, f32), NetworkE
     let brightest = f32::from(small.data.iter().flatten().copied().max().unwrap_or(1).max(1));
     let input =
         channels(&small, |pixel| std::array::from_fn(|c| (f32::from(pixel[c]) / brightest - MEAN[c]) / DEVIATION[c]));
-    let (_, data) = SALIENCY.run(&[1, 3, SALIENCY_SIDE, SALIENCY_SIDE], &input, &|| monitor.check().is_err())?;
+    let (_, data) = SALIENCY.run(&[1, 3, SALIENCY_SIDE, SALIENCY_SIDE], input, &|| monitor.check().is_err())?;
     let map = Plane { width: SALIENCY_SIDE, height: SALIENCY_SIDE, data: data.into_iter().map(steady).collect() };
     let largest = map.data.iter().copied().fold(0.0, f32::max);
     Ok((map.map(|v| v / largest.max(1e-6)), largest))
@@ -89,7 +88,7 @@ pub fn read_line(line: &Rgb8, monitor: &Monitor) -> Result<(String, f32), Networ
             }
         }
     }
-    let (shape, data) = RECOGNITION.run(&[1, 3, LINE_HEIGHT, width], &input, &|| monitor.check().is_err())?;
+    let (shape, data) = RECOGNITION.run(&[1, 3, LINE_HEIGHT, width], input, &|| monitor.check().is_err())?;
     Ok(collapse(&data, shape[2]))
 }
 

@@ -1,12 +1,16 @@
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::num::NonZero;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{ModelProto, TensorProto};
-use tract_onnx::prelude::*;
-use tract_onnx::tract_core::plan::eval;
+use rten::{Model, RunOptions, ThreadPool, Value};
+use rten_tensor::prelude::*;
 
-/// Plans kept per network: inputs of one size come again and again.
-const MOST_PLANS: usize = 6;
+/// How often the caller is asked whether to go on while a network runs.
+const PULSE: Duration = Duration::from_millis(20);
+
+/// More threads than this only wait for each other on networks this small.
+const MOST_THREADS: usize = 8;
 
 /// Why a network gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -18,108 +22,95 @@ pub enum NetworkError {
     Failed(String),
 }
 
-type Plan = Arc<TypedRunnableModel>;
+/// Shape and values of a network's first output.
+type Answer = Result<(Vec<usize>, Vec<f32>), String>;
 
-/// A network with the plans for the input sizes seen last.
+/// A network in ONNX, for inputs of any size that it can take.
 pub struct Network {
     bytes: &'static [u8],
-    model: OnceLock<Result<InferenceModel, String>>,
-    plans: Mutex<Vec<(Vec<usize>, Plan)>>,
+    model: OnceLock<Result<Model, String>>,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("stopped")]
-struct Interrupted;
-
 impl Network {
-    /// A network in ONNX; it is read when it is first run.
+    /// A network in ONNX; it is read when it is first run, which takes some 30 ms.
     pub const fn new(bytes: &'static [u8]) -> Self {
-        Self { bytes, model: OnceLock::new(), plans: Mutex::new(Vec::new()) }
+        Self { bytes, model: OnceLock::new() }
     }
 
-    /// Runs the network on one input; gives the shape and values of its first output.
+    /// Runs the network on one input of `shape`; gives the shape and values of its first output.
     ///
-    /// `stopped` is asked between any two operations, which take milliseconds each.
+    /// `stopped` is asked every 20 ms. A run that is given up ends by itself on a
+    /// thread of its own, within the second that one run takes.
     ///
     /// # Errors
     /// [`NetworkError::Stopped`] when `stopped` said so, otherwise why the runtime refused.
     pub fn run(
-        &self,
+        &'static self,
         shape: &[usize],
-        input: &[f32],
+        input: Vec<f32>,
         stopped: &dyn Fn() -> bool,
     ) -> Result<(Vec<usize>, Vec<f32>), NetworkError> {
-        let check = || if stopped() { Err(NetworkError::Stopped) } else { Ok(()) };
-        check()?;
-        let plan = self.plan(shape)?;
-        check()?;
-        let answer = evaluate(&plan, shape, input, stopped);
-        check()?;
-        answer.map_err(|error| NetworkError::Failed(format!("{error:#}")))
-    }
-
-    fn plan(&self, shape: &[usize]) -> Result<Plan, NetworkError> {
-        let kept = |plans: &[(Vec<usize>, Plan)]| plans.iter().find(|(s, _)| s == shape).map(|(_, plan)| plan.clone());
-        if let Some(plan) = kept(&self.plans.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok(plan);
-        }
-        let model = self.model.get_or_init(|| load(self.bytes).map_err(|error| format!("{error:#}")));
-        let model = model.as_ref().map_err(|error| NetworkError::Failed(error.clone()))?;
-        let plan = prepare(model.clone(), shape).map_err(|error| NetworkError::Failed(format!("{error:#}")))?;
-        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept(&plans).is_none() {
-            if plans.len() == MOST_PLANS {
-                plans.remove(0);
-            }
-            plans.push((shape.to_vec(), plan.clone()));
-        }
-        Ok(plan)
-    }
-}
-
-fn evaluate(
-    plan: &Plan,
-    shape: &[usize],
-    input: &[f32],
-    stopped: &dyn Fn() -> bool,
-) -> TractResult<(Vec<usize>, Vec<f32>)> {
-    let tensor = Tensor::from_shape(shape, input)?;
-    let mut state = plan.spawn()?;
-    let outputs = state.run_plan_with_eval(tvec!(tensor.into_tvalue()), |context, op_state, node, inputs| {
         if stopped() {
-            return Err(TractError::new(Interrupted));
+            return Err(NetworkError::Stopped);
         }
-        eval(context, op_state, node, inputs)
-    })?;
-    let output = outputs.first().ok_or_else(|| TractError::msg("the network has no output"))?;
-    let values = output.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
-    Ok((output.shape().to_vec(), values))
-}
-
-fn prepare(model: InferenceModel, shape: &[usize]) -> TractResult<Plan> {
-    model.with_input_fact(0, f32::fact(shape).into())?.into_optimized()?.into_runnable()
-}
-
-/// Reads a network whose weights are stored in 16 bits; it computes in 32.
-fn load(bytes: &[u8]) -> TractResult<InferenceModel> {
-    let onnx = tract_onnx::onnx();
-    let mut proto = onnx.proto_model_for_read(&mut &bytes[..])?;
-    widen_model(&mut proto);
-    onnx.model_for_proto_model(&proto)
-}
-
-fn widen_model(proto: &mut ModelProto) {
-    let Some(graph) = proto.graph.as_mut() else { return };
-    graph.initializer.iter_mut().for_each(widen);
-    let attributes = graph.node.iter_mut().flat_map(|node| node.attribute.iter_mut());
-    attributes.filter_map(|attribute| attribute.t.as_mut()).for_each(widen);
-}
-
-fn widen(tensor: &mut TensorProto) {
-    if tensor.data_type != DataType::Float16 as i32 {
-        return;
+        let shape = shape.to_vec();
+        let (sender, answers) = channel();
+        // The network is read there too: the runtime uses a pool of threads for it, and a thread of
+        // the caller's pool that waited for that would pick up other work, perhaps on this network.
+        let work = move || {
+            let model = self.model.get_or_init(|| load(self.bytes));
+            let answer = model.as_ref().map_err(Clone::clone).and_then(|model| evaluate(model, &shape, input));
+            // Nobody waits for the answer of a run that was given up.
+            let _ = sender.send(answer);
+        };
+        std::thread::Builder::new()
+            .name("network".to_owned())
+            .spawn(work)
+            .map_err(|error| NetworkError::Failed(format!("no thread to run it on: {error}")))?;
+        loop {
+            match answers.recv_timeout(PULSE) {
+                Ok(answer) => return answer.map_err(NetworkError::Failed),
+                Err(RecvTimeoutError::Timeout) if stopped() => return Err(NetworkError::Stopped),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(NetworkError::Failed("the runtime broke off".to_owned()));
+                }
+            }
+        }
     }
-    let halves = tensor.raw_data.as_chunks::<2>().0;
-    tensor.raw_data = halves.iter().flat_map(|&half| f16::from_le_bytes(half).to_f32().to_le_bytes()).collect();
-    tensor.data_type = DataType::Float as i32;
+}
+
+fn load(bytes: &'static [u8]) -> Result<Model, String> {
+    Model::load_static_slice(bytes).map_err(|error| error.to_string())
+}
+
+fn evaluate(model: &Model, shape: &[usize], input: Vec<f32>) -> Answer {
+    let tensor = rten_tensor::Tensor::try_from_data(shape, input).map_err(|error| error.to_string())?;
+    let options = RunOptions::default().with_thread_pool(Some(threads()));
+    let output = model.run_one(Value::from(tensor).into(), Some(options)).map_err(|error| error.to_string())?;
+    let values: rten_tensor::Tensor<f32> = output.try_into().map_err(|_| "its output is no float tensor".to_owned())?;
+    Ok((values.shape().to_vec(), values.into_data()))
+}
+
+/// One pool for all networks: those that run side by side share the processor.
+///
+/// The runtime's own pool counts cores without their second threads, which on small
+/// virtual machines leaves half of the processor idle.
+fn threads() -> Arc<ThreadPool> {
+    static POOL: OnceLock<Arc<ThreadPool>> = OnceLock::new();
+    let count = || std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
+    POOL.get_or_init(|| Arc::new(ThreadPool::with_num_threads(count()))).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_network_is_refused_with_a_reason() {
+        static NETWORK: Network = Network::new(b"no network");
+        let answer = NETWORK.run(&[1], vec![0.0], &|| false);
+        assert!(matches!(answer, Err(NetworkError::Failed(why)) if !why.is_empty()));
+        assert!(matches!(NETWORK.run(&[1], vec![0.0], &|| true), Err(NetworkError::Stopped)));
+    }
 }
