@@ -1,9 +1,7 @@
 //! Smoothing and resizing of planes.
 
+use crate::plane::{Colour, Gray, Plane, Rgb8, for_rows};
 use fast_image_resize as fir;
-use rayon::prelude::*;
-
-use crate::plane::{Colour, Gray, Plane, Rgb8};
 
 /// Gaussian blur, sigma in pixels, the edge repeated.
 pub fn gaussian<const C: usize>(image: &Plane<[f32; C]>, sigma: f32) -> Plane<[f32; C]> {
@@ -22,7 +20,7 @@ pub fn gaussian_gray(image: &Gray, sigma: f32) -> Gray {
 fn convolve_rows<const C: usize>(image: &Plane<[f32; C]>, kernel: &[f32]) -> Plane<[f32; C]> {
     let width = image.width;
     let mut out = image.clone();
-    out.data.par_chunks_mut(width).enumerate().for_each(|(y, target)| {
+    for_rows(&mut out.data, width, |y, target| {
         let row = image.row(y);
         for (x, value) in target.iter_mut().enumerate() {
             let mut sum = row[x].map(|v| v * kernel[0]);
@@ -41,7 +39,7 @@ fn convolve_rows<const C: usize>(image: &Plane<[f32; C]>, kernel: &[f32]) -> Pla
 fn convolve_columns<const C: usize>(image: &Plane<[f32; C]>, kernel: &[f32]) -> Plane<[f32; C]> {
     let (width, height) = (image.width, image.height);
     let mut out = image.same_size([0.0; C]);
-    out.data.par_chunks_mut(width).enumerate().for_each(|(y, target)| {
+    for_rows(&mut out.data, width, |y, target| {
         for (k, &w) in kernel.iter().enumerate() {
             let sources: &[usize] = if k == 0 { &[y] } else { &[y.saturating_sub(k), (y + k).min(height - 1)] };
             for &source in sources {
@@ -60,7 +58,7 @@ fn convolve_columns<const C: usize>(image: &Plane<[f32; C]>, kernel: &[f32]) -> 
 pub fn box_mean<const C: usize>(image: &Plane<[f32; C]>, radius: usize) -> Plane<[f32; C]> {
     let (width, height) = (image.width, image.height);
     let mut rows = image.same_size([0.0f32; C]);
-    rows.data.par_chunks_mut(width).enumerate().for_each(|(y, target)| {
+    for_rows(&mut rows.data, width, |y, target| {
         let row = image.row(y);
         for (x, value) in target.iter_mut().enumerate() {
             let window = &row[x.saturating_sub(radius)..(x + radius + 1).min(width)];
@@ -74,7 +72,7 @@ pub fn box_mean<const C: usize>(image: &Plane<[f32; C]>, radius: usize) -> Plane
         }
     });
     let mut out = image.same_size([0.0f32; C]);
-    out.data.par_chunks_mut(width).enumerate().for_each(|(y, target)| {
+    for_rows(&mut out.data, width, |y, target| {
         let (from, to) = (y.saturating_sub(radius), (y + radius + 1).min(height));
         for source in from..to {
             for (t, s) in target.iter_mut().zip(rows.row(source)) {
@@ -154,7 +152,7 @@ pub fn resize_linear<const C: usize>(image: &Plane<[f32; C]>, width: usize, heig
     };
     let (columns, rows) = (axis(width, image.width), axis(height, image.height));
     let mut out = Plane::new(width, height, [0.0; C]);
-    out.data.par_chunks_mut(width).enumerate().for_each(|(y, target)| {
+    for_rows(&mut out.data, width, |y, target| {
         let (y0, y1, v) = rows[y];
         let (above, below) = (image.row(y0), image.row(y1));
         for (t, &(x0, x1, u)) in target.iter_mut().zip(&columns) {

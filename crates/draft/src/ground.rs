@@ -1,12 +1,10 @@
 //! The flat ground of a poster: smooth regions that reach the border.
 
-use rayon::prelude::*;
-
 use crate::colour::{distance_squared, oklab_plane};
 use crate::filter::{gaussian, resize_rgb};
 use crate::morphology::erode;
 use crate::numeric::exp;
-use crate::plane::{Colour, Mask, Plane, Rgb8};
+use crate::plane::{Colour, Mask, Plane, Rgb8, for_rows};
 use crate::segments::{Border, Sets, borders, felzenszwalb, means};
 
 /// Long side at which segments are found: finer changes nothing but the time.
@@ -108,7 +106,7 @@ fn bilateral(image: &Rgb8) -> Rgb8 {
     let tone: Vec<f32> = (0..=765).map(|d| exp(-0.5 * (d as f32 / 18.0).powi(2))).collect();
     let (width, height) = (image.width, image.height);
     let mut out = image.clone();
-    out.data.par_chunks_mut(width).enumerate().for_each(|(y, row)| {
+    for_rows(&mut out.data, width, |y, row| {
         for (x, value) in row.iter_mut().enumerate() {
             let here = image.at(x, y);
             let (mut sum, mut weight) = ([0.0f32; 3], 0.0f32);

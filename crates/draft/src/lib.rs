@@ -27,7 +27,6 @@ mod segments;
 mod sheet;
 mod split;
 mod subject;
-#[cfg(feature = "networks")]
 mod text;
 
 pub use check::worst_difference;

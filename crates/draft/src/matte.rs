@@ -6,7 +6,10 @@ use crate::filter::{gaussian, gaussian_gray};
 use crate::monitor::{Monitor, Stopped};
 use crate::morphology::{NOWHERE, dilate, distance_from_nearest, distance_to, erode, nearest};
 use crate::numeric::quantile;
-use crate::plane::{Colour, Gray, Mask, Plane};
+use crate::plane::{Colour, Gray, Mask, Plane, Rect};
+
+/// How far shadows are followed, as a share of the picture's long side.
+const FARTHEST: f32 = 0.045;
 
 /// How a shape is lifted.
 #[derive(Debug, Clone, Copy)]
@@ -30,20 +33,71 @@ pub struct Lifted {
 /// # Errors
 /// [`Stopped`] when the caller gave up.
 pub fn lift(image: &Colour, mask: &Mask, lift: Lift, monitor: &Monitor) -> Result<Lifted, Stopped> {
-    let hole = dilate(mask, lift.grow);
+    let reach = ((FARTHEST * mask.width.max(mask.height) as f32) as usize).max(lift.grow + 4);
+    let halo = halo_width(image, mask, reach).unwrap_or(lift.grow).max(lift.halo);
+    // A shadow that reaches further than usual takes the hole along.
+    let grow = lift.grow.max(halo + 3);
+    monitor.check()?;
+    let hole = dilate(mask, grow);
     let completed = complete(image, &hole, monitor)?;
-    let halo = halo_width(image, mask, lift.grow + 4).unwrap_or(lift.grow);
-    let halo = halo.max(lift.halo).min(lift.grow.saturating_sub(2).max(lift.halo));
+    let halo = halo.min(grow.saturating_sub(2).max(lift.halo));
     monitor.check()?;
-    let near = dilate(mask, halo);
-    // On textured ground the true pixels come back right outside the halo.
-    let kept = completed.very_smooth.or(&near).not();
-    let below = choose(image, &completed.image, &kept);
-    let support = hole.minus(&kept);
-    let core = core(mask, lift.band);
-    let alpha = unmix(image, &below, mask, &core, &support);
-    monitor.check()?;
-    Ok(settle(image, below, alpha, &Zones { near, support, solid: erode(mask, lift.band) }))
+    let mut lifted = Lifted { below: rounded(image), alpha: mask.same_size(0.0) };
+    // Most of a poster is far from the shape: only the rows that it is in are worked on.
+    for rect in bands(&hole, grow + 8) {
+        monitor.check()?;
+        let part = Part {
+            image: image.crop(rect),
+            mask: mask.crop(rect),
+            hole: hole.crop(rect),
+            filled: completed.image.crop(rect),
+            very_smooth: completed.very_smooth.crop(rect),
+        };
+        let found = part.lift(lift.band, halo);
+        let all = Plane::new(rect.width(), rect.height(), true);
+        lifted.below.paste(rect, &found.below, &all);
+        lifted.alpha.paste(rect, &found.alpha, &all);
+    }
+    Ok(lifted)
+}
+
+/// Rectangles around the rows that a mask is in; rows less than `gap` apart go together.
+fn bands(mask: &Mask, gap: usize) -> Vec<Rect> {
+    let mut found: Vec<Rect> = Vec::new();
+    for y in 0..mask.height {
+        let row = mask.row(y);
+        let Some(x0) = row.iter().position(|&set| set) else { continue };
+        let x1 = row.iter().rposition(|&set| set).map_or(x0, |x| x) + 1;
+        let here = Rect { x0, y0: y, x1, y1: y + 1 };
+        match found.last_mut() {
+            Some(last) if y < last.y1 + gap => *last = last.union(&here),
+            _ => found.push(here),
+        }
+    }
+    // Blurs and gradients look a little beyond.
+    found.into_iter().map(|rect| rect.padded(gap / 2, mask.width, mask.height)).collect()
+}
+
+/// The part of the picture that is worked on.
+struct Part {
+    image: Colour,
+    mask: Mask,
+    hole: Mask,
+    filled: Colour,
+    very_smooth: Mask,
+}
+
+impl Part {
+    fn lift(&self, band: usize, halo: usize) -> Lifted {
+        let near = dilate(&self.mask, halo);
+        // On textured ground the true pixels come back right outside the halo.
+        let kept = self.very_smooth.or(&near).not();
+        let below = choose(&self.image, &self.filled, &kept);
+        let support = self.hole.minus(&kept);
+        let core = core(&self.mask, band);
+        let alpha = unmix(&self.image, &below, &self.mask, &core, &support);
+        settle(&self.image, below, alpha, &Zones { near, support, solid: erode(&self.mask, band) })
+    }
 }
 
 fn choose(first: &Colour, second: &Colour, use_first: &Mask) -> Colour {
@@ -51,13 +105,16 @@ fn choose(first: &Colour, second: &Colour, use_first: &Mask) -> Colour {
     both.zip(use_first, |(a, b), first| if first { a } else { b })
 }
 
-/// How far outside the shape its glow or anti-aliasing reaches: the sum of the
-/// median outward colour slopes, over which texture averages out.
+/// How far outside the shape its shadow, glow or anti-aliasing reaches: from the median
+/// outward colour slopes, over which texture averages out. Each quarter of the directions
+/// counts by itself, as shadows fall to one side; what slope there is far outside belongs
+/// to the ground.
 fn halo_width(image: &Colour, mask: &Mask, reach: usize) -> Option<usize> {
     let places = nearest(mask);
     let distance = distance_from_nearest(&places);
     let (width, height) = (mask.width, mask.height);
-    let mut slopes: Vec<[Vec<f32>; 3]> = (0..=reach).map(|_| std::array::from_fn(|_| Vec::new())).collect();
+    let rings: Vec<[Vec<f32>; 3]> = (0..=reach).map(|_| std::array::from_fn(|_| Vec::new())).collect();
+    let mut quarters: [Vec<[Vec<f32>; 3]>; 4] = std::array::from_fn(|_| rings.clone());
     // A sample of the pixels is enough for medians.
     let step = (mask.data.len() / 400_000).max(1);
     for index in (0..mask.data.len()).step_by(step) {
@@ -71,16 +128,26 @@ fn halo_width(image: &Colour, mask: &Mask, reach: usize) -> Option<usize> {
         let (ux, uy) = ((x as f32 - nx as f32) / d, (y as f32 - ny as f32) / d);
         let (left, right) = (image.at(x.saturating_sub(1), y), image.at((x + 1).min(width - 1), y));
         let (up, down) = (image.at(x, y.saturating_sub(1)), image.at(x, (y + 1).min(height - 1)));
+        let quarter = usize::from(ux > 0.0) + 2 * usize::from(uy > 0.0);
         for c in 0..3 {
-            slopes[ring][c].push(0.5 * ((right[c] - left[c]) * ux + (down[c] - up[c]) * uy));
+            quarters[quarter][ring][c].push(0.5 * ((right[c] - left[c]) * ux + (down[c] - up[c]) * uy));
         }
     }
+    let widths = quarters.iter_mut().map(|slopes| width_of(slopes));
+    widths.collect::<Option<Vec<usize>>>()?.into_iter().max()
+}
+
+/// From which ring on the colour stays what it is, by the slopes of the rings.
+fn width_of(slopes: &mut [[Vec<f32>; 3]]) -> Option<usize> {
+    let reach = slopes.len() - 1;
     let medians: Vec<[f32; 3]> = slopes
         .iter_mut()
         .map(|rings| std::array::from_fn(|c| if rings[c].len() > 30 { quantile(&mut rings[c], 0.5) } else { 0.0 }))
         .collect();
+    let outer = &medians[reach - reach / 3..];
+    let ground: [f32; 3] = std::array::from_fn(|c| quantile(&mut outer.iter().map(|m| m[c]).collect::<Vec<_>>(), 0.5));
     (1..=reach).find(|&k| {
-        let rest = |c: usize| medians[k..].iter().map(|m| m[c]).sum::<f32>().abs();
+        let rest = |c: usize| medians[k..].iter().map(|m| m[c] - ground[c]).sum::<f32>().abs();
         rest(0).max(rest(1)).max(rest(2)) < 5.0 / 255.0
     })
 }

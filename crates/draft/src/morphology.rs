@@ -1,12 +1,13 @@
 //! Binary shapes: growing and shrinking, components, distances.
 
-use rayon::prelude::*;
+use crate::plane::{Gray, Mask, Plane, Rect, for_rows};
 
-use crate::plane::{Gray, Mask, Plane, Rect};
-
-/// Horizontal distance of each pixel of a row to the nearest set one, at most 255.
-fn row_distance(row: &[bool]) -> Vec<u8> {
-    let mut distance = vec![u8::MAX; row.len()];
+/// Horizontal distance of each pixel of a row to the nearest set one, at most 255;
+/// `distance` comes full of 255.
+fn row_distance(row: &[bool], distance: &mut [u8]) {
+    if !row.contains(&true) {
+        return;
+    }
     let mut last = u8::MAX;
     for (d, &set) in distance.iter_mut().zip(row) {
         last = if set { 0 } else { last.saturating_add(1) };
@@ -17,7 +18,6 @@ fn row_distance(row: &[bool]) -> Vec<u8> {
         last = if set { 0 } else { last.saturating_add(1) };
         *d = (*d).min(last);
     }
-    distance
 }
 
 /// Grows a mask by a disk of `radius` pixels (0 to 250).
@@ -27,12 +27,13 @@ pub fn dilate(mask: &Mask, radius: usize) -> Mask {
     }
     let radius = radius.min(250);
     let (width, height) = (mask.width, mask.height);
-    let rows: Vec<u8> = (0..height).into_par_iter().flat_map_iter(|y| row_distance(mask.row(y))).collect();
+    let mut rows = vec![u8::MAX; width * height];
+    for_rows(&mut rows, width, |y, target| row_distance(mask.row(y), target));
     // The half width of the disk at each vertical offset; +0.5 rounds small disks.
     let limit = (radius as f32 + 0.3).powi(2);
     let span: Vec<u8> = (0..=radius).map(|dy| (limit - (dy * dy) as f32).max(0.0).sqrt() as u8).collect();
     let mut out = mask.same_size(false);
-    out.data.par_chunks_mut(width).enumerate().for_each(|(y, target)| {
+    for_rows(&mut out.data, width, |y, target| {
         for source in y.saturating_sub(radius)..(y + radius + 1).min(height) {
             let reach = span[source.abs_diff(y)];
             for (t, &d) in target.iter_mut().zip(&rows[source * width..(source + 1) * width]) {
@@ -91,65 +92,73 @@ fn root(parents: &mut [u32], mut node: u32) -> u32 {
     node
 }
 
-/// Labels the 8-connected components of a mask.
-pub fn components(mask: &Mask) -> Components {
-    let (width, height) = (mask.width, mask.height);
-    let mut labels = mask.same_size(0u32);
-    let mut parents = vec![0u32];
-    for y in 0..height {
-        for x in 0..width {
-            if !mask.at(x, y) {
-                continue;
-            }
-            let mut label = if x > 0 { labels.at(x - 1, y) } else { 0 };
-            if y > 0 {
-                for nx in x.saturating_sub(1)..(x + 2).min(width) {
-                    let above = labels.at(nx, y - 1);
-                    if above == 0 || above == label {
-                        continue;
-                    }
-                    if label == 0 {
-                        label = above;
-                    } else {
-                        let (a, b) = (root(&mut parents, label), root(&mut parents, above));
-                        parents[a.max(b) as usize] = a.min(b);
-                    }
-                }
-            }
-            if label == 0 {
-                label = parents.len() as u32;
-                parents.push(label);
-            }
-            labels.set(x, y, label);
-        }
-    }
-    renumber(labels, &mut parents)
+/// Set pixels side by side in a row, half-open.
+struct Run {
+    y: u32,
+    from: u32,
+    to: u32,
 }
 
-fn renumber(mut labels: Plane<u32>, parents: &mut [u32]) -> Components {
-    let mut number = vec![0u32; parents.len()];
-    let mut count = 0;
-    for label in 1..parents.len() as u32 {
-        let top = root(parents, label);
-        if top == label {
-            count += 1;
-            number[label as usize] = count;
-        } else {
-            // Roots are the smallest label of their set, so they are numbered already.
-            number[label as usize] = number[top as usize];
+/// Runs of set pixels, row by row, and where the runs of each row begin.
+fn runs(mask: &Mask) -> (Vec<Run>, Vec<usize>) {
+    let (mut runs, mut starts) = (Vec::new(), Vec::with_capacity(mask.height + 1));
+    for y in 0..mask.height {
+        starts.push(runs.len());
+        let row = mask.row(y);
+        let mut at = 0;
+        while let Some(gap) = row[at..].iter().position(|&set| set) {
+            let from = at + gap;
+            let to = row[from..].iter().position(|&set| !set).map_or(row.len(), |length| from + length);
+            runs.push(Run { y: y as u32, from: from as u32, to: to as u32 });
+            at = to;
         }
     }
-    let empty = Rect { x0: usize::MAX, y0: usize::MAX, x1: 0, y1: 0 };
-    let mut areas = vec![0; count as usize + 1];
-    let mut boxes = vec![empty; count as usize + 1];
-    let width = labels.width;
-    for (index, label) in labels.data.iter_mut().enumerate() {
-        *label = number[*label as usize];
-        areas[*label as usize] += 1;
-        let (x, y) = (index % width, index / width);
-        let rect = &mut boxes[*label as usize];
-        *rect = rect.union(&Rect { x0: x, y0: y, x1: x + 1, y1: y + 1 });
+    starts.push(runs.len());
+    (runs, starts)
+}
+
+/// Labels the 8-connected components of a mask.
+pub fn components(mask: &Mask) -> Components {
+    let (runs, starts) = runs(mask);
+    let mut parents: Vec<u32> = (0..runs.len() as u32).collect();
+    for y in 1..mask.height {
+        let mut above = starts[y - 1];
+        for here in starts[y]..starts[y + 1] {
+            // Corners touch: a run reaches one pixel further than it is long.
+            while above < starts[y] && runs[above].to < runs[here].from {
+                above += 1;
+            }
+            let mut other = above;
+            while other < starts[y] && runs[other].from <= runs[here].to {
+                let (a, b) = (root(&mut parents, here as u32), root(&mut parents, other as u32));
+                parents[a.max(b) as usize] = a.min(b);
+                other += 1;
+            }
+        }
     }
+    label(mask, &runs, &mut parents)
+}
+
+fn label(mask: &Mask, runs: &[Run], parents: &mut [u32]) -> Components {
+    let mut labels = mask.same_size(0u32);
+    let (mut areas, mut boxes) = (vec![0], vec![Rect { x0: 0, y0: 0, x1: mask.width, y1: mask.height }]);
+    let mut number = vec![0u32; runs.len()];
+    for (index, run) in runs.iter().enumerate() {
+        let (y, from, to) = (run.y as usize, run.from as usize, run.to as usize);
+        let rect = Rect { x0: from, y0: y, x1: to, y1: y + 1 };
+        // Roots are the first run of their set, so they are numbered before the others.
+        let top = root(parents, index as u32) as usize;
+        if top == index {
+            number[index] = areas.len() as u32;
+            areas.push(0);
+            boxes.push(rect);
+        }
+        let name = number[top] as usize;
+        areas[name] += to - from;
+        boxes[name] = boxes[name].union(&rect);
+        labels.data[y * mask.width + from..y * mask.width + to].fill(name as u32);
+    }
+    areas[0] = mask.data.len() - areas.iter().sum::<usize>();
     Components { labels, areas, boxes }
 }
 
@@ -172,7 +181,7 @@ pub fn nearest(mask: &Mask) -> Plane<u32> {
     let (width, height) = (mask.width, mask.height);
     let columns = nearest_in_columns(mask);
     let mut out = mask.same_size(NOWHERE);
-    out.data.par_chunks_mut(width.max(1)).enumerate().for_each(|(y, target)| {
+    for_rows(&mut out.data, width.max(1), |y, target| {
         // (column, position from which its parabola is the lowest)
         let mut envelope: Vec<(usize, f32)> = Vec::with_capacity(width);
         let rise = |x: usize| {

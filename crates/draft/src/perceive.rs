@@ -1,7 +1,10 @@
 //! What the networks see: text and the salient figure.
 
 use crate::monitor::{Monitor, Stopped};
-use crate::plane::{Gray, Mask, Plane, Rect, Rgb8};
+#[cfg(feature = "networks")]
+use crate::plane::Plane;
+use crate::plane::{Gray, Mask, Rect, Rgb8};
+use crate::text;
 
 /// A line of text with its place.
 pub struct Said {
@@ -19,9 +22,12 @@ pub struct Perceived {
     pub notes: Vec<String>,
 }
 
-fn blind(picture: &Rgb8, note: String) -> Perceived {
-    let text = Plane::new(picture.width, picture.height, false);
-    Perceived { text, letters: Vec::new(), saliency: None, notes: vec![note] }
+/// What can be seen of text without networks.
+fn by_shape(picture: &Rgb8, monitor: &Monitor, why: String) -> Result<Perceived, Stopped> {
+    let found = text::plain::find(picture, monitor)?;
+    let letters = found.rows.into_iter().map(|(rect, size)| Said { text: String::new(), rect, size }).collect();
+    let note = format!("{why} Text is told by its shape only and not read, and the subject by its size.");
+    Ok(Perceived { text: found.mask, letters, saliency: None, notes: vec![note] })
 }
 
 /// # Errors
@@ -29,7 +35,7 @@ fn blind(picture: &Rgb8, note: String) -> Perceived {
 #[cfg(not(feature = "networks"))]
 pub fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, Stopped> {
     monitor.step("text", 0, 2, 0.02)?;
-    Ok(blind(picture, "This build has no networks: text is not told from other objects.".to_owned()))
+    by_shape(picture, monitor, "This build has no networks.".to_owned())
 }
 
 /// # Errors
@@ -40,21 +46,20 @@ pub fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, Stopped>
     match with_networks(picture, monitor) {
         Ok(perceived) => Ok(perceived),
         Err(NetworkError::Stopped) => Err(Stopped),
-        Err(NetworkError::Failed(why)) => {
-            Ok(blind(picture, format!("The networks could not be run, so text was not looked for: {why}")))
-        }
+        Err(NetworkError::Failed(why)) => by_shape(picture, monitor, format!("The networks could not be run ({why}).")),
     }
 }
 
 #[cfg(feature = "networks")]
 fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, crate::networks::NetworkError> {
     use crate::morphology::clean;
-    use crate::{networks, refine, subject, text};
+    use crate::{networks, refine, subject};
 
     monitor.step("text", 0, 2, 0.02)?;
     // Tiny pictures hold nothing that the networks could read.
     if picture.width.min(picture.height) < 16 {
-        return Ok(Perceived { notes: Vec::new(), ..blind(picture, String::new()) });
+        let text = Plane::new(picture.width, picture.height, false);
+        return Ok(Perceived { text, letters: Vec::new(), saliency: None, notes: Vec::new() });
     }
     let (lines, saliency) =
         rayon::join(|| text::detect::lines(picture, monitor), || networks::saliency(picture, monitor));

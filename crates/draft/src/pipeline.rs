@@ -100,7 +100,7 @@ impl Work<'_> {
         if let Some(sheet) = self.lifted.last_mut() {
             if !words.is_empty() {
                 sheet.name = text_name(&words);
-                sheet.text = Some(said(&words));
+                sheet.text = said(&words);
             }
             sheet.words = words;
         }

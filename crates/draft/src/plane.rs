@@ -1,6 +1,31 @@
 //! A rectangular grid of values, row by row: masks, grey and colour images.
 
-use rayon::prelude::*;
+/// Into how many jobs work on many rows is cut: enough for uneven rows to even out.
+const JOBS: usize = 64;
+/// Values under which it is not worth to wake other threads.
+const FEW: usize = 1 << 10;
+
+type Job<'a> = Box<dyn FnOnce() + Send + 'a>;
+
+/// Runs jobs on all processors. Not generic: the machinery of parallel iterators, compiled
+/// anew for every closure, took most of this crate's build.
+fn run_all(jobs: Vec<Job<'_>>) {
+    rayon::scope(|scope| jobs.into_iter().for_each(|job| scope.spawn(move |_| job())));
+}
+
+/// Calls `work` with the number and the values of each row of `width`, rows in parallel.
+pub fn for_rows<T: Send>(data: &mut [T], width: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+    if data.is_empty() || width == 0 {
+        return;
+    }
+    let rows = if data.len() <= FEW { data.len() / width } else { (data.len() / width).div_ceil(JOBS) }.max(1);
+    let work = &work;
+    let chunks = data.chunks_mut(rows * width).enumerate();
+    let jobs = chunks.map(|(k, chunk)| -> Job<'_> {
+        Box::new(move || chunk.chunks_mut(width).enumerate().for_each(|(y, row)| work(k * rows + y, row)))
+    });
+    run_all(jobs.collect());
+}
 
 /// `width * height` values, row by row.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +90,7 @@ impl<T: Copy + Send + Sync> Plane<T> {
             return Self { width, height, data: Vec::new() };
         }
         let mut data = vec![f(0, 0); width * height];
-        data.par_chunks_mut(width).enumerate().for_each(|(y, row)| {
+        for_rows(&mut data, width, |y, row| {
             row.iter_mut().enumerate().for_each(|(x, value)| *value = f(x, y));
         });
         Self { width, height, data }
@@ -88,7 +113,13 @@ impl<T: Copy + Send + Sync> Plane<T> {
     }
 
     pub fn map<U: Copy + Send + Sync>(&self, f: impl Fn(T) -> U + Sync + Send) -> Plane<U> {
-        let data = self.data.par_iter().with_min_len(1 << 14).map(|&v| f(v)).collect();
+        let Some(&first) = self.data.first() else {
+            return Plane { width: self.width, height: self.height, data: Vec::new() };
+        };
+        let mut data = vec![f(first); self.data.len()];
+        for_rows(&mut data, self.width, |y, row| {
+            row.iter_mut().zip(self.row(y)).for_each(|(out, &value)| *out = f(value));
+        });
         Plane { width: self.width, height: self.height, data }
     }
 
@@ -99,8 +130,14 @@ impl<T: Copy + Send + Sync> Plane<T> {
         V: Copy + Send + Sync,
     {
         assert_eq!((self.width, self.height), (other.width, other.height), "planes of one picture have one size");
-        let pairs = self.data.par_iter().with_min_len(1 << 14).zip(&other.data);
-        Plane { width: self.width, height: self.height, data: pairs.map(|(&a, &b)| f(a, b)).collect() }
+        let (Some(&a), Some(&b)) = (self.data.first(), other.data.first()) else {
+            return Plane { width: self.width, height: self.height, data: Vec::new() };
+        };
+        let mut data = vec![f(a, b); self.data.len()];
+        for_rows(&mut data, self.width, |y, row| {
+            row.iter_mut().zip(self.row(y)).zip(other.row(y)).for_each(|((out, &a), &b)| *out = f(a, b));
+        });
+        Plane { width: self.width, height: self.height, data }
     }
 
     pub fn crop(&self, rect: Rect) -> Self {

@@ -128,7 +128,7 @@ impl Pile {
     fn rename_text(&mut self, index: usize, mut words: Vec<Word>) {
         words.sort_by_key(|word| (word.rect.y0, word.rect.x0));
         let sheet = &mut self.sheets[index];
-        sheet.text = Some(said(&words));
+        sheet.text = said(&words);
         sheet.name = text_name(&words);
         sheet.words = words;
     }
@@ -177,9 +177,10 @@ fn belongs_to(parts: &Components, wanted: impl Fn(usize) -> bool + Sync) -> Mask
     places.map(|place| place != NOWHERE && wanted(parts.labels.data[place as usize] as usize))
 }
 
-/// What a text layer says, line by line.
-pub fn said(words: &[Word]) -> String {
-    words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join("\n")
+/// What a text layer says, line by line; `None` where no line was read.
+pub fn said(words: &[Word]) -> Option<String> {
+    let lines: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+    lines.iter().any(|line| !line.trim().is_empty()).then(|| lines.join("\n"))
 }
 
 /// Name of a text layer: its words on one line, at most 48 characters.

@@ -16,6 +16,7 @@ mod prune;
 mod recolour;
 mod report;
 mod resize;
+mod sheet;
 mod solve;
 
 pub use archive::{ArchiveEntry, ArchiveError, stream_zip, write_zip};
@@ -32,4 +33,5 @@ pub use prune::{Pruned, prune};
 pub use recolour::Recolour;
 pub use report::{LayerReport, Report, Thresholds};
 pub use resize::{Filter, ResizeError, fit, resize};
+pub use sheet::contact_sheet;
 pub use solve::{solve_closely, solve_exact};

@@ -1,9 +1,7 @@
 //! Smooth filling: push-pull pyramids with a few relaxation sweeps a level, which
 //! approximates the membrane (Laplace) solution in linear time.
 
-use rayon::prelude::*;
-
-use crate::plane::{Mask, Plane};
+use crate::plane::{Mask, Plane, for_rows};
 
 /// Fills the pixels outside `valid` from those inside; `relax` sweeps a level.
 ///
@@ -20,7 +18,7 @@ pub fn membrane<const C: usize>(image: &Plane<[f32; C]>, valid: &Mask, relax: us
     let (half, half_valid) = shrink(image, valid);
     let filled = membrane(&half, &half_valid, relax);
     let mut out = image.clone();
-    out.data.par_chunks_mut(width).enumerate().for_each(|(y, row)| {
+    for_rows(&mut out.data, width, |y, row| {
         for (x, pixel) in row.iter_mut().enumerate() {
             if !valid.at(x, y) {
                 *pixel = sample_double(&filled, x, y);
@@ -82,14 +80,18 @@ fn sample_double<const C: usize>(half: &Plane<[f32; C]>, x: usize, y: usize) -> 
 /// Gauss-Seidel sweeps over the holes in red-black order.
 fn smooth<const C: usize>(image: &mut Plane<[f32; C]>, valid: &Mask, sweeps: usize) {
     let (width, height) = (image.width, image.height);
-    let holes: Vec<u32> = (0..valid.data.len() as u32).filter(|&i| !valid.data[i as usize]).collect();
-    for sweep in 0..2 * sweeps {
-        for &index in &holes {
-            let index = index as usize;
-            let (x, y) = (index % width, index / width);
-            if (x + y + sweep) % 2 == 1 {
-                continue;
+    let mut holes: [Vec<(u32, u32)>; 2] = [Vec::new(), Vec::new()];
+    for y in 0..height {
+        for (x, &known) in valid.row(y).iter().enumerate() {
+            if !known {
+                holes[(x + y) % 2].push((x as u32, y as u32));
             }
+        }
+    }
+    for sweep in 0..2 * sweeps {
+        for &(x, y) in &holes[sweep % 2] {
+            let (x, y) = (x as usize, y as usize);
+            let index = y * width + x;
             let (mut sum, mut count) = ([0.0; C], 0.0);
             let mut add = |neighbour: usize| {
                 count += 1.0;
@@ -110,7 +112,8 @@ fn smooth<const C: usize>(image: &mut Plane<[f32; C]>, valid: &Mask, sweeps: usi
                 add(index + 1);
             }
             if count > 0.0 {
-                image.data[index] = sum.map(|s| s / count);
+                let share = 1.0 / count;
+                image.data[index] = sum.map(|s| s * share);
             }
         }
     }

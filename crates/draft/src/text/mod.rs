@@ -1,5 +1,9 @@
 //! Text: where it is, what it says, which pixels are letters.
 
+#[cfg(feature = "networks")]
 pub mod detect;
+#[cfg(feature = "networks")]
 pub mod glyphs;
-pub mod outline;
+#[cfg(feature = "networks")]
+mod outline;
+pub mod plain;

@@ -1,0 +1,194 @@
+//! `cargo xtask bench draft`: time, memory and quality of the draft engine, with the
+//! Python prototype beside it where there is one.
+
+mod columns;
+mod peer;
+mod time;
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Parser;
+use columns::{Measures, Traits, line, measure};
+use draft::{Options, decompose, worst_difference};
+use image::RgbaImage;
+use layers::LayerStack;
+use peer::Peer;
+use synth::{Background, Poster, Shadows};
+
+/// Numbers of the posters that settings were chosen on.
+const TUNING: u64 = 1000;
+/// Numbers of the posters that nothing was chosen on.
+const FINAL: u64 = 500_000;
+/// Size of the poster that is timed.
+const TIMED_SIDE: u32 = 1328;
+/// Posters that the prototype makes itself.
+const OWN_POSTERS: u32 = 30;
+
+/// Benchmark of the draft engine.
+///
+/// With UNFLATTEN_PYTHON (a Python with numpy, numba, opencv, scikit-image, scipy and
+/// onnxruntime), UNFLATTEN_SPIKE (the prototype's folder), and the prototype's own
+/// DRAFT_MODELS and POSTERS set, its results on the same posters stand beside ours.
+#[derive(Parser)]
+struct Arguments {
+    /// Measure only this
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+    /// Use the posters that settings were chosen on
+    #[arg(long)]
+    tuning: bool,
+    /// How many synthetic posters
+    #[arg(long, default_value_t = 60)]
+    posters: u64,
+    /// How many times a job is timed
+    #[arg(long, default_value_t = 10)]
+    runs: usize,
+    /// Time this picture instead of a synthetic poster
+    #[arg(long)]
+    picture: Option<PathBuf>,
+    /// Print each poster's measures
+    #[arg(long)]
+    each: bool,
+    /// Folder for the files that are exchanged with the prototype; results in it are used again
+    #[arg(long)]
+    work: Option<PathBuf>,
+    /// The timed job itself
+    #[arg(long, hide = true)]
+    job: Option<PathBuf>,
+    /// What `cargo bench` passes to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Time,
+    Quality,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    if let Some(picture) = &arguments.job {
+        return time::job(picture, arguments.runs);
+    }
+    let scratch = tempfile::tempdir().context("no folder for temporary files")?;
+    let work = arguments.work.clone().unwrap_or_else(|| scratch.path().to_owned());
+    let peer = Peer::from_environment();
+    if peer.is_none() {
+        println!("UNFLATTEN_PYTHON and UNFLATTEN_SPIKE are not set: the prototype is not measured.\n");
+    }
+    if arguments.only != Some(Part::Quality) {
+        measure_time(&arguments, &work, peer.as_ref())?;
+    }
+    if arguments.only != Some(Part::Time) {
+        measure_quality(&arguments, &work, peer.as_ref())?;
+    }
+    Ok(())
+}
+
+fn measure_time(arguments: &Arguments, work: &Path, peer: Option<&Peer>) -> anyhow::Result<()> {
+    let folder = work.join("timed").join("0");
+    std::fs::create_dir_all(&folder)?;
+    let copy = folder.join("poster.png");
+    let picture = match &arguments.picture {
+        Some(path) => image::open(path).with_context(|| path.display().to_string())?.to_rgba8(),
+        None => synth::poster(FINAL, TIMED_SIDE, TIMED_SIDE).picture,
+    };
+    picture.save(&copy)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    println!("## {} x {} pixels into 4 layers, {cores} hardware threads\n", picture.width(), picture.height());
+    time::time(&copy, arguments.runs)?;
+    if let Some(peer) = peer {
+        peer.decompose(&work.join("timed"))?;
+        println!("prototype: {:.1} s (one run)\n", peer::result(&folder)?.1);
+    }
+    Ok(())
+}
+
+fn measure_quality(arguments: &Arguments, work: &Path, peer: Option<&Peer>) -> anyhow::Result<()> {
+    let start = if arguments.tuning { TUNING } else { FINAL };
+    let seeds = start..start + arguments.posters;
+    let ours = work.join(if arguments.tuning { "tuning" } else { "final" });
+    if let Some(peer) = peer {
+        for seed in seeds.clone() {
+            let folder = ours.join(seed.to_string());
+            std::fs::create_dir_all(&folder)?;
+            make(seed).picture.save(folder.join("poster.png"))?;
+        }
+        peer.decompose(&ours)?;
+    }
+    let (mut mine, mut theirs) = (Vec::new(), Vec::new());
+    for seed in seeds.clone() {
+        let poster = make(seed);
+        let traits =
+            Traits { photo: poster.background == Background::Photo, shadowed_text: poster.shadows == Shadows::All };
+        let found = take_apart(&poster.picture)?;
+        let name = format!("{seed} {:?} {:?} {:?}", poster.background, poster.script, poster.shadows);
+        mine.push(scored(arguments, &name, &found, &poster.truth, traits)?);
+        if peer.is_some() {
+            let (found, _) = peer::result(&ours.join(seed.to_string()))?;
+            theirs.push(scored(arguments, &format!("prototype {name}"), &found, &poster.truth, traits)?);
+        }
+    }
+    let purpose = if arguments.tuning { "settings were chosen on them" } else { "nothing was chosen on them" };
+    println!("## Posters of crate synth, {} to {} ({purpose})\n", seeds.start, seeds.end - 1);
+    print_table(&mine, &theirs);
+    if let Some(peer) = peer {
+        let folder = work.join("prototype");
+        let own = peer.posters(&folder, OWN_POSTERS)?;
+        peer.decompose(&folder)?;
+        let (mut mine, mut theirs) = (Vec::new(), Vec::new());
+        for poster in &own {
+            mine.push(scored(arguments, &poster.name, &take_apart(&poster.picture)?, &poster.truth, poster.traits)?);
+            let (found, _) = peer::result(&folder.join(&poster.name))?;
+            theirs.push(scored(
+                arguments,
+                &format!("prototype {}", poster.name),
+                &found,
+                &poster.truth,
+                poster.traits,
+            )?);
+        }
+        println!("## The prototype's own {OWN_POSTERS} posters (its settings were chosen on them)\n");
+        print_table(&mine, &theirs);
+    }
+    Ok(())
+}
+
+fn print_table(mine: &[Measures], theirs: &[Measures]) {
+    let mut rows = vec![("draft", mine)];
+    if !theirs.is_empty() {
+        rows.push(("prototype, B", theirs));
+    }
+    columns::print(&rows);
+}
+
+/// Posters of three shapes.
+fn make(seed: u64) -> Poster {
+    let (width, height) = [(1024, 1024), (800, 1100), (1100, 850)][(seed / 2 % 3) as usize];
+    synth::poster(seed, width, height)
+}
+
+fn take_apart(picture: &RgbaImage) -> anyhow::Result<LayerStack> {
+    let options = Options { layers: Some(4), seed: 0 };
+    let output = decompose(picture, &options, &mut |_| ControlFlow::Continue(()))?;
+    let pixels: Vec<RgbaImage> = output.stack.layers().iter().map(|layer| layer.pixels.clone()).collect();
+    anyhow::ensure!(worst_difference(picture, &pixels) == 0, "the layers do not give the picture back");
+    Ok(output.stack)
+}
+
+fn scored(
+    arguments: &Arguments,
+    name: &str,
+    found: &LayerStack,
+    truth: &LayerStack,
+    traits: Traits,
+) -> anyhow::Result<Measures> {
+    let measures = measure(found, truth, traits)?;
+    if arguments.each {
+        println!("{}", line(name, &measures));
+    }
+    Ok(measures)
+}
