@@ -68,6 +68,10 @@ pub struct DecomposeArguments {
     /// Folder for the result [default: <file name without ending>-layers for each picture]
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
+    /// Also draw input, layers and recomposition into one PNG; of several pictures each
+    /// gets its own, with the name of its folder added
+    #[arg(long, value_name = "FILE.png")]
+    pub sheet: Option<PathBuf>,
     /// Which engine is to do it: auto takes the best that this machine has
     #[arg(long, default_value = "auto", value_parser = parse_engine)]
     pub engine: EngineChoice,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use jobs::settings::Settings;
 use jobs::{Params, Progress, Resolution};
@@ -50,8 +51,17 @@ pub async fn decompose(arguments: Box<DecomposeArguments>, settings: &Settings) 
             eprintln!("unflatten: interrupted; {} was not changed", out.display());
             return Ok(ExitCode::from(INTERRUPTED));
         }
-        failures += usize::from(done.is_err());
+        let drawn = match (&arguments.sheet, &done) {
+            (Some(file), Ok(done)) => {
+                draw_sheet(image, &out, done, &sheet_path(file, &out, &arguments), defaults.max_pixels)
+            }
+            _ => Ok(()),
+        };
+        failures += usize::from(done.is_err() || drawn.is_err());
         report(image, &out, done, arguments.json);
+        if let Err(problem) = drawn {
+            eprintln!("unflatten: {}: no contact sheet: {problem}", image.display());
+        }
     }
     if failures > 0 && arguments.images.len() > 1 {
         eprintln!("unflatten: {failures} of {} pictures failed", arguments.images.len());
@@ -189,6 +199,34 @@ fn report(image: &Path, out: &Path, done: Result<LocalDone, LocalError>, as_json
     }
 }
 
+/// Of several pictures each gets a sheet of its own: `sheet.png` becomes `sheet-poster.png`.
+fn sheet_path(file: &Path, out: &Path, arguments: &DecomposeArguments) -> PathBuf {
+    if arguments.images.len() == 1 {
+        return file.to_owned();
+    }
+    let part = |name: Option<&std::ffi::OsStr>| name.unwrap_or_default().to_string_lossy().into_owned();
+    file.with_file_name(format!("{}-{}.png", part(file.file_stem()), part(out.file_name())))
+}
+
+/// Draws the contact sheet of a result that was just written to `out`.
+fn draw_sheet(image: &Path, out: &Path, done: &LocalDone, file: &Path, max_pixels: u64) -> anyhow::Result<()> {
+    let read = |path: &Path| -> anyhow::Result<image::RgbaImage> {
+        let reader = std::io::BufReader::new(std::fs::File::open(path)?);
+        Ok(layers::decode(reader, &Limits { max_pixels })?.pixels)
+    };
+    let mut made = Vec::new();
+    for info in &done.metadata.layers {
+        let pixels = read(&out.join(&info.file))?;
+        made.push(layers::Layer { name: info.name.clone(), kind: info.kind, text: info.text.clone(), pixels });
+    }
+    // Layers can have another size than the picture that they are of.
+    let (width, height) = made.first().context("the result has no layers")?.pixels.dimensions();
+    let stack = layers::LayerStack::new(width, height, made)?;
+    let sheet = layers::contact_sheet(&read(image)?, &stack)?;
+    let target = std::fs::File::create(file).with_context(|| format!("{} cannot be written", file.display()))?;
+    Ok(layers::write_png(std::io::BufWriter::new(target), &sheet)?)
+}
+
 /// For programs that read `--json`.
 fn code(error: &LocalError) -> serde_json::Value {
     match error {
@@ -210,6 +248,20 @@ mod tests {
             ["a/poster.png", "b/poster.jpg", "POSTER.webp", "poster-2.png"].map(Into::into).to_vec();
         let names = outputs(&images, Some(Path::new("out")));
         assert_eq!(names, ["out/poster", "out/poster-2", "out/POSTER-3", "out/poster-2-2"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn each_of_several_pictures_gets_a_sheet() {
+        use clap::Parser as _;
+        let parse = |words: &[&str]| match crate::arguments::Arguments::parse_from(words).command {
+            Some(crate::arguments::Command::Decompose(arguments)) => arguments,
+            other => panic!("{other:?}"),
+        };
+        let one = parse(&["unflatten", "decompose", "a.png", "--sheet", "to/sheet.png"]);
+        let file = one.sheet.clone().expect("it was given");
+        assert_eq!(sheet_path(&file, Path::new("a-layers"), &one), file);
+        let two = parse(&["unflatten", "decompose", "a.png", "b.png", "--sheet", "to/sheet.png"]);
+        assert_eq!(sheet_path(&file, Path::new("x/b"), &two), Path::new("to/sheet-b.png"));
     }
 
     #[test]
