@@ -105,7 +105,8 @@ impl From<zip::result::ZipError> for ExportError {
 /// Writes `document` as `format`.
 ///
 /// Pixels are loaded one layer at a time, each twice (for the composite and
-/// for itself). The most that is held is 13 bytes per canvas pixel.
+/// for itself), so the number of layers costs no memory; the README has what was
+/// measured.
 ///
 /// # Errors
 /// When pixels cannot be loaded, the writer fails, or the format is too small for the document.

@@ -42,7 +42,8 @@ function sheet({ width, height }) {
  * Paints the document's shown layers onto a canvas of the document's size.
  *
  * While one layer is dragged, what is below and above it does not change: both
- * are painted once, and each frame draws three pictures however many layers there are.
+ * are painted once, and each frame draws three pictures however many layers there are,
+ * and only where the layer is and was.
  */
 export class Compositor {
   #canvas;
@@ -67,8 +68,8 @@ export class Compositor {
     if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
     const context = this.#canvas.getContext("2d");
     context.globalAlpha = 1;
-    context.clearRect(0, 0, width, height);
     if (this.#drag) return this.#paintDrag(context);
+    context.clearRect(0, 0, width, height);
     for (const layer of layers) if (isShown(layer)) drawLayer(context, layer);
   }
 
@@ -96,13 +97,32 @@ export class Compositor {
   }
 
   #paintDrag(context) {
-    const { key, below, above } = this.#drag;
-    if (below) context.drawImage(below, 0, 0);
+    const { key, below, above, painted } = this.#drag;
     const layer = doc.value.layers.find((one) => one.key === key);
+    const box = boxOf(layer);
+    const { left, top, right, bottom } = around(painted ?? { x: 0, y: 0, ...doc.value }, box);
+    this.#drag.painted = box;
+    context.save();
+    context.beginPath();
+    context.rect(left, top, right - left, bottom - top);
+    context.clip();
+    context.clearRect(left, top, right - left, bottom - top);
+    if (below) context.drawImage(below, 0, 0);
     if (isShown(layer)) drawLayer(context, layer);
     context.globalAlpha = 1;
     if (above) context.drawImage(above, 0, 0);
+    context.restore();
   }
+}
+
+/** Whole pixels that hold two boxes, with a rim for what smoothing touches. */
+function around(one, other) {
+  return {
+    left: Math.floor(Math.min(one.x, other.x)) - 1,
+    top: Math.floor(Math.min(one.y, other.y)) - 1,
+    right: Math.ceil(Math.max(one.x + one.width, other.x + other.width)) + 1,
+    bottom: Math.ceil(Math.max(one.y + one.height, other.y + other.height)) + 1,
+  };
 }
 
 let probe = null;
