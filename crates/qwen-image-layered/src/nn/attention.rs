@@ -142,13 +142,15 @@ impl Scratch {
                     KERNEL.tile(rows, right, columns, &mut scores[tile * ROWS * KEY_TILE..], KEY_TILE, false);
                 }
             }
-            pulp::Arch::new().dispatch(|| {
-                for query in 0..count {
-                    let seen = visible(query).saturating_sub(start).min(width);
-                    let row = &mut self.scores[query * KEY_TILE..][..width];
-                    let sums = &mut self.sums[query * stride..][..stride];
-                    weigh(row, seen, &mut maxima[query], &mut totals[query], sums, options.scale);
-                }
+            pulp::Arch::new().dispatch(Softmax {
+                scores: &mut self.scores,
+                sums: &mut self.sums,
+                stride,
+                width,
+                seen: |query| visible(query).saturating_sub(start).min(width),
+                maxima: &mut maxima[..count],
+                totals: &mut totals,
+                scale: options.scale,
             });
             for panel in 0..v.count() {
                 let (columns, right) = (v.width(panel), v.part(panel, start, width));
@@ -161,6 +163,37 @@ impl Scratch {
         }
         for ((out, sums), total) in out.chunks_mut(d).zip(self.sums.chunks(stride)).zip(&totals) {
             out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum / total);
+        }
+    }
+}
+
+/// Weighs the scores of a tile, query after query. Not a closure: those are not inlined into the versions for
+/// wider vectors, and stay at four lanes.
+struct Softmax<'a, F> {
+    /// (queries, [`KEY_TILE`])
+    scores: &'a mut [f32],
+    /// (queries, stride)
+    sums: &'a mut [f32],
+    stride: usize,
+    /// Scores of a row.
+    width: usize,
+    /// How many of them a query sees.
+    seen: F,
+    maxima: &'a mut [f32],
+    totals: &'a mut [f32],
+    scale: f32,
+}
+
+impl<F: Fn(usize) -> usize> pulp::NullaryFnOnce for Softmax<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for query in 0..self.maxima.len() {
+            let row = &mut self.scores[query * KEY_TILE..][..self.width];
+            let sums = &mut self.sums[query * self.stride..][..self.stride];
+            let seen = (self.seen)(query);
+            weigh(row, seen, &mut self.maxima[query], &mut self.totals[query], sums, self.scale);
         }
     }
 }
