@@ -38,6 +38,8 @@ enum Fault {
     CutAfter(usize),
     /// Changes a byte.
     Damage,
+    /// Sends all of it, whatever was asked for.
+    IgnoreRange,
     Status(u16),
 }
 
@@ -86,7 +88,7 @@ async fn answer(State(content): State<Shared>, request: Request) -> Response {
     let (path, headers) = (request.uri().path().to_owned(), request.headers());
     let mut content = content.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(file) = path.strip_prefix("/content/") {
-        assert!(headers.get(header::AUTHORIZATION).is_none() || content.token.is_some());
+        assert!(headers.get(header::AUTHORIZATION).is_none(), "the token is for the hub alone");
         return deliver(&mut content, file, headers);
     }
     let wanted = content.token.as_ref().map(|token| format!("Bearer {token}"));
@@ -103,7 +105,8 @@ async fn answer(State(content): State<Shared>, request: Request) -> Response {
             let etag = if stored.large { sha256(&stored.bytes) } else { git(&stored.bytes) };
             assert_eq!(commit, content.commit, "every file is asked for at the listed commit");
             // As the hub does: content comes from another host, so the address is a whole one.
-            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).expect("a host").to_owned();
+            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).expect("a host");
+            let host = host.replace("127.0.0.1", "localhost");
             let location = format!("http://{host}/content/{owner}/{name}/{file}");
             let commit = content.commit.clone();
             if stored.large {
@@ -157,6 +160,7 @@ fn deliver(content: &mut Content, file: &str, headers: &HeaderMap) -> Response {
         match faults.map(|faults| faults.remove(0)) {
             Some(Fault::Status(code)) => return StatusCode::from_u16(code).expect("a status").into_response(),
             Some(Fault::Damage) => bytes[whole / 2] ^= 1,
+            Some(Fault::IgnoreRange) => return (StatusCode::OK, bytes).into_response(),
             Some(Fault::CutAfter(count)) => {
                 let piece = Bytes::copy_from_slice(&bytes[from..(from + count).min(whole)]);
                 // The pause lets the piece get out before the connection goes down.
@@ -295,6 +299,29 @@ async fn an_interrupted_transfer_goes_on_where_it_stopped() {
     assert!(resumed.status.success(), "{}", stderr(&resumed));
     assert!(*starts(&hub).last().expect("a request") > 0, "{:?}", starts(&hub));
     check_files(&hub, dir.path(), |path| path != "README.md");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_ranges_begins_anew() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(content()).await;
+    let path = "transformer/a-00001.safetensors";
+    hub.with(|content| content.faults.insert(path.to_owned(), vec![Fault::CutAfter(70_000), Fault::IgnoreRange]));
+    let output = hub.pull(dir.path(), &[], &[]).await;
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("damaged"), "{}", stderr(&output));
+    check_files(&hub, dir.path(), |path| path != "README.md");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_a_server_makes_up_stay_out_of_the_disk() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = Hub::start(Content { commit: "../../../../evil".to_owned(), ..content() }).await;
+    let output = hub.pull(dir.path(), &[], &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("impossible commit"), "{}", stderr(&output));
+    let left: Vec<_> = fs::read_dir(dir.path()).expect("a folder").map(|e| e.expect("an entry").file_name()).collect();
+    assert_eq!(left, ["storage"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

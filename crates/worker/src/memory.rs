@@ -2,9 +2,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use sysinfo::{
-    DiskRefreshKind, Disks, MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System,
-};
+use sysinfo::{MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System};
 
 /// A number of bytes, written like `8GiB`, `500MB` or `1073741824`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,9 +70,8 @@ pub fn total_bytes() -> Option<u64> {
 
 /// Free bytes on the disk that an absolute path is on; `None` when it cannot be told.
 pub fn free_disk_bytes(path: &Path) -> Option<u64> {
-    let disks = Disks::new_with_refreshed_list_specifics(DiskRefreshKind::nothing().with_storage()).ok()?;
-    let holding = disks.iter().filter(|disk| path.starts_with(disk.mount_point()));
-    holding.max_by_key(|disk| disk.mount_point().as_os_str().len()).map(sysinfo::Disk::available_space)
+    // What is to be made there may not exist yet.
+    path.ancestors().find_map(|folder| fs4::available_space(folder).ok())
 }
 
 /// Measures how much memory this process holds.

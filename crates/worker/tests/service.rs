@@ -67,8 +67,8 @@ impl Engine for Odd {
             "deaf" => loop {
                 std::thread::sleep(Duration::from_millis(20));
             },
-            "wrong size" => {
-                let stack = stack(RgbaImage::new(width + 1, height));
+            "own size" => {
+                let stack = stack(RgbaImage::from_pixel(width / 2, height / 2, *input.get_pixel(0, 0)));
                 return Ok(Decomposition { stack, rendering: None, notes: Vec::new() });
             }
             _ => {}
@@ -202,11 +202,9 @@ async fn a_panic_fails_its_job_and_the_engine_is_made_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_carry_their_code_and_publish_nothing() {
     let bench = Bench::start(&[("JOB_MEMORY_LIMIT", "1GiB")]).await;
-    for (prompt, code, word) in [
-        ("fail", FailureCode::EngineFailed, "the test said so"),
-        ("wrong size", FailureCode::EngineFailed, "(9, 6)"),
-        ("huge", FailureCode::OutOfMemory, "1.0 GiB"),
-    ] {
+    for (prompt, code, word) in
+        [("fail", FailureCode::EngineFailed, "the test said so"), ("huge", FailureCode::OutOfMemory, "1.0 GiB")]
+    {
         let id = bench.submit(prompt).await;
         let (found, message) = bench.failure(id).await;
         assert_eq!(found, code, "{message}");
@@ -216,6 +214,16 @@ async fn failures_carry_their_code_and_publish_nothing() {
     let gone = bench.submit("good").await;
     let job = bench.finished(gone).await;
     assert_eq!(job.state, State::Succeeded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_in_the_engines_own_size_are_lifted() {
+    let bench = Bench::start(&[]).await;
+    let id = bench.submit("own size").await;
+    assert_eq!(bench.finished(id).await.state, State::Succeeded);
+    let metadata = bench.store.metadata(id).await.expect("readable").expect("published");
+    assert!(metadata.recomposition.max_error <= 1, "{:?}", metadata.recomposition);
+    assert!(metadata.notes.iter().any(|note| note.contains("lifted")), "{:?}", metadata.notes);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,20 +1,32 @@
 //! A Hugging Face hub, and the cache that holds what came from it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
-use hf_hub::{Cache, CacheRepo, Repo, RepoType};
+use hf_hub::{Cache, Repo, RepoType};
 use serde::Deserialize;
+use ureq::config::{Config, RedirectAuthHeaders};
+use ureq::http::Response;
+use ureq::http::header::{AUTHORIZATION, RANGE};
+use ureq::{Agent, Body};
 
 use crate::failure::Failure;
 
+/// The hub's side is our own few requests: hf-hub 0.5 lets the server choose file names on this disk, and sends the
+/// token to whatever host it redirects to.
 #[derive(Clone)]
 pub struct Hub {
-    api: Api,
+    agent: Agent,
     cache: Cache,
     endpoint: String,
-    has_token: bool,
+    token: Option<String>,
 }
+
+/// How long a server may take to let us in, and to begin its answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The longest listing that is read.
+const LISTING_BYTES: u64 = 32 << 20;
 
 /// A commit of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,12 +74,27 @@ impl Hub {
                 "HF_ENDPOINT=\"{endpoint}\" is not an address such as https://huggingface.co"
             )));
         }
-        let cache = Cache::new(dir.to_owned());
-        let has_token = token.is_some();
-        let builder = ApiBuilder::from_cache(cache.clone()).with_endpoint(endpoint.clone()).with_token(token);
-        let builder = builder.with_progress(false).with_user_agent("unflatten", env!("CARGO_PKG_VERSION"));
-        let api = builder.build().map_err(|error| Failure::Failed(format!("HTTP cannot be used: {error}")))?;
-        Ok(Self { api, cache, endpoint, has_token })
+        // Signed addresses of content servers must not see the token.
+        let config = Config::builder()
+            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+            .timeout_connect(Some(PATIENCE))
+            .timeout_recv_response(Some(PATIENCE))
+            .user_agent(concat!("unflatten/", env!("CARGO_PKG_VERSION")));
+        Ok(Self { agent: config.build().into(), cache: Cache::new(dir.to_owned()), endpoint, token })
+    }
+
+    fn get(&self, address: &str, from: Option<u64>) -> Result<Response<Body>, ureq::Error> {
+        let mut request = self.agent.get(address);
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        match from {
+            Some(0) => {}
+            Some(from) => request = request.header(RANGE, format!("bytes={from}-")),
+            // A listing is small; content takes as long as it takes, and its own watch looks after it.
+            None => request = request.config().timeout_global(Some(2 * PATIENCE)).build(),
+        }
+        request.call()
     }
 
     /// The folder of the cache.
@@ -80,25 +107,41 @@ impl Hub {
     /// # Errors
     /// When the hub cannot be reached, or does not know or give it.
     pub fn list(&self, repository: &str) -> Result<(Commit, Vec<Listed>), Failure> {
-        let request = self.api.model(repository.to_owned()).info_request().query("blobs", "true");
-        let answer = request.call().map_err(|error| self.explain(repository, &error))?;
-        let listing: Listing = answer.into_body().read_json().map_err(|error| self.explain(repository, &error))?;
+        let address = format!("{}/api/models/{repository}/revision/main?blobs=true", self.endpoint);
+        let answer = self.get(&address, None).map_err(|error| self.explain(repository, &error))?;
+        let mut body = answer.into_body();
+        let listing: Listing = body.with_config().limit(LISTING_BYTES).read_json().map_err(|error| {
+            Failure::Failed(format!(
+                "{} did not answer like a Hugging Face hub ({error}); check HF_ENDPOINT and any proxy",
+                self.endpoint
+            ))
+        })?;
+        // It becomes the name of a folder.
+        if !is_hex(&listing.sha) {
+            let text = format!("{} names the impossible commit {:?} of {repository}", self.endpoint, listing.sha);
+            return Err(Failure::Failed(text));
+        }
         Ok((Commit { repository: repository.to_owned(), sha: listing.sha }, listing.siblings))
     }
 
-    /// The commit on the hub.
-    pub fn remote(&self, commit: &Commit) -> ApiRepo {
-        self.api.repo(pinned(commit))
+    /// The content of a file from byte `from` on, or all of it where the answer's status is not 206.
+    ///
+    /// # Errors
+    /// When the request fails.
+    pub fn open(&self, commit: &Commit, path: &str, from: u64) -> Result<Response<Body>, ureq::Error> {
+        let path: Vec<_> = path.split('/').map(escape).collect();
+        let address = format!("{}/{}/resolve/{}/{}", self.endpoint, commit.repository, commit.sha, path.join("/"));
+        self.get(&address, Some(from))
     }
 
-    /// The commit in the cache.
-    pub fn local(&self, commit: &Commit) -> CacheRepo {
-        self.cache.repo(pinned(commit))
+    /// Where the cache keeps the content of this checksum.
+    pub fn blob(&self, commit: &Commit, checksum: &str) -> PathBuf {
+        self.dir().join(pinned(commit).folder_name()).join("blobs").join(checksum)
     }
 
     /// Where a file of the commit is once it has arrived.
     pub fn place(&self, commit: &Commit, path: &str) -> PathBuf {
-        self.local(commit).pointer_path(&commit.sha).join(path)
+        self.cache.repo(pinned(commit)).pointer_path(&commit.sha).join(path)
     }
 
     /// Makes the commit the one that is used.
@@ -113,7 +156,7 @@ impl Hub {
     pub fn explain(&self, repository: &str, error: &ureq::Error) -> Failure {
         let endpoint = &self.endpoint;
         Failure::Failed(match error {
-            ureq::Error::StatusCode(401 | 403) if self.has_token => {
+            ureq::Error::StatusCode(401 | 403) if self.token.is_some() => {
                 format!(
                     "{endpoint} refuses {repository}: HF_TOKEN has no right to it; open its page and accept its terms"
                 )
@@ -134,10 +177,13 @@ fn pinned(commit: &Commit) -> Repo {
     Repo::with_revision(commit.repository.clone(), RepoType::Model, commit.sha.clone())
 }
 
-/// The request behind an error of the client, where there is one.
-pub fn request_error(error: &ApiError) -> Option<&ureq::Error> {
-    match error {
-        ApiError::RequestError(error) => Some(error),
-        _ => None,
-    }
+/// Whether a text is a checksum or a commit, and nothing else.
+pub fn is_hex(text: &str) -> bool {
+    (4..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A part of a path as it stands in an address.
+fn escape(part: &str) -> String {
+    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    part.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }

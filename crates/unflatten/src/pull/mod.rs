@@ -110,7 +110,6 @@ async fn fetch(hub: Hub, plan: Plan) -> Result<(), Failure> {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
     spawn_blocking(work).await.unwrap_or_else(|_| {
-        // The client library panics on some answers that are not of its protocol.
-        Err(Failure::Failed("the server did not answer like a Hugging Face hub; check HF_ENDPOINT".to_owned()))
+        Err(Failure::Failed("the transfer stopped because of a bug of Unflatten; please report it".to_owned()))
     })
 }

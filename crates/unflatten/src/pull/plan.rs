@@ -2,7 +2,7 @@ use std::fs;
 
 use worker::model::Variant;
 
-use super::hub::{Commit, Hub, Listed};
+use super::hub::{Commit, Hub, Listed, is_hex};
 use super::transfer::part_path;
 use crate::failure::Failure;
 
@@ -86,7 +86,7 @@ impl Plan {
     pub fn missing_bytes(&self, hub: &Hub) -> u64 {
         let length = |path| fs::metadata(path).map_or(0, |metadata| metadata.len());
         let missing = |file: &Wanted| {
-            let blob = hub.local(&file.commit).blob_path(file.checksum.text());
+            let blob = hub.blob(&file.commit, file.checksum.text());
             let there = length(hub.place(&file.commit, &file.path)).max(length(part_path(&blob))).max(length(blob));
             file.bytes.saturating_sub(there)
         };
@@ -103,15 +103,19 @@ impl Wanted {
             ))
         };
         // Paths come from outside and name files on this disk.
-        if listed.path.split('/').any(|part| part.is_empty() || part == "." || part == ".." || part.contains('\\')) {
-            return Err(Failure::Failed(format!("{} lists the impossible file {}", commit.repository, listed.path)));
+        if listed
+            .path
+            .split('/')
+            .any(|part| part.is_empty() || part == "." || part == ".." || part.contains(['\\', '\0', ':']))
+        {
+            return Err(Failure::Failed(format!("{} lists the impossible file {:?}", commit.repository, listed.path)));
         }
         let (bytes, checksum) = match (&listed.lfs, listed.size, &listed.blob_id) {
             (Some(large), ..) => (large.size, Checksum::Sha256(large.sha256.to_ascii_lowercase())),
             (None, Some(size), Some(id)) => (size, Checksum::Git(id.to_ascii_lowercase())),
             _ => return Err(incomplete()),
         };
-        if !checksum.text().bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !is_hex(checksum.text()) {
             return Err(incomplete());
         }
         Ok(Self { commit: commit.clone(), path: listed.path, bytes, checksum })
@@ -157,7 +161,7 @@ mod tests {
         let listed =
             |path: &str| Listed { path: path.to_owned(), size: Some(1), blob_id: Some("ab12".to_owned()), lfs: None };
         assert!(Wanted::new(&commit, listed("vae/config.json")).is_ok());
-        for path in ["vae/../../x", "/etc/passwd", "vae//x", "vae/..", "vae/a\\b"] {
+        for path in ["vae/../../x", "/etc/passwd", "vae//x", "vae/..", "vae/a\\b", "vae/a\0b", "C:x"] {
             assert!(Wanted::new(&commit, listed(path)).is_err(), "{path}");
         }
         let unnamed = Listed { blob_id: None, ..listed("vae/config.json") };

@@ -1,17 +1,16 @@
-use std::fs::{self, File};
-use std::io::{self, IsTerminal, Read};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use hf_hub::api::Progress;
-use hf_hub::api::sync::ApiError;
 use indicatif::{ProgressBar, ProgressStyle};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use ureq::http::StatusCode;
 
-use super::hub::{Hub, request_error};
+use super::hub::Hub;
 use super::plan::{Checksum, Plan, Wanted};
 use crate::failure::Failure;
 
@@ -53,25 +52,17 @@ impl Meter {
     }
 }
 
-/// The client's view of the meter, for one file that begins at `start` of all bytes.
-struct FileMeter<'a> {
-    meter: &'a Meter,
-    start: u64,
-    fetched: &'a mut u64,
-}
-
-impl Progress for FileMeter<'_> {
-    fn init(&mut self, _size: usize, _filename: &str) {
-        *self.fetched = 0;
-    }
-
-    fn update(&mut self, size: usize) {
-        *self.fetched += size as u64;
-        self.meter.bar.set_position(self.start + *self.fetched);
-        self.meter.touch();
-    }
-
-    fn finish(&mut self) {}
+/// Why a transfer ended early.
+#[derive(Debug, thiserror::Error)]
+enum Interrupted {
+    #[error(transparent)]
+    Request(ureq::Error),
+    #[error("the connection broke: {0}")]
+    Reading(io::Error),
+    #[error("it ended {0} bytes too early")]
+    Short(u64),
+    #[error(transparent)]
+    Writing(io::Error),
 }
 
 impl Transfer<'_> {
@@ -97,7 +88,7 @@ impl Transfer<'_> {
     /// Has the file in its place, checked; answers with what it took.
     fn bring(&self, file: &Wanted, start: u64) -> Result<&'static str, Failure> {
         let place = self.hub.place(&file.commit, &file.path);
-        let blob = self.hub.local(&file.commit).blob_path(file.checksum.text());
+        let blob = self.hub.blob(&file.commit, file.checksum.text());
         let fault = |error: &io::Error| cannot_write(&place, error);
         if self.is_intact(&place, file).map_err(|e| fault(&e))? {
             return Ok("kept   ");
@@ -117,53 +108,75 @@ impl Transfer<'_> {
         }
         for _ in 0..2 {
             self.fetch(file, start, &part)?;
-            if self.is_intact(&place, file).map_err(|e| fault(&e))? {
+            if self.is_intact(&part, file).map_err(|e| fault(&e))? {
+                link(&part, &blob, &place).map_err(|e| fault(&e))?;
                 return Ok("fetched");
             }
-            for damaged in [&place, &blob, &part] {
-                remove(damaged).map_err(|e| fault(&e))?;
-            }
+            remove(&part).map_err(|e| fault(&e))?;
             self.meter.bar.suspend(|| eprintln!("unflatten: {} arrived damaged; fetching it again", file.path));
         }
         Err(Failure::Failed(format!(
-            "{} of {} arrived damaged twice: its checksum is not {}; try again later, or another HF_ENDPOINT",
+            "{} of {} arrived damaged twice: it is not the {} bytes with checksum {} that were promised; try again \
+             later, or another HF_ENDPOINT",
             file.path,
             file.commit.repository,
+            file.bytes,
             file.checksum.text()
         )))
     }
 
-    /// Fetches the file, going on where `part` ends, through interruptions.
+    /// Fetches the file into `part`, going on where it ends, through interruptions.
     fn fetch(&self, file: &Wanted, start: u64, part: &Path) -> Result<(), Failure> {
         let mut tries = 0;
         loop {
             let before = length(part);
-            let mut fetched = 0;
-            let meter = FileMeter { meter: self.meter, start, fetched: &mut fetched };
-            let error = match self.hub.remote(&file.commit).download_with_progress(&file.path, meter) {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
+            let Err(error) = self.receive(file, start, part) else { return Ok(()) };
             tries = if length(part) > before { 1 } else { tries + 1 };
             if tries >= TRIES || !may_pass(&error) {
-                return Err(self.explain(file, &error));
+                return Err(self.explain(file, part, &error));
             }
             let pause = Duration::from_millis(250 << tries);
-            tracing::info!(file = file.path, %error, ?pause, "a transfer was interrupted");
+            tracing::debug!(file = file.path, %error, ?pause, "a transfer was interrupted");
             sleep(pause);
         }
     }
 
-    fn explain(&self, file: &Wanted, error: &ApiError) -> Failure {
-        if let Some(request) = request_error(error) {
-            return self.hub.explain(&format!("{}/{}", file.commit.repository, file.path), request);
+    /// One request, written behind what `part` holds.
+    fn receive(&self, file: &Wanted, start: u64, part: &Path) -> Result<(), Interrupted> {
+        let mut done = length(part);
+        let answer = self.hub.open(&file.commit, &file.path, done).map_err(Interrupted::Request)?;
+        if answer.status() != StatusCode::PARTIAL_CONTENT {
+            // The server does not know ranges: it begins anew, and so do we.
+            done = 0;
         }
+        if let Some(folder) = part.parent() {
+            fs::create_dir_all(folder).map_err(Interrupted::Writing)?;
+        }
+        let mut out = OpenOptions::new().create(true).append(true).open(part).map_err(Interrupted::Writing)?;
+        out.set_len(done).map_err(Interrupted::Writing)?;
+        // One byte more than there should be is enough to see that it is another file.
+        let mut body = answer.into_body().into_reader().take((file.bytes - done).saturating_add(1));
+        let mut buffer = vec![0; 1 << 18];
+        loop {
+            let count = body.read(&mut buffer).map_err(Interrupted::Reading)?;
+            if count == 0 {
+                break;
+            }
+            out.write_all(&buffer[..count]).map_err(Interrupted::Writing)?;
+            done += count as u64;
+            self.meter.bar.set_position(start + done);
+            self.meter.touch();
+        }
+        out.sync_all().map_err(Interrupted::Writing)?;
+        if done < file.bytes { Err(Interrupted::Short(file.bytes - done)) } else { Ok(()) }
+    }
+
+    fn explain(&self, file: &Wanted, part: &Path, error: &Interrupted) -> Failure {
         match error {
-            ApiError::LockAcquisition(path) => Failure::Failed(format!(
-                "another process fetches {} already; wait for it, or remove {} if there is none",
-                file.path,
-                path.display()
-            )),
+            Interrupted::Request(request) => {
+                self.hub.explain(&format!("{}/{}", file.commit.repository, file.path), request)
+            }
+            Interrupted::Writing(error) => cannot_write(part, error),
             other => Failure::Failed(format!(
                 "{} cannot be fetched: {other}; run the same command again, it goes on where it stopped",
                 file.path
@@ -197,17 +210,18 @@ impl Transfer<'_> {
     }
 }
 
-/// Where the client keeps what has arrived of a blob.
+/// Where what has arrived of a blob is kept.
 pub fn part_path(blob: &Path) -> PathBuf {
     blob.with_extension("part")
 }
 
 /// Whether an error may be gone at the next try.
-fn may_pass(error: &ApiError) -> bool {
-    match (request_error(error), error) {
-        (Some(ureq::Error::StatusCode(code)), _) => *code == 429 || *code >= 500,
-        (Some(_), _) | (None, ApiError::IoError(_)) => true,
-        _ => false,
+fn may_pass(error: &Interrupted) -> bool {
+    match error {
+        Interrupted::Request(ureq::Error::StatusCode(code)) => *code == 429 || *code >= 500,
+        Interrupted::Request(_) | Interrupted::Reading(_) | Interrupted::Short(_) => true,
+        // A full disk does not empty itself.
+        Interrupted::Writing(_) => false,
     }
 }
 
@@ -236,7 +250,7 @@ fn link(found: &Path, blob: &Path, place: &Path) -> io::Result<()> {
 
 fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     Failure::Failed(format!(
-        "{} cannot be written: {error}; check the disk and its rights, or set MODEL_CACHE_DIR to another folder",
+        "{} cannot be written: {error}; check its rights and the free space, or set MODEL_CACHE_DIR to another folder",
         path.display()
     ))
 }
