@@ -1,9 +1,11 @@
 use candle_core::{D, DType, Device, Tensor};
+use half::bf16;
 use rayon::prelude::*;
 
 use super::cpu::{self, Element, Values, with_element};
 use super::panels::Panels;
-use super::tile::{KERNEL, LANES, PANEL, ROWS};
+use super::tile::{LANES, PANEL, ROWS};
+use super::word::{Pair, Word, pairs_pay};
 use crate::{Monitor, Result};
 
 /// Queries of one task on the CPU, and keys that it looks at together: the scores fit the second-level cache.
@@ -35,10 +37,15 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, options: AttentionOptions, 
         return on_device(q, k, v, options, monitor);
     }
     let (k, v) = (k.to_dtype(q.dtype())?, v.to_dtype(q.dtype())?);
-    with_element!(q, T => on_cpu::<T>(&rows_of(q)?, &rows_of(&k)?, &rows_of(&v)?, options, monitor))
+    let (q, k, v) = (rows_of(q)?, rows_of(&k)?, rows_of(&v)?);
+    if q.dtype() == DType::BF16 && pairs_pay() {
+        return on_cpu::<bf16, Pair>(&q, &k, &v, options, monitor);
+    }
+    with_element!(q, T => on_cpu::<T, f32>(&q, &k, &v, options, monitor))
 }
 
-fn on_cpu<T: Element>(
+/// Weights of keys are rounded to what `W` holds, as the values are.
+fn on_cpu<T: Element, W: Word>(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
@@ -54,7 +61,7 @@ fn on_cpu<T: Element>(
 
     // Each wave packs the keys and values of some heads, which all threads then read.
     let per_wave = (CHECK_EVERY / (2 * n * m * d * shared).max(1)).clamp(1, batch * groups);
-    let mut packed = vec![(Panels::default(), Panels::default()); per_wave];
+    let mut packed = vec![(Panels::<W>::default(), Panels::<W>::default()); per_wave];
     let mut results = vec![0.0_f32; per_wave * shared * n * d];
     for wave in (0..batch * groups).step_by(per_wave) {
         monitor.check()?;
@@ -70,11 +77,11 @@ fn on_cpu<T: Element>(
             .par_chunks_mut(n * d)
             .enumerate()
             .flat_map(|(i, out)| out.par_chunks_mut(QUERY_TILE * d).enumerate().map(move |(tile, out)| (i, tile, out)))
-            .for_each_init(Scratch::default, |scratch, (i, tile, out)| {
+            .for_each_init(Scratch::<W>::default, |scratch, (i, tile, out)| {
                 let (queries, stride) = head(queries, q, wave * shared + i);
                 let (keys, values) = &packed[i / shared];
                 scratch.look(&queries[tile * QUERY_TILE * stride..], stride, out.len() / d, d);
-                scratch.one_tile(out, tile * QUERY_TILE, n, keys, values, options);
+                scratch.one_tile(out, tile * QUERY_TILE, (n, m, d), (keys, values), options);
             });
         for (i, result) in results.chunks(n * d).enumerate() {
             let (b, h) = ((wave * shared + i) / heads, (wave * shared + i) % heads);
@@ -100,50 +107,62 @@ fn head<'a, T>(values: &'a [T], tensor: &Tensor, index: usize) -> (&'a [T], usiz
 
 /// Memory of one thread.
 #[derive(Default)]
-struct Scratch {
-    /// (rows, d), rows filled up to a multiple of [`ROWS`]
-    queries: Vec<f32>,
-    /// (rows, up to [`KEY_TILE`])
+struct Scratch<W> {
+    /// (rows, words of d), rows filled up to a multiple of [`ROWS`]
+    queries: Vec<W>,
+    /// (rows, [`KEY_TILE`])
     scores: Vec<f32>,
+    /// (rows, words of [`KEY_TILE`])
+    weights: Vec<W>,
     /// (rows, d up to a multiple of [`LANES`])
     sums: Vec<f32>,
 }
 
-impl Scratch {
+impl<W: Word> Scratch<W> {
     /// Takes `count` queries of `d` values, `stride` apart.
     fn look<T: Element>(&mut self, queries: &[T], stride: usize, count: usize, d: usize) {
-        let rows = count.next_multiple_of(ROWS);
+        let (rows, depth) = (count.next_multiple_of(ROWS), d.div_ceil(W::TERMS));
         self.queries.clear();
-        for row in queries.chunks(stride).take(count) {
-            self.queries.extend(row[..d].iter().map(|value| value.widen()));
+        self.queries.resize(rows * depth, W::default());
+        for (words, row) in self.queries.chunks_mut(depth).zip(queries.chunks(stride).take(count)) {
+            W::fill(words, &row[..d]);
         }
-        self.queries.resize(rows * d, 0.0);
         self.scores.resize(rows * KEY_TILE, 0.0);
+        self.weights.resize(rows * KEY_TILE / W::TERMS, W::default());
         self.sums.clear();
         self.sums.resize(rows * d.next_multiple_of(LANES), 0.0);
     }
 
     /// Attention of the queries, the first of which is number `first` of `n`, by online softmax
     /// (Milakov and Gimelshein 2018): a running maximum and sum per query.
-    fn one_tile(&mut self, out: &mut [f32], first: usize, n: usize, k: &Panels, v: &Panels, options: AttentionOptions) {
-        let (m, d) = (k.columns(), v.columns());
+    fn one_tile(
+        &mut self,
+        out: &mut [f32],
+        first: usize,
+        (n, m, d): (usize, usize, usize),
+        (k, v): (&Panels<W>, &Panels<W>),
+        options: AttentionOptions,
+    ) {
         let count = out.len() / d;
         let stride = d.next_multiple_of(LANES);
+        let (depth, apart) = (d.div_ceil(W::TERMS), KEY_TILE / W::TERMS);
+        let kernel = W::kernel();
         let (mut maxima, mut totals) = ([f32::NEG_INFINITY; QUERY_TILE], [0.0_f32; QUERY_TILE]);
         let visible = |query: usize| if options.causal { (first + query + 1 + m).saturating_sub(n).min(m) } else { m };
         let end = visible(count - 1);
         for start in (0..end).step_by(KEY_TILE) {
             let width = KEY_TILE.min(end - start);
             for panel in start / PANEL..(start + width).div_ceil(PANEL) {
-                let (columns, right) = (k.width(panel), k.part(panel, 0, d));
+                let (columns, right) = (k.width(panel), k.part(panel, 0, depth));
                 let scores = &mut self.scores[panel * PANEL - start..];
-                for (tile, rows) in self.queries.chunks(ROWS * d).enumerate() {
-                    let rows = std::array::from_fn(|i| &rows[i * d..][..d]);
-                    KERNEL.tile(rows, right, columns, &mut scores[tile * ROWS * KEY_TILE..], KEY_TILE, false);
+                for (tile, rows) in self.queries.chunks(ROWS * depth).enumerate() {
+                    let rows = std::array::from_fn(|i| &rows[i * depth..][..depth]);
+                    kernel.tile(rows, right, columns, &mut scores[tile * ROWS * KEY_TILE..], KEY_TILE, false);
                 }
             }
             pulp::Arch::new().dispatch(Softmax {
                 scores: &mut self.scores,
+                weights: &mut self.weights,
                 sums: &mut self.sums,
                 stride,
                 width,
@@ -152,12 +171,13 @@ impl Scratch {
                 totals: &mut totals,
                 scale: options.scale,
             });
+            let words = width.div_ceil(W::TERMS);
             for panel in 0..v.count() {
-                let (columns, right) = (v.width(panel), v.part(panel, start, width));
-                let tiles = self.scores.chunks(ROWS * KEY_TILE).zip(self.sums.chunks_mut(ROWS * stride));
+                let (columns, right) = (v.width(panel), v.part(panel, start / W::TERMS, words));
+                let tiles = self.weights.chunks(ROWS * apart).zip(self.sums.chunks_mut(ROWS * stride));
                 for (rows, sums) in tiles {
-                    let rows = std::array::from_fn(|i| &rows[i * KEY_TILE..][..width]);
-                    KERNEL.tile(rows, right, columns, &mut sums[panel * PANEL..], stride, true);
+                    let rows = std::array::from_fn(|i| &rows[i * apart..][..words]);
+                    kernel.tile(rows, right, columns, &mut sums[panel * PANEL..], stride, true);
                 }
             }
         }
@@ -169,9 +189,11 @@ impl Scratch {
 
 /// Weighs the scores of a tile, query after query. Not a closure: those are not inlined into the versions for
 /// wider vectors, and stay at four lanes.
-struct Softmax<'a, F> {
+struct Softmax<'a, W, F> {
     /// (queries, [`KEY_TILE`])
     scores: &'a mut [f32],
+    /// (queries, words of [`KEY_TILE`])
+    weights: &'a mut [W],
     /// (queries, stride)
     sums: &'a mut [f32],
     stride: usize,
@@ -184,7 +206,7 @@ struct Softmax<'a, F> {
     scale: f32,
 }
 
-impl<F: Fn(usize) -> usize> pulp::NullaryFnOnce for Softmax<'_, F> {
+impl<W: Word, F: Fn(usize) -> usize> pulp::NullaryFnOnce for Softmax<'_, W, F> {
     type Output = ();
 
     #[inline(always)]
@@ -194,6 +216,7 @@ impl<F: Fn(usize) -> usize> pulp::NullaryFnOnce for Softmax<'_, F> {
             let sums = &mut self.sums[query * self.stride..][..self.stride];
             let seen = (self.seen)(query);
             weigh(row, seen, &mut self.maxima[query], &mut self.totals[query], sums, self.scale);
+            W::fill(&mut self.weights[query * KEY_TILE / W::TERMS..], row);
         }
     }
 }

@@ -5,7 +5,8 @@ use rayon::prelude::*;
 
 use super::cpu::{self, Element, Values, with_element};
 use super::panels::Panels;
-use super::tile::{KERNEL, PANEL, ROWS};
+use super::tile::{PANEL, ROWS};
+use super::word::Word;
 use crate::weights::Weights;
 use crate::{Monitor, Result};
 
@@ -28,7 +29,7 @@ pub struct Conv2d {
 #[derive(Debug, Clone)]
 enum Weight {
     /// (kernel * kernel * in, out), in f32 however the model computes.
-    Cpu(Arc<Panels>),
+    Cpu(Arc<Panels<f32>>),
     /// (out, in, kernel, kernel)
     Device(Tensor),
 }
@@ -108,7 +109,13 @@ impl Conv2d {
         }
     }
 
-    fn on_cpu<T: Element>(&self, panels: &Panels, x: &Tensor, walk: Walk, residual: Option<&Tensor>) -> Result<Tensor> {
+    fn on_cpu<T: Element>(
+        &self,
+        panels: &Panels<f32>,
+        x: &Tensor,
+        walk: Walk,
+        residual: Option<&Tensor>,
+    ) -> Result<Tensor> {
         let (batch, height, width, channels) = x.dims4()?;
         if channels != self.in_channels {
             return Err(cpu::defect(format!("a convolution of {} channels got {:?}", self.in_channels, x.shape())));
@@ -130,6 +137,7 @@ impl Conv2d {
         let picture =
             Picture { values, height, width, channels, kernel: self.kernel, walk, zeros: &vec![0.0; channels] };
 
+        let kernel = f32::kernel();
         let mut out = vec![T::default(); out_shape.iter().product()];
         out.par_chunks_mut(PIXELS * self.out_channels).enumerate().for_each_init(
             || (Vec::new(), vec![0.0; PIXELS * PANEL]),
@@ -142,7 +150,7 @@ impl Conv2d {
                     for (tap, seen) in seen.chunks(tiles).enumerate() {
                         let right = panels.part(panel, tap * channels, channels);
                         for (rows, sums) in seen.iter().zip(sums.chunks_mut(ROWS * PANEL)) {
-                            KERNEL.tile(*rows, right, columns, sums, PANEL, tap > 0);
+                            kernel.tile(*rows, right, columns, sums, PANEL, tap > 0);
                         }
                     }
                     let first = panel * PANEL;

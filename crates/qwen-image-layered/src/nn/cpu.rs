@@ -12,6 +12,11 @@ use crate::{Error, Result};
 pub trait Element: WithDType + Default + Send + Sync {
     fn widen(self) -> f32;
     fn narrow(value: f32) -> Self;
+    /// The nearest bf16.
+    #[inline(always)]
+    fn rounded(self) -> bf16 {
+        bf16::narrow(self.widen())
+    }
 }
 
 impl Element for f32 {
@@ -36,6 +41,10 @@ impl Element for bf16 {
         let bits = value.to_bits();
         let rounded = (bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16;
         bf16::from_bits(if value.is_nan() { 0x7fc0 } else { rounded })
+    }
+    #[inline(always)]
+    fn rounded(self) -> bf16 {
+        self
     }
 }
 

@@ -3,6 +3,7 @@ use rayon::prelude::*;
 
 use super::cpu::{self, Element, Values, with_element};
 use super::panels::{COLUMNS, Panels};
+use super::word::{Pair, Word, pairs_pay};
 use crate::Result;
 use crate::weights::Packed;
 
@@ -63,71 +64,66 @@ impl Linear {
             Some(bias) => bias.to_dtype(DType::F32)?.to_vec1::<f32>()?,
             None => vec![0.0; rows],
         };
-        let few = flat.dim(0)? <= FEW_ROWS;
         with_element!(x, T => {
-            let out = match &self.weight {
-                Weight::Dense(weight) => {
-                    let weight = weight.contiguous()?;
-                    with_element!(weight, W => {
-                        if few { few_rows::<T, W>(&flat, &weight, &bias)? } else { many_rows::<T, W>(&flat, &weight, &bias)? }
-                    })
-                }
-                Weight::Packed(packed) if few => {
-                    let sums = packed.multiply_few(Values::of(&flat.to_dtype(DType::F32)?).slice::<f32>()?)?;
-                    sums.iter().zip(bias.iter().cycle()).map(|(sum, bias)| T::narrow(sum + bias)).collect()
-                }
-                Weight::Packed(packed) => {
-                    tiled::<T>(&flat, &bias, |panels, start, count| {
-                        let rows = packed.unpack_rows(start, count, DType::F32)?;
-                        panels.refill_transposed(Values::of(&rows).slice::<f32>()?, columns, count, columns);
-                        Ok(())
-                    })?
-                }
+            let out = match flat.dim(0)? {
+                0..=FEW_ROWS => self.few_rows::<T>(&flat, &bias)?,
+                _ if x.dtype() == DType::BF16 && pairs_pay() => self.many_rows::<T, Pair>(&flat, &bias)?,
+                _ => self.many_rows::<T, f32>(&flat, &bias)?,
             };
             Ok(Tensor::from_vec(out, shape, &Device::Cpu)?)
         })
+    }
+
+    /// `x` (m, in) for small m, as dot products.
+    fn few_rows<T: Element>(&self, x: &Tensor, bias: &[f32]) -> Result<Vec<T>> {
+        match &self.weight {
+            Weight::Dense(weight) => {
+                let weight = weight.contiguous()?;
+                with_element!(weight, V => few_rows::<T, V>(x, &weight, bias))
+            }
+            Weight::Packed(packed) => {
+                let sums = packed.multiply_few(Values::of(&x.to_dtype(DType::F32)?).slice::<f32>()?)?;
+                Ok(sums.iter().zip(bias.iter().cycle()).map(|(sum, bias)| T::narrow(sum + bias)).collect())
+            }
+        }
+    }
+
+    /// `x` (m, in) in tiles of columns: neither the wide nor the packed matrix ever exists as a whole.
+    fn many_rows<T: Element, W: Word>(&self, x: &Tensor, bias: &[f32]) -> Result<Vec<T>> {
+        let (m, depth) = x.dims2()?;
+        let n = bias.len();
+        let values = Values::of(x);
+        let x = values.slice::<T>()?;
+        let mut out = vec![T::default(); m * n];
+        let mut panels = Panels::<W>::default();
+        for start in (0..n).step_by(COLUMNS) {
+            let count = COLUMNS.min(n - start);
+            match &self.weight {
+                Weight::Dense(weight) => {
+                    let weight = weight.narrow(0, start, count)?.contiguous()?;
+                    with_element!(weight, V => {
+                        panels.refill_transposed(Values::of(&weight).slice::<V>()?, depth, count, depth);
+                    });
+                }
+                Weight::Packed(packed) => {
+                    let weight = packed.unpack_rows(start, count, DType::F32)?;
+                    panels.refill_transposed(Values::of(&weight).slice::<f32>()?, depth, count, depth);
+                }
+            }
+            panels.multiply(x, depth, &bias[start..start + count], &mut out, n, start);
+        }
+        Ok(out)
     }
 }
 
 /// Up to here reading the weights once, as they are, beats packing them for a matrix product.
 const FEW_ROWS: usize = 4;
 
-/// `x` (m, in) times the weight, whose rows `start..start + count` `fill` packs as columns: neither the wide nor
-/// the packed matrix ever exists as a whole.
-fn tiled<T: Element>(
-    x: &Tensor,
-    bias: &[f32],
-    fill: impl Fn(&mut Panels, usize, usize) -> Result<()>,
-) -> Result<Vec<T>> {
-    let m = x.dim(0)?;
-    let n = bias.len();
-    let values = Values::of(x);
-    let x = values.slice::<T>()?;
-    let mut out = vec![T::default(); m * n];
-    let mut panels = Panels::default();
-    for start in (0..n).step_by(COLUMNS) {
-        let count = COLUMNS.min(n - start);
-        fill(&mut panels, start, count)?;
-        panels.multiply(x, &bias[start..start + count], &mut out, n, start);
-    }
-    Ok(out)
-}
-
-/// `x` (m, in) times `weight` (out, in).
-fn many_rows<T: Element, W: Element>(x: &Tensor, weight: &Tensor, bias: &[f32]) -> Result<Vec<T>> {
-    let values = Values::of(weight);
-    let (weight, depth) = (values.slice::<W>()?, x.dim(1)?);
-    tiled(x, bias, |panels, start, count| {
-        panels.refill_transposed(&weight[start * depth..], depth, count, depth);
-        Ok(())
-    })
-}
-
 /// `x` (m, in) for small m times `weight` (out, in), as dot products.
-fn few_rows<T: Element, W: Element>(x: &Tensor, weight: &Tensor, bias: &[f32]) -> Result<Vec<T>> {
+fn few_rows<T: Element, V: Element>(x: &Tensor, weight: &Tensor, bias: &[f32]) -> Result<Vec<T>> {
     let (m, columns) = x.dims2()?;
     let (x_values, weight_values) = (Values::of(x), Values::of(weight));
-    let (x, weight) = (x_values.slice::<T>()?, weight_values.slice::<W>()?);
+    let (x, weight) = (x_values.slice::<T>()?, weight_values.slice::<V>()?);
     let n = bias.len();
     let mut out = vec![T::default(); m * n];
     for (out, x) in out.chunks_mut(n).zip(x.chunks(columns)) {

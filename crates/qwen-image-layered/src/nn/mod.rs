@@ -7,6 +7,7 @@ mod elementwise;
 mod linear;
 mod panels;
 mod tile;
+mod word;
 
 pub use attention::{AttentionOptions, attention};
 pub use conv::{Conv2d, Walk};
