@@ -1,0 +1,169 @@
+//! What stands between convolutions: functions of single values, sums, sizes.
+
+use crate::NetworkError;
+use crate::convolution::{Convolution, Map, Stop, Walk};
+
+/// A function of each value by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Point {
+    /// `scale * x + shift`; one of each for all channels, or one for each channel.
+    Affine(Vec<f32>, Vec<f32>),
+    Rectify,
+    /// `x * clamp(x + 3, 0, 6) / 6`
+    HardSwish,
+    /// `clamp(alpha * x + beta, 0, 1)`
+    HardSigmoid(f32, f32),
+    Sigmoid,
+}
+
+impl Point {
+    /// Applies the function to pixels of `channels` values.
+    pub fn apply(&self, values: &mut [f32], channels: usize) {
+        match self {
+            Self::Affine(scale, shift) if scale.len() == 1 && shift.len() == 1 => {
+                let (scale, shift) = (scale[0], shift[0]);
+                values.iter_mut().for_each(|value| *value = *value * scale + shift);
+            }
+            Self::Affine(scale, shift) => {
+                for pixel in values.chunks_mut(channels) {
+                    for (c, value) in pixel.iter_mut().enumerate() {
+                        *value = *value * scale[c % scale.len()] + shift[c % shift.len()];
+                    }
+                }
+            }
+            Self::Rectify => values.iter_mut().for_each(|value| *value = value.max(0.0)),
+            Self::HardSwish => values.iter_mut().for_each(|value| *value *= (*value + 3.0).clamp(0.0, 6.0) / 6.0),
+            &Self::HardSigmoid(alpha, beta) => {
+                values.iter_mut().for_each(|value| *value = (*value * alpha + beta).clamp(0.0, 1.0));
+            }
+            Self::Sigmoid => values.iter_mut().for_each(|value| *value = 1.0 / (1.0 + libm::expf(-*value))),
+        }
+    }
+}
+
+/// A convolution of each channel by itself.
+pub struct Depthwise {
+    walk: Walk,
+    /// (side, side, channels)
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Depthwise {
+    /// From weights (channels, 1, side, side) and one bias for each channel.
+    pub fn new(weights: &[f32], bias: &[f32], walk: Walk) -> Self {
+        let (channels, places) = (bias.len(), walk.side * walk.side);
+        let weights = (0..places * channels).map(|i| weights[i % channels * places + i / channels]).collect();
+        Self { walk, weights, bias: bias.to_vec() }
+    }
+
+    pub fn channels(&self) -> usize {
+        self.bias.len()
+    }
+
+    pub fn run(&self, map: &Map, finish: impl Fn(&mut [f32]) + Sync) -> Map {
+        let Walk { side, dilation, stride } = self.walk;
+        let (reach, channels) = (self.walk.reach(), map.channels);
+        Map::from_rows(map.height.div_ceil(stride), map.width.div_ceil(stride), channels, |y, row| {
+            row.chunks_mut(channels).for_each(|pixel| pixel.copy_from_slice(&self.bias));
+            for k in 0..side {
+                let Some(v) = (y * stride + k * dilation).checked_sub(reach).filter(|&v| v < map.height) else {
+                    continue;
+                };
+                let source = map.row(v);
+                for l in 0..side {
+                    let weights = &self.weights[(k * side + l) * channels..][..channels];
+                    // Pixels whose place lies in the picture.
+                    let first = reach.saturating_sub(l * dilation).div_ceil(stride);
+                    for (x, pixel) in row.chunks_mut(channels).enumerate().skip(first) {
+                        let u = x * stride + l * dilation - reach;
+                        if u >= map.width {
+                            break;
+                        }
+                        let seen = &source[u * channels..][..channels];
+                        for ((value, a), b) in pixel.iter_mut().zip(seen).zip(weights) {
+                            *value += a * b;
+                        }
+                    }
+                }
+            }
+            finish(row);
+        })
+    }
+}
+
+/// A transposed convolution of 2 x 2 with a stride of 2: each pixel becomes four.
+pub struct Doubling {
+    /// To four times the outputs: those of the upper left, upper right, lower left, lower right.
+    corners: Convolution,
+}
+
+impl Doubling {
+    /// From weights (inputs, outputs, 2, 2).
+    pub fn new(weights: &[f32], inputs: usize, outputs: usize) -> Self {
+        let corners: Vec<f32> = (0..4 * outputs * inputs)
+            .map(|i| {
+                let (row, input) = (i / inputs, i % inputs);
+                weights[(input * outputs + row % outputs) * 4 + row / outputs]
+            })
+            .collect();
+        let walk = Walk { side: 1, dilation: 1, stride: 1 };
+        Self { corners: Convolution::new(&corners, &vec![0.0; 4 * outputs], inputs, walk) }
+    }
+
+    pub fn inputs(&self) -> usize {
+        self.corners.inputs()
+    }
+
+    pub fn outputs(&self) -> usize {
+        self.corners.outputs() / 4
+    }
+
+    /// # Errors
+    /// When the caller stopped.
+    pub fn run(&self, map: &Map, stopped: Stop, finish: impl Fn(&mut [f32]) + Sync) -> Result<Map, NetworkError> {
+        let corners = self.corners.run(&[map], stopped, |_, _| {})?;
+        let outputs = self.outputs();
+        Ok(Map::from_rows(2 * map.height, 2 * map.width, outputs, |y, row| {
+            for (x, pixel) in row.chunks_mut(outputs).enumerate() {
+                let corner = 2 * (y % 2) + x % 2;
+                pixel.copy_from_slice(&corners.pixel(y / 2, x / 2)[corner * outputs..][..outputs]);
+            }
+            finish(row);
+        }))
+    }
+}
+
+/// The mean of each channel.
+pub fn mean(map: &Map) -> Map {
+    let mut sums = vec![0.0f64; map.channels];
+    for pixel in map.values.chunks(map.channels) {
+        sums.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += f64::from(value));
+    }
+    let count = (map.height * map.width).max(1) as f64;
+    let values = sums.into_iter().map(|sum| (sum / count) as f32).collect();
+    Map { height: 1, width: 1, channels: map.channels, values }
+}
+
+/// Each pixel `times` in both directions.
+pub fn repeated(map: &Map, times: usize) -> Map {
+    Map::from_rows(times * map.height, times * map.width, map.channels, |y, row| {
+        for (x, pixel) in row.chunks_mut(map.channels).enumerate() {
+            pixel.copy_from_slice(map.pixel(y / times, x / times));
+        }
+    })
+}
+
+/// `combine(a, b)` of two maps of one size; a map of one pixel stands for all pixels.
+pub fn combined(a: &Map, b: &Map, combine: impl Fn(f32, f32) -> f32 + Sync) -> Map {
+    Map::from_rows(a.height, a.width, a.channels, |y, row| {
+        if (b.height, b.width) == (a.height, a.width) {
+            let pairs = row.iter_mut().zip(a.row(y)).zip(b.row(y));
+            return pairs.for_each(|((value, &a), &b)| *value = combine(a, b));
+        }
+        for (pixel, own) in row.chunks_mut(a.channels).zip(a.row(y).chunks(a.channels)) {
+            let pairs = pixel.iter_mut().zip(own).zip(&b.values);
+            pairs.for_each(|((value, &a), &b)| *value = combine(a, b));
+        }
+    })
+}
