@@ -42,11 +42,6 @@ pub fn oklab_plane(image: &Rgb8) -> Colour {
     image.map(oklab)
 }
 
-/// Oklab of sRGB 0 to 1.
-pub fn oklab_of_unit(image: &Colour) -> Colour {
-    image.map(|c| oklab(to_bytes(c)))
-}
-
 pub fn to_bytes(colour: [f32; 3]) -> [u8; 3] {
     colour.map(|v| (v * 255.0 + 0.5).clamp(0.0, 255.0) as u8)
 }

@@ -2,16 +2,16 @@
 
 use std::sync::LazyLock;
 
-use ::networks::Network;
 pub use ::networks::NetworkError;
+use ::networks::{Convolutional, Map, Network, U2Net};
 
 use crate::filter::{resize_linear, resize_rgb};
 use crate::monitor::{Monitor, Stopped};
 use crate::plane::{Gray, Plane, Rgb8};
 
-static DETECTION: Network = Network::new(include_bytes!("../models/text-detection.onnx"));
+static DETECTION: Convolutional = Convolutional::new(include_bytes!("../models/text-detection.onnx"));
 static RECOGNITION: Network = Network::new(include_bytes!("../models/text-recognition.onnx"));
-static SALIENCY: Network = Network::new(include_bytes!("../models/saliency.onnx"));
+static SALIENCY: U2Net = U2Net::new(include_bytes!("../models/saliency.onnx"));
 
 /// Characters of the recogniser's classes: class 0 is "no character", the last a space.
 static ALPHABET: LazyLock<Vec<&str>> = LazyLock::new(|| {
@@ -49,11 +49,10 @@ pub fn text_probability(image: &Rgb8, side: usize, monitor: &Monitor) -> Result<
     let (width, height) = (snap(image.width), snap(image.height));
     let small = resize_rgb(image, width, height);
     // The network was trained on blue, green, red, but normalised in the order of red, green, blue.
-    let input =
-        channels(&small, |pixel| std::array::from_fn(|c| (f32::from(pixel[2 - c]) / 255.0 - MEAN[c]) / DEVIATION[c]));
-    let (shape, data) = DETECTION.run(&[1, 3, height, width], input, &|| monitor.check().is_err())?;
-    let (out_height, out_width) = (shape[2], shape[3]);
-    Ok(Plane { width: out_width, height: out_height, data: data.into_iter().map(steady).collect() })
+    let normalised = |c: usize, value: u8| (f32::from(value) / 255.0 - MEAN[c]) / DEVIATION[c];
+    let found = DETECTION.run(input(&small, |pixel, c| normalised(c, pixel[2 - c])), &|| monitor.check().is_err())?;
+    let data = found.values.into_iter().map(steady).collect();
+    Ok(Plane { width: found.width, height: found.height, data })
 }
 
 /// How salient each pixel is (U2-Net-p), 0 to 1, at 320 x 320; with the largest value.
@@ -63,9 +62,8 @@ pub fn text_probability(image: &Rgb8, side: usize, monitor: &Monitor) -> Result<
 pub fn saliency(image: &Rgb8, monitor: &Monitor) -> Result<(Gray, f32), NetworkError> {
     let small = resize_rgb(image, SALIENCY_SIDE, SALIENCY_SIDE);
     let brightest = f32::from(small.data.iter().flatten().copied().max().unwrap_or(1).max(1));
-    let input =
-        channels(&small, |pixel| std::array::from_fn(|c| (f32::from(pixel[c]) / brightest - MEAN[c]) / DEVIATION[c]));
-    let (_, data) = SALIENCY.run(&[1, 3, SALIENCY_SIDE, SALIENCY_SIDE], input, &|| monitor.check().is_err())?;
+    let normalised = |c: usize, value: u8| (f32::from(value) / brightest - MEAN[c]) / DEVIATION[c];
+    let data = SALIENCY.run(input(&small, |pixel, c| normalised(c, pixel[c])), &|| monitor.check().is_err())?;
     let map = Plane { width: SALIENCY_SIDE, height: SALIENCY_SIDE, data: data.into_iter().map(steady).collect() };
     let largest = map.data.iter().copied().fold(0.0, f32::max);
     Ok((map.map(|v| v / largest.max(1e-6)), largest))
@@ -118,16 +116,10 @@ fn steady(value: f32) -> f32 {
     (value * 2048.0).round() / 2048.0
 }
 
-/// The values of each channel one after the other.
-fn channels(image: &Rgb8, normalise: impl Fn([u8; 3]) -> [f32; 3]) -> Vec<f32> {
-    let pixels = image.data.len();
-    let mut out = vec![0.0; 3 * pixels];
-    for (k, &pixel) in image.data.iter().enumerate() {
-        for (c, value) in normalise(pixel).into_iter().enumerate() {
-            out[c * pixels + k] = value;
-        }
-    }
-    out
+/// A picture as the networks want it: `normalise(pixel, channel)` for each value.
+fn input(image: &Rgb8, normalise: impl Fn([u8; 3], usize) -> f32) -> Map {
+    let values = image.data.iter().flat_map(|&pixel| [0, 1, 2].map(|c| normalise(pixel, c))).collect();
+    Map { height: image.height, width: image.width, channels: 3, values }
 }
 
 /// A map of any size brought to another, linear between the pixel centres.

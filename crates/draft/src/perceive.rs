@@ -61,15 +61,22 @@ fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, crate::
         let text = Plane::new(picture.width, picture.height, false);
         return Ok(Perceived { text, letters: Vec::new(), saliency: None, notes: Vec::new() });
     }
-    let (lines, saliency) =
-        rayon::join(|| text::detect::lines(picture, monitor), || networks::saliency(picture, monitor));
-    let (lines, saliency) = (lines?, saliency?);
-    monitor.step("text", 1, 2, 0.4)?;
-    let figure = (!lines.is_empty()).then(|| {
-        let speck = (0.0012 * picture.data.len() as f32) as usize + 1;
-        let outline = subject::outline(picture, &saliency.0, (0.4, 0.5));
-        clean(&refine::refine(picture, &outline), speck, speck * 2 / 5)
+    let marks = text::detect::find(picture, monitor)?;
+    // The recogniser and its threads read while the others look for the figure.
+    let (lines, seen) = std::thread::scope(|scope| {
+        let lines = scope.spawn(|| text::detect::read_marks(picture, &marks, monitor));
+        let seen = networks::saliency(picture, monitor).map(|saliency| {
+            let figure = (!marks.is_empty()).then(|| {
+                let speck = (0.0012 * picture.data.len() as f32) as usize + 1;
+                let outline = subject::outline(picture, &saliency.0, (0.4, 0.5));
+                clean(&refine::refine(picture, &outline), speck, speck * 2 / 5)
+            });
+            (saliency, figure)
+        });
+        (lines.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), seen)
     });
+    let (lines, (saliency, figure)) = (lines?, seen?);
+    monitor.step("text", 1, 2, 0.4)?;
     let letters = text::glyphs::letters(picture, &lines, figure.as_ref());
     let mut mask = Plane::new(picture.width, picture.height, false);
     for line in &letters {

@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use crate::colour::distance_squared;
-use crate::plane::{Colour, Plane};
+use crate::plane::{Colour, Plane, for_rows};
 
 /// Disjoint sets of `u32` nodes.
 pub struct Sets(Vec<u32>);
@@ -51,18 +51,24 @@ pub fn felzenszwalb(image: &Colour, scale: f32, min_size: u32) -> Segments {
         let to = from + [1, width as u32, width as u32 + 1, width as u32 - 1][direction as usize];
         (from, to)
     };
+    // Edges within a segment stay within it, so only those between segments are looked at again.
+    let mut between = Vec::new();
     for &key in &edges {
         let (from, to) = ends(key);
         let (a, b) = (sets.find(from), sets.find(to));
         let weight = f32::from_bits((key >> 32) as u32);
-        if a != b && weight < tolerance[a as usize].min(tolerance[b as usize]) {
+        if a == b {
+            continue;
+        }
+        if weight < tolerance[a as usize].min(tolerance[b as usize]) {
             let joined = sets.join(a, b) as usize;
             sizes[joined] = sizes[a as usize] + sizes[b as usize];
             tolerance[joined] = weight + scale / sizes[joined] as f32;
+        } else {
+            between.push((from, to));
         }
     }
-    for &key in &edges {
-        let (from, to) = ends(key);
+    for (from, to) in between {
         let (a, b) = (sets.find(from), sets.find(to));
         if a != b && sizes[a as usize].min(sizes[b as usize]) < min_size {
             let joined = sets.join(a, b) as usize;
@@ -75,26 +81,52 @@ pub fn felzenszwalb(image: &Colour, scale: f32, min_size: u32) -> Segments {
 /// Edges of the 8-neighbourhood as (weight bits, pixel * 4 + direction), lightest first.
 fn sorted_edges(image: &Colour) -> Vec<u64> {
     let (width, height) = (image.width, image.height);
-    let mut edges: Vec<u64> = (0..height)
-        .into_par_iter()
-        .flat_map_iter(|y| (0..width).map(move |x| (x, y)))
-        .flat_map_iter(|(x, y)| {
+    // Four places for each pixel; edges that would leave the picture are taken out below.
+    let mut edges = vec![[u64::MAX; 4]; width * height];
+    for_rows(&mut edges, width, |y, row| {
+        for (x, edges) in row.iter_mut().enumerate() {
             let here = image.at(x, y);
             let index = (y * width + x) as u64 * 4;
+            let (right, down) = (x + 1 < width, y + 1 < height);
             let targets = [
-                (x + 1 < width).then(|| (x + 1, y)),
-                (y + 1 < height).then(|| (x, y + 1)),
-                (x + 1 < width && y + 1 < height).then(|| (x + 1, y + 1)),
-                (x > 0 && y + 1 < height).then(|| (x - 1, y + 1)),
+                (right, x + 1, y),
+                (down, x, y + 1),
+                (right && down, x + 1, y + 1),
+                (x > 0 && down, x.wrapping_sub(1), y + 1),
             ];
-            (0..4u64).filter_map(move |direction| {
-                let (u, v) = targets[direction as usize]?;
-                let weight = distance_squared(here, image.at(u, v)).sqrt();
-                Some((u64::from(weight.to_bits()) << 32) | (index + direction))
-            })
-        })
-        .collect();
-    edges.par_sort_unstable();
+            for (direction, (edge, (inside, u, v))) in edges.iter_mut().zip(targets).enumerate() {
+                if inside {
+                    let weight = distance_squared(here, image.at(u, v)).sqrt();
+                    *edge = (u64::from(weight.to_bits()) << 32) | (index + direction as u64);
+                }
+            }
+        }
+    });
+    let mut edges = edges.into_flattened();
+    edges.retain(|&edge| edge != u64::MAX);
+    sort_by_weight(edges)
+}
+
+/// Sorts by the upper half, and keeps the order of what has the same: three rounds of
+/// counting, 11 bits each. Positive floats are in the order of their bits.
+fn sort_by_weight(mut edges: Vec<u64>) -> Vec<u64> {
+    const BITS: u32 = 11;
+    let mut sorted = vec![0u64; edges.len()];
+    for round in 0..3 {
+        let digit = |edge: u64| (edge >> (32 + round * BITS)) as usize & ((1 << BITS) - 1);
+        let mut starts = vec![0usize; 1 << BITS];
+        edges.iter().for_each(|&edge| starts[digit(edge)] += 1);
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += std::mem::replace(start, sum);
+        }
+        for &edge in &edges {
+            let place = &mut starts[digit(edge)];
+            sorted[*place] = edge;
+            *place += 1;
+        }
+        std::mem::swap(&mut edges, &mut sorted);
+    }
     edges
 }
 
@@ -173,6 +205,17 @@ pub fn means(labels: &Plane<u32>, count: usize, image: &Colour) -> (Vec<[f32; 3]
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn edges_are_sorted_like_numbers() {
+        let mut random = crate::random::Random::new(3);
+        let data = (0..40 * 30).map(|_| std::array::from_fn(|_| (random.below(9) as f32) * 0.11)).collect();
+        let edges = sorted_edges(&Plane { width: 40, height: 30, data });
+        assert_eq!(edges.len(), 39 * 30 + 40 * 29 + 2 * 39 * 29);
+        let mut expected = edges.clone();
+        expected.sort_unstable();
+        assert_eq!(edges, expected);
+    }
 
     #[test]
     fn flat_patches_become_one_segment_each() {

@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use crate::colour::{max_difference, oklab_of_unit, to_unit};
+use crate::colour::{max_difference, oklab, to_bytes, to_unit};
 use crate::fill::membrane::membrane;
 use crate::fill::palette;
 use crate::fill::patches;
@@ -45,17 +45,16 @@ pub fn complete(image: &Colour, hole: &Mask, monitor: &Monitor) -> Result<Comple
     if !hole.any() {
         return Ok(Completed { image: image.clone(), very_smooth });
     }
-    let known = hole.not();
-    let mut out = membrane(image, &known, 8);
-    monitor.check()?;
     let parts = components(&dilate(hole, 6));
-    let patches: Vec<Patch> = (1..=parts.len())
-        .into_par_iter()
-        .map(|label| {
-            monitor.check()?;
-            Ok(fill_part(image, hole, &parts, label))
-        })
-        .collect::<Result<_, Stopped>>()?;
+    let patch = |label: usize| {
+        monitor.check()?;
+        Ok(fill_part(image, hole, &parts, label))
+    };
+    let (mut out, patches) = rayon::join(
+        || membrane(image, &hole.not(), 8),
+        || (1..=parts.len()).into_par_iter().map(patch).collect::<Result<Vec<Patch>, Stopped>>(),
+    );
+    let patches = patches?;
     let mut rough = hole.same_size(false);
     for patch in &patches {
         if let Some(filled) = &patch.image {
@@ -136,10 +135,13 @@ fn ring(image: &Colour, part: &Mask, holes: &Mask, width: usize) -> Ring {
     let mask = dilate(part, width).minus(part).minus(&dilate(holes, 1));
     let count = mask.count();
     let step = (count / 6000).max(1);
-    let lab = oklab_of_unit(image);
     let places = (0..mask.data.len()).filter(|&i| mask.data[i]).step_by(step);
     let samples = places
-        .map(|i| Sample { x: (i % mask.width) as f32, y: (i / mask.width) as f32, colour: lab.data[i] })
+        .map(|i| Sample {
+            x: (i % mask.width) as f32,
+            y: (i / mask.width) as f32,
+            colour: oklab(to_bytes(image.data[i])),
+        })
         .collect();
     Ring { mask, samples }
 }
@@ -147,15 +149,14 @@ fn ring(image: &Colour, part: &Mask, holes: &Mask, width: usize) -> Ring {
 /// A membrane from the ring without what does not fit the smooth ground, so that
 /// neighbouring objects do not bleed into the hole.
 fn fill_without_outliers(image: &Colour, ring: &Ring, model: &Quadratic, near: &Mask) -> Colour {
-    let lab = oklab_of_unit(image);
     let off = Plane::from_fn(image.width, image.height, |x, y| {
-        let sample = Sample { x: x as f32, y: y as f32, colour: lab.at(x, y) };
-        ring.mask.at(x, y) && model.residual(&sample) >= 12.0 / 255.0
+        let sample = || Sample { x: x as f32, y: y as f32, colour: oklab(to_bytes(image.at(x, y))) };
+        ring.mask.at(x, y) && model.residual(&sample()) >= 12.0 / 255.0
     });
     membrane(image, &near.minus(&dilate(&off, 2)), 8)
 }
 
 /// Rounds to what 8 bits can hold, so that later steps work with the colour that is written.
 pub fn rounded(image: &Colour) -> Colour {
-    image.map(|c| to_unit(crate::colour::to_bytes(c)))
+    image.map(|c| to_unit(to_bytes(c)))
 }

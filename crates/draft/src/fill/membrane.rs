@@ -80,42 +80,66 @@ fn sample_double<const C: usize>(half: &Plane<[f32; C]>, x: usize, y: usize) -> 
 /// Gauss-Seidel sweeps over the holes in red-black order.
 fn smooth<const C: usize>(image: &mut Plane<[f32; C]>, valid: &Mask, sweeps: usize) {
     let (width, height) = (image.width, image.height);
-    let mut holes: [Vec<(u32, u32)>; 2] = [Vec::new(), Vec::new()];
-    for y in 0..height {
-        for (x, &known) in valid.row(y).iter().enumerate() {
-            if !known {
-                holes[(x + y) % 2].push((x as u32, y as u32));
-            }
+    let holes: Vec<Vec<(usize, usize)>> = (0..height).map(|y| runs_outside(valid.row(y))).collect();
+    if width == 0 || holes.iter().all(Vec::is_empty) {
+        return;
+    }
+    // Pixels of one colour only look at those of the other, and rows of even number only at
+    // odd ones besides themselves: apart, all rows of a half can be worked on side by side.
+    let mut halves: [Vec<[f32; C]>; 2] = [Vec::new(), Vec::new()];
+    image.data.chunks(width).enumerate().for_each(|(y, row)| halves[y % 2].extend_from_slice(row));
+    for sweep in 0..2 * sweeps {
+        for parity in 0..2 {
+            let [even, odd] = &mut halves;
+            let (own, other) = if parity == 0 { (even, &*odd) } else { (odd, &*even) };
+            let other = |y: usize| &other[y / 2 * width..][..width];
+            for_rows(own, width, |k, row| {
+                let y = 2 * k + parity;
+                let (above, below) = ((y > 0).then(|| other(y - 1)), (y + 1 < height).then(|| other(y + 1)));
+                for &(from, to) in &holes[y] {
+                    let first = from + (from + y + sweep) % 2;
+                    (first..to).step_by(2).for_each(|x| relax(row, x, above, below));
+                }
+            });
         }
     }
-    for sweep in 0..2 * sweeps {
-        for &(x, y) in &holes[sweep % 2] {
-            let (x, y) = (x as usize, y as usize);
-            let index = y * width + x;
-            let (mut sum, mut count) = ([0.0; C], 0.0);
-            let mut add = |neighbour: usize| {
-                count += 1.0;
-                for c in 0..C {
-                    sum[c] += image.data[neighbour][c];
-                }
-            };
-            if y > 0 {
-                add(index - width);
-            }
-            if y + 1 < height {
-                add(index + width);
-            }
-            if x > 0 {
-                add(index - 1);
-            }
-            if x + 1 < width {
-                add(index + 1);
-            }
-            if count > 0.0 {
-                let share = 1.0 / count;
-                image.data[index] = sum.map(|s| s * share);
-            }
+    for (y, row) in image.data.chunks_mut(width).enumerate() {
+        row.copy_from_slice(&halves[y % 2][y / 2 * width..][..width]);
+    }
+}
+
+/// Where a row is not valid, as half-open runs.
+fn runs_outside(valid: &[bool]) -> Vec<(usize, usize)> {
+    let mut runs = Vec::new();
+    let mut at = 0;
+    while let Some(gap) = valid[at..].iter().position(|&known| !known) {
+        let from = at + gap;
+        at = valid[from..].iter().position(|&known| known).map_or(valid.len(), |length| from + length);
+        runs.push((from, at));
+    }
+    runs
+}
+
+/// A pixel becomes the mean of its neighbours.
+#[inline(always)]
+fn relax<const C: usize>(row: &mut [[f32; C]], x: usize, above: Option<&[[f32; C]]>, below: Option<&[[f32; C]]>) {
+    if let (Some(above), Some(below), true) = (above, below, x > 0 && x + 1 < row.len()) {
+        let (a, b, l, r) = (above[x], below[x], row[x - 1], row[x + 1]);
+        row[x] = std::array::from_fn(|c| (a[c] + b[c] + l[c] + r[c]) * 0.25);
+        return;
+    }
+    let (mut sum, mut count) = ([0.0; C], 0.0f32);
+    let left = if x > 0 { Some(row[x - 1]) } else { None };
+    let neighbours = [above.map(|row| row[x]), below.map(|row| row[x]), left, row.get(x + 1).copied()];
+    for neighbour in neighbours.into_iter().flatten() {
+        count += 1.0;
+        for c in 0..C {
+            sum[c] += neighbour[c];
         }
+    }
+    if count > 0.0 {
+        let share = 1.0 / count;
+        row[x] = sum.map(|s| s * share);
     }
 }
 

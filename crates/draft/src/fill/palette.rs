@@ -26,13 +26,12 @@ pub struct Hole<'a> {
 
 /// The filled picture, or `None` where a palette does not explain the ring.
 pub fn fill(hole: &Hole) -> Option<Colour> {
-    let lab = hole.image.map(|c| oklab(to_bytes(c)));
-    let ring: Vec<[f32; 3]> = pick(&lab, hole.ring);
+    let ring: Vec<[f32; 3]> = pick(hole.image, hole.ring);
     if ring.len() < 60 {
         return None;
     }
     let step = (ring.len() / 5000).max(1);
-    let samples: Vec<[f32; 3]> = ring.iter().copied().step_by(step).collect();
+    let samples: Vec<[f32; 3]> = ring.iter().step_by(step).map(|&colour| oklab(to_bytes(colour))).collect();
     let mut palette: Vec<[f32; 3]> = Vec::new();
     for centre in kmeans(&samples, MOST_COLOURS, 15, 1) {
         if palette.iter().all(|&other| distance_squared(centre, other) > 0.06 * 0.06) {
@@ -48,17 +47,20 @@ pub fn fill(hole: &Hole) -> Option<Colour> {
     if palette.len() < 2 || (explained as f32) < 0.82 * samples.len() as f32 {
         return None;
     }
-    Some(diffuse(hole, &lab, &palette))
+    Some(diffuse(hole, &palette))
 }
 
 fn pick(image: &Colour, mask: &Mask) -> Vec<[f32; 3]> {
     image.data.iter().zip(&mask.data).filter(|(_, m)| **m).map(|(c, _)| *c).collect()
 }
 
-fn diffuse(hole: &Hole, lab: &Colour, palette: &[[f32; 3]]) -> Colour {
-    let labelled = lab.zip(hole.known, |colour, known| {
-        let (label, distance) = closest(palette, colour);
-        (label, known && distance < SAME * SAME)
+fn diffuse(hole: &Hole, palette: &[[f32; 3]]) -> Colour {
+    let labelled = hole.image.zip(hole.known, |colour, known| {
+        if !known {
+            return (0, false);
+        }
+        let (label, distance) = closest(palette, oklab(to_bytes(colour)));
+        (label, distance < SAME * SAME)
     });
     let good = labelled.map(|(_, good)| good);
     let indicators = labelled.map(|(label, _)| {

@@ -1,5 +1,7 @@
 //! Lines of text by the detection and recognition networks.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rayon::prelude::*;
 
 use crate::monitor::Monitor;
@@ -12,6 +14,8 @@ use crate::text::outline::{Oriented, least_rectangle, quarter_turn, rim};
 /// headlines the last.
 const SIDES: [usize; 3] = [960, 640, 384];
 const THRESHOLD: f32 = 0.3;
+/// Most lines that are read at the same time.
+const READERS: usize = 8;
 
 /// A line of text as the networks see it, in pixels of the picture.
 #[derive(Debug, Clone)]
@@ -38,11 +42,24 @@ struct Blob {
     mask: Mask,
 }
 
-/// Finds and reads the text of a picture, from the top to the bottom.
+/// What the detector marks in a picture.
+pub struct Marks {
+    blobs: Vec<Blob>,
+    /// Pixels of the picture for one of the map's, across and down.
+    scale: (f32, f32),
+}
+
+impl Marks {
+    pub fn is_empty(&self) -> bool {
+        self.blobs.is_empty()
+    }
+}
+
+/// Where there could be text.
 ///
 /// # Errors
-/// When the caller stopped, or the networks cannot be run.
-pub fn lines(image: &Rgb8, monitor: &Monitor) -> Result<Vec<Line>, NetworkError> {
+/// When the caller stopped, or the network cannot be run.
+pub fn find(image: &Rgb8, monitor: &Monitor) -> Result<Marks, NetworkError> {
     let mut sides = SIDES.to_vec();
     // A small picture is as it is at every scale: once is enough.
     sides.retain(|&side| side == SIDES[2] || side - SIDES[2] / 2 < image.width.max(image.height));
@@ -54,14 +71,48 @@ pub fn lines(image: &Rgb8, monitor: &Monitor) -> Result<Vec<Line>, NetworkError>
     let votes = Plane::from_fn(width, height, |x, y| maps.iter().filter(|m| m.at(x, y) > THRESHOLD).count());
     let parts = components(&best.map(|p| p > THRESHOLD));
     let agreed = parts.count_in(&votes.map(|v| v >= maps.len().min(2)));
-    let blobs: Vec<Blob> = (1..=parts.len()).filter_map(|k| blob(&parts, k, &best, agreed[k])).collect();
+    let blobs = (1..=parts.len()).filter_map(|k| blob(&parts, k, &best, agreed[k])).collect();
     let scale = (image.width as f32 / width as f32, image.height as f32 / height as f32);
-    let read: Vec<Option<Line>> =
-        blobs.par_iter().map(|blob| judge(image, blob, scale, monitor)).collect::<Result<_, _>>()?;
+    Ok(Marks { blobs, scale })
+}
+
+/// Reads what the detector marked, from the top to the bottom; what is no text is left out.
+///
+/// # Errors
+/// When the caller stopped, or the network cannot be run.
+pub fn read_marks(image: &Rgb8, marks: &Marks, monitor: &Monitor) -> Result<Vec<Line>, NetworkError> {
+    let Marks { blobs, scale } = marks;
+    let read = side_by_side(blobs, |blob| judge(image, blob, *scale, monitor))?;
     let mut lines: Vec<Line> = read.into_iter().flatten().collect();
     drop_lone_characters(&mut lines);
     lines.sort_by_key(|line| (line.rect.y0, line.rect.x0));
     Ok(lines)
+}
+
+/// Works on several items at a time, on threads of their own: those of the pool must not
+/// wait for the recogniser.
+fn side_by_side<T: Sync, R: Send, E: Send>(items: &[T], work: impl Fn(&T) -> Result<R, E> + Sync) -> Result<Vec<R>, E> {
+    let next = AtomicUsize::new(0);
+    let some = || {
+        let mut done = Vec::new();
+        while let Some((index, item)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|k| Some((k, items.get(k)?)))
+        {
+            done.push((index, work(item)?));
+        }
+        Ok(done)
+    };
+    let threads = rayon::current_num_threads().clamp(1, READERS).min(items.len());
+    let mut done = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(some)).collect();
+        let mut all = Vec::with_capacity(items.len());
+        for thread in threads {
+            all.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        Ok(all)
+    })?;
+    done.sort_by_key(|&(index, _)| index);
+    Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
 /// Birds, seeds and disks look like single characters: one is believed only
