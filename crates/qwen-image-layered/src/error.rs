@@ -29,8 +29,18 @@ pub enum Error {
     TensorShape { path: PathBuf, tensor: String, found: Vec<usize>, expected: Vec<usize> },
 
     /// A tensor is stored in a type that cannot be used here.
-    #[error("{path}: tensor `{tensor}` is stored as {found}, which cannot be used as {wanted:?}")]
+    #[error(
+        "{path}: tensor `{tensor}` is stored as {found}, which cannot be used as {wanted:?}; take weights in bf16, fp8 \
+         (E4M3, one scale a tensor) or GGUF"
+    )]
     TensorType { path: PathBuf, tensor: String, found: String, wanted: DType },
+
+    /// What a part computed is not numbers, though its weights looked right when they were loaded.
+    #[error(
+        "the {part} computed values that are not finite numbers; its weights are damaged or of another model: \
+         download them again (`unflatten pull` checks every file)"
+    )]
+    NotFinite { part: &'static str },
 
     /// The caller's input is outside of what the model can do.
     #[error("{0}")]

@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
+mod finite;
 mod nn;
 mod noise;
 mod pipeline;
 mod progress;
 mod resize;
 mod scheduler;
+mod sizes;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;

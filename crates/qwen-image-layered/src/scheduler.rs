@@ -61,10 +61,13 @@ impl SchedulerConfig {
         if self.use_karras_sigmas && self.use_exponential_sigmas {
             return reject("use_exponential_sigmas");
         }
-        if self.shift_terminal == Some(1.0) {
-            return Err(Error::Input(
-                "the scheduler config sets `shift_terminal` to 1, which leaves no schedule".into(),
-            ));
+        let other = "take the scheduler config that belongs to the model";
+        if let Some(terminal) = self.shift_terminal.filter(|terminal| !(0.0..1.0).contains(terminal)) {
+            let text = format!("the scheduler config sets `shift_terminal` to {terminal}, which leaves no schedule");
+            return Err(Error::Input(format!("{text}; {other}")));
+        }
+        if self.num_train_timesteps == 0 || !(self.shift.is_finite() && self.shift > 0.0) {
+            return Err(Error::Input(format!("`num_train_timesteps` and `shift` have to be above 0; {other}")));
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Tiny checkpoints with made-up weights, for tests (feature `testing`). The other half is `reference/tiny.py`.
 #![allow(clippy::missing_panics_doc, reason = "a test that panics has failed")]
 
+pub mod packagings;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

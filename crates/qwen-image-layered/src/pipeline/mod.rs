@@ -20,7 +20,7 @@ use crate::text::{TextEncoder, TextFiles};
 use crate::transformer::{FrameGrid, Step, Transformer, TransformerConfig};
 use crate::vae::{Vae, VaeConfig};
 use crate::weights::{Checkpoint, Part, Weights, read_json};
-use crate::{Error, Monitor, Progress, Result, Stage, randn};
+use crate::{Error, Monitor, Progress, Result, Stage, finite, randn};
 
 /// Tokens of a prompt that the model sees.
 const MAX_PROMPT_TOKENS: usize = 512;
@@ -119,8 +119,9 @@ impl Decomposer {
             let checkpoint = Checkpoint::open(single.as_ref().unwrap_or(&folder(name)), part)?;
             Ok(Weights::new(Arc::new(checkpoint), dtype, device))
         };
-        let scheduler: SchedulerConfig = read_json(&folder("scheduler/scheduler_config.json"))?;
-        scheduler.check()?;
+        let path = folder("scheduler/scheduler_config.json");
+        let scheduler: SchedulerConfig = read_json(&path)?;
+        scheduler.check().map_err(|error| Error::Checkpoint { path, reason: error.to_string() })?;
 
         let path = folder("vae/config.json");
         let vae_config: VaeConfig = read_json(&path)?;
@@ -164,6 +165,7 @@ impl Decomposer {
         monitor.step(Stage::EncodeImage, 0, 1)?;
         let image = latents::from_picture(picture, self.dtype, &self.device)?;
         let condition = self.vae.encode(&image, monitor)?; // (1, c, h/8, w/8)
+        finite::check(&condition, "autoencoder")?;
         let (_, _, height, width) = condition.dims4()?;
         let grid = FrameGrid { frames: params.layers + 1, rows: height / 2, columns: width / 2 };
         let condition = latents::pack(&condition)?;
@@ -178,6 +180,7 @@ impl Decomposer {
             let step = Step { sigma, grid, monitor, part: [0.0, 1.0] };
             let prediction = self.predict([&tokens, &condition], conditioning, &step, params)?;
             tokens = schedule.step(index, &prediction, &tokens)?;
+            finite::check(&tokens, "transformer")?;
             keep(format!("step{index}"), &tokens)?;
         }
         let (layers, rendering, images) = self.decode(&tokens, grid, params, monitor)?;
@@ -213,7 +216,11 @@ impl Decomposer {
                 if tokens.dims() != expected {
                     let found = tokens.dims();
                     return Err(Error::Input(format!(
-                        "the starting latents have shape {found:?}, these parameters need {expected:?}"
+                        "the starting latents have shape {found:?}, these parameters need {expected:?}: make them for \
+                         {} layers and pictures of {}x{}, or start from a seed",
+                        frames - 1,
+                        16 * columns,
+                        16 * rows
                     )));
                 }
                 Ok(tokens.to_device(&self.device)?.to_dtype(self.dtype)?)
@@ -264,6 +271,7 @@ impl Decomposer {
         for frame in first..grid.frames {
             monitor.step(Stage::Decode, frame - first, total)?;
             let image = self.vae.decode(&frames.narrow(0, frame, 1)?, monitor)?;
+            finite::check(&image, "autoencoder")?;
             let image = latents::to_unit(&image)?.to_device(&Device::Cpu)?;
             let picture = latents::to_picture(&image)?;
             if frame == 0 {

@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use image::RgbaImage;
 
-use crate::{Error, Result};
+use crate::{Error, Result, finite};
 
 /// What a run made.
 #[derive(Debug, Clone)]
@@ -40,13 +40,21 @@ impl Output {
     }
 }
 
-/// Reads starting noise: a safetensors file with the tensor `latents`.
+/// Reads starting noise: a safetensors file with the tensor `latents` of finite numbers.
 ///
 /// # Errors
 /// When the file cannot be read or has no such tensor.
 pub fn read_latents(path: &Path) -> Result<Tensor> {
     let broken = |reason: String| Error::Checkpoint { path: path.to_owned(), reason };
-    let mut tensors = candle_core::safetensors::load(path, &candle_core::Device::Cpu)
-        .map_err(|error| broken(format!("cannot be read as safetensors: {error}")))?;
-    tensors.remove("latents").ok_or_else(|| broken("has no tensor `latents`; write the noise under that name".into()))
+    let form = "save the noise with safetensors as a tensor `latents` of shape [1, (layers + 1) * h/16 * w/16, 64]";
+    std::fs::File::open(path).map_err(|error| broken(format!("cannot be read: {error}; check the path")))?;
+    let mut tensors = candle_core::safetensors::load(path, &Device::Cpu)
+        .map_err(|error| broken(format!("is no safetensors file ({error}); {form}")))?;
+    let latents = tensors.remove("latents").ok_or_else(|| broken(format!("has no tensor `latents`; {form}")))?;
+    if !latents.dtype().is_float() {
+        return Err(broken(format!("holds `latents` as {}; save them as f32 or bf16", latents.dtype().as_str())));
+    }
+    finite::check(&latents, "noise")
+        .map_err(|_| broken(format!("holds values that are not finite numbers; {form}")))?;
+    Ok(latents)
 }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::weights::read_json;
-use crate::{Error, Result};
+use crate::{Error, Result, sizes};
 
 /// The text model; fields as in transformers' `Qwen2_5_VLTextConfig`.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +62,9 @@ impl VisionConfig {
         self.rope_parameters.as_ref().map_or(10_000.0, |rope| rope.rope_theta)
     }
 }
+
+/// Pixels that no processor enlarges a picture to.
+const MOST_PIXELS: usize = 1 << 26;
 
 /// How a caption is generated.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,7 +146,9 @@ fn text_config(path: &Path, root: &Value) -> Result<TextConfig> {
     let rope = Fields { path, places: rope_places.flatten().chain(fields.places.iter().copied()).collect() };
     let kind: Option<String> = rope.optional(&["rope_type", "type"])?;
     if let Some(kind) = kind.filter(|kind| kind != "default" && kind != "mrope") {
-        return Err(fields.broken(format!("rope type `{kind}` is not supported, only `default`")));
+        return Err(
+            fields.broken(format!("rope type `{kind}` is not supported, only `default`; use Qwen2.5-VL's config"))
+        );
     }
     let config = TextConfig {
         vocab_size: fields.required(&["vocab_size"])?,
@@ -158,15 +163,35 @@ fn text_config(path: &Path, root: &Value) -> Result<TextConfig> {
         tie_word_embeddings: fields.optional(&["tie_word_embeddings"])?.unwrap_or(false),
         image_token_id: Fields { path, places: vec![root] }.required(&["image_token_id"])?,
     };
+    sizes::check(
+        path,
+        [
+            ("vocab_size", config.vocab_size, 1 << 24),
+            ("hidden_size", config.hidden_size, 1 << 16),
+            ("intermediate_size", config.intermediate_size, 1 << 20),
+            ("num_hidden_layers", config.num_hidden_layers, 1000),
+            ("num_attention_heads", config.num_attention_heads, 1000),
+            ("num_key_value_heads", config.num_key_value_heads, 1000),
+        ],
+    )?;
+    if !(config.rope_theta > 0.0 && config.rms_norm_eps >= 0.0) {
+        return Err(fields.broken("`rope_theta` has to be above 0 and `rms_norm_eps` not below; check the file".into()));
+    }
     let (heads, kv_heads) = (config.num_attention_heads, config.num_key_value_heads);
     let divides = |a: usize, b: usize| b != 0 && a.is_multiple_of(b);
     if !divides(config.hidden_size, heads) || !divides(heads, kv_heads) {
-        return Err(
-            fields.broken("`hidden_size`, `num_attention_heads` and `num_key_value_heads` do not divide".into())
-        );
+        return Err(fields.broken(
+            "`hidden_size`, `num_attention_heads` and `num_key_value_heads` do not divide; take the config that \
+                 belongs to the weights"
+                .into(),
+        ));
     }
-    if config.mrope_section.iter().sum::<usize>() * 2 != config.head_dim() {
-        return Err(fields.broken("`mrope_section` does not add up to half of a head".into()));
+    let pairs = config.mrope_section.iter().fold(0_usize, |sum, &section| sum.saturating_add(section));
+    if pairs.saturating_mul(2) != config.head_dim() {
+        let head = config.head_dim();
+        return Err(
+            fields.broken(format!("`mrope_section` does not add up to half of a head of {head}; check the file"))
+        );
     }
     Ok(config)
 }
@@ -183,13 +208,30 @@ fn vision_config(path: &Path, root: &Value) -> Result<VisionConfig> {
     }
     let config: VisionConfig = serde_json::from_value(known)
         .map_err(|error| missing(format!("`vision_config`: {error}; take the config that belongs to the model")))?;
-    let sizes = [config.num_heads, config.patch_size, config.spatial_merge_size, config.temporal_patch_size];
+    sizes::check(
+        path,
+        [
+            ("vision_config.depth", config.depth, 1000),
+            ("vision_config.hidden_size", config.hidden_size, 1 << 16),
+            ("vision_config.intermediate_size", config.intermediate_size, 1 << 20),
+            ("vision_config.num_heads", config.num_heads, 1000),
+            ("vision_config.in_channels", config.in_channels, 16),
+            ("vision_config.patch_size", config.patch_size, 1 << 10),
+            ("vision_config.spatial_merge_size", config.spatial_merge_size, 64),
+            ("vision_config.temporal_patch_size", config.temporal_patch_size, 64),
+            ("vision_config.window_size", config.window_size, 1 << 16),
+            ("vision_config.out_hidden_size", config.out_hidden_size, 1 << 16),
+        ],
+    )?;
     let window = config.spatial_merge_size * config.patch_size;
-    if sizes.contains(&0)
-        || config.window_size < window
-        || !config.hidden_size.is_multiple_of((config.num_heads * 4).max(1))
-    {
-        return Err(missing("`vision_config`: sizes do not divide".into()));
+    if config.window_size < window || !config.hidden_size.is_multiple_of(config.num_heads * 4) {
+        return Err(missing(
+            "`vision_config`: sizes do not divide; take the config that belongs to the weights".into(),
+        ));
+    }
+    if let Some(index) = config.fullatt_block_indexes.iter().find(|&&index| index >= config.depth) {
+        let depth = config.depth;
+        return Err(missing(format!("`fullatt_block_indexes` names block {index} of {depth}; check the file")));
     }
     Ok(config)
 }
@@ -217,8 +259,8 @@ pub fn read_generation(path: &Path) -> Result<GenerationConfig> {
 /// Reads the picture part of the processor's config in `folder`.
 ///
 /// # Errors
-/// When there is none, or it asks for something that the reference does not do.
-pub fn read_processor(folder: &Path) -> Result<ProcessorConfig> {
+/// When there is none, it asks for something that the reference does not do, or it cuts other patches than `vision` takes.
+pub fn read_processor(folder: &Path, vision: &VisionConfig) -> Result<ProcessorConfig> {
     let candidates = ["preprocessor_config.json", "processor_config.json"].map(|name| folder.join(name));
     let path: &PathBuf = candidates.iter().find(|path| path.is_file()).unwrap_or(&candidates[0]);
     let root: Value = read_json(path)?;
@@ -243,7 +285,19 @@ pub fn read_processor(folder: &Path) -> Result<ProcessorConfig> {
     };
     let sizes = [config.patch_size, config.merge_size, config.temporal_patch_size, config.max_pixels];
     if sizes.contains(&0) || config.rescale_factor <= 0.0 || config.image_std.iter().any(|&s| s <= 0.0) {
-        return Err(fields.broken("sizes, `rescale_factor` and `image_std` have to be above 0".into()));
+        return Err(fields.broken("sizes, `rescale_factor` and `image_std` have to be above 0; check the file".into()));
+    }
+    if config.min_pixels > config.max_pixels || config.min_pixels > MOST_PIXELS {
+        let (least, most) = (config.min_pixels, config.max_pixels);
+        return Err(fields.broken(format!("a picture of {least} to {most} pixels is impossible; check the file")));
+    }
+    let cut = (config.patch_size, config.merge_size, config.temporal_patch_size);
+    let taken = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size);
+    if cut != taken {
+        return Err(fields.broken(format!(
+            "patches are cut as (patch, merge, temporal) {cut:?}, the vision tower takes {taken:?}; they do not belong \
+             together"
+        )));
     }
     Ok(config)
 }

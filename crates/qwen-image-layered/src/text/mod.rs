@@ -16,7 +16,7 @@ use candle_core::{DType, Device, Tensor};
 use image::RgbaImage;
 
 use crate::weights::{Checkpoint, Part, Weights};
-use crate::{Error, Monitor, Result};
+use crate::{Error, Monitor, Result, finite};
 
 use caption::Captioner;
 use config::{TextConfig, VisionConfig};
@@ -95,6 +95,7 @@ impl TextEncoder {
         }
         let positions: Vec<_> = (0..count as u32).map(|n| [n; 3]).collect();
         let hidden = self.model.forward(&self.model.embed(&ids[..count])?, &positions, None, monitor)?;
+        finite::check(&hidden, "text encoder")?;
         Ok(hidden.narrow(0, TEMPLATE_TOKENS, count - TEMPLATE_TOKENS)?.unsqueeze(0)?.contiguous()?)
     }
 
@@ -146,10 +147,11 @@ fn load_captioner(
             vision.out_hidden_size, text.hidden_size
         )));
     }
+    let processor = config::read_processor(&files.folder.join("processor"), vision)?;
     Ok(Some(Captioner {
         vision: VisionTower::load(vision, &weights.pp("visual"))?,
         lm_head: head.linear(text.hidden_size, text.vocab_size, false)?,
-        processor: config::read_processor(&files.folder.join("processor"))?,
+        processor,
         generation: config::read_generation(&files.folder.join("text_encoder").join("generation_config.json"))?,
         merge_size: vision.spatial_merge_size,
     }))

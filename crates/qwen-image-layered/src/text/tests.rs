@@ -134,10 +134,15 @@ fn sizes_are_those_of_the_reference() {
     assert!(picture::smart_size(0, 28, 28, 56 * 56, 28 * 28 * 1280).is_err());
 }
 
+/// The vision tower of the fixtures' model.
+fn vision() -> config::VisionConfig {
+    config::read_model(&fixture("model/text_encoder/config.json")).unwrap().1
+}
+
 #[test]
 fn patches_are_those_of_the_reference() {
     let (expected, tensors) = expected();
-    let config = config::read_processor(&fixture("model/processor")).unwrap();
+    let config = config::read_processor(&fixture("model/processor"), &vision()).unwrap();
     for name in expected.captions.keys() {
         let patches = picture::cut(&picture_of(name), &config).unwrap();
         let grid = tensors[&format!("grid.{name}")].i(0).unwrap().to_vec1::<i64>().unwrap();
@@ -218,7 +223,7 @@ fn configs_without_deciding_fields_are_refused() {
         ("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", "num_key_value_heads"),
         ("\"use_sliding_window\": false", "\"use_sliding_window\": true", "use_sliding_window"),
         ("\"image_token_id\"", "\"image_token\"", "image_token_id"),
-        ("\"patch_size\": 14", "\"patch_size\": 0", "divide"),
+        ("\"patch_size\": 14", "\"patch_size\": 0", "patch_size"),
     ] {
         let changed = text.replacen(from, to, 1);
         assert_ne!(changed, text, "{from} is not in the fixture");
@@ -258,8 +263,8 @@ fn processor_configs_of_both_generations_are_read() {
         format!(r#"{{"image_processor": {{{numbers}, "size": {{"shortest_edge": 3136, "longest_edge": 12845056}}}}}}"#),
     )
     .unwrap();
-    let newer = config::read_processor(folder.path()).unwrap();
+    let newer = config::read_processor(folder.path(), &vision()).unwrap();
     std::fs::write(folder.path().join("preprocessor_config.json"), older).unwrap();
-    assert_eq!(config::read_processor(folder.path()).unwrap(), newer);
+    assert_eq!(config::read_processor(folder.path(), &vision()).unwrap(), newer);
     assert_eq!((newer.min_pixels, newer.max_pixels), (3136, 12_845_056));
 }

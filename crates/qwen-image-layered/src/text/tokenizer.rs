@@ -67,7 +67,8 @@ impl TextTokenizer {
 
     fn from_json(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
-        let inner = Tokenizer::from_bytes(bytes).map_err(|error| broken(path, error))?;
+        let inner =
+            Tokenizer::from_bytes(bytes).map_err(|error| broken(path, format!("{error}; download the file again")))?;
         Self::new(inner, path)
     }
 

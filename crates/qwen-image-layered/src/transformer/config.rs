@@ -2,7 +2,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::{Error, Result};
+use crate::{Error, Result, sizes};
 
 /// `transformer/config.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -27,6 +27,20 @@ impl TransformerConfig {
     /// When fields contradict each other or describe another model than the layered one.
     pub fn check(&self, path: &Path) -> Result<()> {
         let reject = |reason: String| Err(Error::Checkpoint { path: path.to_owned(), reason });
+        sizes::check(
+            path,
+            [
+                ("num_layers", self.num_layers, 1000),
+                ("num_attention_heads", self.num_attention_heads, 1000),
+                ("attention_head_dim", self.attention_head_dim, 1 << 12),
+                ("joint_attention_dim", self.joint_attention_dim, 1 << 16),
+                ("in_channels", self.in_channels, 1 << 12),
+                ("out_channels", self.out_channels, 1 << 12),
+                ("axes_dims_rope", self.axes_dims_rope[0], 1 << 12),
+                ("axes_dims_rope", self.axes_dims_rope[1], 1 << 12),
+                ("axes_dims_rope", self.axes_dims_rope[2], 1 << 12),
+            ],
+        )?;
         let other = "use the Qwen-Image-Layered transformer";
         if !self.use_layer3d_rope || !self.use_additional_t_cond {
             return reject(format!(
@@ -42,11 +56,6 @@ impl TransformerConfig {
         let [layer, row, column] = self.axes_dims_rope;
         if layer + row + column != self.attention_head_dim || self.axes_dims_rope.iter().any(|axis| axis % 2 == 1) {
             return reject("`axes_dims_rope` must be even and add up to `attention_head_dim`; check the file".into());
-        }
-        if self.num_attention_heads == 0 || self.attention_head_dim == 0 || self.joint_attention_dim == 0 {
-            return reject(
-                "`num_attention_heads`, `attention_head_dim` and `joint_attention_dim` must not be 0".into(),
-            );
         }
         Ok(())
     }

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::{Error, Result};
+use crate::{Error, Result, sizes};
 
 /// `vae/config.json`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -26,18 +26,30 @@ impl VaeConfig {
     /// When fields contradict each other or ask for something that this crate does not have.
     pub fn check(&self, path: &Path) -> Result<()> {
         let reject = |reason: String| Err(Error::Checkpoint { path: path.to_owned(), reason });
+        let widest = self.dim_mult.iter().copied().max().unwrap_or_default();
+        let narrowest = self.dim_mult.iter().copied().min().unwrap_or_default();
+        sizes::check(
+            path,
+            [
+                ("base_dim", self.base_dim, 1 << 12),
+                ("z_dim", self.z_dim, 1 << 10),
+                ("num_res_blocks", self.num_res_blocks, 100),
+                ("dim_mult", widest, 1 << 10),
+                ("dim_mult", narrowest, 1 << 10),
+                ("dim_mult` (its length)", self.dim_mult.len(), 8),
+            ],
+        )?;
         if self.input_channels != 4 {
             let channels = self.input_channels;
-            return reject(format!("`input_channels` is {channels}, but layers need the RGBA autoencoder with 4"));
+            return reject(format!(
+                "`input_channels` is {channels}, but layers need the RGBA autoencoder with 4; use the model's own"
+            ));
         }
         if !self.attn_scales.is_empty() {
             return reject("`attn_scales` is not empty, which is not supported; use the published autoencoder".into());
         }
         if self.dim_mult.is_empty() || self.temperal_downsample.len() + 1 != self.dim_mult.len() {
             return reject("`temperal_downsample` must have one entry less than `dim_mult`; check the file".into());
-        }
-        if self.base_dim == 0 || self.z_dim == 0 || self.dim_mult.contains(&0) {
-            return reject("`base_dim`, `z_dim` and `dim_mult` must not be 0; check the file".into());
         }
         if self.latents_mean.len() != self.z_dim || self.latents_std.len() != self.z_dim {
             let z_dim = self.z_dim;

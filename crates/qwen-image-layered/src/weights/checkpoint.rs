@@ -82,11 +82,18 @@ impl Checkpoint {
     fn open_sharded(folder: &Path, index_path: &Path, part: Part) -> Result<Self> {
         let index: Index = read_json(index_path)?;
         let names: BTreeSet<&String> = index.weight_map.values().collect();
-        let mut checkpoint = Self::empty();
-        for name in names {
+        if names.is_empty() {
+            return Err(broken(index_path, "names no tensor; download it again".to_owned()));
+        }
+        for &name in &names {
             if Path::new(name).components().count() != 1 || name == ".." {
                 return Err(broken(index_path, format!("shard name `{name}` leaves the folder; download it again")));
             }
+            let path = folder.join(name);
+            path.metadata().map_err(|source| Error::File { path, source })?;
+        }
+        let mut checkpoint = Self::empty();
+        for name in names {
             let file = MappedFile::open(&folder.join(name), safetensors::parse)?;
             for stored in file.entries.keys() {
                 if index.weight_map.get(stored) != Some(name) {

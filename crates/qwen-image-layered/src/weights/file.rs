@@ -10,6 +10,7 @@ use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
 
+use crate::finite::all_finite;
 use crate::{Error, Result};
 
 /// How the values of a tensor are stored.
@@ -88,7 +89,15 @@ impl MappedFile {
     /// The plain tensor `name` in the type it is stored in; `wanted` is for the error text.
     pub fn plain(&self, name: &str, entry: &Entry, wanted: DType, device: &Device) -> Result<Tensor> {
         let stored = self.number_type(name, entry, wanted)?;
-        Ok(Tensor::from_raw_buffer(&self.map[entry.range.clone()], stored, &entry.shape, device)?)
+        let bytes = &self.map[entry.range.clone()];
+        if !all_finite(bytes, stored) {
+            let reason = format!(
+                "tensor `{name}` holds values that are not finite numbers; the file is damaged, delete it and download \
+                 it again"
+            );
+            return Err(Error::Checkpoint { path: self.path.clone(), reason });
+        }
+        Ok(Tensor::from_raw_buffer(bytes, stored, &entry.shape, device)?)
     }
 
     /// Rows `ids`, all of which are there, of the plain matrix `name`, on the CPU.
