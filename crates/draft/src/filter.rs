@@ -19,18 +19,25 @@ pub fn gaussian_gray(image: &Gray, sigma: f32) -> Gray {
 
 fn convolve_rows<const C: usize>(image: &Plane<[f32; C]>, kernel: &[f32]) -> Plane<[f32; C]> {
     let width = image.width;
-    let mut out = image.clone();
+    let mut out = image.same_size([0.0; C]);
     for_rows(&mut out.data, width, |y, target| {
         let row = image.row(y);
-        for (x, value) in target.iter_mut().enumerate() {
-            let mut sum = row[x].map(|v| v * kernel[0]);
-            for (k, &w) in kernel.iter().enumerate().skip(1) {
+        for (t, s) in target.iter_mut().zip(row) {
+            *t = s.map(|v| v * kernel[0]);
+        }
+        for (k, &w) in kernel.iter().enumerate().skip(1) {
+            let inner = k.min(width)..width.saturating_sub(k).max(k.min(width));
+            for x in (0..inner.start).chain(inner.end..width) {
                 let (a, b) = (row[x.saturating_sub(k)], row[(x + k).min(width - 1)]);
                 for c in 0..C {
-                    sum[c] += w * (a[c] + b[c]);
+                    target[x][c] += w * (a[c] + b[c]);
                 }
             }
-            *value = sum;
+            // Away from the edges all values of the row move alike.
+            let left = row[..inner.len()].as_flattened();
+            let right = row[(2 * k).min(width)..].as_flattened();
+            let values = target[inner].as_flattened_mut().iter_mut();
+            values.zip(left.iter().zip(right)).for_each(|(t, (a, b))| *t += w * (a + b));
         }
     });
     out
@@ -60,15 +67,16 @@ pub fn box_mean<const C: usize>(image: &Plane<[f32; C]>, radius: usize) -> Plane
     let mut rows = image.same_size([0.0f32; C]);
     for_rows(&mut rows.data, width, |y, target| {
         let row = image.row(y);
+        // From the left end of all windows to the right, so that sums keep their order.
+        for shift in 0..=2 * radius {
+            let first = radius.saturating_sub(shift).min(width);
+            let seen = &row[shift.saturating_sub(radius).min(width)..];
+            let values = target[first..].as_flattened_mut().iter_mut();
+            values.zip(seen.as_flattened()).for_each(|(t, s)| *t += s);
+        }
         for (x, value) in target.iter_mut().enumerate() {
-            let window = &row[x.saturating_sub(radius)..(x + radius + 1).min(width)];
-            let mut sum = [0.0; C];
-            for pixel in window {
-                for c in 0..C {
-                    sum[c] += pixel[c];
-                }
-            }
-            *value = sum.map(|v| v / window.len() as f32);
+            let count = (x + radius + 1).min(width) - x.saturating_sub(radius);
+            *value = value.map(|v| v / count as f32);
         }
     });
     let mut out = image.same_size([0.0f32; C]);
@@ -218,6 +226,38 @@ mod tests {
                 assert!(
                     (pixel[0] - 0.25).abs() < 1e-5 && (pixel[1] - 0.5).abs() < 1e-5 && (pixel[2] - 1.0).abs() < 1e-5
                 );
+            }
+        }
+    }
+
+    /// By the definition, at all edges and for windows wider than the picture.
+    #[test]
+    fn blurs_and_means_are_sums_over_their_windows() {
+        let mut random = crate::random::Random::new(5);
+        for (width, height) in [(1, 1), (2, 9), (5, 4), (23, 7)] {
+            let data = (0..width * height).map(|_| [random.below(64) as f32, random.below(64) as f32]).collect();
+            let image = Plane { width, height, data };
+            let kernel = [0.5f32, 0.25, 0.125, 0.0625];
+            let blurred = convolve_rows(&image, &kernel);
+            let means = box_mean(&image, 3);
+            for y in 0..height {
+                for x in 0..width {
+                    let at = |u: isize| image.at((x as isize + u).clamp(0, width as isize - 1) as usize, y);
+                    let mean = |c: usize| {
+                        let rows = y.saturating_sub(3)..(y + 4).min(height);
+                        let columns = x.saturating_sub(3)..(x + 4).min(width);
+                        let count = (rows.len() * columns.len()) as f32;
+                        rows.flat_map(|v| columns.clone().map(move |u| (u, v)))
+                            .map(|(u, v)| image.at(u, v)[c])
+                            .sum::<f32>()
+                            / count
+                    };
+                    for c in 0..2 {
+                        let taps = (1..4).map(|k| kernel[k as usize] * (at(-k)[c] + at(k)[c])).sum::<f32>();
+                        assert_eq!(blurred.at(x, y)[c], 0.5 * at(0)[c] + taps, "{width} x {height} at {x}, {y}");
+                        assert!((means.at(x, y)[c] - mean(c)).abs() < 1e-3, "{width} x {height} at {x}, {y}");
+                    }
+                }
             }
         }
     }

@@ -29,12 +29,13 @@ pub fn dilate(mask: &Mask, radius: usize) -> Mask {
     let (width, height) = (mask.width, mask.height);
     let mut rows = vec![u8::MAX; width * height];
     for_rows(&mut rows, width, |y, target| row_distance(mask.row(y), target));
+    let empty: Vec<bool> = (0..height).map(|y| !mask.row(y).contains(&true)).collect();
     // The half width of the disk at each vertical offset; +0.5 rounds small disks.
     let limit = (radius as f32 + 0.3).powi(2);
     let span: Vec<u8> = (0..=radius).map(|dy| (limit - (dy * dy) as f32).max(0.0).sqrt() as u8).collect();
     let mut out = mask.same_size(false);
     for_rows(&mut out.data, width, |y, target| {
-        for source in y.saturating_sub(radius)..(y + radius + 1).min(height) {
+        for source in (y.saturating_sub(radius)..(y + radius + 1).min(height)).filter(|&source| !empty[source]) {
             let reach = span[source.abs_diff(y)];
             for (t, &d) in target.iter_mut().zip(&rows[source * width..(source + 1) * width]) {
                 *t |= d <= reach;

@@ -6,7 +6,6 @@
 
 use rayon::prelude::*;
 
-use crate::colour::distance_squared;
 use crate::fill::membrane::membrane;
 use crate::filter::{resize_area, resize_linear};
 use crate::monitor::{Monitor, Stopped};
@@ -32,12 +31,17 @@ struct Match {
 
 const NONE: Match = Match { x: 0, y: 0, cost: f32::INFINITY };
 
+/// Colours in four values, the last of which is 0: differences of four are one instruction.
+type Fours = Plane<[f32; 4]>;
+
 /// One size of the pyramid.
 struct Level {
-    image: Colour,
+    image: Fours,
     hole: Mask,
     /// Pixels whose whole patch may be copied.
     source: Mask,
+    /// Where these are.
+    places: Vec<u32>,
     /// Pixels whose patch touches the hole.
     touched: Mask,
 }
@@ -57,12 +61,12 @@ pub fn fill(image: &Colour, hole: &Mask, forbidden: &Mask, monitor: &Monitor) ->
         scale *= 0.5;
         scales.push(scale);
     }
-    let mut found: Option<(Colour, Plane<Match>)> = None;
+    let mut found: Option<(Fours, Plane<Match>)> = None;
     for (index, &scale) in scales.iter().rev().enumerate() {
         monitor.check()?;
         let side = |length: usize| ((length as f32 * scale).round() as usize).max(1);
         let level = Level::new(image, hole, &bad, side(width), side(height));
-        if level.source.count() < 50 {
+        if level.places.len() < 50 {
             continue;
         }
         found = Some(refine(level, found, index, monitor)?);
@@ -70,13 +74,21 @@ pub fn fill(image: &Colour, hole: &Mask, forbidden: &Mask, monitor: &Monitor) ->
     let Some((filled, matches)) = found else { return Ok(choose(image, &base, hole)) };
     let last = scales[0];
     if last >= 1.0 {
-        return Ok(choose(image, &filled, hole));
+        return Ok(choose(image, &threes(&filled), hole));
     }
     monitor.check()?;
     Ok(finish(image, hole, &bad, &filled, &matches))
 }
 
-fn choose(image: &Colour, filled: &Colour, hole: &Mask) -> Colour {
+fn fours(image: &Colour) -> Fours {
+    image.map(|[r, g, b]| [r, g, b, 0.0])
+}
+
+fn threes(image: &Fours) -> Colour {
+    image.map(|[r, g, b, _]| [r, g, b])
+}
+
+fn choose<const C: usize>(image: &Plane<[f32; C]>, filled: &Plane<[f32; C]>, hole: &Mask) -> Plane<[f32; C]> {
     image.zip(filled, |a, b| (a, b)).zip(hole, |(a, b), inside| if inside { b } else { a })
 }
 
@@ -85,7 +97,7 @@ impl Level {
         let known = image.zip(hole, |[r, g, b], inside| if inside { [0.0; 4] } else { [r, g, b, 1.0] });
         let shrunk =
             if (width, height) == (image.width, image.height) { known } else { resize_area(&known, width, height) };
-        let colours = shrunk.map(|[r, g, b, w]| [r, g, b].map(|v| v / w.max(1e-4)));
+        let colours = shrunk.map(|[r, g, b, w]| [r, g, b, 0.0].map(|v| v / w.max(1e-4)));
         let cover = |mask: &Mask| {
             let soft = mask.map(|m| [if m { 1.0f32 } else { 0.0 }]);
             if (width, height) == (mask.width, mask.height) {
@@ -95,7 +107,13 @@ impl Level {
             }
         };
         let (hole, bad) = (cover(hole), cover(bad));
-        Level { image: colours, source: sources(&bad), touched: square(&hole), hole }
+        Level::of(colours, hole, &bad)
+    }
+
+    fn of(image: Fours, hole: Mask, bad: &Mask) -> Self {
+        let source = sources(bad);
+        let places = (0..source.data.len() as u32).filter(|&i| source.data[i as usize]).collect();
+        Level { image, source, places, touched: square(&hole), hole }
     }
 }
 
@@ -120,17 +138,22 @@ fn square(mask: &Mask) -> Mask {
 }
 
 /// Mean squared difference of two patches; gives up above `best`.
-fn difference(image: &Colour, x: usize, y: usize, u: usize, v: usize, best: f32) -> f32 {
+fn difference(image: &Fours, x: usize, y: usize, u: usize, v: usize, best: f32) -> f32 {
     let (width, height) = (image.width, image.height);
     let (left, right) = (x.min(RADIUS), (width - 1 - x).min(RADIUS));
     let (up, down) = (y.min(RADIUS), (height - 1 - y).min(RADIUS));
     let count = ((left + right + 1) * (up + down + 1)) as f32;
     let limit = best * count;
-    let mut sum = 0.0;
+    let (mut sum, mut squares) = (0.0, [0.0f32; 4]);
     for j in 0..=up + down {
         let a = &image.row(y - up + j)[x - left..=x + right];
         let b = &image.row(v - up + j)[u - left..=u + right];
-        sum += a.iter().zip(b).map(|(p, q)| distance_squared(*p, *q)).sum::<f32>();
+        for (p, q) in a.iter().zip(b) {
+            for c in 0..4 {
+                squares[c] += (p[c] - q[c]) * (p[c] - q[c]);
+            }
+        }
+        sum = squares[0] + squares[1] + squares[2];
         if sum > limit {
             return f32::INFINITY;
         }
@@ -141,10 +164,10 @@ fn difference(image: &Colour, x: usize, y: usize, u: usize, v: usize, best: f32)
 /// Brings the solution of a coarser level to this one and improves it.
 fn refine(
     mut level: Level,
-    coarser: Option<(Colour, Plane<Match>)>,
+    coarser: Option<(Fours, Plane<Match>)>,
     index: usize,
     monitor: &Monitor,
-) -> Result<(Colour, Plane<Match>), Stopped> {
+) -> Result<(Fours, Plane<Match>), Stopped> {
     let mut matches = match coarser {
         None => peel(&mut level, monitor)?,
         Some((image, matches)) => {
@@ -181,7 +204,7 @@ fn enlarge(matches: &Plane<Match>, width: usize, height: usize) -> Plane<Match> 
 
 /// Computes costs anew; pixels without a usable match draw one.
 fn measure(level: &Level, matches: &Plane<Match>, round: u64) -> Plane<Match> {
-    let places: Vec<u32> = (0..level.source.data.len() as u32).filter(|&i| level.source.data[i as usize]).collect();
+    let places = &level.places;
     let width = level.image.width;
     Plane::from_fn(width, level.image.height, |x, y| {
         if !level.touched.at(x, y) {
@@ -255,23 +278,25 @@ fn vote(level: &mut Level, matches: &Plane<Match>, trust: &Gray, radius: usize, 
     let mut costs: Vec<f32> = matches.data.iter().map(|m| m.cost).filter(|c| c.is_finite()).collect();
     let spread = quantile(&mut costs, spread).max(1e-5);
     let (width, height) = (level.image.width, level.image.height);
+    let weights = matches
+        .zip(trust, |m, trust| if m.cost.is_finite() { exp(-m.cost / (2.0 * spread)) * trust + 1e-6 } else { 0.0 });
     let old = &level.image;
     let voted = Plane::from_fn(width, height, |x, y| {
         if !level.hole.at(x, y) {
             return old.at(x, y);
         }
-        let (mut sum, mut weight) = ([0.0f32; 3], 0.0f32);
+        let (mut sum, mut weight) = ([0.0f32; 4], 0.0f32);
         for v in y.saturating_sub(radius)..(y + radius + 1).min(height) {
             for u in x.saturating_sub(radius)..(x + radius + 1).min(width) {
-                let m = matches.at(u, v);
-                if !m.cost.is_finite() {
+                let w = weights.at(u, v);
+                if w == 0.0 {
                     continue;
                 }
+                let m = matches.at(u, v);
                 let (sx, sy) = (m.x + x as i32 - u as i32, m.y + y as i32 - v as i32);
-                let w = exp(-m.cost / (2.0 * spread)) * trust.at(u, v) + 1e-6;
                 let colour = old.at(sx as usize, sy as usize);
                 weight += w;
-                for c in 0..3 {
+                for c in 0..4 {
                     sum[c] += w * colour[c];
                 }
             }
@@ -287,8 +312,7 @@ fn peel(level: &mut Level, monitor: &Monitor) -> Result<Plane<Match>, Stopped> {
     let (width, height) = (level.image.width, level.image.height);
     let mut known = level.hole.not();
     let mut matches = level.hole.same_size(NONE);
-    let places: Vec<(usize, usize)> =
-        (0..width * height).filter(|&i| level.source.data[i]).map(|i| (i % width, i / width)).collect();
+    let places: Vec<(usize, usize)> = level.places.iter().map(|&i| (i as usize % width, i as usize / width)).collect();
     loop {
         monitor.check()?;
         let rim: Vec<(usize, usize)> = (0..width * height)
@@ -317,11 +341,13 @@ fn peel(level: &mut Level, monitor: &Monitor) -> Result<Plane<Match>, Stopped> {
 
 fn best_of_all(level: &Level, known: &Mask, places: &[(usize, usize)], x: usize, y: usize) -> Match {
     let (width, height) = (level.image.width, level.image.height);
-    let mut patch: Vec<(i32, i32, [f32; 3])> = Vec::new();
+    // Where the known pixels of the patch lie from its middle, and their colours.
+    let mut patch: Vec<(i32, [f32; 4])> = Vec::new();
     for v in y.saturating_sub(RADIUS)..(y + RADIUS + 1).min(height) {
         for u in x.saturating_sub(RADIUS)..(x + RADIUS + 1).min(width) {
             if known.at(u, v) {
-                patch.push((u as i32 - x as i32, v as i32 - y as i32, level.image.at(u, v)));
+                let offset = (v as i32 - y as i32) * width as i32 + u as i32 - x as i32;
+                patch.push((offset, level.image.at(u, v)));
             }
         }
     }
@@ -332,9 +358,16 @@ fn best_of_all(level: &Level, known: &Mask, places: &[(usize, usize)], x: usize,
         let away = 1.5 * v.abs_diff(y) as f32 + 0.5 * u.abs_diff(x) as f32;
         let mut sum = 2e-3 * away / height as f32 * count;
         let limit = best.cost * count;
-        for &(dx, dy, colour) in &patch {
-            let other = level.image.data[(v as i32 + dy) as usize * width + (u as i32 + dx) as usize];
-            sum += distance_squared(colour, other);
+        let middle = (v * width + u) as i32;
+        for pixels in patch.chunks(8) {
+            let mut squares = [0.0f32; 4];
+            for &(offset, colour) in pixels {
+                let other = level.image.data[(middle + offset) as usize];
+                for c in 0..4 {
+                    squares[c] += (colour[c] - other[c]) * (colour[c] - other[c]);
+                }
+            }
+            sum += squares[0] + squares[1] + squares[2];
             if sum > limit {
                 break;
             }
@@ -348,12 +381,12 @@ fn best_of_all(level: &Level, known: &Mask, places: &[(usize, usize)], x: usize,
 
 /// Full size: matches are carried over, mended along their neighbours, and voted
 /// with small patches, which keeps the grain of the picture.
-fn finish(image: &Colour, hole: &Mask, bad: &Mask, filled: &Colour, matches: &Plane<Match>) -> Colour {
+fn finish(image: &Colour, hole: &Mask, bad: &Mask, filled: &Fours, matches: &Plane<Match>) -> Colour {
     let (width, height) = (image.width, image.height);
-    let start = choose(image, &resize_linear(filled, width, height), hole);
-    let mut level = Level { image: start, hole: hole.clone(), source: sources(bad), touched: square(hole) };
-    if !level.source.any() {
-        return level.image;
+    let start = choose(&fours(image), &resize_linear(filled, width, height), hole);
+    let mut level = Level::of(start, hole.clone(), bad);
+    if level.places.is_empty() {
+        return threes(&level.image);
     }
     let large = measure(&level, &enlarge(matches, width, height), 7);
     let mended = Plane::from_fn(width, height, |x, y| {
@@ -384,12 +417,13 @@ fn finish(image: &Colour, hole: &Mask, bad: &Mask, filled: &Colour, matches: &Pl
     });
     let trust = distance_to(&hole.not()).map(|d| exp(-0.0488 * d).max(1e-3));
     vote(&mut level, &mended, &trust, 1, 0.5);
-    level.image.map(|c| c.map(|v| v.clamp(0.0, 1.0)))
+    level.image.map(|[r, g, b, _]| [r, g, b].map(|v| v.clamp(0.0, 1.0)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::colour::distance_squared;
     use crate::monitor::monitor;
 
     #[test]
