@@ -14,6 +14,9 @@ use crate::split::Pile;
 /// Most layers that can be asked for.
 pub const MOST_LAYERS: u8 = 10;
 
+/// Peak of the networks, with their weights.
+const NETWORKS_BYTES: u64 = if cfg!(feature = "networks") { 256 << 20 } else { 16 << 20 };
+
 /// What is wanted of a decomposition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
@@ -53,8 +56,9 @@ impl From<Stopped> for Error {
 /// most `layers` layers: an upper estimate.
 pub fn memory_bytes(width: u32, height: u32, layers: u8) -> u64 {
     let pixels = u64::from(width) * u64::from(height);
-    // Float planes of the lifting, then a picture and an opacity per layer.
-    pixels * (200 + 11 * u64::from(layers.clamp(1, MOST_LAYERS))) + (64 << 20)
+    // Float planes of the lifting, then a picture and an opacity per layer; what the networks
+    // need depends little on the picture.
+    pixels * (200 + 11 * u64::from(layers.clamp(1, MOST_LAYERS))) + NETWORKS_BYTES
 }
 
 /// Takes `input` (sRGB, 8 bit, straight alpha) apart.

@@ -194,6 +194,30 @@ mod x86 {
 mod tests {
     use super::*;
 
+    /// Whatever the width of its vectors, a processor with fused multiply-adds gives the same bits.
+    #[test]
+    fn fused_kernels_agree_to_the_last_bit() {
+        let value = |i: usize| ((i * 7919 % 1009) as f32 - 504.0) / 317.0;
+        let seen: Vec<f32> = (0..12 * 16 + 16).map(value).collect();
+        let panel: Vec<f32> = (0..2 * 16 * PANEL).map(|i| value(i + 3)).collect();
+        let bias: Vec<f32> = (0..PANEL).map(|i| value(i + 11)).collect();
+        let tile = Tile { seen: &seen, step: 16, runs: &[0, 16], depth: 16, panel: &panel, bias: &bias };
+        let mut found = Vec::new();
+        for kernel in Kernel::all() {
+            if kernel.name != "portable" || cfg!(target_arch = "aarch64") {
+                let mut sums = vec![0.0f32; PIXELS * PANEL];
+                kernel.run(&tile, &mut sums);
+                found.push(sums);
+            }
+        }
+        for (index, &sum) in found.first().into_iter().flatten().enumerate() {
+            let (pixel, channel) = (index / PANEL, index % PANEL);
+            let product = |chain: f32, p: usize| seen[pixel * 16 + p].mul_add(panel[p * PANEL + channel], chain);
+            assert_eq!(sum, (0..32).fold(bias[channel], product), "one chain of sums at {pixel}, {channel}");
+        }
+        assert!(found.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+
     #[test]
     fn every_kernel_equals_the_sum_of_products() {
         let value = |i: usize| ((i * 7919 % 64) as f32 - 31.5) / 8.0; // sums of its products are exact

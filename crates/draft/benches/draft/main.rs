@@ -45,9 +45,9 @@ struct Arguments {
     /// How many times a job is timed
     #[arg(long, default_value_t = 10)]
     runs: usize,
-    /// Time this picture instead of a synthetic poster
+    /// Time this picture instead of a synthetic poster; may be given several times
     #[arg(long)]
-    picture: Option<PathBuf>,
+    picture: Vec<PathBuf>,
     /// Print each poster's measures
     #[arg(long)]
     each: bool,
@@ -89,20 +89,35 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn measure_time(arguments: &Arguments, work: &Path, peer: Option<&Peer>) -> anyhow::Result<()> {
-    let folder = work.join("timed").join("0");
-    std::fs::create_dir_all(&folder)?;
-    let copy = folder.join("poster.png");
-    let picture = match &arguments.picture {
-        Some(path) => image::open(path).with_context(|| path.display().to_string())?.to_rgba8(),
-        None => synth::poster(FINAL, TIMED_SIDE, TIMED_SIDE).picture,
-    };
-    picture.save(&copy)?;
+    let mut pictures = Vec::new();
+    for path in &arguments.picture {
+        pictures.push((
+            path.display().to_string(),
+            image::open(path).with_context(|| path.display().to_string())?.to_rgba8(),
+        ));
+    }
+    if pictures.is_empty() {
+        pictures.push((format!("poster {FINAL} of crate synth"), synth::poster(FINAL, TIMED_SIDE, TIMED_SIDE).picture));
+    }
+    let folder = |number: usize| work.join("timed").join(number.to_string());
+    for (number, (_, picture)) in pictures.iter().enumerate() {
+        std::fs::create_dir_all(folder(number))?;
+        picture.save(folder(number).join("poster.png"))?;
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("## {} x {} pixels into 4 layers, {cores} hardware threads\n", picture.width(), picture.height());
-    time::time(&copy, arguments.runs)?;
     if let Some(peer) = peer {
         peer.decompose(&work.join("timed"))?;
-        println!("prototype: {:.1} s (one run)\n", peer::result(&folder)?.1);
+    }
+    for (number, (name, picture)) in pictures.iter().enumerate() {
+        println!(
+            "## {name}: {} x {} pixels into 4 layers, {cores} hardware threads\n",
+            picture.width(),
+            picture.height()
+        );
+        time::time(&folder(number).join("poster.png"), picture.dimensions(), arguments.runs)?;
+        if peer.is_some() {
+            println!("prototype: {:.1} s (one run, compiled before)\n", peer::result(&folder(number))?.1);
+        }
     }
     Ok(())
 }

@@ -21,11 +21,16 @@ def write(path, picture):
 def decompose(work):
     import pipe
 
+    compiled = False
     for poster in sorted(work.glob("*/poster.png")):
         folder = poster.parent
         if (folder / "result.json").exists():
             continue
         picture = np.ascontiguousarray(cv2.imread(str(poster))[..., ::-1])
+        if not compiled:
+            # numba compiles what is called first.
+            pipe.decompose(picture, 4, "B")
+            compiled = True
         start = time.time()
         layers, names, _, _ = pipe.decompose(picture, 4, "B")
         seconds = time.time() - start
