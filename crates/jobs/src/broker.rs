@@ -1,5 +1,6 @@
 //! Hands jobs from the API to the workers and news of them back.
 
+mod address;
 pub(crate) mod config;
 mod embedded;
 mod redis;
@@ -16,11 +17,12 @@ use tokio::sync::broadcast;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use self::config::{Backend, BrokerConfig, RedisAddress, connect};
+pub use self::address::RedisAddress;
+pub use self::config::{Backend, BrokerConfig, connect};
 pub use self::embedded::EmbeddedBroker;
 pub use self::redis::RedisBroker;
 pub use self::rules::Rules;
-use crate::{EngineChoice, Event, EventKind, Failure, Job, JobId, Params};
+use crate::{Delivery, EngineChoice, Event, EventKind, Failure, Job, JobId, Params, Priority, Settled, Webhook};
 
 /// A job as the API hands it in.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +31,26 @@ pub struct NewJob {
     pub upload_id: Uuid,
     /// Checked, with a seed drawn and the service's defaults filled in.
     pub params: Params,
+    pub priority: Priority,
+    /// Who asks, in any form that tells clients apart. Jobs of the same priority are taken from the clients in turn.
+    pub client: String,
     pub idempotency: Option<Idempotency>,
+    pub webhook: Option<Webhook>,
+}
+
+impl NewJob {
+    /// A job of normal priority that nobody in particular asks for.
+    pub fn new(upload_id: Uuid, params: Params) -> Self {
+        Self {
+            id: JobId::new_v4(),
+            upload_id,
+            params,
+            priority: Priority::default(),
+            client: String::new(),
+            idempotency: None,
+            webhook: None,
+        }
+    }
 }
 
 /// Makes a repeated request answer with the job of the first.
@@ -163,7 +184,8 @@ pub trait Broker: Send + Sync + 'static {
 
     // The API's side.
 
-    /// Puts a job at the end of the queue, with its `Queued` event.
+    /// Puts a job into the queue, with its `Queued` event: behind those of its priority whose
+    /// clients had fewer jobs in front.
     async fn submit(&self, new: NewJob) -> Result<Submitted, BrokerError>;
 
     /// The job, with its place in the queue while it waits.
@@ -194,6 +216,13 @@ pub trait Broker: Send + Sync + 'static {
     /// Jobs that finished before `cutoff`.
     async fn finished_before(&self, cutoff: OffsetDateTime) -> Result<Vec<JobId>, BrokerError>;
 
+    /// Takes up to `limit` webhook deliveries that are due, for `Rules::delivery_lease`: whoever
+    /// has taken one and does not settle it by then leaves it to others.
+    async fn claim_deliveries(&self, limit: usize) -> Result<Vec<Delivery>, BrokerError>;
+
+    /// Says what became of a delivery. That it is to be tried again counts only from its latest taker.
+    async fn settle_delivery(&self, delivery: &Delivery, settled: Settled) -> Result<(), BrokerError>;
+
     // The worker's side.
 
     /// Says that a worker is alive and what it can do.
@@ -202,7 +231,7 @@ pub trait Broker: Send + Sync + 'static {
     /// Says that a worker goes away.
     async fn retire(&self, worker_id: &str) -> Result<(), BrokerError>;
 
-    /// Waits up to `wait` for the oldest job that this worker can do and takes
+    /// Waits up to `wait` for the next job that this worker can do and takes
     /// it: the job is running from then on, under a lease. Jobs whose lease ran
     /// out are taken back here (see [`Broker::reap`]).
     ///

@@ -3,7 +3,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{EngineChoice, Params};
+use crate::{EngineChoice, Params, Priority};
 
 /// Names a job. Random (UUID v4), because whoever knows it may see the result.
 pub type JobId = Uuid;
@@ -101,6 +101,8 @@ pub struct Job {
     pub id: JobId,
     pub state: State,
     pub params: Params,
+    #[serde(default)]
+    pub priority: Priority,
     /// The upload that the job works on.
     pub upload_id: Uuid,
     /// The engine that works or worked on it.

@@ -7,11 +7,13 @@ mod follow;
 mod job;
 mod metadata;
 mod params;
+mod priority;
 pub mod settings;
 mod state;
 pub mod telemetry;
 pub mod tree;
 mod variables;
+mod webhook;
 
 pub mod broker;
 pub mod store;
@@ -28,5 +30,7 @@ pub use metadata::{
     SCHEMA_VERSION, Size,
 };
 pub use params::{CaptionLanguage, EngineChoice, LayerCount, MAX_LAYERS, OutputSize, Params, ParamsError, Resolution};
+pub use priority::Priority;
 pub use store::Store;
 pub use variables::VARIABLES;
+pub use webhook::{Delivery, Settled, Webhook, WebhookEvent};

@@ -59,6 +59,12 @@ impl Settings {
         value.or(Some(variable.default).filter(|v| !v.is_empty())).map(str::to_owned)
     }
 
+    /// Variables of others, by how their names start, with their names in lower case.
+    pub fn starting_with(&self, prefixes: &[&str]) -> Vec<(String, String)> {
+        let theirs = self.values.iter().filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)));
+        theirs.map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect()
+    }
+
     /// Like [`Settings::text`], parsed.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ impl Job {
             id: new.id,
             state: State::Queued,
             params: new.params,
+            priority: new.priority,
             upload_id: new.upload_id,
             engine: None,
             progress: None,

@@ -1,35 +1,30 @@
-//! Holds uploads and results. Today a folder each; object storage fits behind
-//! the same calls, so no path of a published file leaves this module.
-//!
-//! ```text
-//! UPLOAD_DIR/{upload_id}/image.png, upload.json
-//! RESULTS_DIR/{job_id}/layer_0.png, ..., metadata.json, preview.jpg
-//!                      edits.json   what was changed since; the only file that ever changes
-//! either/.staging/   what is being written, or deleted, at the moment
-//! ```
-//!
-//! A folder is filled and synced in `.staging` and then renamed to its place,
-//! so it is seen whole or not at all, also after a crash.
+//! Holds uploads and results: in folders, or (cargo feature `object-storage`) in
+//! a bucket. Both are a [`backend::Backend`], and no path or key of a published
+//! file leaves this module.
 
+mod backend;
 mod config;
 mod disk;
 mod edits;
+#[cfg(feature = "object-storage")]
+mod objects;
 mod results;
 mod uploads;
 
 use std::io;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use tokio::io::AsyncRead;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use self::config::StoreConfig;
-pub(crate) use self::config::{RESULTS_DIR, UPLOAD_DIR};
+use self::backend::{Backend, Shelf};
+pub use self::backend::{Reader, StoredFile};
+pub use self::config::{Place, StoreConfig};
+pub(crate) use self::config::{RESULTS_DIR, STORAGE_URL, UPLOAD_DIR};
+use self::disk::Disk;
 pub use self::results::{Published, Staging};
 use crate::InputInfo;
 
@@ -49,17 +44,12 @@ impl From<&Upload> for InputInfo {
     }
 }
 
-/// A stored file, open for reading.
-pub struct StoredFile {
-    /// Length in bytes.
-    pub len: u64,
-    pub modified_at: OffsetDateTime,
-    pub reader: Pin<Box<dyn AsyncRead + Send>>,
-}
-
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("the storage failed at {what}; check the folder's permissions and the free space on its disk")]
+    #[error(
+        "the storage failed at {what}; check its permissions and its free space, and in a bucket its address (STORAGE_URL) \
+         and credentials"
+    )]
     Io { what: String, source: io::Error },
     #[error("{what} in the storage cannot be read; delete its folder if it was changed by hand")]
     Corrupt { what: String, source: serde_json::Error },
@@ -68,21 +58,35 @@ pub enum StoreError {
 /// Uploads and results. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    uploads: Arc<Path>,
-    results: Arc<Path>,
+    backend: Arc<dyn Backend>,
 }
 
 impl Store {
     /// Opens (and makes, where missing) the two folders and proves that they can be written to.
+    /// [`StoreConfig::open`] opens whatever the settings name.
     ///
     /// # Errors
     /// When a folder cannot be made or written to.
     pub async fn open(uploads: &Path, results: &Path) -> Result<Self, StoreError> {
-        let store = Self { uploads: uploads.into(), results: results.into() };
-        for folder in [store.uploads.clone(), store.results.clone()] {
-            blocking(format!("opening {}", folder.display()), move || disk::prepare(&folder)).await?;
+        let disk = Disk::new(uploads, results);
+        for shelf in Shelf::ALL {
+            let failed = |source| StoreError::Io { what: format!("opening {}", disk.folder(shelf).display()), source };
+            disk.prepare(shelf).await.map_err(failed)?;
         }
-        Ok(store)
+        Ok(Self { backend: Arc::new(disk) })
+    }
+
+    /// Where it is, for people.
+    pub fn describe(&self) -> String {
+        self.backend.describe()
+    }
+
+    /// Says whether it can be used; cheap enough to be asked every few seconds.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.backend.check().await.map_err(|source| StoreError::Io { what: self.describe(), source })
     }
 
     /// Removes what crashed processes left half-written before `cutoff`; answers how much it was.
@@ -90,33 +94,21 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn sweep(&self, cutoff: OffsetDateTime) -> Result<usize, StoreError> {
-        let folders = [self.uploads.clone(), self.results.clone()];
-        let sweep = move || {
-            let mut removed = 0;
-            for folder in &folders {
-                removed += disk::sweep(folder, cutoff)?;
-            }
-            Ok(removed)
-        };
-        blocking("sweeping".to_owned(), sweep).await
+        self.backend.sweep(cutoff).await.map_err(|source| StoreError::Io { what: "sweeping".to_owned(), source })
     }
-}
 
-/// Runs file work where it blocks no other task; `what` names it in an error.
-async fn blocking<T: Send + 'static>(
-    what: String,
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, StoreError> {
-    // A join error means that the runtime shuts down or the work panicked.
-    let result = tokio::task::spawn_blocking(work).await.unwrap_or_else(|err| Err(io::Error::other(err)));
-    result.map_err(|source| StoreError::Io { what, source })
-}
-
-/// The JSON in a file, `None` when there is no such file.
-async fn read_json<T: serde::de::DeserializeOwned>(path: &Path, what: String) -> Result<Option<T>, StoreError> {
-    match tokio::fs::read(path).await {
-        Ok(json) => serde_json::from_slice(&json).map(Some).map_err(|source| StoreError::Corrupt { what, source }),
-        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(StoreError::Io { what, source }),
+    /// The JSON in a file, `None` when there is no such file.
+    async fn read_json<T: serde::de::DeserializeOwned>(
+        &self,
+        shelf: Shelf,
+        id: Uuid,
+        name: &str,
+        what: impl Fn() -> String,
+    ) -> Result<Option<T>, StoreError> {
+        let json = backend::read_whole(self.backend.as_ref(), shelf, id, name, &what).await?;
+        let read = |json: Vec<u8>| {
+            serde_json::from_slice(&json).map_err(|source| StoreError::Corrupt { what: what(), source })
+        };
+        json.map(read).transpose()
     }
 }

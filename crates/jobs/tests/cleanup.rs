@@ -43,7 +43,7 @@ impl Service {
     }
 
     async fn submit(&self, upload_id: Uuid) -> JobId {
-        let new = NewJob { id: JobId::new_v4(), upload_id, params: Params::default(), idempotency: None };
+        let new = NewJob::new(upload_id, Params::default());
         let id = new.id;
         self.broker.submit(new).await.unwrap();
         id

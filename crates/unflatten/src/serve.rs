@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use jobs::Store;
 use jobs::broker::{Backend, BrokerConfig, connect};
 use jobs::settings::Settings;
 use jobs::store::StoreConfig;
@@ -30,9 +29,7 @@ pub async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<Ex
 
     // Before anything else: a second service must not touch the queue of the first.
     let (listener, address) = bind(api_config.host, api_config.port).await?;
-    let store = Store::open(&store_config.uploads, &store_config.results)
-        .await
-        .map_err(|error| Failure::Failed(chain(&error)))?;
+    let store = store_config.open().await.map_err(|error| Failure::Failed(chain(&error)))?;
     let broker = connect(&broker_config).await.map_err(|error| {
         let advice = match broker_config.backend {
             Backend::Redis(_) => "start Redis, or unset REDIS_URL and REDIS_HOST for the queue in a file",

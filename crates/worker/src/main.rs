@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
-use jobs::Store;
 use jobs::broker::{Backend, BrokerConfig, connect};
 use jobs::settings::Settings;
 use jobs::store::StoreConfig;
@@ -49,8 +48,7 @@ async fn work(settings: &Settings) -> anyhow::Result<()> {
     if matches!(broker_config.backend, Backend::Embedded(_)) {
         bail!("a worker of its own needs a queue to share: set REDIS_URL, or run `unflatten serve` instead");
     }
-    let store_config = StoreConfig::from_settings(settings)?;
-    let store = Store::open(&store_config.uploads, &store_config.results).await?;
+    let store = StoreConfig::from_settings(settings)?.open().await?;
     let broker = connect(&broker_config).await.context("start Redis, or set REDIS_URL to where it is")?;
     for entry in worker::engines::available(&config) {
         match entry.state {

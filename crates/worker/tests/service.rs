@@ -128,7 +128,7 @@ impl Bench {
             ..Params::default()
         };
         let id = Uuid::new_v4();
-        let new = NewJob { id, upload_id: upload, params, idempotency: None };
+        let new = NewJob { id, ..NewJob::new(upload, params) };
         self.broker.submit(new).await.expect("submitted");
         id
     }
@@ -282,7 +282,7 @@ async fn a_published_result_is_not_made_again() {
     // The state in which a worker leaves things that dies right after publishing.
     let dir = tempfile::tempdir().expect("a folder");
     let broker = open_queue(dir.path()).await;
-    let new = NewJob { id, upload_id: Uuid::new_v4(), params: Params::default(), idempotency: None };
+    let new = NewJob { id, ..NewJob::new(Uuid::new_v4(), Params::default()) };
     broker.submit(new).await.expect("submitted");
     let config = Config::from_settings(&Settings::from_pairs([])).expect("defaults");
     let context = Context { broker: Arc::clone(&broker), store: bench.store.clone(), config };

@@ -1,11 +1,8 @@
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
-
-use super::{Broker, BrokerError, EmbeddedBroker, RedisBroker, Rules};
+use super::{Broker, BrokerError, EmbeddedBroker, RedisAddress, RedisBroker, Rules};
 use crate::settings::{SettingError, Settings, Variable};
 
 pub(crate) const EMBEDDED_QUEUE_FILE: Variable = Variable {
@@ -13,8 +10,12 @@ pub(crate) const EMBEDDED_QUEUE_FILE: Variable = Variable {
     default: "storage/queue.sqlite",
     about: "File of the embedded queue, which is used when neither REDIS_URL nor REDIS_HOST is set",
 };
-pub(crate) const REDIS_URL: Variable =
-    Variable { name: "REDIS_URL", default: "", about: "Redis, such as redis://:password@host:6379/0" };
+pub(crate) const REDIS_URL: Variable = Variable {
+    name: "REDIS_URL",
+    default: "",
+    about: "Redis: redis://user:password@host:6379/0, redis+sentinel://host,host/master or redis+cluster://host,host; \
+                rediss:// for TLS",
+};
 pub(crate) const REDIS_HOST: Variable =
     Variable { name: "REDIS_HOST", default: "", about: "Host name of Redis, instead of REDIS_URL" };
 pub(crate) const REDIS_PORT: Variable =
@@ -23,6 +24,11 @@ pub(crate) const REDIS_DB: Variable =
     Variable { name: "REDIS_DB", default: "0", about: "Number of the Redis database, next to REDIS_HOST" };
 pub(crate) const REDIS_PASSWORD: Variable =
     Variable { name: "REDIS_PASSWORD", default: "", about: "Password of Redis, unless REDIS_URL holds one" };
+pub(crate) const REDIS_CA_FILE: Variable = Variable {
+    name: "REDIS_CA_FILE",
+    default: "",
+    about: "Certificates (PEM) that Redis over TLS is trusted by; empty: those of the system",
+};
 pub(crate) const QUEUE_LIMIT: Variable =
     Variable { name: "QUEUE_LIMIT", default: "100", about: "The most jobs that may wait; more are refused with 429" };
 pub(crate) const JOB_LEASE_S: Variable = Variable {
@@ -49,41 +55,6 @@ pub enum Backend {
     Redis(RedisAddress),
 }
 
-/// Where Redis is and how to log in. Shows itself without the password.
-#[derive(Clone)]
-pub struct RedisAddress(ConnectionInfo);
-
-impl RedisAddress {
-    /// Reads an address such as `redis://:password@host:6379/0`.
-    ///
-    /// # Errors
-    /// When it is not one.
-    pub fn parse(url: &str) -> Result<Self, redis::RedisError> {
-        url.into_connection_info().map(Self)
-    }
-
-    pub(super) fn connection_info(&self) -> ConnectionInfo {
-        self.0.clone()
-    }
-
-    fn with_password(self, password: &str) -> Self {
-        let settings = self.0.redis_settings().clone().set_password(password);
-        Self(self.0.set_redis_settings(settings))
-    }
-}
-
-impl fmt::Display for RedisAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "redis://{}/{}", self.0.addr(), self.0.redis_settings().db())
-    }
-}
-
-impl fmt::Debug for RedisAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 impl BrokerConfig {
     /// Redis when `REDIS_URL` or `REDIS_HOST` is set, otherwise the embedded queue.
     ///
@@ -98,6 +69,7 @@ impl BrokerConfig {
             queue_limit: positive(settings, &QUEUE_LIMIT)?.into(),
             lease: Duration::from_secs(positive(settings, &JOB_LEASE_S)?.into()),
             max_attempts: positive(settings, &JOB_MAX_ATTEMPTS)?,
+            ..Rules::default()
         };
         Ok(Self { backend, rules })
     }
@@ -112,19 +84,26 @@ fn redis_address(settings: &Settings) -> Result<Option<RedisAddress>, SettingErr
             problem: format!("is no address such as redis://host:6379/0: {err}"),
         })?
     } else if let Some(host) = settings.text(&REDIS_HOST) {
-        let info = ConnectionAddr::Tcp(host.clone(), settings.require(&REDIS_PORT)?)
-            .into_connection_info()
-            .map_err(|err| SettingError { name: REDIS_HOST.name, value: host, problem: err.to_string() })?;
-        let database = info.redis_settings().clone().set_db(settings.require(&REDIS_DB)?);
-        RedisAddress(info.set_redis_settings(database))
+        let (port, database) = (settings.require(&REDIS_PORT)?, settings.require(&REDIS_DB)?);
+        RedisAddress::server(host.clone(), port, database).map_err(|err| SettingError {
+            name: REDIS_HOST.name,
+            value: host,
+            problem: err.to_string(),
+        })?
     } else {
         return Ok(None);
     };
-    let has_password = address.0.redis_settings().password().is_some();
-    Ok(Some(match settings.text(&REDIS_PASSWORD) {
-        Some(password) if !has_password => address.with_password(&password),
+    let address = match settings.text(&REDIS_PASSWORD) {
+        Some(password) if !address.has_password() => address.with_password(&password),
         _ => address,
-    }))
+    };
+    let Some(file) = settings.text(&REDIS_CA_FILE) else { return Ok(Some(address)) };
+    let pem = std::fs::read(&file).map_err(|err| SettingError {
+        name: REDIS_CA_FILE.name,
+        value: file,
+        problem: format!("cannot be read: {err}"),
+    })?;
+    Ok(Some(address.with_ca(pem)))
 }
 
 fn positive(settings: &Settings, variable: &Variable) -> Result<u32, SettingError> {
@@ -172,7 +151,7 @@ mod tests {
             &[("REDIS_HOST", "queue"), ("REDIS_PORT", "6380"), ("REDIS_DB", "2"), ("REDIS_PASSWORD", "hush")],
         ] {
             let Backend::Redis(address) = read(pairs).unwrap().backend else { panic!("{pairs:?} gave no Redis") };
-            assert_eq!(address.0.redis_settings().password(), Some("hush"));
+            assert_eq!(address.nodes[0].redis_settings().password(), Some("hush"));
             assert_eq!(format!("{address} {address:?}"), "redis://queue:6380/2 redis://queue:6380/2");
         }
     }
@@ -184,6 +163,7 @@ mod tests {
             ("JOB_LEASE_S", "soon"),
             ("JOB_MAX_ATTEMPTS", "-1"),
             ("REDIS_URL", "http://:hush@queue"),
+            ("REDIS_URL", "redis+sentinel://:hush@queue"),
         ] {
             let error = read(&[(name, value)]).unwrap_err();
             assert_eq!(error.name, name);

@@ -1,5 +1,7 @@
 //! The queue in a file of this process's own.
 
+mod deliveries;
+mod line;
 mod queue;
 mod tables;
 
@@ -16,7 +18,7 @@ use uuid::Uuid;
 use self::queue::Queue;
 use super::signals::Signals;
 use super::{Broker, BrokerError, Lease, NewJob, Outcome, Rules, Standing, Stats, Submitted, WorkerInfo};
-use crate::{Event, EventKind, Job, JobId};
+use crate::{Delivery, Event, EventKind, Job, JobId, Settled};
 
 /// A durable queue in one SQLite file, for API and worker in one process.
 pub struct EmbeddedBroker {
@@ -102,6 +104,15 @@ impl Broker for EmbeddedBroker {
 
     async fn finished_before(&self, cutoff: OffsetDateTime) -> Result<Vec<JobId>, BrokerError> {
         self.with(move |queue| queue.finished_before(cutoff)).await
+    }
+
+    async fn claim_deliveries(&self, limit: usize) -> Result<Vec<Delivery>, BrokerError> {
+        self.with(move |queue| queue.claim_deliveries(limit)).await
+    }
+
+    async fn settle_delivery(&self, delivery: &Delivery, settled: Settled) -> Result<(), BrokerError> {
+        let (id, attempt) = (delivery.id(), delivery.attempt);
+        self.with(move |queue| queue.settle_delivery(&id, attempt, settled)).await
     }
 
     async fn announce(&self, worker: &WorkerInfo) -> Result<(), BrokerError> {

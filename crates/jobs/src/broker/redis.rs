@@ -1,6 +1,7 @@
 //! The queue in Redis, shared by many processes.
 
 mod connection;
+mod link;
 mod reply;
 mod scripts;
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::streams::StreamRangeReply;
-use redis::{Client, ScriptInvocation, cmd};
+use redis::{ScriptInvocation, cmd};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -22,7 +23,7 @@ use self::scripts::{Scripts, call, key};
 use super::rules::{check_recordable, lanes_of};
 use super::signals::Signals;
 use super::{Broker, BrokerError, Lease, NewJob, Outcome, RedisAddress, Rules, Standing, Stats, Submitted, WorkerInfo};
-use crate::{Event, EventKind, Job, JobId, State};
+use crate::{Delivery, Event, EventKind, Job, JobId, Settled, State, Webhook};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
@@ -44,13 +45,13 @@ impl RedisBroker {
     /// # Errors
     /// When it does not answer within a few seconds, or refuses.
     pub async fn connect(address: &RedisAddress, rules: Rules) -> Result<Self> {
-        let client = Client::open(address.connection_info())?;
-        let connection = Connection::open(&client).await?;
-        connection.check_server(address).await?;
+        let connection = Connection::open(address).await?;
+        let scripts = Scripts::new();
+        connection.check_server(address, &call(&scripts.info)).await?;
         let signals = Signals::new();
-        let listener = tokio::spawn(connection::listen(client, signals.clone()));
+        let listener = tokio::spawn(connection::listen(connection.subscriptions(address), signals.clone()));
         let _listener = AbortOnDropHandle::new(listener);
-        Ok(Self { connection, scripts: Scripts::new(), signals, rules, _listener })
+        Ok(Self { connection, scripts, signals, rules, _listener })
     }
 
     async fn try_claim(&self, worker: &WorkerInfo) -> Result<Option<(Lease, Job)>> {
@@ -85,7 +86,8 @@ impl Broker for RedisBroker {
     }
 
     async fn ping(&self) -> Result<()> {
-        Ok(self.connection.query::<()>(&cmd("PING")).await?)
+        // A command with a key goes to the server that has the queue, in a cluster too.
+        Ok(self.connection.query::<()>(cmd("EXISTS").arg(key("turn"))).await?)
     }
 
     async fn submit(&self, new: NewJob) -> Result<Submitted> {
@@ -96,8 +98,13 @@ impl Broker for RedisBroker {
         };
         let mut submit = call(&self.scripts.submit);
         submit.arg(new.id.to_string()).arg(new.upload_id.to_string()).arg(json(&new.params)?);
-        submit.arg(new.params.engine.as_str()).arg(idempotency).arg(fingerprint);
+        submit.arg(new.params.engine.as_str()).arg(new.priority.class()).arg(new.priority.as_str());
+        // Hashed, because it becomes part of a key and may be of any length.
+        submit.arg(hex(&Sha256::digest(&new.client)[..16])).arg(idempotency).arg(fingerprint);
         submit.arg(self.rules.queue_limit).arg(json(&EventKind::Queued)?);
+        if let Some(webhook) = &new.webhook {
+            submit.arg(&webhook.url).arg(event_names(webhook));
+        }
         let (answer, number, fields): (String, i64, _) = self.connection.call(&submit).await?;
         match answer.as_str() {
             "queued" => Ok(Submitted::Queued(reply::job(number, fields)?)),
@@ -166,6 +173,23 @@ impl Broker for RedisBroker {
         ids.iter().map(|id| parse_id(id)).collect()
     }
 
+    async fn claim_deliveries(&self, limit: usize) -> Result<Vec<Delivery>> {
+        let mut deliver = call(&self.scripts.deliver);
+        deliver.arg(limit).arg(milliseconds(self.rules.delivery_lease));
+        // Not repeated: what the first call took would wait for its lease to end.
+        let found: Vec<_> = self.connection.call_once(&deliver).await?;
+        found.into_iter().map(reply::delivery).collect()
+    }
+
+    async fn settle_delivery(&self, delivery: &Delivery, settled: Settled) -> Result<()> {
+        let wait = match settled {
+            Settled::Done => -1,
+            Settled::RetryIn(wait) => i64::try_from(wait.as_millis()).unwrap_or(i64::MAX),
+        };
+        let mut settle = call(&self.scripts.settle);
+        Ok(self.connection.call(settle.arg(delivery.id()).arg(delivery.attempt).arg(wait)).await?)
+    }
+
     async fn announce(&self, worker: &WorkerInfo) -> Result<()> {
         let mut announce = call(&self.scripts.announce);
         Ok(self.connection.call(announce.arg(&worker.id).arg(json(worker)?)).await?)
@@ -221,6 +245,11 @@ impl Broker for RedisBroker {
         let ids: Vec<String> = self.connection.call(&reap).await?;
         ids.iter().map(|id| parse_id(id)).collect()
     }
+}
+
+/// Each name between spaces, so that none is found inside another.
+fn event_names(webhook: &Webhook) -> String {
+    webhook.events.iter().fold(" ".to_owned(), |names, event| names + event.as_str() + " ")
 }
 
 fn under<'a>(lease: &Lease, script: &'a redis::Script) -> ScriptInvocation<'a> {

@@ -15,11 +15,18 @@ pub struct Rules {
     pub lease: Duration,
     /// How many workers may die of a job before it fails (`JOB_MAX_ATTEMPTS`).
     pub max_attempts: u32,
+    /// How long a webhook delivery is left to the process that took it.
+    pub delivery_lease: Duration,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { queue_limit: 100, lease: Duration::from_secs(30), max_attempts: 3 }
+        Self {
+            queue_limit: 100,
+            lease: Duration::from_secs(30),
+            max_attempts: 3,
+            delivery_lease: Duration::from_secs(60),
+        }
     }
 }
 

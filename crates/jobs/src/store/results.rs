@@ -1,10 +1,11 @@
-use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
-use super::{Store, StoreError, StoredFile, blocking, disk, read_json};
+use super::backend::Shelf;
+use super::{Store, StoreError, StoredFile};
 use crate::{JobId, Metadata};
 
 const METADATA: &str = "metadata.json";
@@ -40,23 +41,23 @@ impl Store {
     /// # Errors
     /// When it cannot be made.
     pub fn stage(&self, job_id: JobId) -> Result<Staging, StoreError> {
-        let dir = disk::staged_dir(&self.results)
+        let dir = self
+            .backend
+            .stage(Shelf::Results)
             .map_err(|source| StoreError::Io { what: format!("making a folder for job {job_id}"), source })?;
         Ok(Staging { job_id, dir })
     }
 
-    /// Syncs a staged result and makes it visible in one step, unless there is one already.
+    /// Makes a staged result visible in one step, unless there is one already.
     ///
     /// # Errors
     /// When the storage fails, or `metadata.json` is missing.
     pub async fn publish(&self, staging: Staging) -> Result<Published, StoreError> {
         let Staging { job_id, dir } = staging;
-        let place = self.results.join(job_id.to_string());
-        blocking(format!("publishing the result of job {job_id}"), move || {
-            std::fs::metadata(dir.path().join(METADATA))?;
-            Ok(if disk::publish(dir, &place)? { Published::Now } else { Published::Before })
-        })
-        .await
+        let failed = |source| StoreError::Io { what: format!("publishing the result of job {job_id}"), source };
+        tokio::fs::metadata(dir.path().join(METADATA)).await.map_err(failed)?;
+        let is_first = self.backend.publish(Shelf::Results, job_id, dir).await.map_err(failed)?;
+        Ok(if is_first { Published::Now } else { Published::Before })
     }
 
     /// The metadata of a published result.
@@ -64,7 +65,7 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn metadata(&self, id: JobId) -> Result<Option<Metadata>, StoreError> {
-        read_json(&self.results.join(id.to_string()).join(METADATA), format!("the result of job {id}")).await
+        self.read_json(Shelf::Results, id, METADATA, || format!("the result of job {id}")).await
     }
 
     /// A file of a published result, by its plain name; `None` for names that no result has.
@@ -75,11 +76,20 @@ impl Store {
         if !is_result_name(name) {
             return Ok(None);
         }
-        match open(&self.results.join(id.to_string()).join(name)).await {
-            Ok(file) => Ok(Some(file)),
-            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(StoreError::Io { what: format!("opening {name} of job {id}"), source }),
+        let found = self.backend.open(Shelf::Results, id, name).await;
+        found.map_err(|source| StoreError::Io { what: format!("opening {name} of job {id}"), source })
+    }
+
+    /// An address from which anyone can fetch a file of a result for some time; `None` where the storage gives none.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn result_url(&self, id: JobId, name: &str, valid: Duration) -> Result<Option<String>, StoreError> {
+        if !is_result_name(name) {
+            return Ok(None);
         }
+        let url = self.backend.signed_url(Shelf::Results, id, name, valid).await;
+        url.map_err(|source| StoreError::Io { what: format!("signing for {name} of job {id}"), source })
     }
 
     /// `false` when there is no such result.
@@ -87,8 +97,8 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn delete_result(&self, id: JobId) -> Result<bool, StoreError> {
-        let folder = self.results.clone();
-        blocking(format!("deleting the result of job {id}"), move || disk::remove(&folder, id)).await
+        let removed = self.backend.remove(Shelf::Results, id).await;
+        removed.map_err(|source| StoreError::Io { what: format!("deleting the result of job {id}"), source })
     }
 
     /// Results published before `cutoff`.
@@ -96,8 +106,8 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn results_before(&self, cutoff: OffsetDateTime) -> Result<Vec<JobId>, StoreError> {
-        let folder = self.results.clone();
-        blocking("listing the results".to_owned(), move || disk::published_before(&folder, cutoff)).await
+        let found = self.backend.published_before(Shelf::Results, cutoff).await;
+        found.map_err(|source| StoreError::Io { what: "listing the results".to_owned(), source })
     }
 }
 
@@ -111,12 +121,6 @@ fn is_result_name(name: &str) -> bool {
         Some(number) => number.parse::<u8>().is_ok_and(|n| n.to_string() == number),
         None => [METADATA, PREVIEW, RENDERING].contains(&name),
     }
-}
-
-async fn open(path: &Path) -> io::Result<StoredFile> {
-    let file = tokio::fs::File::open(path).await?;
-    let metadata = file.metadata().await?;
-    Ok(StoredFile { len: metadata.len(), modified_at: metadata.modified()?.into(), reader: Box::pin(file) })
 }
 
 #[cfg(test)]

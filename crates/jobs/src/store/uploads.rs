@@ -1,41 +1,41 @@
 use std::io;
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError, Upload, blocking, disk, read_json};
+use super::backend::{Shelf, read_whole};
+use super::{Store, StoreError, StoredFile, Upload};
 
 const IMAGE: &str = "image.png";
 const FACTS: &str = "upload.json";
 
 impl Store {
-    /// A temporary file on the same disk as the uploads, for a body that is still arriving.
+    /// A temporary file, for a body that is still arriving.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn scratch(&self) -> Result<NamedTempFile, StoreError> {
-        disk::staged_file(&self.uploads)
-            .map_err(|source| StoreError::Io { what: "making a temporary file".to_owned(), source })
+        let file = self.backend.scratch(Shelf::Uploads);
+        file.map_err(|source| StoreError::Io { what: "making a temporary file".to_owned(), source })
     }
 
-    /// Stores a decoded picture: `png` (from [`Store::scratch`]) is moved in, synced and made visible in one step.
+    /// Stores a decoded picture: `png` (from [`Store::scratch`]) is moved in and made visible in one step.
     ///
     /// # Errors
     /// When the storage fails, or there is an upload of this id.
     pub async fn put_upload(&self, upload: &Upload, png: NamedTempFile) -> Result<(), StoreError> {
-        let what = format!("storing upload {}", upload.id);
-        let place = self.uploads.join(upload.id.to_string());
-        let folder = self.uploads.clone();
-        let facts =
-            serde_json::to_vec_pretty(upload).map_err(|source| StoreError::Corrupt { what: what.clone(), source })?;
-        blocking(what, move || {
-            let staged = disk::staged_dir(&folder)?;
+        let what = || format!("storing upload {}", upload.id);
+        let facts = serde_json::to_vec_pretty(upload).map_err(|source| StoreError::Corrupt { what: what(), source })?;
+        let put = async {
+            let staged = self.backend.stage(Shelf::Uploads)?;
             png.persist(staged.path().join(IMAGE))?;
-            std::fs::write(staged.path().join(FACTS), facts)?;
-            if disk::publish(staged, &place)? { Ok(()) } else { Err(io::ErrorKind::AlreadyExists.into()) }
-        })
-        .await
+            tokio::fs::write(staged.path().join(FACTS), facts).await?;
+            let is_first = self.backend.publish(Shelf::Uploads, upload.id, staged).await?;
+            if is_first { Ok(()) } else { Err(io::ErrorKind::AlreadyExists.into()) }
+        };
+        put.await.map_err(|source| StoreError::Io { what: what(), source })
     }
 
     /// What is known of an upload; `None` when there is no such one.
@@ -43,19 +43,33 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn upload(&self, id: Uuid) -> Result<Option<Upload>, StoreError> {
-        read_json(&self.uploads.join(id.to_string()).join(FACTS), format!("upload {id}")).await
+        self.read_json(Shelf::Uploads, id, FACTS, || format!("upload {id}")).await
     }
 
-    /// The PNG of an upload: 8 bit, RGB or RGBA, sRGB, upright.
+    /// The PNG of an upload, whole: 8 bit, RGB or RGBA, sRGB, upright.
     ///
     /// # Errors
     /// When the storage fails.
     pub async fn upload_png(&self, id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
-        match tokio::fs::read(self.uploads.join(id.to_string()).join(IMAGE)).await {
-            Ok(png) => Ok(Some(png)),
-            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(StoreError::Io { what: format!("reading upload {id}"), source }),
-        }
+        read_whole(self.backend.as_ref(), Shelf::Uploads, id, IMAGE, || format!("reading upload {id}")).await
+    }
+
+    /// The PNG of an upload as a file.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn upload_file(&self, id: Uuid) -> Result<Option<StoredFile>, StoreError> {
+        let found = self.backend.open(Shelf::Uploads, id, IMAGE).await;
+        found.map_err(|source| StoreError::Io { what: format!("opening upload {id}"), source })
+    }
+
+    /// An address from which anyone can fetch an upload's PNG for some time; `None` where the storage gives none.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn upload_url(&self, id: Uuid, valid: Duration) -> Result<Option<String>, StoreError> {
+        let url = self.backend.signed_url(Shelf::Uploads, id, IMAGE, valid).await;
+        url.map_err(|source| StoreError::Io { what: format!("signing for upload {id}"), source })
     }
 
     /// `false` when there is no such upload.
@@ -63,8 +77,8 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn delete_upload(&self, id: Uuid) -> Result<bool, StoreError> {
-        let folder = self.uploads.clone();
-        blocking(format!("deleting upload {id}"), move || disk::remove(&folder, id)).await
+        let removed = self.backend.remove(Shelf::Uploads, id).await;
+        removed.map_err(|source| StoreError::Io { what: format!("deleting upload {id}"), source })
     }
 
     /// Uploads stored before `cutoff`.
@@ -72,7 +86,7 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn uploads_before(&self, cutoff: OffsetDateTime) -> Result<Vec<Uuid>, StoreError> {
-        let folder = self.uploads.clone();
-        blocking("listing the uploads".to_owned(), move || disk::published_before(&folder, cutoff)).await
+        let found = self.backend.published_before(Shelf::Uploads, cutoff).await;
+        found.map_err(|source| StoreError::Io { what: "listing the uploads".to_owned(), source })
     }
 }

@@ -73,7 +73,7 @@ pub fn new_job() -> NewJob {
 
 pub fn new_job_for(engine: EngineChoice) -> NewJob {
     let params = Params { engine, seed: Some(u64::MAX), prompt: "a \"poster\"\n물".to_owned(), ..Params::default() };
-    NewJob { id: JobId::new_v4(), upload_id: Uuid::new_v4(), params, idempotency: None }
+    NewJob::new(Uuid::new_v4(), params)
 }
 
 pub async fn submit(broker: &Arc<dyn Broker>) -> JobId {

@@ -7,10 +7,13 @@ mod embedded;
 mod events;
 mod lanes;
 mod leases;
+mod links;
 mod load;
 mod queueing;
 mod redis;
 mod registry;
+mod shares;
+mod webhooks;
 
 /// Makes one test for each broker out of each body.
 macro_rules! on_every_broker {
@@ -70,6 +73,22 @@ on_every_broker! {
         claimers_never_share_a_job,
         many_jobs_are_each_done_once,
         a_waiting_claim_is_woken_by_a_job,
+    },
+    shares::{
+        urgent_jobs_come_first,
+        clients_have_turns,
+        a_client_that_comes_later_is_served_at_once,
+        a_cancelled_job_takes_no_turn,
+        positions_follow_the_turns,
+        a_lane_that_nobody_serves_holds_up_no_other,
+    },
+    webhooks::{
+        only_wanted_events_are_delivered,
+        a_delivery_is_taken_by_one_until_it_is_settled,
+        a_delivery_whose_taker_is_gone_is_taken_again,
+        a_delivery_is_tried_again_when_it_is_due,
+        a_delivery_outlives_its_job,
+        deliveries_outlive_a_restart,
     },
     registry::{
         workers_are_known_while_they_live,

@@ -65,12 +65,14 @@ async fn an_emptied_redis_is_used_afresh() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lane_that_was_deleted_by_hand_loses_no_waiting_job() {
+async fn a_stream_that_was_deleted_by_hand_loses_no_waiting_job() {
     let bench = Bench::redis();
     let broker = bench.open(calm()).await;
+    submit(&broker).await;
+    claim(&broker, "w").await;
     let id = submit(&broker).await;
     let mut connection = raw(&bench).await;
-    let _: i64 = redis::cmd("DEL").arg("{unflatten}:lane:auto:fresh").query_async(&mut connection).await.unwrap();
+    let _: i64 = redis::cmd("DEL").arg("{unflatten}:taken").query_async(&mut connection).await.unwrap();
     assert_eq!(claim(&broker, "w").await.0.job_id, id);
     assert_eq!(job(&broker, id).await.state, State::Running);
 }

@@ -2,10 +2,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use jobs::Store;
 use jobs::broker::{Backend, BrokerConfig, connect};
 use jobs::settings::{SettingError, Settings};
-use jobs::store::StoreConfig;
+use jobs::store::{Place, StoreConfig};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -73,15 +72,23 @@ async fn storage(settings: &Settings) -> Vec<Finding> {
         Ok(config) => config,
         Err(error) => return vec![bad_setting("storage", &error)],
     };
-    let folders = format!("{} and {}", config.uploads.display(), config.results.display());
-    let writable = match Store::open(&config.uploads, &config.results).await {
-        Ok(_) => Finding::good("storage", format!("{folders} can be written")),
+    let place = &config.place;
+    let writable = match config.open().await {
+        Ok(_) => Finding::good("storage", format!("{place} can be written")),
         Err(error) => {
-            let fix = format!("mkdir -p {} {} && chown $USER them", config.uploads.display(), config.results.display());
-            Finding::bad("storage", format!("{folders}: {}", chain(&error)), fix)
+            let fix = match place {
+                Place::Folders { uploads, results } => {
+                    format!("mkdir -p {} {} && chown $USER them", uploads.display(), results.display())
+                }
+                Place::Objects { .. } => "check STORAGE_URL and the provider's credentials".to_owned(),
+            };
+            Finding::bad("storage", format!("{place}: {}", chain(&error)), fix)
         }
     };
-    vec![writable, disk(&config.results)]
+    match place {
+        Place::Folders { results, .. } => vec![writable, disk(results)],
+        Place::Objects { .. } => vec![writable],
+    }
 }
 
 fn disk(results: &Path) -> Finding {

@@ -9,10 +9,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::tables::{self, Record};
+use super::{deliveries, line};
 use crate::broker::rules::{Rules, check_recordable, lanes_of};
 use crate::broker::signals::Signals;
 use crate::broker::{BrokerError, Lease, NewJob, Outcome, Standing, Stats, Submitted, WorkerInfo};
-use crate::{Event, EventKind, Job, JobId, State};
+use crate::{Delivery, Event, EventKind, Job, JobId, Settled, State};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
@@ -60,8 +61,9 @@ impl Queue {
             if queued >= limit {
                 return Err(BrokerError::QueueFull { queued, limit });
             }
+            let (client, webhook) = (new.client.clone(), new.webhook.clone());
             let job = Job::new(new, OffsetDateTime::now_utc());
-            let mut record = Record { job, worker: None, lost: 0 };
+            let mut record = Record { job, worker: None, lost: 0, client, webhook };
             tables::insert(change, &record, idempotency.as_ref())?;
             change.enqueue(&mut record, EventKind::Queued)?;
             Ok(Submitted::Queued(shown(change, record.job)?))
@@ -77,7 +79,7 @@ impl Queue {
             let Some(mut record) = tables::load(change, id)? else { return Ok(None) };
             match record.job.state {
                 State::Queued => {
-                    tables::dequeue(change, id)?;
+                    line::leave(change, id)?;
                     change.emit(&mut record, EventKind::Cancelled)?;
                 }
                 State::Running if !record.job.cancel_requested => {
@@ -112,6 +114,15 @@ impl Queue {
         tables::finished_before(&self.db, cutoff)
     }
 
+    pub(super) fn claim_deliveries(&mut self, limit: usize) -> Result<Vec<Delivery>> {
+        let lease = self.rules.delivery_lease;
+        self.transact(|change| deliveries::claim(change, limit, lease))
+    }
+
+    pub(super) fn settle_delivery(&mut self, id: &str, attempt: u32, settled: Settled) -> Result<()> {
+        self.transact(|change| deliveries::settle(change, id, attempt, settled))
+    }
+
     pub(super) fn workers(&mut self) -> Vec<WorkerInfo> {
         let lease = self.rules.lease;
         self.workers.retain(|_, (_, seen)| seen.elapsed() < lease);
@@ -134,10 +145,10 @@ impl Queue {
         let lanes = lanes_of(&worker);
         let worker_id = worker.id.clone();
         let claimed = self.transact(|change| {
-            let Some(id) = tables::head(change, &lanes)? else { return Ok(None) };
+            let Some(id) = line::head(change, &lanes)? else { return Ok(None) };
             let missing = || BrokerError::Malformed(format!("job {id} waits but is not there"));
             let mut record = tables::load(change, id)?.ok_or_else(missing)?;
-            tables::dequeue(change, id)?;
+            line::take(change, id)?;
             record.job.take(OffsetDateTime::now_utc());
             record.worker = Some(worker_id.clone());
             tables::save(change, &record)?;
@@ -257,7 +268,7 @@ impl Change<'_> {
         self.has_work = true;
         let returned = matches!(kind, EventKind::Requeued { .. });
         self.emit(record, kind)?;
-        tables::enqueue(&self.tx, &record.job, returned)
+        line::enter(&self.tx, record, returned)
     }
 
     /// A job that nobody works on any more waits again, unless it was to be cancelled.
@@ -277,7 +288,7 @@ fn holds(record: &Record, lease: &Lease) -> bool {
 }
 
 fn shown(db: &Connection, job: Job) -> Result<Job> {
-    Ok(Job { position: tables::position(db, &job)?, ..job })
+    Ok(Job { position: line::position(db, &job)?, ..job })
 }
 
 fn repeat(db: &Connection, id: JobId, same_request: bool) -> Result<Submitted> {

@@ -4,21 +4,20 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::broker::rules::rivals_of;
+use super::deliveries;
 use crate::broker::{BrokerError, Idempotency, Stats};
-use crate::{EngineChoice, Event, EventKind, Job, JobId, State};
+use crate::{Event, EventKind, Job, JobId, State, Webhook};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
-const SCHEMA: &str = include_str!("schema.sql");
-
-/// Raised when `schema.sql` changes. Fields that `Job` or `Event` gain later
-/// need `#[serde(default)]` instead: rows that hold them as JSON stay.
-const SCHEMA_VERSION: i64 = 1;
+/// What brings a file from each version to the next; a new file gets all of them.
+/// Fields that `Job` or `Event` gain later need `#[serde(default)]` instead: rows
+/// that hold them as JSON stay.
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
 
 /// How long to wait for a process that is just going away.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -29,6 +28,8 @@ pub(super) struct Record {
     pub(super) job: Job,
     pub(super) worker: Option<String>,
     pub(super) lost: u32,
+    pub(super) client: String,
+    pub(super) webhook: Option<Webhook>,
 }
 
 /// Opens the file for this process alone, and makes it where it is missing.
@@ -53,38 +54,47 @@ fn open_exclusively(file: &Path) -> Result<Connection> {
     // What was answered with "queued" must survive a power cut too.
     db.pragma_update(None, "synchronous", "FULL")?;
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match version {
-        0 => {
-            let tx = db.transaction()?;
-            tx.execute_batch(SCHEMA)?;
-            tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            tx.commit()?;
+    let known = MIGRATIONS.len();
+    let Some(missing) = usize::try_from(version).ok().and_then(|version| MIGRATIONS.get(version..)) else {
+        let problem = format!("its version is {version}, this program knows {known}; use the newer program");
+        return Err(BrokerError::Malformed(problem));
+    };
+    if !missing.is_empty() {
+        let tx = db.transaction()?;
+        for migration in missing {
+            tx.execute_batch(migration)?;
         }
-        SCHEMA_VERSION => {}
-        other => {
-            let problem = format!("its version is {other}, this program knows {SCHEMA_VERSION}; use the newer program");
-            return Err(BrokerError::Malformed(problem));
-        }
+        tx.pragma_update(None, "user_version", i64::try_from(known).unwrap_or(i64::MAX))?;
+        tx.commit()?;
     }
     Ok(db)
 }
 
 pub(super) fn load(db: &Connection, id: JobId) -> Result<Option<Record>> {
-    let mut query = db.prepare_cached("SELECT job, worker, lost FROM jobs WHERE id = ?1")?;
-    let row =
-        query.query_row([id.to_string()], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))).optional()?;
-    row.map(|(job, worker, lost)| Ok(Record { job: serde_json::from_str(&job)?, worker, lost })).transpose()
+    let mut query = db.prepare_cached("SELECT job, worker, lost, client, webhook FROM jobs WHERE id = ?1")?;
+    let read = |row: &Row| {
+        Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get::<_, Option<String>>(4)?))
+    };
+    let Some((job, worker, lost, client, webhook)) = query.query_row([id.to_string()], read).optional()? else {
+        return Ok(None);
+    };
+    let webhook = webhook.map(|json| serde_json::from_str(&json)).transpose()?;
+    Ok(Some(Record { job: serde_json::from_str(&job)?, worker, lost, client, webhook }))
 }
 
 pub(super) fn insert(db: &Connection, record: &Record, idempotency: Option<&Idempotency>) -> Result<()> {
     let mut insert = db.prepare_cached(
-        "INSERT INTO jobs (id, state, upload_id, idempotency_key, fingerprint, job) VALUES (?1, '', ?2, ?3, ?4, '')",
+        "INSERT INTO jobs (id, state, upload_id, idempotency_key, fingerprint, client, webhook, job)
+         VALUES (?1, '', ?2, ?3, ?4, ?5, ?6, '')",
     )?;
+    let webhook = record.webhook.as_ref().map(serde_json::to_string).transpose()?;
     insert.execute(params![
         record.job.id.to_string(),
         record.job.upload_id.to_string(),
         idempotency.map(|given| &given.key),
         idempotency.map(|given| &given.fingerprint),
+        record.client,
+        webhook,
     ])?;
     save(db, record)
 }
@@ -114,6 +124,9 @@ pub(super) fn emit(db: &Connection, record: &mut Record, kind: EventKind) -> Res
     let event = Event { seq: record.job.seq, job_id: record.job.id, at, kind };
     let mut insert = db.prepare_cached("INSERT INTO events (job_id, seq, event) VALUES (?1, ?2, ?3)")?;
     insert.execute(params![event.job_id.to_string(), event.seq, serde_json::to_string(&event)?])?;
+    if let Some(webhook) = record.webhook.as_ref().filter(|webhook| webhook.wants(&event.kind)) {
+        deliveries::add(db, event, record.job.upload_id, &webhook.url)?;
+    }
     save(db, record)
 }
 
@@ -139,49 +152,10 @@ pub(super) fn events_after(db: &Connection, id: JobId, after: u64, limit: usize)
     rows.map(|json| Ok(serde_json::from_str(&json?)?)).collect()
 }
 
-/// Puts a job into the queue: at the end, or, when it was taken before, in
-/// front of all that were not.
-pub(super) fn enqueue(db: &Connection, job: &Job, returned: bool) -> Result<()> {
-    let mut insert = db.prepare_cached("INSERT INTO waiting (returned, lane, job_id) VALUES (?1, ?2, ?3)")?;
-    insert.execute(params![returned, job.params.engine.as_str(), job.id.to_string()])?;
-    Ok(())
-}
-
-pub(super) fn dequeue(db: &Connection, id: JobId) -> Result<()> {
-    db.prepare_cached("DELETE FROM waiting WHERE job_id = ?1")?.execute([id.to_string()])?;
-    Ok(())
-}
-
-/// The job that is next in some lanes.
-pub(super) fn head(db: &Connection, lanes: &[EngineChoice]) -> Result<Option<JobId>> {
-    let sql = format!(
-        "SELECT job_id FROM waiting WHERE lane IN ({}) ORDER BY returned DESC, turn LIMIT 1",
-        placeholders(lanes.len())
-    );
-    let mut query = db.prepare_cached(&sql)?;
-    let names = params_from_iter(lanes.iter().map(|lane| lane.as_str()));
-    let id = query.query_row(names, |row| row.get::<_, String>(0)).optional()?;
-    id.map(|id| parse_id(&id)).transpose()
-}
-
-/// How many waiting jobs can come before this one; `None` when it does not wait.
-pub(super) fn position(db: &Connection, job: &Job) -> Result<Option<u64>> {
-    let rivals = rivals_of(job.params.engine);
-    let sql = format!(
-        "SELECT (SELECT count(*) FROM waiting WHERE (1 - returned, turn) < (1 - own.returned, own.turn) AND lane IN ({}))
-         FROM waiting own WHERE own.job_id = ?",
-        placeholders(rivals.len())
-    );
-    let id = job.id.to_string();
-    let arguments = rivals.iter().map(|lane| lane.as_str()).chain([id.as_str()]);
-    let mut query = db.prepare_cached(&sql)?;
-    Ok(query.query_row(params_from_iter(arguments), |row| row.get(0)).optional()?)
-}
-
 pub(super) fn stats(db: &Connection) -> Result<Stats> {
     let count = |sql: &str| db.prepare_cached(sql)?.query_row([], |row| row.get(0));
     Ok(Stats {
-        queued: count("SELECT count(*) FROM waiting")?,
+        queued: count("SELECT count(*) FROM line")?,
         running: count("SELECT count(*) FROM jobs WHERE state = 'running'")?,
     })
 }
@@ -204,14 +178,10 @@ fn ids(db: &Connection, sql: &str, arguments: impl rusqlite::Params) -> Result<V
     rows.map(|id| parse_id(&id?)).collect()
 }
 
-fn parse_id(text: &str) -> Result<Uuid> {
+pub(super) fn parse_id(text: &str) -> Result<Uuid> {
     text.parse().map_err(|_| BrokerError::Malformed(format!("\"{text}\" is no id")))
 }
 
-fn placeholders(count: usize) -> String {
-    vec!["?"; count].join(", ")
-}
-
-fn milliseconds(time: OffsetDateTime) -> i64 {
+pub(super) fn milliseconds(time: OffsetDateTime) -> i64 {
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ScriptInvocation, ServerErrorKind};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ScriptInvocation, ServerErrorKind};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::link::{Link, RESPONSE_TIMEOUT, Subscriptions};
 use super::scripts::key;
 use crate::broker::RedisAddress;
 use crate::broker::signals::Signals;
@@ -12,23 +12,21 @@ use crate::broker::signals::Signals;
 /// How long a call that can be repeated rides out a Redis that does not answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 const RETRY_DELAY: Duration = Duration::from_millis(100);
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// After this long without a message the listener asks whether Redis is still there.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// The connection for commands. It is shared, and made anew when it breaks.
+/// Calls scripts and commands, with patience.
 #[derive(Clone)]
-pub(super) struct Connection(ConnectionManager);
+pub(super) struct Connection(Link);
 
 impl Connection {
-    pub(super) async fn open(client: &Client) -> RedisResult<Self> {
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(Duration::from_secs(2)))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_min_delay(Duration::from_millis(50))
-            .set_max_delay(Duration::from_millis(500))
-            .set_number_of_retries(4);
-        Ok(Self(client.get_connection_manager_with_config(config).await?))
+    pub(super) async fn open(address: &RedisAddress) -> RedisResult<Self> {
+        Link::open(address).await.map(Self)
+    }
+
+    /// Where to hear what others publish.
+    pub(super) fn subscriptions(&self, address: &RedisAddress) -> Subscriptions {
+        Subscriptions::new(address, &self.0)
     }
 
     /// Calls a script once. For one that must not run twice: an error leaves
@@ -48,8 +46,8 @@ impl Connection {
     }
 
     /// Warns of settings that lose jobs.
-    pub(super) async fn check_server(&self, address: &RedisAddress) -> RedisResult<()> {
-        let info: String = self.query(&redis::cmd("INFO")).await?;
+    pub(super) async fn check_server(&self, address: &RedisAddress, info: &ScriptInvocation<'_>) -> RedisResult<()> {
+        let info: String = self.call(info).await?;
         let value = |name: &str| info.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
         if value("aof_enabled") == Some("0") {
             tracing::warn!(%address, "Redis keeps no append-only file: set `appendonly yes`, or jobs are lost when it restarts");
@@ -73,23 +71,29 @@ async fn patiently<T, F: Future<Output = RedisResult<T>>>(mut attempt: impl FnMu
 
 /// Whether an error is of a Redis that restarts or fails over.
 fn may_pass(err: &RedisError) -> bool {
-    use ServerErrorKind::{BusyLoading, MasterDown, ReadOnly, TryAgain};
-    err.is_io_error() || matches!(err.kind(), ErrorKind::Server(BusyLoading | MasterDown | ReadOnly | TryAgain))
+    use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, ReadOnly, TryAgain};
+    err.is_io_error()
+        || matches!(
+            err.kind(),
+            ErrorKind::Server(BusyLoading | ClusterDown | MasterDown | ReadOnly | TryAgain)
+                | ErrorKind::ClusterConnectionNotFound
+                | ErrorKind::MasterNameNotFoundBySentinel
+        )
 }
 
 /// Passes on what other processes publish, on a connection of its own, for ever.
-pub(super) async fn listen(client: Client, signals: Signals) {
+pub(super) async fn listen(subscriptions: Subscriptions, signals: Signals) {
     loop {
-        if let Err(err) = listen_until_it_breaks(&client, &signals).await {
+        if let Err(err) = listen_until_it_breaks(&subscriptions, &signals).await {
             tracing::debug!("the connection that brings news from Redis broke: {err}");
         }
         sleep(RETRY_DELAY).await;
     }
 }
 
-async fn listen_until_it_breaks(client: &Client, signals: &Signals) -> RedisResult<()> {
+async fn listen_until_it_breaks(subscriptions: &Subscriptions, signals: &Signals) -> RedisResult<()> {
     let (wakes, work) = (key("wakes"), key("work"));
-    let mut pubsub = client.get_async_pubsub().await?;
+    let mut pubsub = subscriptions.client().await?.get_async_pubsub().await?;
     pubsub.subscribe(&[&wakes, &work]).await?;
     // Work may have come while nobody listened.
     signals.send(&[], true);

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
 use crate::broker::{BrokerError, Standing, WorkerInfo};
-use crate::{Event, EventKind, Job, JobId, State, Timings};
+use crate::{Delivery, Event, EventKind, Job, JobId, State, Timings};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
@@ -51,6 +51,7 @@ pub(super) fn job(position: i64, fields: HashMap<String, String>) -> Result<Job>
         id: fields.parse("id")?,
         state: fields.state()?,
         params: fields.json("params")?,
+        priority: fields.optional("priority", Fields::parse)?.unwrap_or_default(),
         upload_id: fields.parse("upload_id")?,
         engine: fields.optional("engine", Fields::parse)?,
         progress: fields.optional("progress", Fields::json)?,
@@ -75,6 +76,22 @@ pub(super) fn event(job_id: JobId, entry: &StreamId) -> Result<Event> {
     let (Some(seq), Some(at), Some(json)) = (seq, at, json) else { return Err(malformed("event", &entry.id)) };
     let kind: EventKind = serde_json::from_str(&json)?;
     Ok(Event { seq, job_id, at: time(at)?, kind })
+}
+
+/// A webhook delivery in its hash.
+pub(super) fn delivery(fields: HashMap<String, String>) -> Result<Delivery> {
+    let fields = Fields(fields);
+    Ok(Delivery {
+        event: Event {
+            seq: fields.parse("seq")?,
+            job_id: fields.parse("job")?,
+            at: fields.time("at")?,
+            kind: fields.json("event")?,
+        },
+        upload_id: fields.parse("upload_id")?,
+        url: fields.get("url")?.to_owned(),
+        attempt: fields.parse("attempt")?,
+    })
 }
 
 pub(super) fn worker((seen_at, json): (i64, String)) -> Result<WorkerInfo> {

@@ -12,6 +12,7 @@ pub(super) fn key(name: &str) -> String {
 
 /// The state changes of a job, each one script and so one step.
 pub(super) struct Scripts {
+    pub(super) info: Script,
     pub(super) submit: Script,
     pub(super) job: Script,
     pub(super) cancel: Script,
@@ -26,11 +27,14 @@ pub(super) struct Scripts {
     pub(super) retire: Script,
     pub(super) workers: Script,
     pub(super) stats: Script,
+    pub(super) deliver: Script,
+    pub(super) settle: Script,
 }
 
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
+            info: script(include_str!("scripts/info.lua")),
             submit: script(include_str!("scripts/submit.lua")),
             job: script(include_str!("scripts/job.lua")),
             cancel: script(include_str!("scripts/cancel.lua")),
@@ -45,6 +49,8 @@ impl Scripts {
             retire: script(include_str!("scripts/retire.lua")),
             workers: script(include_str!("scripts/workers.lua")),
             stats: script(include_str!("scripts/stats.lua")),
+            deliver: script(include_str!("scripts/deliver.lua")),
+            settle: script(include_str!("scripts/settle.lua")),
         }
     }
 }

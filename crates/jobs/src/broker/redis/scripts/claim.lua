@@ -15,17 +15,22 @@ local function head()
   return best
 end
 
--- The next entry of a lane's stream: its id and the job's.
-local function deliver(stream)
-  local read = {'XREADGROUP', 'GROUP', group, worker, 'COUNT', 1, 'STREAMS', stream, '>'}
+-- Gives a worker its lease: an entry of its own among those that are pending. It is written
+-- and read in one script, so nobody else's can come in between.
+local function lend(id)
+  local taken = key('taken')
+  local read = {'XREADGROUP', 'GROUP', group, worker, 'COUNT', 1, 'STREAMS', taken, '>'}
+  local entry = redis.call('XADD', taken, '*', 'job', id)
   local reply = redis.pcall(unpack(read))
   if reply and reply.err then
-    redis.call('XGROUP', 'CREATE', stream, group, 0, 'MKSTREAM')
+    redis.call('XGROUP', 'CREATE', taken, group, 0)
     reply = redis.call(unpack(read))
   end
-  if not reply then return nil end
-  local entry = reply[1][2][1]
-  return entry[1], entry[2][2]
+  -- Older entries are there only when a hand in the database removed the group: their leases run out.
+  while reply and reply[1][2][1][1] ~= entry do
+    reply = redis.call(unpack(read))
+  end
+  return entry
 end
 
 local at = now()
@@ -33,24 +38,14 @@ announce(worker, info, at)
 while true do
   local first = head()
   if not first then return false end
-  local stream = redis.call('HGET', key('job', first.id), 'stream')
-  if not stream then
-    -- Only a hand in the database removes a job that waits.
-    redis.call('ZREM', key('waiting', first.lane), first.id)
-  else
-    local entry, id = deliver(stream)
-    if not entry then
-      -- Only a hand in the database removes a waiting job's entry.
-      enter(first.id, 'returned')
-    elseif redis.call('HGET', key('job', id), 'entry') ~= entry then
-      redis.call('XACK', stream, group, entry)
-      redis.call('XDEL', stream, entry)
-    elseif redis.call('HGET', key('job', id), 'state') == 'queued' then
-      local job = key('job', id)
-      local attempt = redis.call('HINCRBY', job, 'attempt', 1)
-      redis.call('HSET', job, 'state', 'running', 'started_at', at, 'worker', worker)
-      redis.call('ZREM', key('waiting', redis.call('HGET', job, 'lane')), id)
-      return {attempt, fields(id)}
-    end
+  local id, job = first.id, key('job', first.id)
+  if redis.call('HGET', job, 'state') == 'queued' then
+    local class, round = step_out(id)
+    redis.call('HSET', key('rounds'), string.format('%d', class), round)
+    local attempt = redis.call('HINCRBY', job, 'attempt', 1)
+    redis.call('HSET', job, 'state', 'running', 'started_at', at, 'worker', worker, 'entry', lend(id))
+    return {attempt, fields(id)}
   end
+  -- Only a hand in the database removes a job that waits.
+  redis.call('ZREM', key('waiting', first.lane), id)
 end

@@ -13,32 +13,91 @@ local function now()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Remembers that an event is to be posted to the job's webhook, where it asked for that.
+local function post(id, seq, event, at)
+  local job = redis.call('HMGET', key('job', id), 'webhook', 'webhook_events', 'upload_id')
+  if not job[1] then return end
+  local kind = cjson.decode(event).type
+  if not job[2]:find(' ' .. kind .. ' ', 1, true) then return end
+  local delivery = id .. '.' .. seq
+  redis.call('HSET', key('delivery', delivery), 'job', id, 'seq', seq, 'at', at, 'event', event,
+    'upload_id', job[3], 'url', job[1], 'attempt', 0)
+  redis.call('ZADD', key('deliveries'), at, delivery)
+end
+
 -- Writes an event under the job's next number and wakes its listeners.
 local function emit(id, event, at)
   local seq = redis.call('HINCRBY', key('job', id), 'seq', 1)
   redis.call('XADD', key('events', id), seq .. '-0', 'at', at, 'event', event)
   redis.call('PUBLISH', key('wakes'), id)
+  post(id, seq, event, at)
 end
 
--- Puts a job into its lane. Class `returned` is served before class `fresh`.
-local function enter(id, class)
+-- A turn is one number, so that each lane is sorted by class, then round, then arrival.
+-- Doubles are exact up to 2^53: 2 bits of class, 30 of round, 20 of arrival.
+local CLASS, ROUND = 2 ^ 50, 2 ^ 20
+
+local function class_and_round(turn)
+  local class = math.floor(turn / CLASS)
+  return class, math.floor((turn - class * CLASS) / ROUND)
+end
+
+-- Where the jobs of a client stand in the rounds of a class.
+local function share(class, client)
+  return key('share', string.format('%d', class), client)
+end
+
+-- The round after the client's last one, but none that is over.
+local function round_of(class, lane, client)
+  local own = redis.call('ZREVRANGE', share(class, client), 0, 0, 'WITHSCORES')[2]
+  local head = redis.call('ZRANGEBYSCORE', key('waiting', lane), class * CLASS, '(' ..
+    string.format('%.0f', (class + 1) * CLASS), 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  local current = 0
+  if head then
+    local _, round = class_and_round(tonumber(head))
+    current = round
+  else
+    current = tonumber(redis.call('HGET', key('rounds'), string.format('%d', class)) or 0)
+  end
+  return math.max(own and own + 1 or 0, current)
+end
+
+-- Puts a job into its lane: one that comes back in front, in class 0.
+local function enter(id, returned)
   local job = key('job', id)
-  local lane = redis.call('HGET', job, 'lane')
-  local turn = redis.call('INCR', key('turn'))
-  if class == 'returned' then turn = turn - 2 ^ 40 end
-  local stream = key('lane', lane, class)
-  local entry = redis.call('XADD', stream, '*', 'job', id)
-  redis.call('HSET', job, 'state', 'queued', 'stream', stream, 'entry', entry)
-  redis.call('ZADD', key('waiting', lane), turn, id)
+  local place = redis.call('HMGET', job, 'lane', 'class', 'client')
+  local lane, class, round = place[1], tonumber(place[2]), 0
+  if returned then
+    class = 0
+  else
+    round = round_of(class, lane, place[3])
+    redis.call('ZADD', share(class, place[3]), round, id)
+  end
+  local arrival = redis.call('INCR', key('turn')) % ROUND
+  redis.call('HSET', job, 'state', 'queued')
+  redis.call('ZADD', key('waiting', lane), class * CLASS + round * ROUND + arrival, id)
   redis.call('PUBLISH', key('work'), lane)
 end
 
--- Takes a job out of its lane, whether it waits there or is being worked on.
+-- Takes a job out of its lane, where it waits; answers its class and round.
+local function step_out(id)
+  local place = redis.call('HMGET', key('job', id), 'lane', 'client')
+  local turn = redis.call('ZSCORE', key('waiting', place[1]), id)
+  if not turn then return nil end
+  local class, round = class_and_round(tonumber(turn))
+  redis.call('ZREM', key('waiting', place[1]), id)
+  redis.call('ZREM', share(class, place[2]), id)
+  return class, round
+end
+
+-- Takes a job from where it waits or is being worked on.
 local function leave(id)
-  local place = redis.call('HMGET', key('job', id), 'stream', 'entry', 'lane')
-  redis.call('XACK', place[1], group, place[2])
-  redis.call('XDEL', place[1], place[2])
-  redis.call('ZREM', key('waiting', place[3]), id)
+  step_out(id)
+  local entry = redis.call('HGET', key('job', id), 'entry')
+  if entry then
+    redis.call('XACK', key('taken'), group, entry)
+    redis.call('XDEL', key('taken'), entry)
+  end
 end
 
 -- Ends a job.
@@ -46,7 +105,7 @@ local function over(id, state, event, at)
   local job = key('job', id)
   leave(id)
   redis.call('HSET', job, 'state', state, 'finished_at', at)
-  redis.call('HDEL', job, 'worker', 'stream', 'entry')
+  redis.call('HDEL', job, 'worker', 'entry')
   redis.call('HDEL', key('active'), id)
   redis.call('ZADD', key('finished'), at, id)
   emit(id, event, at)
@@ -59,8 +118,8 @@ local function give_back(id, requeued, cancelled, at)
     return over(id, 'cancelled', cancelled, at)
   end
   leave(id)
-  redis.call('HDEL', job, 'worker', 'engine', 'progress')
-  enter(id, 'returned')
+  redis.call('HDEL', job, 'worker', 'entry', 'engine', 'progress')
+  enter(id, true)
   emit(id, requeued, at)
 end
 
@@ -70,10 +129,9 @@ local function holds(id, attempt, worker)
   return job[1] == 'running' and job[2] == attempt and job[3] == worker
 end
 
--- A lease is how long the lane's entry has been idle: this sets it back to 0.
+-- A lease is how long the job's entry in `taken` has been idle: this sets it back to 0.
 local function renew(id, worker)
-  local place = redis.call('HMGET', key('job', id), 'stream', 'entry')
-  redis.call('XCLAIM', place[1], group, worker, 0, place[2], 'JUSTID')
+  redis.call('XCLAIM', key('taken'), group, worker, 0, redis.call('HGET', key('job', id), 'entry'), 'JUSTID')
   redis.call('ZADD', key('seen'), 'XX', now(), worker)
 end
 
@@ -88,23 +146,14 @@ local function announce(worker, info, at)
   redis.call('ZADD', key('seen'), at, worker)
 end
 
-local function each_stream(visit)
-  for _, lane in ipairs(lanes) do
-    visit(key('lane', lane, 'returned'))
-    visit(key('lane', lane, 'fresh'))
-  end
-end
-
 -- Deleting a consumer drops what it has pending, so one that has stays.
 local function retire(worker)
   redis.call('HDEL', key('workers'), worker)
   redis.call('ZREM', key('seen'), worker)
-  each_stream(function(stream)
-    local pending = redis.pcall('XPENDING', stream, group, '-', '+', 1, worker)
-    if not pending.err and #pending == 0 then
-      redis.call('XGROUP', 'DELCONSUMER', stream, group, worker)
-    end
-  end)
+  local pending = redis.pcall('XPENDING', key('taken'), group, '-', '+', 1, worker)
+  if not pending.err and #pending == 0 then
+    redis.call('XGROUP', 'DELCONSUMER', key('taken'), group, worker)
+  end
 end
 
 local function queued()

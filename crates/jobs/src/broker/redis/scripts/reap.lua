@@ -22,20 +22,19 @@ local function lose(id)
   table.insert(reaped, id)
 end
 
-each_stream(function(stream)
-  local idle = redis.pcall('XPENDING', stream, group, 'IDLE', lease, '-', '+', 100)
-  -- An error says that there is no such stream yet.
-  for _, pending in ipairs(idle.err and {} or idle) do
-    local entry = redis.call('XRANGE', stream, pending[1], pending[1])[1]
-    local id = entry and entry[2][2]
-    if id and redis.call('HGET', key('job', id), 'entry') == pending[1] then
-      lose(id)
-    else
-      redis.call('XACK', stream, group, pending[1])
-      redis.call('XDEL', stream, pending[1])
-    end
+local taken = key('taken')
+local idle = redis.pcall('XPENDING', taken, group, 'IDLE', lease, '-', '+', 100)
+-- An error says that there is no such stream yet.
+for _, pending in ipairs(idle.err and {} or idle) do
+  local entry = redis.call('XRANGE', taken, pending[1], pending[1])[1]
+  local id = entry and entry[2][2]
+  if id and redis.call('HGET', key('job', id), 'entry') == pending[1] then
+    lose(id)
+  else
+    redis.call('XACK', taken, group, pending[1])
+    redis.call('XDEL', taken, pending[1])
   end
-end)
+end
 
 for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key('seen'), '-inf', at - lease)) do
   retire(worker)

@@ -1,6 +1,7 @@
--- ARGV: id, upload, params, lane, idempotency key or '', fingerprint, limit, Queued
-local id, upload, params, lane, idempotency, fingerprint = unpack(ARGV, 1, 6)
-local limit, event = tonumber(ARGV[7]), ARGV[8]
+-- ARGV: id, upload, params, lane, class, priority, client, idempotency key or '', fingerprint, limit, Queued,
+-- then, where events are to be posted, the webhook's address and its events, each between spaces
+local id, upload, params, lane, class, priority, client, idempotency, fingerprint = unpack(ARGV, 1, 9)
+local limit, event, webhook, webhook_events = tonumber(ARGV[10]), unpack(ARGV, 11)
 
 -- The same id comes twice when the answer to the first call got lost.
 if exists(id) then return {'queued', position(id), fields(id)} end
@@ -18,11 +19,13 @@ if waiting >= limit then return {'full', waiting, {}} end
 
 local at = now()
 redis.call('HSET', key('job', id), 'id', id, 'upload_id', upload, 'params', params, 'lane', lane,
+  'class', class, 'priority', priority, 'client', client,
   'idempotency', idempotency, 'attempt', 0, 'lost', 0, 'cancel_requested', 0, 'created_at', at, 'seq', 0)
 redis.call('HSET', key('active'), id, upload)
 if idempotency ~= '' then
   redis.call('HSET', key('idempotency', idempotency), 'job', id, 'fingerprint', fingerprint)
 end
-enter(id, 'fresh')
+if webhook then redis.call('HSET', key('job', id), 'webhook', webhook, 'webhook_events', webhook_events) end
+enter(id, false)
 emit(id, event, at)
 return {'queued', position(id), fields(id)}

@@ -1,5 +1,3 @@
-//! What the tests of several crates need (cargo feature `testing`).
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -15,6 +13,7 @@ pub struct RedisServer {
     process: Child,
     port: u16,
     dir: TempDir,
+    arguments: Vec<String>,
 }
 
 impl RedisServer {
@@ -23,13 +22,24 @@ impl RedisServer {
     /// # Panics
     /// When there is no `redis-server`, or it does not come up within ten seconds.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server with more arguments than its own. A `PORT` in them becomes the number of a
+    /// second free port.
+    ///
+    /// # Panics
+    /// As [`RedisServer::start`].
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let second = free_port().to_string();
+        let arguments: Vec<String> = arguments.iter().map(|argument| argument.replace("PORT", &second)).collect();
         let dir = TempDir::new().expect("a test can make a temporary folder");
         // Another process may take the port between our finding it and the server's binding it.
         for _ in 0..5 {
             let port = free_port();
-            let mut process = spawn(port, &dir);
+            let mut process = spawn(port, &dir, &arguments);
             if wait_until_ready(&mut process, port) {
-                return Self { process, port, dir };
+                return Self { process, port, dir, arguments };
             }
         }
         panic!("redis-server exited on five free ports in a row; see {}", dir.path().display());
@@ -38,6 +48,16 @@ impl RedisServer {
     /// `redis://127.0.0.1:PORT/0`
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// An argument that it was started with, by the one before it.
+    pub fn argument(&self, name: &str) -> Option<&str> {
+        self.arguments.iter().skip_while(|argument| *argument != name).nth(1).map(String::as_str)
     }
 
     /// Kills the server, as a crash would.
@@ -55,7 +75,7 @@ impl RedisServer {
     /// When it does not come up again.
     pub fn restart(&mut self) {
         self.kill();
-        self.process = spawn(self.port, &self.dir);
+        self.process = spawn(self.port, &self.dir, &self.arguments);
         assert!(wait_until_ready(&mut self.process, self.port), "redis-server did not start again");
     }
 }
@@ -73,12 +93,13 @@ fn free_port() -> u16 {
     listener.local_addr().expect("a bound socket has an address").port()
 }
 
-fn spawn(port: u16, dir: &TempDir) -> Child {
+fn spawn(port: u16, dir: &TempDir, arguments: &[String]) -> Child {
     let spawned = Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         // `no` leaves the syncing to the kernel: a killed server keeps all, and tests are fast.
         .args(["--appendonly", "yes", "--appendfsync", "no", "--logfile", "redis.log", "--dir"])
         .arg(dir.path())
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn();

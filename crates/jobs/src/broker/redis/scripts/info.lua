@@ -1,0 +1,2 @@
+-- Answers what the server that holds the queue says of itself.
+return redis.call('INFO')

@@ -1,0 +1,328 @@
+//! Files in a bucket: S3 and what speaks its language, Google Cloud Storage, Azure Blob Storage.
+//!
+//! ```text
+//! PREFIX/uploads/{upload_id}/manifest.json       which attempt stands, and its files
+//! PREFIX/uploads/{upload_id}/{attempt}/image.png, upload.json
+//! PREFIX/results/{job_id}/manifest.json
+//! PREFIX/results/{job_id}/{attempt}/layer_0.png, ..., metadata.json, preview.jpg
+//! PREFIX/results/{job_id}/edits.json
+//! ```
+//!
+//! A bucket renames nothing. Each attempt writes under a name of its own, then asks
+//! for `manifest.json` to be created if there is none: the bucket lets one through,
+//! and what the others wrote was never visible. `edits.json` is replaced only if it
+//! is still what was read.
+
+mod open;
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, ErrorKind};
+use std::ops::Range;
+use std::path::Path as FilePath;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use object_store::signer::Signer;
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
+use serde::{Deserialize, Serialize};
+use tempfile::{NamedTempFile, TempDir};
+use time::OffsetDateTime;
+use tokio::io::AsyncWriteExt;
+use tokio_util::io::StreamReader;
+use uuid::Uuid;
+
+use super::backend::{Backend, Change, Content, Reader, Shelf, StoredFile};
+
+const MANIFEST: &str = "manifest.json";
+
+/// Files of one folder that are written at once.
+const PARALLEL: usize = 4;
+
+/// From this size on a file is sent in parts, each of which is held in memory.
+const PART: usize = 8 << 20;
+
+/// How often a change is tried that others come before.
+const CHANGE_TRIES: u32 = 50;
+
+/// Which attempt stands.
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    attempt: Uuid,
+    /// Length in bytes, by name.
+    files: BTreeMap<String, u64>,
+}
+
+/// A bucket, or a part of one.
+#[derive(Debug)]
+pub(super) struct Objects {
+    store: Arc<dyn ObjectStore>,
+    signer: Option<Arc<dyn Signer>>,
+    prefix: Path,
+    url: String,
+}
+
+impl Objects {
+    /// An object that says that the bucket could be written to.
+    fn probe(&self) -> Path {
+        self.prefix.clone().join("probe")
+    }
+
+    /// Proves that it can be written to.
+    async fn prepare(&self) -> io::Result<()> {
+        self.store.put(&self.probe(), PutPayload::from_static(b"probe")).await?;
+        Ok(())
+    }
+
+    fn folder(&self, shelf: Shelf, id: Uuid) -> Path {
+        self.prefix.clone().join(shelf.name()).join(id.to_string())
+    }
+
+    /// The manifest of a folder, and when it was written.
+    async fn manifest(&self, shelf: Shelf, id: Uuid) -> io::Result<Option<(Manifest, OffsetDateTime)>> {
+        let found = match self.store.get(&self.folder(shelf, id).join(MANIFEST)).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(err) => return Err(err.into()),
+        };
+        let written_at = written_at(&found.meta);
+        Ok(Some((serde_json::from_slice(&found.bytes().await?)?, written_at)))
+    }
+
+    /// The key of a file that stands, its length and when it was published.
+    async fn locate(&self, shelf: Shelf, id: Uuid, name: &str) -> io::Result<Option<(Path, u64, OffsetDateTime)>> {
+        let Some((manifest, at)) = self.manifest(shelf, id).await? else { return Ok(None) };
+        if let Some(len) = manifest.files.get(name) {
+            let path = self.folder(shelf, id).join(manifest.attempt.to_string()).join(name);
+            return Ok(Some((path, *len, at)));
+        }
+        // Made later, beside what was published.
+        let path = self.folder(shelf, id).join(name);
+        match self.store.head(&path).await {
+            Ok(meta) => Ok(Some((path, meta.size, written_at(&meta)))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(err) => Err(err.into()),
+        }
+    }
+
+    async fn upload(&self, from: &FilePath, to: Path) -> io::Result<u64> {
+        let mut file = tokio::fs::File::open(from).await?;
+        let mut writer = BufWriter::with_capacity(Arc::clone(&self.store), to, PART);
+        match tokio::io::copy(&mut file, &mut writer).await {
+            Ok(len) => writer.shutdown().await.map(|()| len),
+            Err(err) => {
+                // What was sent of it would be kept, and paid for, unseen.
+                let _ = writer.abort().await;
+                Err(err)
+            }
+        }
+    }
+
+    async fn upload_all(&self, files: Vec<String>, from: &FilePath, to: &Path) -> io::Result<BTreeMap<String, u64>> {
+        let uploads = stream::iter(files).map(|name| async move {
+            let len = self.upload(&from.join(&name), to.clone().join(name.as_str())).await?;
+            Ok((name, len))
+        });
+        uploads.buffer_unordered(PARALLEL).try_collect().await
+    }
+
+    /// Creates an object. `false`: there is one already.
+    async fn create(&self, path: &Path, content: Vec<u8>) -> io::Result<bool> {
+        match self.store.put_opts(path, PutPayload::from(content), PutMode::Create.into()).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
+            Err(err) => Err(err.into()),
+        }
+    }
+
+    async fn delete_all(&self, prefix: &Path) -> io::Result<()> {
+        let found = self.store.list(Some(prefix)).map_ok(|meta| meta.location).boxed();
+        Ok(self.store.delete_stream(found).try_for_each(|_| async { Ok(()) }).await?)
+    }
+
+    async fn delete(&self, path: &Path) -> io::Result<()> {
+        match self.store.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(err) => Err(err.into()),
+        }
+    }
+
+    /// Everything on a shelf.
+    async fn list(&self, shelf: Shelf) -> io::Result<Vec<Listed>> {
+        let root = self.prefix.clone().join(shelf.name());
+        let skip = root.parts().count();
+        let listed = self.store.list(Some(&root)).try_filter_map(|meta| async move {
+            let mut parts = meta.location.parts().skip(skip);
+            let id = parts.next().and_then(|part| part.as_ref().parse().ok());
+            let first = parts.next().map(|part| part.as_ref().to_owned());
+            Ok(id.zip(first).map(|(id, first)| Listed { id, first, meta }))
+        });
+        Ok(listed.try_collect().await?)
+    }
+}
+
+/// An object, and the folder that it belongs to.
+struct Listed {
+    id: Uuid,
+    /// The next part of its key: a name, or an attempt.
+    first: String,
+    meta: ObjectMeta,
+}
+
+#[async_trait]
+impl Backend for Objects {
+    fn describe(&self) -> String {
+        self.url.clone()
+    }
+
+    fn scratch(&self, _: Shelf) -> io::Result<NamedTempFile> {
+        NamedTempFile::new()
+    }
+
+    fn stage(&self, _: Shelf) -> io::Result<TempDir> {
+        TempDir::new()
+    }
+
+    async fn publish(&self, shelf: Shelf, id: Uuid, staged: TempDir) -> io::Result<bool> {
+        let attempt = Uuid::new_v4();
+        let place = self.folder(shelf, id).join(attempt.to_string());
+        let files = self.upload_all(names(staged.path()).await?, staged.path(), &place).await?;
+        let manifest = serde_json::to_vec_pretty(&Manifest { attempt, files })?;
+        let is_first = self.create(&self.folder(shelf, id).join(MANIFEST), manifest).await?
+            // An answer that got lost makes the client ask again, and find its own.
+            || self.manifest(shelf, id).await?.is_some_and(|(standing, _)| standing.attempt == attempt);
+        if !is_first {
+            self.delete_all(&place).await?;
+        }
+        Ok(is_first)
+    }
+
+    async fn open(&self, shelf: Shelf, id: Uuid, name: &str) -> io::Result<Option<StoredFile>> {
+        let Some((path, len, modified_at)) = self.locate(shelf, id, name).await? else { return Ok(None) };
+        let content = Box::new(Object { store: Arc::clone(&self.store), path });
+        Ok(Some(StoredFile { len, modified_at, content }))
+    }
+
+    async fn change(&self, shelf: Shelf, id: Uuid, name: &str, change: Change<'_>) -> io::Result<Option<Vec<u8>>> {
+        if self.manifest(shelf, id).await?.is_none() {
+            return Ok(None);
+        }
+        let path = self.folder(shelf, id).join(name);
+        for _ in 0..CHANGE_TRIES {
+            let (before, mode) = match self.store.get(&path).await {
+                Ok(found) => {
+                    let version =
+                        UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
+                    (Some(found.bytes().await?), PutMode::Update(version))
+                }
+                Err(object_store::Error::NotFound { .. }) => (None, PutMode::Create),
+                Err(err) => return Err(err.into()),
+            };
+            let after = change(before.as_deref())?;
+            match self.store.put_opts(&path, PutPayload::from(after.clone()), mode.into()).await {
+                Ok(_) => return Ok(Some(after)),
+                // Somebody else was faster: on top of theirs then.
+                Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(rand::random_range(5..100))).await;
+                }
+                Err(err) => return Err(err.into()),
+            }
+        }
+        Err(io::Error::new(ErrorKind::ResourceBusy, "others keep changing it"))
+    }
+
+    async fn remove(&self, shelf: Shelf, id: Uuid) -> io::Result<bool> {
+        if self.manifest(shelf, id).await?.is_none() {
+            return Ok(false);
+        }
+        // Out of sight first: a crash in between leaves leftovers, no half of a folder.
+        self.delete(&self.folder(shelf, id).join(MANIFEST)).await?;
+        self.delete_all(&self.folder(shelf, id)).await?;
+        Ok(true)
+    }
+
+    async fn published_before(&self, shelf: Shelf, cutoff: OffsetDateTime) -> io::Result<Vec<Uuid>> {
+        let is_old = |listed: &Listed| listed.first == MANIFEST && written_at(&listed.meta) < cutoff;
+        Ok(self.list(shelf).await?.into_iter().filter(is_old).map(|listed| listed.id).collect())
+    }
+
+    async fn sweep(&self, cutoff: OffsetDateTime) -> io::Result<usize> {
+        let mut swept = HashSet::new();
+        for shelf in Shelf::ALL {
+            let listed = self.list(shelf).await?;
+            let mut folders: BTreeMap<Uuid, Vec<Listed>> = BTreeMap::new();
+            for object in listed {
+                folders.entry(object.id).or_default().push(object);
+            }
+            for (id, objects) in folders {
+                let attempts: HashSet<&str> = objects
+                    .iter()
+                    .map(|object| object.first.as_str())
+                    .filter(|first| first.parse::<Uuid>().is_ok())
+                    .collect();
+                let is_whole = objects.iter().any(|object| object.first == MANIFEST) && attempts.len() <= 1;
+                if is_whole || objects.iter().all(|object| written_at(&object.meta) >= cutoff) {
+                    continue;
+                }
+                // Asked for after listing: what was published meanwhile stays.
+                let standing = self.manifest(shelf, id).await?.map(|(manifest, _)| manifest.attempt.to_string());
+                for object in &objects {
+                    let is_kept = match &standing {
+                        Some(attempt) => object.first == *attempt || object.first.parse::<Uuid>().is_err(),
+                        None => false,
+                    };
+                    if !is_kept && written_at(&object.meta) < cutoff {
+                        self.delete(&object.meta.location).await?;
+                        swept.insert((shelf.name(), id, object.first.clone()));
+                    }
+                }
+            }
+        }
+        Ok(swept.len())
+    }
+
+    async fn signed_url(&self, shelf: Shelf, id: Uuid, name: &str, valid: Duration) -> io::Result<Option<String>> {
+        let Some(signer) = &self.signer else { return Ok(None) };
+        let Some((path, ..)) = self.locate(shelf, id, name).await? else { return Ok(None) };
+        Ok(Some(signer.signed_url(http::Method::GET, &path, valid).await?.into()))
+    }
+
+    async fn check(&self) -> io::Result<()> {
+        self.store.head(&self.probe()).await?;
+        Ok(())
+    }
+}
+
+/// An object that was found.
+struct Object {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+}
+
+#[async_trait]
+impl Content for Object {
+    async fn read(self: Box<Self>, range: Option<Range<u64>>) -> io::Result<Reader> {
+        let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
+        let found = self.store.get_opts(&self.path, options).await?;
+        Ok(Box::pin(StreamReader::new(found.into_stream().map_err(io::Error::from))))
+    }
+}
+
+async fn names(folder: &FilePath) -> io::Result<Vec<String>> {
+    let mut entries = tokio::fs::read_dir(folder).await?;
+    let mut names = Vec::new();
+    while let Some(entry) = entries.next_entry().await? {
+        let name = entry.file_name().into_string();
+        names.push(name.map_err(|name| io::Error::other(format!("{} is no name", name.display())))?);
+    }
+    Ok(names)
+}
+
+fn written_at(meta: &ObjectMeta) -> OffsetDateTime {
+    let at = meta.last_modified;
+    let nanoseconds = i128::from(at.timestamp()) * 1_000_000_000 + i128::from(at.timestamp_subsec_nanos());
+    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}

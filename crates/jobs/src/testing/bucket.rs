@@ -1,0 +1,104 @@
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use hyper::Method;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio_util::task::AbortOnDropHandle;
+
+const BUCKET: &str = "layers";
+const ACCESS_KEY: &str = "test-access-key";
+const SECRET_KEY: &str = "test-secret-key";
+
+/// A server that speaks S3, with one empty bucket in a temporary folder. Ends with this value.
+#[derive(Debug)]
+pub struct BucketServer {
+    endpoint: String,
+    _server: AbortOnDropHandle<()>,
+    dir: TempDir,
+}
+
+impl BucketServer {
+    /// Starts a server in this process.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub async fn start() -> Self {
+        let dir = TempDir::new().expect("a test can make a temporary folder");
+        std::fs::create_dir(dir.path().join(BUCKET)).expect("and one in it");
+        let files = s3s_fs::FileSystem::new(dir.path()).expect("the folder is there");
+        let mut builder = S3ServiceBuilder::new(files);
+        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a test can bind a port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let _server = AbortOnDropHandle::new(tokio::spawn(serve(listener, builder.build())));
+        Self { endpoint: format!("http://{address}"), _server, dir }
+    }
+
+    /// What names the bucket, and the provider's settings for it.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("STORAGE_URL", format!("s3://{BUCKET}/some/prefix")),
+            ("AWS_ENDPOINT", self.endpoint.clone()),
+            ("AWS_ALLOW_HTTP", "true".to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+        ]
+    }
+
+    /// Removes an object behind everyone's back.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub fn delete(&self, key: &str) {
+        std::fs::remove_file(self.dir.path().join(BUCKET).join(key)).expect("the object is there");
+    }
+
+    /// The keys of all objects, sorted.
+    ///
+    /// # Panics
+    /// When the server's folder cannot be read.
+    pub fn keys(&self) -> Vec<String> {
+        let root = self.dir.path().join(BUCKET);
+        let mut folders = vec![root.clone()];
+        let mut keys = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("the bucket is there") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if let Ok(key) = path.strip_prefix(&root) {
+                    keys.push(key.to_string_lossy().into_owned());
+                }
+            }
+        }
+        keys.sort();
+        keys
+    }
+}
+
+async fn serve(listener: TcpListener, service: S3Service) {
+    // The server checks the condition of a write and writes in two steps; a real bucket does both in one.
+    let turn = Arc::new(Mutex::new(()));
+    while let Ok((stream, _)) = listener.accept().await {
+        let (service, turn) = (service.clone(), Arc::clone(&turn));
+        let answer = service_fn(move |request| {
+            let (service, turn) = (service.clone(), Arc::clone(&turn));
+            async move {
+                let _turn = if request.method() == Method::PUT { Some(turn.lock().await) } else { None };
+                service.call(request).await
+            }
+        });
+        tokio::spawn(async move {
+            // A client that breaks off is no concern of ours.
+            let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await;
+        });
+    }
+}

@@ -1,0 +1,134 @@
+//! Word of a job's events to an address that its client named.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{Event, EventKind, JobId};
+
+/// Where a job's events are posted to, and which.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    pub url: String,
+    pub events: Vec<WebhookEvent>,
+}
+
+/// The events that can be posted. Progress and notes are not among them: who
+/// wants each step follows the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookEvent {
+    Queued,
+    Started,
+    Requeued,
+    CancelRequested,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+impl WebhookEvent {
+    pub const ALL: [Self; 7] = [
+        Self::Queued,
+        Self::Started,
+        Self::Requeued,
+        Self::CancelRequested,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// The ways in which a job ends: what is posted when a job names no events.
+    pub const ENDS: [Self; 3] = [Self::Succeeded, Self::Failed, Self::Cancelled];
+
+    /// The name in JSON, which is also the event's `type`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Started => "started",
+            Self::Requeued => "requeued",
+            Self::CancelRequested => "cancel_requested",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    fn of(kind: &EventKind) -> Option<Self> {
+        Some(match kind {
+            EventKind::Queued => Self::Queued,
+            EventKind::Started { .. } => Self::Started,
+            EventKind::Requeued { .. } => Self::Requeued,
+            EventKind::CancelRequested => Self::CancelRequested,
+            EventKind::Succeeded { .. } => Self::Succeeded,
+            EventKind::Failed { .. } => Self::Failed,
+            EventKind::Cancelled => Self::Cancelled,
+            EventKind::Progress(_) | EventKind::Note { .. } => return None,
+        })
+    }
+}
+
+impl Webhook {
+    /// Whether `kind` is to be posted.
+    pub fn wants(&self, kind: &EventKind) -> bool {
+        WebhookEvent::of(kind).is_some_and(|event| self.events.contains(&event))
+    }
+}
+
+/// An event that is to be posted. It holds all that is needed, so it outlives its job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    pub event: Event,
+    pub upload_id: Uuid,
+    pub url: String,
+    /// How often it was taken to be posted, this time included.
+    pub attempt: u32,
+}
+
+impl Delivery {
+    /// Names the delivery; the same at each attempt, so that a receiver can tell a repeat.
+    pub fn id(&self) -> String {
+        delivery_id(self.event.job_id, self.event.seq)
+    }
+
+    pub fn at(&self) -> OffsetDateTime {
+        self.event.at
+    }
+}
+
+pub(crate) fn delivery_id(job: JobId, seq: u64) -> String {
+    format!("{job}.{seq}")
+}
+
+/// What became of an attempt to post a [`Delivery`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It arrived, or is given up.
+    Done,
+    /// It did not arrive and is to be tried again after this time.
+    RetryIn(std::time::Duration),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_the_events() {
+        let failure = crate::Failure { code: crate::FailureCode::TimedOut, message: String::new() };
+        let kinds = [
+            EventKind::Queued,
+            EventKind::Requeued { reason: String::new() },
+            EventKind::CancelRequested,
+            EventKind::Succeeded { layers: 1 },
+            EventKind::Failed { error: failure },
+            EventKind::Cancelled,
+        ];
+        for kind in kinds {
+            let event = WebhookEvent::of(&kind).expect("it can be posted");
+            assert_eq!(serde_json::to_value(&kind).expect("JSON")["type"], event.as_str());
+            assert_eq!(serde_json::to_value(event).expect("JSON"), event.as_str());
+        }
+    }
+}
