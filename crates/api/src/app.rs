@@ -28,7 +28,7 @@ use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::{capabilities, compose, edit, live, ops, page, results, split, status, submit, uploads};
+use crate::{capabilities, compose, edit, live, openai, ops, page, results, split, status, submit, uploads};
 
 /// What every handler can reach. Cheap to clone.
 #[derive(Clone)]
@@ -57,6 +57,7 @@ pub struct App {
         (name = "decompose", description = "From a picture to a job"),
         (name = "jobs", description = "How a job goes"),
         (name = "results", description = "What a job made"),
+        (name = "openai", description = "For programs that speak OpenAI's API"),
         (name = "service", description = "The service itself"),
     )
 )]
@@ -79,6 +80,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(compose::compose))
         .routes(routes!(results::preview))
         .routes(routes!(results::metadata))
+        .routes(routes!(openai::edit_image))
         .routes(routes!(capabilities::capabilities))
         .routes(routes!(ops::health))
         .routes(routes!(ops::ready))
@@ -101,7 +103,11 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(|| async { Error::from_status(StatusCode::METHOD_NOT_ALLOWED) })
         // Each handler that reads a body has a limit of its own.
         .layer(DefaultBodyLimit::disable());
-    let api = with_one_error_shape(api).layer(cors(&config)).layer(csrf(&config)).with_state(app);
+    let api = with_one_error_shape(api)
+        .layer(cors(&config))
+        .layer(csrf(&config))
+        .layer(from_fn(openai::error_shape))
+        .with_state(app);
     with_service_layers(api)
 }
 

@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use jobs::store::StoredFile;
 use jobs::{JobId, Metadata, Store};
 use layers::ArchiveEntry;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::io::SyncIoBridge;
@@ -40,8 +41,11 @@ pub async fn body(store: &Store, id: JobId, metadata: &Metadata) -> Result<Body,
 }
 
 fn write(files: Vec<(String, StoredFile)>, sender: &mpsc::Sender<io::Result<Bytes>>) {
-    let entries =
-        files.into_iter().map(|(name, file)| Ok(ArchiveEntry { name, content: SyncIoBridge::new(file.reader) }));
+    let entries = files.into_iter().map(|(name, file)| {
+        // Read when its turn comes: a storage far away would not wait with it open.
+        let reader = Handle::current().block_on(file.read())?;
+        Ok(ArchiveEntry { name, content: SyncIoBridge::new(reader) })
+    });
     let blocks = Blocks { block: BytesMut::with_capacity(BLOCK), sender };
     let written = layers::stream_zip(blocks, entries).map_err(io::Error::other);
     if let Err(err) = written.and_then(|mut blocks| blocks.send()) {

@@ -2,13 +2,31 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use axum::http::HeaderValue;
+use axum::http::{HeaderName, HeaderValue};
 use jobs::settings::{SettingError, Settings, Variable};
-use jobs::{LayerCount, Params, Resolution};
+use jobs::{LayerCount, Params, Priority, Resolution};
+
+use crate::webhooks::WebhookConfig;
 
 /// The environment variables of the API.
-pub const VARIABLES: &[Variable] =
-    &[HOST, PORT, MAX_FILE_SIZE, MAX_PIXELS, DEFAULT_NUM_LAYERS, DEFAULT_RESOLUTION, INFERENCE_STEPS, CORS_ORIGINS];
+pub const VARIABLES: &[Variable] = &[
+    HOST,
+    PORT,
+    MAX_FILE_SIZE,
+    MAX_PIXELS,
+    DEFAULT_NUM_LAYERS,
+    DEFAULT_RESOLUTION,
+    INFERENCE_STEPS,
+    CORS_ORIGINS,
+    DOWNLOAD_REDIRECT,
+    HIGHEST_PRIORITY,
+    CLIENT_KEY_HEADER,
+    WEBHOOK_SECRET,
+    WEBHOOK_ALLOW_PRIVATE,
+    WEBHOOK_ATTEMPTS,
+    WEBHOOK_RETRY_S,
+    OPENAI_WAIT_S,
+];
 
 const HOST: Variable = Variable {
     name: "HOST",
@@ -44,6 +62,47 @@ const CORS_ORIGINS: Variable = Variable {
     about: "Other web origins that may use the API, separated by commas; empty for none",
 };
 
+const DOWNLOAD_REDIRECT: Variable = Variable {
+    name: "DOWNLOAD_REDIRECT",
+    default: "false",
+    about: "true sends clients that fetch one file to a signed address of the bucket, for 15 minutes",
+};
+const HIGHEST_PRIORITY: Variable = Variable {
+    name: "HIGHEST_PRIORITY",
+    default: "high",
+    about: "Highest priority that a request may ask for: high, normal or low",
+};
+const CLIENT_KEY_HEADER: Variable = Variable {
+    name: "CLIENT_KEY_HEADER",
+    default: "",
+    about: "Header that tells clients apart for their fair share, set by your proxy; empty: the address of the connection",
+};
+const WEBHOOK_SECRET: Variable = Variable {
+    name: "WEBHOOK_SECRET",
+    default: "",
+    about: "Signs webhooks: whsec_ and 24 to 64 random bytes in base64, several with commas; empty: webhooks are off",
+};
+const WEBHOOK_ALLOW_PRIVATE: Variable = Variable {
+    name: "WEBHOOK_ALLOW_PRIVATE",
+    default: "false",
+    about: "true lets webhooks call this machine, private networks and plain http://",
+};
+const WEBHOOK_ATTEMPTS: Variable = Variable {
+    name: "WEBHOOK_ATTEMPTS",
+    default: "8",
+    about: "How often a webhook that does not arrive is tried before it is given up",
+};
+const WEBHOOK_RETRY_S: Variable = Variable {
+    name: "WEBHOOK_RETRY_S",
+    default: "5",
+    about: "Seconds before the second attempt of a webhook; each further wait is four times as long, at most 6 hours",
+};
+const OPENAI_WAIT_S: Variable = Variable {
+    name: "OPENAI_WAIT_S",
+    default: "600",
+    about: "Seconds that POST /v1/images/edits waits for its layers before it cancels the job",
+};
+
 /// What the API can be told from outside.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -63,6 +122,16 @@ pub struct Config {
     pub steps: u32,
     /// `CORS_ORIGINS`: origins such as `https://example.org`.
     pub cors_origins: Vec<HeaderValue>,
+    /// `DOWNLOAD_REDIRECT`
+    pub download_redirect: bool,
+    /// `HIGHEST_PRIORITY`
+    pub highest_priority: Priority,
+    /// `CLIENT_KEY_HEADER`
+    pub client_key_header: Option<HeaderName>,
+    /// `WEBHOOK_...`; `None` while there is no secret.
+    pub webhooks: Option<WebhookConfig>,
+    /// `OPENAI_WAIT_S`
+    pub openai_wait: Duration,
     /// `CLEANUP_AFTER_HOURS`, a variable of `jobs`; `None` keeps everything.
     pub cleanup_after: Option<Duration>,
 }
@@ -80,6 +149,11 @@ impl Config {
             resolution: Resolution(settings.require(&DEFAULT_RESOLUTION)?),
             steps: settings.require(&INFERENCE_STEPS)?,
             cors_origins: origins(settings)?,
+            download_redirect: settings.require(&DOWNLOAD_REDIRECT)?,
+            highest_priority: settings.require(&HIGHEST_PRIORITY)?,
+            client_key_header: settings.parse(&CLIENT_KEY_HEADER)?,
+            webhooks: webhooks(settings)?,
+            openai_wait: Duration::from_secs(positive(settings, &OPENAI_WAIT_S)?),
             cleanup_after: jobs::cleanup_after(settings)?,
         };
         // A default out of its range would fail every job that relies on it.
@@ -108,6 +182,21 @@ fn positive(settings: &Settings, variable: &Variable) -> Result<u64, SettingErro
         0 => Err(problem(settings, variable, "must be at least 1".to_owned())),
         value => Ok(value),
     }
+}
+
+fn webhooks(settings: &Settings) -> Result<Option<WebhookConfig>, SettingError> {
+    let secrets = settings.parse(&WEBHOOK_SECRET).map_err(|err| SettingError { value: "...".to_owned(), ..err })?;
+    let attempts = u32::try_from(positive(settings, &WEBHOOK_ATTEMPTS)?);
+    let config = WebhookConfig {
+        secrets: match secrets {
+            Some(secrets) => secrets,
+            None => return Ok(None),
+        },
+        allow_private: settings.require(&WEBHOOK_ALLOW_PRIVATE)?,
+        attempts: attempts.map_err(|err| problem(settings, &WEBHOOK_ATTEMPTS, err.to_string()))?,
+        retry: Duration::from_secs(positive(settings, &WEBHOOK_RETRY_S)?),
+    };
+    Ok(Some(config))
 }
 
 fn origins(settings: &Settings) -> Result<Vec<HeaderValue>, SettingError> {
@@ -188,9 +277,14 @@ mod tests {
             ("DEFAULT_RESOLUTION", "641"),
             ("INFERENCE_STEPS", "0"),
             ("CORS_ORIGINS", "https://a.example, *"),
+            ("HIGHEST_PRIORITY", "urgent"),
+            ("CLIENT_KEY_HEADER", "no header"),
+            ("WEBHOOK_SECRET", "hush"),
+            ("OPENAI_WAIT_S", "0"),
         ] {
             let err = Config::from_settings(&Settings::from_pairs([(name, value)])).unwrap_err();
             assert_eq!(err.name, name);
+            assert!(!err.to_string().contains("hush"), "{err}");
         }
     }
 }

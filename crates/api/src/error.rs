@@ -20,8 +20,17 @@ pub struct Error {
     code: &'static str,
     message: String,
     state: Option<State>,
+    param: Option<String>,
     retry_after_s: Option<u32>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// An error's words beside its answer, for a layer that tells them in another shape.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub code: &'static str,
+    pub message: String,
+    pub param: Option<String>,
 }
 
 /// The body of every answer that is no success.
@@ -43,7 +52,21 @@ struct ErrorInfo {
 
 impl Error {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), state: None, retry_after_s: None, cause: None }
+        Self { status, code, message: message.into(), state: None, param: None, retry_after_s: None, cause: None }
+    }
+
+    /// Names the field that the error is about.
+    pub fn about(self, param: &str) -> Self {
+        Self { param: Some(param.to_owned()), ..self }
+    }
+
+    /// Calls a field by another name, for requests that do.
+    pub fn rename_param(self, ours: &str, theirs: &str) -> Self {
+        Self {
+            message: self.message.replace(ours, theirs),
+            param: self.param.map(|param| if param == ours { theirs.to_owned() } else { param }),
+            ..self
+        }
     }
 
     pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
@@ -123,6 +146,8 @@ impl Error {
     }
 }
 
+impl StdError for Error {}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -134,8 +159,10 @@ impl IntoResponse for Error {
         if let Some(cause) = &self.cause {
             tracing::error!(code = self.code, cause = %chain(cause.as_ref()), "request failed");
         }
+        let told = Told { code: self.code, message: self.message.clone(), param: self.param };
         let info = ErrorInfo { code: self.code, message: self.message, state: self.state };
         let mut response = (self.status, Json(ErrorBody { error: info })).into_response();
+        response.extensions_mut().insert(told);
         let headers = response.headers_mut();
         // An error tells of now; a cached one would hide a job that comes to be.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -180,7 +207,7 @@ impl From<StoreError> for Error {
 
 impl From<ParamsError> for Error {
     fn from(err: ParamsError) -> Self {
-        Self::unprocessable("invalid_parameter", err.to_string())
+        Self::unprocessable("invalid_parameter", err.to_string()).about(err.field)
     }
 }
 

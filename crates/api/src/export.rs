@@ -111,7 +111,8 @@ impl StoredLeaves {
         let stored = self.runtime.block_on(self.store.result_file(leaf.job_id, &leaf.file))?;
         let stored = stored.ok_or_else(|| format!("{} was deleted", leaf.file))?;
         let mut bytes = Vec::new();
-        SyncIoBridge::new_with_handle(stored.reader, self.runtime.clone()).read_to_end(&mut bytes)?;
+        let reader = self.runtime.block_on(stored.read())?;
+        SyncIoBridge::new_with_handle(reader, self.runtime.clone()).read_to_end(&mut bytes)?;
         let limits = Limits { max_pixels: self.canvas };
         let mut picture = layers::decode(BufReader::new(Cursor::new(bytes)), &limits)?.pixels;
         if let Some(area) = leaf.area {

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::options::{JobOptions, OPTIONS};
 
 /// How a field's text is read when it comes from a form; JSON has types of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,14 +34,18 @@ const FIELDS: &[(&str, Kind)] = &[
 /// JavaScript and many JSON readers hold whole numbers exactly only up to here (2^53 - 1).
 const MAX_SEED: u64 = (1 << 53) - 1;
 
-/// The parameters of a job as they were asked for: checked, nothing drawn yet.
+/// A job as it was asked for: checked, nothing drawn yet.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Asked(Params);
+pub struct Asked {
+    params: Params,
+    options: JobOptions,
+}
 
 impl Asked {
     /// Reads the fields of a JSON object. `null` counts as absent.
     pub fn from_json(mut fields: Map<String, Value>, config: &Config) -> Result<Self, Error> {
         fields.retain(|_, value| !value.is_null());
+        let options = JobOptions::take(&mut fields, config)?;
         if let Some(unknown) = fields.keys().find(|name| FIELDS.iter().all(|(known, _)| known != name)) {
             return Err(unknown_field(unknown));
         }
@@ -54,20 +59,20 @@ impl Asked {
             let message = format!("seed is a whole number from 0 to {MAX_SEED}");
             return Err(Error::unprocessable("invalid_parameter", message));
         }
-        Ok(Self(params))
+        Ok(Self { params, options })
     }
 
     /// Reads the text fields of a form. Empty ones count as absent, as browsers send them.
     pub fn from_text(fields: Vec<(String, String)>, config: &Config) -> Result<Self, Error> {
         let mut json = Map::new();
         for (name, text) in fields {
-            let Some((_, kind)) = FIELDS.iter().find(|(known, _)| *known == name) else {
-                return Err(unknown_field(&name));
-            };
+            let parameter = FIELDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
+            let option = OPTIONS.contains(&name.as_str()).then_some(Kind::Text);
+            let Some(kind) = parameter.or(option) else { return Err(unknown_field(&name)) };
             if text.trim().is_empty() {
                 continue;
             }
-            let value = typed(*kind, text);
+            let value = typed(kind, text);
             if json.insert(name.clone(), value).is_some() {
                 let message = format!("{name} is given twice; send it once");
                 return Err(Error::unprocessable("invalid_parameter", message));
@@ -77,17 +82,21 @@ impl Asked {
     }
 
     pub fn engine(&self) -> EngineChoice {
-        self.0.engine
+        self.params.engine
     }
 
     pub fn output_size(&self) -> OutputSize {
-        self.0.output_size
+        self.params.output_size
+    }
+
+    pub fn options(&self) -> &JobOptions {
+        &self.options
     }
 
     /// Tells a repeated request from another one under the same `Idempotency-Key`:
-    /// the same picture (SHA-256 of its bytes) with the same parameters.
+    /// the same picture (SHA-256 of its bytes) with the same parameters and options.
     pub fn fingerprint(&self, picture_sha256: &str) -> Result<String, Error> {
-        let params = serde_json::to_vec(&self.0).map_err(Error::internal)?;
+        let params = serde_json::to_vec(&(&self.params, &self.options)).map_err(Error::internal)?;
         let mut hash = Sha256::new_with_prefix(picture_sha256);
         hash.update(b"\n");
         hash.update(params);
@@ -96,7 +105,7 @@ impl Asked {
 
     /// Fills in the service's defaults and draws a seed, so that the job records what it used.
     pub fn resolve(self, config: &Config) -> Params {
-        let params = self.0;
+        let params = self.params;
         Params {
             seed: Some(params.seed.unwrap_or_else(|| rand::random_range(0..=MAX_SEED))),
             steps: Some(params.steps.unwrap_or(config.steps)),
@@ -113,9 +122,9 @@ fn read(fields: Map<String, Value>) -> Result<Params, Error> {
         let guilty = fields.into_iter().find_map(|(name, value)| {
             let alone = Map::from_iter([(name.clone(), value)]);
             let err = serde_json::from_value::<Params>(Value::Object(alone)).err()?;
-            Some(explain(&name, &err))
+            Some(Error::unprocessable("invalid_parameter", explain(&name, &err)).about(&name))
         });
-        Error::unprocessable("invalid_parameter", guilty.unwrap_or_else(|| err.to_string()))
+        guilty.unwrap_or_else(|| Error::unprocessable("invalid_parameter", err.to_string()))
     })
 }
 
@@ -126,7 +135,7 @@ fn explain(name: &str, err: &serde_json::Error) -> String {
 }
 
 fn unknown_field(name: &str) -> Error {
-    let known: Vec<_> = FIELDS.iter().map(|(name, _)| *name).collect();
+    let known: Vec<_> = FIELDS.iter().map(|(name, _)| *name).chain(OPTIONS).collect();
     let shown: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
     let message = format!("\"{shown}\" is no parameter; these are: {}", known.join(", "));
     Error::unprocessable("unknown_parameter", message)

@@ -50,7 +50,7 @@ pub struct Received {
     filename: Option<String>,
 }
 
-/// Reads a form with a picture in its field `image` (or `file`) to a temporary file.
+/// Reads a form with a picture in its field `image` (or `image[]`, or `file`) to a temporary file.
 pub async fn receive(app: &App, request: Request) -> Result<Form, Error> {
     let expects_continue = request.headers().contains_key(header::EXPECT);
     let limit = app.config.max_file_size.saturating_add(FORM_OVERHEAD);
@@ -89,11 +89,16 @@ async fn read_form(app: &App, mut multipart: Multipart) -> Result<Form, Error> {
     while let Some(field) = within_idle(multipart.next_field()).await?.map_err(|err| broken(app, &err))? {
         let name = field.name().unwrap_or_default().to_owned();
         match name.as_str() {
-            "image" | "file" if picture.is_some() => {
+            "image" | "image[]" | "file" if picture.is_some() => {
                 let message = "the form holds two pictures; send one in each request";
                 return Err(Error::bad_request("image_repeated", message));
             }
-            "image" | "file" => picture = Some(read_picture(app, field).await?),
+            "image" | "image[]" | "file" => picture = Some(read_picture(app, field).await?),
+            _ if field.file_name().is_some() => {
+                let shown: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+                let message = format!("there is a file in the field \"{shown}\"; one is read, in the field \"image\"");
+                return Err(Error::bad_request("unexpected_file", message).about(&shown));
+            }
             _ if fields.len() == MAX_TEXT_FIELDS => {
                 return Err(Error::bad_request("too_many_fields", "the form has too many fields"));
             }

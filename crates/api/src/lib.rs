@@ -2,6 +2,7 @@
 
 mod app;
 mod archive;
+mod caller;
 mod capabilities;
 mod compose;
 mod config;
@@ -9,11 +10,14 @@ mod edit;
 mod error;
 mod export;
 mod extract;
+mod files;
 mod form;
 mod intake;
 mod links;
 mod live;
+mod openai;
 mod ops;
+mod options;
 mod page;
 mod results;
 mod server;
@@ -21,6 +25,7 @@ mod split;
 mod status;
 mod submit;
 mod uploads;
+mod webhooks;
 
 pub use app::openapi;
 pub use config::{Config, VARIABLES};

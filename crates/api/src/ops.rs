@@ -52,9 +52,11 @@ pub async fn ready(State(app): State<App>) -> Result<Json<Health>, Error> {
         Ok(Err(err)) => return Err(Error::unavailable("queue_unavailable", "the queue cannot be reached", err)),
         Err(err) => return Err(Error::unavailable("queue_unavailable", "the queue does not answer", err)),
     }
-    app.store
-        .scratch()
-        .map_err(|err| Error::unavailable("storage_unavailable", "the storage cannot be written to", err))?;
+    match tokio::time::timeout(PATIENCE, app.store.check()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(err)) => return Err(Error::unavailable("storage_unavailable", "the storage cannot be used", err)),
+        Err(err) => return Err(Error::unavailable("storage_unavailable", "the storage does not answer", err)),
+    }
     Ok(Json(Health { status: "ok" }))
 }
 

@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use rust_embed::Embed;
 
 use crate::error::Error;
+use crate::files::not_modified;
 use crate::form::hex;
-use crate::results::not_modified;
 
 #[derive(Embed)]
 #[folder = "../../frontend"]

@@ -1,4 +1,3 @@
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -7,7 +6,6 @@ use jobs::{ChildJob, JobId as Id, Metadata};
 use layers::Format;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use tokio_util::io::ReaderStream;
 use utoipa::IntoParams;
 
 use crate::app::App;
@@ -15,10 +13,8 @@ use crate::archive;
 use crate::error::{Error, ErrorBody};
 use crate::export::{self, Target};
 use crate::extract::{JobId, Query, Segments};
+use crate::files::{self, About, CACHE_IMMUTABLE, not_modified};
 use crate::form::hex;
-
-/// A result never changes under its id. `private`: who knows the id may see it, shared caches may not.
-pub const CACHE_IMMUTABLE: &str = "private, max-age=86400, immutable";
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -88,7 +84,10 @@ pub async fn download(
     responses(
         (status = 200, description = "The layer, as large as the picture: sRGB, 8 bit, straight alpha", body = Vec<u8>,
             content_type = "image/png"),
+        (status = 206, description = "The part that Range asks for"),
         (status = 304, description = "As in If-None-Match"),
+        (status = 307, description = "Where the storage itself gives it (`DOWNLOAD_REDIRECT`)"),
+        (status = 416, description = "Range asks for none of its bytes", body = ErrorBody),
         (status = 404, description = "No such job or layer", body = ErrorBody),
         (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
     )
@@ -121,7 +120,10 @@ pub async fn layer(
     params(("id" = Uuid, Path, description = "The job")),
     responses(
         (status = 200, description = "All layers in one small picture", body = Vec<u8>, content_type = "image/jpeg"),
+        (status = 206, description = "The part that Range asks for"),
         (status = 304, description = "As in If-None-Match"),
+        (status = 307, description = "Where the storage itself gives it (`DOWNLOAD_REDIRECT`)"),
+        (status = 416, description = "Range asks for none of its bytes", body = ErrorBody),
         (status = 404, description = "No such job", body = ErrorBody),
         (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
     )
@@ -197,20 +199,15 @@ async fn open(
     content_type: &'static str,
     headers: &HeaderMap,
 ) -> Result<Option<Response>, Error> {
+    if files::may_redirect(app, headers)
+        && let Some(redirect) = files::redirect(|valid| app.store.result_url(id, name, valid)).await?
+    {
+        return Ok(Some(redirect));
+    }
     let Some(file) = app.store.result_file(id, name).await? else { return Ok(None) };
     // Results never change, so their name is as good as a hash of them.
-    let etag = format!("\"{id}/{name}\"");
-    if not_modified(headers, &etag) {
-        return Ok(Some((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response()));
-    }
-    let headers = [
-        (header::CONTENT_TYPE, content_type.to_owned()),
-        (header::CONTENT_LENGTH, file.len.to_string()),
-        (header::CACHE_CONTROL, CACHE_IMMUTABLE.to_owned()),
-        (header::ETAG, etag),
-    ];
-    let body = Body::from_stream(ReaderStream::with_capacity(file.reader, 64 << 10));
-    Ok(Some((headers, body).into_response()))
+    let about = About { content_type, etag: format!("\"{id}/{name}\""), cache_control: CACHE_IMMUTABLE };
+    Ok(Some(files::answer(file, about, headers).await?))
 }
 
 pub async fn why_no_result(app: &App, id: Id) -> Error {
@@ -219,13 +216,6 @@ pub async fn why_no_result(app: &App, id: Id) -> Error {
         Ok(None) => Error::job_not_found(),
         Err(err) => err.into(),
     }
-}
-
-/// Whether the client has this version already (RFC 9110, 13.1.2: weak comparison).
-pub fn not_modified(headers: &HeaderMap, etag: &str) -> bool {
-    let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    let listed = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    listed.flat_map(|value| value.split(',')).any(|tag| tag.trim() == "*" || bare(tag) == bare(etag))
 }
 
 /// `Content-Disposition` for a file name in any language: a plain form for old
@@ -263,15 +253,5 @@ mod tests {
         ] {
             assert_eq!(content_disposition(name), expected);
         }
-    }
-
-    #[test]
-    fn etags_are_compared_weakly() {
-        let headers = |value: &str| HeaderMap::from_iter([(header::IF_NONE_MATCH, value.parse().unwrap())]);
-        for value in ["\"a\"", "W/\"a\"", "\"x\", \"a\"", "*"] {
-            assert!(not_modified(&headers(value), "\"a\""), "{value}");
-        }
-        assert!(!not_modified(&headers("\"b\""), "\"a\""));
-        assert!(!not_modified(&HeaderMap::new(), "\"a\""));
     }
 }

@@ -1,4 +1,5 @@
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::{App, router};
 use crate::config::Config;
-use crate::ops;
+use crate::{ops, webhooks};
 
 /// Pictures that may be decoded at once: each may take hundreds of megabytes.
 const DECODES: usize = 2;
@@ -49,12 +50,14 @@ pub async fn run(listener: TcpListener, context: Context, shutdown: Cancellation
         sockets: TaskTracker::new(),
     };
     let chores = tokio::spawn(chores(app.clone()));
+    let webhooks = tokio::spawn(webhooks::run(app.clone()));
     let sockets = app.sockets.clone();
     // Progress frames are small; waiting to fill a packet would hold them back.
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
     });
-    let server = axum::serve(listener, router(app)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let server = axum::serve(listener, router(app).into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let mut server = tokio::spawn(server.into_future());
     let served = tokio::select! {
         served = &mut server => served,
@@ -71,6 +74,8 @@ pub async fn run(listener: TcpListener, context: Context, shutdown: Cancellation
     // Sockets see the same token, so this is short.
     let _ = timeout(GRACE, sockets.wait()).await;
     chores.abort();
+    // It has a grace period of its own, and panics when it is a bug of ours: the service is at its end anyway.
+    let _ = webhooks.await;
     served.unwrap_or_else(|err| Err(io::Error::other(err)))
 }
 

@@ -17,12 +17,13 @@ use tokio::io::AsyncReadExt;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::edit::layer_number;
 use crate::error::{Error, ErrorBody};
 use crate::extract::{self, JobId, Segments};
 use crate::form::{Asked, hex};
 use crate::results::why_no_result;
-use crate::submit::{Accepted, accepted, check_engine, idempotency_key, submit};
+use crate::submit::{Accepted, accepted, check_engine, submit};
 
 /// Split a layer again
 ///
@@ -53,7 +54,7 @@ pub async fn decompose_layer(
     Segments(path): Segments<(String, String)>,
     request: Request,
 ) -> Result<Response, Error> {
-    let key = idempotency_key(request.headers())?;
+    let caller = Caller::of(&app, &request)?;
     let fields: Map<String, Value> = extract::json_or_nothing(request).await?.unwrap_or_default();
     let asked = Asked::from_json(fields, &app.config)?;
     if asked.output_size() != OutputSize::Native {
@@ -71,7 +72,7 @@ pub async fn decompose_layer(
     let (width, height) = metadata.canvas();
     let limits = Limits { max_pixels: u64::from(width) * u64::from(height) };
     let upload = cut_out(&app, info, area, parent, limits).await?;
-    let submitted = submit(&app, key, &upload, asked).await;
+    let submitted = submit(&app, caller, &upload, asked).await;
     if !matches!(&submitted, Ok(Submitted::Queued(_)))
         && let Err(err) = app.store.delete_upload(upload.id).await
     {
@@ -101,9 +102,9 @@ async fn cut_out(
     limits: Limits,
 ) -> Result<Upload, Error> {
     let permit = Arc::clone(&app.decodes).acquire_owned().await.map_err(Error::internal)?;
-    let mut stored = app.store.result_file(parent.job_id, &info.file).await?.ok_or_else(Error::job_not_found)?;
+    let stored = app.store.result_file(parent.job_id, &info.file).await?.ok_or_else(Error::job_not_found)?;
     let mut bytes = Vec::new();
-    stored.reader.read_to_end(&mut bytes).await.map_err(Error::internal)?;
+    stored.read().await.map_err(Error::internal)?.read_to_end(&mut bytes).await.map_err(Error::internal)?;
     let scratch = app.store.scratch()?;
     let filename = format!("{}.png", info.name);
     let work = move || {

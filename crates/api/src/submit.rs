@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jobs::broker::{Idempotency, NewJob, Submitted};
 use jobs::store::Upload;
-use jobs::{EngineChoice, Job, JobId, Params};
+use jobs::{EngineChoice, Job, JobId, Params, Priority, WebhookEvent};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
@@ -13,15 +13,15 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::caller::Caller;
 use crate::error::{Error, ErrorBody};
 use crate::form::Asked;
-use crate::intake;
+use crate::intake::{self, Received};
 use crate::links::{self, Links};
+use crate::options::JobOptions;
 
 /// Two prompts of the greatest length, each character escaped, fit in.
 const MAX_JSON: usize = 256 << 10;
-
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// A job that was taken on.
 #[derive(Serialize, ToSchema)]
@@ -57,10 +57,10 @@ pub struct Accepted {
     )
 )]
 pub async fn decompose(State(app): State<App>, request: Request) -> Result<Response, Error> {
-    let key = idempotency_key(request.headers())?;
+    let caller = Caller::of(&app, &request)?;
     match media_type(request.headers()).as_str() {
-        "multipart/form-data" => from_form(&app, key, request).await,
-        "application/json" => from_json(&app, key, request).await,
+        "multipart/form-data" => from_form(&app, caller, request).await,
+        "application/json" => from_json(&app, caller, request).await,
         other => {
             let message = format!(
                 "Content-Type is \"{other}\"; send application/json with an upload_id, or multipart/form-data with the picture"
@@ -71,7 +71,7 @@ pub async fn decompose(State(app): State<App>, request: Request) -> Result<Respo
     }
 }
 
-async fn from_json(app: &App, key: Option<String>, request: Request) -> Result<Response, Error> {
+async fn from_json(app: &App, caller: Caller, request: Request) -> Result<Response, Error> {
     let body = intake::within_idle(axum::body::to_bytes(request.into_body(), MAX_JSON)).await?.map_err(|_| {
         Error::too_large("body_too_large", format!("the body was cut off or has more than {MAX_JSON} bytes"))
     })?;
@@ -87,30 +87,38 @@ async fn from_json(app: &App, key: Option<String>, request: Request) -> Result<R
     let asked = Asked::from_json(fields, &app.config)?;
     check_engine(app, asked.engine()).await?;
     let upload = app.store.upload(upload_id).await?.ok_or_else(Error::upload_not_found)?;
-    Ok(accepted(&submit(app, key, &upload, asked).await?))
+    Ok(accepted(&submit(app, caller, &upload, asked).await?))
 }
 
-async fn from_form(app: &App, key: Option<String>, request: Request) -> Result<Response, Error> {
+async fn from_form(app: &App, caller: Caller, request: Request) -> Result<Response, Error> {
     let form = intake::receive(app, request).await?;
     let asked = Asked::from_text(form.fields, &app.config)?;
+    Ok(accepted(&take_on(app, caller, form.picture, asked).await?))
+}
+
+/// Stores a picture and starts a job on it.
+pub async fn take_on(app: &App, caller: Caller, picture: Received, asked: Asked) -> Result<Submitted, Error> {
     check_engine(app, asked.engine()).await?;
-    let upload = intake::store(app, form.picture).await?;
-    let submitted = submit(app, key, &upload, asked).await;
+    let upload = intake::store(app, picture).await?;
+    let submitted = submit(app, caller, &upload, asked).await;
     let is_used = matches!(&submitted, Ok(Submitted::Queued(_)));
     if !is_used && let Err(err) = app.store.delete_upload(upload.id).await {
         // The periodic cleanup takes it away later.
         tracing::warn!(upload_id = %upload.id, error = %err, "could not remove an upload that no job uses");
     }
-    Ok(accepted(&submitted?))
+    submitted
 }
 
-pub async fn submit(app: &App, key: Option<String>, upload: &Upload, asked: Asked) -> Result<Submitted, Error> {
-    let idempotency = match key {
+pub async fn submit(app: &App, caller: Caller, upload: &Upload, asked: Asked) -> Result<Submitted, Error> {
+    let idempotency = match caller.idempotency_key {
         Some(key) => Some(Idempotency { key, fingerprint: asked.fingerprint(&upload.input.sha256)? }),
         None => None,
     };
-    let id = Uuid::new_v4();
-    let new = NewJob { id, upload_id: upload.id, params: asked.resolve(&app.config), idempotency };
+    let JobOptions { priority, webhook } = asked.options().clone();
+    let client = caller.client;
+    let new = NewJob::new(upload.id, asked.resolve(&app.config));
+    let id = new.id;
+    let new = NewJob { priority, client, idempotency, webhook, ..new };
     let submitted = app.broker.submit(new).await?;
     let (Submitted::Queued(job) | Submitted::Repeated(job)) = &submitted;
     tracing::Span::current().record("job_id", tracing::field::display(job.id));
@@ -150,20 +158,9 @@ pub async fn check_engine(app: &App, engine: EngineChoice) -> Result<(), Error> 
     Err(Error::unprocessable("engine_unavailable", message))
 }
 
-fn media_type(headers: &HeaderMap) -> String {
+pub fn media_type(headers: &HeaderMap) -> String {
     let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
-pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    match value.to_str() {
-        Ok(key) if (1..=200).contains(&key.trim().len()) => Ok(Some(key.trim().to_owned())),
-        _ => {
-            let message = "Idempotency-Key must have 1 to 200 printable ASCII characters; a random UUID is a good one";
-            Err(Error::bad_request("invalid_idempotency_key", message))
-        }
-    }
 }
 
 /// The JSON body: the parameters and the upload.
@@ -172,17 +169,27 @@ pub struct DecomposeRequest;
 /// The form: the parameters and the picture.
 pub struct DecomposeForm;
 
-/// The schema of [`Params`] with one more property. (A flattened field would
+/// The schema of [`Params`] with the options and one more property. (A flattened field would
 /// become an `allOf` whose closed half forbids the other half's property.)
 fn params_with(name: &str, property: ObjectBuilder) -> RefOr<Schema> {
     match Params::schema() {
         RefOr::T(Schema::Object(mut params)) => {
+            for (option, schema) in JobOptions::properties() {
+                params.properties.insert(option.to_owned(), schema);
+            }
             params.properties.insert(name.to_owned(), property.build().into());
             params.required.push(name.to_owned());
             params.into()
         }
         other => other,
     }
+}
+
+/// The schemas that those of requests refer to.
+fn referenced(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    Params::schemas(schemas);
+    schemas.push((Priority::name().into_owned(), Priority::schema()));
+    schemas.push((WebhookEvent::name().into_owned(), WebhookEvent::schema()));
 }
 
 impl PartialSchema for DecomposeRequest {
@@ -211,7 +218,7 @@ impl ToSchema for DecomposeRequest {
     }
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        Params::schemas(schemas);
+        referenced(schemas);
     }
 }
 
@@ -221,6 +228,6 @@ impl ToSchema for DecomposeForm {
     }
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        Params::schemas(schemas);
+        referenced(schemas);
     }
 }

@@ -1,5 +1,4 @@
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,9 +11,9 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::error::{Error, ErrorBody};
 use crate::extract::Segments;
+use crate::files::{self, About, CACHE_IMMUTABLE};
 use crate::intake;
 use crate::links;
-use crate::results::{CACHE_IMMUTABLE, not_modified};
 
 /// A form with a picture.
 #[derive(ToSchema)]
@@ -83,7 +82,10 @@ pub async fn upload(State(app): State<App>, request: Request) -> Result<Response
     params(("file" = String, Path, description = "`{upload_id}.png`")),
     responses(
         (status = 200, description = "The picture", body = Vec<u8>, content_type = "image/png"),
+        (status = 206, description = "The part that Range asks for"),
         (status = 304, description = "As in If-None-Match"),
+        (status = 307, description = "Where the storage itself gives it (`DOWNLOAD_REDIRECT`)"),
+        (status = 416, description = "Range asks for none of its bytes", body = ErrorBody),
         (status = 404, description = "No such upload", body = ErrorBody),
     )
 )]
@@ -93,15 +95,12 @@ pub async fn image(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let id: Uuid = file.strip_suffix(".png").and_then(|id| id.parse().ok()).ok_or_else(Error::upload_not_found)?;
-    let png = app.store.upload_png(id).await?.ok_or_else(Error::upload_not_found)?;
-    let etag = format!("\"{id}\"");
-    if not_modified(&headers, &etag) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+    if files::may_redirect(&app, &headers)
+        && let Some(redirect) = files::redirect(|valid| app.store.upload_url(id, valid)).await?
+    {
+        return Ok(redirect);
     }
-    let headers = [
-        (header::CONTENT_TYPE, "image/png".to_owned()),
-        (header::CACHE_CONTROL, CACHE_IMMUTABLE.to_owned()),
-        (header::ETAG, etag),
-    ];
-    Ok((headers, Body::from(png)).into_response())
+    let file = app.store.upload_file(id).await?.ok_or_else(Error::upload_not_found)?;
+    let about = About { content_type: "image/png", etag: format!("\"{id}\""), cache_control: CACHE_IMMUTABLE };
+    files::answer(file, about, &headers).await
 }

@@ -9,7 +9,7 @@ use clap::Parser;
 use jobs::broker::{Backend, BrokerConfig};
 use jobs::settings::{SettingError, Settings};
 use jobs::store::StoreConfig;
-use jobs::{Store, telemetry};
+use jobs::telemetry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -63,8 +63,7 @@ async fn serve(settings: &Settings, options: &Options) -> anyhow::Result<()> {
                        worker and a queue inside";
         return Err(SettingError { name: "REDIS_URL", value: String::new(), problem: problem.to_owned() }.into());
     }
-    let store_config = StoreConfig::from_settings(settings)?;
-    let store = Store::open(&store_config.uploads, &store_config.results).await?;
+    let store = StoreConfig::from_settings(settings)?.open().await?;
     let broker = jobs::broker::connect(&broker_config).await.context("the queue cannot be used; check REDIS_URL")?;
     let listener = TcpListener::bind((config.host, config.port))
         .await

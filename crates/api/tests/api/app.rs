@@ -38,7 +38,11 @@ impl TestApp {
 
     /// An API with settings other than the defaults.
     pub async fn with<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let dir = TempDir::new().unwrap();
+        Self::within(TempDir::new().unwrap(), pairs).await
+    }
+
+    /// An API on the queue and storage that another one has left in `dir`.
+    pub async fn within<'a>(dir: TempDir, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let queue = dir.path().join("queue.sqlite").into_os_string().into_string().unwrap();
         let pairs = pairs.into_iter().map(|(name, value)| -> (&str, &str) { (name, value) });
         let settings = Settings::from_pairs(pairs.chain([("EMBEDDED_QUEUE_FILE", &*queue)]));
@@ -53,6 +57,16 @@ impl TestApp {
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let stop = shutdown.clone().drop_guard();
         Self { address, broker, store, client, server, shutdown, _stop: stop, dir }
+    }
+
+    /// Stops the service; gives its queue and storage back.
+    pub async fn stop(self) -> TempDir {
+        let Self { broker, server, shutdown, dir, .. } = self;
+        shutdown.cancel();
+        server.await.unwrap().unwrap();
+        // The queue's file is free when its last user is gone.
+        drop(broker);
+        dir
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -1,0 +1,44 @@
+//! Who asks.
+
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, Request};
+
+use crate::app::App;
+use crate::error::Error;
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// What a request says of who sends it.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Its `Idempotency-Key`.
+    pub idempotency_key: Option<String>,
+    /// What tells this client from others: the header `CLIENT_KEY_HEADER`, otherwise the address of the connection.
+    pub client: String,
+}
+
+impl Caller {
+    pub fn of(app: &App, request: &Request) -> Result<Self, Error> {
+        let named = app.config.client_key_header.as_ref().and_then(|name| request.headers().get(name));
+        let client = match named {
+            Some(value) => format!("key {}", String::from_utf8_lossy(value.as_bytes())),
+            None => match request.extensions().get::<ConnectInfo<SocketAddr>>() {
+                Some(ConnectInfo(address)) => format!("ip {}", address.ip()),
+                None => String::new(),
+            },
+        };
+        Ok(Self { idempotency_key: idempotency_key(request)?, client })
+    }
+}
+
+fn idempotency_key(request: &Request) -> Result<Option<String>, Error> {
+    let Some(value) = request.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if (1..=200).contains(&key.trim().len()) => Ok(Some(key.trim().to_owned())),
+        _ => {
+            let message = "Idempotency-Key must have 1 to 200 printable ASCII characters; a random UUID is a good one";
+            Err(Error::bad_request("invalid_idempotency_key", message))
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! `POST /v1/images/edits` in the words of OpenAI's API, for programs that speak it
+//! already: the same job as any other, waited for, with a layer in place of each image.
+
+mod errors;
+mod fields;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use jobs::broker::Submitted;
+use jobs::{Broker, EventKind, JobId, LayerInfo, Metadata, Store};
+use serde::Serialize;
+use serde_json::json;
+use tokio::io::AsyncReadExt;
+use tokio::time::{sleep, timeout};
+use utoipa::ToSchema;
+
+pub use self::errors::{OpenAiErrorBody, error_shape};
+use self::fields::asked;
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::Error;
+use crate::intake;
+use crate::submit::{media_type, take_on};
+
+/// Bytes of a file that are encoded at once: a multiple of three, so that no padding comes in between.
+const BLOCK: usize = 48 << 10;
+
+/// Pause before a queue that did not answer is asked again.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// The form of OpenAI's image edits.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the body, which is read as a stream")]
+pub struct ImageEditForm {
+    /// The picture to be decomposed; one alone. The field may be called `image[]` too.
+    #[schema(content_media_type = "application/octet-stream")]
+    image: String,
+    /// Describes the whole picture; may be empty.
+    #[schema(max_length = 4000)]
+    prompt: Option<String>,
+    /// An engine: `auto`, `qwen`, `draft` or `vertex`; `unflatten` is `auto`.
+    model: Option<String>,
+    /// Beside OpenAI's own: how many layers, 1 to 10 or `auto`.
+    #[schema(value_type = Option<jobs::LayerCount>)]
+    layers: Option<String>,
+    /// Beside OpenAI's own: the model's working size, 640 or 1024.
+    resolution: Option<u32>,
+    /// Beside OpenAI's own: the same seed gives the same layers.
+    seed: Option<u64>,
+    /// `b64_json`.
+    response_format: Option<String>,
+}
+
+/// The layers of a picture, the lowest first.
+#[derive(Serialize, ToSchema)]
+#[allow(dead_code, reason = "describes the answer, which is written as a stream")]
+pub struct ImagesResponse {
+    /// Seconds since 1970.
+    created: i64,
+    /// `transparent`
+    background: &'static str,
+    /// `png`
+    output_format: &'static str,
+    /// `WIDTHxHEIGHT` of each layer.
+    size: String,
+    /// One for each layer.
+    data: Vec<LayerImage>,
+    /// The job that made them, whose files and exports are under `/api`.
+    #[schema(value_type = uuid::Uuid)]
+    job_id: JobId,
+}
+
+#[derive(Serialize, ToSchema)]
+#[allow(dead_code, reason = "describes a part of the answer, which is written as a stream")]
+struct LayerImage {
+    /// The layer as PNG with alpha, as large as the picture, in base64.
+    b64_json: String,
+    /// What `metadata.json` says of the layer.
+    #[serde(flatten)]
+    layer: LayerInfo,
+}
+
+/// Decompose a picture, as OpenAI's clients ask
+///
+/// `client.images.edit(image=..., prompt=..., extra_body={"layers": 4})` of the `openai` package with this service's
+/// address and `/v1` as its `base_url`. Answers when the layers are there; a client that goes away cancels its job.
+#[utoipa::path(
+    post, path = "/v1/images/edits", operation_id = "openai_edit_image", tag = "openai",
+    request_body(content = ImageEditForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "The layers", body = ImagesResponse),
+        (status = 400, description = "No picture, a broken form, or a field that cannot be used", body = OpenAiErrorBody),
+        (status = 413, description = "More bytes or pixels than allowed", body = OpenAiErrorBody),
+        (status = 415, description = "Not a form, or a picture of a type that is not read", body = OpenAiErrorBody),
+        (status = 422, description = "A field or the picture cannot be used, or the job failed", body = OpenAiErrorBody),
+        (status = 429, description = "The queue is full", body = OpenAiErrorBody),
+        (status = 504, description = "The layers were not there within `OPENAI_WAIT_S`", body = OpenAiErrorBody),
+    )
+)]
+pub async fn edit_image(State(app): State<App>, request: Request) -> Result<Response, Error> {
+    let caller = Caller::of(&app, &request)?;
+    if media_type(request.headers()) != "multipart/form-data" {
+        intake::discard(&app, request).await;
+        let message = "send multipart/form-data with the picture in the field \"image\"";
+        return Err(Error::unsupported("unsupported_media_type", message));
+    }
+    let form = intake::receive(&app, request).await?;
+    let asked = asked(form.fields, &app.config)?;
+    let submitted = take_on(&app, caller, form.picture, asked).await?;
+    let (job, is_ours) = match submitted {
+        Submitted::Queued(job) => (job, true),
+        // It is waited for by whoever asked first, too.
+        Submitted::Repeated(job) => (job, false),
+    };
+    let mut unwanted = CancelOnDrop { broker: Arc::clone(&app.broker), job: is_ours.then_some(job.id) };
+    let ended = timeout(app.config.openai_wait, end_of(&app, job.id)).await;
+    let Ok(ended) = ended else {
+        return Ok(not_again(too_slow(&app)));
+    };
+    unwanted.job = None;
+    match ended? {
+        EventKind::Succeeded { .. } => answer(&app, job.id).await,
+        EventKind::Failed { error } => {
+            Ok(not_again(Error::unprocessable("job_failed", format!("the job failed: {}", error.message))))
+        }
+        _ => Ok(not_again(Error::unprocessable("job_cancelled", "the job was cancelled"))),
+    }
+}
+
+/// The last event of a job.
+async fn end_of(app: &App, id: JobId) -> Result<EventKind, Error> {
+    let mut seen = 0;
+    loop {
+        let events = jobs::follow(Arc::clone(&app.broker), id, seen);
+        tokio::pin!(events);
+        loop {
+            match events.next().await {
+                Some(Ok(event)) if event.kind.is_terminal() => return Ok(event.kind),
+                Some(Ok(event)) => seen = event.seq,
+                // The queue may be back before the client's patience ends.
+                Some(Err(err)) => {
+                    tracing::debug!(error = %err, "the queue did not answer; asking again");
+                    sleep(PAUSE).await;
+                    break;
+                }
+                None => return Err(Error::job_not_found()),
+            }
+        }
+    }
+}
+
+/// Cancels a job whose client has gone away.
+struct CancelOnDrop {
+    broker: Arc<dyn Broker>,
+    job: Option<JobId>,
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        let Some(job) = self.job else { return };
+        let broker = Arc::clone(&self.broker);
+        tokio::spawn(async move {
+            if let Err(err) = broker.cancel(job).await {
+                tracing::warn!(job_id = %job, error = %err, "a job that nobody waits for could not be cancelled");
+            }
+        });
+    }
+}
+
+fn too_slow(app: &App) -> Error {
+    let message = format!(
+        "the layers were not there within {} s, so the job was cancelled; POST /api/decompose starts jobs of any length",
+        app.config.openai_wait.as_secs()
+    );
+    Error::new(StatusCode::GATEWAY_TIMEOUT, "job_too_slow", message)
+}
+
+/// OpenAI's clients repeat some errors by themselves. This one would only cost the same time again.
+fn not_again(error: Error) -> Response {
+    let never = (HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
+    ([never], error).into_response()
+}
+
+async fn answer(app: &App, id: JobId) -> Result<Response, Error> {
+    let metadata = app.store.metadata(id).await?.ok_or_else(Error::job_not_found)?;
+    let body = Body::from_stream(body(app.store.clone(), id, metadata));
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    Ok((headers, body).into_response())
+}
+
+/// The answer's JSON, of which only a block is in memory at a time.
+fn body(store: Store, id: JobId, metadata: Metadata) -> impl Stream<Item = Result<Bytes, Error>> + Send {
+    async_stream::try_stream! {
+        let (width, height) = metadata.canvas();
+        let head = json!({
+            "created": metadata.created_at.unix_timestamp(), "background": "transparent", "output_format": "png",
+            "size": format!("{width}x{height}"), "job_id": id,
+        });
+        // The list goes last into the object, so that it can be written as it comes.
+        yield Bytes::from(format!("{},\"data\":[", head.to_string().trim_end_matches('}')));
+        for (index, layer) in metadata.layers.iter().enumerate() {
+            let info = serde_json::to_string(layer).map_err(Error::internal)?;
+            let comma = if index > 0 { "," } else { "" };
+            yield Bytes::from(format!("{comma}{},\"b64_json\":\"", info.strip_suffix('}').unwrap_or(&info)));
+            let file = store.result_file(id, &layer.file).await?.ok_or_else(Error::job_not_found)?;
+            let mut file = file.read().await.map_err(Error::internal)?;
+            let mut block = Vec::with_capacity(BLOCK);
+            loop {
+                block.clear();
+                (&mut file).take(BLOCK as u64).read_to_end(&mut block).await.map_err(Error::internal)?;
+                if block.is_empty() {
+                    break;
+                }
+                yield Bytes::from(BASE64.encode(&block));
+            }
+            yield Bytes::from_static(b"\"}");
+        }
+        yield Bytes::from_static(b"]}");
+    }
+}

@@ -1,0 +1,215 @@
+//! `POST /v1/images/edits`, asked by a plain HTTP client and by OpenAI's own.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use jobs::broker::Outcome;
+use jobs::{Failure, FailureCode, State};
+use reqwest::Response;
+use reqwest::multipart::{Form, Part};
+use serde_json::Value;
+
+use crate::app::{TestApp, Worker};
+use crate::pictures;
+
+fn form(fields: &[(&str, &str)]) -> Form {
+    let image = Part::bytes(pictures::png()).file_name("poster.png");
+    fields
+        .iter()
+        .fold(Form::new().part("image", image), |form, (name, text)| form.text((*name).to_owned(), (*text).to_owned()))
+}
+
+async fn edit(app: &TestApp, form: Form) -> Response {
+    app.client.post(app.url("/v1/images/edits")).multipart(form).send().await.unwrap()
+}
+
+/// Does the next job as `outcome` says, or well.
+async fn work(app: &TestApp, outcome: Option<Outcome>) -> jobs::JobId {
+    let worker = Worker::start(app).await;
+    let lease = worker.claim().await;
+    worker.begin(&lease).await;
+    match outcome {
+        Some(outcome) => worker.finish(&lease, outcome).await,
+        None => worker.succeed(&lease).await,
+    }
+    lease.job_id
+}
+
+/// Checks an error's status and OpenAI's shape; gives its message.
+async fn expect_openai_error(response: Response, status: u16, code: &str, param: Option<&str>) -> String {
+    let found = response.status().as_u16();
+    let body: Value = response.json().await.unwrap();
+    let error = &body["error"];
+    assert_eq!((found, error["code"].as_str(), error["param"].as_str()), (status, Some(code), param), "{body}");
+    let kind = if status < 500 { "invalid_request_error" } else { "server_error" };
+    assert_eq!(error["type"], kind, "{body}");
+    assert_eq!(body.as_object().unwrap().len(), 1);
+    error["message"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn layers_come_as_images() {
+    let app = TestApp::start().await;
+    let fields = [
+        ("prompt", "a poster"),
+        ("layers", "3"),
+        ("resolution", "1024"),
+        ("seed", "7"),
+        ("model", "unflatten"),
+        ("n", "1"),
+        ("size", "auto"),
+        ("response_format", "b64_json"),
+        ("user", "me"),
+        ("quality", "high"),
+    ];
+    let (response, id) = tokio::join!(edit(&app, form(&fields)), work(&app, None));
+    assert_eq!(response.status(), 200);
+    let body: Value = response.json().await.unwrap();
+    assert_eq!((body["output_format"].as_str(), body["size"].as_str()), (Some("png"), Some("24x16")));
+    assert_eq!(body["job_id"], id.to_string());
+    let data = body["data"].as_array().unwrap();
+    assert_eq!(data.len(), 2);
+    for (n, layer) in data.iter().enumerate() {
+        let bytes = BASE64.decode(layer["b64_json"].as_str().unwrap()).unwrap();
+        let stored = app.get(&format!("/api/jobs/{id}/layers/{n}.png")).await.bytes().await.unwrap();
+        assert_eq!(bytes, stored);
+        assert_eq!(layer["z_index"], n);
+    }
+    let params = app.broker.job(id).await.unwrap().unwrap().params;
+    assert_eq!((params.prompt.as_str(), params.seed), ("a poster", Some(7)));
+    assert_eq!((params.num_layers, params.resolution), (jobs::LayerCount::Exactly(3), Some(jobs::Resolution(1024))));
+}
+
+#[tokio::test]
+async fn layers_larger_than_a_block_arrive_whole() {
+    let app = TestApp::start().await;
+    let image = Part::bytes(pictures::noise_png(300)).file_name("noise.png");
+    let (response, id) = tokio::join!(edit(&app, Form::new().part("image[]", image)), work(&app, None));
+    let body: Value = response.json().await.unwrap();
+    let bytes = BASE64.decode(body["data"][1]["b64_json"].as_str().unwrap()).unwrap();
+    assert!(bytes.len() > 100 << 10, "{}", bytes.len());
+    assert_eq!(bytes, app.get(&format!("/api/jobs/{id}/layers/1.png")).await.bytes().await.unwrap());
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_told_in_openais_words() {
+    let app = TestApp::start().await;
+    for (field, value, status) in [
+        ("layers", "11", 422),
+        ("resolution", "641", 422),
+        ("seed", "many", 422),
+        ("n", "2", 400),
+        ("size", "1024x1024", 400),
+        ("response_format", "url", 400),
+        ("output_format", "jpeg", 400),
+        ("background", "opaque", 400),
+        ("stream", "true", 400),
+        ("model", "dall-e-2", 400),
+        ("num_layers", "4", 400),
+    ] {
+        let response = edit(&app, form(&[("prompt", "x"), (field, value)])).await;
+        let message = expect_openai_error(response, status, "invalid_parameter", Some(field)).await;
+        assert!(message.contains(field), "{message}");
+    }
+    let with_mask = form(&[]).part("mask", Part::bytes(pictures::png()).file_name("mask.png"));
+    expect_openai_error(edit(&app, with_mask).await, 400, "unexpected_file", Some("mask")).await;
+    expect_openai_error(edit(&app, Form::new().text("prompt", "x")).await, 400, "image_missing", None).await;
+    let no_picture = Form::new().part("image", Part::bytes(b"GIF87a".to_vec()).file_name("a.gif"));
+    expect_openai_error(edit(&app, no_picture).await, 422, "image_damaged", None).await;
+    let json = app.client.post(app.url("/v1/images/edits")).json(&serde_json::json!({})).send().await.unwrap();
+    expect_openai_error(json, 415, "unsupported_media_type", None).await;
+    expect_openai_error(app.get("/v1/models").await, 404, "not_found", None).await;
+    expect_openai_error(app.get("/v1/images/edits").await, 405, "method_not_allowed", None).await;
+}
+
+#[tokio::test]
+async fn a_job_that_fails_is_an_error_that_is_not_repeated() {
+    let app = TestApp::start().await;
+    let failure = Failure { code: FailureCode::OutOfMemory, message: "needs 9 GB: try fewer layers".to_owned() };
+    let (response, _) = tokio::join!(edit(&app, form(&[])), work(&app, Some(Outcome::Failed(failure))));
+    assert_eq!(response.headers()["x-should-retry"], "false");
+    assert!(expect_openai_error(response, 422, "job_failed", None).await.contains("fewer layers"));
+}
+
+#[tokio::test]
+async fn a_job_that_takes_too_long_is_cancelled() {
+    let app = TestApp::with([("OPENAI_WAIT_S", "1")]).await;
+    let response = edit(&app, form(&[])).await;
+    assert!(expect_openai_error(response, 504, "job_too_slow", None).await.contains("1 s"));
+    let cancelled = || async { app.broker.stats().await.unwrap().queued == 0 };
+    until(cancelled).await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_cancels_its_job() {
+    let app = TestApp::start().await;
+    let request = app.client.post(app.url("/v1/images/edits")).multipart(form(&[])).timeout(Duration::from_secs(1));
+    assert!(request.send().await.unwrap_err().is_timeout());
+    until(|| async { app.broker.stats().await.unwrap().queued == 0 }).await;
+}
+
+async fn until<F: Future<Output = bool>>(holds: impl Fn() -> F) {
+    for _ in 0..500 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it did not come true");
+}
+
+const PYTHON: &str = r#"
+import base64, io, sys
+import openai
+client = openai.OpenAI(base_url=sys.argv[1], api_key="any", max_retries=0)
+image = ("poster.png", sys.stdin.buffer.read(), "image/png")
+result = client.images.edit(image=image, prompt="a poster", model="unflatten", response_format="b64_json",
+                            extra_body={"layers": 4, "resolution": 640, "seed": 7})
+print(len(result.data), all(base64.b64decode(layer.b64_json)[:4] == b"\x89PNG" for layer in result.data))
+try:
+    client.images.edit(image=image, prompt="a poster", n=3)
+except openai.BadRequestError as error:
+    print(error.code, error.param, error.type)
+"#;
+
+/// The Python that has the `openai` package: `UNFLATTEN_PYTHON`, or the system's.
+fn python() -> Option<String> {
+    let python = std::env::var("UNFLATTEN_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let found = Command::new(&python).args(["-c", "import openai"]).stderr(Stdio::null()).status();
+    found.is_ok_and(|status| status.success()).then_some(python)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn openais_python_client_gets_its_layers() {
+    let Some(python) = python() else {
+        eprintln!("SKIPPED: no Python with the package openai; `pip install openai` and UNFLATTEN_PYTHON=... run it");
+        return;
+    };
+    let app = TestApp::start().await;
+    let picture = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(picture.path(), pictures::png()).unwrap();
+    let mut command = Command::new(python);
+    command.args(["-c", PYTHON, &app.url("/v1")]).stdin(picture.reopen().unwrap());
+    let client = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let id = work_patiently(&app).await;
+    let output = client.await.unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(lines, ["2 True", "invalid_parameter n invalid_request_error"]);
+    let job = app.broker.job(id).await.unwrap().unwrap();
+    assert_eq!((job.state, job.params.num_layers), (State::Succeeded, jobs::LayerCount::Exactly(4)));
+}
+
+/// Python takes its time to start.
+async fn work_patiently(app: &TestApp) -> jobs::JobId {
+    for _ in 0..3000 {
+        if app.broker.stats().await.unwrap().queued > 0 {
+            return work(app, None).await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("Python's request did not come");
+}
