@@ -4,6 +4,8 @@ ARG RUST_VERSION=1.95.0
 ARG DEBIAN_RELEASE=bookworm
 
 FROM rust:${RUST_VERSION}-slim-${DEBIAN_RELEASE} AS build
+# Cargo features of the API, separated by commas.
+ARG FEATURES=""
 # The embedded queue's SQLite is compiled from C.
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -13,7 +15,7 @@ WORKDIR /source
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
-    cargo build --release --locked --package api --bin unflatten-api \
+    cargo build --release --locked --package api --bin unflatten-api --features "${FEATURES}" \
     && cp target/release/unflatten-api /usr/local/bin/
 
 FROM debian:${DEBIAN_RELEASE}-slim

@@ -88,8 +88,15 @@ fn wanted(request: &HeaderMap, etag: &str, len: u64) -> Wanted {
     match parsed.validate(len).as_deref() {
         Ok([range]) => Wanted::Part(*range.start()..*range.end() + 1),
         Ok(_) => Wanted::Whole,
+        // The last bytes of a shorter file are all of it.
+        Err(_) if len > 0 && last_bytes(text).is_some_and(|last| last > len) => Wanted::Part(0..len),
         Err(_) => Wanted::Nothing,
     }
+}
+
+/// How many of the last bytes a `Range` asks for, where it asks for those.
+fn last_bytes(range: &str) -> Option<u64> {
+    range.trim().strip_prefix("bytes=-")?.parse().ok()
 }
 
 /// Whether a client can be sent to the storage itself (`DOWNLOAD_REDIRECT`). The page cannot: its policy

@@ -35,6 +35,33 @@ fn compose_sets_variables_that_exist() {
 }
 
 #[test]
+fn manifests_set_variables_that_exist() {
+    let mut set = BTreeSet::new();
+    for file in ["config.yaml", "api.yaml", "worker.yaml"] {
+        let text = read(&format!("k8s/{file}"));
+        let names = text.lines().filter_map(|line| {
+            let line = line.trim();
+            // `NAME: value` of a map, `- {name: NAME, value: ...}` of a list.
+            let listed = line.strip_prefix("- {name: ").and_then(|rest| rest.split_once(','));
+            listed.or_else(|| line.split_once(':')).map(|(name, _)| name.trim().to_owned())
+        });
+        set.extend(names.filter(|name| is_variable(name)));
+    }
+    assert!(set.contains("REDIS_URL") && set.contains("SHUTDOWN_GRACE_S") && set.contains("STORAGE_URL"), "{set:?}");
+    let unknown: Vec<_> = set.iter().filter(|name| !known().contains(name.as_str())).collect();
+    assert_eq!(unknown, Vec::<&String>::new());
+}
+
+#[test]
+fn the_scaler_counts_what_the_queue_keeps() {
+    // The name is part of the wire protocol, which crates/jobs/README.md describes.
+    assert!(read("k8s/scaler.yaml").contains("listName: \"{unflatten}:active\""));
+    assert!(
+        read("../crates/jobs/README.md").contains("| `active` | hash | job to upload, of all jobs that wait or run |")
+    );
+}
+
+#[test]
 fn compose_waits_longer_than_the_grace_period() {
     let text = read("compose.yaml");
     let wait = text.lines().find_map(|line| line.trim().strip_prefix("stop_grace_period: ")).expect("it is set");

@@ -1,5 +1,6 @@
 use clap::{Args, ValueEnum};
 
+use crate::install::install_test_programs;
 use crate::run::{cargo, run};
 
 /// Runs one of the benchmarks, in release mode.
@@ -19,6 +20,8 @@ enum Bench {
     Draft,
     /// Qwen-Image-Layered on the CPU
     Model,
+    /// 500 jobs through three APIs and five workers that are killed, and a Redis that is restarted
+    Scale,
 }
 
 impl Bench {
@@ -27,12 +30,24 @@ impl Bench {
             Self::Layers => "layers",
             Self::Draft => "draft",
             Self::Model => "qwen-image-layered",
+            Self::Scale => "unflatten",
         }
     }
 }
 
 pub fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
+    if matches!(arguments.what, Bench::Scale) {
+        return scale();
+    }
     let mut words = vec!["bench", "--package", arguments.what.package(), "--benches", "--"];
     words.extend(arguments.pass_on.iter().map(String::as_str));
     run(&cargo(), words)
+}
+
+/// Not a benchmark of cargo's: the programs themselves run, on the loopback device.
+fn scale() -> anyhow::Result<()> {
+    install_test_programs()?;
+    run(&cargo(), ["build", "--release", "--package", "api", "--package", "worker", "--bins"])?;
+    let test = ["test", "--release", "--package", "unflatten", "--test", "scale", "--", "--ignored", "--nocapture"];
+    run(&cargo(), test)
 }

@@ -124,7 +124,7 @@ impl Objects {
     async fn upload_all(&self, files: Vec<String>, from: &FilePath, to: &Path) -> io::Result<BTreeMap<String, u64>> {
         let uploads = stream::iter(files).map(|name| async move {
             let len = self.upload(&from.join(&name), to.clone().join(name.as_str())).await?;
-            Ok((name, len))
+            Ok::<_, io::Error>((name, len))
         });
         uploads.buffer_unordered(PARALLEL).try_collect().await
     }

@@ -1,8 +1,9 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use hyper::Method;
+use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
+use hyper::{Method, Request};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
@@ -30,6 +31,8 @@ impl BucketServer {
     /// # Panics
     /// When it cannot be started.
     pub async fn start() -> Self {
+        // Clients that a test makes itself ask the process for its cryptography.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = TempDir::new().expect("a test can make a temporary folder");
         std::fs::create_dir(dir.path().join(BUCKET)).expect("and one in it");
         let files = s3s_fs::FileSystem::new(dir.path()).expect("the folder is there");
@@ -89,7 +92,7 @@ async fn serve(listener: TcpListener, service: S3Service) {
     let turn = Arc::new(Mutex::new(()));
     while let Ok((stream, _)) = listener.accept().await {
         let (service, turn) = (service.clone(), Arc::clone(&turn));
-        let answer = service_fn(move |request| {
+        let answer = service_fn(move |request: Request<Incoming>| {
             let (service, turn) = (service.clone(), Arc::clone(&turn));
             async move {
                 let _turn = if request.method() == Method::PUT { Some(turn.lock().await) } else { None };
