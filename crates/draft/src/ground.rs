@@ -1,6 +1,7 @@
 //! The flat ground of a poster: smooth regions that reach the border.
 
 use crate::colour::{distance_squared, oklab_plane};
+use crate::fill::membrane::membrane;
 use crate::filter::{gaussian, resize_rgb};
 use crate::morphology::erode;
 use crate::numeric::exp;
@@ -40,17 +41,25 @@ pub fn find(image: &Rgb8) -> Ground {
     let seeds: Vec<usize> = (0..count).filter(|&k| shares[k] > 0.06 && sizes[k] > 0.05 * total).collect();
     let mut chosen = vec![false; count];
     seeds.iter().for_each(|&k| chosen[k] = true);
-    for k in 0..count {
-        // Enclosed islands of the ground's colour, as within letters and handles.
-        let island = sizes[k] > 0.0003 * total && sizes[k] < 0.05 * total;
-        if island && seeds.iter().any(|&s| distance_squared(colours[k], colours[s]) < 0.03 * 0.03) {
-            chosen[k] = true;
+    // Enclosed islands of the ground's colour, as within letters and rings.
+    let islands: Vec<usize> =
+        (0..count).filter(|&k| sizes[k] > 0.0003 * total && sizes[k] < 0.05 * total && !chosen[k]).collect();
+    if !islands.is_empty() && !seeds.is_empty() {
+        let beyond = means(&groups, count, &continued(&lab, &groups.map(|k| chosen[k as usize]))).0;
+        for k in islands {
+            let near = |other: [f32; 3]| distance_squared(colours[k], other) < 0.03 * 0.03;
+            chosen[k] = near(beyond[k]) || seeds.iter().any(|&s| near(colours[s]));
         }
     }
     let mask = groups.map(|k| chosen[k as usize]);
     let flatness = flatness(&lab, &mask);
     let sum = |values: &[f32]| seeds.iter().map(|&k| values[k]).sum::<f32>();
     Ground { area: sum(&sizes) / total, border: sum(&shares), flatness, mask }
+}
+
+/// The ground as it goes on where it is hidden.
+fn continued(lab: &Colour, ground: &Mask) -> Colour {
+    membrane(lab, &erode(ground, 2), 4)
 }
 
 /// Segments, joined where the border between them is weak.

@@ -6,7 +6,9 @@
 mod check;
 mod colour;
 mod decompose;
+mod drawn;
 mod exact;
+mod fading;
 mod fill;
 mod filter;
 mod ground;

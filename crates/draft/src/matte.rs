@@ -1,25 +1,36 @@
 //! Lifting a shape off the picture: what lies behind it, how opaque it is.
 
 use crate::colour::max_difference;
-use crate::fill::complete::{complete, rounded};
+use crate::fading::{self, Fading};
+use crate::fill::complete::{Hole, complete, rounded};
 use crate::filter::{gaussian, gaussian_gray};
 use crate::monitor::{Monitor, Stopped};
-use crate::morphology::{NOWHERE, dilate, distance_from_nearest, distance_to, erode, nearest};
-use crate::numeric::quantile;
+use crate::morphology::{NOWHERE, components, dilate, distance_to, erode, nearest};
 use crate::plane::{Colour, Gray, Mask, Plane, Rect};
 
 /// How far shadows are followed, as a share of the picture's long side.
 const FARTHEST: f32 = 0.045;
 
+/// Distance in pixels up to which an edge is that of the shape itself.
+const OWN_EDGE: usize = 4;
+/// Change of a channel (0 to 1) over two pixels that no shadow has.
+const STRONG_EDGE: f32 = 0.25;
+
+/// Difference (0 to 1) from what the shadow makes of the ground from which a pixel shows
+/// another thing.
+const FOREIGN: f32 = 14.0 / 255.0;
+
 /// How a shape is lifted.
-#[derive(Debug, Clone, Copy)]
-pub struct Lift {
+#[derive(Clone, Copy)]
+pub struct Lift<'a> {
     /// Width of the band at the edge whose opacity is solved, in pixels.
     pub band: usize,
     /// How far around the shape the picture is completed, in pixels.
     pub grow: usize,
     /// Least width of the halo that belongs to the shape, in pixels.
     pub halo: usize,
+    /// Pieces that what is behind the shape is not made from.
+    pub apart: Option<&'a Mask>,
 }
 
 pub struct Lifted {
@@ -34,13 +45,16 @@ pub struct Lifted {
 /// [`Stopped`] when the caller gave up.
 pub fn lift(image: &Colour, mask: &Mask, lift: Lift, monitor: &Monitor) -> Result<Lifted, Stopped> {
     let reach = ((FARTHEST * mask.width.max(mask.height) as f32) as usize).max(lift.grow + 4);
-    let halo = halo_width(image, mask, reach).unwrap_or(lift.grow).max(lift.halo);
+    let places = nearest(mask);
+    let halo = fading::width(image, &places, reach).unwrap_or(lift.grow).max(lift.halo);
     // A shadow that reaches further than usual takes the hole along.
     let grow = lift.grow.max(halo + 3);
     monitor.check()?;
-    let hole = dilate(mask, grow);
-    let completed = complete(image, &hole, monitor)?;
-    let halo = halo.min(grow.saturating_sub(2).max(lift.halo));
+    let hole = reached(image, mask, grow);
+    let completed = complete(image, &Hole { mask: &hole, shape: mask, apart: lift.apart }, monitor)?;
+    monitor.check()?;
+    let fading = Fading::measure(image, &completed.image, &hole, &places, grow);
+    drop(places);
     monitor.check()?;
     let mut lifted = Lifted { below: rounded(image), alpha: mask.same_size(0.0) };
     // Most of a poster is far from the shape: only the rows that it is in are worked on.
@@ -52,13 +66,36 @@ pub fn lift(image: &Colour, mask: &Mask, lift: Lift, monitor: &Monitor) -> Resul
             hole: hole.crop(rect),
             filled: completed.image.crop(rect),
             very_smooth: completed.very_smooth.crop(rect),
+            shaded: fading.share.crop(rect),
         };
-        let found = part.lift(lift.band, halo);
+        let found = part.lift(lift.band, halo.clamp(lift.halo, lift.band + 1), fading.shade);
         let all = Plane::new(rect.width(), rect.height(), true);
         lifted.below.paste(rect, &found.below, &all);
         lifted.alpha.paste(rect, &found.alpha, &all);
     }
     Ok(lifted)
+}
+
+/// The surroundings of a shape up to `grow` pixels, without what lies behind a strong edge:
+/// shadows and glows fade, so what begins there is another thing.
+fn reached(image: &Colour, mask: &Mask, grow: usize) -> Mask {
+    let (own, around) = (dilate(mask, OWN_EDGE), dilate(mask, grow));
+    let (width, height) = (mask.width, mask.height);
+    let beyond = around.minus(&own);
+    let edges = Plane::from_fn(width, height, |x, y| {
+        beyond.at(x, y) && {
+            let (left, right) = (image.at(x.saturating_sub(1), y), image.at((x + 1).min(width - 1), y));
+            let (up, down) = (image.at(x, y.saturating_sub(1)), image.at(x, (y + 1).min(height - 1)));
+            max_difference(left, right).max(max_difference(up, down)) > STRONG_EDGE
+        }
+    });
+    if !edges.any() {
+        return around;
+    }
+    let open = around.minus(&dilate(&edges, 1).minus(&own));
+    let parts = components(&open);
+    let touching: Vec<bool> = parts.count_in(&own).iter().map(|&count| count > 0).collect();
+    parts.select(&touching)
 }
 
 /// Rectangles around the rows that a mask is in; rows less than `gap` apart go together.
@@ -85,71 +122,54 @@ struct Part {
     hole: Mask,
     filled: Colour,
     very_smooth: Mask,
+    /// Share of shadow or glow that is typical of the place.
+    shaded: Gray,
 }
 
 impl Part {
-    fn lift(&self, band: usize, halo: usize) -> Lifted {
+    fn lift(&self, band: usize, halo: usize, shade: Option<[f32; 3]>) -> Lifted {
         let near = dilate(&self.mask, halo);
-        // On textured ground the true pixels come back right outside the halo.
-        let kept = self.very_smooth.or(&near).not();
-        let below = choose(&self.image, &self.filled, &kept);
-        let support = self.hole.minus(&kept);
+        // On textured ground the true pixels come back right outside the halo: as they are, or
+        // with the shadow taken off that is typical of the place.
+        let textured = self.very_smooth.or(&near).not();
+        let typical = self.shaded.zip(&textured, |share, textured| if textured { share } else { 0.0 });
+        let lit = self.image.zip(&typical, |pixel, share| unshaded(pixel, share, shade));
+        let below = choose(&lit, &self.filled, &textured);
+        let support = self.hole.minus(&textured);
         let core = core(&self.mask, band);
-        let alpha = unmix(&self.image, &below, &self.mask, &core, &support);
-        settle(&self.image, below, alpha, &Zones { near, support, solid: erode(&self.mask, band) })
+        let alpha = unmix(&self.image, &below, &self.mask, &core, &support, shade);
+        let foreign = self.foreign(&below, &support.minus(&near), shade);
+        let zones = Zones { near, support, solid: erode(&self.mask, band), typical, foreign };
+        settle(&self.image, below, alpha, &zones)
     }
+
+    /// What differs from the ground more than the shadow does, and goes on beyond the hole:
+    /// other things that happen to be near.
+    fn foreign(&self, below: &Colour, support: &Mask, shade: Option<[f32; 3]>) -> Mask {
+        let shade = shade.unwrap_or([0.0; 3]);
+        let other = Plane::from_fn(support.width, support.height, |x, y| {
+            support.at(x, y) && {
+                let (i, b, share) = (self.image.at(x, y), below.at(x, y), self.shaded.at(x, y));
+                let typical: [f32; 3] = std::array::from_fn(|c| b[c] + share * (shade[c] - b[c]));
+                max_difference(i, typical) > max_difference(typical, b) + FOREIGN
+            }
+        });
+        let parts = components(&other);
+        let rim = self.hole.minus(&erode(&self.hole, 2));
+        let beyond: Vec<bool> = parts.count_in(&rim).iter().map(|&count| count > 0).collect();
+        parts.select(&beyond)
+    }
+}
+
+/// A pixel as it is without a `share` of the shade over it.
+fn unshaded(pixel: [f32; 3], share: f32, shade: Option<[f32; 3]>) -> [f32; 3] {
+    let Some(shade) = shade.filter(|_| share > 0.0) else { return pixel };
+    std::array::from_fn(|c| ((pixel[c] - share * shade[c]) / (1.0 - share)).clamp(0.0, 1.0))
 }
 
 fn choose(first: &Colour, second: &Colour, use_first: &Mask) -> Colour {
     let both = first.zip(second, |a, b| (a, b));
     both.zip(use_first, |(a, b), first| if first { a } else { b })
-}
-
-/// How far outside the shape its shadow, glow or anti-aliasing reaches: from the median
-/// outward colour slopes, over which texture averages out. Each quarter of the directions
-/// counts by itself, as shadows fall to one side; what slope there is far outside belongs
-/// to the ground.
-fn halo_width(image: &Colour, mask: &Mask, reach: usize) -> Option<usize> {
-    let places = nearest(mask);
-    let distance = distance_from_nearest(&places);
-    let (width, height) = (mask.width, mask.height);
-    let rings: Vec<[Vec<f32>; 3]> = (0..=reach).map(|_| std::array::from_fn(|_| Vec::new())).collect();
-    let mut quarters: [Vec<[Vec<f32>; 3]>; 4] = std::array::from_fn(|_| rings.clone());
-    // A sample of the pixels is enough for medians.
-    let step = (mask.data.len() / 400_000).max(1);
-    for index in (0..mask.data.len()).step_by(step) {
-        let ring = (distance.data[index] + 0.5) as usize;
-        if distance.data[index] < 1.4 || ring > reach || places.data[index] == NOWHERE {
-            continue;
-        }
-        let (x, y) = (index % width, index / width);
-        let (nx, ny) = (places.data[index] as usize % width, places.data[index] as usize / width);
-        let d = distance.data[index];
-        let (ux, uy) = ((x as f32 - nx as f32) / d, (y as f32 - ny as f32) / d);
-        let (left, right) = (image.at(x.saturating_sub(1), y), image.at((x + 1).min(width - 1), y));
-        let (up, down) = (image.at(x, y.saturating_sub(1)), image.at(x, (y + 1).min(height - 1)));
-        let quarter = usize::from(ux > 0.0) + 2 * usize::from(uy > 0.0);
-        for c in 0..3 {
-            quarters[quarter][ring][c].push(0.5 * ((right[c] - left[c]) * ux + (down[c] - up[c]) * uy));
-        }
-    }
-    let widths = quarters.iter_mut().map(|slopes| width_of(slopes));
-    widths.collect::<Option<Vec<usize>>>()?.into_iter().max()
-}
-
-/// From which ring on the colour stays what it is, by the slopes of the rings.
-fn width_of(slopes: &mut [[Vec<f32>; 3]]) -> Option<usize> {
-    let reach = slopes.len() - 1;
-    let medians: Vec<[f32; 3]> = slopes
-        .iter_mut()
-        .map(|rings| std::array::from_fn(|c| if rings[c].len() > 30 { quantile(&mut rings[c], 0.5) } else { 0.0 }))
-        .collect();
-    let outer = &medians[reach - reach / 3..];
-    let ground: [f32; 3] = std::array::from_fn(|c| quantile(&mut outer.iter().map(|m| m[c]).collect::<Vec<_>>(), 0.5));
-    (1..=reach).find(|&k| {
-        let rest = |c: usize| medians[k..].iter().map(|m| m[c] - ground[c]).sum::<f32>().abs();
-        rest(0).max(rest(1)).max(rest(2)) < 5.0 / 255.0
-    })
 }
 
 /// Pixels that are surely opaque: the shape without its edge band, and the
@@ -169,8 +189,9 @@ fn core(mask: &Mask, band: usize) -> Mask {
 }
 
 /// Opacity from the colours: where `image` lies between what is behind and the
-/// colour of the nearest core pixel, trusted as far as the two differ.
-fn unmix(image: &Colour, below: &Colour, mask: &Mask, core: &Mask, support: &Mask) -> Gray {
+/// colour of the nearest core pixel, trusted as far as the two differ. Where the shape
+/// has a shadow (or a glow), its share `shade` is solved along with that of the shape.
+fn unmix(image: &Colour, below: &Colour, mask: &Mask, core: &Mask, support: &Mask, shade: Option<[f32; 3]>) -> Gray {
     let sources = nearest(core);
     let spread = sources.zip(image, |source, own| if source == NOWHERE { own } else { image.data[source as usize] });
     let front = gaussian(&spread, 1.5);
@@ -183,15 +204,43 @@ fn unmix(image: &Colour, below: &Colour, mask: &Mask, core: &Mask, support: &Mas
             return 0.0;
         }
         let (i, b, f) = (image.at(x, y), below.at(x, y), front.at(x, y));
-        let (mut dot, mut square) = (0.0, 0.0);
-        for c in 0..3 {
-            let d = f[c] - b[c];
-            dot += (i[c] - b[c]) * d;
-            square += d * d;
-        }
+        let toward_front: [f32; 3] = std::array::from_fn(|c| f[c] - b[c]);
+        let change: [f32; 3] = std::array::from_fn(|c| i[c] - b[c]);
+        let square = dot(toward_front, toward_front);
+        let (share, shadow) = match shade {
+            Some(shade) => {
+                let toward_shade: [f32; 3] = std::array::from_fn(|c| shade[c] - b[c]);
+                shares(change, toward_front, toward_shade)
+            }
+            None => (dot(change, toward_front) / square.max(1e-6), 0.0),
+        };
         let trust = square / (square + 0.02);
-        (trust * dot / square.max(1e-6) + (1.0 - trust) * soft.at(x, y)).clamp(0.0, 1.0)
+        (trust * share + (1.0 - trust) * soft.at(x, y) + shadow).clamp(0.0, 1.0)
     })
+}
+
+fn dot(a: [f32; 3], b: [f32; 3]) -> f32 {
+    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+}
+
+/// Shares, neither negative, of two directions whose mixture is closest to `change`.
+fn shares(change: [f32; 3], first: [f32; 3], second: [f32; 3]) -> (f32, f32) {
+    let (aa, ab, bb) = (dot(first, first), dot(first, second), dot(second, second));
+    let (ca, cb) = (dot(change, first), dot(change, second));
+    let alone = (ca / aa.max(1e-6)).max(0.0);
+    let determinant = aa * bb - ab * ab;
+    // Directions too much alike cannot be told apart.
+    if determinant < 0.02 * aa * bb {
+        return (alone, 0.0);
+    }
+    let (a, b) = ((ca * bb - cb * ab) / determinant, (cb * aa - ca * ab) / determinant);
+    if b <= 0.0 {
+        (alone, 0.0)
+    } else if a <= 0.0 {
+        (0.0, (cb / bb.max(1e-6)).max(0.0))
+    } else {
+        (a, b)
+    }
 }
 
 struct Zones {
@@ -200,6 +249,10 @@ struct Zones {
     /// Where the shape may have any opacity.
     support: Mask,
     solid: Mask,
+    /// Opacity of the shadow on textured ground, outside `support`.
+    typical: Gray,
+    /// What does not belong to the shape.
+    foreign: Mask,
 }
 
 /// The least opacity with which some colour over `below` gives `image`.
@@ -217,6 +270,13 @@ fn settle(image: &Colour, below: Colour, alpha: Gray, zones: &Zones) -> Lifted {
     let solved = Plane::from_fn(image.width, image.height, |x, y| {
         let (i, mut b, mut a) = (image.at(x, y), below.at(x, y), alpha.at(x, y));
         let (near, support) = (zones.near.at(x, y), zones.support.at(x, y));
+        if zones.foreign.at(x, y) {
+            return (i, 0.0);
+        }
+        let shadow = zones.typical.at(x, y);
+        if !support && shadow > 0.0 {
+            return (b, shadow.max(least_alpha(i, b)));
+        }
         let residue = max_difference(i, b);
         if support && !near {
             let least = least_alpha(i, b);

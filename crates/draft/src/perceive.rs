@@ -1,5 +1,7 @@
 //! What the networks see: text and the salient figure.
 
+#[cfg(feature = "networks")]
+use crate::fill::membrane::membrane;
 use crate::monitor::{Monitor, Stopped};
 #[cfg(feature = "networks")]
 use crate::plane::Plane;
@@ -50,6 +52,29 @@ pub fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, Stopped>
     }
 }
 
+/// Saliency of a picture as in [`Perceived`]; `None` where the networks cannot be run.
+///
+/// # Errors
+/// [`Stopped`] when the caller gave up.
+#[cfg(feature = "networks")]
+pub fn saliency(picture: &Rgb8, monitor: &Monitor) -> Result<Option<(Gray, f32)>, Stopped> {
+    use crate::networks::{NetworkError, saliency};
+    match saliency(picture, monitor) {
+        Ok(found) => Ok(Some(found)),
+        Err(NetworkError::Stopped) => Err(Stopped),
+        Err(NetworkError::Failed(_)) => Ok(None),
+    }
+}
+
+/// Without networks nothing is salient.
+///
+/// # Errors
+/// Never.
+#[cfg(not(feature = "networks"))]
+pub fn saliency(_: &Rgb8, _: &Monitor) -> Result<Option<(Gray, f32)>, Stopped> {
+    Ok(None)
+}
+
 #[cfg(feature = "networks")]
 fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, crate::networks::NetworkError> {
     use crate::morphology::clean;
@@ -82,7 +107,7 @@ fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, crate::
     for line in &letters {
         mask.paste(line.rect, &line.mask, &line.mask);
     }
-    let letters = letters
+    let letters: Vec<Said> = letters
         .into_iter()
         .map(|line| {
             // The box of the letters, not of the region that was searched.
@@ -96,5 +121,30 @@ fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, crate::
             Said { text: line.text, rect, size: line.size }
         })
         .collect();
+    let saliency = beside_text(saliency, &letters, picture);
     Ok(Perceived { text: mask, letters, saliency: Some(saliency), notes: Vec::new() })
+}
+
+/// Headlines are salient, but what is behind them need not be: there the map is continued
+/// from around.
+#[cfg(feature = "networks")]
+fn beside_text((map, sure): (Gray, f32), letters: &[Said], picture: &Rgb8) -> (Gray, f32) {
+    if letters.is_empty() {
+        return (map, sure);
+    }
+    let scale = [map.width as f32 / picture.width as f32, map.height as f32 / picture.height as f32];
+    let mut hidden = map.same_size(false);
+    for line in letters {
+        let pad = (0.3 * line.size) as usize + 2;
+        let rect = line.rect.padded(pad, picture.width, picture.height);
+        let part = |v: usize, axis: usize| (v as f32 * scale[axis]) as usize;
+        for y in part(rect.y0, 1)..(part(rect.y1, 1) + 1).min(map.height) {
+            for x in part(rect.x0, 0)..(part(rect.x1, 0) + 1).min(map.width) {
+                hidden.set(x, y, true);
+            }
+        }
+    }
+    let map = membrane(&map.map(|v| [v]), &hidden.not(), 4).map(|v| v[0]);
+    let largest = map.data.iter().copied().fold(0.0, f32::max);
+    (map.map(|v| v / largest.max(1e-6)), sure * largest)
 }

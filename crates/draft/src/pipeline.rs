@@ -3,12 +3,13 @@
 use layers::Kind;
 
 use crate::colour::{bytes_plane, unit_plane};
+use crate::drawn;
 use crate::filter::resize_gray;
 use crate::ground::{self, Ground};
 use crate::matte::{Lift, Lifted, lift};
 use crate::monitor::{Monitor, Stopped};
 use crate::morphology::{NOWHERE, clean, close, components, dilate, erode, nearest};
-use crate::perceive::{Perceived, perceive};
+use crate::perceive::{Perceived, perceive, saliency};
 use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
 use crate::refine::refine;
 use crate::sheet::{Sheet, Word};
@@ -51,15 +52,19 @@ pub fn run(picture: Rgb8, monitor: &Monitor) -> Result<Found, Stopped> {
     monitor.step("text", 1, 2, 0.45)?;
     work.lift_text(&seen)?;
     monitor.step("ground", 0, 1, 0.6)?;
+    let saliency = work.saliency_without_text(seen.saliency)?;
+    let drawn = drawn::find(&work.rest, speck).map(|pieces| work.tidied(&pieces));
     let ground = ground::find(&work.rest);
     let standing = work.standing_on(&ground);
     monitor.step("objects", 0, 2, 0.68)?;
     let share = standing.share();
     let flat = ground.area > 0.2 && ground.border > 0.12 && ground.flatness > 0.93;
     let clear = (0.0005..0.85).contains(&share);
-    if flat && clear {
-        work.lift_from_flat(&standing, seen.saliency.as_ref())?;
-    } else if let Some((map, _)) = &seen.saliency {
+    if let Some(drawn) = drawn {
+        work.lift_from_flat(&drawn, saliency.as_ref())?;
+    } else if flat && clear {
+        work.lift_from_flat(&standing, saliency.as_ref())?;
+    } else if let Some((map, _)) = &saliency {
         work.lift_from_scene(map, &standing)?;
     } else if ground.area > 0.15 && clear {
         work.lift_from_flat(&standing, None)?;
@@ -93,13 +98,16 @@ impl Work<'_> {
     fn lift_text(&mut self, seen: &Perceived) -> Result<(), Stopped> {
         let long = self.rest.width.max(self.rest.height) as f32;
         let grow = ((0.0085 * long).round() as usize).max(5);
-        let Some((_, lifted)) = self.lift(&seen.text, Lift { band: 2, grow, halo: 2 })? else { return Ok(()) };
+        // Letters beside a drawn figure do not have a piece of it behind them.
+        let apart = drawn::find(&self.rest, self.speck).map(|pieces| whole_pieces_beside(&pieces, &seen.text));
+        let how = Lift { band: 2, grow, halo: 2, apart: apart.as_ref() };
+        let Some((_, lifted)) = self.lift(&seen.text, how)? else { return Ok(()) };
         self.push(Kind::Text, "Text", opacity(&lifted.alpha), bytes_plane(&lifted.below));
         let words: Vec<Word> =
             seen.letters.iter().map(|l| Word { text: l.text.clone(), rect: l.rect, size: l.size }).collect();
         if let Some(sheet) = self.lifted.last_mut() {
             if !words.is_empty() {
-                sheet.name = text_name(&words);
+                sheet.name = text_name(&words, sheet.alpha.height);
                 sheet.text = said(&words);
             }
             sheet.words = words;
@@ -107,16 +115,30 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// The saliency of what is left: looked for again where it was the text that stood out.
+    fn saliency_without_text(&self, seen: Option<(Gray, f32)>) -> Result<Option<(Gray, f32)>, Stopped> {
+        match seen {
+            Some((_, sure)) if sure < SURE && !self.lifted.is_empty() => saliency(&self.rest, self.monitor),
+            seen => Ok(seen),
+        }
+    }
+
     /// What stands on a ground, at full size.
     fn standing_on(&self, ground: &Ground) -> Mask {
-        let mask = refine(&self.rest, &ground.mask.not());
-        fill_small_holes(&clean(&mask, self.speck / 8 + 1, self.speck / 25 + 1))
+        self.tidied(&refine(&self.rest, &ground.mask.not()))
+    }
+
+    /// Without specks and pinholes.
+    fn tidied(&self, mask: &Mask) -> Mask {
+        fill_small_holes(&clean(mask, self.speck / 8 + 1, self.speck / 25 + 1))
     }
 
     /// Flat ground: all that stands on it is lifted at once; whole components
     /// are the subject or objects.
     fn lift_from_flat(&mut self, standing: &Mask, saliency: Option<&(Gray, f32)>) -> Result<(), Stopped> {
-        let Some((_, lifted)) = self.lift(standing, Lift { band: 3, grow: 8, halo: 2 })? else { return Ok(()) };
+        let Some((_, lifted)) = self.lift(standing, Lift { band: 3, grow: 8, halo: 2, apart: None })? else {
+            return Ok(());
+        };
         let alpha = opacity(&lifted.alpha);
         let below = bytes_plane(&lifted.below);
         let Some(subject) = choose_subject(standing, saliency, self.speck) else {
@@ -144,7 +166,7 @@ impl Work<'_> {
         let figure = with_attached(&figure, standing, self.speck);
         self.monitor.step("objects", 1, 2, 0.72)?;
         if (0.004..0.8).contains(&figure.share())
-            && let Some((_, lifted)) = self.lift(&figure, Lift { band: 3, grow: 7, halo: 3 })?
+            && let Some((_, lifted)) = self.lift(&figure, Lift { band: 3, grow: 7, halo: 3, apart: None })?
         {
             self.push(Kind::Subject, "Subject", opacity(&lifted.alpha), bytes_plane(&lifted.below));
         }
@@ -157,7 +179,7 @@ impl Work<'_> {
         let scenery = clean(&open, self.speck * 3 / 2, self.speck / 2);
         if ground.area > 0.15
             && (0.004..0.85).contains(&scenery.share())
-            && let Some((_, lifted)) = self.lift(&scenery, Lift { band: 3, grow: 7, halo: 2 })?
+            && let Some((_, lifted)) = self.lift(&scenery, Lift { band: 3, grow: 7, halo: 2, apart: None })?
         {
             self.push(Kind::Object, "Objects", opacity(&lifted.alpha), bytes_plane(&lifted.below));
         }
@@ -187,6 +209,14 @@ fn fill_small_holes(mask: &Mask) -> Mask {
     let small: Vec<bool> =
         (0..holes.areas.len()).map(|k| inside(k) && (holes.areas[k] as f32) < SMALL_HOLE * owner[k] as f32).collect();
     mask.or(&holes.select(&small))
+}
+
+/// The pieces that hardly touch `text`.
+fn whole_pieces_beside(pieces: &Mask, text: &Mask) -> Mask {
+    let parts = components(pieces);
+    let in_text = parts.count_in(text);
+    let keep: Vec<bool> = (0..parts.areas.len()).map(|k| in_text[k] * 20 < parts.areas[k]).collect();
+    parts.select(&keep)
 }
 
 /// The figure with the small pieces that it wears: what stands on the ground,

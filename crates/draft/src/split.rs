@@ -12,6 +12,8 @@ const WORTH_A_LAYER: f32 = 0.002;
 const CLEARLY_A_LAYER: f32 = 0.02;
 /// Ratio of sizes from which lines of text get layers of their own, unasked.
 const CLEARLY_ANOTHER_SIZE: f32 = 1.7;
+/// Ratio of sizes from which two lines are of another style, where more layers are asked for.
+const ANOTHER_SIZE: f32 = 1.25;
 /// Most layers above the background where nobody asked for a number.
 const MOST_BY_ITSELF: usize = 6;
 
@@ -90,21 +92,21 @@ impl Pile {
         true
     }
 
-    /// Lines of similar size stay together; the largest step in size divides.
+    /// Lines of similar size stay together: the largest step in size divides. Lines that are
+    /// all alike are divided at the widest gap between them, unless `least` asks for a step.
     fn split_text(&mut self, index: usize, least: f32) -> bool {
         let mut words = self.sheets[index].words.clone();
         if words.len() < 2 {
             return false;
         }
         words.sort_by(|a, b| b.size.total_cmp(&a.size));
-        let cut = (1..words.len())
-            .max_by(|&a, &b| {
-                let step = |k: usize| words[k - 1].size / words[k].size.max(1.0);
-                step(a).total_cmp(&step(b)).then(b.cmp(&a))
-            })
-            .unwrap_or(1);
+        let mut cut = widest(words.len(), |k| words[k - 1].size / words[k].size.max(1.0));
         if words[cut - 1].size < least * words[cut].size {
             return false;
+        }
+        if words[cut - 1].size < ANOTHER_SIZE * words[cut].size {
+            words.sort_by_key(|word| (word.rect.y0, word.rect.x0));
+            cut = widest(words.len(), |k| words[k].rect.y0 as f32 - words[k - 1].rect.y1 as f32);
         }
         let sheet = &self.sheets[index];
         let mut owner = Plane::new(sheet.alpha.width, sheet.alpha.height, 0u8);
@@ -129,7 +131,7 @@ impl Pile {
         words.sort_by_key(|word| (word.rect.y0, word.rect.x0));
         let sheet = &mut self.sheets[index];
         sheet.text = said(&words);
-        sheet.name = text_name(&words);
+        sheet.name = text_name(&words, sheet.alpha.height);
         sheet.words = words;
     }
 
@@ -167,6 +169,11 @@ impl Pile {
     }
 }
 
+/// The place, 1 to `count - 1`, before which `step` is the largest; the first of equals.
+fn widest(count: usize, step: impl Fn(usize) -> f32) -> usize {
+    (1..count).max_by(|&a, &b| step(a).total_cmp(&step(b)).then(b.cmp(&a))).unwrap_or(1)
+}
+
 fn solid(sheet: &Sheet) -> Mask {
     sheet.alpha.map(|a| a > 127)
 }
@@ -179,15 +186,33 @@ fn belongs_to(parts: &Components, wanted: impl Fn(usize) -> bool + Sync) -> Mask
 
 /// What a text layer says, line by line; `None` where no line was read.
 pub fn said(words: &[Word]) -> Option<String> {
-    let lines: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
-    lines.iter().any(|line| !line.trim().is_empty()).then(|| lines.join("\n"))
+    let lines: Vec<&str> = words.iter().map(|word| word.text.trim()).filter(|line| !line.is_empty()).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
-/// Name of a text layer: its words on one line, at most 48 characters.
-pub fn text_name(words: &[Word]) -> String {
+/// Name of a text layer: its words on one line, at most 48 characters; where nothing could
+/// be read, how large it is and where it stands on a picture `height` pixels high.
+pub fn text_name(words: &[Word], height: usize) -> String {
     let line = words.iter().map(|word| word.text.trim()).filter(|t| !t.is_empty()).collect::<Vec<_>>().join(" ");
     if line.is_empty() {
-        return "Text".to_owned();
+        return unread_name(words, height);
     }
     if line.chars().count() <= 48 { line } else { line.chars().take(47).chain(['…']).collect() }
+}
+
+fn unread_name(words: &[Word], height: usize) -> String {
+    let Some(rect) = words.iter().map(|word| word.rect).reduce(|a, b| a.union(&b)) else { return "Text".to_owned() };
+    let middle = (rect.y0 + rect.y1) as f32 / 2.0 / height.max(1) as f32;
+    let place = match middle {
+        m if m < 0.35 => "top",
+        m if m > 0.65 => "bottom",
+        _ => "middle",
+    };
+    let largest = words.iter().map(|word| word.size).fold(0.0, f32::max) / height.max(1) as f32;
+    let size = match largest {
+        s if s > 0.07 => "large",
+        s if s < 0.035 => "small",
+        _ => "medium",
+    };
+    format!("Text ({size}, {place})")
 }

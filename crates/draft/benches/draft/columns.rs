@@ -14,8 +14,10 @@ const SUBJECT: usize = 2;
 const TEXT: usize = 3;
 
 /// What is known of a poster besides its layers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Traits {
+    /// Kind of background, script, and what casts shadows, in words.
+    pub groups: [String; 3],
     pub photo: bool,
     /// Whether its text casts a shadow.
     pub shadowed_text: bool,
@@ -38,6 +40,13 @@ pub struct Measures {
     hidden: f64,
     /// LayerD: RGB L1 and soft IoU with 0 to 5 merges.
     layerd: Vec<(f64, f64)>,
+}
+
+impl Measures {
+    /// How good the decomposition is on the whole, to find the worst.
+    pub fn overall(&self) -> f64 {
+        self.matched + self.text.alpha_iou - self.hidden
+    }
 }
 
 /// Scores a decomposition against the four true layers.
@@ -157,6 +166,23 @@ pub fn print(rows: &[(&str, &[Measures])]) {
             format!("{l1:.3} / {iou:.3}")
         };
         println!("| {name} | {} |", (0..=MOST_EDITS).map(cell).collect::<Vec<_>>().join(" | "));
+    }
+    println!();
+}
+
+/// Prints the means of each kind of background, script and shadow by themselves.
+pub fn print_groups(all: &[Measures]) {
+    println!("| | posters | {} |", COLUMNS[..7].iter().map(|c| c.0).collect::<Vec<_>>().join(" | "));
+    println!("|---|---{}|", "|---".repeat(7));
+    for trait_number in 0..3 {
+        let mut names: Vec<&String> = all.iter().map(|m| &m.traits.groups[trait_number]).collect();
+        names.sort();
+        names.dedup();
+        for name in names {
+            let group: Vec<Measures> = all.iter().filter(|m| &m.traits.groups[trait_number] == name).cloned().collect();
+            let values: Vec<String> = COLUMNS[..7].iter().map(|c| format!("{:.3}", c.2(&group))).collect();
+            println!("| {name} | {} | {} |", group.len(), values.join(" | "));
+        }
     }
     println!();
 }

@@ -13,7 +13,7 @@ use clap::Parser;
 use columns::{Measures, Traits, line, measure};
 use draft::{Options, decompose, worst_difference};
 use image::RgbaImage;
-use layers::LayerStack;
+use layers::{Kind, LayerStack, contact_sheet, flatten_pictures};
 use peer::Peer;
 use synth::{Background, Poster, Shadows};
 
@@ -39,6 +39,9 @@ struct Arguments {
     /// Use the posters that settings were chosen on
     #[arg(long)]
     tuning: bool,
+    /// Leave out this many of them
+    #[arg(long, default_value_t = 0)]
+    skip: u64,
     /// How many synthetic posters
     #[arg(long, default_value_t = 60)]
     posters: u64,
@@ -51,6 +54,10 @@ struct Arguments {
     /// Print each poster's measures
     #[arg(long)]
     each: bool,
+    /// Folder for pictures of the decompositions, the worst first: input, layers,
+    /// recomposition and background, above the true layers
+    #[arg(long)]
+    sheets: Option<PathBuf>,
     /// Folder for the files that are exchanged with the prototype; results in it are used again
     #[arg(long)]
     work: Option<PathBuf>,
@@ -123,7 +130,7 @@ fn measure_time(arguments: &Arguments, work: &Path, peer: Option<&Peer>) -> anyh
 }
 
 fn measure_quality(arguments: &Arguments, work: &Path, peer: Option<&Peer>) -> anyhow::Result<()> {
-    let start = if arguments.tuning { TUNING } else { FINAL };
+    let start = arguments.skip + if arguments.tuning { TUNING } else { FINAL };
     let seeds = start..start + arguments.posters;
     let ours = work.join(if arguments.tuning { "tuning" } else { "final" });
     if let Some(peer) = peer {
@@ -137,11 +144,13 @@ fn measure_quality(arguments: &Arguments, work: &Path, peer: Option<&Peer>) -> a
     let (mut mine, mut theirs) = (Vec::new(), Vec::new());
     for seed in seeds.clone() {
         let poster = make(seed);
-        let traits =
-            Traits { photo: poster.background == Background::Photo, shadowed_text: poster.shadows == Shadows::All };
+        let traits = traits(&poster);
         let found = take_apart(&poster.picture)?;
-        let name = format!("{seed} {:?} {:?} {:?}", poster.background, poster.script, poster.shadows);
-        mine.push(scored(arguments, &name, &found, &poster.truth, traits)?);
+        let name = format!("{seed} {}", traits.groups.join(", "));
+        mine.push(scored(arguments, &name, &found, &poster.truth, traits.clone())?);
+        if let Some(folder) = &arguments.sheets {
+            save_sheet(folder, seed, &poster, &found, &mine[mine.len() - 1])?;
+        }
         if peer.is_some() {
             let (found, _) = peer::result(&ours.join(seed.to_string()))?;
             theirs.push(scored(arguments, &format!("prototype {name}"), &found, &poster.truth, traits)?);
@@ -150,20 +159,27 @@ fn measure_quality(arguments: &Arguments, work: &Path, peer: Option<&Peer>) -> a
     let purpose = if arguments.tuning { "settings were chosen on them" } else { "nothing was chosen on them" };
     println!("## Posters of crate synth, {} to {} ({purpose})\n", seeds.start, seeds.end - 1);
     print_table(&mine, &theirs);
+    columns::print_groups(&mine);
     if let Some(peer) = peer {
         let folder = work.join("prototype");
         let own = peer.posters(&folder, OWN_POSTERS)?;
         peer.decompose(&folder)?;
         let (mut mine, mut theirs) = (Vec::new(), Vec::new());
         for poster in &own {
-            mine.push(scored(arguments, &poster.name, &take_apart(&poster.picture)?, &poster.truth, poster.traits)?);
+            mine.push(scored(
+                arguments,
+                &poster.name,
+                &take_apart(&poster.picture)?,
+                &poster.truth,
+                poster.traits.clone(),
+            )?);
             let (found, _) = peer::result(&folder.join(&poster.name))?;
             theirs.push(scored(
                 arguments,
                 &format!("prototype {}", poster.name),
                 &found,
                 &poster.truth,
-                poster.traits,
+                poster.traits.clone(),
             )?);
         }
         println!("## The prototype's own {OWN_POSTERS} posters (its settings were chosen on them)\n");
@@ -178,6 +194,38 @@ fn print_table(mine: &[Measures], theirs: &[Measures]) {
         rows.push(("prototype, B", theirs));
     }
     columns::print(&rows);
+}
+
+fn traits(poster: &Poster) -> Traits {
+    let shadows = match poster.shadows {
+        Shadows::None => "without shadows",
+        Shadows::All => "all shadowed",
+        Shadows::Shapes => "shapes shadowed",
+    };
+    let word = |debugged: String| debugged.to_lowercase();
+    Traits {
+        photo: poster.background == Background::Photo,
+        shadowed_text: poster.shadows == Shadows::All,
+        groups: [word(format!("{:?}", poster.background)), word(format!("{:?}", poster.script)), shadows.to_owned()],
+    }
+}
+
+/// The found layers above the true ones, and the opacity of the text (red: found, green:
+/// true); file names sort the worst first.
+fn save_sheet(folder: &Path, seed: u64, poster: &Poster, found: &LayerStack, m: &Measures) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let (upper, lower) = (contact_sheet(&poster.picture, found)?, contact_sheet(&poster.picture, &poster.truth)?);
+    let mut both = RgbaImage::new(upper.width().max(lower.width()), upper.height() + lower.height());
+    image::imageops::replace(&mut both, &upper, 0, 0);
+    image::imageops::replace(&mut both, &lower, 0, i64::from(upper.height()));
+    both.save(folder.join(format!("{:.3}-{seed}.png", m.overall())))?;
+    let texts: Vec<&RgbaImage> = found.layers().iter().filter(|l| l.kind == Kind::Text).map(|l| &l.pixels).collect();
+    let (text, truth) = (flatten_pictures(found.width(), found.height(), &texts), &poster.truth.layers()[3].pixels);
+    let compared = image::RgbImage::from_fn(found.width(), found.height(), |x, y| {
+        image::Rgb([text.get_pixel(x, y)[3], truth.get_pixel(x, y)[3], 0])
+    });
+    compared.save(folder.join(format!("{:.3}-{seed}-text.png", m.overall())))?;
+    Ok(())
 }
 
 /// Posters of three shapes.

@@ -73,7 +73,12 @@ impl Peer {
                 let description: Description = read_json(&folder.join("poster.json"))?;
                 let kinds = [Kind::Background, Kind::Object, Kind::Subject, Kind::Text];
                 let truth = stack(&folder, "true", &kinds)?;
-                let traits = Traits { photo: description.kind == "photo", shadowed_text: description.shadow == 1 };
+                let shadows = ["without shadows", "all shadowed", "shapes shadowed"][description.shadow as usize % 3];
+                let traits = Traits {
+                    photo: description.kind == "photo",
+                    shadowed_text: description.shadow == 1,
+                    groups: [description.kind, "latin or chinese".to_owned(), shadows.to_owned()],
+                };
                 let picture = image::open(folder.join("poster.png"))?.to_rgba8();
                 Ok(Own { name, picture, truth, traits })
             })

@@ -16,6 +16,9 @@ use crate::plane::{Colour, Mask, Plane, Rect};
 /// Oklab residual that counts as "the same smooth ground".
 const SMOOTH: f32 = 9.0 / 255.0;
 
+/// Distance from a shape in pixels from which colours are not mixed with its own.
+const BEYOND_EDGE: usize = 2;
+
 /// Share of ring pixels without texture from which a membrane beats patches.
 const CALM: f32 = 0.8;
 /// Colour step (0 to 1) to the next pixel under which a pixel is calm.
@@ -36,11 +39,21 @@ struct Patch {
     very_smooth: bool,
 }
 
-/// Fills `hole` from its surroundings.
+/// What is to be filled.
+pub struct Hole<'a> {
+    pub mask: &'a Mask,
+    /// What stands in the hole: beyond its edge the hole shows the ground, perhaps in its shadow.
+    pub shape: &'a Mask,
+    /// Pieces that no patch comes from.
+    pub apart: Option<&'a Mask>,
+}
+
+/// Fills a hole from its surroundings.
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn complete(image: &Colour, hole: &Mask, monitor: &Monitor) -> Result<Completed, Stopped> {
+pub fn complete(image: &Colour, question: &Hole, monitor: &Monitor) -> Result<Completed, Stopped> {
+    let hole = question.mask;
     let mut very_smooth = hole.same_size(false);
     if !hole.any() {
         return Ok(Completed { image: image.clone(), very_smooth });
@@ -48,7 +61,7 @@ pub fn complete(image: &Colour, hole: &Mask, monitor: &Monitor) -> Result<Comple
     let parts = components(&dilate(hole, 6));
     let patch = |label: usize| {
         monitor.check()?;
-        Ok(fill_part(image, hole, &parts, label))
+        Ok(fill_part(image, question, &parts, label))
     };
     let (mut out, patches) = rayon::join(
         || membrane(image, &hole.not(), 8),
@@ -72,7 +85,8 @@ pub fn complete(image: &Colour, hole: &Mask, monitor: &Monitor) -> Result<Comple
         let pad = 64.max(bounds.width().max(bounds.height()) / 2);
         let rect = bounds.padded(pad, hole.width, hole.height);
         let target = rough.crop(rect);
-        let filled = patches::fill(&out.crop(rect), &target, &hole.crop(rect), monitor)?;
+        let forbidden = question.apart.map_or_else(|| hole.crop(rect), |apart| hole.crop(rect).or(&apart.crop(rect)));
+        let filled = patches::fill(&out.crop(rect), &target, &forbidden, monitor)?;
         out.paste(rect, &filled, &target);
     }
     Ok(Completed { image: out, very_smooth })
@@ -84,7 +98,8 @@ struct Ring {
     samples: Vec<Sample>,
 }
 
-fn fill_part(image: &Colour, hole: &Mask, parts: &Components, label: usize) -> Patch {
+fn fill_part(image: &Colour, question: &Hole, parts: &Components, label: usize) -> Patch {
+    let hole = question.mask;
     let tight = parts.boxes[label];
     let rect = tight.padded(30, hole.width, hole.height);
     let part = parts.labels.crop(rect).map(|l| l as usize == label);
@@ -108,7 +123,9 @@ fn fill_part(image: &Colour, hole: &Mask, parts: &Components, label: usize) -> P
         }
         return patch;
     }
-    let question = palette::Hole { image: &image, hole: &patch.inside, ring: &ring.mask, known: &near };
+    let around = patch.inside.minus(&dilate(&question.shape.crop(rect), BEYOND_EDGE));
+    let question =
+        palette::Hole { image: &image, hole: &patch.inside, ring: &ring.mask, known: &near, around: &around };
     patch.image = palette::fill(&question);
     patch.rough = patch.image.is_none() && calm_share(&image, &ring.mask) < CALM;
     patch

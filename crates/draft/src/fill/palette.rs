@@ -22,6 +22,8 @@ pub struct Hole<'a> {
     pub ring: &'a Mask,
     /// Pixels that may be diffused into the hole.
     pub known: &'a Mask,
+    /// Pixels of the hole that show the ground wherever they have a colour of the palette.
+    pub around: &'a Mask,
 }
 
 /// The filled picture, or `None` where a palette does not explain the ring.
@@ -55,12 +57,17 @@ fn pick(image: &Colour, mask: &Mask) -> Vec<[f32; 3]> {
 }
 
 fn diffuse(hole: &Hole, palette: &[[f32; 3]]) -> Colour {
-    let labelled = hole.image.zip(hole.known, |colour, known| {
-        if !known {
+    let trusted = hole.known.zip(hole.around, |known, around| match (known, around) {
+        (true, _) => SAME,
+        (_, true) => TIGHT,
+        _ => 0.0,
+    });
+    let labelled = hole.image.zip(&trusted, |colour, limit| {
+        if limit <= 0.0 {
             return (0, false);
         }
         let (label, distance) = closest(palette, oklab(to_bytes(colour)));
-        (label, distance < SAME * SAME)
+        (label, distance < limit * limit)
     });
     let good = labelled.map(|(_, good)| good);
     let indicators = labelled.map(|(label, _)| {
@@ -116,7 +123,8 @@ mod tests {
         let ring = dilate(&hole, 8).minus(&hole);
         let image = truth.zip(&hole, |c, inside| if inside { [1.0; 3] } else { c });
         let known = hole.not();
-        let filled = fill(&Hole { image: &image, hole: &hole, ring: &ring, known: &known })
+        let around = hole.map(|_| false);
+        let filled = fill(&Hole { image: &image, hole: &hole, ring: &ring, known: &known, around: &around })
             .expect("two colours explain the ring");
         let wrong = filled.data.iter().zip(&truth.data).filter(|(a, b)| distance_squared(**a, **b) > 0.01).count();
         assert!(wrong < 150, "{wrong} pixels differ");

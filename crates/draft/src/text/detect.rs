@@ -20,7 +20,12 @@ const READERS: usize = 8;
 /// A line of text as the networks see it, in pixels of the picture.
 #[derive(Debug, Clone)]
 pub struct Line {
+    /// What the recogniser read; empty where it is not sure.
     pub text: String,
+    /// How sure the recogniser is, 0 to 1.
+    pub sure: f32,
+    /// Whether it was read. Otherwise the shapes of the letters have to decide.
+    pub certain: bool,
     /// Box of the shrunk region that the detector marks.
     pub rect: Rect,
     /// The region within `rect`.
@@ -84,7 +89,6 @@ pub fn read_marks(image: &Rgb8, marks: &Marks, monitor: &Monitor) -> Result<Vec<
     let Marks { blobs, scale } = marks;
     let read = side_by_side(blobs, |blob| judge(image, blob, *scale, monitor))?;
     let mut lines: Vec<Line> = read.into_iter().flatten().collect();
-    drop_lone_characters(&mut lines);
     lines.sort_by_key(|line| (line.rect.y0, line.rect.x0));
     Ok(lines)
 }
@@ -113,14 +117,6 @@ fn side_by_side<T: Sync, R: Send, E: Send>(items: &[T], work: impl Fn(&T) -> Res
     })?;
     done.sort_by_key(|&(index, _)| index);
     Ok(done.into_iter().map(|(_, result)| result).collect())
-}
-
-/// Birds, seeds and disks look like single characters: one is believed only
-/// beside real lines.
-fn drop_lone_characters(lines: &mut Vec<Line>) {
-    if lines.iter().all(|line| line.text.chars().count() <= 1) {
-        lines.clear();
-    }
 }
 
 fn blob(parts: &Components, label: usize, probability: &Gray, agreed: usize) -> Option<Blob> {
@@ -159,15 +155,22 @@ fn judge(image: &Rgb8, blob: &Blob, scale: (f32, f32), monitor: &Monitor) -> Res
     };
     let read_well = (sure >= 0.65 && blob.agreed > 0.3) || sure >= 0.8;
     let words = read_well && length >= 1 && (length > 1 || sure >= 0.8);
-    let line_like = blob.agreed > 0.5 && aspect > 2.2 && blob.score > 0.7 && sure > 0.2;
+    // A script that the recogniser does not know: its guesses say nothing.
+    let line_like = blob.agreed > 0.5 && aspect > 1.5 && blob.score > 0.6;
     if !words && !line_like {
         return Ok(None);
     }
-    Ok(Some(place(image, blob, scale, text.trim().to_owned(), outline.height.min(outline.width))))
+    let mut line = place(image, blob, scale, outline.height.min(outline.width));
+    if words {
+        line.text = text.trim().to_owned();
+        line.sure = sure;
+        line.certain = true;
+    }
+    Ok(Some(line))
 }
 
-/// A line in the picture's own pixels.
-fn place(image: &Rgb8, blob: &Blob, scale: (f32, f32), text: String, size: f32) -> Line {
+/// A line in the picture's own pixels, not read yet.
+fn place(image: &Rgb8, blob: &Blob, scale: (f32, f32), size: f32) -> Line {
     let padded = blob.rect.padded(
         1,
         (image.width as f32 / scale.0).round() as usize,
@@ -185,7 +188,15 @@ fn place(image: &Rgb8, blob: &Blob, scale: (f32, f32), text: String, size: f32) 
         let inside = u >= 0.0 && v >= 0.0 && (u as usize) < blob.mask.width && (v as usize) < blob.mask.height;
         inside && blob.mask.at(u as usize, v as usize)
     });
-    Line { text, rect, mask, reach: blob.reach * (scale.0 + scale.1) / 2.0, size }
+    Line {
+        text: String::new(),
+        sure: 0.0,
+        certain: false,
+        rect,
+        mask,
+        reach: blob.reach * (scale.0 + scale.1) / 2.0,
+        size,
+    }
 }
 
 /// Reads a line; an upright one cell by cell and on either side, the surest wins.

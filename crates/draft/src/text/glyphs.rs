@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::colour::oklab_plane;
+use crate::colour::{distance_squared, oklab_plane};
 use crate::fill::quadratic::{Quadratic, Sample};
 use crate::filter::{gaussian, gradient};
 use crate::kmeans::{closest, kmeans};
@@ -10,12 +10,18 @@ use crate::morphology::{close, components, dilate, distance_to, erode};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
 use crate::text::detect::Line;
+use crate::text::writing::looks_written;
 
 const CLUSTERS: usize = 10;
 /// Oklab residual under which a pixel belongs to the smooth ground.
 const ON_GROUND: f32 = 0.035;
+/// Share of a colour inside the line, against the ring, from which it is that of letters.
+const OVER_REPRESENTED: f32 = 0.62;
 /// Share of such pixels in the ring from which the ground counts as smooth.
 const SMOOTH: f32 = 0.93;
+
+/// Confidence of the recogniser that is believed beside lines that it cannot read.
+const SURELY_READ: f32 = 0.9;
 
 /// The letters of one line.
 pub struct Letters {
@@ -24,6 +30,8 @@ pub struct Letters {
     pub mask: Mask,
     pub text: String,
     pub size: f32,
+    certain: bool,
+    sure: f32,
 }
 
 /// A line with its surroundings: everything is in the coordinates of `rect`.
@@ -34,6 +42,8 @@ struct Region {
     lab: Colour,
     ring: Mask,
     smooth: bool,
+    /// Typical colour of the ground.
+    ground: [f32; 3],
 }
 
 /// Finds the letters of each line; lines without any are left out.
@@ -53,10 +63,29 @@ pub fn letters(image: &Rgb8, lines: &[Line], subject: Option<&Mask>) -> Vec<Lett
         .map(|(line, (rect, distance))| {
             let region = Region::new(image, line, rect, distance, &taken);
             let mask = region.letters(subject.map(|s| s.crop(rect)))?;
-            Some(Letters { rect, mask, text: line.text.clone(), size: line.size })
+            if !line.certain && !looks_written(&mask) {
+                return None;
+            }
+            Some(Letters {
+                rect,
+                mask,
+                text: line.text.clone(),
+                size: line.size,
+                certain: line.certain,
+                sure: line.sure,
+            })
         })
         .collect();
-    found.into_iter().flatten().collect()
+    let mut found: Vec<Letters> = found.into_iter().flatten().collect();
+    // Birds, seeds and disks look like single characters: one is believed only beside real lines.
+    if found.iter().all(|line| line.certain && line.text.chars().count() <= 1) {
+        found.clear();
+    }
+    // Beside a script that cannot be read, what seems to be read is often a guess.
+    if found.iter().any(|line| !line.certain) {
+        found.iter_mut().filter(|line| line.sure < SURELY_READ).for_each(|line| line.text.clear());
+    }
+    found
 }
 
 fn frame(image: &Rgb8, line: &Line) -> (Rect, Gray) {
@@ -82,7 +111,10 @@ impl Region {
         if ring.count() < 50 {
             ring = distance.map(|d| d >= 1.25 * reach);
         }
-        let mut region = Region { distance, reach, lab, ring, smooth: false };
+        let around = sampled(&lab, &ring, 4000);
+        let ground =
+            std::array::from_fn(|c| quantile(&mut around.iter().map(|colour| colour[c]).collect::<Vec<_>>(), 0.5));
+        let mut region = Region { distance, reach, lab, ring, smooth: false, ground };
         region.flatten_ground();
         region
     }
@@ -142,22 +174,68 @@ impl Region {
         let (inner, outer) = (share(inside), share(&self.ring));
         let mut chosen: Vec<bool> = (0..centres.len())
             .map(|k| {
-                let ratio = inner[k] / (inner[k] + outer[k] + 1e-6);
+                let mut ratio = inner[k] / (inner[k] + outer[k] + 1e-6);
+                if inner[k] > 0.03 && (0.25..=OVER_REPRESENTED).contains(&ratio) {
+                    let own = outer[k] * self.own_share(&labels.map(|l| l == k), inside);
+                    ratio = inner[k] / (inner[k] + own + 1e-6);
+                }
                 if self.smooth {
                     let residual = centres[k].iter().map(|v| v * v).sum::<f32>().sqrt();
                     residual > 0.045 && inner[k] > 0.002 && ratio > 0.5
                 } else {
-                    ratio > 0.62 && inner[k] > 0.004
+                    ratio > OVER_REPRESENTED && inner[k] > 0.004
                 }
             })
             .collect();
-        self.drop_soft_clusters(&labels, &mut chosen, inside);
+        let limits: Vec<f32> = centres.iter().map(|&centre| self.softest(centre)).collect();
+        self.drop_soft_clusters(&labels, &mut chosen, inside, &limits);
         labels.map(|l| chosen[l])
     }
 
-    /// Letters end sharply; a cluster whose outer edge is soft is ground.
-    fn drop_soft_clusters(&self, labels: &Plane<usize>, chosen: &mut [bool], inside: &Mask) {
+    /// Share of a colour's pixels in the ring that do not belong to large shapes beside the line,
+    /// which say nothing about the colour of the letters.
+    fn own_share(&self, colour: &Mask, inside: &Mask) -> f32 {
+        let parts = components(colour);
+        let (wide, ring) = (parts.count_in(&self.within(1.15)), parts.count_in(&self.ring));
+        let large = inside.count() / 5;
+        let beside = |k: usize| parts.areas[k] > large && wide[k] * 10 < parts.areas[k];
+        let all: usize = ring[1..].iter().sum();
+        let own: usize = (1..=parts.len()).filter(|&k| !beside(k)).map(|k| ring[k]).sum();
+        own as f32 / all.max(1) as f32
+    }
+
+    /// How sharp the edge of a cluster has to be, relative to the sharpest: more where its colour
+    /// is the ground's in the shade.
+    fn softest(&self, centre: [f32; 3]) -> f32 {
+        let ground = self.ground;
+        let colour: [f32; 3] = if self.smooth { std::array::from_fn(|c| centre[c] + ground[c]) } else { centre };
+        let square = ground.iter().map(|v| v * v).sum::<f32>().max(1e-6);
+        let scale = (0..3).map(|c| colour[c] * ground[c]).sum::<f32>() / square;
+        let shaded = distance_squared(colour, ground.map(|v| v * scale)) < 0.03 * 0.03;
+        if shaded && (0.35..0.97).contains(&scale) { 0.6 } else { 0.3 }
+    }
+
+    /// Letters end sharply; a cluster whose outer edge is soft is ground or shadow. A shadow
+    /// has many tones, of which only the outermost one shows at each round.
+    fn drop_soft_clusters(&self, labels: &Plane<usize>, chosen: &mut [bool], inside: &Mask, limits: &[f32]) {
         let edges = gradient(&gaussian(&self.lab, 0.8));
+        let mut sharpest = 0.0;
+        for _ in 0..CLUSTERS {
+            if !self.drop_softest(labels, chosen, inside, (&edges, limits), &mut sharpest) {
+                break;
+            }
+        }
+    }
+
+    /// One round of it; false where all edges are sharp.
+    fn drop_softest(
+        &self,
+        labels: &Plane<usize>,
+        chosen: &mut [bool],
+        inside: &Mask,
+        (edges, limits): (&Gray, &[f32]),
+        sharpest: &mut f32,
+    ) -> bool {
         let mask = labels.map(|l| chosen[l]);
         let outer = mask.and(&dilate(&mask.not(), 1)).and(&self.within(1.2));
         let mut strengths: Vec<Vec<f32>> = vec![Vec::new(); chosen.len()];
@@ -183,12 +261,15 @@ impl Region {
                 enough.then(|| quantile(&mut strengths[k], 0.5))
             })
             .collect();
-        let strongest = typical.iter().flatten().copied().fold(0.0, f32::max);
+        *sharpest = typical.iter().flatten().copied().fold(*sharpest, f32::max);
+        let mut dropped = false;
         for (k, strength) in typical.iter().enumerate() {
-            if strength.is_some_and(|s| s <= 0.3 * strongest) {
+            if strength.is_some_and(|s| s <= limits[k] * *sharpest) {
                 chosen[k] = false;
+                dropped = true;
             }
         }
+        dropped
     }
 
     /// Components that lie mostly inside and are not part of a figure.

@@ -7,3 +7,5 @@ pub mod glyphs;
 #[cfg(feature = "networks")]
 mod outline;
 pub mod plain;
+#[cfg(feature = "networks")]
+mod writing;

@@ -1,0 +1,101 @@
+//! Drawn pieces on a busy ground: what is filled evenly and ends sharply, where the ground
+//! itself has the grain of a photograph.
+
+use crate::colour::{distance_squared, oklab};
+use crate::morphology::{NOWHERE, close, components, dilate, nearest};
+use crate::plane::{Mask, Plane, Rgb8};
+
+/// Step to the next pixel, of 255, up to which a filling is even.
+const EVEN: u8 = 2;
+/// How far beyond a piece its surroundings are compared with it, in pixels.
+const BESIDE: usize = 4;
+/// Oklab distance to the surroundings from which an edge is sharp.
+const SHARP: f32 = 0.1;
+/// Share of a piece's edge that has to be sharp.
+const MOSTLY: f32 = 0.85;
+/// The same for pieces of pure white or black, which may be where a photograph is overexposed.
+const ALMOST_ALL: f32 = 0.97;
+/// Largest share of even pixels that a photograph has beside its drawn pieces.
+const GRAINY: f32 = 0.3;
+/// Share of even pixels from which there can hardly be a photograph.
+const MOST_EVEN: f32 = 0.85;
+
+/// The drawn pieces of at least `speck` pixels; `None` where there are none, or where
+/// evenness does not tell a piece from the ground.
+pub fn find(image: &Rgb8, speck: usize) -> Option<Mask> {
+    let even = even(image);
+    if even.share() > MOST_EVEN {
+        return None;
+    }
+    let parts = components(&even);
+    let large: Vec<bool> = parts.areas.iter().map(|&area| area >= speck).collect();
+    let candidates = parts.select(&large);
+    if !candidates.any() {
+        return None;
+    }
+    let (mut edge, mut sharp) = (vec![0usize; parts.areas.len()], vec![0usize; parts.areas.len()]);
+    let extreme = parts.count_in(&image.map(|p| p.iter().all(|&v| v > 250) || p.iter().all(|&v| v < 5)));
+    let beside = dilate(&candidates, BESIDE).minus(&dilate(&candidates, BESIDE - 1));
+    let places = nearest(&candidates);
+    for index in (0..beside.data.len()).filter(|&index| beside.data[index]) {
+        let place = places.data[index];
+        if place == NOWHERE {
+            continue;
+        }
+        let piece = parts.labels.data[place as usize] as usize;
+        edge[piece] += 1;
+        let apart = distance_squared(oklab(image.data[index]), oklab(image.data[place as usize]));
+        sharp[piece] += usize::from(apart > SHARP * SHARP);
+    }
+    let keep: Vec<bool> = (0..parts.areas.len())
+        .map(|k| {
+            let least = if extreme[k] * 2 > parts.areas[k] { ALMOST_ALL } else { MOSTLY };
+            large[k] && sharp[k] as f32 > least * edge[k].max(1) as f32
+        })
+        .collect();
+    let pieces = parts.select(&keep);
+    if !pieces.any() {
+        return None;
+    }
+    let outside = dilate(&pieces, BESIDE).not();
+    let grainy = (even.and(&outside).count() as f32) < GRAINY * outside.count() as f32;
+    // The evenness ends at the anti-aliased edge; seams between colours of one piece are its own.
+    grainy.then(|| close(&dilate(&pieces, 1), 3))
+}
+
+/// Pixels that hardly differ from their four neighbours.
+fn even(image: &Rgb8) -> Mask {
+    let (width, height) = (image.width, image.height);
+    let near = |a: [u8; 3], b: [u8; 3]| (0..3).all(|c| a[c].abs_diff(b[c]) <= EVEN);
+    Plane::from_fn(width, height, |x, y| {
+        let here = image.at(x, y);
+        near(here, image.at(x.saturating_sub(1), y))
+            && near(here, image.at((x + 1).min(width - 1), y))
+            && near(here, image.at(x, y.saturating_sub(1)))
+            && near(here, image.at(x, (y + 1).min(height - 1)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::mix;
+
+    fn disk(x: usize, y: usize) -> bool {
+        x.abs_diff(120).pow(2) + y.abs_diff(90).pow(2) < 50 * 50
+    }
+
+    #[test]
+    fn a_plain_disk_on_grain_is_a_piece_and_on_a_plain_ground_it_is_not() {
+        let grain = |x: usize, y: usize| 100 + (mix((y * 300 + x) as u64) % 30) as u8;
+        let busy = Plane::from_fn(240, 180, |x, y| if disk(x, y) { [220, 40, 40] } else { [grain(x, y); 3] });
+        let found = find(&busy, 60).expect("a piece");
+        let wrong =
+            (0..180).flat_map(|y| (0..240).map(move |x| (x, y))).filter(|&(x, y)| found.at(x, y) != disk(x, y)).count();
+        assert!(wrong < 200, "{wrong}");
+        let plain = busy.map(|pixel| if pixel[0] == 220 { pixel } else { [110; 3] });
+        assert!(find(&plain, 60).is_none());
+        let noise = Plane::from_fn(240, 180, |x, y| [grain(x, y); 3]);
+        assert!(find(&noise, 60).is_none());
+    }
+}

@@ -1,0 +1,228 @@
+//! Shadows and glows around a shape: how far they reach, and how strong they are at each
+//! distance in each direction, as medians, over which texture averages out.
+
+use crate::morphology::NOWHERE;
+use crate::numeric::quantile;
+use crate::plane::{Colour, Gray, Mask, Plane};
+
+/// Directions that are told apart; between two of them strengths are interpolated.
+const SECTORS: usize = 8;
+/// Fewest samples whose median counts.
+const FEWEST: usize = 24;
+/// Distance from the shape in pixels from which colours are not its own.
+const BEYOND_EDGE: f32 = 2.5;
+/// Share of black or white under which there is no shadow or glow.
+const FAINTEST: f32 = 0.02;
+/// Mean share from which there is a shadow or a glow at all.
+const CLEAR: f32 = 0.035;
+
+/// Where the nearest pixel of a shape lies.
+struct Bearing {
+    distance: f32,
+    /// Unit vector from the shape outwards.
+    outward: [f32; 2],
+}
+
+fn bearing(places: &Plane<u32>, index: usize) -> Option<Bearing> {
+    let place = places.data[index];
+    if place == NOWHERE || place as usize == index {
+        return None;
+    }
+    let part = |i: usize| ((i % places.width) as f32, (i / places.width) as f32);
+    let ((x, y), (nx, ny)) = (part(index), part(place as usize));
+    let distance = (x - nx).hypot(y - ny);
+    Some(Bearing { distance, outward: [(x - nx) / distance, (y - ny) / distance] })
+}
+
+/// How far outside the shape its shadow, glow or anti-aliasing reaches, at most `reach`
+/// pixels: from the median outward colour slopes. Each quarter of the directions counts by
+/// itself, as shadows fall to one side; what slope there is far outside belongs to the
+/// ground. `places` holds the nearest pixel of the shape for each pixel.
+pub fn width(image: &Colour, places: &Plane<u32>, reach: usize) -> Option<usize> {
+    let (width, height) = (image.width, image.height);
+    let rings: Vec<[Vec<f32>; 3]> = (0..=reach).map(|_| std::array::from_fn(|_| Vec::new())).collect();
+    let mut quarters: [Vec<[Vec<f32>; 3]>; 4] = std::array::from_fn(|_| rings.clone());
+    // A sample of the pixels is enough for medians.
+    let step = (image.data.len() / 400_000).max(1);
+    for index in (0..image.data.len()).step_by(step) {
+        let Some(Bearing { distance, outward: [ux, uy] }) = bearing(places, index) else { continue };
+        let ring = (distance + 0.5) as usize;
+        if distance < 1.4 || ring > reach {
+            continue;
+        }
+        let (x, y) = (index % width, index / width);
+        let (left, right) = (image.at(x.saturating_sub(1), y), image.at((x + 1).min(width - 1), y));
+        let (up, down) = (image.at(x, y.saturating_sub(1)), image.at(x, (y + 1).min(height - 1)));
+        let quarter = usize::from(ux > 0.0) + 2 * usize::from(uy > 0.0);
+        for c in 0..3 {
+            quarters[quarter][ring][c].push(0.5 * ((right[c] - left[c]) * ux + (down[c] - up[c]) * uy));
+        }
+    }
+    let widths = quarters.iter_mut().map(|slopes| width_of(slopes));
+    widths.collect::<Option<Vec<usize>>>()?.into_iter().max()
+}
+
+/// From which ring on the colour stays what it is, by the slopes of the rings.
+fn width_of(slopes: &mut [[Vec<f32>; 3]]) -> Option<usize> {
+    let reach = slopes.len() - 1;
+    let medians: Vec<[f32; 3]> = slopes
+        .iter_mut()
+        .map(|rings| std::array::from_fn(|c| if rings[c].len() > 30 { quantile(&mut rings[c], 0.5) } else { 0.0 }))
+        .collect();
+    let outer = &medians[reach - reach / 3..];
+    let ground: [f32; 3] = std::array::from_fn(|c| quantile(&mut outer.iter().map(|m| m[c]).collect::<Vec<_>>(), 0.5));
+    (1..=reach).find(|&k| {
+        let rest = |c: usize| medians[k..].iter().map(|m| m[c] - ground[c]).sum::<f32>().abs();
+        rest(0).max(rest(1)).max(rest(2)) < 5.0 / 255.0
+    })
+}
+
+/// What a shape does to its surroundings.
+pub struct Fading {
+    /// Black for a shadow, white for a glow, `None` where there is neither.
+    pub shade: Option<[f32; 3]>,
+    /// Share of `shade` at each pixel by direction and distance, 0 to 1; 0 where there is none.
+    pub share: Gray,
+}
+
+impl Fading {
+    /// Compares `image` with what is `behind` the shape within `hole`, at most `reach` pixels
+    /// around it.
+    pub fn measure(image: &Colour, behind: &Colour, hole: &Mask, places: &Plane<u32>, reach: usize) -> Self {
+        let mut darker = Samples::new(reach);
+        let mut lighter = Samples::new(reach);
+        let step = (hole.count() / 200_000).max(1);
+        for index in (0..hole.data.len()).filter(|&index| hole.data[index]).step_by(step) {
+            let Some(bearing) = bearing(places, index) else { continue };
+            let (i, b) = (image.data[index], behind.data[index]);
+            darker.add(&bearing, toward(i, b, [0.0; 3]));
+            lighter.add(&bearing, toward(i, b, [1.0; 3]));
+        }
+        let (dark, light) = (darker.medians(), lighter.medians());
+        let (by_dark, by_light) = (strongest(&dark), strongest(&light));
+        let chosen = match by_dark > by_light {
+            true if by_dark > CLEAR => Some(([0.0; 3], dark)),
+            false if by_light > CLEAR => Some(([1.0; 3], light)),
+            _ => None,
+        };
+        let Some((shade, medians)) = chosen else { return Self { shade: None, share: hole.same_size(0.0) } };
+        let share = Plane::from_fn(hole.width, hole.height, |x, y| {
+            let index = y * hole.width + x;
+            if !hole.data[index] {
+                return 0.0;
+            }
+            bearing(places, index).map_or(0.0, |bearing| interpolated(&medians, &bearing))
+        });
+        Self { shade: Some(shade), share }
+    }
+}
+
+/// The share of `shade` over `behind` that comes closest to `image`.
+pub fn toward(image: [f32; 3], behind: [f32; 3], shade: [f32; 3]) -> f32 {
+    let (mut product, mut square) = (0.0, 0.0);
+    for c in 0..3 {
+        let direction = shade[c] - behind[c];
+        product += (image[c] - behind[c]) * direction;
+        square += direction * direction;
+    }
+    product / square.max(0.01)
+}
+
+/// Shares by sector and distance.
+struct Samples(Vec<[Vec<f32>; SECTORS]>);
+
+impl Samples {
+    fn new(reach: usize) -> Self {
+        Self((0..=reach).map(|_| std::array::from_fn(|_| Vec::new())).collect())
+    }
+
+    fn add(&mut self, bearing: &Bearing, share: f32) {
+        let ring = (bearing.distance + 0.5) as usize;
+        if ring < self.0.len() {
+            self.0[ring][(sector(bearing.outward) + 0.5) as usize % SECTORS].push(share);
+        }
+    }
+
+    /// Medians; 0 where there are few samples, and from the first faint ring of a sector on.
+    fn medians(mut self) -> Vec<[f32; SECTORS]> {
+        let mut medians: Vec<[f32; SECTORS]> = self
+            .0
+            .iter_mut()
+            .map(|ring| {
+                std::array::from_fn(|s| if ring[s].len() < FEWEST { 0.0 } else { quantile(&mut ring[s], 0.5).max(0.0) })
+            })
+            .collect();
+        for sector in 0..SECTORS {
+            let first = BEYOND_EDGE as usize + 1;
+            let end = (first..medians.len()).find(|&ring| medians[ring][sector] < FAINTEST).unwrap_or(medians.len());
+            medians[end.min(self.0.len())..].iter_mut().for_each(|ring| ring[sector] = 0.0);
+        }
+        medians
+    }
+}
+
+/// Sector of a direction with its fraction, 0 (to the right) to `SECTORS`; whole numbers are the
+/// middles of sectors, along axes and diagonals. Found by comparisons and a ratio,
+/// not by an arc tangent, whose last bits differ between systems.
+fn sector([x, y]: [f32; 2]) -> f32 {
+    let (a, b) = (x.abs(), y.abs());
+    // 0 along the axis to 1 along the diagonal.
+    let slope = if a >= b { b / a.max(1e-6) } else { a / b };
+    let octant = if a >= b { slope } else { 2.0 - slope };
+    let half = if x >= 0.0 { octant } else { 4.0 - octant };
+    let whole = if y >= 0.0 { half } else { 8.0 - half };
+    whole.clamp(0.0, 7.999)
+}
+
+/// Largest mean over the sectors beyond the edge of the shape.
+fn strongest(medians: &[[f32; SECTORS]]) -> f32 {
+    let rings = medians.iter().skip(BEYOND_EDGE as usize + 1).take(6);
+    let count = rings.clone().count().max(1) as f32;
+    (0..SECTORS).map(|s| rings.clone().map(|ring| ring[s]).sum::<f32>() / count).fold(0.0, f32::max)
+}
+
+fn interpolated(medians: &[[f32; SECTORS]], bearing: &Bearing) -> f32 {
+    let position = sector(bearing.outward);
+    let (from, part) = (position as usize, position.fract());
+    let at = |ring: usize| {
+        let Some(ring) = medians.get(ring) else { return 0.0 };
+        ring[from % SECTORS] * (1.0 - part) + ring[(from + 1) % SECTORS] * part
+    };
+    let ring = bearing.distance as usize;
+    let part = bearing.distance.fract();
+    (at(ring.max(BEYOND_EDGE as usize + 1)) * (1.0 - part) + at((ring + 1).max(BEYOND_EDGE as usize + 1)) * part)
+        .min(0.95)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::morphology::{dilate, nearest};
+
+    #[test]
+    fn a_shadow_to_the_right_is_measured_there_and_not_to_the_left() {
+        let mask = Plane::from_fn(160, 160, |x, y| (60..100).contains(&x) && (40..120).contains(&y));
+        let behind = mask.map(|_| [0.8, 0.7, 0.6]);
+        let shadow = |x: usize, y: usize| {
+            if (100..112).contains(&x) && (40..120).contains(&y) { 0.4 * (1.0 - (x - 100) as f32 / 12.0) } else { 0.0 }
+        };
+        let image = Plane::from_fn(160, 160, |x, y| behind.at(x, y).map(|v| v * (1.0 - shadow(x, y))));
+        let found = Fading::measure(&image, &behind, &dilate(&mask, 16), &nearest(&mask), 16);
+        assert_eq!(found.shade, Some([0.0; 3]));
+        for x in 104..110 {
+            assert!((found.share.at(x, 80) - shadow(x, 80)).abs() < 0.06, "{x}: {}", found.share.at(x, 80));
+        }
+        assert!(found.share.at(50, 80) < 0.02 && found.share.at(80, 30) < 0.03);
+    }
+
+    #[test]
+    fn sectors_go_round() {
+        let mut last = -1.0;
+        for step in 0..64 {
+            let angle = (step as f32 + 0.5) / 64.0 * std::f32::consts::TAU;
+            let here = sector([angle.cos(), angle.sin()]);
+            assert!(here > last && (0.0..8.0).contains(&here));
+            last = here;
+        }
+    }
+}
