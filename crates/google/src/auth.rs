@@ -1,0 +1,115 @@
+use std::path::Path;
+use std::sync::Once;
+
+use ::http::{Extensions, HeaderMap, HeaderValue};
+use google_cloud_auth::credentials::{
+    self, CacheableResource, Credentials, external_account, impersonated, service_account, user_account,
+};
+use serde_json::Value;
+
+use crate::error::{Error, Kind, Service};
+
+/// What Vertex AI and Cloud Storage ask for.
+const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+
+/// Proves to Google who calls. Cheap to clone; shows itself without its secrets.
+#[derive(Clone)]
+pub enum Auth {
+    /// A service account, workload identity or the metadata server. Tokens are cached and renewed.
+    Google(Credentials),
+    /// A key of the Gemini API.
+    ApiKey(String),
+    /// For servers that ask for nothing.
+    Anonymous,
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Google(_) => "Google",
+            Self::ApiKey(_) => "ApiKey(...)",
+            Self::Anonymous => "Anonymous",
+        })
+    }
+}
+
+impl Auth {
+    /// Credentials from a file (`GOOGLE_APPLICATION_CREDENTIALS`: the key of a service account, or the configuration
+    /// of workload identity federation); without one, what this machine has: those of `gcloud auth
+    /// application-default login`, or the metadata server of a machine, pod or job in Google Cloud.
+    ///
+    /// Call it within a tokio runtime that lives as long as the credentials: they renew themselves on it.
+    ///
+    /// # Errors
+    /// [`Kind::Credentials`] when the file cannot be read or is no file of credentials.
+    pub fn google(file: Option<&Path>) -> Result<Self, Error> {
+        install_crypto();
+        let Some(file) = file else {
+            let built = credentials::Builder::default().with_scopes([SCOPE]).build();
+            return built.map(Self::Google).map_err(|error| refused(&error));
+        };
+        let named = |problem: String| refused(&format!("{}: {problem}", file.display()));
+        let text = std::fs::read(file).map_err(|error| named(error.to_string()))?;
+        let json: Value = serde_json::from_slice(&text).map_err(|error| named(error.to_string()))?;
+        let kind = json["type"].as_str().unwrap_or_default().to_owned();
+        let built = match kind.as_str() {
+            "service_account" => service_account::Builder::new(json)
+                .with_access_specifier(service_account::AccessSpecifier::from_scopes([SCOPE]))
+                .build(),
+            "external_account" => external_account::Builder::new(json).with_scopes([SCOPE]).build(),
+            "impersonated_service_account" => impersonated::Builder::new(json).with_scopes([SCOPE]).build(),
+            "authorized_user" => user_account::Builder::new(json).with_scopes([SCOPE]).build(),
+            _ => {
+                return Err(named(format!(
+                    "it says `type: {kind:?}`, not service_account, external_account, impersonated_service_account or \
+                     authorized_user"
+                )));
+            }
+        };
+        built.map(Self::Google).map_err(|error| named(chain(&error)))
+    }
+
+    /// The headers that a request needs.
+    pub(crate) async fn headers(&self) -> Result<HeaderMap, Error> {
+        match self {
+            Self::Google(credentials) => match credentials.headers(Extensions::new()).await {
+                Ok(CacheableResource::New { data, .. }) => Ok(data),
+                // Only a caller that names an earlier answer is told this.
+                Ok(CacheableResource::NotModified) => Ok(HeaderMap::new()),
+                Err(error) => Err(refused(&chain(&error))),
+            },
+            Self::ApiKey(key) => {
+                let mut value = HeaderValue::from_str(key)
+                    .map_err(|_| Error::new(Service::Gemini, Kind::KeyInvalid, "it has characters that no key has"))?;
+                value.set_sensitive(true);
+                Ok(HeaderMap::from_iter([(::http::HeaderName::from_static("x-goog-api-key"), value)]))
+            }
+            Self::Anonymous => Ok(HeaderMap::new()),
+        }
+    }
+}
+
+fn refused(detail: &impl ToString) -> Error {
+    Error::new(Service::Auth, Kind::Credentials, detail.to_string())
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    text
+}
+
+/// Both the credentials and the connections take their cryptography from the process's default; `ring` is what the
+/// rest of the program is built with.
+pub(crate) fn install_crypto() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Someone else's choice is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}

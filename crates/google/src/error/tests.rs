@@ -1,0 +1,94 @@
+//! Answers written by hand after Google's public documentation, and what each has to become.
+
+mod documented;
+
+use serde_json::json;
+
+use self::documented::{Case, body, documented};
+use super::*;
+
+#[test]
+fn every_documented_error_says_what_it_is_and_what_to_do() {
+    for Case { service, status, body, kind, advice } in documented() {
+        let error = Error::from_answer(service, status, body.as_bytes());
+        assert_eq!(error.kind, kind, "{service:?} {status} {body}");
+        let text = error.to_string();
+        assert!(text.starts_with(service.name()) && text.contains(advice), "{advice:?} is not in: {text}");
+        assert!(text.contains(&status.to_string()) && !text.contains('<'), "{text}");
+        assert!(text.chars().count() < 900, "{text}");
+    }
+}
+
+#[test]
+fn what_passes_is_tried_again_and_nothing_else() {
+    for Case { service, status, body, kind, .. } in documented() {
+        let passes = matches!(status, 429 | 500..=599) && kind != Kind::DailyQuota && status != 501;
+        let error = Error::from_answer(service, status, body.as_bytes());
+        assert_eq!(error.kind.is_transient(), passes, "{service:?} {status} {body}");
+    }
+}
+
+#[test]
+fn the_wait_that_a_service_asks_for_is_read() {
+    let retry = json!({ "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "22.5s" });
+    let error = Error::from_answer(Service::Gemini, 429, body(429, "RESOURCE_EXHAUSTED", "slow", &[retry]).as_bytes());
+    assert_eq!(error.retry_after, Some(Duration::from_millis(22_500)));
+}
+
+#[test]
+fn odd_bodies_are_read_without_harm() {
+    let bodies: [&[u8]; 8] =
+        [b"", b"[]", b"{}", b"null", b"\xff\xfe", b"{\"error\": {}}", b"{\"error\": 7}", b"<<<>>>"];
+    for bytes in bodies {
+        let error = Error::from_answer(Service::Prediction, 500, bytes);
+        assert_eq!(error.kind, Kind::Internal);
+        assert!(error.to_string().contains("500"));
+    }
+    let long = "x".repeat(1 << 20);
+    assert!(Error::from_answer(Service::Storage, 418, long.as_bytes()).to_string().len() < 600);
+}
+
+#[test]
+fn every_kind_has_an_advice_for_every_service() {
+    use Kind::*;
+    let kinds = [
+        Quota,
+        DailyQuota,
+        Unavailable,
+        Internal,
+        Deadline,
+        Aborted,
+        Cancelled,
+        Unimplemented,
+        KeyInvalid,
+        KeyRestricted,
+        Unauthenticated,
+        Credentials,
+        Scope,
+        PermissionDenied,
+        Policy,
+        ServiceDisabled,
+        BillingDisabled,
+        Project,
+        Location,
+        PlanRequired,
+        NotFound,
+        NothingDeployed,
+        TooLarge,
+        InvalidArgument,
+        FailedPrecondition,
+        PromptBlocked,
+        AnswerBlocked,
+        Truncated,
+        Malformed,
+        Network,
+        Timeout,
+        Kind::Unknown,
+    ];
+    for kind in kinds {
+        for service in [Service::Auth, Service::Gemini, Service::VertexGemini, Service::Prediction, Service::Storage] {
+            let text = Error::new(service, kind, "").to_string();
+            assert!(text.contains("; ") && !text.ends_with("; "), "{text}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::auth::Auth;
+use crate::error::{Error, Kind, Service};
+use crate::http::{Http, Retry};
+
+/// The largest request with pictures in it, in bytes, as documented for both ways to Gemini.
+pub const MAX_REQUEST_BYTES: usize = 20_000_000;
+
+/// Room for the answer and for what the model thinks before it.
+const MAX_OUTPUT_TOKENS: u32 = 16_384;
+
+/// The two ways to Gemini.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// The Gemini API, with a key.
+    ApiKey(String),
+    /// Vertex AI; `location` may be `global`.
+    Vertex { project: String, location: String, auth: Auth },
+}
+
+/// A piece of a question.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    Text(String),
+    /// A picture, encoded.
+    Picture {
+        mime_type: &'static str,
+        bytes: Vec<u8>,
+    },
+}
+
+/// A Gemini model that is asked for JSON.
+#[derive(Debug, Clone)]
+pub struct Gemini {
+    http: Http,
+    url: String,
+}
+
+impl Gemini {
+    /// `address` takes the place of Google's, `https://...` without a path.
+    ///
+    /// # Errors
+    /// When no connections can be made at all.
+    pub fn new(access: Access, model: &str, address: Option<&str>, retry: Retry) -> Result<Self, Error> {
+        let (service, auth, usual, path) = match access {
+            Access::ApiKey(key) => {
+                let path = format!("v1beta/models/{model}:generateContent");
+                let usual = "https://generativelanguage.googleapis.com".to_owned();
+                (Service::Gemini, Auth::ApiKey(key), usual, path)
+            }
+            Access::Vertex { project, location, auth } => {
+                let path = format!(
+                    "v1/projects/{project}/locations/{location}/publishers/google/models/{model}:generateContent"
+                );
+                let usual = match location.as_str() {
+                    "global" => "https://aiplatform.googleapis.com".to_owned(),
+                    region => format!("https://{region}-aiplatform.googleapis.com"),
+                };
+                (Service::VertexGemini, auth, usual, path)
+            }
+        };
+        let origin = address.map_or(usual, |address| address.trim_end_matches('/').to_owned());
+        Ok(Self { http: Http::new(service, auth, retry)?, url: format!("{origin}/{path}") })
+    }
+
+    /// Asks for JSON that keeps to `schema` (OpenAPI's subset that Gemini takes). `timeout` is for each try.
+    ///
+    /// # Errors
+    /// What the service answered; [`Kind::PromptBlocked`], [`Kind::AnswerBlocked`], [`Kind::Truncated`] and
+    /// [`Kind::Malformed`] for answers that hold no such JSON.
+    pub async fn ask<T: DeserializeOwned>(
+        &self,
+        instruction: &str,
+        parts: &[Part],
+        schema: &Value,
+        timeout: Duration,
+    ) -> Result<T, Error> {
+        let parts: Vec<Value> = parts.iter().map(part).collect();
+        let body = json!({
+            "systemInstruction": { "parts": [{ "text": instruction }] },
+            "contents": [{ "role": "user", "parts": parts }],
+            "generationConfig": {
+                "temperature": 0,
+                "maxOutputTokens": MAX_OUTPUT_TOKENS,
+                "responseMimeType": "application/json",
+                "responseSchema": schema,
+            },
+        });
+        let answer: Answer = self.http.post(&self.url, &body, MAX_REQUEST_BYTES, timeout).await?;
+        self.read(answer)
+    }
+
+    fn read<T: DeserializeOwned>(&self, answer: Answer) -> Result<T, Error> {
+        let error = |kind, detail: String| Error::new(self.http.service, kind, detail);
+        let feedback = answer.prompt_feedback.unwrap_or_default();
+        if let Some(reason) = feedback.block_reason {
+            return Err(error(Kind::PromptBlocked, reason));
+        }
+        let Some(candidate) = answer.candidates.into_iter().next() else {
+            return Err(error(Kind::Malformed, "there is no candidate in the answer".to_owned()));
+        };
+        let said = candidate.finish_message.map(|message| format!(": {message}")).unwrap_or_default();
+        match candidate.finish_reason.as_deref() {
+            None | Some("STOP" | "FINISH_REASON_UNSPECIFIED") => {}
+            Some("MAX_TOKENS") => return Err(error(Kind::Truncated, format!("MAX_TOKENS{said}"))),
+            Some(
+                reason @ ("SAFETY"
+                | "RECITATION"
+                | "BLOCKLIST"
+                | "PROHIBITED_CONTENT"
+                | "SPII"
+                | "IMAGE_SAFETY"
+                | "IMAGE_PROHIBITED_CONTENT"
+                | "IMAGE_RECITATION"
+                | "LANGUAGE"
+                | "MODEL_ARMOR"),
+            ) => return Err(error(Kind::AnswerBlocked, format!("{reason}{said}"))),
+            Some(other) => return Err(error(Kind::Malformed, format!("{other}{said}"))),
+        }
+        // Thoughts, where a model shows them, are no part of the answer.
+        let parts = candidate.content.unwrap_or_default().parts;
+        let text: String = parts.into_iter().filter(|part| !part.thought).filter_map(|part| part.text).collect();
+        serde_json::from_str(text.trim()).map_err(|problem| {
+            let kind = if problem.is_eof() { Kind::Truncated } else { Kind::Malformed };
+            error(kind, format!("{problem}, in {text:?}"))
+        })
+    }
+}
+
+fn part(part: &Part) -> Value {
+    match part {
+        Part::Text(text) => json!({ "text": text }),
+        Part::Picture { mime_type, bytes } => {
+            json!({ "inlineData": { "mimeType": mime_type, "data": STANDARD.encode(bytes) } })
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    #[serde(default)]
+    candidates: Vec<Candidate>,
+    prompt_feedback: Option<Feedback>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Feedback {
+    block_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Candidate {
+    content: Option<Content>,
+    finish_reason: Option<String>,
+    finish_message: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct Content {
+    #[serde(default)]
+    parts: Vec<AnswerPart>,
+}
+
+#[derive(Deserialize)]
+struct AnswerPart {
+    text: Option<String>,
+    #[serde(default)]
+    thought: bool,
+}

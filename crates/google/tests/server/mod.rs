@@ -1,0 +1,147 @@
+//! A local server that gives prepared answers, one after the other, and keeps what it was asked.
+#![allow(dead_code, reason = "each test program uses a part of this")]
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub method: Method,
+    pub target: String,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Seen {
+    pub fn header(&self, name: &str) -> String {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    }
+
+    pub fn bearer(&self) -> String {
+        self.header("authorization").strip_prefix("Bearer ").expect("a bearer token").to_owned()
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+}
+
+#[derive(Debug, Clone)]
+pub enum Reply {
+    Whole(u16, &'static str, String),
+    /// The connection breaks in the middle of the body.
+    Cut,
+    Silence,
+}
+
+impl Reply {
+    pub fn json(status: u16, body: Value) -> Self {
+        Self::Whole(status, "application/json", body.to_string())
+    }
+
+    pub fn text(status: u16, body: &str) -> Self {
+        Self::Whole(status, "text/plain", body.to_owned())
+    }
+
+    pub fn cut() -> Self {
+        Self::Cut
+    }
+
+    pub fn silence() -> Self {
+        Self::Silence
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    replies: VecDeque<Reply>,
+    seen: Vec<Seen>,
+}
+
+pub struct Server {
+    /// `http://127.0.0.1:PORT`
+    pub address: String,
+    shared: Arc<Mutex<Shared>>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    pub async fn start(replies: Vec<Reply>) -> Self {
+        let shared = Arc::new(Mutex::new(Shared { replies: replies.into(), seen: Vec::new() }));
+        let app = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        let app = app.layer(axum::extract::DefaultBodyLimit::disable());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let task = tokio::spawn(async move { axum::serve(listener, app).await.expect("served") });
+        Self { address, shared, task }
+    }
+
+    pub fn seen(&self) -> Vec<Seen> {
+        self.shared.lock().expect("no panic").seen.clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn answer(
+    State(shared): State<Arc<Mutex<Shared>>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let reply = {
+        let mut shared = shared.lock().expect("no panic");
+        shared.seen.push(Seen { method, target: uri.to_string(), headers, body });
+        shared.replies.pop_front()
+    };
+    match reply {
+        Some(Reply::Whole(status, content_type, body)) => {
+            let status = StatusCode::from_u16(status).expect("a status");
+            (status, [("content-type", content_type)], body).into_response()
+        }
+        Some(Reply::Cut) => {
+            let pieces = [Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("cut"))];
+            Response::builder().status(200).body(Body::from_stream(tokio_stream::iter(pieces))).expect("a response")
+        }
+        Some(Reply::Silence) => {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            StatusCode::OK.into_response()
+        }
+        None => (StatusCode::IM_A_TEAPOT, "no answer was prepared").into_response(),
+    }
+}
+
+/// Whether a JWT was signed with RS256 by the key whose public half lies in `data/`.
+pub fn verify(token: &str) -> bool {
+    use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+    let Some((signed, signature)) = token.rsplit_once('.') else { return false };
+    let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+    let key = include_bytes!("../data/public_key.der");
+    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key).verify(signed.as_bytes(), &signature).is_ok()
+}
+
+pub fn claims(token: &str) -> Value {
+    let middle = token.split('.').nth(1).expect("three parts");
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(middle).expect("base64")).expect("JSON")
+}
