@@ -4,6 +4,7 @@ mod address;
 pub(crate) mod config;
 mod embedded;
 mod redis;
+mod routing;
 mod rules;
 mod signals;
 
@@ -21,6 +22,7 @@ pub use self::address::RedisAddress;
 pub use self::config::{Backend, BrokerConfig, connect};
 pub use self::embedded::EmbeddedBroker;
 pub use self::redis::RedisBroker;
+pub use self::routing::Tier;
 pub use self::rules::Rules;
 use crate::{Delivery, EngineChoice, Event, EventKind, Failure, Job, JobId, Params, Priority, Settled, Webhook};
 
@@ -101,7 +103,7 @@ impl WorkerInfo {
     /// Whether this worker can do a job that asks for `engine`.
     pub fn can_do(&self, engine: EngineChoice) -> bool {
         match engine {
-            EngineChoice::Auto => !self.engines.is_empty(),
+            EngineChoice::Auto => self.tier().is_some(),
             named => self.engines.iter().any(|offer| offer.name == named),
         }
     }
@@ -231,7 +233,8 @@ pub trait Broker: Send + Sync + 'static {
     /// Says that a worker goes away.
     async fn retire(&self, worker_id: &str) -> Result<(), BrokerError>;
 
-    /// Waits up to `wait` for the next job that this worker can do and takes
+    /// Waits up to `wait` for the next job that this worker can do (one that leaves the engine
+    /// open is kept for a better worker for a while, see [`Tier`]) and takes
     /// it: the job is running from then on, under a lease. Jobs whose lease ran
     /// out are taken back here (see [`Broker::reap`]).
     ///

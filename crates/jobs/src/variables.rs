@@ -14,6 +14,7 @@ pub const VARIABLES: &[Variable] = &[
     config::QUEUE_LIMIT,
     config::JOB_LEASE_S,
     config::JOB_MAX_ATTEMPTS,
+    config::VERTEX_FALLBACK_AFTER_S,
     store::STORAGE_URL,
     store::UPLOAD_DIR,
     store::RESULTS_DIR,

@@ -39,6 +39,12 @@ pub(crate) const JOB_LEASE_S: Variable = Variable {
 pub(crate) const JOB_MAX_ATTEMPTS: Variable =
     Variable { name: "JOB_MAX_ATTEMPTS", default: "3", about: "How many workers may die of a job before it fails" };
 
+pub(crate) const VERTEX_FALLBACK_AFTER_S: Variable = Variable {
+    name: "VERTEX_FALLBACK_AFTER_S",
+    default: "30",
+    about: "Seconds that a job with engine=auto waits for a busy GPU worker before Vertex AI (or draft) takes it",
+};
+
 /// Which queue to use and the rules that hold in it.
 #[derive(Debug, Clone)]
 pub struct BrokerConfig {
@@ -69,6 +75,7 @@ impl BrokerConfig {
             queue_limit: positive(settings, &QUEUE_LIMIT)?.into(),
             lease: Duration::from_secs(positive(settings, &JOB_LEASE_S)?.into()),
             max_attempts: positive(settings, &JOB_MAX_ATTEMPTS)?,
+            gpu_patience: Duration::from_secs(settings.require::<u32>(&VERTEX_FALLBACK_AFTER_S)?.into()),
             ..Rules::default()
         };
         Ok(Self { backend, rules })

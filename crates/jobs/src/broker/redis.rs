@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use self::connection::Connection;
 use self::scripts::{Scripts, call, key};
-use super::rules::{check_recordable, lanes_of};
+use super::rules::check_recordable;
 use super::signals::Signals;
 use super::{Broker, BrokerError, Lease, NewJob, Outcome, RedisAddress, Rules, Standing, Stats, Submitted, WorkerInfo};
 use crate::{Delivery, Event, EventKind, Job, JobId, Settled, State, Webhook};
@@ -58,7 +58,10 @@ impl RedisBroker {
         self.reap().await?;
         let mut claim = call(&self.scripts.claim);
         claim.arg(&worker.id).arg(json(&WorkerInfo { job: None, ..worker.clone() })?);
-        for lane in lanes_of(worker) {
+        // Who lives changes slowly: a claim on news of a moment ago is as good.
+        let lanes = self.rules.lanes_of(worker, &self.workers().await?);
+        claim.arg(milliseconds(lanes.auto_wait));
+        for lane in lanes.names {
             claim.arg(lane.as_str());
         }
         // Not repeated: a second run could take a second job.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::routing::auto_wait;
 use super::{BrokerError, Outcome, WorkerInfo};
 use crate::{EngineChoice, EventKind, Failure, FailureCode};
 
@@ -17,6 +18,8 @@ pub struct Rules {
     pub max_attempts: u32,
     /// How long a webhook delivery is left to the process that took it.
     pub delivery_lease: Duration,
+    /// How long a job with `engine=auto` waits for a GPU worker while there is one (`VERTEX_FALLBACK_AFTER_S`).
+    pub gpu_patience: Duration,
 }
 
 impl Default for Rules {
@@ -26,6 +29,7 @@ impl Default for Rules {
             lease: Duration::from_secs(30),
             max_attempts: 3,
             delivery_lease: Duration::from_secs(60),
+            gpu_patience: Duration::from_secs(30),
         }
     }
 }
@@ -79,10 +83,25 @@ pub(super) fn check_recordable(kind: &EventKind) -> Result<(), BrokerError> {
     }
 }
 
-/// The queue has a lane for each engine that a job can ask for. A worker takes
-/// from the lanes that it can do.
-pub(super) fn lanes_of(worker: &WorkerInfo) -> Vec<EngineChoice> {
-    EngineChoice::ALL.into_iter().filter(|engine| worker.can_do(*engine)).collect()
+/// From which lanes a worker takes. The queue has one for each engine that a job can ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lanes {
+    pub(super) names: Vec<EngineChoice>,
+    /// How long a job in lane `auto` has to have waited.
+    pub(super) auto_wait: Duration,
+}
+
+impl Rules {
+    /// The lanes that `worker` takes from while the workers in `alive` live.
+    pub(super) fn lanes_of(&self, worker: &WorkerInfo, alive: &[WorkerInfo]) -> Lanes {
+        let auto_wait = auto_wait(worker, alive, self.gpu_patience);
+        let takes = |engine: &EngineChoice| match engine {
+            EngineChoice::Auto => auto_wait.is_some(),
+            named => worker.can_do(*named),
+        };
+        let names = EngineChoice::ALL.into_iter().filter(takes).collect();
+        Lanes { names, auto_wait: auto_wait.unwrap_or_default() }
+    }
 }
 
 /// The lanes whose jobs can come before one in `lane`.

@@ -91,6 +91,13 @@ pub fn worker(id: &str) -> WorkerInfo {
     worker_with(id, &[EngineChoice::Qwen, EngineChoice::Draft])
 }
 
+/// A worker with the model on a GPU.
+pub fn gpu_worker(id: &str) -> WorkerInfo {
+    let mut worker = worker_with(id, &[EngineChoice::Qwen, EngineChoice::Draft]);
+    worker.engines[0].device = "cuda:0".to_owned();
+    worker
+}
+
 pub fn worker_with(id: &str, engines: &[EngineChoice]) -> WorkerInfo {
     let offer = |name: &EngineChoice| EngineOffer {
         name: *name,

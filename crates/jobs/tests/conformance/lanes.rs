@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use jobs::EngineChoice::{Auto, Draft, Qwen, Vertex};
+use jobs::broker::Rules;
 
 use crate::bench::*;
 
@@ -50,4 +53,49 @@ pub async fn positions_count_the_jobs_that_can_come_before(bench: Bench) {
     for (id, position) in ids.iter().zip([Some(0), Some(1), None, Some(2), Some(1), Some(1), Some(5)]) {
         assert_eq!(job(&broker, *id).await.position, position);
     }
+}
+
+pub async fn an_open_job_waits_a_while_for_a_gpu(bench: Bench) {
+    let broker = bench.open(Rules { gpu_patience: Duration::from_millis(700), ..calm() }).await;
+    let (gpu, cloud) = (gpu_worker("gpu"), worker_with("cloud", &[Vertex]));
+    for worker in [&gpu, &cloud] {
+        broker.announce(worker).await.unwrap();
+    }
+    let first = submit_this(&broker, new_job_for(Auto)).await.id;
+    let named = submit_this(&broker, new_job_for(Vertex)).await.id;
+    assert_eq!(try_claim(&broker, &cloud).await, Some(named), "a job for Vertex AI does not wait behind it");
+    assert_eq!(try_claim(&broker, &cloud).await, None);
+    assert_eq!(try_claim(&broker, &gpu).await, Some(first));
+
+    // The GPU is busy for longer than a job waits: a claim that waits gets it as soon as it may.
+    let second = submit_this(&broker, new_job_for(Auto)).await;
+    let (lease, job) = broker.claim(&cloud, PATIENCE).await.unwrap().unwrap();
+    assert_eq!(lease.job_id, second.id);
+    let waited = job.timings.started_at.unwrap() - second.timings.created_at;
+    assert!(waited >= Duration::from_millis(690), "{waited}");
+
+    // Nobody waits for a GPU worker that is gone.
+    broker.retire(&gpu.id).await.unwrap();
+    let third = submit_this(&broker, new_job_for(Auto)).await.id;
+    assert_eq!(try_claim(&broker, &cloud).await, Some(third));
+}
+
+pub async fn an_open_job_that_no_gpu_takes_goes_to_vertex_before_draft(bench: Bench) {
+    let broker = bench.open(Rules { gpu_patience: Duration::from_millis(300), ..calm() }).await;
+    let (gpu, cloud) = (gpu_worker("gpu"), worker_with("cloud", &[Vertex]));
+    let (draft, slow) = (worker_with("draft", &[Draft]), worker_with("slow", &[Qwen]));
+    for worker in [&gpu, &cloud] {
+        broker.announce(worker).await.unwrap();
+    }
+    let first = submit_this(&broker, new_job_for(Auto)).await.id;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(try_claim(&broker, &draft).await, None, "Vertex AI is there for it");
+    assert_eq!(try_claim(&broker, &cloud).await, Some(first));
+
+    broker.retire(&cloud.id).await.unwrap();
+    let second = submit_this(&broker, new_job_for(Auto)).await.id;
+    assert_eq!(try_claim(&broker, &draft).await, None, "the GPU may still take it");
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(try_claim(&broker, &slow).await, None, "a model on a CPU takes no such job");
+    assert_eq!(try_claim(&broker, &draft).await, Some(second));
 }

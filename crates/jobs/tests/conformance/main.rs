@@ -68,6 +68,8 @@ on_every_broker! {
         a_worker_takes_only_what_its_engines_can_do,
         the_oldest_job_of_all_lanes_comes_first,
         positions_count_the_jobs_that_can_come_before,
+        an_open_job_waits_a_while_for_a_gpu,
+        an_open_job_that_no_gpu_takes_goes_to_vertex_before_draft,
     },
     load::{
         claimers_never_share_a_job,

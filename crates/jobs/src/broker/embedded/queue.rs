@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use super::tables::{self, Record};
 use super::{deliveries, line};
-use crate::broker::rules::{Rules, check_recordable, lanes_of};
+use crate::broker::rules::{Lanes, Rules, check_recordable};
 use crate::broker::signals::Signals;
 use crate::broker::{BrokerError, Lease, NewJob, Outcome, Standing, Stats, Submitted, WorkerInfo};
-use crate::{Delivery, Event, EventKind, Job, JobId, Settled, State};
+use crate::{Delivery, EngineChoice, Event, EventKind, Job, JobId, Settled, State};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
@@ -142,12 +142,12 @@ impl Queue {
 
     pub(super) fn claim(&mut self, worker: WorkerInfo) -> Result<Option<(Lease, Job)>> {
         self.reap()?;
-        let lanes = lanes_of(&worker);
+        let alive = self.workers();
+        let lanes = self.rules.lanes_of(&worker, &alive);
         let worker_id = worker.id.clone();
         let claimed = self.transact(|change| {
-            let Some(id) = line::head(change, &lanes)? else { return Ok(None) };
-            let missing = || BrokerError::Malformed(format!("job {id} waits but is not there"));
-            let mut record = tables::load(change, id)?.ok_or_else(missing)?;
+            let Some(mut record) = next(change, lanes)? else { return Ok(None) };
+            let id = record.job.id;
             line::take(change, id)?;
             record.job.take(OffsetDateTime::now_utc());
             record.worker = Some(worker_id.clone());
@@ -285,6 +285,23 @@ fn holds(record: &Record, lease: &Lease) -> bool {
     record.job.state == State::Running
         && record.job.attempt == lease.attempt
         && record.worker.as_deref() == Some(&lease.worker_id)
+}
+
+/// The job whose turn it is in some lanes.
+fn next(db: &Connection, mut lanes: Lanes) -> Result<Option<Record>> {
+    let head = |lanes: &Lanes| -> Result<Option<Record>> {
+        let Some(id) = line::head(db, &lanes.names)? else { return Ok(None) };
+        let missing = || BrokerError::Malformed(format!("job {id} waits but is not there"));
+        tables::load(db, id)?.ok_or_else(missing).map(Some)
+    };
+    let Some(first) = head(&lanes)? else { return Ok(None) };
+    let waited = OffsetDateTime::now_utc() - first.job.timings.created_at;
+    if first.job.params.engine != EngineChoice::Auto || waited >= lanes.auto_wait {
+        return Ok(Some(first));
+    }
+    // Nobody overtakes the first of lane `auto`, so the others need no look.
+    lanes.names.retain(|lane| *lane != EngineChoice::Auto);
+    head(&lanes)
 }
 
 fn shown(db: &Connection, job: Job) -> Result<Job> {

@@ -1,14 +1,22 @@
--- ARGV: worker, WorkerInfo, lane, ...
+-- ARGV: worker, WorkerInfo, milliseconds that a job in lane auto has to have waited, lane, ...
 -- Answers {attempt, job's fields}, or nothing when nothing waits in these lanes.
-local worker, info = ARGV[1], ARGV[2]
+local worker, info, auto_wait = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local at = now()
+
+-- Nobody overtakes the first of lane `auto`, so the others need no look.
+local function ripe(lane, id)
+  if lane ~= 'auto' or auto_wait == 0 then return true end
+  local created = redis.call('HGET', key('job', id), 'created_at')
+  return not created or created + auto_wait <= at
+end
 
 -- The waiting job whose turn it is.
 local function head()
   local best, best_turn
-  for i = 3, #ARGV do
+  for i = 4, #ARGV do
     local first = redis.call('ZRANGE', key('waiting', ARGV[i]), 0, 0, 'WITHSCORES')
     local turn = tonumber(first[2])
-    if turn and (not best_turn or turn < best_turn) then
+    if turn and (not best_turn or turn < best_turn) and ripe(ARGV[i], first[1]) then
       best, best_turn = {id = first[1], lane = ARGV[i]}, turn
     end
   end
@@ -33,7 +41,6 @@ local function lend(id)
   return entry
 end
 
-local at = now()
 announce(worker, info, at)
 while true do
   local first = head()

@@ -1,0 +1,101 @@
+//! Which worker may take a job that leaves the engine open (`engine=auto`).
+//!
+//! Better engines come first: a GPU of our own, then Vertex AI, then the draft engine. A worker finds out by itself,
+//! from the workers that live and from how long a job has waited, so no one has to hand jobs out.
+
+use std::time::Duration;
+
+use super::{EngineOffer, WorkerInfo};
+use crate::EngineChoice;
+
+/// How good the engine is that a worker would use for `auto`; the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// The diffusion model on a GPU of our own.
+    Local,
+    /// The diffusion model on Vertex AI.
+    Cloud,
+    /// An engine for any machine.
+    Simple,
+}
+
+impl EngineOffer {
+    /// The tier that this engine has for `auto`; `None` for a model on a CPU: nobody who did not ask for it wants to
+    /// wait for hours.
+    pub fn tier(&self) -> Option<Tier> {
+        match self.name {
+            EngineChoice::Qwen if self.device == "cpu" => None,
+            EngineChoice::Qwen => Some(Tier::Local),
+            EngineChoice::Vertex => Some(Tier::Cloud),
+            EngineChoice::Draft | EngineChoice::Auto => Some(Tier::Simple),
+        }
+    }
+}
+
+impl WorkerInfo {
+    /// The best tier that this worker has for `auto`.
+    pub fn tier(&self) -> Option<Tier> {
+        self.engines.iter().filter_map(EngineOffer::tier).min()
+    }
+}
+
+/// How long an `auto` job has to have waited before a worker may take it; `None`: this worker never does.
+///
+/// `patience` is how long a job waits for a GPU of our own before anything else takes it.
+pub(super) fn auto_wait(worker: &WorkerInfo, alive: &[WorkerInfo], patience: Duration) -> Option<Duration> {
+    let own = worker.tier()?;
+    let lives = |tier: Tier| alive.iter().any(|other| other.tier() == Some(tier));
+    match own {
+        // A worker for Vertex AI takes what waited too long, and has the draft engine where Vertex AI fails.
+        Tier::Simple if lives(Tier::Cloud) => None,
+        Tier::Cloud | Tier::Simple if lives(Tier::Local) => Some(patience),
+        _ => Some(Duration::ZERO),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    fn worker(engines: &[(EngineChoice, &str)]) -> WorkerInfo {
+        let offer = |(name, device): &(EngineChoice, &str)| EngineOffer {
+            name: *name,
+            version: "1".to_owned(),
+            model: None,
+            device: (*device).to_owned(),
+            max_layers: 10,
+            uses_prompt: false,
+        };
+        WorkerInfo {
+            id: "w".to_owned(),
+            engines: engines.iter().map(offer).collect(),
+            job: None,
+            seen_at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn better_engines_come_first() {
+        let gpu = worker(&[(EngineChoice::Qwen, "cuda:0"), (EngineChoice::Draft, "cpu")]);
+        let cloud = worker(&[(EngineChoice::Vertex, "vertex")]);
+        let draft = worker(&[(EngineChoice::Draft, "cpu")]);
+        let slow = worker(&[(EngineChoice::Qwen, "cpu")]);
+        let (now, later) = (Some(Duration::ZERO), Some(Duration::from_secs(30)));
+        let wait = |worker: &WorkerInfo, alive: &[&WorkerInfo]| {
+            let alive: Vec<_> = alive.iter().map(|other| (*other).clone()).collect();
+            auto_wait(worker, &alive, Duration::from_secs(30))
+        };
+        let all = [&gpu, &cloud, &draft, &slow];
+        for (worker, alone, beside_all) in
+            [(&gpu, now, now), (&cloud, now, later), (&draft, now, None), (&slow, None, None)]
+        {
+            assert_eq!(wait(worker, &[worker]), alone, "{worker:?}");
+            assert_eq!(wait(worker, &all), beside_all, "{worker:?}");
+        }
+        assert_eq!(wait(&draft, &[&gpu, &draft]), later, "without Vertex AI the draft engine takes its turn");
+        assert_eq!(wait(&draft, &[&cloud, &draft]), None);
+        assert_eq!(wait(&draft, &[&slow, &draft]), now, "a model on a CPU takes no such job");
+    }
+}
