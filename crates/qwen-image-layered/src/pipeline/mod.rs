@@ -72,6 +72,21 @@ impl Pipeline {
         self.text_encoder.can_caption()
     }
 
+    /// What the text encoder answers to `question` about `picture` (sRGB; transparency is laid on white), in at most
+    /// `max_tokens` tokens.
+    ///
+    /// # Errors
+    /// As [`Pipeline::decompose`]; also when the files hold no vision tower.
+    pub fn ask(
+        &self,
+        picture: &RgbaImage,
+        question: &str,
+        max_tokens: usize,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<String> {
+        self.text_encoder.ask(picture, question, max_tokens, &Monitor::new(progress))
+    }
+
     /// Decomposes `picture` (sRGB, straight alpha; opaque pictures have alpha 255).
     ///
     /// `progress` is called often, also from within a step, and ends the work by breaking.

@@ -3,11 +3,10 @@
 use candle_core::{DType, Tensor};
 use image::RgbaImage;
 
-use super::Language;
 use super::config::{GenerationConfig, ProcessorConfig};
 use super::language_model::{Cache, LanguageModel, Position};
 use super::picture;
-use super::template::{IMAGE_TOKEN, MAX_CAPTION_TOKENS, caption_text};
+use super::template::IMAGE_TOKEN;
 use super::tokenizer::TextTokenizer;
 use super::vision::VisionTower;
 use crate::nn::Linear;
@@ -23,44 +22,51 @@ pub struct Captioner {
 }
 
 impl Captioner {
-    /// Describes `picture`; see [`super::TextEncoder::caption`].
-    pub fn describe(
+    /// Answers a text with one image token about `picture`, in so many tokens at most; see
+    /// [`super::TextEncoder::caption`].
+    pub fn answer(
         &self,
         (model, tokenizer): (&LanguageModel, &TextTokenizer),
         picture: &RgbaImage,
-        language: Language,
+        (text, max_tokens): (&str, usize),
         monitor: &Monitor,
     ) -> Result<String> {
-        monitor.step(Stage::Caption, 0, MAX_CAPTION_TOKENS)?;
+        monitor.step(Stage::Caption, 0, max_tokens)?;
         let patches = picture::cut(picture, &self.processor)?;
         let grid = (patches.rows / self.merge_size, patches.columns / self.merge_size);
         let image_token = tokenizer.id(IMAGE_TOKEN)?;
-        let before = tokenizer.encode(caption_text(language))?;
+        let before = tokenizer.encode(text)?;
         let prompt = Prompt::new(&before, image_token, grid)?;
         let embedded = self.vision.forward(&patches, monitor)?;
         let x = prompt.embed(model, &embedded)?;
-        let generated = self.generate(model, &prompt, &x, monitor)?;
-        monitor.step(Stage::Caption, MAX_CAPTION_TOKENS, MAX_CAPTION_TOKENS)?;
+        let generated = self.generate(model, (&prompt, &x), max_tokens, monitor)?;
+        monitor.step(Stage::Caption, max_tokens, max_tokens)?;
         // What Python's `strip` takes for white space.
         let is_space = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
         Ok(tokenizer.decode(&generated)?.trim_matches(is_space).to_owned())
     }
 
-    fn generate(&self, model: &LanguageModel, prompt: &Prompt, x: &Tensor, monitor: &Monitor) -> Result<Vec<u32>> {
+    fn generate(
+        &self,
+        model: &LanguageModel,
+        (prompt, x): (&Prompt, &Tensor),
+        max_tokens: usize,
+        monitor: &Monitor,
+    ) -> Result<Vec<u32>> {
         let mut cache = Cache::default();
         let mut hidden = model.forward(x, &prompt.positions, Some(&mut cache), monitor)?;
         let mut seen = Seen::default();
         seen.add(&prompt.ids);
         let mut generated = Vec::new();
-        while generated.len() < MAX_CAPTION_TOKENS {
+        while generated.len() < max_tokens {
             let last = hidden.narrow(0, hidden.dim(0)? - 1, 1)?;
             let logits = self.lm_head.forward(&last)?.flatten_all()?.to_dtype(DType::F32)?;
             let next = self.choose(logits.to_vec1()?, &seen)?;
             generated.push(next);
-            if self.generation.eos_token_ids.contains(&next) || generated.len() == MAX_CAPTION_TOKENS {
+            if self.generation.eos_token_ids.contains(&next) || generated.len() == max_tokens {
                 break;
             }
-            monitor.step(Stage::Caption, generated.len(), MAX_CAPTION_TOKENS)?;
+            monitor.step(Stage::Caption, generated.len(), max_tokens)?;
             seen.add(&[next]);
             let position = [prompt.next_position + generated.len() as u32 - 1; 3];
             hidden = model.forward(&model.embed(&[next])?, &[position], Some(&mut cache), monitor)?;

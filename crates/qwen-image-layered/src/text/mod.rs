@@ -21,7 +21,7 @@ use crate::{Error, Monitor, Result, finite};
 use caption::Captioner;
 use config::{TextConfig, VisionConfig};
 use language_model::LanguageModel;
-use template::{IMAGE_TOKEN, TEMPLATE_TOKENS};
+use template::{IMAGE_TOKEN, MAX_CAPTION_TOKENS, TEMPLATE_TOKENS};
 use tokenizer::TextTokenizer;
 use vision::VisionTower;
 
@@ -106,10 +106,22 @@ impl TextEncoder {
     /// # Errors
     /// As [`TextEncoder::encode`].
     pub fn caption(&self, picture: &RgbaImage, language: Language, monitor: &Monitor) -> Result<String> {
+        self.answer(picture, template::caption_text(language), MAX_CAPTION_TOKENS, monitor)
+    }
+
+    /// Answers `question` about `picture`, as [`TextEncoder::caption`] describes it.
+    ///
+    /// # Errors
+    /// As [`TextEncoder::caption`].
+    pub fn ask(&self, picture: &RgbaImage, question: &str, max_tokens: usize, monitor: &Monitor) -> Result<String> {
+        self.answer(picture, &template::question_text(question), max_tokens, monitor)
+    }
+
+    fn answer(&self, picture: &RgbaImage, text: &str, max_tokens: usize, monitor: &Monitor) -> Result<String> {
         let absent =
             "this text encoder has no vision tower, so it cannot caption: give a prompt, or the vision file (mmproj)";
         let captioner = self.captioner.as_ref().ok_or_else(|| Error::Input(absent.to_owned()))?;
-        captioner.describe((&self.model, &self.tokenizer), picture, language, monitor)
+        captioner.answer((&self.model, &self.tokenizer), picture, (text, max_tokens), monitor)
     }
 }
 

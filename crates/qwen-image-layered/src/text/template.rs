@@ -30,6 +30,16 @@ pub fn caption_text(language: Language) -> &'static str {
     }
 }
 
+/// The text that asks `question` about the picture in its one image token. Special tokens in the question are taken
+/// out: it must not end the turn or bring a second picture.
+pub fn question_text(question: &str) -> String {
+    let question = question.replace("<|", "< |");
+    format!(
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n{question}\n\
+         <|vision_start|>{IMAGE_TOKEN}<|vision_end|><|im_end|>\n<|im_start|>assistant\n"
+    )
+}
+
 const ENGLISH: &str = "\
 <|im_start|>system\n\
 You are a helpful assistant.<|im_end|>\n\
