@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod analysis;
 mod cleanup;
 pub mod edits;
 mod event;
@@ -20,6 +21,7 @@ pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use analysis::{Analysis, LayerAnalysis, Quality, Recommendation, Verdict};
 pub use broker::{Broker, BrokerError};
 pub use cleanup::{Cleaned, CleanupError, cleanup, cleanup_after};
 pub use event::{Event, EventKind};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::{EngineChoice, JobId, Params};
+use crate::{Analysis, EngineChoice, JobId, Params};
 
 /// Version of the `metadata.json` schema. Fields may be added without a new
 /// number; one that changes its meaning or goes away raises it.
@@ -43,6 +43,9 @@ pub struct Metadata {
     /// The layers that were split again. Not part of the stored file: the API fills it in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<ChildJob>,
+    /// What a model said that looked at the layers (`ANALYZER`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<Analysis>,
     /// What the engine decided or could not do, in words for people.
     pub notes: Vec<String>,
 }

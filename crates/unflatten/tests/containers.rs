@@ -9,7 +9,7 @@ fn read(name: &str) -> String {
 }
 
 fn known() -> BTreeSet<&'static str> {
-    let tables = [jobs::VARIABLES, api::VARIABLES, worker::VARIABLES];
+    let tables = [jobs::VARIABLES, api::VARIABLES, worker::VARIABLES, worker::CLOUD_VARIABLES];
     tables.into_iter().flatten().map(|variable| variable.name).collect()
 }
 
@@ -72,10 +72,14 @@ fn compose_waits_longer_than_the_grace_period() {
 
 #[test]
 fn images_run_our_programs_as_a_user_without_rights() {
-    for (file, program) in [("api.Dockerfile", "unflatten-api"), ("worker.Dockerfile", "unflatten-worker")] {
+    for (file, program, arguments) in [
+        ("api.Dockerfile", "unflatten-api", ""),
+        ("worker.Dockerfile", "unflatten-worker", ""),
+        ("vertex.Dockerfile", "unflatten-worker", ", \"--vertex\""),
+    ] {
         let text = read(file);
         assert!(text.contains(&format!("--bin {program} ")) || text.contains(&format!("--bin {program}\n")), "{file}");
-        assert!(text.contains(&format!("ENTRYPOINT [\"{program}\"]")), "{file}");
+        assert!(text.contains(&format!("ENTRYPOINT [\"{program}\"{arguments}]")), "{file}");
         let user = text.lines().filter_map(|line| line.strip_prefix("USER ")).next_back();
         assert_eq!(user, Some("10001"), "{file}");
     }

@@ -11,10 +11,11 @@ fn root() -> PathBuf {
 
 /// What `.env.example` has to be.
 fn example() -> String {
-    let tables: [(&str, &[Variable]); 3] = [
+    let tables: [(&str, &[Variable]); 4] = [
         ("The queue, the storage and the log: API and workers need the same", jobs::VARIABLES),
         ("The page and the API", api::VARIABLES),
         ("Workers and their engines", worker::VARIABLES),
+        ("Google Cloud, in builds with --features cloud", worker::CLOUD_VARIABLES),
     ];
     let mut text = "# Every setting of Unflatten with its default. Copy this file to .env and change what you need;\n\
                     # the process's environment goes before the file.\n"
@@ -45,7 +46,8 @@ fn env_example_lists_every_variable_with_its_default() {
 #[test]
 fn the_environment_is_read_in_one_place() {
     let mut readers = Vec::new();
-    for package in ["api", "draft", "jobs", "layers", "networks", "qwen-image-layered", "unflatten", "worker"] {
+    for package in ["api", "draft", "google", "jobs", "layers", "networks", "qwen-image-layered", "unflatten", "worker"]
+    {
         find_readers(&root().join("crates").join(package).join("src"), &mut readers);
     }
     readers.sort();

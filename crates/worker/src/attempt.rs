@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use image::{ImageFormat, ImageReader, RgbaImage};
-use jobs::broker::{Lease, Outcome, Standing};
+use jobs::broker::{Lease, Outcome, Standing, Tier};
 use jobs::store::{Published, Staging, StoreError};
-use jobs::{Broker, BrokerError, EventKind, Failure, FailureCode, Job, Progress, Store};
+use jobs::{Broker, BrokerError, EngineChoice, EventKind, Failure, FailureCode, Job, Progress, Store};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::analysis::{Analyzer, AnalyzerChoice};
 use crate::config::Config;
 use crate::engine::Step;
-use crate::engines::{Availability, choose};
+use crate::engines::{Availability, Choice, after_failure, choose};
+use crate::follow::{ENGINE_SHARE, Reports, engine_share, follow, saving};
 use crate::host::{Host, HostError, Made, Work};
 use crate::memory::human_bytes;
 use crate::progress::Meter;
@@ -30,9 +32,6 @@ const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
 const FINISH_TRIES: u32 = 6;
 const FINISH_PAUSE: Duration = Duration::from_millis(500);
 
-/// Share of the bar that the engine has; the rest is for writing the files.
-const ENGINE_SHARE: f32 = 0.95;
-
 /// What an attempt needs from its worker.
 pub(crate) struct Attempt<'a> {
     pub(crate) broker: &'a Arc<dyn Broker>,
@@ -40,6 +39,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) config: &'a Config,
     pub(crate) available: &'a [Availability],
     pub(crate) host: &'a Host,
+    pub(crate) analyzer: &'a Analyzer,
     pub(crate) lease: Lease,
     pub(crate) job: Job,
     pub(crate) stop: Stop,
@@ -97,7 +97,39 @@ impl Attempt<'_> {
         if let Some(metadata) = self.store.metadata(self.job.id).await.map_err(|e| Broken::storage(&e))? {
             return Ok(count(metadata.layers.len()));
         }
-        let choice = choose(self.job.params.engine, self.available).map_err(Broken::Failed)?;
+        let mut choice = choose(self.job.params.engine, self.available).map_err(Broken::Failed)?;
+        choice.reason = self.reason(choice.engine, choice.reason).await;
+        self.started(&choice).await;
+        let (input, input_info) = self.load_input().await?;
+        self.go_on()?;
+        let mut meter = Meter::new(Instant::now());
+        let made = loop {
+            let work = Work {
+                job_id: Some(self.job.id),
+                engine: choice.engine,
+                input: Arc::clone(&input),
+                params: self.job.params.clone(),
+                describe: self.config.analyzer.choice == AnalyzerChoice::Local,
+                memory_limit: self.config.job_memory_limit,
+                stop: self.stop.clone(),
+            };
+            let failure = match self.run_engine(work, &mut meter).await {
+                Err(Broken::Failed(failure)) => failure,
+                ended => break ended?,
+            };
+            let next = after_failure(self.job.params.engine, choice.engine, &failure);
+            choice = next.ok_or(Broken::Failed(failure))?;
+            tracing::warn!(engine = %choice.engine, reason = choice.reason, "another engine takes the job");
+            self.started(&choice).await;
+        };
+        let made = self.described(made, &input, &mut meter).await;
+        let result =
+            ResultJob { job_id: Some(self.job.id), input_info, params: self.job.params.clone(), reason: choice.reason };
+        let (staging, layers) = self.write(result, input, made, &mut meter).await?;
+        self.publish(staging, layers).await
+    }
+
+    async fn started(&self, choice: &Choice) {
         let started = EventKind::Started {
             worker: self.lease.worker_id.clone(),
             attempt: self.lease.attempt,
@@ -105,21 +137,21 @@ impl Attempt<'_> {
             reason: choice.reason.clone(),
         };
         self.record(started).await;
-        let (input, input_info) = self.load_input().await?;
-        self.go_on()?;
-        let work = Work {
-            engine: choice.engine,
-            input: Arc::clone(&input),
-            params: self.job.params.clone(),
-            memory_limit: self.config.job_memory_limit,
-            stop: self.stop.clone(),
-        };
-        let mut meter = Meter::new(Instant::now());
-        let made = self.run_engine(work, &mut meter).await?;
-        let result =
-            ResultJob { job_id: Some(self.job.id), input_info, params: self.job.params.clone(), reason: choice.reason };
-        let (staging, layers) = self.write(result, input, made, &mut meter).await?;
-        self.publish(staging, layers).await
+    }
+
+    /// Why a job that leaves the engine open came to this worker and not to one with a better engine.
+    async fn reason(&self, engine: EngineChoice, reason: String) -> String {
+        if self.job.params.engine != EngineChoice::Auto || engine == EngineChoice::Qwen {
+            return reason;
+        }
+        let alive = timeout(RECORD_TIMEOUT, self.broker.workers()).await.ok().and_then(Result::ok).unwrap_or_default();
+        let created = self.job.timings.created_at;
+        let waited = self.job.timings.started_at.map_or(0, |started| (started - created).whole_seconds().max(0));
+        match alive.iter().any(|worker| worker.tier() == Some(Tier::Local)) {
+            true => format!("every worker with the model on a GPU was busy for {waited} s; {reason}"),
+            false if engine == EngineChoice::Vertex => format!("no worker has the model on a GPU; {reason}"),
+            false => reason,
+        }
     }
 
     async fn load_input(&self) -> Result<(Arc<RgbaImage>, jobs::InputInfo), Broken> {
@@ -146,6 +178,17 @@ impl Attempt<'_> {
             Err(HostError::Failed(failure)) => Err(Broken::Failed(failure)),
             Err(HostError::Stopped) => Err(Broken::Stopped),
         }
+    }
+
+    /// What was made, with what the analyzer says of it.
+    async fn described(&self, made: Made, input: &Arc<RgbaImage>, meter: &mut Meter) -> Made {
+        if self.analyzer.calls_out() {
+            let step = Step { stage: "describe", step: 0, total: 1, fraction: ENGINE_SHARE };
+            for progress in meter.step(step, Instant::now()) {
+                self.record(EventKind::Progress(progress)).await;
+            }
+        }
+        self.analyzer.look(made, input, &self.stop).await
     }
 
     async fn write(
@@ -316,76 +359,10 @@ impl Attempt<'_> {
     }
 }
 
-/// Takes progress to wherever it is shown.
-pub(crate) trait Reports {
-    fn report(&self, progress: Progress) -> impl Future<Output = ()> + Send;
-}
-
 impl Reports for Attempt<'_> {
     async fn report(&self, progress: Progress) {
         self.record(EventKind::Progress(progress)).await;
     }
-}
-
-/// Reports the steps of `work` until it is done.
-pub(crate) async fn follow<T>(
-    steps: &mut mpsc::UnboundedReceiver<Step>,
-    work: impl Future<Output = T>,
-    meter: &mut Meter,
-    map: impl Fn(Step) -> Step,
-    reports: &impl Reports,
-) -> T {
-    let mut work = std::pin::pin!(work);
-    loop {
-        let due = meter.due().map(Into::into);
-        let held = async move {
-            match due {
-                Some(due) => sleep_until(due).await,
-                None => std::future::pending().await,
-            }
-        };
-        let (news, done) = tokio::select! {
-            biased;
-            done = &mut work => (Vec::new(), Some(done)),
-            Some(step) = steps.recv() => (meter.step(map(step), Instant::now()), None),
-            () = held => (meter.flush(Instant::now()).into_iter().collect(), None),
-        };
-        for progress in news {
-            reports.report(progress).await;
-        }
-        if let Some(done) = done {
-            while let Ok(step) = steps.try_recv() {
-                for progress in meter.step(map(step), Instant::now()) {
-                    reports.report(progress).await;
-                }
-            }
-            if let Some(progress) = meter.flush(Instant::now()) {
-                reports.report(progress).await;
-            }
-            return done;
-        }
-    }
-}
-
-/// Progress of the files that are written; ends the writing when the stop is raised.
-pub(crate) fn saving<'a>(
-    stop: &'a Stop,
-    sender: &'a mpsc::UnboundedSender<Step>,
-) -> impl FnMut(u32, u32) -> io::Result<()> + 'a {
-    move |step, total| {
-        let fraction = ENGINE_SHARE + (1.0 - ENGINE_SHARE) * step as f32 / total.max(1) as f32;
-        // Nobody listens any more when the attempt was given up; the stop below ends it.
-        let _ = sender.send(Step { stage: "save", step, total, fraction });
-        match stop.reason() {
-            Some(StopReason::Cancelled | StopReason::Lost) => Err(io::Error::other("stopped")),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The engine's part of the bar, for a step of its own.
-pub(crate) fn engine_share(step: Step) -> Step {
-    Step { fraction: step.fraction * ENGINE_SHARE, ..step }
 }
 
 fn decode_stored(png: &[u8]) -> io::Result<RgbaImage> {

@@ -4,6 +4,8 @@ use jobs::EngineChoice;
 use jobs::broker::BrokerConfig;
 use jobs::settings::{SettingError, Settings, Variable};
 
+use crate::analysis::{ANALYZER_VARIABLES, AnalyzerConfig};
+use crate::cloud::CloudConfig;
 use crate::memory::MemoryLimit;
 use crate::model::{self, ModelConfig};
 
@@ -40,6 +42,8 @@ pub const VARIABLES: &[Variable] = &[
     JOB_MEMORY_LIMIT,
     SHUTDOWN_GRACE_S,
     ENGINE_STOP_GRACE_S,
+    ANALYZER_VARIABLES[0],
+    ANALYZER_VARIABLES[1],
     model::MODEL_NAME,
     model::MODEL_CACHE_DIR,
     model::MODEL_VARIANT,
@@ -66,12 +70,17 @@ pub struct Config {
     pub heartbeat: Duration,
     /// The weights of the qwen engine, and what it runs on.
     pub model: ModelConfig,
+    /// Vertex AI.
+    pub cloud: CloudConfig,
+    /// Who describes the layers.
+    pub analyzer: AnalyzerConfig,
 }
 
 impl Config {
     /// # Errors
     /// The first setting that cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let cloud = CloudConfig::from_settings(settings)?;
         let limit: Option<MemoryLimit> = settings.parse(&JOB_MEMORY_LIMIT)?;
         Ok(Self {
             engines: engines(settings)?,
@@ -81,6 +90,8 @@ impl Config {
             engine_stop_grace: seconds(settings, &ENGINE_STOP_GRACE_S, 1)?,
             heartbeat: BrokerConfig::from_settings(settings)?.rules.lease / 3,
             model: ModelConfig::from_settings(settings)?,
+            analyzer: AnalyzerConfig::from_settings(settings, &cloud)?,
+            cloud,
         })
     }
 }

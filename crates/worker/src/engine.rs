@@ -1,7 +1,9 @@
 use image::RgbaImage;
 use jobs::broker::EngineOffer;
-use jobs::{FailureCode, Params};
+use jobs::{Analysis, FailureCode, JobId, Params};
 use layers::LayerStack;
+
+use crate::stop::Stop;
 
 /// Turns a picture into layers.
 ///
@@ -19,19 +21,30 @@ pub trait Engine: Send {
     /// Estimated peak memory in bytes of a job, beyond what the idle engine holds.
     fn memory_bytes(&self, width: u32, height: u32, params: &Params) -> u64;
 
-    /// Makes the layers of `input` (sRGB, 8 bit, straight alpha, upright).
+    /// Makes the layers of the job's picture.
     ///
     /// `progress` is called at every step and ends the work with `?` when the
     /// job was cancelled or has run too long.
     ///
     /// # Errors
     /// [`EngineError::Stopped`] when `progress` said so, otherwise what went wrong.
-    fn decompose(
-        &mut self,
-        input: &RgbaImage,
-        params: &Params,
-        progress: &mut dyn ProgressSink,
-    ) -> Result<Decomposition, EngineError>;
+    fn decompose(&mut self, job: &EngineJob<'_>, progress: &mut dyn ProgressSink)
+    -> Result<Decomposition, EngineError>;
+}
+
+/// What an engine is to do.
+#[derive(Debug, Clone, Copy)]
+pub struct EngineJob<'a> {
+    /// The same for every attempt at a job; absent on the command line. Engines that cost money by the job go by it.
+    pub id: Option<JobId>,
+    /// sRGB, 8 bit, straight alpha, upright.
+    pub input: &'a RgbaImage,
+    pub params: &'a Params,
+    /// Whether the layers are to be described too, by an engine that can (`ANALYZER=local`).
+    pub describe: bool,
+    /// Raised when the engine is to give up. Only engines that compute elsewhere need it: what a cancelled job has
+    /// there is ended, what a worker that shuts down has there is for the next one.
+    pub stop: &'a Stop,
 }
 
 /// What an engine made.
@@ -41,6 +54,8 @@ pub struct Decomposition {
     pub stack: LayerStack,
     /// The model's own rendering of the whole picture, where it has one: for diagnosis, never a layer.
     pub rendering: Option<RgbaImage>,
+    /// What the engine itself says of its layers, where it was asked to describe them and can.
+    pub analysis: Option<Analysis>,
     /// What the engine decided or could not do, in words for people.
     pub notes: Vec<String>,
 }

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use image::RgbaImage;
 use jobs::broker::EngineOffer;
-use jobs::{EngineChoice, Failure, FailureCode, Params};
+use jobs::{EngineChoice, Failure, FailureCode, JobId, Params};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::engine::{Decomposition, Engine, EngineError, ProgressSink, Step, Stopped};
+use crate::engine::{Decomposition, Engine, EngineError, EngineJob, ProgressSink, Step, Stopped};
 use crate::engines::EngineSet;
 use crate::memory::{free_bytes, human_bytes};
 use crate::stop::Stop;
@@ -23,10 +23,13 @@ const STACK_BYTES: usize = 16 << 20;
 
 /// What the engine thread is asked to do.
 pub(crate) struct Work {
+    pub(crate) job_id: Option<JobId>,
     /// A named engine, not `auto`.
     pub(crate) engine: EngineChoice,
     pub(crate) input: Arc<RgbaImage>,
     pub(crate) params: Params,
+    /// Whether the engine is to describe its layers, if it can.
+    pub(crate) describe: bool,
     /// The most memory that the job may take, in bytes; `None`: what is free.
     pub(crate) memory_limit: Option<u64>,
     pub(crate) stop: Stop,
@@ -147,8 +150,15 @@ fn run(
     };
     check_memory(engine.as_ref(), work)?;
     let mut sink = Sink { stop: work.stop.clone(), steps };
+    let job = EngineJob {
+        id: work.job_id,
+        input: &work.input,
+        params: &work.params,
+        describe: work.describe,
+        stop: &work.stop,
+    };
     let started = Instant::now();
-    let decomposition = engine.decompose(&work.input, &work.params, &mut sink).map_err(explain)?;
+    let decomposition = engine.decompose(&job, &mut sink).map_err(explain)?;
     Ok(Made {
         decomposition,
         offer: engine.offer(),

@@ -1,9 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod analysis;
 mod attempt;
+pub mod cloud;
 mod config;
 mod engine;
 pub mod engines;
+mod follow;
 mod host;
 mod local;
 mod memory;
@@ -15,8 +18,10 @@ mod signals;
 mod stop;
 mod watch;
 
+pub use analysis::{AnalyzerChoice, AnalyzerConfig};
+pub use cloud::CLOUD_VARIABLES;
 pub use config::{Config, VARIABLES};
-pub use engine::{Decomposition, Engine, EngineError, ProgressSink, Step, Stopped};
+pub use engine::{Decomposition, Engine, EngineError, EngineJob, ProgressSink, Step, Stopped};
 pub use local::{Local, LocalDone, LocalError, LocalJob};
 pub use memory::{MemoryLimit, free_bytes, free_disk_bytes, human_bytes, total_bytes};
 pub use service::{Context, EngineStuck, run, run_with};

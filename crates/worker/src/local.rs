@@ -12,9 +12,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use crate::attempt::{Reports, engine_share, follow, saving};
+use crate::analysis::{Analyzer, AnalyzerChoice};
 use crate::config::Config;
-use crate::engines::{EngineSet, Installed, choose};
+use crate::engines::{EngineSet, Installed, after_failure, choose};
+use crate::follow::{Reports, engine_share, follow, saving};
 use crate::host::{Host, HostError, Work};
 use crate::progress::Meter;
 use crate::result::{self, ResultJob};
@@ -63,6 +64,7 @@ pub struct Local {
     config: Config,
     engines: Arc<dyn EngineSet>,
     host: Host,
+    analyzer: Analyzer,
 }
 
 impl Local {
@@ -71,7 +73,7 @@ impl Local {
     pub fn new(config: &Config) -> io::Result<Self> {
         let engines: Arc<dyn EngineSet> = Arc::new(Installed::new(config));
         let host = Host::start(Arc::clone(&engines))?;
-        Ok(Self { config: config.clone(), engines, host })
+        Ok(Self { config: config.clone(), engines, host, analyzer: Analyzer::new(config) })
     }
 
     /// The engine that `asked` means here, and why.
@@ -93,7 +95,7 @@ impl Local {
         stop: &Stop,
         report: &(dyn Fn(&Progress) + Sync),
     ) -> Result<LocalDone, LocalError> {
-        let choice = self.choose(job.params.engine).map_err(LocalError::Failed)?;
+        let mut choice = self.choose(job.params.engine).map_err(LocalError::Failed)?;
         let (old, staging) = prepare(&job.out)?;
         let image = job.image.clone();
         let limits = job.limits;
@@ -104,19 +106,27 @@ impl Local {
         params.seed.get_or_insert_with(rand::random);
         let mut meter = Meter::new(Instant::now());
         let reports = Callback(report);
-        let work = Work {
-            engine: choice.engine,
-            input: Arc::clone(&input),
-            params: params.clone(),
-            memory_limit: self.config.job_memory_limit,
-            stop: stop.clone(),
+        let made = loop {
+            let work = Work {
+                job_id: None,
+                engine: choice.engine,
+                input: Arc::clone(&input),
+                params: params.clone(),
+                describe: self.config.analyzer.choice == AnalyzerChoice::Local,
+                memory_limit: self.config.job_memory_limit,
+                stop: stop.clone(),
+            };
+            let (mut steps, running) = self.host.run(work);
+            match follow(&mut steps, running.done(), &mut meter, engine_share, &reports).await {
+                Ok(made) => break made,
+                Err(HostError::Stopped) => return Err(LocalError::Cancelled),
+                Err(HostError::Failed(failure)) => {
+                    let next = after_failure(job.params.engine, choice.engine, &failure);
+                    choice = next.ok_or(LocalError::Failed(failure))?;
+                }
+            }
         };
-        let (mut steps, running) = self.host.run(work);
-        let made = follow(&mut steps, running.done(), &mut meter, engine_share, &reports).await;
-        let made = made.map_err(|error| match error {
-            HostError::Stopped => LocalError::Cancelled,
-            HostError::Failed(failure) => LocalError::Failed(failure),
-        })?;
+        let made = self.analyzer.look(made, &input, stop).await;
         let result = ResultJob { job_id: None, input_info, params, reason: choice.reason };
         let (sender, mut steps) = mpsc::unbounded_channel();
         let (save_stop, out) = (stop.clone(), job.out.clone());

@@ -14,11 +14,15 @@ use worker::{Config, Context};
 /// variable (or a line in ./.env): see .env.example.
 #[derive(Parser)]
 #[command(name = "unflatten-worker", version)]
-struct Arguments {}
+struct Arguments {
+    /// Be the container of a model on Vertex AI instead: predictions over HTTP, no queue and no store
+    #[arg(long)]
+    vertex: bool,
+}
 
 fn main() -> ExitCode {
-    Arguments::parse();
-    match start() {
+    let arguments = Arguments::parse();
+    match start(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("unflatten-worker: {error:#}");
@@ -27,7 +31,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn start() -> anyhow::Result<()> {
+fn start(arguments: &Arguments) -> anyhow::Result<()> {
     match dotenvy::dotenv() {
         Ok(_) => {}
         Err(error) if error.not_found() => {}
@@ -36,13 +40,27 @@ fn start() -> anyhow::Result<()> {
     let settings = Settings::from_env();
     jobs::telemetry::init(&settings)?;
     let runtime = tokio::runtime::Runtime::new().context("the async runtime cannot be started")?;
-    let result = runtime.block_on(work(&settings));
+    let result = runtime.block_on(async {
+        let shutdown = CancellationToken::new();
+        tokio::spawn(worker::stop_on_signals(shutdown.clone()));
+        if arguments.vertex { serve_predictions(&settings, shutdown).await } else { work(&settings, shutdown).await }
+    });
     // A blocking task that hangs (a dead network disk) must not keep the process alive.
     runtime.shutdown_background();
     result
 }
 
-async fn work(settings: &Settings) -> anyhow::Result<()> {
+#[cfg(feature = "cloud")]
+async fn serve_predictions(settings: &Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    Ok(worker::cloud::container::serve(settings, shutdown).await?)
+}
+
+#[cfg(not(feature = "cloud"))]
+async fn serve_predictions(_: &Settings, _: CancellationToken) -> anyhow::Result<()> {
+    bail!("this build has no clients for Google Cloud; build it with --features cloud")
+}
+
+async fn work(settings: &Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
     let config = Config::from_settings(settings)?;
     let broker_config = BrokerConfig::from_settings(settings)?;
     if matches!(broker_config.backend, Backend::Embedded(_)) {
@@ -56,7 +74,5 @@ async fn work(settings: &Settings) -> anyhow::Result<()> {
             Err(missing) => tracing::info!(engine = %entry.name, why = missing.why, "engine not available"),
         }
     }
-    let shutdown = CancellationToken::new();
-    tokio::spawn(worker::stop_on_signals(shutdown.clone()));
     worker::run(Context { broker, store, config }, shutdown).await
 }

@@ -100,6 +100,11 @@ pub(crate) fn write(
         done += 1;
         on_file(done, total)?;
     }
+    if let Some(analysis) = &made.decomposition.analysis {
+        for (info, said) in infos.iter_mut().zip(&analysis.layers) {
+            info.name = said.name.clone().unwrap_or_else(|| std::mem::take(&mut info.name));
+        }
+    }
     let composite = layers::flatten(stack);
     write_file(&dir.join("preview.jpg"), |file| layers::preview_jpeg(file, &composite).map_err(io::Error::other))?;
     on_file(done + 1, total)?;
@@ -130,6 +135,7 @@ pub(crate) fn write(
         canvas,
         model_layers,
         children: Vec::new(),
+        analysis: made.decomposition.analysis,
         rendering: rendering.transpose()?,
         notes,
     };

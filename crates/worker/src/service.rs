@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jobs::broker::{Lease, WorkerInfo};
-use jobs::{Broker, Job, JobId, Store};
+use jobs::{Broker, EngineChoice, Job, JobId, Store};
 use sysinfo::System;
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -15,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::analysis::Analyzer;
 use crate::attempt::{Attempt, Ended};
 use crate::config::Config;
 use crate::engines::{Availability, EngineSet, Installed};
@@ -61,7 +62,39 @@ pub async fn run_with(
     engines: Arc<dyn EngineSet>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let available = engines.available();
+    let (cloud, own): (Vec<_>, Vec<_>) =
+        engines.available().into_iter().partition(|entry| entry.name == EngineChoice::Vertex && entry.state.is_ok());
+    if cloud.is_empty() || own.iter().all(|entry| entry.state.is_err()) {
+        let all = if cloud.is_empty() { own } else { cloud };
+        return work_with(context, engines, all, shutdown).await;
+    }
+    // Vertex AI computes elsewhere: a job there must not keep the engines of this machine waiting.
+    let beside = Context {
+        broker: Arc::clone(&context.broker),
+        store: context.store.clone(),
+        // What the process grows by is mostly the other lane's.
+        config: Config { job_memory_limit: None, ..context.config.clone() },
+    };
+    let ended = shutdown.child_token();
+    let lane = |context, entries| {
+        let (engines, ended) = (Arc::clone(&engines), ended.clone());
+        async move {
+            let result = work_with(context, engines, entries, ended.clone()).await;
+            ended.cancel();
+            result
+        }
+    };
+    let (first, second) = tokio::join!(lane(context, own), lane(beside, cloud));
+    first.and(second)
+}
+
+/// Works on jobs with the engines in `available` alone.
+async fn work_with(
+    context: Context,
+    engines: Arc<dyn EngineSet>,
+    available: Vec<Availability>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let offers = available.iter().filter_map(|entry| entry.state.clone().ok()).collect();
     let info = WorkerInfo { id: worker_id(), engines: offers, job: None, seen_at: OffsetDateTime::now_utc() };
     let host = start_host(&engines)?;
@@ -69,7 +102,8 @@ pub async fn run_with(
     let (current, watched) = watch::channel(None);
     let mut announcer = JoinSet::new();
     announcer.spawn(announce(Arc::clone(&context.broker), info.clone(), context.config.heartbeat, watched));
-    let mut worker = Worker { context, engines, available, info, host, abandoned: Vec::new(), current };
+    let analyzer = Analyzer::new(&context.config);
+    let mut worker = Worker { context, engines, available, analyzer, info, host, abandoned: Vec::new(), current };
     let result = worker.serve(&shutdown).await;
     announcer.shutdown().await;
     if let Err(error) = worker.context.broker.retire(&worker.info.id).await {
@@ -82,6 +116,7 @@ struct Worker {
     context: Context,
     engines: Arc<dyn EngineSet>,
     available: Vec<Availability>,
+    analyzer: Analyzer,
     info: WorkerInfo,
     host: Host,
     /// Engine threads that did not come back when they were stopped.
@@ -125,6 +160,7 @@ impl Worker {
             config: &self.context.config,
             available: &self.available,
             host: &self.host,
+            analyzer: &self.analyzer,
             lease,
             job,
             stop: Stop::default(),

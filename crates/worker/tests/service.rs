@@ -19,22 +19,23 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use worker::engines::{Availability, EngineSet};
-use worker::{Config, Context, Decomposition, Engine, EngineError, ProgressSink, Step};
+use worker::{Config, Context, Decomposition, Engine, EngineError, EngineJob, ProgressSink, Step};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the engine does is written into the prompt of the job.
 struct Odd {
+    name: EngineChoice,
     made: u32,
 }
 
 impl Engine for Odd {
     fn offer(&self) -> EngineOffer {
         EngineOffer {
-            name: EngineChoice::Draft,
+            name: self.name,
             version: "test".to_owned(),
             model: None,
-            device: "cpu".to_owned(),
+            device: if self.name == EngineChoice::Draft { "cpu" } else { "cuda:0" }.to_owned(),
             max_layers: 10,
             uses_prompt: true,
         }
@@ -46,13 +47,18 @@ impl Engine for Odd {
 
     fn decompose(
         &mut self,
-        input: &RgbaImage,
-        params: &Params,
+        job: &EngineJob<'_>,
         progress: &mut dyn ProgressSink,
     ) -> Result<Decomposition, EngineError> {
+        let EngineJob { input, params, .. } = *job;
         let (width, height) = input.dimensions();
         let step = |step: u32| Step { stage: "test", step, total: 1000, fraction: step as f32 / 1000.0 };
         match params.prompt.as_str() {
+            "no quota" if self.name != EngineChoice::Vertex => {}
+            "no quota" => {
+                let message = "the quota is used up".to_owned();
+                return Err(EngineError::Failed { code: FailureCode::EngineFailed, message });
+            }
             "panic" => panic!("a test of panics"),
             "fail" => {
                 let message = "the test said so".to_owned();
@@ -69,12 +75,13 @@ impl Engine for Odd {
             },
             "own size" => {
                 let stack = stack(RgbaImage::from_pixel(width / 2, height / 2, *input.get_pixel(0, 0)));
-                return Ok(Decomposition { stack, rendering: None, notes: Vec::new() });
+                return Ok(Decomposition { stack, rendering: None, analysis: None, notes: Vec::new() });
             }
             _ => {}
         }
         progress.step(step(1000))?;
-        Ok(Decomposition { stack: stack(input.clone()), rendering: None, notes: vec![format!("engine {}", self.made)] })
+        let notes = vec![format!("engine {}", self.made)];
+        Ok(Decomposition { stack: stack(input.clone()), rendering: None, analysis: None, notes })
     }
 }
 
@@ -83,18 +90,26 @@ fn stack(pixels: RgbaImage) -> LayerStack {
     LayerStack::new(layer.pixels.width(), layer.pixels.height(), vec![layer]).expect("one layer fits")
 }
 
-#[derive(Default)]
+/// Engines of these names, the best first.
 struct OddSet {
+    names: Vec<EngineChoice>,
     made: AtomicU32,
+}
+
+impl OddSet {
+    fn new(names: &[EngineChoice]) -> Arc<Self> {
+        Arc::new(Self { names: names.to_vec(), made: AtomicU32::new(0) })
+    }
 }
 
 impl EngineSet for OddSet {
     fn available(&self) -> Vec<Availability> {
-        vec![Availability { name: EngineChoice::Draft, state: Ok(Odd { made: 0 }.offer()) }]
+        let entry = |name: &EngineChoice| Availability { name: *name, state: Ok(Odd { name: *name, made: 0 }.offer()) };
+        self.names.iter().map(entry).collect()
     }
 
-    fn make(&self, _name: EngineChoice) -> Result<Box<dyn Engine>, EngineError> {
-        Ok(Box::new(Odd { made: self.made.fetch_add(1, Ordering::SeqCst) + 1 }))
+    fn make(&self, name: EngineChoice) -> Result<Box<dyn Engine>, EngineError> {
+        Ok(Box::new(Odd { name, made: self.made.fetch_add(1, Ordering::SeqCst) + 1 }))
     }
 }
 
@@ -108,14 +123,19 @@ struct Bench {
 
 impl Bench {
     async fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_with(settings, &[EngineChoice::Draft]).await
+    }
+
+    async fn start_with(settings: &[(&str, &str)], engines: &[EngineChoice]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let broker = open_queue(dir.path()).await;
+        let rules = Rules { gpu_patience: Duration::from_secs(1), ..Rules::default() };
+        let broker = EmbeddedBroker::open(&dir.path().join("queue.sqlite"), rules).await.expect("a queue");
+        let broker: Arc<dyn Broker> = Arc::new(broker);
         let store = Store::open(&dir.path().join("uploads"), &dir.path().join("results")).await.expect("a store");
         let config = Config::from_settings(&Settings::from_pairs(settings.iter().copied())).expect("good settings");
         let context = Context { broker: Arc::clone(&broker), store: store.clone(), config };
         let shutdown = CancellationToken::new();
-        let engines = Arc::new(OddSet::default());
-        let worker = tokio::spawn(worker::run_with(context, engines, shutdown.clone()));
+        let worker = tokio::spawn(worker::run_with(context, OddSet::new(engines), shutdown.clone()));
         Self { _dir: dir, broker, store, shutdown, worker }
     }
 
@@ -238,6 +258,34 @@ async fn a_running_job_is_cancelled_at_its_next_step() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_open_job_goes_to_the_gpu_then_to_vertex_then_to_draft() {
+    let engines = [EngineChoice::Qwen, EngineChoice::Vertex, EngineChoice::Draft];
+    let bench = Bench::start_with(&[], &engines).await;
+    let of = async |id| {
+        assert_eq!(bench.finished(id).await.state, State::Succeeded);
+        let metadata = bench.store.metadata(id).await.expect("readable").expect("published");
+        (metadata.engine.name, metadata.engine.reason)
+    };
+    // Both parts of the worker have to be known before the first job comes.
+    while bench.broker.workers().await.expect("the queue answers").len() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(of(bench.submit("good").await).await.0, EngineChoice::Qwen);
+
+    let busy = bench.submit("endless").await;
+    bench.wait(busy, |job| job.state == State::Running).await;
+    let (engine, reason) = of(bench.submit("good").await).await;
+    assert_eq!(engine, EngineChoice::Vertex);
+    assert!(reason.contains("busy for 1 s"), "{reason}");
+
+    let (engine, reason) = of(bench.submit("no quota").await).await;
+    assert_eq!(engine, EngineChoice::Draft);
+    assert!(reason.contains("Vertex AI failed") && reason.contains("quota is used up"), "{reason}");
+    assert_eq!(bench.broker.job(busy).await.expect("the queue answers").expect("there").state, State::Running);
+    bench.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_time_limit_stops_a_job() {
     let bench = Bench::start(&[("JOB_TIMEOUT_S", "1")]).await;
     let id = bench.submit("endless").await;
@@ -286,7 +334,7 @@ async fn a_published_result_is_not_made_again() {
     broker.submit(new).await.expect("submitted");
     let config = Config::from_settings(&Settings::from_pairs([])).expect("defaults");
     let context = Context { broker: Arc::clone(&broker), store: bench.store.clone(), config };
-    let worker = tokio::spawn(worker::run_with(context, Arc::new(OddSet::default()), CancellationToken::new()));
+    let worker = tokio::spawn(worker::run_with(context, OddSet::new(&[EngineChoice::Draft]), CancellationToken::new()));
     let waited = tokio::time::timeout(PATIENCE, async {
         while !broker.job(id).await.expect("the queue answers").expect("the job is there").state.is_terminal() {
             tokio::time::sleep(Duration::from_millis(5)).await;

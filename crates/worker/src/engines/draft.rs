@@ -2,11 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use image::RgbaImage;
 use jobs::broker::EngineOffer;
 use jobs::{EngineChoice, FailureCode, LayerCount, Params};
 
-use crate::engine::{Decomposition, Engine, EngineError, ProgressSink, Step, Stopped};
+use crate::engine::{Decomposition, Engine, EngineError, EngineJob, ProgressSink, Step, Stopped};
 
 pub(super) struct Draft;
 
@@ -34,10 +33,10 @@ impl Engine for Draft {
 
     fn decompose(
         &mut self,
-        input: &RgbaImage,
-        params: &Params,
+        job: &EngineJob<'_>,
         progress: &mut dyn ProgressSink,
     ) -> Result<Decomposition, EngineError> {
+        let EngineJob { input, params, .. } = *job;
         let layers = match params.num_layers {
             LayerCount::Exactly(n) => Some(n),
             LayerCount::Auto => None,
@@ -55,7 +54,7 @@ impl Engine for Draft {
         if !params.prompt.trim().is_empty() || !params.negative_prompt.trim().is_empty() {
             notes.push("The draft engine does not read prompts; the prompt was ignored.".to_owned());
         }
-        Ok(Decomposition { stack: output.stack, rendering: None, notes })
+        Ok(Decomposition { stack: output.stack, rendering: None, analysis: None, notes })
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod draft;
 mod qwen;
+#[cfg(feature = "cloud")]
+mod vertex;
 
 use jobs::broker::EngineOffer;
 use jobs::{EngineChoice, Failure, FailureCode};
@@ -47,9 +49,12 @@ fn probe(name: EngineChoice, config: &Config) -> Result<EngineOffer, Missing> {
     match name {
         EngineChoice::Draft => Ok(draft::Draft.offer()),
         EngineChoice::Qwen => qwen::probe(config),
+        #[cfg(feature = "cloud")]
+        EngineChoice::Vertex => vertex::probe(config),
+        #[cfg(not(feature = "cloud"))]
         EngineChoice::Vertex => Err(Missing {
-            why: "this build has no Vertex AI engine".to_owned(),
-            fix: "use --engine draft until a release that brings it".to_owned(),
+            why: "this build has no clients for Google Cloud".to_owned(),
+            fix: "build it with --features cloud, or use --engine auto".to_owned(),
         }),
         EngineChoice::Auto => Err(Missing { why: "auto is a choice, not an engine".to_owned(), fix: String::new() }),
     }
@@ -86,7 +91,13 @@ impl EngineSet for Installed {
 
     fn make(&self, name: EngineChoice) -> Result<Box<dyn Engine>, EngineError> {
         match (name, offered(name, &self.config)) {
-            (EngineChoice::Draft, Ok(_)) => Ok(Box::new(draft::Draft)),
+            // Also where it is switched off: it is what is left when another engine fails (see `after_failure`).
+            (EngineChoice::Draft, _) => Ok(Box::new(draft::Draft)),
+            #[cfg(feature = "cloud")]
+            (EngineChoice::Vertex, Ok(_)) => match vertex::Vertex::new(&self.config) {
+                Ok(engine) => Ok(Box::new(engine)),
+                Err(missing) => Err(unavailable(name, &missing).into()),
+            },
             (EngineChoice::Qwen, Ok(_)) => match qwen::Qwen::new(&self.config) {
                 Ok(engine) => Ok(Box::new(engine)),
                 Err(missing) => Err(unavailable(name, &missing).into()),
@@ -142,9 +153,7 @@ fn passed_over(entry: &Availability) -> Option<&str> {
     match &entry.state {
         Err(missing) => Some(&missing.why),
         // Nobody who did not ask for it wants to wait that long.
-        Ok(offer) if offer.name == EngineChoice::Qwen && offer.device == "cpu" => {
-            Some("on a CPU it takes hours; ask for it by name")
-        }
+        Ok(offer) if offer.tier().is_none() => Some("on a CPU it takes hours; ask for it by name"),
         Ok(_) => None,
     }
 }
@@ -157,6 +166,15 @@ fn auto_reason(best: EngineChoice, available: &[Availability]) -> String {
         return "the best engine of this worker".to_owned();
     }
     format!("the best engine of this worker ({})", skipped.join("; "))
+}
+
+/// What does a job instead that left the engine open and met a failure of Vertex AI; `None` when the failure stands.
+/// Someone who asked for Vertex AI by name is told that it failed.
+pub(crate) fn after_failure(asked: EngineChoice, tried: EngineChoice, failure: &Failure) -> Option<Choice> {
+    if asked != EngineChoice::Auto || tried != EngineChoice::Vertex {
+        return None;
+    }
+    Some(Choice { engine: EngineChoice::Draft, reason: format!("Vertex AI failed: {}", failure.message) })
 }
 
 fn unavailable(name: EngineChoice, missing: &Missing) -> Failure {
@@ -199,9 +217,23 @@ mod tests {
 
     #[test]
     fn an_engine_that_is_not_here_is_refused_with_what_to_do() {
-        let missing = choose(EngineChoice::Vertex, &available(&config(&[]))).expect_err("not built in");
+        let missing = choose(EngineChoice::Vertex, &available(&config(&[]))).expect_err("not configured");
         assert_eq!(missing.code, FailureCode::EngineUnavailable);
-        assert!(missing.message.contains("vertex") && missing.message.contains("--engine"), "{}", missing.message);
+        let fix = if cfg!(feature = "cloud") { "VERTEX_ENDPOINT_ID" } else { "--features cloud" };
+        assert!(missing.message.contains("vertex") && missing.message.contains(fix), "{}", missing.message);
+    }
+
+    #[test]
+    #[cfg(feature = "cloud")]
+    fn auto_takes_vertex_before_draft_and_falls_back_from_it() {
+        let configured = config(&[("GOOGLE_CLOUD_PROJECT", "p"), ("VERTEX_ENDPOINT_ID", "1")]);
+        let choice = choose(EngineChoice::Auto, &available(&configured)).expect("configured");
+        assert_eq!(choice.engine, EngineChoice::Vertex);
+        let failure = Failure { code: FailureCode::EngineFailed, message: "quota".to_owned() };
+        let next = after_failure(EngineChoice::Auto, EngineChoice::Vertex, &failure).expect("draft is left");
+        assert!(next.engine == EngineChoice::Draft && next.reason.contains("quota"), "{next:?}");
+        assert_eq!(after_failure(EngineChoice::Vertex, EngineChoice::Vertex, &failure), None);
+        assert_eq!(after_failure(EngineChoice::Auto, EngineChoice::Draft, &failure), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Qwen-Image-Layered, run by crate `qwen-image-layered`.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use image::RgbaImage;
 use jobs::broker::EngineOffer;
@@ -10,8 +11,9 @@ use qwen_image_layered::text::Language;
 use qwen_image_layered::{Error, Output, Pipeline, Progress, Stage, read_latents};
 
 use super::Missing;
+use crate::analysis::LocalAnalyzer;
 use crate::config::Config;
-use crate::engine::{Decomposition, Engine, EngineError, ProgressSink, Step, Stopped};
+use crate::engine::{Decomposition, Engine, EngineError, EngineJob, ProgressSink, Step, Stopped};
 use crate::memory::{free_bytes, human_bytes};
 use crate::model::{DeviceChoice, Located, ModelConfig, Precision};
 
@@ -30,6 +32,7 @@ pub(super) struct Qwen {
     memory_limit: Option<u64>,
     located: Located,
     device: DeviceChoice,
+    analyzer_limit: Duration,
     pipeline: Option<Pipeline>,
 }
 
@@ -46,7 +49,8 @@ impl Qwen {
         let located = model.locate().map_err(|absent| Missing { why: absent.why, fix: absent.fix })?;
         let device = model.device.settled();
         device.open().map_err(|why| Missing { why, fix: "set DEVICE or --device to what is here".to_owned() })?;
-        Ok(Self { config: model, memory_limit: config.job_memory_limit, located, device, pipeline: None })
+        let (memory_limit, analyzer_limit) = (config.job_memory_limit, config.analyzer.timeout);
+        Ok(Self { config: model, memory_limit, located, device, analyzer_limit, pipeline: None })
     }
 
     fn loaded(&mut self, progress: &mut dyn ProgressSink) -> Result<&Pipeline, EngineError> {
@@ -118,12 +122,13 @@ impl Engine for Qwen {
 
     fn decompose(
         &mut self,
-        input: &RgbaImage,
-        params: &Params,
+        job: &EngineJob<'_>,
         progress: &mut dyn ProgressSink,
     ) -> Result<Decomposition, EngineError> {
+        let EngineJob { input, params, describe, .. } = *job;
         let request = self.request(params)?;
         let dump = self.config.dump.clone();
+        let (model, limit) = (self.config.name.clone(), self.analyzer_limit);
         let pipeline = self.loaded(progress)?;
         let mut report = |p: Progress| match progress.step(step(p)) {
             Ok(()) => ControlFlow::Continue(()),
@@ -133,8 +138,13 @@ impl Engine for Qwen {
         if let Some(path) = dump {
             output.write_dump(&path).map_err(explain)?;
         }
+        let mut made = finish(input, output, params)?;
+        if describe {
+            let analyzer = LocalAnalyzer { pipeline, model: &model, limit, fraction: MODEL_SHARE };
+            analyzer.look(input, &mut made, progress)?;
+        }
         progress.step(Step { stage: "lift", step: 0, total: 1, fraction: MODEL_SHARE })?;
-        finish(input, output, params)
+        Ok(made)
     }
 }
 
@@ -207,7 +217,7 @@ fn finish(input: &RgbaImage, output: Output, params: &Params) -> Result<Decompos
         stack = pruned.stack;
         notes.extend(pruned.notes);
     }
-    Ok(Decomposition { stack, rendering: output.rendering, notes })
+    Ok(Decomposition { stack, rendering: output.rendering, analysis: None, notes })
 }
 
 fn failed(code: FailureCode, message: String) -> EngineError {
