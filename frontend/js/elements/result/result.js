@@ -7,6 +7,7 @@ import { language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View } from "../../lib/view.js";
 import { job, result } from "../../state.js";
+import { register as registerAnalysis } from "../analysis/analysis.js";
 import { register as registerCanvas } from "../canvas/canvas.js";
 import { takeUndoKeys } from "../canvas/gestures.js";
 import { register as registerDetails } from "../details/details.js";
@@ -59,6 +60,7 @@ class Result extends View {
           <div class="formats" role="group" aria-labelledby="save-title">${FORMATS.map(([format, word]) => html`
             <button type="button" class="button small" data-action="save-${format}" title="${t(`take.${format}`)}">${word}</button>`)}</div>
         </section>
+        <un-analysis></un-analysis>
         <un-details></un-details>
         <section class="more">
           <button type="button" class="button small" data-action="options">${icon("sliders")}${t("result.options")}</button>
@@ -135,6 +137,7 @@ class Result extends View {
 }
 
 export function register() {
+  registerAnalysis();
   registerCanvas();
   registerDetails();
   registerInspector();
