@@ -66,7 +66,8 @@ pub async fn run_with(
         engines.available().into_iter().partition(|entry| entry.name == EngineChoice::Vertex && entry.state.is_ok());
     if cloud.is_empty() || own.iter().all(|entry| entry.state.is_err()) {
         let all = if cloud.is_empty() { own } else { cloud };
-        return work_with(context, engines, all, shutdown).await;
+        let info = introduce(&all);
+        return work_with(context, engines, all, info, shutdown).await;
     }
     // Vertex AI computes elsewhere: a job there must not keep the engines of this machine waiting.
     let beside = Context {
@@ -75,17 +76,30 @@ pub async fn run_with(
         // What the process grows by is mostly the other lane's.
         config: Config { job_memory_limit: None, ..context.config.clone() },
     };
+    // Who takes a job goes by who is there: both are, before either looks for one.
+    let (own_info, cloud_info) = (introduce(&own), introduce(&cloud));
+    for info in [&own_info, &cloud_info] {
+        if let Err(error) = context.broker.announce(info).await {
+            tracing::debug!(error = chain(&error), "the worker could not be announced");
+        }
+    }
     let ended = shutdown.child_token();
-    let lane = |context, entries| {
+    let lane = |context, entries, info| {
         let (engines, ended) = (Arc::clone(&engines), ended.clone());
         async move {
-            let result = work_with(context, engines, entries, ended.clone()).await;
+            let result = work_with(context, engines, entries, info, ended.clone()).await;
             ended.cancel();
             result
         }
     };
-    let (first, second) = tokio::join!(lane(context, own), lane(beside, cloud));
+    let (first, second) = tokio::join!(lane(context, own, own_info), lane(beside, cloud, cloud_info));
     first.and(second)
+}
+
+/// What the others are told of a worker with these engines.
+fn introduce(available: &[Availability]) -> WorkerInfo {
+    let engines = available.iter().filter_map(|entry| entry.state.clone().ok()).collect();
+    WorkerInfo { id: worker_id(), engines, job: None, seen_at: OffsetDateTime::now_utc() }
 }
 
 /// Works on jobs with the engines in `available` alone.
@@ -93,10 +107,9 @@ async fn work_with(
     context: Context,
     engines: Arc<dyn EngineSet>,
     available: Vec<Availability>,
+    info: WorkerInfo,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let offers = available.iter().filter_map(|entry| entry.state.clone().ok()).collect();
-    let info = WorkerInfo { id: worker_id(), engines: offers, job: None, seen_at: OffsetDateTime::now_utc() };
     let host = start_host(&engines)?;
     tracing::info!(worker = info.id, broker = context.broker.name(), "worker ready");
     let (current, watched) = watch::channel(None);

@@ -5,9 +5,14 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::{Json, Router};
+use image::RgbaImage;
+use jobs::broker::EngineOffer;
 use jobs::{EngineChoice, EventKind, LayerCount, Metadata, Params, Quality, Resolution, State};
+use layers::{Kind, Layer, LayerStack};
 use qwen_image_layered::testing::whole_checkpoint;
 use serde_json::{Value, json};
+use worker::engines::{Availability, EngineSet};
+use worker::{Decomposition, Engine, EngineError, EngineJob, ProgressSink};
 
 use crate::bench::{Bench, OwnedSettings, poster};
 use crate::google::listen;
@@ -41,7 +46,47 @@ impl FakeGemini {
 
     async fn bench(&self, more: &[(&str, &str)]) -> Bench {
         let own = [("ANALYZER", "gemini"), ("GEMINI_API_KEY", "test-key"), ("GEMINI_ENDPOINT", self.address.as_str())];
-        Bench::start(&owned(&[&own[..], more].concat())).await
+        Bench::start_with(&owned(&[&own[..], more].concat()), Some(Arc::new(Plain))).await
+    }
+}
+
+/// An engine that costs nothing: what is done with its layers is what is tried here.
+struct Plain;
+
+impl EngineSet for Plain {
+    fn available(&self) -> Vec<Availability> {
+        vec![Availability { name: EngineChoice::Draft, state: Ok(self.offer()) }]
+    }
+
+    fn make(&self, _: EngineChoice) -> Result<Box<dyn Engine>, EngineError> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl Engine for Plain {
+    fn offer(&self) -> EngineOffer {
+        EngineOffer {
+            name: EngineChoice::Draft,
+            version: "test".to_owned(),
+            model: None,
+            device: "cpu".to_owned(),
+            max_layers: 10,
+            uses_prompt: false,
+        }
+    }
+
+    fn memory_bytes(&self, _: u32, _: u32, _: &Params) -> u64 {
+        1 << 20
+    }
+
+    fn decompose(&mut self, job: &EngineJob<'_>, _: &mut dyn ProgressSink) -> Result<Decomposition, EngineError> {
+        let (width, height) = job.input.dimensions();
+        let layer = |name: &str, pixels| Layer { name: name.to_owned(), kind: Kind::Unknown, text: None, pixels };
+        let nothing = RgbaImage::new(width, height);
+        let layers =
+            vec![layer("Background", job.input.clone()), layer("Layer 1", nothing.clone()), layer("Layer 2", nothing)];
+        let stack = LayerStack::new(width, height, layers).expect("layers of one size");
+        Ok(Decomposition { stack, rendering: None, analysis: None, notes: Vec::new() })
     }
 }
 
@@ -140,7 +185,7 @@ async fn the_engines_own_encoder_is_asked_and_may_fail() {
     let model = whole_checkpoint();
     let name = model.path().to_string_lossy();
     let settings =
-        owned(&[("ANALYZER", "local"), ("MODEL_NAME", &name), ("DEVICE", "cpu"), ("ANALYZER_TIMEOUT_S", "120")]);
+        owned(&[("ANALYZER", "local"), ("MODEL_NAME", &name), ("DEVICE", "cpu"), ("ANALYZER_TIMEOUT_S", "3000")]);
     let bench = Bench::start(&settings).await;
     let params = Params {
         engine: EngineChoice::Qwen,
@@ -161,6 +206,8 @@ async fn the_engines_own_encoder_is_asked_and_may_fail() {
     let stages: Vec<_> = bench.events(id).await.into_iter().map(|event| event.kind).collect();
     assert!(stages.iter().any(|kind| matches!(kind, EventKind::Progress(p) if p.stage == "describe")), "{stages:?}");
 
+    // An engine without such an encoder says who would have it.
+    let bench = Bench::start_with(&settings, Some(Arc::new(Plain))).await;
     let id = bench.submit(&poster(64, 0), draft()).await;
     assert_eq!(bench.finished(id).await.state, State::Succeeded);
     let notes = bench.metadata(id).await.notes.join("\n");

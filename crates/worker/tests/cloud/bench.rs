@@ -14,9 +14,10 @@ use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use worker::engines::EngineSet;
 use worker::{Config, Context};
 
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Two discs on a plain ground.
 pub fn poster(side: u32, variant: u32) -> RgbaImage {
@@ -55,12 +56,18 @@ pub struct Bench {
     pub broker: Arc<dyn Broker>,
     store: Store,
     config: Config,
+    /// Engines of the test's own; those that are built in where absent.
+    engines: Option<Arc<dyn EngineSet>>,
     shutdown: CancellationToken,
     worker: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Bench {
     pub async fn start(settings: &OwnedSettings) -> Self {
+        Self::start_with(settings, None).await
+    }
+
+    pub async fn start_with(settings: &OwnedSettings, engines: Option<Arc<dyn EngineSet>>) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let settings = Settings::from_pairs(settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let rules = BrokerConfig::from_settings(&settings).expect("good settings").rules;
@@ -69,8 +76,8 @@ impl Bench {
         let store = Store::open(&dir.path().join("uploads"), &dir.path().join("results")).await.expect("a store");
         let config = Config::from_settings(&settings).expect("good settings");
         let shutdown = CancellationToken::new();
-        let worker = spawn(&broker, &store, &config, &shutdown);
-        Self { _dir: dir, broker, store, config, shutdown, worker }
+        let worker = spawn(&broker, &store, &config, engines.clone(), &shutdown);
+        Self { _dir: dir, broker, store, config, engines, shutdown, worker }
     }
 
     /// Ends the worker without a word to the queue.
@@ -87,7 +94,7 @@ impl Bench {
     }
 
     pub fn start_worker(&mut self) {
-        self.worker = spawn(&self.broker, &self.store, &self.config, &self.shutdown);
+        self.worker = spawn(&self.broker, &self.store, &self.config, self.engines.clone(), &self.shutdown);
     }
 
     pub async fn submit(&self, picture: &RgbaImage, params: Params) -> JobId {
@@ -144,7 +151,8 @@ impl Bench {
             file.reader.read_to_end(&mut png).await.expect("read");
             pictures.push(image::load_from_memory(&png).expect("a PNG").into_rgba8());
         }
-        let flat = layers::flatten_pictures(picture.width(), picture.height(), &pictures);
+        let stacked: Vec<&RgbaImage> = pictures.iter().collect();
+        let flat = layers::flatten_pictures(picture.width(), picture.height(), &stacked);
         let worst = flat.as_raw().iter().zip(picture.as_raw()).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(worst <= Some(1), "the layers give the picture back within {worst:?}");
     }
@@ -160,8 +168,15 @@ fn spawn(
     broker: &Arc<dyn Broker>,
     store: &Store,
     config: &Config,
+    engines: Option<Arc<dyn EngineSet>>,
     shutdown: &CancellationToken,
 ) -> JoinHandle<anyhow::Result<()>> {
     let context = Context { broker: Arc::clone(broker), store: store.clone(), config: config.clone() };
-    tokio::spawn(worker::run(context, shutdown.clone()))
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        match engines {
+            Some(engines) => worker::run_with(context, engines, shutdown).await,
+            None => worker::run(context, shutdown).await,
+        }
+    })
 }

@@ -5,7 +5,7 @@ use qwen_image_layered::testing::whole_checkpoint;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::bench::{Bench, poster};
+use crate::bench::{Bench, noise, poster};
 use crate::google::{Container, FakeEndpoint, FakeStorage, b64};
 
 fn params(engine: EngineChoice, layers: u8) -> Params {
@@ -234,7 +234,7 @@ async fn pictures_beyond_the_limit_travel_through_cloud_storage() {
     let storage = FakeStorage::start().await;
     let container = Container::start(&[("ENGINES", "draft"), ("GOOGLE_STORAGE_ENDPOINT", &storage.address)]).await;
     let staging = [("VERTEX_STAGING_URI", "gs://posters/work"), ("GOOGLE_STORAGE_ENDPOINT", storage.address.as_str())];
-    let picture = bench::noise(1700, 1600);
+    let picture = noise(1700, 1600);
     let with = Bench::start(&container.settings(&staging)).await;
     let id = with.submit(&picture, params(EngineChoice::Vertex, 1)).await;
     let job = with.finished(id).await;
