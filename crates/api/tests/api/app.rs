@@ -54,6 +54,7 @@ impl TestApp {
         let shutdown = CancellationToken::new();
         let context = api::Context { broker: broker.clone(), store: store.clone(), config };
         let server = tokio::spawn(api::run(listener, context, shutdown.clone()));
+        jobs::testing::choose_tls();
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let stop = shutdown.clone().drop_guard();
         Self { address, broker, store, client, server, shutdown, _stop: stop, dir }
@@ -257,6 +258,7 @@ fn metadata(job: &Job, input: jobs::InputInfo, stack: &LayerStack) -> Metadata {
         canvas: None,
         model_layers: None,
         children: Vec::new(),
+        analysis: None,
         rendering: None,
         notes: Vec::new(),
     }

@@ -61,6 +61,7 @@ impl Service {
     }
 
     async fn ready(&self) {
+        jobs::testing::choose_tls();
         let started = Instant::now();
         let url = format!("{}/readyz", self.address());
         while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {

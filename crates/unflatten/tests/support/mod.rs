@@ -224,6 +224,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(url: &str) -> Self {
+        jobs::testing::choose_tls();
         let http = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client can be made");
         Self { url: url.to_owned(), http }
     }

@@ -111,8 +111,8 @@ impl Bench {
         };
         let upload = Upload { id: Uuid::new_v4(), input, created_at: OffsetDateTime::now_utc() };
         self.store.put_upload(&upload, file).await.expect("stored");
-        let id = Uuid::new_v4();
-        let new = NewJob { id, upload_id: upload.id, params, idempotency: None };
+        let new = NewJob::new(upload.id, params);
+        let id = new.id;
         self.broker.submit(new).await.expect("submitted");
         id
     }
@@ -146,9 +146,9 @@ impl Bench {
     pub async fn check_layers(&self, id: JobId, metadata: &Metadata, picture: &RgbaImage) {
         let mut pictures = Vec::new();
         for layer in &metadata.layers {
-            let mut file = self.store.result_file(id, &layer.file).await.expect("readable").expect("there");
+            let file = self.store.result_file(id, &layer.file).await.expect("readable").expect("there");
             let mut png = Vec::new();
-            file.reader.read_to_end(&mut png).await.expect("read");
+            file.read().await.expect("readable").read_to_end(&mut png).await.expect("read");
             pictures.push(image::load_from_memory(&png).expect("a PNG").into_rgba8());
         }
         let stacked: Vec<&RgbaImage> = pictures.iter().collect();

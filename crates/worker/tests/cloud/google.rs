@@ -76,6 +76,7 @@ impl Container {
 
     /// Starts the container and waits until it is healthy.
     pub async fn start_at(method: &str, settings: &[(&str, &str)]) -> Self {
+        jobs::testing::choose_tls();
         let dir = tempfile::tempdir().expect("a folder");
         let route = format!("{ENDPOINT}{method}");
         let (child, address) = spawn(dir.path(), &route, settings);
