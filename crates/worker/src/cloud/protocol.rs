@@ -80,7 +80,7 @@ pub(crate) enum Outcome {
     Running {
         progress: Option<RemoteStep>,
     },
-    Succeeded(RemoteResult),
+    Succeeded(Box<RemoteResult>),
     Failed {
         error: Failure,
     },

@@ -187,7 +187,7 @@ impl Call<'_> {
                     last = Step { stage: "fetch", step: 0, total: 1, fraction: REMOTE_SHARE };
                     progress.step(last)?;
                     let layers = unless_stopped(self.layers(&result), &last, progress).await??;
-                    return Ok((result, layers));
+                    return Ok((*result, layers));
                 }
                 Outcome::Failed { error } => return Err(error.into()),
                 Outcome::Cancelled => return Err(failed("the job was ended on Vertex AI by someone else".to_owned())),

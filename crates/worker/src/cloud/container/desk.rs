@@ -106,7 +106,7 @@ impl Desk {
     pub(super) async fn answer(&self, instance: Instance) -> Result<Prediction, Refused> {
         let outcome = if instance.cancel { self.cancel(instance.job_id) } else { self.follow(&instance).await? };
         let outcome = match outcome {
-            Outcome::Succeeded(result) => self.pack(result, &instance).await,
+            Outcome::Succeeded(result) => self.pack(*result, &instance).await,
             other => other,
         };
         Ok(Prediction { job_id: instance.job_id, replica: self.replica, outcome })
@@ -221,7 +221,7 @@ impl Desk {
         };
         let total: usize = result.layers.iter().map(size).sum::<usize>() + 4096;
         if total <= instance.max_answer_bytes {
-            return Outcome::Succeeded(result);
+            return Outcome::Succeeded(Box::new(result));
         }
         let Some(folder) = &instance.output_uri else {
             let message = format!(
@@ -232,7 +232,7 @@ impl Desk {
             return failed(FailureCode::StorageFailed, message);
         };
         match self.store(&mut result, folder).await {
-            Ok(()) => Outcome::Succeeded(result),
+            Ok(()) => Outcome::Succeeded(Box::new(result)),
             Err(message) => failed(FailureCode::StorageFailed, message),
         }
     }
@@ -274,7 +274,7 @@ async fn see_through(shared: Arc<Shared>, id: JobId, work: Work, stop: Stop, sen
         done = done => match encoded(done).await {
             Err(HostError::Failed(failure)) => Outcome::Failed { error: failure },
             Err(HostError::Stopped) => stopped(&stop),
-            Ok(result) => Outcome::Succeeded(result),
+            Ok(result) => Outcome::Succeeded(Box::new(result)),
         },
         () = deadline => stopped(&stop),
         () = patience => {
