@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::error::{Error, ErrorBody};
 use crate::export::{self, Target};
-use crate::extract::{self, JobId};
-use crate::results::{content_disposition, full_metadata, why_no_result};
+use crate::extract::{self, Finished};
+use crate::results::{content_disposition, with_children};
 
 /// More entries than any tree of results has.
 const MAX_ENTRIES: usize = 1000;
@@ -63,19 +63,19 @@ pub struct ComposeLayer {
         (status = 422, description = "A field is unknown or out of its range, or the picture is too large for the format", body = ErrorBody),
     )
 )]
-pub async fn compose(State(app): State<App>, JobId(id): JobId, request: Request) -> Result<Response, Error> {
+pub async fn compose(State(app): State<App>, finished: Finished, request: Request) -> Result<Response, Error> {
     let asked: ComposeRequest = extract::json(request).await?;
     let target = target(asked.format.as_deref().unwrap_or("png"), asked.trim)?;
-    let Some(stored) = app.store.tree(id).await? else { return Err(why_no_result(&app, id).await) };
+    let stored = app.store.tree(finished.id).await?.ok_or_else(Error::job_not_found)?;
     let composition = match asked.layers {
         None => stored.composition(),
         Some(layers) => {
-            let entries = entries(layers, id)?;
+            let entries = entries(layers, finished.id)?;
             let unknown = |err: tree::UnknownEntry| Error::not_found("layer_not_found", err.to_string());
             tree::compose(&stored, &entries).map_err(unknown)?
         }
     };
-    let metadata = full_metadata(&app, id).await?.ok_or_else(Error::job_not_found)?;
+    let metadata = with_children(&app, finished).await?;
     let name = format!("{}-edited.{}", metadata.title(), target.extension());
     let body = export::body(&app.store, composition, metadata, target, app.config.max_pixels).await?;
     let headers = [

@@ -12,8 +12,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::{Error, ErrorBody};
-use crate::extract::{self, JobId, Segments};
-use crate::results::why_no_result;
+use crate::extract::{self, Finished, Segments};
 
 /// What is to be changed of a layer; absent fields stay.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -89,15 +88,14 @@ impl LayerPatch {
 )]
 pub async fn patch(
     State(app): State<App>,
-    JobId(id): JobId,
+    finished: Finished,
     Segments(path): Segments<(String, String)>,
     request: Request,
 ) -> Result<Response, Error> {
     let patch: LayerPatch = extract::json(request).await?;
     patch.applied(LayerEdit::default()).validate()?;
-    let Some(metadata) = app.store.metadata(id).await? else { return Err(why_no_result(&app, id).await) };
-    let number = layer_number(&path.1, metadata.layers.len())?;
-    let count = u32::try_from(metadata.layers.len()).unwrap_or(u32::MAX);
+    let number = finished.layer(&path.1)?.z_index;
+    let count = u32::try_from(finished.metadata.layers.len()).unwrap_or(u32::MAX);
     let change = move |edits: &mut Edits| {
         let edit = patch.applied(edits.layers.remove(&number).unwrap_or_default());
         if edit != LayerEdit::default() {
@@ -107,8 +105,8 @@ pub async fn patch(
             edits.place(number, place, count);
         }
     };
-    app.store.change_edits(id, change).await?.ok_or_else(Error::job_not_found)?;
-    document_of(&app, id).await
+    app.store.change_edits(finished.id, change).await?.ok_or_else(Error::job_not_found)?;
+    document_of(&app, finished.id).await
 }
 
 /// The edited document
@@ -123,8 +121,8 @@ pub async fn patch(
         (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
     )
 )]
-pub async fn document(State(app): State<App>, JobId(id): JobId) -> Result<Response, Error> {
-    document_of(&app, id).await
+pub async fn document(State(app): State<App>, finished: Finished) -> Result<Response, Error> {
+    document_of(&app, finished.id).await
 }
 
 /// Take all edits back
@@ -135,28 +133,20 @@ pub async fn document(State(app): State<App>, JobId(id): JobId) -> Result<Respon
     params(("id" = Uuid, Path, description = "The job")),
     responses(
         (status = 204, description = "Done"),
-        (status = 404, description = "No such job, or it has no result", body = ErrorBody),
+        (status = 404, description = "No such job", body = ErrorBody),
+        (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
     )
 )]
-pub async fn reset(State(app): State<App>, JobId(id): JobId) -> Result<Response, Error> {
+pub async fn reset(State(app): State<App>, finished: Finished) -> Result<Response, Error> {
     let change = |edits: &mut Edits| {
         edits.layers.clear();
         edits.order.clear();
     };
-    app.store.change_edits(id, change).await?.ok_or_else(Error::job_not_found)?;
+    app.store.change_edits(finished.id, change).await?.ok_or_else(Error::job_not_found)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn document_of(app: &App, id: Id) -> Result<Response, Error> {
-    let Some(tree) = app.store.tree(id).await? else { return Err(why_no_result(app, id).await) };
+    let tree = app.store.tree(id).await?.ok_or_else(Error::job_not_found)?;
     Ok(([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(tree)).into_response())
-}
-
-/// The number of one of `count` layers.
-pub fn layer_number(text: &str, count: usize) -> Result<u32, Error> {
-    let number: Option<u32> = text.parse().ok().filter(|n: &u32| n.to_string() == text && (*n as usize) < count);
-    number.ok_or_else(|| {
-        let message = format!("the result has {count} layers, numbered from 0");
-        Error::not_found("layer_not_found", message)
-    })
 }

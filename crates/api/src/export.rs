@@ -6,7 +6,7 @@ use std::io::{BufReader, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
 use axum::body::Body;
 use image::RgbaImage;
 use jobs::tree::{Composition, Leaf};
-use jobs::{Metadata, Store};
+use jobs::{JobId, Metadata, Store};
 use layers::{Document, ExportError, ExportOptions, Filter, Format, Limits, PixelSource, SourceError};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -83,8 +83,14 @@ fn write(
             layers::write_png(&mut writer, &picture).map_err(Error::internal)?;
         }
         Target::Document { format, trim } => {
-            let metadata = serde_json::to_vec_pretty(metadata).map_err(Error::internal)?;
-            let options = ExportOptions { trim, extra_files: vec![("metadata.json".to_owned(), metadata)] };
+            let mut extra_files =
+                vec![("metadata.json".to_owned(), serde_json::to_vec_pretty(metadata).map_err(Error::internal)?)];
+            if let (Format::Zip, Some(id)) = (format, metadata.job_id) {
+                for name in metadata.other_files() {
+                    extra_files.push((name.to_owned(), source.bytes(id, name).map_err(Error::internal)?));
+                }
+            }
+            let options = ExportOptions { trim, extra_files };
             layers::export(document, source, format, &options, &mut writer).map_err(|error| match error {
                 ExportError::TooLarge { .. } => Error::unprocessable("export_too_large", error.to_string()),
                 error => Error::internal(error),
@@ -106,13 +112,20 @@ struct StoredLeaves {
     runtime: Handle,
 }
 
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 impl StoredLeaves {
-    fn read(&self, leaf: &Leaf) -> Result<RgbaImage, Box<dyn std::error::Error + Send + Sync>> {
-        let stored = self.runtime.block_on(self.store.result_file(leaf.job_id, &leaf.file))?;
-        let stored = stored.ok_or_else(|| format!("{} was deleted", leaf.file))?;
+    fn bytes(&self, job: JobId, file: &str) -> Result<Vec<u8>, Cause> {
+        let stored = self.runtime.block_on(self.store.result_file(job, file))?;
+        let stored = stored.ok_or_else(|| format!("{file} was deleted"))?;
         let mut bytes = Vec::new();
         let reader = self.runtime.block_on(stored.read())?;
         SyncIoBridge::new_with_handle(reader, self.runtime.clone()).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn read(&self, leaf: &Leaf) -> Result<RgbaImage, Cause> {
+        let bytes = self.bytes(leaf.job_id, &leaf.file)?;
         let limits = Limits { max_pixels: self.canvas };
         let mut picture = layers::decode(BufReader::new(Cursor::new(bytes)), &limits)?.pixels;
         if let Some(area) = leaf.area {

@@ -3,9 +3,11 @@
 use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::http::header;
 use axum::http::request::Parts;
+use jobs::{LayerInfo, Metadata};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use crate::app::App;
 use crate::error::Error;
 use crate::intake::within_idle;
 
@@ -21,6 +23,39 @@ impl<S: Send + Sync> FromRequestParts<S> for JobId {
         let id = id.ok_or_else(Error::job_not_found)?;
         tracing::Span::current().record("job_id", tracing::field::display(id));
         Ok(Self(id))
+    }
+}
+
+/// The `{id}` of a job that has a result; otherwise the answer says why there is none.
+pub struct Finished {
+    pub id: Uuid,
+    /// As it is stored: without the jobs that split layers again.
+    pub metadata: Metadata,
+}
+
+impl FromRequestParts<App> for Finished {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let JobId(id) = JobId::from_request_parts(parts, app).await?;
+        if let Some(metadata) = app.store.metadata(id).await? {
+            return Ok(Self { id, metadata });
+        }
+        Err(match app.broker.job(id).await? {
+            Some(job) => Error::no_result(&job),
+            None => Error::job_not_found(),
+        })
+    }
+}
+
+impl Finished {
+    /// The layer that an address names by its number.
+    pub fn layer(&self, text: &str) -> Result<&LayerInfo, Error> {
+        let number: Option<usize> = text.parse().ok().filter(|n: &usize| n.to_string() == text);
+        number.and_then(|number| self.metadata.layers.get(number)).ok_or_else(|| {
+            let message = format!("the result has {} layers, numbered from 0", self.metadata.layers.len());
+            Error::not_found("layer_not_found", message)
+        })
     }
 }
 

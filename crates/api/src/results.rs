@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::archive;
 use crate::error::{Error, ErrorBody};
 use crate::export::{self, Target};
-use crate::extract::{JobId, Query, Segments};
+use crate::extract::{Finished, Query, Segments};
 use crate::files::{self, About, CACHE_IMMUTABLE, not_modified};
 use crate::form::hex;
 
@@ -46,7 +46,7 @@ pub struct DownloadQuery {
 )]
 pub async fn download(
     State(app): State<App>,
-    JobId(id): JobId,
+    finished: Finished,
     Query(query): Query<DownloadQuery>,
 ) -> Result<Response, Error> {
     let word = query.format.as_deref().unwrap_or("zip");
@@ -55,7 +55,8 @@ pub async fn download(
         let known = Format::ALL.map(Format::extension).join(", ");
         Error::bad_request("unknown_format", format!("results cannot be downloaded as \"{shown}\"; formats: {known}"))
     })?;
-    let Some(metadata) = full_metadata(&app, id).await? else { return Err(why_no_result(&app, id).await) };
+    let id = finished.id;
+    let metadata = with_children(&app, finished).await?;
     let disposition = content_disposition(&format!("{}-layers.{}", metadata.title(), format.extension()));
     let body = match format {
         // What is stored already goes out as it is, without waiting for anything to be written.
@@ -94,24 +95,14 @@ pub async fn download(
 )]
 pub async fn layer(
     State(app): State<App>,
-    JobId(id): JobId,
+    finished: Finished,
     Segments(path): Segments<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let number: Option<u32> = path.1.strip_suffix(".png").filter(|n| n.len() <= 3).and_then(|n| n.parse().ok());
-    let Some(number) = number else {
+    let Some(number) = path.1.strip_suffix(".png") else {
         return Err(Error::not_found("layer_not_found", "layers are called 0.png, 1.png and so on"));
     };
-    match open(&app, id, &format!("layer_{number}.png"), "image/png", &headers).await? {
-        Some(response) => Ok(response),
-        None => match app.store.metadata(id).await? {
-            Some(metadata) => {
-                let message = format!("the result has {} layers, counted from 0", metadata.layers.len());
-                Err(Error::not_found("layer_not_found", message))
-            }
-            None => Err(why_no_result(&app, id).await),
-        },
-    }
+    open(&app, finished.id, &finished.layer(number)?.file, "image/png", &headers).await
 }
 
 /// Preview of a result
@@ -128,12 +119,8 @@ pub async fn layer(
         (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
     )
 )]
-pub async fn preview(State(app): State<App>, JobId(id): JobId, headers: HeaderMap) -> Result<Response, Error> {
-    let opened = open(&app, id, "preview.jpg", "image/jpeg", &headers).await?;
-    match opened {
-        Some(response) => Ok(response),
-        None => Err(why_no_result(&app, id).await),
-    }
+pub async fn preview(State(app): State<App>, finished: Finished, headers: HeaderMap) -> Result<Response, Error> {
+    open(&app, finished.id, "preview.jpg", "image/jpeg", &headers).await
 }
 
 /// Facts about a result
@@ -150,13 +137,13 @@ pub async fn preview(State(app): State<App>, JobId(id): JobId, headers: HeaderMa
         (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
     )
 )]
-pub async fn metadata(State(app): State<App>, JobId(id): JobId, headers: HeaderMap) -> Result<Response, Error> {
-    let Some(metadata) = full_metadata(&app, id).await? else { return Err(why_no_result(&app, id).await) };
+pub async fn metadata(State(app): State<App>, finished: Finished, headers: HeaderMap) -> Result<Response, Error> {
+    let id = finished.id;
+    let metadata = with_children(&app, finished).await?;
     let no_cache = HeaderValue::from_static("private, no-cache");
     if metadata.children.is_empty() {
         // As it is stored, but asked for again: children may come.
-        let stored = open(&app, id, "metadata.json", "application/json", &headers).await?;
-        let mut response = stored.ok_or_else(Error::job_not_found)?;
+        let mut response = open(&app, id, "metadata.json", "application/json", &headers).await?;
         response.headers_mut().insert(header::CACHE_CONTROL, no_cache);
         return Ok(response);
     }
@@ -176,10 +163,10 @@ pub async fn metadata(State(app): State<App>, JobId(id): JobId, headers: HeaderM
 }
 
 /// The metadata of a result with the jobs that split its layers again.
-pub async fn full_metadata(app: &App, id: Id) -> Result<Option<Metadata>, Error> {
-    let Some(mut metadata) = app.store.metadata(id).await? else { return Ok(None) };
+pub async fn with_children(app: &App, finished: Finished) -> Result<Metadata, Error> {
+    let Finished { id, mut metadata } = finished;
     metadata.children = app.store.unedited_tree(id).await?.as_ref().map(children).unwrap_or_default();
-    Ok(Some(metadata))
+    Ok(metadata)
 }
 
 fn children(tree: &Tree) -> Vec<ChildJob> {
@@ -191,31 +178,23 @@ fn children(tree: &Tree) -> Vec<ChildJob> {
     tree.layers.iter().filter_map(child).collect()
 }
 
-/// A file of a result as an answer; `None` when it is not there.
+/// A file of a result as an answer.
 async fn open(
     app: &App,
     id: Id,
     name: &str,
     content_type: &'static str,
     headers: &HeaderMap,
-) -> Result<Option<Response>, Error> {
+) -> Result<Response, Error> {
     if files::may_redirect(app, headers)
         && let Some(redirect) = files::redirect(|valid| app.store.result_url(id, name, valid)).await?
     {
-        return Ok(Some(redirect));
+        return Ok(redirect);
     }
-    let Some(file) = app.store.result_file(id, name).await? else { return Ok(None) };
+    let file = app.store.result_file(id, name).await?.ok_or_else(Error::job_not_found)?;
     // Results never change, so their name is as good as a hash of them.
     let about = About { content_type, etag: format!("\"{id}/{name}\""), cache_control: CACHE_IMMUTABLE };
-    Ok(Some(files::answer(file, about, headers).await?))
-}
-
-pub async fn why_no_result(app: &App, id: Id) -> Error {
-    match app.broker.job(id).await {
-        Ok(Some(job)) => Error::no_result(&job),
-        Ok(None) => Error::job_not_found(),
-        Err(err) => err.into(),
-    }
+    files::answer(file, about, headers).await
 }
 
 /// `Content-Disposition` for a file name in any language: a plain form for old

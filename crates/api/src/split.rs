@@ -18,11 +18,9 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::caller::Caller;
-use crate::edit::layer_number;
 use crate::error::{Error, ErrorBody};
-use crate::extract::{self, JobId, Segments};
+use crate::extract::{self, Finished, Segments};
 use crate::form::{Asked, hex};
-use crate::results::why_no_result;
 use crate::submit::{Accepted, accepted, check_engine, submit};
 
 /// Split a layer again
@@ -50,7 +48,7 @@ use crate::submit::{Accepted, accepted, check_engine, submit};
 )]
 pub async fn decompose_layer(
     State(app): State<App>,
-    JobId(id): JobId,
+    finished: Finished,
     Segments(path): Segments<(String, String)>,
     request: Request,
 ) -> Result<Response, Error> {
@@ -61,15 +59,14 @@ pub async fn decompose_layer(
         let message = "output_size: the parts of a layer have that layer's size; leave it out";
         return Err(Error::unprocessable("invalid_parameter", message));
     }
-    let Some(metadata) = app.store.metadata(id).await? else { return Err(why_no_result(&app, id).await) };
-    let layer = layer_number(&path.1, metadata.layers.len())?;
-    let info = &metadata.layers[layer as usize];
+    let info = finished.layer(&path.1)?;
+    let (id, layer) = (finished.id, info.z_index);
     let area = info.bounding_box.ok_or_else(|| {
         Error::unprocessable("layer_empty", "the layer has no pixel that can be seen; choose another one")
     })?;
     check_engine(&app, asked.engine()).await?;
     let parent = ParentLayer { job_id: id, layer, x: area.x, y: area.y };
-    let (width, height) = metadata.canvas();
+    let (width, height) = finished.metadata.canvas();
     let limits = Limits { max_pixels: u64::from(width) * u64::from(height) };
     let upload = cut_out(&app, info, area, parent, limits).await?;
     let submitted = submit(&app, caller, &upload, asked).await;

@@ -215,6 +215,17 @@ impl Tree {
         })
     }
 
+    /// The jobs that lead from this result to that of `job`: each splits a layer of the one before. Empty for itself.
+    fn lineage(&self, job: JobId) -> Option<Vec<JobId>> {
+        if self.job_id == job {
+            return Some(Vec::new());
+        }
+        self.layers.iter().filter_map(|layer| layer.child.as_ref()).find_map(|child| {
+            let deeper = child.tree.as_ref()?.lineage(job)?;
+            Some([vec![child.job_id], deeper].concat())
+        })
+    }
+
     /// The jobs of everything inside, at any depth, without this one.
     pub fn descendants(&self) -> Vec<JobId> {
         let mut found = Vec::new();
@@ -280,32 +291,39 @@ pub struct UnknownEntry {
 
 /// A composition of just the layers in `entries`, the lowest first, with their
 /// edits in place of those that are stored. Neighbours in the same group come
-/// out as one.
+/// out as one: groups of the same name that were split from the same layer.
 ///
 /// # Errors
 /// When an entry is not in the tree.
 pub fn compose(tree: &Tree, entries: &[Entry]) -> Result<Composition, UnknownEntry> {
     let mut leaves = Vec::new();
     let mut nodes = Vec::new();
+    let mut open: Vec<(&String, Option<JobId>)> = Vec::new();
     for entry in entries {
         let unknown = UnknownEntry { job_id: entry.job_id, layer: entry.layer };
         let (owner, origin) = tree.find(entry.job_id).ok_or_else(|| unknown.clone())?;
         let layer = owner.layers.iter().find(|layer| layer.layer == entry.layer).ok_or(unknown)?;
         let node = layer.with_edit(entry.job_id, origin, &entry.edit, &mut leaves);
-        put(&mut nodes, &entry.groups, node);
+        let lineage = tree.lineage(entry.job_id).unwrap_or_default();
+        let groups: Vec<_> =
+            entry.groups.iter().enumerate().map(|(depth, name)| (name, lineage.get(depth).copied())).collect();
+        let shared = open.iter().zip(&groups).take_while(|(before, now)| before == now).count();
+        put(&mut nodes, &entry.groups, shared, node);
+        open = groups;
     }
     let document = Document { title: tree.title.clone(), width: tree.width, height: tree.height, nodes };
     Ok(Composition { document, leaves })
 }
 
-fn put(nodes: &mut Vec<Node>, groups: &[String], node: Node) {
+/// The outermost `shared` of `groups` are those that the last node is in.
+fn put(nodes: &mut Vec<Node>, groups: &[String], shared: usize, node: Node) {
     let Some((outermost, inner)) = groups.split_first() else { return nodes.push(node) };
-    if !matches!(nodes.last(), Some(Node::Group(group)) if group.name == *outermost) {
+    if shared == 0 {
         let group = DocumentGroup { name: outermost.clone(), visible: true, opacity: 1.0, children: Vec::new() };
         nodes.push(Node::Group(group));
     }
     if let Some(Node::Group(group)) = nodes.last_mut() {
-        put(&mut group.children, inner, node);
+        put(&mut group.children, inner, shared.saturating_sub(1), node);
     }
 }
 

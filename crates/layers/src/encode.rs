@@ -4,7 +4,7 @@ use image::RgbaImage;
 use image::codecs::jpeg::JpegEncoder;
 
 use crate::composite::over_colour;
-use crate::resize::{Filter, ResizeError, fit, resize};
+use crate::resize::{ResizeError, thumbnail};
 
 /// Longest side of a preview, in pixels.
 pub const PREVIEW_SIDE: u32 = 1024;
@@ -84,8 +84,7 @@ pub fn preview_jpeg(writer: impl Write, picture: &RgbaImage) -> Result<(), Encod
 /// When the writer fails or the picture has no pixel.
 pub fn thumbnail_jpeg(mut writer: impl Write, picture: &RgbaImage, longest: u32) -> Result<(), EncodeError> {
     let writer: &mut dyn Write = &mut writer;
-    let (width, height) = fit(picture.width(), picture.height(), longest);
-    let small = over_colour(&resize(picture, width, height, Filter::Lanczos3)?, [255; 3]);
+    let small = over_colour(&thumbnail(picture, longest)?, [255; 3]);
     JpegEncoder::new_with_quality(writer, PREVIEW_QUALITY).encode_image(&small).map_err(|error| match error {
         image::ImageError::IoError(error) => EncodeError::Io(error),
         other => EncodeError::Encode(other.to_string()),

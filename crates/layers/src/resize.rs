@@ -35,6 +35,18 @@ pub fn resize(picture: &RgbaImage, width: u32, height: u32, filter: Filter) -> R
     if picture.dimensions() == (width, height) {
         return Ok(picture.clone());
     }
+    let whole = (f64::from(picture.width()), f64::from(picture.height()));
+    resize_part(picture, whole, width, height, filter)
+}
+
+/// What of a picture lies left of and above `part`, resized. In pixels, not necessarily whole ones.
+fn resize_part(
+    picture: &RgbaImage,
+    part: (f64, f64),
+    width: u32,
+    height: u32,
+    filter: Filter,
+) -> Result<RgbaImage, ResizeError> {
     let fail = |reason: String| ResizeError { width, height, reason };
     if width == 0 || height == 0 || picture.width() == 0 || picture.height() == 0 {
         return Err(fail("a picture needs at least one pixel".into()));
@@ -43,7 +55,7 @@ pub fn resize(picture: &RgbaImage, width: u32, height: u32, filter: Filter) -> R
     let source =
         TypedImage::from_pixels(picture.width(), picture.height(), deep).map_err(|error| fail(error.to_string()))?;
     let mut target = TypedImage::<U16x4>::new(width, height);
-    let options = ResizeOptions::new().use_alpha(true).resize_alg(match filter {
+    let options = ResizeOptions::new().use_alpha(true).crop(0.0, 0.0, part.0, part.1).resize_alg(match filter {
         Filter::Lanczos3 => ResizeAlg::Convolution(FilterType::Lanczos3),
         Filter::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
         Filter::Area => ResizeAlg::Convolution(FilterType::Box),
@@ -68,6 +80,52 @@ pub fn fit(width: u32, height: u32, longest: u32) -> (u32, u32) {
         u32::try_from(scaled).unwrap_or(longest).max(1)
     };
     (scale(width), scale(height))
+}
+
+/// The picture so small that its longest side is at most `longest`; never enlarged. For pictures to look at: a large
+/// one is first reduced by a whole factor, which needs little memory beside it.
+///
+/// # Errors
+/// When the picture has no pixel.
+pub(crate) fn thumbnail(picture: &RgbaImage, longest: u32) -> Result<RgbaImage, ResizeError> {
+    let (width, height) = fit(picture.width(), picture.height(), longest);
+    let side = picture.width().max(picture.height());
+    // Twice as large as wanted, so that the kernel below decides how sharp it is.
+    let factor = side / longest.saturating_mul(2).max(1);
+    if factor < 2 || picture.is_empty() {
+        return resize(picture, width, height, Filter::Lanczos3);
+    }
+    let part = |side: u32| f64::from(side) / f64::from(factor);
+    let reduced = reduce(picture, factor);
+    resize_part(&reduced, (part(picture.width()), part(picture.height())), width, height, Filter::Lanczos3)
+}
+
+/// The mean of every `factor` x `factor` pixels, premultiplied; what is left over at the right and below counts alone.
+fn reduce(picture: &RgbaImage, factor: u32) -> RgbaImage {
+    let width = picture.width().div_ceil(factor);
+    let mut out = RgbaImage::new(width, picture.height().div_ceil(factor));
+    let row_bytes = picture.width() as usize * 4;
+    let mut sums = vec![[0_u64; 5]; width as usize];
+    for (rows, target) in picture.as_raw().chunks(row_bytes * factor as usize).zip(out.rows_mut()) {
+        sums.fill([0; 5]);
+        for row in rows.chunks_exact(row_bytes) {
+            for (pixels, sum) in row.chunks(4 * factor as usize).zip(&mut sums) {
+                for pixel in pixels.as_chunks::<4>().0 {
+                    let alpha = u64::from(pixel[3]);
+                    for (sum, value) in sum.iter_mut().zip(&pixel[..3]) {
+                        *sum += u64::from(*value) * alpha;
+                    }
+                    sum[3] += alpha;
+                    sum[4] += 1;
+                }
+            }
+        }
+        for (pixel, sum) in target.zip(&sums) {
+            let mean = |total: u64, count: u64| ((total + count / 2) / count.max(1)) as u8;
+            pixel.0 = [mean(sum[0], sum[3]), mean(sum[1], sum[3]), mean(sum[2], sum[3]), mean(sum[3], sum[4])];
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -96,6 +154,20 @@ mod tests {
         let picture = RgbaImage::from_pixel(16, 16, Rgba([200, 100, 50, 3]));
         let out = resize(&picture, 8, 8, Filter::Lanczos3).unwrap();
         assert!(out.pixels().all(|pixel| pixel.0 == [200, 100, 50, 3]));
+    }
+
+    #[test]
+    fn a_thumbnail_of_a_large_picture_is_that_of_a_resize() {
+        let picture = RgbaImage::from_fn(643, 411, |x, y| {
+            let alpha = if (x / 40 + y / 40) % 2 == 0 { 255 } else { (x % 256) as u8 };
+            Rgba([(x / 3) as u8, (y / 2) as u8, 90, alpha])
+        });
+        let (found, wanted) = (thumbnail(&picture, 40).unwrap(), resize(&picture, 40, 26, Filter::Lanczos3).unwrap());
+        assert_eq!(found.dimensions(), (40, 26));
+        let difference = crate::Difference::between(&found, &wanted).unwrap();
+        assert!(difference.mean < 2.0 && difference.max < 24, "{difference:?}");
+        assert_eq!(thumbnail(&picture, 2000).unwrap(), picture);
+        assert!(thumbnail(&RgbaImage::new(0, 4), 4).is_err());
     }
 
     #[test]

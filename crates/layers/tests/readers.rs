@@ -1,22 +1,17 @@
-//! Exports opened by psd-tools, python-pptx and Python's own libraries.
-//!
-//! Runs when `UNFLATTEN_PYTHON` names a Python that has them:
-//!
-//! ```sh
-//! python3 -m venv venv && venv/bin/pip install psd-tools python-pptx Pillow
-//! UNFLATTEN_PYTHON=venv/bin/python cargo test -p layers --test readers
-//! ```
+//! Exports of documents with everything in them, opened by programs that are not ours.
+
+#[path = "readers/support.rs"]
+mod support;
 
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
-use std::process::Command;
 
 use image::{Rgba, RgbaImage};
 use layers::{
-    Difference, Document, DocumentGroup, ExportOptions, Format, Kind, Layer, LayerStack, Node, bounding_box, export,
-    flatten, write_png,
+    Document, DocumentGroup, ExportOptions, Format, Kind, Layer, LayerStack, Node, PixelSource, bounding_box, export,
 };
+use serde_json::{Value, json};
 
 const NAMES: [&str; 4] = ["배경", "Kreis & \"Quadrat\" <1>", "標題 🎈", "leer"];
 const GROUP: &str = "그룹";
@@ -43,7 +38,7 @@ fn stack() -> LayerStack {
     LayerStack::new(width, height, layers.collect()).expect("all layers have one size")
 }
 
-/// The upper three layers in a half-transparent group, one moved and one hidden.
+/// The upper three layers in a half-transparent group, one moved and one hidden; around it another group.
 fn grouped() -> Document {
     let mut document = Document::from_stack("Plakat", &stack());
     let mut children = document.nodes.split_off(1);
@@ -53,87 +48,59 @@ fn grouped() -> Document {
     if let Node::Layer(block) = &mut children[1] {
         block.visible = false;
     }
-    document.nodes.push(Node::Group(DocumentGroup { name: GROUP.into(), visible: true, opacity: 0.5, children }));
+    let inner = DocumentGroup { name: GROUP.into(), visible: true, opacity: 0.5, children };
+    let outer =
+        DocumentGroup { name: "außen".into(), visible: true, opacity: 1.0, children: vec![Node::Group(inner)] };
+    document.nodes.push(Node::Group(outer));
     document
 }
 
-fn write_all(folder: &Path) {
-    let stack = stack();
-    let options = ExportOptions { trim: true, extra_files: Vec::new() };
-    for (name, document) in [("flat", Document::from_stack("Plakat", &stack)), ("grouped", grouped())] {
-        for format in Format::ALL {
-            let path = folder.join(format!("{name}.{}", format.extension()));
-            let file = BufWriter::new(File::create(path).expect("the folder is new"));
-            export(&document, &stack, format, &options, file).expect("the document is small");
+/// What a reader has to find, in the words of `check.py`.
+fn expected(nodes: &[Node], source: &dyn PixelSource) -> Value {
+    let node = |node: &Node| match node {
+        Node::Group(group) => json!({
+            "name": group.name, "visible": group.visible, "opacity": group.opacity,
+            "nodes": expected(&group.children, source),
+        }),
+        Node::Layer(layer) => {
+            let pixels = source.load(layer.source).expect("the stack is in memory");
+            let [left, top, right, bottom] = match bounding_box(&pixels) {
+                Some(found) => [found.x, found.y, found.x + found.width, found.y + found.height],
+                // An empty layer is written as one transparent pixel.
+                None => [0, 0, 1, 1],
+            }
+            .map(|side| i64::from(side));
+            let (x, y) = (i64::from(layer.x), i64::from(layer.y));
+            json!({
+                "name": layer.name, "visible": layer.visible, "opacity": layer.opacity,
+                "box": [left + x, top + y, right + x, bottom + y],
+                "text": layer.text.clone().unwrap_or_default(),
+            })
         }
-        let composite = document.compose(&stack).expect("the stack is in memory");
-        let file = File::create(folder.join(format!("{name}.png"))).expect("the folder is new");
-        write_png(file, &composite).expect("the picture has pixels");
-    }
-    let boxes = stack.layers().iter().map(|layer| match bounding_box(&layer.pixels) {
-        Some(found) => [found.x, found.y, found.x + found.width, found.y + found.height],
-        // An empty layer is written as one transparent pixel.
-        None => [0, 0, 1, 1],
-    });
-    let expected = serde_json::json!({
-        "width": stack.width(), "height": stack.height(), "names": NAMES, "group": GROUP,
-        "boxes": boxes.collect::<Vec<_>>(),
-        "texts": stack.layers().iter().map(|layer| layer.text.clone().unwrap_or_default()).collect::<Vec<_>>(),
-    });
-    std::fs::write(folder.join("expected.json"), expected.to_string()).expect("the folder is new");
-}
-
-#[test]
-fn other_programs_read_the_exports() {
-    let Some(python) = std::env::var_os("UNFLATTEN_PYTHON") else {
-        eprintln!(
-            "SKIPPED: set UNFLATTEN_PYTHON to a Python with psd-tools, python-pptx and Pillow \
-             (python3 -m venv venv && venv/bin/pip install psd-tools python-pptx Pillow)"
-        );
-        return;
     };
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    write_all(folder.path());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers.py");
-    let output = Command::new(python).arg(script).arg(folder.path()).output().expect("UNFLATTEN_PYTHON runs");
-    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("{out}");
-    assert!(output.status.success(), "{out}{error}");
+    nodes.iter().map(node).collect()
 }
 
-/// LibreOffice keeps 8 bits between pictures: so much may any channel be off.
-const RENDERED_MOST: u8 = 2;
+fn check(document: &Document, source: &LayerStack) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = |format: Format| folder.path().join(Path::new("document").with_extension(format.extension()));
+    let options = ExportOptions { trim: true, extra_files: Vec::new() };
+    for format in Format::ALL {
+        let file = BufWriter::new(File::create(path(format)).expect("the folder is new"));
+        export(document, source, format, &options, file).expect("the document is small");
+    }
+    let composite = document.compose(source).expect("the stack is in memory");
+    support::write_expected(folder.path(), &composite, &expected(&document.nodes, source));
+    support::check(folder.path());
+}
 
 #[test]
-fn libreoffice_renders_the_slide_as_the_composite() {
-    let soffice = std::env::var_os("UNFLATTEN_SOFFICE").unwrap_or_else(|| "soffice".into());
-    let is_there = Command::new(&soffice).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !is_there {
-        eprintln!("SKIPPED: no soffice; apt install libreoffice-impress, or set UNFLATTEN_SOFFICE to where it is");
-        return;
-    }
-    let folder = tempfile::tempdir().expect("a temporary folder");
+fn other_programs_read_a_stack() {
     let stack = stack();
-    let slide = folder.path().join("slide.pptx");
-    let file = BufWriter::new(File::create(&slide).expect("the folder is new"));
-    let document = Document::from_stack("Plakat", &stack);
-    export(&document, &stack, Format::Pptx, &ExportOptions::default(), file).expect("the document is small");
-    let (width, height) = (stack.width(), stack.height());
-    let size = serde_json::json!({
-        "PixelWidth": { "type": "long", "value": width.to_string() },
-        "PixelHeight": { "type": "long", "value": height.to_string() },
-    });
-    let profile = format!("-env:UserInstallation=file://{}", folder.path().join("profile").display());
-    let output = Command::new(&soffice)
-        .args([&profile, "--headless", "--convert-to", &format!("png:impress_png_Export:{size}"), "--outdir"])
-        .arg(folder.path())
-        .arg(&slide)
-        .output()
-        .expect("soffice runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    let rendered = image::open(folder.path().join("slide.png")).unwrap_or_else(|error| panic!("{error}: {said}"));
-    let difference =
-        Difference::between(&rendered.into_rgba8(), &flatten(&stack)).expect("the size that was asked for");
-    println!("LibreOffice: {difference:?}");
-    assert!(difference.max <= RENDERED_MOST, "{difference:?}");
+    check(&Document::from_stack("Plakat", &stack), &stack);
+}
+
+#[test]
+fn other_programs_read_groups_and_what_was_edited() {
+    check(&grouped(), &stack());
 }

@@ -17,8 +17,13 @@ pub fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
     let named = arguments.output.as_deref().and_then(Path::extension).and_then(|e| e.to_str()?.parse().ok());
     let format = arguments.format.or(named).unwrap_or(Format::Zip);
     let output = arguments.output.clone().unwrap_or_else(|| default_output(&arguments.dir, format));
-    let options =
-        ExportOptions { trim: arguments.trim, extra_files: vec![("metadata.json".to_owned(), result.text.clone())] };
+    let mut extra_files = vec![("metadata.json".to_owned(), result.text.clone())];
+    for name in result.metadata.other_files() {
+        let path = result.dir.join(name);
+        let content = std::fs::read(&path).map_err(|error| Failure::BadUse(format!("{}: {error}", path.display())))?;
+        extra_files.push((name.to_owned(), content));
+    }
+    let options = ExportOptions { trim: arguments.trim, extra_files };
     write(&result, format, &options, &output)?;
     println!("{} -> {}: {} layers", arguments.dir.display(), output.display(), result.metadata.layers.len());
     Ok(ExitCode::SUCCESS)
@@ -48,11 +53,11 @@ impl ResultFolder {
         })?;
         let metadata: Metadata = serde_json::from_slice(&text)
             .map_err(|error| Failure::BadUse(format!("{} is not from Unflatten: {error}", path.display())))?;
-        for layer in &metadata.layers {
+        for file in metadata.layers.iter().map(|layer| layer.file.as_str()).chain(metadata.other_files()) {
             // The file may come from anywhere: nothing outside the folder is packed.
-            let plain = Path::new(&layer.file).file_name().is_some_and(|plain| plain == layer.file.as_str());
-            if !plain || !dir.join(&layer.file).is_file() {
-                let (path, file) = (path.display(), &layer.file);
+            let plain = Path::new(file).file_name().is_some_and(|plain| plain == file);
+            if !plain || !dir.join(file).is_file() {
+                let path = path.display();
                 return Err(Failure::BadUse(format!("{path} lists {file}, which is not there; decompose again")));
             }
         }
@@ -66,8 +71,8 @@ impl PixelSource for ResultFolder {
         let layer = self.metadata.layers.get(source).ok_or_else(|| wrap("there is no such layer".into()))?;
         let path = self.dir.join(&layer.file);
         let file = File::open(&path).map_err(|error| wrap(format!("{}: {error}", path.display()).into()))?;
-        let input = &self.metadata.input;
-        let limits = Limits { max_pixels: u64::from(input.width) * u64::from(input.height) };
+        let (width, height) = self.metadata.canvas();
+        let limits = Limits { max_pixels: u64::from(width) * u64::from(height) };
         let picture = layers::decode(BufReader::new(file), &limits)
             .map_err(|error| wrap(format!("{}: {error}", path.display()).into()))?;
         Ok(picture.pixels)

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jobs::testing::RedisServer;
 use jobs::{EventKind, State};
 use rand::RngExt;
+use serde_json::json;
 use support::{Client, Service, check_result, check_succeeded_once, poster, poster_png, unzip};
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -110,4 +111,63 @@ async fn a_job_whose_picture_is_gone_fails_clearly() {
     let _worker = Service::worker(dir.path(), &settings);
     let job = client.wait_finished(id).await;
     assert_eq!(job.error.expect("it failed").code, jobs::FailureCode::InputGone);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_are_split_and_edited_through_any_api() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let settings = [("REDIS_URL", url.as_str())];
+    let apis = [Service::api(dir.path(), &settings), Service::api(dir.path(), &settings)];
+    let [one, other] = apis.each_ref().map(|api| Client::new(&api.url));
+    let _worker = Service::worker(dir.path(), &settings);
+    let id = one.decompose(one.upload(poster_png(SIDE, 3)).await).await;
+    assert_eq!(other.wait_finished(id).await.state, State::Succeeded);
+    let before = one.compose(id).await;
+    assert_eq!(before, other.compose(id).await);
+
+    // A child is asked for here and followed there; one of its layers is split there and followed here.
+    let child = one.split(id, 1).await;
+    assert_eq!(other.wait_finished(child).await.state, State::Succeeded);
+    check_succeeded_once(&other.events(child).await);
+    let grandchild = other.split(child, 0).await;
+    assert_eq!(one.wait_finished(grandchild).await.state, State::Succeeded);
+    for client in [&one, &other] {
+        let document = client.json(&format!("/api/jobs/{id}/document")).await;
+        let split = &document["layers"][1]["child"];
+        assert_eq!(split["job_id"], json!(child));
+        assert_eq!(split["tree"]["layers"][0]["child"]["job_id"], json!(grandchild));
+        let after = client.compose(id).await;
+        let apart = layers::Difference::between(&before, &after).expect("pictures of one size");
+        assert!(apart.max <= 1, "{apart:?}");
+    }
+
+    // Both edit at once: no edit is lost.
+    let fields = [("x", 7.0, 9.0), ("y", 7.0, 9.0), ("opacity", 0.75, 0.5), ("hue", 7.0, 9.0)];
+    let edits = fields.iter().enumerate().flat_map(|(at, (name, outer, inner))| {
+        let edit = |value: &f64| match *name {
+            "x" | "y" => json!({ *name: *value as i32 }),
+            _ => json!({ *name: value }),
+        };
+        let (first, second) = if at % 2 == 0 { (&one, &other) } else { (&other, &one) };
+        [first.patch(id, 0, edit(outer)), second.patch(child, 0, edit(inner))]
+    });
+    futures_util::future::join_all(edits).await;
+    for client in [&one, &other] {
+        let document = client.json(&format!("/api/jobs/{id}/document")).await;
+        let inner = &document["layers"][1]["child"]["tree"]["layers"][0]["edit"];
+        for (name, wanted_outer, wanted_inner) in fields {
+            assert_eq!(document["layers"][0]["edit"][name].as_f64(), Some(wanted_outer), "{document}");
+            assert_eq!(inner[name].as_f64(), Some(wanted_inner), "{document}");
+        }
+    }
+    assert_eq!(one.compose(id).await, other.compose(id).await);
+
+    // The parent takes its children along.
+    one.delete(id).await;
+    for gone in [id, child, grandchild] {
+        let answer = other.http.get(format!("{}/api/status/{gone}", other.url)).send().await.expect("the API answers");
+        assert_eq!(answer.status(), 404, "{gone}");
+    }
 }

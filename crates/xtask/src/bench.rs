@@ -3,7 +3,7 @@ use clap::{Args, ValueEnum};
 use crate::install::install_test_programs;
 use crate::run::{cargo, run};
 
-/// Runs one of the benchmarks, in release mode.
+/// Runs one of the benchmarks.
 #[derive(Args)]
 pub struct BenchArguments {
     what: Bench,
@@ -22,6 +22,8 @@ enum Bench {
     Model,
     /// 500 jobs through three APIs and five workers that are killed, and a Redis that is restarted
     Scale,
+    /// Dragging on the page, in Chromium
+    Page,
 }
 
 impl Bench {
@@ -31,7 +33,13 @@ impl Bench {
             Self::Draft => "draft",
             Self::Model => "qwen-image-layered",
             Self::Scale => "unflatten",
+            Self::Page => "unflatten",
         }
+    }
+
+    /// The page runs in the browser: how the service is compiled changes nothing, and as for the tests it is there.
+    fn profile(self) -> &'static str {
+        if matches!(self, Self::Page) { "dev" } else { "bench" }
     }
 }
 
@@ -39,7 +47,12 @@ pub fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
     if matches!(arguments.what, Bench::Scale) {
         return scale();
     }
-    let mut words = vec!["bench", "--package", arguments.what.package(), "--benches", "--"];
+    let what = arguments.what;
+    // Of this package no other targets than the benchmark itself.
+    let only: &[&str] = if matches!(what, Bench::Page) { &["--bench", "page"] } else { &["--benches"] };
+    let mut words = vec!["bench", "--profile", what.profile(), "--package", what.package()];
+    words.extend(only);
+    words.push("--");
     words.extend(arguments.pass_on.iter().map(String::as_str));
     run(&cargo(), words)
 }

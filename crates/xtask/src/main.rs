@@ -20,7 +20,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run every test; installs redis-server and Chromium where they are missing (Debian)
+    /// Run every test; installs what tests start and is missing (Debian): redis-server, Chromium, readers of exports
     Test(test::TestArguments),
     /// Run rustfmt, clippy and the dependency audit
     Lint,

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use crate::install::install_test_programs;
+use crate::install::{install_readers, install_test_programs, is_ci};
 use crate::run::{cargo, root, run, text};
 
 #[derive(Args)]
@@ -16,6 +16,13 @@ pub struct TestArguments {
 
 pub fn test(arguments: &TestArguments) -> anyhow::Result<()> {
     install_test_programs()?;
+    let readers = match install_readers() {
+        Err(error) if !is_ci() => {
+            println!("WARNING: tests with other programs' readers are skipped: {error:#}");
+            None
+        }
+        result => Some(result?),
+    };
     let cargo = cargo();
     // Tests of one crate start the programs of others: all are built before the first test runs. Not with
     // `cargo build`, which would compile the dependencies anew without the features that only tests ask for.
@@ -23,6 +30,9 @@ pub fn test(arguments: &TestArguments) -> anyhow::Result<()> {
     let mut command = Command::new(&cargo);
     // All of it, even when a part fails: one run tells everything.
     command.args(["test", "--workspace", "--no-fail-fast"]).args(&arguments.pass_on);
+    if let Some(readers) = readers {
+        command.env("UNFLATTEN_READERS", readers);
+    }
     command.current_dir(root()).stdin(Stdio::null()).stdout(Stdio::piped());
     println!("$ {}", text(&command));
     let mut child = command.spawn().context("cargo cannot be started")?;

@@ -1,4 +1,6 @@
-import { bitmapOf, boxOf, doc, isShown } from "./document.js";
+import { bitmapOf, boxAt, doc, dragged, isShown } from "./document.js";
+import { boxOf } from "./geometry.js";
+import { membersOf } from "./tree.js";
 
 // Of 255: what is fainter is not what a person meant to touch.
 const TOUCH_ALPHA = 24;
@@ -38,18 +40,30 @@ function sheet({ width, height }) {
   return Object.assign(document.createElement("canvas"), { width, height });
 }
 
+/** The part of the document in `box` as a canvas of its own, with `density` pixels for each of the document's. */
+function flattened(layers, box, density) {
+  const target = sheet({ width: Math.ceil(box.width * density) || 1, height: Math.ceil(box.height * density) || 1 });
+  const context = target.getContext("2d");
+  context.setTransform(target.width / box.width, 0, 0, target.height / box.height, 0, 0);
+  context.translate(-box.x, -box.y);
+  for (const layer of layers) if (isShown(layer)) drawLayer(context, layer);
+  return target;
+}
+
 /**
  * Paints the document's shown layers onto a canvas of the document's size.
  *
- * While one layer is dragged, what is below and above it does not change: both
- * are painted once, and each frame draws three pictures however many layers there are,
- * and only where the layer is and was.
+ * While something is dragged, nothing is painted at all: three sheets lie on the
+ * canvas, what is below it, itself and what is above it, and the browser moves
+ * the one in the middle.
  */
 export class Compositor {
   #canvas;
   #frame = 0;
-  #drag = null;
+  #sheets = null;
+  #dropped = null;
 
+  /** `canvas` fills its parent, which takes the sheets while something is dragged. */
   constructor(canvas) {
     this.#canvas = canvas;
   }
@@ -64,94 +78,99 @@ export class Compositor {
 
   paint() {
     if (!doc.value) return;
+    if (this.#sheets) this.#lift(this.#sheets.key);
     const { width, height, layers } = doc.value;
     if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
     const context = this.#canvas.getContext("2d");
-    context.globalAlpha = 1;
-    if (this.#drag) return this.#paintDrag(context);
     context.clearRect(0, 0, width, height);
     for (const layer of layers) if (isShown(layer)) drawLayer(context, layer);
+    this.#dropped?.remove();
+    this.#dropped = null;
   }
 
+  /** Takes a layer or a group up, to be moved by `drag`. */
   beginDrag(key) {
-    const at = doc.value.layers.findIndex((layer) => layer.key === key);
-    this.#drag = {
-      key,
-      below: this.#flatten(doc.value.layers.slice(0, at)),
-      above: this.#flatten(doc.value.layers.slice(at + 1)),
-    };
+    this.#lift(key);
+    dragged.value = { key, dx: 0, dy: 0 };
+  }
+
+  /** Shows what was taken up (dx, dy) pixels of the document from its place. */
+  drag(dx, dy) {
+    dragged.value = { ...dragged.value, dx, dy };
+    this.#place();
   }
 
   endDrag() {
-    this.#drag = null;
+    dragged.value = null;
+    // The sheets stay until the canvas below them has been painted.
+    this.#dropped?.remove();
+    this.#dropped = this.#sheets?.holder;
+    this.#sheets = null;
     this.request();
   }
 
-  #flatten(layers) {
-    const shown = layers.filter(isShown);
-    if (shown.length === 0) return null;
-    const target = sheet(doc.value);
-    const context = target.getContext("2d");
-    for (const layer of shown) drawLayer(context, layer);
-    return target;
+  #lift(key) {
+    const { width, height, layers } = doc.value;
+    const members = membersOf(layers, key);
+    const box = boxAt(key);
+    const first = layers.indexOf(members[0]);
+    // No finer than the screen shows it.
+    const density = Math.min(1, (this.#canvas.clientWidth * devicePixelRatio) / width);
+    const all = { x: 0, y: 0, width, height };
+    const holder = document.createElement("div");
+    holder.className = "dragged";
+    const moving = flattened(members, box, density);
+    holder.append(
+      flattened(layers.slice(0, first), all, density), moving,
+      flattened(layers.slice(first + members.length), all, density),
+    );
+    Object.assign(moving.style, {
+      left: `${(100 * box.x) / width}%`, top: `${(100 * box.y) / height}%`,
+      width: `${(100 * box.width) / width}%`, height: `${(100 * box.height) / height}%`,
+    });
+    this.#sheets?.holder.remove();
+    this.#canvas.after(holder);
+    this.#sheets = { key, holder, moving };
+    this.#place();
   }
 
-  #paintDrag(context) {
-    const { key, below, above, painted } = this.#drag;
-    const layer = doc.value.layers.find((one) => one.key === key);
-    const box = boxOf(layer);
-    const { left, top, right, bottom } = around(painted ?? { x: 0, y: 0, ...doc.value }, box);
-    this.#drag.painted = box;
-    context.save();
-    context.beginPath();
-    context.rect(left, top, right - left, bottom - top);
-    context.clip();
-    context.clearRect(left, top, right - left, bottom - top);
-    if (below) context.drawImage(below, 0, 0);
-    if (isShown(layer)) drawLayer(context, layer);
-    context.globalAlpha = 1;
-    if (above) context.drawImage(above, 0, 0);
-    context.restore();
+  #place() {
+    const { dx, dy } = dragged.value ?? { dx: 0, dy: 0 };
+    const scale = this.#canvas.clientWidth / doc.value.width;
+    this.#sheets.moving.style.transform = `translate(${dx * scale}px, ${dy * scale}px)`;
   }
-}
-
-/** Whole pixels that hold two boxes, with a rim for what smoothing touches. */
-function around(one, other) {
-  return {
-    left: Math.floor(Math.min(one.x, other.x)) - 1,
-    top: Math.floor(Math.min(one.y, other.y)) - 1,
-    right: Math.ceil(Math.max(one.x + one.width, other.x + other.width)) + 1,
-    bottom: Math.ceil(Math.max(one.y + one.height, other.y + other.height)) + 1,
-  };
 }
 
 let probe = null;
 
-/** Key of the highest shown, unlocked layer with a visible pixel at a point of the canvas, or `null`. */
+/** The highest shown, unlocked layer with a visible pixel at a point of the canvas, or `null`. */
 export function layerAt(x, y) {
   probe ??= Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
   for (const layer of doc.value.layers.toReversed()) {
-    const box = boxOf(layer);
     const bitmap = bitmapOf(layer.key);
     if (!bitmap || !isShown(layer) || layer.locked) continue;
+    const box = boxOf(layer);
     const [left, top] = [Math.floor((x - box.x) / layer.scale), Math.floor((y - box.y) / layer.scale)];
     if (left < 0 || top < 0 || left >= bitmap.width || top >= bitmap.height) continue;
     probe.clearRect(0, 0, 1, 1);
     probe.drawImage(bitmap, -left, -top);
-    if (probe.getImageData(0, 0, 1, 1).data[3] * layer.opacity > TOUCH_ALPHA) return layer.key;
+    if (probe.getImageData(0, 0, 1, 1).data[3] * layer.opacity > TOUCH_ALPHA) return layer;
   }
   return null;
 }
 
-/** Draws a layer, trimmed and centred, into a square thumbnail. */
-export function drawThumbnail(canvas, layer) {
-  const pixels = pixelsOf(layer);
+/** Draws a layer or group, trimmed and centred, into a square thumbnail. */
+export function drawThumbnail(canvas, key) {
+  const box = boxAt(key);
+  const members = membersOf(doc.value.layers, key);
+  // A hidden layer has a picture too.
+  const shown = members.map((layer) => ({ ...layer, opacity: 1 }));
   const context = canvas.getContext("2d");
+  context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
-  if (!pixels) return;
-  const side = canvas.width;
-  const scale = Math.min(side / pixels.width, side / pixels.height);
-  const [width, height] = [Math.max(1, pixels.width * scale), Math.max(1, pixels.height * scale)];
-  context.imageSmoothingQuality = "high";
-  context.drawImage(pixels, (side - width) / 2, (side - height) / 2, width, height);
+  if (!box) return;
+  const scale = Math.min(canvas.width / box.width, canvas.height / box.height);
+  context.setTransform(scale, 0, 0, scale, canvas.width / 2, canvas.height / 2);
+  context.translate(-box.x - box.width / 2, -box.y - box.height / 2);
+  for (const layer of shown) drawLayer(context, layer);
 }

@@ -1,6 +1,8 @@
 import * as api from "../lib/api.js";
 import { signal, stored } from "../lib/signal.js";
-import { loadEdits, saveEdits } from "./kept.js";
+import { around, boxOf, middleOf, scaledAbout } from "./geometry.js";
+import { flushEdits, loadEdits, saveEdits } from "./kept.js";
+import { gathered, groupOf, membersOf, pathOf, placed, shifted } from "./tree.js";
 import { notify } from "../state.js";
 import { t } from "../lib/i18n.js";
 
@@ -11,10 +13,10 @@ import { t } from "../lib/i18n.js";
  */
 export const doc = signal(null);
 
-/** Key of the one layer that is shown alone, or `null`. */
+/** Key of the one layer or group that is shown alone, or `null`. */
 export const solo = signal(null);
 
-/** Key of the layer that is worked on, or `null`. */
+/** Key of the layer or group that is worked on, or `null`. */
 export const selected = signal(null);
 
 /** What the canvas shows: `layers`, `input` or `compare`. */
@@ -25,6 +27,9 @@ export const ground = stored("unflatten.ground", "checker");
 
 /** Raised by one whenever another layer's pixels have arrived. */
 export const arrived = signal(0);
+
+/** What is being dragged on the canvas and how far it is from its place: `{ key, dx, dy }`, or `null`. */
+export const dragged = signal(null);
 
 /** `{ undo, redo }`: whether there is anything to take back or do again. */
 export const history = signal({ undo: false, redo: false });
@@ -84,7 +89,7 @@ export async function partsOf(layer, job) {
   try {
     const metadata = await api.metadata(job);
     const { x, y } = metadata.input.parent;
-    const groups = [...layer.groups, { key: layer.key, name: layer.name }];
+    const groups = [...layer.groups, { key: layer.key, name: layer.info.name }];
     const place = { job, origin: { x: layer.origin.x + x, y: layer.origin.y + y }, groups };
     return await unfold(metadata, place, []);
   } catch {
@@ -102,33 +107,37 @@ export async function openDocument(id, metadata) {
   const layers = await unfold(metadata, { job: id, origin: { x: 0, y: 0 }, groups: [] }, []);
   if (turn !== openings) return;
   delivered = layers;
-  doc.value = { id, width, height, layers: loadEdits(id, layers) };
-  if (doc.value.layers !== layers) past = [layers];
+  const edited = loadEdits(id, layers);
+  doc.value = { id, width, height, layers: edited === layers ? layers : gathered(edited) };
+  if (edited !== layers) past = [layers];
   history.value = { undo: past.length > 0, redo: false };
   for (const layer of layers) load(layer);
 }
 
-/** Puts what a layer was split into in its place. */
+/** Puts what a layer was split into in its place, as a group with the layer's key. */
 export function replaceWithParts(key, parts) {
   delivered = delivered.flatMap((layer) => (layer.key === key ? parts : [layer]));
   // Undoing an edit must not bring the layer back below its parts.
   const unfolded = (layers) => layers.flatMap((layer) => (layer.key === key ? follow(layer, parts) : [layer]));
   past = past.map(unfolded);
   future = future.map(unfolded);
-  if (selected.value === key) selected.value = null;
-  if (solo.value === key) solo.value = null;
   put(unfolded(doc.value.layers));
   for (const layer of parts) load(layer);
 }
 
-/** The parts of a layer that was moved, faded or recoloured take that over. */
+/** The parts of a layer that was changed take that over. */
 function follow(layer, parts) {
-  const { visible, opacity, x, y, hue, saturation, lightness } = layer;
-  return parts.map((part) => ({ ...part, visible, opacity, x, y, hue, saturation, lightness }));
+  const { key, name, visible, locked, opacity, x, y, scale, hue, saturation, lightness } = layer;
+  const named = (group) => (group.key === key ? { key, name } : (layer.groups.find((one) => one.key === group.key) ?? group));
+  const moved = parts.map((part) => ({
+    ...part, visible, locked, opacity, x, y, hue, saturation, lightness, groups: part.groups.map(named),
+  }));
+  return scale === 1 ? moved : scaledAbout(moved, scale, middleOf(boxOf(layer)));
 }
 
 export function closeDocument() {
   openings += 1;
+  flushEdits();
   keys.clear();
   delivered = [];
   for (const bitmap of bitmaps.values()) bitmap.close();
@@ -136,6 +145,7 @@ export function closeDocument() {
   doc.value = null;
   solo.value = null;
   selected.value = null;
+  dragged.value = null;
   mode.value = "layers";
   past = [];
   future = [];
@@ -162,20 +172,14 @@ async function load({ key, job, info }) {
 
 export const layerOf = (key) => doc.value?.layers.find((layer) => layer.key === key) ?? null;
 
-/** Where a layer's pixels lie on the canvas now. */
-export function boxOf({ info, origin, x, y, scale }) {
-  const box = info.bounding_box;
-  if (!box) return null;
-  const [width, height] = [box.width * scale, box.height * scale];
-  return {
-    x: origin.x + box.x + x + (box.width - width) / 2,
-    y: origin.y + box.y + y + (box.height - height) / 2,
-    width, height,
-  };
-}
+/** The name of a layer or group. */
+export const nameOf = (key) => layerOf(key)?.name ?? groupOf(doc.value.layers, key)?.name;
+
+/** Where a layer's or a group's pixels lie on the canvas; `null` where there are none. */
+export const boxAt = (key) => around(membersOf(doc.value.layers, key).map(boxOf));
 
 export function isShown(layer) {
-  return solo.value === null ? layer.visible : solo.value === layer.key;
+  return solo.value === null ? layer.visible : pathOf(layer).includes(solo.value);
 }
 
 /**
@@ -189,9 +193,36 @@ export function edit(layers, merge = null) {
   put(layers);
 }
 
-/** Changes fields of one layer. */
+/** Changes fields of a layer, or of all parts of a group. */
 export function editLayer(key, fields, merge = null) {
-  edit(doc.value.layers.map((layer) => (layer.key === key ? { ...layer, ...fields } : layer)), merge);
+  editMembers(key, (members) => members.map((layer) => ({ ...layer, ...fields })), merge);
+}
+
+/** Moves a layer or a group. */
+export function moveBy(key, dx, dy, merge = null) {
+  editMembers(key, (members) => members.map((layer) => ({ ...layer, x: layer.x + dx, y: layer.y + dy })), merge);
+}
+
+/**
+ * Scales a group about its middle until its lowest layer has `scale`; in a row of
+ * merged edits from where they began, so that rounding does not add up.
+ */
+export function scaleTo(key, scale, merge) {
+  const change = (members) => scaledAbout(members, scale / members[0].scale, middleOf(around(members.map(boxOf))));
+  editMembers(key, change, merge, merge === lastMerge ? past.at(-1) : doc.value.layers);
+}
+
+/** Gives a layer or a group another name. */
+export function rename(key, name, merge) {
+  if (layerOf(key)) return editLayer(key, { name }, merge);
+  const named = (group) => (group.key === key ? { key, name } : group);
+  editMembers(key, (members) => members.map((layer) => ({ ...layer, groups: layer.groups.map(named) })), merge);
+}
+
+function editMembers(key, change, merge, before = doc.value.layers) {
+  const members = membersOf(before, key);
+  const changed = new Map(change(members).map((layer) => [layer.key, layer]));
+  edit(before.map((layer) => changed.get(layer.key) ?? layer), merge);
 }
 
 /** Ends a row of merged edits. */
@@ -199,14 +230,16 @@ export function endEdit() {
   lastMerge = null;
 }
 
-/** Moves a layer up (+1) or down (-1) in the stack. */
+/** Moves a layer or group up (+1) or down (-1) among its neighbours. */
 export function shift(key, by) {
-  const layers = [...doc.value.layers];
-  const from = layers.findIndex((layer) => layer.key === key);
-  const to = from + by;
-  if (to < 0 || to >= layers.length) return;
-  layers.splice(to, 0, ...layers.splice(from, 1));
-  edit(layers);
+  const layers = shifted(doc.value.layers, key, by);
+  if (layers) edit(layers);
+}
+
+/** Puts a layer or group where another one is; a part stays in its group. */
+export function place(key, target) {
+  const layers = placed(doc.value.layers, key, target);
+  if (layers) edit(layers);
 }
 
 /** Everything as the service delivered it. */

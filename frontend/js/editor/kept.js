@@ -5,9 +5,23 @@
 const KEY = "unflatten.edits";
 const RESULTS_MAX = 24;
 const FIELDS = ["name", "visible", "locked", "opacity", "x", "y", "scale", "hue", "saturation", "lightness"];
+// A drag changes the layers with every frame.
+const WRITE_AFTER_MS = 400;
 
 const nameOf = ({ job, info }) => `${job}/${info.z_index}`;
-const changesOf = (layer, before) => FIELDS.filter((field) => layer[field] !== before[field]);
+const groupNames = (layer) => layer.groups.map((group) => group.name);
+
+/** What differs of a layer from the one that was delivered. */
+function changesOf(layer, before) {
+  const changes = Object.fromEntries(FIELDS.filter((field) => layer[field] !== before[field]).map((field) => [field, layer[field]]));
+  const names = groupNames(layer);
+  return groupNames(before).some((name, at) => name !== names[at]) ? { ...changes, groups: names } : changes;
+}
+
+function changed(layer, { groups: names, ...fields }) {
+  const isSame = names?.length === layer.groups.length;
+  return { ...layer, ...fields, groups: isSame ? layer.groups.map((group, at) => ({ ...group, name: names[at] })) : layer.groups };
+}
 
 function read() {
   try {
@@ -17,13 +31,24 @@ function read() {
   }
 }
 
-/** Keeps how `layers` differ from those that were delivered. */
+let unwritten = null;
+let timer = 0;
+
+/** Keeps how `layers` differ from those that were delivered, a moment later. */
 export function saveEdits(id, layers, delivered) {
+  unwritten = { id, layers, delivered };
+  timer ||= setTimeout(flushEdits, WRITE_AFTER_MS);
+}
+
+/** Writes what is still to be kept. */
+export function flushEdits() {
+  clearTimeout(timer);
+  timer = 0;
+  if (!unwritten) return;
+  const { id, layers, delivered } = unwritten;
+  unwritten = null;
   const before = new Map(delivered.map((layer) => [layer.key, layer]));
-  const kept = layers.map((layer) => {
-    const fields = changesOf(layer, before.get(layer.key) ?? layer);
-    return [nameOf(layer), Object.fromEntries(fields.map((field) => [field, layer[field]]))];
-  });
+  const kept = layers.map((layer) => [nameOf(layer), changesOf(layer, before.get(layer.key) ?? layer)]);
   const isChanged = layers.some((layer, at) => layer.key !== delivered[at]?.key || Object.keys(kept[at][1]).length > 0);
   const others = read().filter((one) => one.id !== id);
   const all = isChanged ? [{ id, layers: kept }, ...others].slice(0, RESULTS_MAX) : others;
@@ -33,6 +58,8 @@ export function saveEdits(id, layers, delivered) {
     // No room, or storage is off: the edits last as long as the page.
   }
 }
+
+addEventListener("pagehide", flushEdits);
 
 /** `layers` with the edits that were kept; the very same where there are none. */
 export function loadEdits(id, layers) {
@@ -44,7 +71,7 @@ export function loadEdits(id, layers) {
   let last = -1;
   const placed = layers.map((layer) => {
     last = order.get(nameOf(layer)) ?? last + 0.001;
-    return { at: last, layer: { ...layer, ...kept.get(nameOf(layer)) } };
+    return { at: last, layer: changed(layer, kept.get(nameOf(layer)) ?? {}) };
   });
   return placed.sort((a, b) => a.at - b.at).map(({ layer }) => layer);
 }

@@ -7,7 +7,8 @@ use super::xml::escape;
 use super::{ExportError, Placed, Target};
 use crate::archive::{deflated, stored};
 use crate::document::{Document, Node, PixelSource};
-use crate::{Filter, fit, resize, write_png};
+use crate::resize::thumbnail;
+use crate::write_png;
 
 /// Longest side of the thumbnail that the format asks for.
 const THUMBNAIL_SIDE: u32 = 256;
@@ -39,10 +40,9 @@ pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut 
     let merged = document.compose(source)?;
     archive.start_file("mergedimage.png", stored())?;
     write_png(&mut archive, &merged)?;
-    let (width, height) = fit(merged.width(), merged.height(), THUMBNAIL_SIDE);
-    let thumbnail = resize(&merged, width, height, Filter::Lanczos3).map_err(crate::EncodeError::from)?;
+    let small = thumbnail(&merged, THUMBNAIL_SIDE).map_err(crate::EncodeError::from)?;
     archive.start_file("Thumbnails/thumbnail.png", stored())?;
-    write_png(&mut archive, &thumbnail)?;
+    write_png(&mut archive, &small)?;
     archive.finish()?;
     Ok(())
 }

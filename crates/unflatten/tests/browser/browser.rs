@@ -16,12 +16,14 @@ const MISSING: &str = "cannot be started; the browser tests need Chromium and it
     which installs them (or `apt-get install chromium chromium-driver`)";
 
 /// How the page is looked at.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub enum Window {
     /// 1280 x 900.
     Desk,
-    /// 360 x 740 with touch: the narrowest that the page is made for.
+    /// 390 x 844 with touch.
     Phone,
+    /// 360 x 740 with touch: the narrowest that the page is made for.
+    Narrow,
 }
 
 pub struct Browser {
@@ -72,8 +74,14 @@ fn capabilities(window: Window, downloads: &TempDir, profile: &TempDir) -> serde
         "args": arguments,
         "prefs": { "download.default_directory": downloads.path(), "intl.accept_languages": "en-US" },
     });
-    if matches!(window, Window::Phone) {
-        options["mobileEmulation"] = json!({ "deviceMetrics": { "width": 360, "height": 740, "pixelRatio": 1.0 } });
+    let phone = match window {
+        Window::Desk => None,
+        Window::Phone => Some((390, 844)),
+        Window::Narrow => Some((360, 740)),
+    };
+    if let Some((width, height)) = phone {
+        options["mobileEmulation"] =
+            json!({ "deviceMetrics": { "width": width, "height": height, "pixelRatio": 1.0 } });
     }
     let all = json!({ "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });
     all.as_object().expect("an object was just written").clone()
@@ -91,6 +99,20 @@ async fn connect(driver: &str, capabilities: serde_json::Map<String, Value>) -> 
             }
             Err(err) => panic!("chromium ({err}) {MISSING}"),
         }
+    }
+}
+
+/// A command of the browser's own protocol.
+#[derive(Debug)]
+pub struct DevTools(pub &'static str, pub Value);
+
+impl WebDriverCompatibleCommand for DevTools {
+    fn endpoint(&self, base: &reqwest::Url, session: Option<&str>) -> Result<reqwest::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &reqwest::Url) -> (reqwest::Method, Option<String>) {
+        (reqwest::Method::POST, Some(json!({ "cmd": self.0, "params": self.1 }).to_string()))
     }
 }
 

@@ -3,9 +3,12 @@
 //! Needs `chromium` and `chromedriver`; `cargo xtask test` installs them.
 
 mod browser;
+mod editing;
 mod editor;
+mod looks;
 mod page;
 mod poster;
+mod queue;
 mod service;
 
 use std::time::Duration;
@@ -105,7 +108,7 @@ async fn a_moved_layer_is_exported_where_it_was_moved_to() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_phone_and_a_keyboard_are_enough_and_errors_are_words() {
     let service = Service::start().await;
-    with_page(&service, Window::Phone, async |page| {
+    with_page(&service, Window::Narrow, async |page| {
         page.assert_fits().await;
         page.drop_file("body", "notes.txt", b"not a picture").await;
         page.wait_for(".notice.error").await;

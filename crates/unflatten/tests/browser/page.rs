@@ -56,7 +56,7 @@ pub async fn with_page(service: &impl Listens, window: Window, test: impl AsyncF
 }
 
 impl Page {
-    fn client(&self) -> &Client {
+    pub fn client(&self) -> &Client {
         &self.browser.client
     }
 
@@ -156,10 +156,60 @@ impl Page {
         self.client().execute_async(script, arguments).await.unwrap_or_else(|err| panic!("{script}: {err}"))
     }
 
-    /// Puts a picture of the window into a file.
-    pub async fn screenshot(&self, path: &std::path::Path) {
-        let png = self.client().screenshot().await.expect("a picture of the window");
-        std::fs::write(path, png).expect("the picture is written");
+    /// A picture of the window, as PNG.
+    pub async fn screenshot(&self) -> Vec<u8> {
+        self.frame().await;
+        self.client().screenshot().await.expect("a picture of the window")
+    }
+
+    /// What the screen shows where the canvas has a pixel: the ground and the input too.
+    pub async fn seen_at(&self, (x, y): (u32, u32)) -> [u8; 4] {
+        let [left, top, scale] = self.canvas_place().await;
+        let screen = image::load_from_memory(&self.screenshot().await).expect("a PNG").into_rgba8();
+        let at = |start: f64, offset: u32| (start + (f64::from(offset) + 0.5) * scale) as u32;
+        screen.get_pixel(at(left, x), at(top, y)).0
+    }
+
+    /// Where the canvas begins in the window, and how large one of its pixels is there.
+    async fn canvas_place(&self) -> [f64; 3] {
+        let script = "
+            const canvas = document.querySelector('un-canvas canvas');
+            const box = canvas.getBoundingClientRect();
+            return [box.left, box.top, box.width / canvas.width]";
+        serde_json::from_value(self.js(script, vec![]).await).expect("three numbers")
+    }
+
+    /// The edits that the browser keeps of the result that was worked on last, one for each layer.
+    pub async fn kept_edits(&self) -> Vec<Value> {
+        // They are written a moment after the last one.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let kept = "return (JSON.parse(localStorage.getItem('unflatten.edits')) ?? [])[0]?.layers.map(([, edit]) => edit) ?? []";
+        serde_json::from_value(self.js(kept, vec![]).await).expect("a list of edits")
+    }
+
+    /// Gives an input a value as a person's hand on it does.
+    pub async fn set(&self, selector: &str, value: &str) {
+        let script = "
+            const input = document.querySelector(arguments[0]);
+            input.value = arguments[1];
+            input.dispatchEvent(new Event('input', { bubbles: true }));
+            input.dispatchEvent(new Event('change', { bubbles: true }));";
+        self.js(script, vec![json!(selector), json!(value)]).await;
+    }
+
+    /// Drags one element onto another, as a mouse does it inside a page.
+    pub async fn drag_element(&self, from: &str, to: &str) {
+        let script = "
+            const dataTransfer = new DataTransfer();
+            const send = (selector, kind) => document.querySelector(selector)
+                .dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer }));
+            const [from, to] = arguments;
+            send(from, 'dragstart');
+            const taken = !send(to, 'dragover');
+            if (taken) send(to, 'drop');
+            send(from, 'dragend');
+            return taken";
+        self.js(script, vec![json!(from), json!(to)]).await;
     }
 
     /// Picks a file as the browser's own dialog does.
@@ -199,12 +249,7 @@ impl Page {
 
     /// Drags with the mouse from one pixel of the picture to another.
     pub async fn drag_on_canvas(&self, from: (u32, u32), to: (u32, u32)) {
-        let script = "
-            const canvas = document.querySelector('un-canvas canvas');
-            const box = canvas.getBoundingClientRect();
-            return [box.left, box.top, box.width / canvas.width]";
-        let [left, top, scale]: [f64; 3] =
-            serde_json::from_value(self.js(script, vec![]).await).expect("three numbers");
+        let [left, top, scale] = self.canvas_place().await;
         let point = |(x, y): (u32, u32), duration| PointerAction::MoveTo {
             duration: Some(Duration::from_millis(duration)),
             x: left + f64::from(x) * scale,

@@ -283,6 +283,41 @@ impl Client {
         frames.filter_map(|frame| serde_json::from_str(frame.trim()).ok()).collect()
     }
 
+    pub async fn json(&self, path: &str) -> serde_json::Value {
+        let answer = self.http.get(format!("{}{path}", self.url)).send().await.expect("the API answers");
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.json().await.expect("JSON")
+    }
+
+    /// Starts a job that splits a layer; its id.
+    pub async fn split(&self, id: Uuid, layer: u32) -> Uuid {
+        let url = format!("{}/api/jobs/{id}/layers/{layer}/decompose", self.url);
+        let asked = serde_json::json!({ "num_layers": 2, "seed": 7 });
+        let answer = self.http.post(url).json(&asked).send().await.expect("the API answers");
+        assert_eq!(answer.status(), 202);
+        let body: serde_json::Value = answer.json().await.expect("JSON");
+        serde_json::from_value(body["job_id"].clone()).expect("an id")
+    }
+
+    pub async fn patch(&self, id: Uuid, layer: u32, edit: serde_json::Value) {
+        let url = format!("{}/api/jobs/{id}/layers/{layer}", self.url);
+        let answer = self.http.patch(url).json(&edit).send().await.expect("the API answers");
+        assert_eq!(answer.status(), 200, "{edit}");
+    }
+
+    /// The document as it is edited, as one picture.
+    pub async fn compose(&self, id: Uuid) -> RgbaImage {
+        let url = format!("{}/api/jobs/{id}/compose", self.url);
+        let answer = self.http.post(url).json(&serde_json::json!({})).send().await.expect("the API answers");
+        assert_eq!(answer.status(), 200);
+        image::load_from_memory(&answer.bytes().await.expect("a body")).expect("a PNG").into_rgba8()
+    }
+
+    pub async fn delete(&self, id: Uuid) {
+        let answer = self.http.delete(format!("{}/api/jobs/{id}", self.url)).send().await.expect("the API answers");
+        assert_eq!(answer.status(), 204);
+    }
+
     pub async fn download(&self, id: Uuid) -> Vec<u8> {
         let answer = self.http.get(format!("{}/api/download/{id}", self.url)).send().await.expect("the API answers");
         assert_eq!(answer.status(), 200);

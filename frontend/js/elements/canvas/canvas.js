@@ -1,5 +1,5 @@
 import { Compositor } from "../../editor/compositor.js";
-import { arrived, boxOf, doc, ground, isComplete, layerOf, mode, selected, solo } from "../../editor/document.js";
+import { arrived, boxAt, doc, dragged, ground, isComplete, isShown, mode, selected, solo } from "../../editor/document.js";
 import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { language, number, t } from "../../lib/i18n.js";
@@ -55,7 +55,7 @@ class Canvas extends View {
       if (size !== this.#size) this.#measure();
       this.#size = size;
     });
-    this.watch([doc, selected, solo], () => this.#outline());
+    this.watch([doc, selected, dragged], () => this.#outline());
     this.watch([ground, mode], () => {
       const stage = this.find(".stage");
       stage.dataset.ground = ground.value;
@@ -87,7 +87,7 @@ class Canvas extends View {
 
   #describe() {
     if (!doc.value) return;
-    const shown = doc.value.layers.filter((layer) => (solo.value === null ? layer.visible : layer.key === solo.value));
+    const shown = doc.value.layers.filter(isShown);
     const canvas = this.find("canvas");
     canvas.setAttribute("aria-label", t("canvas.shows", { names: shown.map((layer) => layer.name).join(", ") || t("canvas.nothing") }));
     this.toggleAttribute("data-complete", isComplete());
@@ -115,15 +115,15 @@ class Canvas extends View {
 
   #outline() {
     const outline = this.find(".outline");
-    const layer = selected.value === null ? null : layerOf(selected.value);
-    const box = layer && boxOf(layer);
+    const box = doc.value && selected.value !== null ? boxAt(selected.value) : null;
     outline.hidden = !box;
     this.find(".frame").toggleAttribute("data-selected", Boolean(box));
     if (!box) return;
     const { scale } = this.#viewport;
+    const { dx, dy } = dragged.value ?? { dx: 0, dy: 0 };
     Object.assign(outline.style, {
-      left: `${box.x * scale}px`,
-      top: `${box.y * scale}px`,
+      left: `${(box.x + dx) * scale}px`,
+      top: `${(box.y + dy) * scale}px`,
       width: `${box.width * scale}px`,
       height: `${box.height * scale}px`,
     });

@@ -1,5 +1,6 @@
 import { layerAt } from "../../editor/compositor.js";
-import { boxOf, editLayer, endEdit, layerOf, mode, redo, selected, undo } from "../../editor/document.js";
+import { boxAt, doc, endEdit, mode, moveBy, redo, selected, undo } from "../../editor/document.js";
+import { hit, membersOf, pathTo } from "../../editor/tree.js";
 
 const DRAG_FROM_PX = 4;
 const WHEEL_ZOOM = 0.0022;
@@ -23,6 +24,7 @@ export class Gestures {
     frame.addEventListener("pointermove", (event) => this.#move(event));
     frame.addEventListener("pointerup", (event) => this.#up(event));
     frame.addEventListener("pointercancel", (event) => this.#up(event));
+    frame.addEventListener("dblclick", (event) => this.#deeper(event));
     frame.addEventListener("keydown", (event) => this.#key(event));
   }
 
@@ -48,12 +50,26 @@ export class Gestures {
     const point = this.#point(event);
     this.#pointers.set(event.pointerId, point);
     if (this.#pointers.size > 1) return this.#drop();
-    const { x, y } = this.#viewport.toContent(point.x, point.y);
-    const key = event.button === 0 && mode.value === "layers" ? layerAt(x, y) : null;
+    const key = event.button === 0 ? this.#keyAt(point) : null;
     // A finger must be able to scroll the page: it moves only what was chosen before.
-    const moves = key !== null && (event.pointerType !== "touch" || key === selected.value);
+    const moves = key !== null && !isLocked(key) && (event.pointerType !== "touch" || key === selected.value);
     this.#drag = { from: point, last: point, key, moves, begun: false };
     this.#frame.setPointerCapture(event.pointerId);
+  }
+
+  /** What a click at a point chooses. */
+  #keyAt(point, deeper = false) {
+    if (mode.value !== "layers") return null;
+    const { x, y } = this.#viewport.toContent(point.x, point.y);
+    const layer = layerAt(x, y);
+    return layer && hit(doc.value.layers, layer, selected.value, deeper);
+  }
+
+  // Into a group.
+  #deeper(event) {
+    if (event.target.closest("input, button")) return;
+    const key = this.#keyAt(this.#point(event), true);
+    if (key !== null) selected.value = key;
   }
 
   #move(event) {
@@ -77,18 +93,21 @@ export class Gestures {
     this.#drag.begun = true;
     this.#frame.dataset.dragging = "";
     if (!this.#drag.moves) return;
-    const { key } = this.#drag;
-    selected.value = key;
-    this.#drag.origin = layerOf(key);
+    selected.value = this.#drag.key;
     endEdit();
-    this.#compositor.beginDrag(key);
+    this.#compositor.beginDrag(this.#drag.key);
   }
 
   #moveLayer(point) {
-    const { from, origin, key } = this.#drag;
-    const x = origin.x + Math.round((point.x - from.x) / this.#viewport.scale);
-    const y = origin.y + Math.round((point.y - from.y) / this.#viewport.scale);
-    editLayer(key, { x, y }, `drag ${key}`);
+    const { from } = this.#drag;
+    const by = (to, start) => Math.round((to - start) / this.#viewport.scale);
+    this.#drag.by = [by(point.x, from.x), by(point.y, from.y)];
+    // A mouse may report more often than the screen shows.
+    this.#drag.frame ??= requestAnimationFrame(() => {
+      if (!this.#drag?.by) return;
+      this.#drag.frame = null;
+      this.#compositor.drag(...this.#drag.by);
+    });
   }
 
   #pinch(id, before) {
@@ -102,17 +121,19 @@ export class Gestures {
 
   #up(event) {
     if (!this.#pointers.delete(event.pointerId) || !this.#drag) return;
-    if (!this.#drag.begun && event.type === "pointerup" && mode.value === "layers") selected.value = this.#drag.key;
-    this.#drop();
+    const isWhole = event.type === "pointerup";
+    if (!this.#drag.begun && isWhole && mode.value === "layers") selected.value = this.#drag.key;
+    this.#drop(isWhole);
   }
 
-  #drop() {
-    if (this.#drag?.begun && this.#drag.moves) {
-      endEdit();
-      this.#compositor.endDrag();
-    }
+  /** Ends a drag; what was moved stays there, or goes back to its place. */
+  #drop(keep = false) {
+    const drag = this.#drag;
     this.#drag = null;
     delete this.#frame.dataset.dragging;
+    if (!drag?.begun || !drag.moves) return;
+    if (keep && drag.by?.some(Boolean)) moveBy(drag.key, ...drag.by);
+    this.#compositor.endDrag();
   }
 
   #key(event) {
@@ -130,7 +151,9 @@ export class Gestures {
     if (key === "-") return () => this.#viewport.zoomTo(this.#viewport.scale / 1.25);
     if (key === "0") return () => this.#viewport.fit();
     if (key === "1") return () => this.#viewport.zoomTo(1);
-    if (key === "Escape" && selected.value !== null) return () => (selected.value = null);
+    if (key === "Escape" && this.#drag) return () => this.#drop();
+    // Out of a group first.
+    if (key === "Escape" && selected.value !== null) return () => (selected.value = pathTo(doc.value.layers, selected.value).at(-2) ?? null);
     if (!(key in ARROWS)) return null;
     const [dx, dy] = ARROWS[key];
     if (selected.value === null) return () => this.#viewport.panBy(-dx * PAN_KEY_PX, -dy * PAN_KEY_PX);
@@ -138,10 +161,12 @@ export class Gestures {
   }
 }
 
+const isLocked = (key) => membersOf(doc.value.layers, key).some((layer) => layer.locked);
+
 function nudge(dx, dy, by) {
-  const layer = layerOf(selected.value);
-  if (!layer || layer.locked || boxOf(layer) === null) return;
-  editLayer(layer.key, { x: layer.x + dx * by, y: layer.y + dy * by }, `nudge ${layer.key}`);
+  const key = selected.value;
+  if (boxAt(key) === null || isLocked(key)) return;
+  moveBy(key, dx * by, dy * by, `nudge ${key}`);
 }
 
 /** Undo and redo from anywhere on the page but text fields. */

@@ -1,0 +1,92 @@
+//! Exports opened by programs that are not ours: psd-tools, python-pptx and Pillow (`check.py`), ag-psd
+//! (`check.mjs`), LibreOffice.
+//!
+//! `cargo xtask test` installs the first two kinds into `target/readers`, and LibreOffice in CI. What is missing is
+//! skipped with a word; in CI that is a failure.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use image::RgbaImage;
+use layers::{Difference, write_png};
+use serde_json::Value;
+
+/// LibreOffice keeps 8 bits between pictures: so much may any channel be off.
+pub const RENDERED_MOST: u8 = 2;
+
+/// Writes what `check.py` and `check.mjs` compare with; the exports are beside it as `document.psd` and so on.
+///
+/// `nodes` are described in `check.py`.
+pub fn write_expected(folder: &Path, composite: &RgbaImage, nodes: &Value) {
+    let (width, height) = composite.dimensions();
+    let expected = serde_json::json!({ "width": width, "height": height, "nodes": nodes });
+    std::fs::write(folder.join("expected.json"), expected.to_string()).expect("the folder is there");
+    std::fs::write(folder.join("composite.rgba"), composite.as_raw()).expect("the folder is there");
+    let file = std::fs::File::create(folder.join("composite.png")).expect("the folder is there");
+    write_png(file, composite).expect("the picture has pixels");
+}
+
+/// Lets every reader that is there open the exports in `folder`.
+///
+/// # Panics
+/// When one finds something else than what is expected.
+pub fn check(folder: &Path) {
+    let tools = std::env::var_os("UNFLATTEN_READERS").map_or_else(default_tools, PathBuf::from);
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../layers/tests/readers");
+    let python = tools.join("venv/bin/python");
+    match python.is_file() {
+        true => run(Command::new(python).arg(scripts.join("check.py")).arg(folder)),
+        false => skip("psd-tools, python-pptx and Pillow are not there", "run `cargo xtask test`"),
+    }
+    let modules = tools.join("node_modules");
+    match modules.join("ag-psd").is_dir() {
+        true => run(Command::new("node").env("NODE_PATH", modules).arg(scripts.join("check.mjs")).arg(folder)),
+        false => skip("ag-psd is not there", "run `cargo xtask test`"),
+    }
+    render(folder);
+}
+
+fn default_tools() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/readers")
+}
+
+fn skip(what: &str, advice: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{what}; {advice}");
+    eprintln!("SKIPPED: {what}; {advice}");
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
+    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{out}");
+    assert!(output.status.success(), "{command:?}\n{out}{error}");
+}
+
+/// LibreOffice draws the slide, pixel for pixel, as the composite.
+fn render(folder: &Path) {
+    let soffice: OsString = std::env::var_os("UNFLATTEN_SOFFICE").unwrap_or_else(|| "soffice".into());
+    let is_there = Command::new(&soffice).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !is_there {
+        return skip("LibreOffice is not there", "apt install libreoffice-impress, or set UNFLATTEN_SOFFICE");
+    }
+    let composite = image::open(folder.join("composite.png")).expect("it was written before").into_rgba8();
+    let (width, height) = composite.dimensions();
+    let size = serde_json::json!({
+        "PixelWidth": { "type": "long", "value": width.to_string() },
+        "PixelHeight": { "type": "long", "value": height.to_string() },
+    });
+    let profile = tempfile::tempdir().expect("a temporary folder");
+    let output = Command::new(&soffice)
+        .arg(format!("-env:UserInstallation=file://{}", profile.path().display()))
+        .args(["--headless", "--convert-to", &format!("png:impress_png_Export:{size}"), "--outdir"])
+        .arg(folder)
+        .arg(folder.join("document.pptx"))
+        .output()
+        .expect("soffice runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let rendered = image::open(folder.join("document.png")).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let difference = Difference::between(&rendered.into_rgba8(), &composite).expect("the size that was asked for");
+    println!("LibreOffice: {difference:?}");
+    assert!(difference.max <= RENDERED_MOST, "{difference:?}");
+}

@@ -1,0 +1,62 @@
+//! Posters decomposed by the program, taken away in every format, and opened by programs that are not ours.
+//!
+//! `UNFLATTEN_POSTERS` may name a folder of more pictures.
+
+#[path = "../../layers/tests/readers/support.rs"]
+mod readers;
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use jobs::Metadata;
+use layers::{Format, Limits};
+use serde_json::{Value, json};
+use support::{run, stderr};
+
+/// Decomposes a picture, exports it in every format and lets other programs compare with the picture itself.
+fn check(picture: &Path) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let picture = picture.to_str().expect("posters have plain names");
+    let made = run(folder.path(), &["decompose", picture, "-n", "auto", "-o", "layers"]);
+    assert!(made.status.success(), "{picture}: {}", stderr(&made));
+    for format in Format::ALL {
+        let file = format!("document.{}", format.extension());
+        let exported = run(folder.path(), &["export", "layers", "--trim", "-o", &file]);
+        assert!(exported.status.success(), "{picture}: {}", stderr(&exported));
+    }
+    let text = std::fs::read(folder.path().join("layers/metadata.json")).expect("the result has metadata");
+    let metadata: Metadata = serde_json::from_slice(&text).expect("metadata.json can be read");
+    let nodes: Value = metadata
+        .layers
+        .iter()
+        .map(|layer| {
+            let area = layer.bounding_box.map_or([0, 0, 1, 1], |b| [b.x, b.y, b.x + b.width, b.y + b.height]);
+            let text = layer.text.clone().unwrap_or_default();
+            json!({ "name": layer.name, "visible": true, "opacity": 1.0, "box": area, "text": text })
+        })
+        .collect();
+    let file = std::io::BufReader::new(std::fs::File::open(picture).expect("the poster is there"));
+    let input = layers::decode(file, &Limits::default()).expect("the poster is a picture").pixels;
+    println!("{picture}: {} layers", metadata.layers.len());
+    readers::write_expected(folder.path(), &input, &nodes);
+    readers::check(folder.path());
+}
+
+#[test]
+fn exports_of_posters_open_elsewhere_as_the_poster() {
+    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/images/poster.png"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // One with Korean and one with Chinese words.
+    for seed in [4, 11] {
+        let path = folder.path().join(format!("포스터 {seed}.png"));
+        synth::poster(seed, 600, 800).picture.save(&path).expect("the folder is there");
+        check(&path);
+    }
+    if let Some(more) = std::env::var_os("UNFLATTEN_POSTERS") {
+        let entries = std::fs::read_dir(more).expect("UNFLATTEN_POSTERS names a folder");
+        let mut pictures: Vec<PathBuf> = entries.map(|entry| entry.expect("a folder entry").path()).collect();
+        pictures.retain(|path| path.extension().is_some_and(|ending| ending == "png" || ending == "jpg"));
+        pictures.sort();
+        pictures.iter().for_each(|path| check(path));
+    }
+}

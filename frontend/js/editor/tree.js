@@ -1,0 +1,107 @@
+/**
+ * The document is a flat list of layers, the lowest first; a layer that was
+ * split again left its key and its name to a group, which its parts carry in
+ * `groups`, the outermost first. Here that list is read as the tree that it is:
+ * a key names a layer or a group. Parts of a group are always neighbours.
+ */
+
+/** Keys from the outermost group down to the layer itself. */
+export const pathOf = (layer) => [...layer.groups.map(({ key }) => key), layer.key];
+
+/** The layers that a key stands for: itself, or all parts of the group. */
+export const membersOf = (layers, key) => layers.filter((layer) => pathOf(layer).includes(key));
+
+/** Keys from the outermost group down to a layer or group; empty where there is none. */
+export function pathTo(layers, key) {
+  const layer = layers.find((one) => pathOf(one).includes(key));
+  return layer ? pathOf(layer).slice(0, pathOf(layer).indexOf(key) + 1) : [];
+}
+
+/** A group as `{ key, name }`; `null` for a layer. */
+export function groupOf(layers, key) {
+  for (const layer of layers) {
+    const group = layer.groups.find((one) => one.key === key);
+    if (group) return group;
+  }
+  return null;
+}
+
+const isInside = (layer, parent) => parent.every((key, depth) => pathOf(layer)[depth] === key);
+
+/** The keys right inside a group (`parent` is the path to it, empty for the whole), the lowest first. */
+export function siblings(layers, parent) {
+  return [...new Set(layers.filter((layer) => isInside(layer, parent)).map((layer) => pathOf(layer)[parent.length]))];
+}
+
+/** `layers` with what is right inside a group in another order. */
+function arranged(layers, parent, order) {
+  const from = layers.findIndex((layer) => isInside(layer, parent));
+  const block = layers.filter((layer) => isInside(layer, parent));
+  const sorted = order.flatMap((key) => block.filter((layer) => pathOf(layer)[parent.length] === key));
+  return layers.toSpliced(from, block.length, ...sorted);
+}
+
+/** `layers` with a layer or group one place up (+1) or down (-1) among its siblings; `null` at the end. */
+export function shifted(layers, key, by) {
+  const parent = pathTo(layers, key).slice(0, -1);
+  const order = siblings(layers, parent);
+  const from = order.indexOf(key);
+  if (from < 0 || from + by < 0 || from + by >= order.length) return null;
+  order.splice(from + by, 0, ...order.splice(from, 1));
+  return arranged(layers, parent, order);
+}
+
+/**
+ * `layers` with a layer or group where `target` is, or where the group is that
+ * holds `target`. `null` where it cannot go: a part stays in its group.
+ */
+export function placed(layers, key, target) {
+  const parent = pathTo(layers, key).slice(0, -1);
+  const beside = pathTo(layers, target);
+  if (parent.some((one, depth) => beside[depth] !== one)) return null;
+  const order = siblings(layers, parent);
+  const [from, to] = [order.indexOf(key), order.indexOf(beside[parent.length])];
+  if (from < 0 || to < 0 || from === to) return null;
+  order.splice(to, 0, ...order.splice(from, 1));
+  return arranged(layers, parent, order);
+}
+
+/** `layers` with the parts of each group side by side, where its lowest is. */
+export function gathered(layers, depth = 0) {
+  const seen = new Set();
+  return layers.flatMap((layer) => {
+    const group = layer.groups[depth];
+    if (!group) return [layer];
+    if (seen.has(group.key)) return [];
+    seen.add(group.key);
+    return gathered(layers.filter((one) => one.groups[depth]?.key === group.key), depth + 1);
+  });
+}
+
+/** The rows of a list, the highest first, each group above its parts: `[{ key, depth, layer | group }]`. */
+export function rows(layers) {
+  const out = [];
+  let open = [];
+  for (const layer of layers.toReversed()) {
+    const shared = layer.groups.findIndex((group, depth) => open[depth] !== group.key);
+    const from = shared < 0 ? layer.groups.length : shared;
+    layer.groups.slice(from).forEach((group, at) => out.push({ key: group.key, depth: from + at, group }));
+    open = layer.groups.map((group) => group.key);
+    out.push({ key: layer.key, depth: layer.groups.length, layer });
+  }
+  return out;
+}
+
+/**
+ * What a click on a layer means while `selected` is chosen: the outermost group
+ * around it, unless something inside that group is chosen already; `deeper`
+ * (a double click) goes one group further in.
+ */
+export function hit(layers, layer, selected, deeper) {
+  const path = pathOf(layer);
+  const around = pathTo(layers, selected).slice(0, -1);
+  let depth = 0;
+  while (depth < around.length && around[depth] === path[depth]) depth += 1;
+  if (deeper && path[depth] === selected) depth += 1;
+  return path[Math.min(depth, path.length - 1)];
+}
