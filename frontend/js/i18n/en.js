@@ -229,7 +229,7 @@ export const en = {
 
   "recomposition.exact": "The layers stack back to the input",
   "recomposition.off": "The layers differ from the input",
-  "recomposition.figures": "Largest difference {max} of 255, mean {mean}, PSNR {psnr} dB",
+  "recomposition.figures": "Largest difference {max} of 255, mean {mean}, PSNR {psnr} dB",
   "details.engine": "Made by: {engine}",
   "details.notes": "Notes",
   "details.more": "Details",

@@ -229,7 +229,7 @@ export const ko = {
 
   "recomposition.exact": "레이어를 쌓으면 원본과 같습니다",
   "recomposition.off": "레이어가 원본과 다릅니다",
-  "recomposition.figures": "최대 차이 255 중 {max}, 평균 {mean}, PSNR {psnr} dB",
+  "recomposition.figures": "최대 차이 255 중 {max}, 평균 {mean}, PSNR {psnr} dB",
   "details.engine": "만든 엔진: {engine}",
   "details.notes": "참고",
   "details.more": "자세히",

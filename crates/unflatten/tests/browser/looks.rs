@@ -63,7 +63,8 @@ async fn axe_finds_nothing_serious() {
             page.wait_for(".progress .end").await;
             clean("cancelled").await;
             page.js("location.hash = '#job=00000000-0000-4000-8000-000000000000'", vec![]).await;
-            page.wait_for(".progress .end .message").await;
+            page.wait_until("return document.querySelector('.progress .end [data-action=again]') === null").await;
+            page.wait_for(".progress .end").await;
             clean("gone").await;
             page.click("[data-action=home]").await;
 

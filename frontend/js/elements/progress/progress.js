@@ -61,7 +61,7 @@ class Progress extends View {
           <div class="bar" role="progressbar" aria-labelledby="progress-title" aria-valuemin="0" aria-valuemax="100"><div></div></div>
           <p class="figures"><b class="percent"></b><span class="step"></span><span class="left"></span></p>
           <p class="link chip warn" role="status" hidden></p>
-          <p class="hint engine"></p>
+          <p class="hint"><b class="engine"></b><span class="reason"></span></p>
           <ol class="stages" aria-label="${t("progress.stages")}"></ol>
           <ul class="notes hint"></ul>
           <button type="button" class="button" data-action="cancel">${icon("close")}<span>${t("progress.cancel")}</span></button>
@@ -77,7 +77,7 @@ class Progress extends View {
         <section class="card end" role="alert">
           <p class="hint name"></p>
           <h1>${t(`end.${state}`)}</h1>
-          ${error ? html`<p class="message">${error.message}</p>` : ""}
+          ${error && state !== "gone" ? html`<p class="message">${error.message}</p>` : ""}
           <p>${state === "gone" ? t("end.gone.hint") : known}</p>
           <p class="actions">
             ${state !== "gone" && uploadId ? html`<button type="button" class="button primary" data-action="again">${icon("reset")}<span>${t("end.again")}</span></button>` : ""}
@@ -105,7 +105,7 @@ class Progress extends View {
     this.#text(".stage", stageWords(now));
     this.#text(".percent", now.state === "queued" ? "" : number(shown / 100, { style: "percent" }));
     const progress = now.state === "running" ? now.progress : null;
-    this.#text(".step", progress && progress.total > 1 ? t("progress.step", progress) : "");
+    this.#text(".step", progress && progress.step > 0 && progress.total > 1 ? t("progress.step", progress) : "");
     bar.setAttribute("aria-valuetext", `${stageWords(now)}, ${shown} %`);
     this.#left();
 
@@ -116,7 +116,8 @@ class Progress extends View {
     cancel.disabled = Boolean(now.cancelling);
     this.#text('[data-action="cancel"] span', t(now.cancelling ? "progress.cancelling" : "progress.cancel"));
     const engine = now.engine ? tOr(`engine.${now.engine}`, now.engine) : "";
-    this.#text(".engine", engine ? t("progress.engine", { engine }) + (now.reason ? ` (${now.reason})` : "") : "");
+    this.#text(".engine", engine ? t("progress.engine", { engine }) : "");
+    this.#text(".reason", (engine && now.reason) || "");
   }
 
   #left() {
