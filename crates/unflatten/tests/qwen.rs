@@ -75,6 +75,38 @@ fn the_command_line_gives_what_the_reference_gives() {
 }
 
 #[test]
+fn layers_come_in_the_size_that_was_asked_for() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let model = whole_checkpoint();
+    // Smaller than the model works at, so that nothing can lean on the input's size.
+    let picture = write_poster(dir.path(), "poster.png", 48);
+    let out = dir.path().join("out");
+    let on = ["--device", "cpu", "--dtype", "f32", "--output-size"];
+    let size = |name: &str| image::image_dimensions(out.join(name)).expect("a picture");
+
+    let output = decompose(dir.path(), model.path(), &[&on[..], &["both"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let metadata = check_result(&out, &picture);
+    let kept = metadata.model_layers.expect("the model's own layers are kept");
+    assert_eq!((kept.width, kept.height, kept.files.len()), (64, 64, metadata.layers.len()));
+    assert!(kept.files.iter().all(|file| size(file) == (64, 64)));
+    let exported = run(dir.path(), &["export", "out", "--trim", "-o", "both.zip"]);
+    assert!(exported.status.success(), "{}", stderr(&exported));
+    let packed = dir.path().join("packed");
+    support::unzip(&fs::read(dir.path().join("both.zip")).expect("written"), &packed);
+    assert!(kept.files.iter().all(|file| packed.join(file).is_file()), "the ZIP leaves the model's layers out");
+
+    let output = decompose(dir.path(), model.path(), &[&on[..], &["model"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let metadata: Metadata =
+        serde_json::from_slice(&fs::read(out.join("metadata.json")).expect("written")).expect("JSON");
+    assert_eq!((metadata.canvas(), metadata.model_layers), ((64, 64), None));
+    assert!(metadata.layers.iter().all(|layer| size(&layer.file) == (64, 64)));
+    let exported = run(dir.path(), &["export", "out", "-o", "model.psd"]);
+    assert!(exported.status.success(), "{}", stderr(&exported));
+}
+
+#[test]
 fn given_noise_takes_the_place_of_the_seed() {
     let dir = tempfile::tempdir().expect("a folder");
     let model = whole_checkpoint();

@@ -30,7 +30,7 @@ export async function splitLayer(key) {
     if (doc.value?.id !== open) return;
     if (!parts) return notify("error", t("split.failed", { name: layer.name, message: t("error.offline") }));
     replaceWithParts(key, parts);
-    notify("info", t("split.done", { name: layer.name, count: parts.length }));
+    notify("info", t(parts.length > 1 ? "split.done" : "split.one", { name: layer.name, count: parts.length }));
   } catch (error) {
     notify("error", t("split.failed", { name: layer.name, message: error.message }));
   } finally {

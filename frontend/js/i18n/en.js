@@ -131,6 +131,7 @@ export const en = {
   "split.hint": "Split it again, with the options as they are",
   "split.running": "Splitting {name}",
   "split.done": "“{name}” was split into {count} layers.",
+  "split.one": "“{name}” could not be split any further.",
   "split.failed": "“{name}” was not split: {message}",
   "notice.close": "Close this message",
   "notice.queued": "“{name}” is in the queue.",

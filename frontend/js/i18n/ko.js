@@ -131,6 +131,7 @@ export const ko = {
   "split.hint": "지금 옵션으로 다시 나눕니다",
   "split.running": "{name} 나누는 중",
   "split.done": "“{name}”을(를) 레이어 {count}개로 나누었습니다.",
+  "split.one": "“{name}” 레이어는 더 나눌 수 없습니다.",
   "split.failed": "“{name}”을(를) 나누지 못했습니다: {message}",
   "notice.close": "메시지 닫기",
   "notice.queued": "“{name}”을(를) 대기열에 넣었습니다.",
