@@ -114,7 +114,7 @@ async fn pictures_of_the_page() {
             picture("empty").await;
             page.click("input[name=num_layers][value='8'] + span").await;
             page.drop_file("body", "poster.png", &poster).await;
-            page.wait_for(".stages li:nth-child(2)").await;
+            page.wait_for(".stages li:nth-child(4)").await;
             picture("running").await;
             page.wait_for("un-canvas[data-complete]").await;
             edit(page).await;
@@ -126,5 +126,5 @@ async fn pictures_of_the_page() {
 
 async fn edit(page: &Page) {
     page.frame().await;
-    page.click("un-layers li:nth-child(2) [data-pick]").await;
+    page.click("un-layers li:nth-child(4) [data-pick]").await;
 }
