@@ -15,10 +15,11 @@ mod service;
 
 use std::time::Duration;
 
+use fantoccini::wd::WebDriverCompatibleCommand;
 use image::{Rgba, RgbaImage};
 use serde_json::{Value, json};
 
-use crate::browser::{DevTools, Window};
+use crate::browser::Window;
 use crate::page::{Page, with_page};
 use crate::service::Service;
 
@@ -60,6 +61,20 @@ async fn measure(page: &Page, window: Window) {
             each(main),
             each(all),
         );
+    }
+}
+
+/// A command of the browser's own protocol.
+#[derive(Debug)]
+struct DevTools(&'static str, Value);
+
+impl WebDriverCompatibleCommand for DevTools {
+    fn endpoint(&self, base: &reqwest::Url, session: Option<&str>) -> Result<reqwest::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &reqwest::Url) -> (reqwest::Method, Option<String>) {
+        (reqwest::Method::POST, Some(json!({ "cmd": self.0, "params": self.1 }).to_string()))
     }
 }
 

@@ -102,20 +102,6 @@ async fn connect(driver: &str, capabilities: serde_json::Map<String, Value>) -> 
     }
 }
 
-/// A command of the browser's own protocol.
-#[derive(Debug)]
-pub struct DevTools(pub &'static str, pub Value);
-
-impl WebDriverCompatibleCommand for DevTools {
-    fn endpoint(&self, base: &reqwest::Url, session: Option<&str>) -> Result<reqwest::Url, url::ParseError> {
-        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
-    }
-
-    fn method_and_body(&self, _: &reqwest::Url) -> (reqwest::Method, Option<String>) {
-        (reqwest::Method::POST, Some(json!({ "cmd": self.0, "params": self.1 }).to_string()))
-    }
-}
-
 /// What the page wrote to the console since the last time.
 #[derive(Debug)]
 pub struct ConsoleLog;
