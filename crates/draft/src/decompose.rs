@@ -113,7 +113,7 @@ fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output
         background_alpha: background_alpha.as_ref(),
         sheets: &pile.sheets,
     };
-    let pictures = exact::solve(&question);
+    let pictures = exact::solve(&question, monitor)?;
     let stack = name_layers(input, pile, pictures);
     monitor.step("write", 1, 1, 1.0)?;
     Ok(Output { stack, notes })

@@ -3,6 +3,7 @@
 use image::{Rgba, RgbaImage};
 use rayon::prelude::*;
 
+use crate::monitor::{Monitor, Stopped};
 use crate::plane::{Plane, Rgb8};
 use crate::sheet::Sheet;
 
@@ -24,7 +25,10 @@ pub struct Question<'a> {
 /// every input: bottom-up, each alpha is raised to the least with which a colour
 /// in range gives the wanted composite, rounded up to 8 bits, and the colour is
 /// solved against the composite of the layers as they are written.
-pub fn solve(question: &Question) -> Vec<RgbaImage> {
+///
+/// # Errors
+/// [`Stopped`] when the caller gave up.
+pub fn solve(question: &Question, monitor: &Monitor) -> Result<Vec<RgbaImage>, Stopped> {
     let (width, height) = question.input.dimensions();
     let count = question.sheets.len() + 1;
     let mut layers: Vec<Vec<u8>> = vec![vec![0; width as usize * height as usize * 4]; count];
@@ -36,7 +40,8 @@ pub fn solve(question: &Question) -> Vec<RgbaImage> {
             row.push(chunk);
         }
     }
-    rows.into_par_iter().enumerate().for_each(|(y, mut row)| {
+    rows.into_par_iter().enumerate().try_for_each(|(y, mut row)| {
+        monitor.check()?;
         let mut pixels = vec![[0u8; 4]; count];
         for x in 0..width as usize {
             pixels.iter_mut().for_each(|p| *p = [0; 4]);
@@ -45,9 +50,10 @@ pub fn solve(question: &Question) -> Vec<RgbaImage> {
                 target[4 * x..4 * x + 4].copy_from_slice(pixel);
             }
         }
-    });
+        Ok(())
+    })?;
     let image = |data| RgbaImage::from_raw(width, height, data).expect("four bytes for each pixel");
-    layers.into_iter().map(image).collect()
+    Ok(layers.into_iter().map(image).collect())
 }
 
 fn solve_pixel(question: &Question, x: usize, y: usize, pixels: &mut [[u8; 4]]) {
@@ -171,7 +177,8 @@ mod tests {
                 background_alpha: background_alpha.as_ref(),
                 sheets: &sheets,
             };
-            let layers = solve(&question);
+            let (monitor, _reporter) = crate::monitor::monitor();
+            let layers = solve(&question, &monitor).expect("nobody stops it");
             assert_eq!(crate::check::worst_difference(&input, &layers), 0, "seed {seed}");
         }
     }
