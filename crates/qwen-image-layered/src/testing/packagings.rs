@@ -64,7 +64,9 @@ pub fn gguf(
             2 if columns.is_multiple_of(32) => GgmlDType::Q8_0,
             _ => GgmlDType::F32,
         };
-        let block = tensor.to_dtype(DType::F32).and_then(|tensor| QTensor::quantize(&tensor, kind)).expect("blocks");
+        // A part of another tensor would be taken with all of that one's values.
+        let own = tensor.to_dtype(DType::F32).and_then(|tensor| tensor.force_contiguous()).expect("f32");
+        let block = QTensor::quantize(&own, kind).expect("blocks");
         wide.insert(name.clone(), block.dequantize(&Device::Cpu).expect("f32"));
         blocks.push((named(name), block));
     }
