@@ -69,7 +69,7 @@ fn expected(nodes: &[Node], source: &dyn PixelSource) -> Value {
                 // An empty layer is written as one transparent pixel.
                 None => [0, 0, 1, 1],
             }
-            .map(|side| i64::from(side));
+            .map(i64::from);
             let (x, y) = (i64::from(layer.x), i64::from(layer.y));
             json!({
                 "name": layer.name, "visible": layer.visible, "opacity": layer.opacity,

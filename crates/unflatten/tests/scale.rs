@@ -135,7 +135,7 @@ async fn one_job(number: usize, clients: &[Client], tally: &Tally) -> Seen {
     while !events.last().is_some_and(|event| event.kind.is_terminal()) {
         tally.connections.fetch_add(1, Ordering::Relaxed);
         let before = events.len();
-        let followed = if number % 4 == 0 {
+        let followed = if number.is_multiple_of(4) {
             over_websocket(follower, id, &mut events).await
         } else {
             over_sse(follower, id, &mut events).await

@@ -150,7 +150,13 @@ pub async fn edits_follow_one_another(place: Place) {
         let store = stores[n as usize % 3].clone();
         tokio::spawn(async move {
             let child = JobId::from_u128(u128::from(n));
-            store.change_edits(id, move |edits| drop(edits.children.insert(n, child))).await.unwrap().unwrap()
+            store
+                .change_edits(id, move |edits| {
+                    edits.children.insert(n, child);
+                })
+                .await
+                .unwrap()
+                .unwrap()
         })
     });
     let mut revisions = Vec::new();
