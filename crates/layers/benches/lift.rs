@@ -15,6 +15,7 @@
 #[path = "lift/scenes.rs"]
 mod scenes;
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use image::RgbaImage;
@@ -44,7 +45,7 @@ fn main() {
         for (kind, small) in [("exact", reduced(&truth, false)), ("decoded", reduced(&truth, true))] {
             let plain = enlarged(&small, &input);
             let started = Instant::now();
-            let lifted = lift(&small, &input).expect("the input has pixels");
+            let lifted = lift(&small, &input, &mut |_| ControlFlow::Continue(())).expect("the input has pixels");
             let seconds = started.elapsed().as_secs_f64();
             let error = Difference::between(&flatten(&lifted), &input).expect("one size").max;
             assert!(error <= 1, "the composite is off by {error}");

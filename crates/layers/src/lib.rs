@@ -28,7 +28,7 @@ pub use encode::{Compression, EncodeError, PREVIEW_SIDE, preview_jpeg, thumbnail
 pub use export::{ExportError, ExportOptions, Format, UnknownFormat, export};
 pub use extent::{bounding_box, coverage, crop};
 pub use layer::{Box, Kind, Layer, LayerStack, StackError};
-pub use lift::lift;
+pub use lift::{LiftError, lift};
 pub use prune::{Pruned, prune};
 pub use recolour::Recolour;
 pub use report::{LayerReport, Report, Thresholds};

@@ -1,3 +1,5 @@
+use std::ops::ControlFlow;
+
 use image::RgbaImage;
 use rayon::prelude::*;
 
@@ -10,6 +12,18 @@ mod tests;
 
 use column::{Member, fit_alphas};
 use edges::{Edges, Place};
+
+/// Rows that are fitted between two looks at whether to go on: some hundredths of a second.
+const STRIP: usize = 64;
+
+/// Why a stack was not lifted.
+#[derive(Debug, thiserror::Error)]
+pub enum LiftError {
+    #[error(transparent)]
+    Resize(#[from] ResizeError),
+    #[error("stopped on request")]
+    Stopped,
+}
 
 /// Brings a stack of an engine's working size to the size of its input, so
 /// that its composite ([`crate::flatten`]) is `input` within 1/255.
@@ -34,34 +48,57 @@ use edges::{Edges, Place};
 /// Names, kinds and texts stay. Beyond the result this holds at most 13 bytes
 /// per pixel of the input, and 11 bytes per small pixel of each layer.
 ///
+/// `progress` is told the share of the work that is done, 0 to 1, and ends it by breaking.
+///
 /// # Errors
-/// When the input has no pixel.
-pub fn lift(stack: &LayerStack, input: &RgbaImage) -> Result<LayerStack, ResizeError> {
+/// When the input has no pixel, or `progress` broke.
+pub fn lift(
+    stack: &LayerStack,
+    input: &RgbaImage,
+    progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+) -> Result<LayerStack, LiftError> {
+    let mut report = |share: f32| if progress(share).is_break() { Err(LiftError::Stopped) } else { Ok(()) };
     let (width, height) = input.dimensions();
     // Where the engine's size is the larger one, its edges are finer than the
     // input's: reducing is all there is to do.
     let (small_width, small_height) = (stack.width().min(width), stack.height().min(height));
-    let small = resized(stack, small_width, small_height)?;
-    let mut large = resized(&small, width, height)?;
+    let small = resized(stack, small_width, small_height, |share| report(0.1 * share))?;
+    let mut large = resized(&small, width, height, |share| report(0.1 + 0.3 * share))?;
     if (small_width, small_height) != (width, height) {
         let small_input = resize(input, small_width, small_height, Filter::Area)?;
         let scale = (width as f32 / small_width as f32).max(height as f32 / small_height as f32);
-        refine(&Edges::new(&small, &small_input, scale), &mut large, input);
+        let edges = Edges::new(&small, &small_input, scale);
+        refine(&edges, &mut large, input, |share| report(0.4 + 0.4 * share))?;
     }
-    Ok(solve_exact(large, input).expect("the stack has the input's size"))
+    report(0.8)?;
+    let lifted = solve_exact(large, input).expect("the stack has the input's size");
+    report(1.0)?;
+    Ok(lifted)
 }
 
-fn resized(stack: &LayerStack, width: u32, height: u32) -> Result<LayerStack, ResizeError> {
-    let layers = stack.layers().iter().map(|layer| {
+fn resized(
+    stack: &LayerStack,
+    width: u32,
+    height: u32,
+    mut report: impl FnMut(f32) -> Result<(), LiftError>,
+) -> Result<LayerStack, LiftError> {
+    let mut layers = Vec::new();
+    for (index, layer) in stack.layers().iter().enumerate() {
+        report(index as f32 / stack.layers().len() as f32)?;
         let pixels = resize(&layer.pixels, width, height, Filter::Lanczos3)?;
-        Ok(Layer { name: layer.name.clone(), kind: layer.kind, text: layer.text.clone(), pixels })
-    });
-    let layers = layers.collect::<Result<_, ResizeError>>()?;
-    LayerStack::new(width, height, layers).map_err(|error| ResizeError { width, height, reason: error.to_string() })
+        layers.push(Layer { name: layer.name.clone(), kind: layer.kind, text: layer.text.clone(), pixels });
+    }
+    let mismatch = |error: crate::StackError| ResizeError { width, height, reason: error.to_string() };
+    Ok(LayerStack::new(width, height, layers).map_err(mismatch)?)
 }
 
 /// Fits every pixel near an edge of some layer to `input`.
-fn refine(edges: &Edges, large: &mut LayerStack, input: &RgbaImage) {
+fn refine(
+    edges: &Edges,
+    large: &mut LayerStack,
+    input: &RgbaImage,
+    mut report: impl FnMut(f32) -> Result<(), LiftError>,
+) -> Result<(), LiftError> {
     let row_length = input.width() as usize * 4;
     let mut rows: Vec<Vec<&mut [u8]>> = (0..input.height()).map(|_| Vec::new()).collect();
     for layer in large.layers_mut() {
@@ -69,15 +106,21 @@ fn refine(edges: &Edges, large: &mut LayerStack, input: &RgbaImage) {
             rows.push(row);
         }
     }
-    let wanted = input.as_raw().par_chunks_exact(row_length);
-    rows.par_iter_mut().zip(wanted).enumerate().for_each_init(Vec::new, |column, (y, (layers, wanted))| {
-        for (x, wanted) in wanted.as_chunks::<4>().0.iter().enumerate() {
-            let place = edges.place(x, y, (input.width(), input.height()));
-            if edges.any(place) {
-                refine_pixel(edges, place, layers, x * 4, *wanted, column);
+    let strips = rows.chunks_mut(STRIP).zip(input.as_raw().chunks(STRIP * row_length));
+    for (strip, (rows, wanted)) in strips.enumerate() {
+        let first = strip * STRIP;
+        report(first as f32 / input.height() as f32)?;
+        let wanted = wanted.par_chunks_exact(row_length);
+        rows.par_iter_mut().zip(wanted).enumerate().for_each_init(Vec::new, |column, (y, (layers, wanted))| {
+            for (x, wanted) in wanted.as_chunks::<4>().0.iter().enumerate() {
+                let place = edges.place(x, first + y, (input.width(), input.height()));
+                if edges.any(place) {
+                    refine_pixel(edges, place, layers, x * 4, *wanted, column);
+                }
             }
-        }
-    });
+        });
+    }
+    Ok(())
 }
 
 fn refine_pixel(

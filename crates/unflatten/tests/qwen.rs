@@ -183,7 +183,7 @@ async fn a_service_runs_the_model_and_cancels_it() {
         .iter()
         .filter_map(|e| if let EventKind::Progress(p) = &e.kind { Some(p.stage.as_str()) } else { None })
         .collect();
-    for stage in ["denoise", "decode"] {
+    for stage in ["denoise", "decode", "lift"] {
         assert!(stages.contains(&stage), "{stages:?}");
     }
     let metadata = client.http.get(format!("{}/api/jobs/{id}/metadata.json", client.url)).send().await;

@@ -202,8 +202,8 @@ impl Attempt<'_> {
         let (sender, mut steps) = mpsc::unbounded_channel();
         let stop = self.stop.clone();
         let writing = spawn_blocking(move || {
-            let mut on_file = saving(&stop, &sender);
-            let metadata = result::write(staging.dir(), job, &input, made, &mut on_file)?;
+            let mut on_step = saving(&stop, &sender);
+            let metadata = result::write(staging.dir(), job, &input, made, &mut on_step)?;
             Ok((staging, count(metadata.layers.len())))
         });
         let written = self.unless_stuck(follow(&mut steps, writing, meter, |step| step, self)).await;

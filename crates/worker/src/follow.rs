@@ -1,4 +1,4 @@
-//! Takes an engine's steps, and those of writing its files, to wherever progress is shown.
+//! Takes an engine's steps, and those of its result, to wherever progress is shown.
 
 use std::io;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::engine::Step;
 use crate::progress::Meter;
 use crate::stop::{Stop, StopReason};
 
-/// Share of the bar that the engine has; the rest is for writing the files.
+/// Share of the bar that the engine has; the rest is for lifting and writing the layers.
 pub(crate) const ENGINE_SHARE: f32 = 0.95;
 
 /// Takes progress to wherever it is shown.
@@ -59,15 +59,15 @@ pub(crate) async fn follow<T>(
     }
 }
 
-/// Progress of the files that are written; ends the writing when the stop is raised.
+/// Progress of a result that is lifted and written; ends the work when the stop is raised.
 pub(crate) fn saving<'a>(
     stop: &'a Stop,
     sender: &'a mpsc::UnboundedSender<Step>,
-) -> impl FnMut(u32, u32) -> io::Result<()> + 'a {
-    move |step, total| {
-        let fraction = ENGINE_SHARE + (1.0 - ENGINE_SHARE) * step as f32 / total.max(1) as f32;
+) -> impl FnMut(Step) -> io::Result<()> + 'a {
+    move |step| {
+        let fraction = ENGINE_SHARE + (1.0 - ENGINE_SHARE) * step.fraction;
         // Nobody listens any more when the attempt was given up; the stop below ends it.
-        let _ = sender.send(Step { stage: "save", step, total, fraction });
+        let _ = sender.send(Step { fraction, ..step });
         match stop.reason() {
             Some(StopReason::Cancelled | StopReason::Lost) => Err(io::Error::other("stopped")),
             _ => Ok(()),

@@ -15,6 +15,7 @@ mod progress;
 mod result;
 mod service;
 mod signals;
+mod staging;
 mod stop;
 mod watch;
 

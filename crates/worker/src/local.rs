@@ -19,6 +19,7 @@ use crate::follow::{Reports, engine_share, follow, saving};
 use crate::host::{Host, HostError, Work};
 use crate::progress::Meter;
 use crate::result::{self, ResultJob};
+use crate::staging::Staging;
 use crate::stop::Stop;
 
 /// A picture to decompose and a folder for its layers.
@@ -85,7 +86,8 @@ impl Local {
     }
 
     /// Decomposes a picture. Everything is written into a hidden folder first,
-    /// so a run that fails or is cancelled leaves what was there before.
+    /// so a run that fails or is cancelled leaves what was there before; of one that is
+    /// killed only that folder stays, until the next run into the same place.
     ///
     /// # Errors
     /// See [`LocalError`]; raising `stop` gives [`LocalError::Cancelled`].
@@ -179,7 +181,7 @@ fn read(path: &Path, limits: &Limits) -> Result<(image::RgbaImage, InputInfo), L
 }
 
 /// Makes the folder and a hidden one inside it; answers with the files of an earlier result.
-fn prepare(out: &Path) -> Result<(Vec<String>, tempfile::TempDir), LocalError> {
+fn prepare(out: &Path) -> Result<(Vec<String>, Staging), LocalError> {
     let write_error = |source| LocalError::Write { path: out.to_owned(), source };
     fs::create_dir_all(out).map_err(write_error)?;
     let old = earlier_result(out).map_err(write_error)?;
@@ -190,7 +192,7 @@ fn prepare(out: &Path) -> Result<(Vec<String>, tempfile::TempDir), LocalError> {
     if unlisted {
         return Err(LocalError::Occupied { path: out.to_owned() });
     }
-    let staging = tempfile::Builder::new().prefix(".unflatten-").tempdir_in(out).map_err(write_error)?;
+    let staging = Staging::inside(out).map_err(write_error)?;
     Ok((old, staging))
 }
 

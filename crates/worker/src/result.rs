@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use image::RgbaImage;
@@ -11,6 +12,7 @@ use jobs::{ModelLayers, OutputSize, Size};
 use layers::{Difference, Filter, Layer, LayerReport, LayerStack, Report, Thresholds};
 use time::OffsetDateTime;
 
+use crate::engine::Step;
 use crate::host::Made;
 
 /// The file of a model's own rendering of the whole picture.
@@ -32,24 +34,50 @@ struct Finished {
     reference: Option<RgbaImage>,
     /// The model's own, to be kept beside.
     model: Option<LayerStack>,
+    /// How much of the way to a result is done, 0 to 1.
+    fraction: f32,
 }
 
+/// Share of the way to a result that lifting has, where layers are lifted.
+const LIFT_SHARE: f32 = 0.5;
+
+/// Steps of a lift: it is told in percent.
+const LIFT_TOTAL: u32 = 100;
+
 /// Lifts the layers of an engine that works at a size of its own, as `wanted` says.
-fn finish(made: LayerStack, input: &RgbaImage, wanted: OutputSize, notes: &mut Vec<String>) -> io::Result<Finished> {
+fn finish(
+    made: LayerStack,
+    input: &RgbaImage,
+    wanted: OutputSize,
+    notes: &mut Vec<String>,
+    on_step: &mut dyn FnMut(Step) -> io::Result<()>,
+) -> io::Result<Finished> {
     let (width, height) = (made.width(), made.height());
     if (width, height) == input.dimensions() {
         if wanted != OutputSize::Native {
             notes.push("The engine works at the input's own size: there is no other size of the layers.".to_owned());
         }
-        return Ok(Finished { stack: made, reference: None, model: None });
+        return Ok(Finished { stack: made, reference: None, model: None, fraction: 0.0 });
     }
     if wanted == OutputSize::Model {
         let reduced = layers::resize(input, width, height, Filter::Lanczos3).map_err(io::Error::other)?;
-        return Ok(Finished { stack: made, reference: Some(reduced), model: None });
+        return Ok(Finished { stack: made, reference: Some(reduced), model: None, fraction: 0.0 });
     }
-    let stack = layers::lift(&made, input).map_err(io::Error::other)?;
+    let mut refused = None;
+    let lifted = layers::lift(&made, input, &mut |share| {
+        let step = (share * LIFT_TOTAL as f32) as u32;
+        match on_step(Step { stage: "lift", step, total: LIFT_TOTAL, fraction: LIFT_SHARE * share }) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                refused = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    });
+    let stack = lifted.map_err(|error| refused.unwrap_or_else(|| io::Error::other(error)))?;
     notes.push(format!("The layers were made at {width} x {height} pixels and lifted to the input's size."));
-    Ok(Finished { stack, reference: None, model: Some(made).filter(|_| wanted == OutputSize::Both) })
+    let model = Some(made).filter(|_| wanted == OutputSize::Both);
+    Ok(Finished { stack, reference: None, model, fraction: LIFT_SHARE })
 }
 
 /// Writes the layers that are kept in the model's size.
@@ -66,21 +94,21 @@ fn write_model_layers(dir: &Path, model: &LayerStack, input: &RgbaImage) -> io::
     Ok(ModelLayers { width, height, files, recomposition: difference.into() })
 }
 
-/// Writes everything into `dir`, which exists; `on_file` is told how many of
-/// how many files are done and may end the work.
+/// Writes everything into `dir`, which exists; `on_step` is told how far it is (stages `lift` and `save`, the fraction
+/// from 0 to 1) and may end the work.
 ///
 /// # Errors
-/// When a file cannot be written, or `on_file` says so.
+/// When a file cannot be written, or `on_step` says so.
 pub(crate) fn write(
     dir: &Path,
     job: ResultJob,
     input: &RgbaImage,
     made: Made,
-    on_file: &mut dyn FnMut(u32, u32) -> io::Result<()>,
+    on_step: &mut dyn FnMut(Step) -> io::Result<()>,
 ) -> io::Result<Metadata> {
     let mut notes = made.decomposition.notes;
-    let Finished { stack, reference, model } =
-        finish(made.decomposition.stack, input, job.params.output_size, &mut notes)?;
+    let Finished { stack, reference, model, fraction: finished } =
+        finish(made.decomposition.stack, input, job.params.output_size, &mut notes, on_step)?;
     // A picture that lies in another one must not add its own rounding to that one's.
     let stack = match job.input_info.parent {
         Some(_) if reference.is_none() => layers::solve_closely(stack, input).map_err(io::Error::other)?,
@@ -88,8 +116,12 @@ pub(crate) fn write(
     };
     let stack = &stack;
     let total = u32::try_from(stack.layers().len()).unwrap_or(u32::MAX).saturating_add(2);
+    let mut on_file = |done: u32| {
+        let fraction = finished + (1.0 - finished) * done as f32 / total as f32;
+        on_step(Step { stage: "save", step: done, total, fraction })
+    };
     let mut done = 0;
-    on_file(done, total)?;
+    on_file(done)?;
     let report =
         Report::new(stack, reference.as_ref().unwrap_or(input), &Thresholds::default()).map_err(io::Error::other)?;
     let mut infos: Vec<LayerInfo> = Vec::new();
@@ -98,7 +130,7 @@ pub(crate) fn write(
         write_file(&dir.join(&info.file), |file| layers::write_png(file, &layer.pixels).map_err(io::Error::other))?;
         infos.push(info);
         done += 1;
-        on_file(done, total)?;
+        on_file(done)?;
     }
     if let Some(analysis) = &made.decomposition.analysis {
         for (info, said) in infos.iter_mut().zip(&analysis.layers) {
@@ -107,7 +139,7 @@ pub(crate) fn write(
     }
     let composite = layers::flatten(stack);
     write_file(&dir.join("preview.jpg"), |file| layers::preview_jpeg(file, &composite).map_err(io::Error::other))?;
-    on_file(done + 1, total)?;
+    on_file(done + 1)?;
     let rendering = made.decomposition.rendering.as_ref().map(|picture| {
         let write = |file: &mut BufWriter<File>| layers::write_png(file, picture).map_err(io::Error::other);
         write_file(&dir.join(RENDERING), write).map(|()| RENDERING.to_owned())
@@ -143,7 +175,7 @@ pub(crate) fn write(
         serde_json::to_writer_pretty(&mut *file, &metadata)?;
         file.write_all(b"\n")
     })?;
-    on_file(total, total)?;
+    on_file(total)?;
     Ok(metadata)
 }
 

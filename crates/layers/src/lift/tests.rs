@@ -26,7 +26,7 @@ fn truth() -> LayerStack {
 }
 
 fn reduced(truth: &LayerStack, width: u32, height: u32) -> LayerStack {
-    resized(truth, width, height).unwrap()
+    resized(truth, width, height, |_| Ok(())).unwrap()
 }
 
 /// Mean difference of the premultiplied channels over the whole layer.
@@ -39,15 +39,20 @@ fn error(found: &RgbaImage, truth: &RgbaImage) -> f64 {
     sum as f64 / truth.as_raw().len() as f64
 }
 
+/// Lifted without a stop.
+fn whole(stack: &LayerStack, input: &RgbaImage) -> Result<LayerStack, LiftError> {
+    lift(stack, input, &mut |_| ControlFlow::Continue(()))
+}
+
 #[test]
 fn edges_come_back_and_the_composite_is_the_input() {
     let truth = truth();
     let input = flatten(&truth);
     // Of another shape, as model buckets are.
     let small = reduced(&truth, 96, 85);
-    let lifted = lift(&small, &input).unwrap();
+    let lifted = whole(&small, &input).unwrap();
     assert!(Difference::between(&flatten(&lifted), &input).unwrap().max <= 1);
-    let plain = resized(&small, 240, 200).unwrap();
+    let plain = resized(&small, 240, 200, |_| Ok(())).unwrap();
     let errors = [&lifted, &plain].map(|stack| error(&stack.layers()[1].pixels, &truth.layers()[1].pixels));
     assert!(errors[0] < 0.7 * errors[1], "{errors:?}");
     let layer = &lifted.layers()[1];
@@ -57,7 +62,7 @@ fn edges_come_back_and_the_composite_is_the_input() {
 #[test]
 fn no_colour_of_the_ground_stays_in_an_edge() {
     let truth = truth();
-    let lifted = lift(&reduced(&truth, 96, 80), &flatten(&truth)).unwrap();
+    let lifted = whole(&reduced(&truth, 96, 80), &flatten(&truth)).unwrap();
     for pixel in lifted.layers()[1].pixels.pixels().filter(|pixel| pixel[3] > 40) {
         let off = (0..3).map(|channel| pixel[channel].abs_diff([230, 190, 40][channel])).max().unwrap();
         assert!(off <= 24, "{pixel:?} is no colour of the disc");
@@ -67,7 +72,7 @@ fn no_colour_of_the_ground_stays_in_an_edge() {
 #[test]
 fn what_is_hidden_keeps_the_engines_colour() {
     let truth = truth();
-    let lifted = lift(&reduced(&truth, 120, 100), &flatten(&truth)).unwrap();
+    let lifted = whole(&reduced(&truth, 120, 100), &flatten(&truth)).unwrap();
     // Under the middle of the disc.
     let (found, expected) =
         (lifted.layers()[0].pixels.get_pixel(118, 101), truth.layers()[0].pixels.get_pixel(118, 101));
@@ -78,7 +83,7 @@ fn what_is_hidden_keeps_the_engines_colour() {
 fn transparency_of_the_input_stays() {
     let disc = truth().into_layers().remove(1);
     let truth = stack(vec![disc.pixels.clone()]);
-    let lifted = lift(&reduced(&truth, 96, 80), &flatten(&truth)).unwrap();
+    let lifted = whole(&reduced(&truth, 96, 80), &flatten(&truth)).unwrap();
     assert!(Difference::between(&flatten(&lifted), &disc.pixels).unwrap().max <= 1);
     assert_eq!(lifted.layers()[0].pixels.get_pixel(2, 2)[3], 0);
 }
@@ -88,10 +93,34 @@ fn any_two_sizes_will_do() {
     let truth = truth();
     let input = flatten(&truth);
     for (width, height) in [(240, 200), (480, 400), (300, 50), (1, 1), (7, 300)] {
-        let lifted = lift(&reduced(&truth, width, height), &input).unwrap();
+        let lifted = whole(&reduced(&truth, width, height), &input).unwrap();
         assert!(Difference::between(&flatten(&lifted), &input).unwrap().max <= 1, "{width}x{height}");
     }
-    assert!(lift(&truth, &RgbaImage::new(0, 3)).is_err());
+    assert!(whole(&truth, &RgbaImage::new(0, 3)).is_err());
     let none = LayerStack::new(4, 4, Vec::new()).unwrap();
-    assert_eq!(flatten(&lift(&none, &input).unwrap()), input);
+    assert_eq!(flatten(&whole(&none, &input).unwrap()), input);
+}
+
+#[test]
+fn progress_rises_from_none_to_all_and_a_break_ends_the_lift() {
+    let truth = truth();
+    let (small, input) = (reduced(&truth, 96, 80), flatten(&truth));
+    let mut shares = Vec::new();
+    lift(&small, &input, &mut |share| {
+        shares.push(share);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert!(shares.is_sorted() && shares.first() == Some(&0.0) && shares.last() == Some(&1.0), "{shares:?}");
+    // One for each strip of rows among them.
+    assert!(shares.iter().filter(|share| (0.4..0.8).contains(*share)).count() >= 4, "{shares:?}");
+    for at in 0..shares.len() {
+        let mut calls = 0;
+        let stopped = lift(&small, &input, &mut |_| {
+            calls += 1;
+            if calls > at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(matches!(stopped, Err(LiftError::Stopped)));
+        assert_eq!(calls, at + 1, "nothing is asked again after a break");
+    }
 }

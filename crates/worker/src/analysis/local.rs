@@ -22,8 +22,6 @@ pub(crate) struct LocalAnalyzer<'a> {
     pub(crate) model: &'a str,
     /// For all layers together.
     pub(crate) limit: Duration,
-    /// How much of the job is done, 0 to 1.
-    pub(crate) fraction: f32,
 }
 
 /// Why there is no analysis.
@@ -96,7 +94,7 @@ impl LocalAnalyzer<'_> {
         started: Instant,
         progress: &mut dyn ProgressSink,
     ) -> Result<String, Ended> {
-        let shown = Step { stage: "describe", step, total, fraction: self.fraction };
+        let shown = Step { stage: "describe", step, total, fraction: 1.0 };
         let mut stopped = false;
         let mut report = |_: Progress| {
             stopped = progress.step(shown).is_err();

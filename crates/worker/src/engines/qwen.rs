@@ -23,9 +23,6 @@ const AUTO_LAYERS: usize = 6;
 /// Alpha (0 to 255) that the decoder leaves where a layer has nothing.
 const FAINT: u8 = 8;
 
-/// Share of the bar that the model has; the rest is for the lift to the input's size.
-const MODEL_SHARE: f32 = 0.97;
-
 /// The engine; the model is loaded by its first job.
 pub(super) struct Qwen {
     config: ModelConfig,
@@ -140,10 +137,8 @@ impl Engine for Qwen {
         }
         let mut made = finish(input, output, params)?;
         if describe {
-            let analyzer = LocalAnalyzer { pipeline, model: &model, limit, fraction: MODEL_SHARE };
-            analyzer.look(input, &mut made, progress)?;
+            LocalAnalyzer { pipeline, model: &model, limit }.look(input, &mut made, progress)?;
         }
-        progress.step(Step { stage: "lift", step: 0, total: 1, fraction: MODEL_SHARE })?;
         Ok(made)
     }
 }
@@ -189,7 +184,7 @@ fn step(progress: Progress) -> Step {
         Stage::Denoise => "denoise",
         Stage::Decode => "decode",
     };
-    Step { stage, step: progress.done, total: progress.total, fraction: MODEL_SHARE * progress.fraction() }
+    Step { stage, step: progress.done, total: progress.total, fraction: progress.fraction() }
 }
 
 /// The model's layers in its own size; the worker lifts them. Of an `auto` number, only those that say something.

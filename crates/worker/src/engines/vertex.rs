@@ -311,7 +311,7 @@ async fn unless_stopped<T>(
 
 /// A step of the container as one of ours. Stages that the page has no word for are shown as one.
 fn shown(step: &RemoteStep) -> Step {
-    const STAGES: [&str; 12] = [
+    const STAGES: [&str; 11] = [
         "read",
         "text",
         "ground",
@@ -323,7 +323,6 @@ fn shown(step: &RemoteStep) -> Step {
         "encode_image",
         "denoise",
         "decode",
-        "lift",
     ];
     let stage = STAGES.into_iter().find(|stage| *stage == step.stage).unwrap_or("remote");
     Step { stage, step: step.step, total: step.total, fraction: REMOTE_SHARE * step.fraction.clamp(0.0, 1.0) }
