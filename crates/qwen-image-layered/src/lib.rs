@@ -9,6 +9,7 @@ mod progress;
 mod resize;
 mod scheduler;
 mod sizes;
+pub mod synthetic;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;

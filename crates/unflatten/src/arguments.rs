@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jobs::{CaptionLanguage, EngineChoice, LayerCount, ParamsError};
 use layers::{Format, UnknownFormat};
+use qwen_image_layered::synthetic::{Format as WeightFormat, Size};
 use worker::model::{DeviceChoice, Precision, Variant};
 
 /// Turns a flat poster into editable layers.
@@ -33,6 +34,8 @@ pub enum Command {
     Doctor,
     /// Fetch the weights of Qwen-Image-Layered
     Pull(PullArguments),
+    /// Write a model of random weights, to measure speed and memory without the real ones
+    SynthCheckpoint(SynthArguments),
 }
 
 /// Starts the page, the API and a worker in one process. With REDIS_URL or
@@ -173,6 +176,29 @@ pub struct PullArguments {
     /// bf16 (as published), or a smaller one that needs less memory and loses some detail: fp8, q8_0, q5_k_m, q4_k_m
     #[arg(long, default_value = "bf16", value_parser = parse_variant)]
     pub variant: Variant,
+}
+
+/// Writes a folder in the published layout whose weights are noise: it runs as
+/// the real model does, in the same time and memory, and draws nothing.
+#[derive(Debug, Args)]
+pub struct SynthArguments {
+    /// Folder to write; it must not exist, or be empty
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// full (as published) or tiny (a few megabytes, to try things out)
+    #[arg(long, default_value = "full", value_parser = parse_size)]
+    pub size: Size,
+    /// bf16, fp8, gguf:q8_0, gguf:q6_k, gguf:q5_k_m or gguf:q4_k_m
+    #[arg(long, default_value = "bf16", value_parser = parse_weight_format)]
+    pub format: WeightFormat,
+}
+
+fn parse_size(text: &str) -> Result<Size, String> {
+    text.parse()
+}
+
+fn parse_weight_format(text: &str) -> Result<WeightFormat, String> {
+    text.parse()
 }
 
 fn parse_format(text: &str) -> Result<Format, UnknownFormat> {

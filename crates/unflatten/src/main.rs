@@ -7,6 +7,7 @@ mod export;
 mod failure;
 mod pull;
 mod serve;
+mod synth;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Export(arguments) => export::export(&arguments),
             Command::Doctor => doctor::doctor(&settings).await,
             Command::Pull(arguments) => pull::pull(&arguments, &settings).await,
+            Command::SynthCheckpoint(arguments) => synth::synth(&arguments),
         }
     });
     // A blocking task that hangs (a dead network disk) must not keep the process alive.

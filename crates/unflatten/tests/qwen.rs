@@ -216,3 +216,26 @@ fn doctor_and_auto_say_what_a_model_on_a_cpu_means() {
     assert_eq!(metadata.engine.name, EngineChoice::Draft);
     assert!(metadata.engine.reason.contains("by name"), "{}", metadata.engine.reason);
 }
+
+#[test]
+fn a_model_of_random_weights_is_written_and_runs() {
+    let dir = tempfile::tempdir().expect("a folder");
+    write_poster(dir.path(), "poster.png", 96);
+    for format in ["bf16", "fp8", "gguf:q4_k_m"] {
+        let model = dir.path().join(format.replace(':', "-"));
+        let arguments = ["synth-checkpoint", &model.to_string_lossy(), "--size", "tiny", "--format", format];
+        let output = run(dir.path(), &arguments);
+        assert!(output.status.success(), "{format}: {}", stderr(&output));
+        assert!(String::from_utf8_lossy(&output.stdout).contains(&format!("a tiny model in {format}")));
+        let output = decompose(dir.path(), &model, &["--device", "cpu", "--prompt", "a kite"]);
+        assert!(output.status.success(), "{format}: {}", stderr(&output));
+        fs::remove_dir_all(dir.path().join("out")).expect("a result");
+        // What is there is not written over.
+        let again = run(dir.path(), &arguments);
+        assert_eq!(again.status.code(), Some(2), "{format}");
+        assert!(stderr(&again).contains("is not empty"), "{format}: {}", stderr(&again));
+    }
+    let unknown = run(dir.path(), &["synth-checkpoint", "other", "--format", "q2"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("gguf:q4_k_m") && !dir.path().join("other").exists(), "{}", stderr(&unknown));
+}

@@ -24,8 +24,10 @@ use crate::nn::Linear;
 use crate::{Error, Result};
 
 pub use checkpoint::{Checkpoint, read_json};
+pub(crate) use file::Stored;
 pub use names::Part;
 pub use packed::Packed;
+pub(crate) use packed::float8_e4m3;
 
 /// One opened checkpoint part. Names are the published ones of diffusers and
 /// transformers; a source that stores other names translates them.

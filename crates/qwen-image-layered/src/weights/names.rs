@@ -9,6 +9,15 @@ pub enum Part {
 }
 
 impl Part {
+    /// Its folder in the published one.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Transformer => "transformer",
+            Self::TextEncoder => "text_encoder",
+            Self::Vae => "vae",
+        }
+    }
+
     /// File name stem in the published folder.
     pub fn stem(self) -> &'static str {
         match self {

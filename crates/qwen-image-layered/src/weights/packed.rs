@@ -178,7 +178,7 @@ fn tile_rows(columns: usize) -> usize {
 }
 
 /// The value of float8 E4M3 (`e4m3fn`: no infinities, 0x7f and 0xff are NaN).
-fn float8_e4m3(bits: u8) -> f32 {
+pub fn float8_e4m3(bits: u8) -> f32 {
     let sign = if bits & 0x80 == 0 { 1.0 } else { -1.0 };
     let exponent = i32::from(bits >> 3 & 0x0f);
     let mantissa = f32::from(bits & 0x07);
