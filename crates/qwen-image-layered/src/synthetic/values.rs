@@ -95,10 +95,13 @@ impl Planned {
     }
 }
 
+/// A run of values that was made before: for which kind, and around which middle and width (their bits).
+type Cycle = (Kind, u32, u32, Arc<Vec<u8>>);
+
 /// Makes up the values of the tensors of a file.
 pub struct Maker {
     tensors: Vec<Planned>,
-    cycles: Mutex<Vec<(Kind, u32, u32, Arc<Vec<u8>>)>>,
+    cycles: Mutex<Vec<Cycle>>,
 }
 
 impl Maker {
