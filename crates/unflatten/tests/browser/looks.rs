@@ -58,7 +58,8 @@ async fn axe_finds_nothing_serious() {
             clean("an error").await;
             page.click(".notice.error [data-close]").await;
 
-            page.drop_file("body", "large.png", &Poster::new(2400, 1800).png()).await;
+            // Large enough to be at work for as long as the looks take.
+            page.drop_file("body", "large.png", &Poster::new(6000, 4500).png()).await;
             page.wait_for(".stages li").await;
             clean("running").await;
             page.click("[data-action=cancel]").await;

@@ -25,7 +25,7 @@ async fn several_files_queue_up_tell_how_they_go_and_can_be_cancelled() {
         page.js(RECORD, vec![]).await;
         // The first is at work for a while; the others wait behind it.
         let files = [
-            ("one.png", Poster::new(2400, 1800).png()),
+            ("one.png", Poster::new(4800, 3600).png()),
             ("two.png", Poster::new(640, 500).png()),
             ("three.png", Poster::new(640, 520).png()),
         ];

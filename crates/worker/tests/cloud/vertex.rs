@@ -18,6 +18,11 @@ fn qwen_params(engine: EngineChoice, steps: u32) -> Params {
     Params { steps: Some(steps), resolution: Some(Resolution(64)), prompt, ..params(engine, 2) }
 }
 
+/// A run that is long enough, on any machine, to be met on its way.
+fn long_params(engine: EngineChoice) -> Params {
+    Params { resolution: Some(Resolution(320)), ..qwen_params(engine, 80) }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_answers_as_vertex_ai_expects() {
     let container = Container::start(&[("ENGINES", "draft")]).await;
@@ -77,7 +82,7 @@ async fn a_container_works_on_one_job_at_a_time() {
     let container = Container::with_model(model.path()).await;
     let image = json!({ "b64": b64(&poster(64, 0)) });
     let (first, second) = (Uuid::new_v4(), Uuid::new_v4());
-    let params = json!({ "num_layers": 2, "steps": 200, "resolution": 64, "prompt": "discs" });
+    let params = json!({ "num_layers": 2, "steps": 200, "resolution": 320, "prompt": "discs" });
     let begin = json!({ "instances": [{ "job_id": first, "image": image, "params": params, "wait_s": 1 }] });
     let (_, running) = container.predict(&begin).await;
     assert_eq!(running["predictions"][0]["state"], "running", "{running}");
@@ -151,7 +156,7 @@ async fn another_worker_finds_the_run_of_one_that_died() {
     let container = Container::with_model(model.path()).await;
     let settings = container.settings(&[("JOB_LEASE_S", "1"), ("VERTEX_WAIT_S", "1")]);
     let mut bench = Bench::start(&settings).await;
-    let id = bench.submit(&poster(64, 3), qwen_params(EngineChoice::Vertex, 25)).await;
+    let id = bench.submit(&poster(64, 3), long_params(EngineChoice::Vertex)).await;
     bench.wait(id, |job| job.progress.as_ref().is_some_and(|p| p.stage == "denoise")).await;
     bench.kill_worker();
     bench.start_worker();
@@ -166,7 +171,7 @@ async fn a_worker_that_shuts_down_leaves_its_run_to_the_next() {
     let container = Container::with_model(model.path()).await;
     let settings = container.settings(&[("SHUTDOWN_GRACE_S", "0"), ("VERTEX_WAIT_S", "1")]);
     let mut bench = Bench::start(&settings).await;
-    let id = bench.submit(&poster(64, 6), qwen_params(EngineChoice::Auto, 25)).await;
+    let id = bench.submit(&poster(64, 6), long_params(EngineChoice::Auto)).await;
     bench.wait(id, |job| job.progress.as_ref().is_some_and(|p| p.stage == "denoise")).await;
     bench.stop_worker().await;
     assert_eq!(bench.wait(id, |_| true).await.state, State::Queued);
@@ -181,7 +186,7 @@ async fn a_cancel_reaches_the_container() {
     let model = whole_checkpoint();
     let container = Container::with_model(model.path()).await;
     let bench = Bench::start(&container.settings(&[])).await;
-    let id = bench.submit(&poster(64, 4), qwen_params(EngineChoice::Vertex, 200)).await;
+    let id = bench.submit(&poster(64, 4), long_params(EngineChoice::Vertex)).await;
     container.wait_for("job begun").await;
     bench.broker.cancel(id).await.expect("the queue answers");
     assert_eq!(bench.finished(id).await.state, State::Cancelled);
@@ -221,7 +226,7 @@ async fn a_container_that_dies_loses_no_job() {
     let model = whole_checkpoint();
     let mut container = Container::with_model(model.path()).await;
     let bench = Bench::start(&container.settings(&[("VERTEX_RETRIES", "1"), ("VERTEX_WAIT_S", "1")])).await;
-    let id = bench.submit(&poster(64, 5), qwen_params(EngineChoice::Auto, 200)).await;
+    let id = bench.submit(&poster(64, 5), long_params(EngineChoice::Auto)).await;
     container.wait_for("job begun").await;
     container.kill();
     let job = bench.finished(id).await;
