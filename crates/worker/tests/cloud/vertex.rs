@@ -13,14 +13,10 @@ fn params(engine: EngineChoice, layers: u8) -> Params {
 }
 
 /// A job for the tiny model, which takes about a third of a second a step.
-fn qwen_params(engine: EngineChoice, steps: u32) -> Params {
-    let prompt = "two discs".to_owned();
-    Params { steps: Some(steps), resolution: Some(Resolution(64)), prompt, ..params(engine, 2) }
-}
-
 /// A run that is long enough, on any machine, to be met on its way.
 fn long_params(engine: EngineChoice) -> Params {
-    Params { resolution: Some(Resolution(320)), ..qwen_params(engine, 80) }
+    let prompt = "two discs".to_owned();
+    Params { steps: Some(80), resolution: Some(Resolution(320)), prompt, ..params(engine, 2) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,7 +124,7 @@ async fn the_model_runs_on_the_other_side_and_auto_goes_there() {
     let container = Container::with_model(model.path()).await;
     let bench = Bench::start(&container.settings(&[("VERTEX_WAIT_S", "1")])).await;
     let picture = poster(90, 2);
-    let id = bench.submit(&picture, qwen_params(EngineChoice::Auto, 12)).await;
+    let id = bench.submit(&picture, long_params(EngineChoice::Auto)).await;
     assert_eq!(bench.finished(id).await.state, State::Succeeded);
     let metadata = bench.metadata(id).await;
     assert_eq!((metadata.engine.name, metadata.engine.model.is_some()), (EngineChoice::Vertex, true));
