@@ -68,7 +68,7 @@ impl Run<'_> {
         let (hidden, text) = (self.input(&tensors["hidden"])?, self.input(&tensors["text"])?);
         println!("weights are loaded, {}", peak_memory());
         let sigma = if self.dtype == DType::BF16 { 0.730_468_75 } else { 0.7306 }; // as the reference rounds it
-        let step = Step { sigma, grid, monitor: &self.monitor, part: [0.0, 1.0] };
+        let step = Step { sigma, grid, monitor: &self.monitor };
         measure("forward", &tensors["output"], || model.forward(&hidden, &text, &step))?;
         if let Some(peer) = tensors.get("output_bf16") {
             println!("the reference's own bf16 is off by {:.2e}", relative(peer, &tensors["output"])?);

@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The published weights are bf16; on a GPU there is no reason to widen them.
     let device = if cfg!(feature = "cuda") { Device::new_cuda(0)? } else { Device::Cpu };
     let dtype = if device.is_cpu() { DType::F32 } else { DType::BF16 };
-    let pipeline = Pipeline::load(&ModelFiles::folder(model), dtype, &device)?;
+    let mut pipeline = Pipeline::load(&ModelFiles::folder(model), dtype, &device)?;
 
     let picture = image::open(picture)?.into_rgba8();
     let params = Params { prompt: rest.join(" "), steps: 20, ..Params::default() };

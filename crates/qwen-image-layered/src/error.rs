@@ -51,4 +51,14 @@ pub enum Error {
     Compute(#[from] candle_core::Error),
 }
 
+impl Error {
+    /// Whether the device had too little memory left: the same may work in less.
+    pub fn is_out_of_memory(&self) -> bool {
+        let Self::Compute(error) = self else { return false };
+        // The bindings pass the driver's and cuBLAS's own names on as text.
+        let text = format!("{error:?}");
+        ["OUT_OF_MEMORY", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED"].iter().any(|name| text.contains(name))
+    }
+}
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -2,13 +2,16 @@
 
 mod error;
 mod finite;
+pub mod gpu;
 mod nn;
 mod noise;
 mod pipeline;
+pub mod plan;
 mod progress;
 mod resize;
 mod scheduler;
 mod sizes;
+mod stream;
 pub mod synthetic;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -6,6 +6,10 @@ use crate::{Error, Result};
 /// What the pipeline is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// Loading the text encoder.
+    LoadText,
+    /// Loading the transformer and the autoencoder.
+    LoadTransformer,
     /// Writing a caption; `total` is the most tokens it may have.
     Caption,
     /// Encoding prompt and negative prompt.
@@ -34,6 +38,8 @@ impl Progress {
     pub fn fraction(&self) -> f32 {
         // Shares of the time of a run of 50 steps; shorter runs are only less even.
         let (start, end) = match self.stage {
+            Stage::LoadText => (0.0, 0.0),
+            Stage::LoadTransformer => (0.07, 0.07),
             Stage::Caption => (0.0, 0.05),
             Stage::EncodeText => (0.05, 0.07),
             Stage::EncodeImage => (0.07, 0.1),

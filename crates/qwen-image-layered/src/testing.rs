@@ -2,6 +2,7 @@
 #![allow(clippy::missing_panics_doc, reason = "a test that panics has failed")]
 
 pub mod packagings;
+pub mod runs;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,12 +12,21 @@ use candle_core::DType;
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
 
+/// The building blocks of the models, for benchmarks of each alone.
+pub mod kernels {
+    pub use crate::nn::{AttentionOptions, add_gated, attention, gelu_tanh, modulate, rms_norm_rotate, silu};
+}
+
+/// Runs `work` with the kernels that other devices get, on the CPU.
+pub use crate::nn::as_device;
+
 /// The salt of the weights that the whole runs of the fixtures were made with.
 const WHOLE_SALT: u64 = 7;
 
-/// A file or folder of the fixtures.
+/// A file or folder of the fixtures. `UNFLATTEN_FIXTURES` says where they are for a program that was carried elsewhere.
 pub fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+    let here = || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    std::env::var_os("UNFLATTEN_FIXTURES").map_or_else(here, PathBuf::from).join(name)
 }
 
 /// A whole tiny model in the published layout.

@@ -30,7 +30,7 @@ fn transformer_output(path: &Path) -> Result<Tensor> {
     let grid = FrameGrid { frames: 3, rows: 4, columns: 6 };
     let hidden = input("hidden", &[1, 4 * 24, 64], 3, 1.7);
     let text = input("text", &[1, 7, 64], 3, 3.0);
-    monitored(|monitor| model.forward(&hidden, &text, &Step { sigma: 0.73, grid, monitor, part: [0.0, 1.0] }))
+    monitored(|monitor| model.forward(&hidden, &text, &Step { sigma: 0.73, grid, monitor }))
 }
 
 fn transformer_tensors() -> Tensors {

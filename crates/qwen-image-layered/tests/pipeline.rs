@@ -8,73 +8,23 @@ use std::fs;
 use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Tensor};
-use common::{checkpoint, fixture, input, monitored, relative, tensors, uniform, whole_checkpoint};
+use common::{checkpoint, monitored, relative, tensors, whole_checkpoint};
 use image::RgbaImage;
-use qwen_image_layered::text::Language;
-use qwen_image_layered::{
-    Conditioning, Decomposer, Error, ModelFiles, Monitor, Output, Params, Pipeline, Progress, Stage,
-};
-use serde::Deserialize;
+use qwen_image_layered::testing::as_device;
+use qwen_image_layered::testing::runs::{self, Case};
+use qwen_image_layered::{Decomposer, Error, ModelFiles, Monitor, Output, Params, Pipeline, Progress, Stage};
 
 const SALT: u64 = 7;
 
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    width: u32,
-    height: u32,
-    alpha: bool,
-    resolution: u32,
-    layers: usize,
-    steps: usize,
-    guidance: f64,
-    cfg_normalize: bool,
-    seed: u64,
-    bf16_error: Option<f64>,
-}
-
-fn cases_of_any_kind() -> Vec<Case> {
-    serde_json::from_slice(&fs::read(fixture("tiny/cases.json")).unwrap()).unwrap()
-}
-
 fn cases(bf16: bool) -> Vec<Case> {
-    cases_of_any_kind().into_iter().filter(|case| case.bf16_error.is_some() == bf16).collect()
+    runs::cases().into_iter().filter(|case| case.bf16_error.is_some() == bf16).collect()
 }
 
-impl Case {
-    fn picture(&self) -> RgbaImage {
-        let values = uniform("picture", (self.width * self.height * 4) as usize, SALT);
-        let mut pixels: Vec<u8> = values.iter().map(|v| (v * 160.0 + 128.0).clamp(0.0, 255.0) as u8).collect();
-        if !self.alpha {
-            pixels.iter_mut().skip(3).step_by(4).for_each(|alpha| *alpha = 255);
-        }
-        RgbaImage::from_raw(self.width, self.height, pixels).unwrap()
-    }
-
-    fn params(&self) -> Params {
-        Params {
-            layers: self.layers,
-            steps: self.steps,
-            guidance: self.guidance,
-            cfg_normalize: self.cfg_normalize,
-            resolution: self.resolution,
-            seed: self.seed,
-            keep_intermediates: true,
-            ..Params::default()
-        }
-    }
-
-    fn conditioning(&self, dtype: DType) -> Conditioning {
-        let embeds = |name: &str, words: usize| input(name, &[1, words, 64], SALT, 3.0).to_dtype(dtype).unwrap();
-        let negative = (self.guidance > 1.0).then(|| embeds("negative", 5));
-        Conditioning { prompt: embeds("prompt", 11), negative }
-    }
-
-    fn run(&self, decomposer: &Decomposer, dtype: DType) -> Output {
-        let params = self.params();
-        let picture = params.resized(&self.picture()).unwrap();
-        monitored(|monitor| decomposer.run(&picture, &self.conditioning(dtype), &params, monitor).unwrap())
-    }
+fn run(case: &Case, decomposer: &Decomposer, dtype: DType) -> Output {
+    let params = case.params();
+    let picture = params.resized(&case.picture()).unwrap();
+    let conditioning = case.conditioning(dtype, &Device::Cpu);
+    monitored(|monitor| decomposer.run(&picture, &conditioning, &params, monitor).unwrap())
 }
 
 fn load(dtype: DType) -> Decomposer {
@@ -86,9 +36,9 @@ fn load(dtype: DType) -> Decomposer {
 #[test]
 fn f32_matches_the_reference_at_every_stage() {
     let decomposer = load(DType::F32);
-    for case in cases(false) {
+    for case in &cases(false) {
         let expected = tensors(&format!("tiny/{}.safetensors", case.name));
-        let output = case.run(&decomposer, DType::F32);
+        let output = run(case, &decomposer, DType::F32);
         for (name, expected) in &expected {
             let error = relative(&output.intermediates[name], expected);
             println!("{} {name}: {error:.1e}", case.name);
@@ -103,34 +53,13 @@ fn f32_matches_the_reference_at_every_stage() {
     }
 }
 
-#[derive(Deserialize)]
-struct WholeCase {
-    name: String,
-    prompt: String,
-    english: bool,
-    caption: Option<String>,
-}
-
 /// The untouched pipeline class of the reference, text encoder and caption included.
 #[test]
 fn whole_runs_match_the_reference() {
     let folder = whole_checkpoint();
-    let pipeline = Pipeline::load(&ModelFiles::folder(folder.path()), DType::F32, &Device::Cpu).unwrap();
-    let cases: Vec<WholeCase> = serde_json::from_slice(&fs::read(fixture("tiny/whole.json")).unwrap()).unwrap();
-    for case in cases {
-        let like = Case { width: 90, height: 120, alpha: true, ..cases_of_any_kind().remove(0) };
-        let caption_language = if case.english { Language::English } else { Language::Chinese };
-        let params = Params {
-            prompt: case.prompt.clone(),
-            layers: 2,
-            steps: 4,
-            resolution: 64,
-            seed: 5,
-            caption_language,
-            keep_intermediates: true,
-            ..Params::default()
-        };
-        let output = pipeline.decompose(&like.picture(), &params, &mut |_| ControlFlow::Continue(())).unwrap();
+    let mut pipeline = Pipeline::load(&ModelFiles::folder(folder.path()), DType::F32, &Device::Cpu).unwrap();
+    for case in runs::whole_cases() {
+        let output = pipeline.decompose(&case.picture(), &case.params(), &mut |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(output.caption, case.caption, "{}", case.name);
         for (name, expected) in tensors(&format!("tiny/{}.safetensors", case.name)) {
             let error = relative(&output.intermediates[&name], &expected);
@@ -151,9 +80,9 @@ fn worst_pixel(found: &RgbaImage, expected: &Tensor) -> i32 {
 #[test]
 fn bf16_is_as_good_as_the_reference() {
     let decomposer = load(DType::BF16);
-    for case in cases(true) {
+    for case in &cases(true) {
         let expected = tensors(&format!("tiny/{}.safetensors", case.name));
-        let output = case.run(&decomposer, DType::BF16);
+        let output = run(case, &decomposer, DType::BF16);
         assert!(relative(&output.intermediates["latents0"], &expected["latents0"]) == 0.0);
         let error = relative(&output.intermediates["images"], &expected["images"]);
         let allowed = 1.2 * case.bf16_error.unwrap();
@@ -162,15 +91,31 @@ fn bf16_is_as_good_as_the_reference() {
     }
 }
 
+/// What other devices compute with, on the CPU; candle has no products of bf16 there.
+#[test]
+fn the_kernels_of_devices_match_the_reference() {
+    as_device(|| {
+        let decomposer = load(DType::F32);
+        for case in &cases(false) {
+            let output = run(case, &decomposer, DType::F32);
+            for (name, expected) in tensors(&format!("tiny/{}.safetensors", case.name)) {
+                let error = relative(&output.intermediates[&name], &expected);
+                println!("{} {name}: {error:.1e}", case.name);
+                assert!(error <= 1e-5, "{} {name}: {error}", case.name);
+            }
+        }
+    });
+}
+
 #[test]
 fn given_noise_takes_the_place_of_the_seed() {
     let decomposer = load(DType::F32);
     let case = &cases(false)[0];
-    let reference = case.run(&decomposer, DType::F32);
+    let reference = run(case, &decomposer, DType::F32);
     let picture = case.params().resized(&case.picture()).unwrap();
     let run = |init_latents| {
         let params = Params { seed: 1, rendering: false, init_latents: Some(init_latents), ..case.params() };
-        monitored(|monitor| decomposer.run(&picture, &case.conditioning(DType::F32), &params, monitor))
+        monitored(|monitor| decomposer.run(&picture, &case.conditioning(DType::F32, &Device::Cpu), &params, monitor))
     };
     let same = run(reference.intermediates["latents0"].clone()).unwrap();
     assert_eq!(same.layers, reference.layers);
@@ -189,7 +134,7 @@ fn progress_never_goes_back_and_stops_the_work() {
         seen.push(progress);
         ControlFlow::Continue(())
     };
-    let conditioning = case.conditioning(DType::F32);
+    let conditioning = case.conditioning(DType::F32, &Device::Cpu);
     decomposer.run(&picture, &conditioning, &case.params(), &Monitor::new(&mut report)).unwrap();
     assert!(seen.windows(2).all(|pair| pair[0].fraction() <= pair[1].fraction() + 1e-6));
     assert_eq!(seen.last().unwrap().fraction(), 1.0);
@@ -227,7 +172,7 @@ fn parameters_out_of_range_are_refused() {
 fn the_dump_holds_every_stage() {
     let decomposer = load(DType::F32);
     let case = &cases(false)[1];
-    let mut output = case.run(&decomposer, DType::F32);
+    let mut output = run(case, &decomposer, DType::F32);
     output.caption = Some("a poster".to_owned());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dump.safetensors");

@@ -57,9 +57,7 @@ impl Case {
 
     fn run(&self, model: &Transformer, sigma: f32, dtype: DType) -> Tensor {
         let (hidden, text) = self.inputs(dtype);
-        monitored(|monitor| {
-            model.forward(&hidden, &text, &Step { sigma, grid: self.grid, monitor, part: [0.0, 1.0] }).unwrap()
-        })
+        monitored(|monitor| model.forward(&hidden, &text, &Step { sigma, grid: self.grid, monitor }).unwrap())
     }
 }
 
@@ -105,7 +103,7 @@ fn stops_within_a_block() {
         if calls < 4 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let monitor = Monitor::new(&mut report);
-    let step = Step { sigma: 0.5, grid: case.grid, monitor: &monitor, part: [0.0, 1.0] };
+    let step = Step { sigma: 0.5, grid: case.grid, monitor: &monitor };
     let result = model.forward(&hidden, &text, &step);
     assert!(matches!(result, Err(Error::Stopped)));
     assert_eq!(calls, 4);

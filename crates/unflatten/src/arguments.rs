@@ -191,6 +191,9 @@ pub struct SynthArguments {
     /// bf16, fp8, gguf:q8_0, gguf:q6_k, gguf:q5_k_m or gguf:q4_k_m
     #[arg(long, default_value = "bf16", value_parser = parse_weight_format)]
     pub format: WeightFormat,
+    /// Write no weights: they are made up in memory whenever the model is loaded
+    #[arg(long)]
+    pub in_memory: bool,
 }
 
 fn parse_size(text: &str) -> Result<Size, String> {

@@ -9,12 +9,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use jobs::settings::Settings;
-use jobs::{Params, Progress, Resolution};
+use jobs::{Params, Resolution};
 use layers::Limits;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use worker::model::ModelConfig;
-use worker::{Local, LocalDone, LocalError, LocalJob, Stop, StopReason};
+use worker::{Local, LocalDone, LocalError, LocalJob, Stop, StopReason, Told};
 
 use crate::arguments::DecomposeArguments;
 use crate::failure::{Failure, chain};
@@ -45,7 +45,7 @@ pub async fn decompose(arguments: Box<DecomposeArguments>, settings: &Settings) 
             limits: Limits { max_pixels: defaults.max_pixels },
         };
         let bar = progress_bar(image, arguments.json);
-        let done = local.decompose(job, &stop, &|progress| show(&bar, progress)).await;
+        let done = local.decompose(job, &stop, &|told| show(&bar, told)).await;
         bar.finish_and_clear();
         if matches!(done, Err(LocalError::Cancelled)) {
             eprintln!("unflatten: interrupted; {} was not changed", out.display());
@@ -165,7 +165,11 @@ fn progress_bar(image: &Path, json: bool) -> ProgressBar {
     bar
 }
 
-fn show(bar: &ProgressBar, progress: &Progress) {
+fn show(bar: &ProgressBar, told: Told) {
+    let progress = match told {
+        Told::Progress(progress) => progress,
+        Told::Note(note) => return bar.suspend(|| eprintln!("unflatten: {note}")),
+    };
     bar.set_position(progress.percent as u64);
     let stage = progress.stage.replace('_', " ");
     let left = progress.eta_ms.map(|ms| format!(", about {:#} left", HumanDuration(Duration::from_millis(ms))));

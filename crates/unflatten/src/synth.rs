@@ -16,7 +16,7 @@ use crate::failure::Failure;
 const REST: u64 = 64 << 20;
 
 pub fn synth(arguments: &SynthArguments) -> Result<ExitCode, Failure> {
-    let SynthArguments { dir, size, format } = arguments;
+    let SynthArguments { dir, size, format, in_memory } = arguments;
     let synthetic = Synthetic { size: *size, format: *format };
     let failed = |error: qwen_image_layered::Error| Failure::Failed(error.to_string());
     match fs::read_dir(dir) {
@@ -30,12 +30,17 @@ pub fn synth(arguments: &SynthArguments) -> Result<ExitCode, Failure> {
         }
         Err(_) => {}
     }
+    if *in_memory {
+        synthetic.write_without_weights(dir).map_err(failed)?;
+        println!("{}: a {size} model in {format}, its weights are made up when it is loaded", dir.display());
+        return Ok(ExitCode::SUCCESS);
+    }
     let needed = synthetic.bytes() + REST;
     let place = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
     if let Some(free) = free_disk_bytes(&place).filter(|&free| free < needed) {
         return Err(Failure::Failed(format!(
-            "a {size} model in {format} takes {}, {} are free at {}; make room, or choose a smaller --format or \
-             another folder",
+            "a {size} model in {format} takes {}, {} are free at {}; make room, choose a smaller --format or another \
+             folder, or use --in-memory",
             human_bytes(needed),
             human_bytes(free),
             dir.display()

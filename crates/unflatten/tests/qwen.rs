@@ -8,32 +8,22 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use image::RgbaImage;
 use jobs::{EngineChoice, EventKind, Metadata, State};
-use qwen_image_layered::testing::{fixture, uniform, whole_checkpoint};
+use qwen_image_layered::testing::runs::{relative, whole_cases};
+use qwen_image_layered::testing::{fixture, whole_checkpoint};
 use serde_json::json;
 use support::{Client, Service, check_result, check_succeeded_once, command, poster_png, run, stderr, write_poster};
 use uuid::Uuid;
 
-/// What the reference's whole runs were made of, noise of the salt of their checkpoint.
+/// What the reference's whole runs were made of.
 fn reference_picture() -> RgbaImage {
-    let values = uniform("picture", 90 * 120 * 4, 7);
-    let pixels = values.iter().map(|v| (v * 160.0 + 128.0).clamp(0.0, 255.0) as u8).collect();
-    RgbaImage::from_raw(90, 120, pixels).expect("as many values as pixels")
+    whole_cases()[0].picture()
 }
 
 fn tensors(path: &Path) -> HashMap<String, Tensor> {
     candle_core::safetensors::load(path, &Device::Cpu).expect("safetensors")
-}
-
-fn relative(found: &Tensor, expected: &Tensor) -> f64 {
-    let norm = |x: Tensor| -> candle_core::Result<f64> { Ok(x.sqr()?.sum_all()?.to_scalar::<f64>()?.sqrt()) };
-    let distance = || {
-        let (found, expected) = (found.to_dtype(DType::F64)?, expected.to_dtype(DType::F64)?);
-        Ok::<_, candle_core::Error>(norm((found - &expected)?)? / norm(expected)?)
-    };
-    distance().expect("tensors of one shape")
 }
 
 /// `decompose` with the tiny model in `model`, at its size.
@@ -59,6 +49,8 @@ fn the_command_line_gives_what_the_reference_gives() {
         let more = [&more[..], &["--device", "cpu", "--dtype", "f32", "--dump", "dump.safetensors"]].concat();
         let output = decompose(dir.path(), model.path(), &more);
         assert!(output.status.success(), "{}", stderr(&output));
+        let told = stderr(&output);
+        assert!(told.contains("needs ") && told.contains("plan folder, everything resident"), "{told}");
         let dump = tensors(&dir.path().join("dump.safetensors"));
         for (stage, expected) in tensors(&fixture(&format!("tiny/{name}.safetensors"))) {
             let error = relative(&dump[&stage], &expected);
@@ -125,6 +117,22 @@ fn given_noise_takes_the_place_of_the_seed() {
     let refused = decompose(dir.path(), model.path(), &["--init-latents", "poster.png"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains("poster.png"), "{}", stderr(&refused));
+}
+
+#[test]
+fn a_job_that_fits_no_plan_is_refused_before_anything_is_loaded() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let model = whole_checkpoint();
+    write_poster(dir.path(), "poster.png", 48);
+    let mut program = command("unflatten", dir.path());
+    program.args(["decompose", "poster.png", "--engine", "qwen", "--layers", "2", "--resolution", "64"]);
+    program.args(["--device", "cpu", "--model"]).arg(model.path()).env("DEVICE_MEMORY_LIMIT", "1MiB");
+    let output = program.output().expect("started");
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    for words in ["no plan fits 64x64, 2 layers", "0.0 GB are free", "--engine draft"] {
+        assert!(text.contains(words), "{words} in {text}");
+    }
 }
 
 #[test]

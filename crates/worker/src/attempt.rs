@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::analysis::{Analyzer, AnalyzerChoice};
 use crate::config::Config;
 use crate::engine::Step;
-use crate::engines::{Availability, Choice, after_failure, choose};
-use crate::follow::{ENGINE_SHARE, Reports, engine_share, follow, saving};
+use crate::engines::{Availability, Choice, after_failure, choose, device_of};
+use crate::follow::{ENGINE_SHARE, Reports, follow, run_engine, saving};
 use crate::host::{Host, HostError, Made, Work};
 use crate::memory::human_bytes;
 use crate::progress::Meter;
@@ -171,9 +171,9 @@ impl Attempt<'_> {
     }
 
     async fn run_engine(&self, work: Work, meter: &mut Meter) -> Result<Made, Broken> {
-        let (mut steps, running) = self.host.run(work);
-        let followed = follow(&mut steps, running.done(), meter, engine_share, self);
-        match self.unless_stuck(followed).await.ok_or(Broken::Stuck)? {
+        let device = device_of(work.engine, self.available);
+        let running = run_engine(self.host, work, &device, self.config.stall_timeout, meter, self);
+        match self.unless_stuck(running).await.ok_or(Broken::Stuck)? {
             Ok(made) => Ok(made),
             Err(HostError::Failed(failure)) => Err(Broken::Failed(failure)),
             Err(HostError::Stopped) => Err(Broken::Stopped),
@@ -282,6 +282,7 @@ impl Attempt<'_> {
                 FailureCode::TimedOut,
                 format!("the job ran longer than {limit_s} s; raise JOB_TIMEOUT_S or use a smaller picture"),
             ),
+            StopReason::Stalled { message } => failed(FailureCode::TimedOut, message.clone()),
             StopReason::OutOfMemory { used, limit } => failed(
                 FailureCode::OutOfMemory,
                 format!(
@@ -362,6 +363,10 @@ impl Attempt<'_> {
 impl Reports for Attempt<'_> {
     async fn report(&self, progress: Progress) {
         self.record(EventKind::Progress(progress)).await;
+    }
+
+    async fn note(&self, message: String) {
+        self.record(EventKind::Note { message }).await;
     }
 }
 

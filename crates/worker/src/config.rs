@@ -19,6 +19,11 @@ const JOB_TIMEOUT_S: Variable = Variable {
     default: "3600",
     about: "Seconds that one job may take on the engine before it is failed",
 };
+const STALL_TIMEOUT_S: Variable = Variable {
+    name: "STALL_TIMEOUT_S",
+    default: "600",
+    about: "Seconds without any progress after which a job fails with a word on what its device was doing",
+};
 const JOB_MEMORY_LIMIT: Variable = Variable {
     name: "JOB_MEMORY_LIMIT",
     default: "",
@@ -39,6 +44,7 @@ const ENGINE_STOP_GRACE_S: Variable = Variable {
 pub const VARIABLES: &[Variable] = &[
     ENGINES,
     JOB_TIMEOUT_S,
+    STALL_TIMEOUT_S,
     JOB_MEMORY_LIMIT,
     SHUTDOWN_GRACE_S,
     ENGINE_STOP_GRACE_S,
@@ -49,6 +55,7 @@ pub const VARIABLES: &[Variable] = &[
     model::MODEL_VARIANT,
     model::DEVICE,
     model::DTYPE,
+    model::DEVICE_MEMORY_LIMIT,
     model::HF_ENDPOINT,
     model::HF_TOKEN,
 ];
@@ -60,6 +67,8 @@ pub struct Config {
     pub engines: Vec<EngineChoice>,
     /// `JOB_TIMEOUT_S`.
     pub job_timeout: Duration,
+    /// `STALL_TIMEOUT_S`.
+    pub stall_timeout: Duration,
     /// `JOB_MEMORY_LIMIT`, in bytes.
     pub job_memory_limit: Option<u64>,
     /// `SHUTDOWN_GRACE_S`.
@@ -85,6 +94,7 @@ impl Config {
         Ok(Self {
             engines: engines(settings)?,
             job_timeout: seconds(settings, &JOB_TIMEOUT_S, 1)?,
+            stall_timeout: seconds(settings, &STALL_TIMEOUT_S, 1)?,
             job_memory_limit: limit.map(|limit| limit.0),
             shutdown_grace: seconds(settings, &SHUTDOWN_GRACE_S, 0)?,
             engine_stop_grace: seconds(settings, &ENGINE_STOP_GRACE_S, 1)?,

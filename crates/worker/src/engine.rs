@@ -77,6 +77,16 @@ pub trait ProgressSink {
     /// # Errors
     /// [`Stopped`] when the engine is to give up.
     fn step(&mut self, step: Step) -> Result<(), Stopped>;
+
+    /// Tells the job's followers something worth knowing that is no progress.
+    fn note(&mut self, message: &str);
+}
+
+/// What an engine tells while it works.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum News {
+    Step(Step),
+    Note(String),
 }
 
 /// The job was cancelled, timed out or lost; the caller knows which.

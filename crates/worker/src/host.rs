@@ -13,7 +13,7 @@ use jobs::broker::EngineOffer;
 use jobs::{EngineChoice, Failure, FailureCode, JobId, Params};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::engine::{Decomposition, Engine, EngineError, EngineJob, ProgressSink, Step, Stopped};
+use crate::engine::{Decomposition, Engine, EngineError, EngineJob, News, ProgressSink, Step, Stopped};
 use crate::engines::EngineSet;
 use crate::memory::{free_bytes, human_bytes};
 use crate::stop::Stop;
@@ -73,7 +73,7 @@ impl Running {
 
 struct Command {
     work: Work,
-    steps: mpsc::UnboundedSender<Step>,
+    news: mpsc::UnboundedSender<News>,
     reply: oneshot::Sender<Result<Made, HostError>>,
 }
 
@@ -91,13 +91,13 @@ impl Host {
         Ok(Self { commands, thread })
     }
 
-    /// Hands work to the thread; its steps arrive while it runs.
-    pub(crate) fn run(&self, work: Work) -> (mpsc::UnboundedReceiver<Step>, Running) {
-        let (steps, step_inbox) = mpsc::unbounded_channel();
+    /// Hands work to the thread; its steps and notes arrive while it runs.
+    pub(crate) fn run(&self, work: Work) -> (mpsc::UnboundedReceiver<News>, Running) {
+        let (news, news_inbox) = mpsc::unbounded_channel();
         let (reply, reply_inbox) = oneshot::channel();
         // When the thread is gone the reply's sender is dropped with the command, which `Running::done` reports.
-        let _ = self.commands.send(Command { work, steps, reply });
-        (step_inbox, Running { reply: reply_inbox })
+        let _ = self.commands.send(Command { work, news, reply });
+        (news_inbox, Running { reply: reply_inbox })
     }
 
     /// Gives the thread up, which goes on until its engine comes back.
@@ -108,8 +108,8 @@ impl Host {
 
 fn serve(set: &dyn EngineSet, inbox: &std_mpsc::Receiver<Command>) {
     let mut engines: HashMap<EngineChoice, Box<dyn Engine>> = HashMap::new();
-    while let Ok(Command { work, steps, reply }) = inbox.recv() {
-        let outcome = guard(&work, || run(set, &mut engines, &work, steps));
+    while let Ok(Command { work, news, reply }) = inbox.recv() {
+        let outcome = guard(&work, || run(set, &mut engines, &work, news));
         if matches!(&outcome, Err(HostError::Failed(failure)) if failure.code == FailureCode::EnginePanicked) {
             // Its inner state is unknown: the next job makes a new one.
             let broken = engines.remove(&work.engine);
@@ -142,14 +142,14 @@ fn run(
     set: &dyn EngineSet,
     engines: &mut HashMap<EngineChoice, Box<dyn Engine>>,
     work: &Work,
-    steps: mpsc::UnboundedSender<Step>,
+    news: mpsc::UnboundedSender<News>,
 ) -> Result<Made, HostError> {
     let engine = match engines.entry(work.engine) {
         Entry::Occupied(made) => made.into_mut(),
         Entry::Vacant(place) => place.insert(set.make(work.engine).map_err(explain)?),
     };
     check_memory(engine.as_ref(), work)?;
-    let mut sink = Sink { stop: work.stop.clone(), steps };
+    let mut sink = Sink { stop: work.stop.clone(), news };
     let job = EngineJob {
         id: work.job_id,
         input: &work.input,
@@ -197,7 +197,7 @@ fn check_memory(engine: &dyn Engine, work: &Work) -> Result<(), HostError> {
 
 struct Sink {
     stop: Stop,
-    steps: mpsc::UnboundedSender<Step>,
+    news: mpsc::UnboundedSender<News>,
 }
 
 impl ProgressSink for Sink {
@@ -206,6 +206,11 @@ impl ProgressSink for Sink {
             return Err(Stopped);
         }
         // A run that nobody listens to any more was given up.
-        self.steps.send(step).map_err(|_| Stopped)
+        self.news.send(News::Step(step)).map_err(|_| Stopped)
+    }
+
+    fn note(&mut self, message: &str) {
+        // As above; the next step ends the work.
+        let _ = self.news.send(News::Note(message.to_owned()));
     }
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod activity;
 mod analysis;
 mod attempt;
 pub mod cloud;
@@ -16,6 +17,7 @@ mod result;
 mod service;
 mod signals;
 mod staging;
+mod stall;
 mod stop;
 mod watch;
 
@@ -23,7 +25,7 @@ pub use analysis::{AnalyzerChoice, AnalyzerConfig};
 pub use cloud::CLOUD_VARIABLES;
 pub use config::{Config, VARIABLES};
 pub use engine::{Decomposition, Engine, EngineError, EngineJob, ProgressSink, Step, Stopped};
-pub use local::{Local, LocalDone, LocalError, LocalJob};
+pub use local::{Local, LocalDone, LocalError, LocalJob, Told};
 pub use memory::{MemoryLimit, free_bytes, free_disk_bytes, human_bytes, total_bytes};
 pub use service::{Context, EngineStuck, run, run_with};
 pub use signals::stop_on_signals;

@@ -6,21 +6,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use jobs::{EngineChoice, Failure, InputInfo, Metadata, Params, Progress};
+use jobs::{EngineChoice, Failure, FailureCode, InputInfo, Metadata, Params, Progress};
 use layers::{DecodeError, Limits};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use crate::analysis::{Analyzer, AnalyzerChoice};
 use crate::config::Config;
-use crate::engines::{EngineSet, Installed, after_failure, choose};
-use crate::follow::{Reports, engine_share, follow, saving};
-use crate::host::{Host, HostError, Work};
+use crate::engines::{EngineSet, Installed, after_failure, choose, device_of};
+use crate::follow::{Reports, follow, run_engine, saving};
+use crate::host::{Host, HostError, Made, Work};
 use crate::progress::Meter;
 use crate::result::{self, ResultJob};
 use crate::staging::Staging;
-use crate::stop::Stop;
+use crate::stop::{Stop, StopReason};
 
 /// A picture to decompose and a folder for its layers.
 #[derive(Debug, Clone)]
@@ -60,6 +61,14 @@ pub struct LocalDone {
     pub replaced: bool,
 }
 
+/// What is told of a picture on its way.
+#[derive(Debug, Clone, Copy)]
+pub enum Told<'a> {
+    Progress(&'a Progress),
+    /// Something worth knowing that is no progress.
+    Note(&'a str),
+}
+
 /// Engines for the command line: made once, used for every picture.
 pub struct Local {
     config: Config,
@@ -95,7 +104,7 @@ impl Local {
         &self,
         job: LocalJob,
         stop: &Stop,
-        report: &(dyn Fn(&Progress) + Sync),
+        report: &(dyn Fn(Told) + Sync),
     ) -> Result<LocalDone, LocalError> {
         let mut choice = self.choose(job.params.engine).map_err(LocalError::Failed)?;
         let (old, staging) = prepare(&job.out)?;
@@ -116,10 +125,10 @@ impl Local {
                 params: params.clone(),
                 describe: self.config.analyzer.choice == AnalyzerChoice::Local,
                 memory_limit: self.config.job_memory_limit,
-                stop: stop.clone(),
+                // Of its own: an engine that gets nowhere ends this picture, not those after it.
+                stop: Stop::default(),
             };
-            let (mut steps, running) = self.host.run(work);
-            match follow(&mut steps, running.done(), &mut meter, engine_share, &reports).await {
+            match self.run(work, stop, &mut meter, &reports).await {
                 Ok(made) => break made,
                 Err(HostError::Stopped) => return Err(LocalError::Cancelled),
                 Err(HostError::Failed(failure)) => {
@@ -145,13 +154,50 @@ impl Local {
             LocalError::Write { path: job.out, source }
         })
     }
+
+    /// Has the engine do `work` until it is done, `stop` is raised, or it gets nowhere.
+    async fn run(&self, work: Work, stop: &Stop, meter: &mut Meter, reports: &Callback<'_>) -> Result<Made, HostError> {
+        let own = work.stop.clone();
+        let device = device_of(work.engine, &self.engines.available());
+        let running = run_engine(&self.host, work, &device, self.config.stall_timeout, meter, reports);
+        let passed_on = async {
+            stop.raised().await;
+            own.raise(stop.reason().cloned().unwrap_or(StopReason::Cancelled));
+            std::future::pending().await
+        };
+        let made = tokio::select! {
+            made = running => made,
+            never = passed_on => never,
+            // An engine that does not react any more ends with the process.
+            () = self.stalled(&own) => Err(HostError::Stopped),
+        };
+        match (made, own.reason()) {
+            (Err(HostError::Stopped), Some(StopReason::Stalled { message })) => {
+                Err(HostError::Failed(Failure { code: FailureCode::TimedOut, message: message.clone() }))
+            }
+            (made, _) => made,
+        }
+    }
+
+    /// Waits until the engine was told to stop because it got nowhere, and did not. Other reasons it answers itself.
+    async fn stalled(&self, own: &Stop) {
+        own.raised().await;
+        if !matches!(own.reason(), Some(StopReason::Stalled { .. })) {
+            std::future::pending::<()>().await;
+        }
+        sleep(self.config.engine_stop_grace).await;
+    }
 }
 
-struct Callback<'a>(&'a (dyn Fn(&Progress) + Sync));
+struct Callback<'a>(&'a (dyn Fn(Told) + Sync));
 
 impl Reports for Callback<'_> {
     async fn report(&self, progress: Progress) {
-        (self.0)(&progress);
+        (self.0)(Told::Progress(&progress));
+    }
+
+    async fn note(&self, message: String) {
+        (self.0)(Told::Note(&message));
     }
 }
 

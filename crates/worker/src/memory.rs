@@ -87,12 +87,25 @@ impl Resident {
         Some(Self { system: System::new().ok()?, pid })
     }
 
-    /// Resident memory in bytes.
+    /// Memory in bytes that stays taken. Pages of mapped files, such as weights, go when others need the room; they are
+    /// not counted where the system tells them apart.
     pub(crate) fn bytes(&mut self) -> Option<u64> {
         let only = ProcessRefreshKind::nothing().with_memory();
-        self.system.refresh_processes_specifics(ProcessesToUpdate::Some(&[self.pid]), true, only);
-        self.system.process(self.pid).map(sysinfo::Process::memory)
+        anonymous_bytes().or_else(|| {
+            self.system.refresh_processes_specifics(ProcessesToUpdate::Some(&[self.pid]), true, only);
+            self.system.process(self.pid).map(sysinfo::Process::memory)
+        })
     }
+}
+
+/// From `/proc/self/status` of Linux: resident pages that no file is behind.
+fn anonymous_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = |name: &str| -> Option<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix("kB")?.trim().parse().ok()
+    };
+    Some((kib("RssAnon:")? + kib("RssShmem:")?) * 1024)
 }
 
 #[cfg(test)]
@@ -120,6 +133,9 @@ mod tests {
     fn this_machine_tells_its_memory() {
         assert!(free_bytes().expect("a supported system") > 0);
         let mut resident = Resident::new().expect("a supported system");
-        assert!(resident.bytes().expect("our own process") > 1 << 20);
+        let before = resident.bytes().expect("our own process");
+        let taken = vec![1_u8; 64 << 20];
+        assert!(resident.bytes().expect("our own process") > before + (48 << 20));
+        drop(taken);
     }
 }

@@ -11,6 +11,8 @@ pub enum StopReason {
     Lost,
     /// It ran longer than it may; the limit in seconds.
     TimedOut { limit_s: u64 },
+    /// It made no progress for too long; what that was and what to do.
+    Stalled { message: String },
     /// It took more memory than it may; both in bytes.
     OutOfMemory { used: u64, limit: u64 },
     /// The worker shuts down and its grace period is over.

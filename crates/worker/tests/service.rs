@@ -70,6 +70,11 @@ impl Engine for Odd {
                     std::thread::sleep(Duration::from_millis(2));
                 }
             }
+            // Alive, but it gets nowhere.
+            "stalled" => loop {
+                progress.step(step(3))?;
+                std::thread::sleep(Duration::from_millis(20));
+            },
             "deaf" => loop {
                 std::thread::sleep(Duration::from_millis(20));
             },
@@ -217,6 +222,24 @@ async fn a_panic_fails_its_job_and_the_engine_is_made_anew() {
         assert_eq!(metadata.notes, [note]);
         assert_eq!((metadata.recomposition.max_error, metadata.layers.len()), (0, 1));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_gets_nowhere_fails_with_advice() {
+    // The second one does not even notice that it is to stop.
+    let bench = Bench::start(&[("STALL_TIMEOUT_S", "1"), ("ENGINE_STOP_GRACE_S", "1")]).await;
+    for (prompt, doing) in [("stalled", "in `test`, 3 of 1000 done"), ("deaf", "before its first step")] {
+        let id = bench.submit(prompt).await;
+        let (code, message) = bench.failure(id).await;
+        assert_eq!(code, FailureCode::TimedOut, "{message}");
+        for words in ["no progress", doing, "this process uses", "STALL_TIMEOUT_S"] {
+            assert!(message.contains(words), "{words} in {message}");
+        }
+        let notes: Vec<_> = bench.events(id).await.into_iter().map(|event| event.kind).collect();
+        let told = |kind: &EventKind| matches!(kind, EventKind::Note { message } if message.contains("no progress"));
+        assert_eq!(notes.iter().filter(|kind| told(kind)).count(), 1, "{notes:?}");
+    }
+    assert_eq!(bench.finished(bench.submit("good").await).await.state, State::Succeeded);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,7 +70,7 @@ fn load(folder: &Path, part: &str, dtype: DType, size: Size) -> Result<Vec<(&'st
             let (hidden, text) = (noise(&[1, 6 * rows * columns, 64])?, noise(&[1, WORDS, TEXT_DIM])?);
             let call = move |monitor: &Monitor| {
                 let grid = FrameGrid { frames: 5, rows, columns };
-                model.forward(&hidden, &text, &Step { sigma: 0.7, grid, monitor, part: [0.0, 1.0] })
+                model.forward(&hidden, &text, &Step { sigma: 0.7, grid, monitor })
             };
             vec![("forward", Box::new(call))]
         }

@@ -1,8 +1,9 @@
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use half::bf16;
 use rayon::prelude::*;
 
 use super::cpu::{self, Element, Values, with_element};
+use super::device_attention::on_device;
 use super::panels::Panels;
 use super::tile::{LANES, PANEL, ROWS};
 use super::word::{Pair, Word, pairs_pay};
@@ -11,8 +12,6 @@ use crate::{Monitor, Result};
 /// Queries of one task on the CPU, and keys that it looks at together: the scores fit the second-level cache.
 const QUERY_TILE: usize = 128;
 const KEY_TILE: usize = 10 * PANEL;
-/// Scores that may exist at one time on another device: 1 GiB in f32.
-const DEVICE_SCORES: usize = 1 << 28;
 /// Multiply-adds between two looks at the monitor: some tenths of a second on a desktop core.
 const CHECK_EVERY: usize = 20_000_000_000;
 
@@ -254,35 +253,4 @@ fn largest(row: &[f32]) -> f32 {
         }
     }
     lanes.iter().chain(chunks.remainder()).fold(f32::NEG_INFINITY, |a, &b| a.max(b))
-}
-
-/// Matrix products of the device over tiles of queries; scores and softmax in f32.
-fn on_device(q: &Tensor, k: &Tensor, v: &Tensor, options: AttentionOptions, monitor: &Monitor) -> Result<Tensor> {
-    let (batch, heads, n, d) = q.dims4()?;
-    let (_, groups, m, _) = k.dims4()?;
-    let spread = |x: &Tensor| -> Result<Tensor> {
-        if groups == heads {
-            return Ok(x.contiguous()?);
-        }
-        let wide = x.unsqueeze(2)?.broadcast_as((batch, groups, heads / groups, m, d))?;
-        Ok(wide.contiguous()?.reshape((batch, heads, m, d))?)
-    };
-    let (keys, values) = (spread(k)?.t()?, spread(v)?); // (b, h, d, m), (b, h, m, d)
-    let tile = (DEVICE_SCORES / (batch * heads * m).max(1)).clamp(1, n);
-    let mut out = Vec::new();
-    for start in (0..n).step_by(tile) {
-        monitor.check()?;
-        let count = tile.min(n - start);
-        // Scaling the queries first keeps scores small in 16 bit.
-        let queries = (q.narrow(2, start, count)?.contiguous()? * f64::from(options.scale))?;
-        let mut scores = queries.matmul(&keys)?.to_dtype(DType::F32)?; // (b, h, count, m)
-        if options.causal {
-            let hidden: Vec<f32> =
-                (0..count * m).map(|i| if i % m + n > start + i / m + m { f32::NEG_INFINITY } else { 0.0 }).collect();
-            scores = scores.broadcast_add(&Tensor::from_vec(hidden, (count, m), q.device())?)?;
-        }
-        let weights = candle_nn::ops::softmax(&scores, D::Minus1)?.to_dtype(q.dtype())?;
-        out.push(weights.matmul(&values)?);
-    }
-    Ok(Tensor::cat(&out, 2)?)
 }

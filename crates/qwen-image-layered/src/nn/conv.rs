@@ -13,6 +13,10 @@ use crate::{Monitor, Result};
 /// Pixels of one task on the CPU: what they see and their sums fit the second-level cache.
 const PIXELS: usize = 256;
 
+/// Bytes of the patches that a device lays out at a time: without a library of its own for convolutions, candle
+/// copies the input once for each tap of the kernel, which for a whole picture would be gigabytes.
+pub const CONV_COLUMNS_BYTES: usize = 256 << 20;
+
 /// A 2D convolution over pictures (b, h, w, c), square kernel, channels last.
 ///
 /// Channels last lets a patch be copied as whole runs and norms read whole rows;
@@ -181,15 +185,65 @@ impl Conv2d {
     }
 
     fn on_device(&self, weight: &Tensor, x: &Tensor, walk: Walk) -> Result<Tensor> {
-        let x = x.permute((0, 3, 1, 2))?.contiguous()?;
-        let (_, _, height, width) = x.dims4()?;
-        let y = match walk {
-            Walk::Same => x.conv2d(weight, self.kernel / 2, 1, 1, 1)?,
-            Walk::Half => x.pad_with_zeros(2, 0, 1)?.pad_with_zeros(3, 0, 1)?.conv2d(weight, 0, 2, 1, 1)?,
-            Walk::Doubled => x.upsample_nearest2d(2 * height, 2 * width)?.conv2d(weight, self.kernel / 2, 1, 1, 1)?,
+        self.in_bands(weight, x, walk, CONV_COLUMNS_BYTES)
+    }
+
+    /// In bands of output rows, each from the input rows that it sees: the same as the whole at once, with no more
+    /// than `columns_bytes` of patches at a time.
+    fn in_bands(&self, weight: &Tensor, x: &Tensor, walk: Walk, columns_bytes: usize) -> Result<Tensor> {
+        let (batch, height, width, _) = x.dims4()?;
+        let (rows, columns) = match walk {
+            Walk::Same => (height, width),
+            Walk::Half => (height / 2, width / 2),
+            Walk::Doubled => (2 * height, 2 * width),
         };
-        let y = y.broadcast_add(&self.bias.reshape((1, self.out_channels, 1, 1))?)?;
-        Ok(y.permute((0, 2, 3, 1))?.contiguous()?)
+        let row = batch * columns * self.in_channels * self.kernel.pow(2) * x.dtype().size_in_bytes();
+        // Whole input rows when they are doubled.
+        let band = (columns_bytes / row.max(1)).max(2) / 2 * 2;
+        let bias = self.bias.reshape((1, 1, 1, self.out_channels))?;
+        let one = |start: usize| -> Result<Tensor> {
+            let count = band.min(rows - start);
+            let y = self.band(weight, x, walk, start, count)?;
+            Ok(y.permute((0, 2, 3, 1))?.contiguous()?.broadcast_add(&bias)?)
+        };
+        if rows <= band {
+            return one(0);
+        }
+        Ok(Tensor::cat(&(0..rows).step_by(band).map(one).collect::<Result<Vec<_>>>()?, 1)?)
+    }
+
+    /// Output rows `start..start + count`, without bias: (b, out, count, columns).
+    fn band(&self, weight: &Tensor, x: &Tensor, walk: Walk, start: usize, count: usize) -> Result<Tensor> {
+        let (_, height, width, _) = x.dims4()?;
+        let around = self.kernel / 2;
+        // Input rows `from..to`, some of which may lie outside of the picture.
+        let rows = |from: isize, to: isize| -> Result<Tensor> {
+            let inside = |row: isize| row.clamp(0, height as isize) as usize;
+            let (first, end) = (inside(from), inside(to));
+            let (above, below) = (first as isize - from, to - end as isize);
+            let part = x.narrow(1, first, end - first)?.permute((0, 3, 1, 2))?.contiguous()?;
+            Ok(if above + below > 0 { part.pad_with_zeros(2, above as usize, below as usize)? } else { part })
+        };
+        let (first, end) = (start as isize, (start + count) as isize);
+        let halo = around as isize;
+        Ok(match walk {
+            Walk::Same => {
+                let part = rows(first - halo, end + halo)?.pad_with_zeros(3, around, around)?;
+                part.conv2d(weight, 0, 1, 1, 1)?
+            }
+            Walk::Half => {
+                let part = rows(2 * first, 2 * end - 2 + self.kernel as isize)?.pad_with_zeros(3, 0, 1)?;
+                part.conv2d(weight, 0, 2, 1, 1)?
+            }
+            Walk::Doubled => {
+                // One more input row on each side than the halo needs, cut off after doubling; a row outside of the
+                // picture is zeros either way.
+                let part = rows(first / 2 - halo, end / 2 + halo)?;
+                let doubled = part.upsample_nearest2d(2 * part.dim(2)?, 2 * width)?;
+                let cut = doubled.narrow(2, around, count + 2 * around)?.contiguous()?;
+                cut.pad_with_zeros(3, around, around)?.conv2d(weight, 0, 1, 1, 1)?
+            }
+        })
     }
 }
 
@@ -274,6 +328,14 @@ mod tests {
             let here = ours.forward(&x, walk, &monitor).unwrap();
             let there = Weight::Device(weight);
             let there = Conv2d { weight: there, bias, in_channels: 5, out_channels: 7, kernel };
+            if let Weight::Device(weight) = &there.weight {
+                // Bands of two rows against all of it at once.
+                let (whole, bands) = (usize::MAX, 1);
+                let whole = there.in_bands(weight, &x, walk, whole).unwrap();
+                let bands = there.in_bands(weight, &x, walk, bands).unwrap();
+                let worst = (whole - bands).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+                assert!(worst < 1e-5, "{kernel}, {walk:?}: {worst}");
+            }
             let residual = Tensor::randn(0.0_f32, 1.0, here.dims(), &Device::Cpu).unwrap();
             let both = ours.forward_add(&x, walk, &residual, &monitor).unwrap();
             let there = there.forward(&x, walk, &monitor).unwrap();

@@ -61,7 +61,25 @@ impl Element for f16 {
 
 /// Whether the kernels here can take tensors of this device and type.
 pub fn takes(tensor: &Tensor) -> bool {
+    #[cfg(any(test, feature = "testing"))]
+    if AS_DEVICE.get() {
+        return false;
+    }
     tensor.device().is_cpu() && matches!(tensor.dtype(), DType::F32 | DType::BF16 | DType::F16)
+}
+
+#[cfg(any(test, feature = "testing"))]
+thread_local! {
+    static AS_DEVICE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Runs `work` with what other devices compute with, on the CPU.
+#[cfg(any(test, feature = "testing"))]
+pub fn as_device<T>(work: impl FnOnce() -> T) -> T {
+    AS_DEVICE.set(true);
+    let result = work();
+    AS_DEVICE.set(false);
+    result
 }
 
 /// Calls `$body` with `$T` bound to the element type of `$tensor`, which [`takes`] has accepted.

@@ -40,12 +40,9 @@ fn inverse_rms<T: Element>(row: &[T], eps: f32) -> f32 {
 /// When shapes do not fit or the device fails.
 pub fn modulate(x: &Tensor, shift: &Tensor, scale: &Tensor, eps: f64) -> Result<Tensor> {
     if !cpu::takes(x) {
-        let wide = x.to_dtype(DType::F32)?;
-        let centred = wide.broadcast_sub(&wide.mean_keepdim(D::Minus1)?)?;
-        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-        let normed = centred.broadcast_div(&(variance + eps)?.sqrt()?)?.to_dtype(x.dtype())?;
-        let scale = (scale.unsqueeze(1)? + 1.0)?;
-        return Ok(normed.broadcast_mul(&scale)?.broadcast_add(&shift.unsqueeze(1)?)?);
+        // One kernel: a layer norm's own weight and bias are what the modulation is.
+        let (weight, bias) = ((scale.squeeze(0)? + 1.0)?, shift.squeeze(0)?);
+        return Ok(candle_nn::ops::layer_norm(&x.contiguous()?, &weight, &bias.contiguous()?, eps as f32)?);
     }
     let x = x.contiguous()?;
     let (shift, scale) = (shift.to_dtype(DType::F32)?.contiguous()?, scale.to_dtype(DType::F32)?.contiguous()?);
@@ -143,13 +140,13 @@ fn each(x: &Tensor, f: impl Fn(f32) -> f32 + Sync) -> Result<Tensor> {
 pub fn rms_norm_rotate(x: &Tensor, weight: &Tensor, eps: f64, rotation: &Tensor) -> Result<Tensor> {
     let (_, n, h, d) = x.dims4()?;
     if !cpu::takes(x) {
-        let normed = rms_norm(x, weight, eps)?.to_dtype(DType::F32)?.reshape((n, h, d / 2, 2))?;
+        let normed = rms_norm(x, weight, eps)?.to_dtype(DType::F32)?.reshape((n, h, 1, d))?;
         let turn = rotation.reshape((n, 1, d / 2, 2))?;
-        let part = |t: &Tensor, i: usize| t.narrow(3, i, 1);
-        let (re, im, cos, sin) = (part(&normed, 0)?, part(&normed, 1)?, part(&turn, 0)?, part(&turn, 1)?);
-        let real = (re.broadcast_mul(&cos)? - im.broadcast_mul(&sin)?)?;
-        let imaginary = (re.broadcast_mul(&sin)? + im.broadcast_mul(&cos)?)?;
-        return Ok(Tensor::cat(&[real, imaginary], 3)?.reshape((1, n, h, d))?.to_dtype(x.dtype())?);
+        let part = |i: usize| turn.narrow(3, i, 1)?.squeeze(3)?.contiguous();
+        // To the kernel each token is a batch of its own, with angles of its own.
+        let turned = candle_nn::rotary_emb::rope_i(&normed, &part(0)?, &part(1)?)?;
+        drop(normed);
+        return Ok(turned.reshape((1, n, h, d))?.to_dtype(x.dtype())?);
     }
     let (x, weight) = (x.contiguous()?, weight.to_dtype(DType::F32)?);
     with_element!(x, T => {
@@ -177,10 +174,8 @@ pub fn channel_norm(x: &Tensor, gamma: &Tensor, activate: bool) -> Result<Tensor
     let c = x.dim(D::Minus1)?;
     let root = (c as f64).sqrt();
     if !cpu::takes(x) {
-        let wide = x.to_dtype(DType::F32)?;
-        let norm = wide.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?.maximum(1e-12)?;
-        let normed = wide.broadcast_div(&norm)?.to_dtype(x.dtype())?;
-        let y = (normed * root)?.broadcast_mul(gamma)?;
+        // sqrt(c) / ||x|| is 1 / sqrt(mean(x^2)); the square of 1e-12 keeps zeros zero.
+        let y = rms_norm(x, gamma, 1e-24)?;
         return if activate { silu(&y) } else { Ok(y) };
     }
     let (x, gamma) = (x.contiguous()?, gamma.to_dtype(DType::F32)?.contiguous()?);
@@ -197,4 +192,47 @@ pub fn channel_norm(x: &Tensor, gamma: &Tensor, activate: bool) -> Result<Tensor
             }
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::nn::as_device;
+
+    fn random(shape: &[usize], dtype: DType) -> Tensor {
+        Tensor::randn(0.3_f32, 1.0, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+    }
+
+    /// The kernels here against what other devices compute with.
+    fn compare(dtype: DType, bar: f32, work: impl Fn() -> Result<Tensor>) {
+        let (here, there) = (work().unwrap(), as_device(&work).unwrap());
+        assert_eq!((here.dtype(), here.dims()), (dtype, there.dims()));
+        let wide = |x: Tensor| x.to_dtype(DType::F32).unwrap();
+        let norm = |x: &Tensor| x.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
+        let (here, there) = (wide(here), wide(there));
+        let error = norm(&(&here - there).unwrap()) / norm(&here);
+        assert!(error <= bar, "{error:e}");
+    }
+
+    #[test]
+    fn devices_compute_the_same() {
+        for (dtype, bar) in [(DType::F32, 1e-5), (DType::BF16, 8e-3)] {
+            let (x, y) = (random(&[1, 9, 64], dtype), random(&[1, 9, 64], dtype));
+            let (shift, scale) = (random(&[1, 64], dtype), random(&[1, 64], dtype));
+            compare(dtype, bar, || modulate(&x, &shift, &scale, 1e-6));
+            compare(dtype, bar, || add_gated(&x, &shift, &y));
+            compare(dtype, bar, || gelu_tanh(&x));
+            compare(dtype, bar, || silu(&x));
+            compare(dtype, bar, || rms_norm(&x, &shift.squeeze(0)?, 1e-6));
+            let (heads, weight) = (random(&[1, 9, 4, 16], dtype), random(&[16], dtype));
+            let rotation = random(&[9, 16], DType::F32);
+            compare(dtype, bar, || rms_norm_rotate(&heads, &weight, 1e-6, &rotation));
+            let map = random(&[1, 5, 6, 32], dtype);
+            let gamma = random(&[32], dtype);
+            compare(dtype, bar, || channel_norm(&map, &gamma, false));
+            compare(dtype, bar, || channel_norm(&map, &gamma, true));
+        }
+    }
 }

@@ -1,4 +1,4 @@
-use candle_core::{DType, Device, Module, Tensor};
+use candle_core::{D, DType, Device, Module, Tensor};
 use rayon::prelude::*;
 
 use super::cpu::{self, Element, Values, with_element};
@@ -45,7 +45,14 @@ impl Linear {
         }
         let y = match &self.weight {
             Weight::Dense(weight) => candle_nn::Linear::new(weight.clone(), None).forward(x)?,
-            Weight::Packed(packed) => candle_nn::Linear::new(packed.unpack(x.dtype())?, None).forward(x)?,
+            Weight::Packed(packed) => {
+                let part = |(start, count)| -> Result<Tensor> {
+                    let weight = packed.unpack_rows(start, count, x.dtype())?;
+                    Ok(candle_nn::Linear::new(weight, None).forward(x)?)
+                };
+                let mut parts = packed.tiles().map(part).collect::<Result<Vec<_>>>()?;
+                if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(&parts, D::Minus1)? }
+            }
         };
         Ok(match &self.bias {
             Some(bias) => y.broadcast_add(bias)?,

@@ -3,6 +3,7 @@
 mod attention;
 mod conv;
 mod cpu;
+mod device_attention;
 mod elementwise;
 mod linear;
 mod panels;
@@ -10,6 +11,9 @@ mod tile;
 mod word;
 
 pub use attention::{AttentionOptions, attention};
-pub use conv::{Conv2d, Walk};
+pub use conv::{CONV_COLUMNS_BYTES, Conv2d, Walk};
+#[cfg(any(test, feature = "testing"))]
+pub use cpu::as_device;
+pub use device_attention::DEVICE_SCORES;
 pub use elementwise::{add_gated, channel_norm, gelu_tanh, modulate, rms_norm, rms_norm_rotate, silu};
 pub use linear::Linear;

@@ -1,7 +1,8 @@
 //! Checkpoints of random weights, for measuring speed and memory where the real ones are not at hand.
 //!
-//! They have the published names, shapes, configs and file layout, and take as much of the disk as the real ones; what
-//! they draw is noise.
+//! They have the published names, shapes, configs and file layout; what they draw is noise. Written to disk they take
+//! as much of it as the real ones; [`Synthetic::write_without_weights`] leaves a few kilobytes, and the weights are
+//! made up while they are loaded.
 
 mod configs;
 mod gguf;
@@ -12,19 +13,24 @@ mod tests;
 mod values;
 
 use std::fmt;
+use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use candle_core::quantized::GgmlDType;
+use serde::{Deserialize, Serialize};
 
-use crate::weights::Part;
+use crate::weights::{Checkpoint, MadeFile, Part, read_json};
 use crate::{Error, ModelFiles, Result};
-use shapes::{Dimensions, Shapes};
-use values::Planned;
+pub use shapes::Dimensions;
+use shapes::Shapes;
+use values::{Maker, Planned};
 
 /// How large the model is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Size {
     /// As published: 20 billion parameters and a text encoder of 8 billion.
     Full,
@@ -33,7 +39,8 @@ pub enum Size {
 }
 
 /// How the weights of transformer and text encoder are stored; the autoencoder's are always bf16.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Format {
     Bf16,
     /// Float8 E4M3 with a scale for each matrix.
@@ -121,6 +128,20 @@ impl FromStr for Format {
     }
 }
 
+impl From<Format> for String {
+    fn from(format: Format) -> Self {
+        format.to_string()
+    }
+}
+
+impl TryFrom<String> for Format {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -143,11 +164,14 @@ impl FromStr for Size {
 }
 
 /// A checkpoint of random weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Synthetic {
     pub size: Size,
     pub format: Format,
 }
+
+/// Name of the file that stands in a part's folder for weights that are made up while they are loaded.
+pub const MARKER: &str = "synthetic.json";
 
 /// The three parts with weights.
 const PARTS: [Part; 3] = [Part::Transformer, Part::TextEncoder, Part::Vae];
@@ -182,6 +206,20 @@ impl Synthetic {
         Ok(self.files(folder))
     }
 
+    /// Writes everything but the weights, and a note that they are to be made up: for machines with little disk.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write_without_weights(&self, folder: &Path) -> Result<ModelFiles> {
+        configs::write(folder, &self.dimensions())?;
+        for part in PARTS {
+            let path = folder.join(part.folder()).join(MARKER);
+            let text = serde_json::to_string(self).map_err(|error| unwritable(&path, error.into()))?;
+            fs::write(&path, text).map_err(|error| unwritable(&path, error))?;
+        }
+        Ok(ModelFiles::folder(folder))
+    }
+
     /// The files of a checkpoint that was written to `folder`.
     pub fn files(&self, folder: &Path) -> ModelFiles {
         let Format::Gguf(mixture) = self.format else { return ModelFiles::folder(folder) };
@@ -194,7 +232,19 @@ impl Synthetic {
         }
     }
 
-    fn dimensions(&self) -> Dimensions {
+    /// Opens a part whose weights are made up as they are read, described by the marker at `path`.
+    pub(crate) fn open(path: &Path, part: Part) -> Result<Checkpoint> {
+        read_json::<Self>(path)?.checkpoint(path, part)
+    }
+
+    /// A part of the checkpoint that exists only as far as it is read; errors name `path`.
+    pub(crate) fn checkpoint(&self, path: &Path, part: Part) -> Result<Checkpoint> {
+        let maker = Maker::new(self.planned(part));
+        Checkpoint::made(MadeFile { path: path.to_owned(), entries: maker.entries(), maker: Arc::new(maker) }, part)
+    }
+
+    /// The sizes of the model that this is a checkpoint of.
+    pub fn dimensions(&self) -> Dimensions {
         Dimensions::of(self.size)
     }
 

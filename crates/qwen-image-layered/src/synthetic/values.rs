@@ -1,5 +1,6 @@
 //! Values that only have to differ: from short cycles, so that making them is as fast as copying.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +8,7 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use half::bf16;
 
-use crate::weights::{Stored, float8_e4m3};
+use crate::weights::{Entry, Make, Stored, float8_e4m3};
 
 /// Values of a cycle: whole blocks of every kind (256), in a number that divides no row, so that the rows of a
 /// matrix begin at different places of it.
@@ -100,18 +101,34 @@ type Cycle = (Kind, u32, u32, Arc<Vec<u8>>);
 
 /// Makes up the values of the tensors of a file.
 pub struct Maker {
-    tensors: Vec<Planned>,
+    /// First byte of each tensor in the file that does not exist.
+    tensors: BTreeMap<usize, Planned>,
     cycles: Mutex<Vec<Cycle>>,
 }
 
 impl Maker {
     /// The tensors one after the other.
-    pub fn new(tensors: Vec<Planned>) -> Self {
-        Self { tensors, cycles: Mutex::default() }
+    pub fn new(planned: Vec<Planned>) -> Self {
+        let mut at = 0;
+        let tensors = planned.into_iter().map(|tensor| {
+            let start = at;
+            // Each at a multiple of 8 bytes, and none without an address of its own.
+            at += tensor.bytes().next_multiple_of(8).max(8);
+            (start, tensor)
+        });
+        Self { tensors: tensors.collect(), cycles: Mutex::default() }
     }
 
     pub fn tensors(&self) -> impl Iterator<Item = &Planned> {
-        self.tensors.iter()
+        self.tensors.values()
+    }
+
+    pub fn entries(&self) -> BTreeMap<String, Entry> {
+        let entry = |(&start, tensor): (&usize, &Planned)| {
+            let (stored, shape, range) = (tensor.stored(), tensor.shape.clone(), start..start + tensor.bytes());
+            (tensor.name.clone(), Entry { stored, shape, range })
+        };
+        self.tensors.iter().map(entry).collect()
     }
 
     /// Bytes `range` of `tensor`.
@@ -161,6 +178,17 @@ impl Maker {
     }
 }
 
+impl Make for Maker {
+    fn make(&self, range: Range<usize>) -> candle_core::Result<Vec<u8>> {
+        let Some((start, tensor)) = self.tensors.range(..=range.start).next_back() else {
+            candle_core::bail!("no tensor begins before byte {}", range.start)
+        };
+        let mut out = vec![0; range.len()];
+        self.fill(tensor, range.start - start..range.end - start, &mut out)?;
+        Ok(out)
+    }
+}
+
 /// [`CYCLE`] values in [-1, 1).
 fn uniform() -> impl Iterator<Item = f32> {
     // Knuth's linear congruential generator (The Art of Computer Programming, volume 2, 3.3.4).
@@ -206,14 +234,11 @@ mod tests {
     #[test]
     fn a_part_of_a_tensor_is_the_part_of_the_whole() {
         let planned = Planned::blocks("m.weight".to_owned(), vec![9000, 512], GgmlDType::Q4K);
-        let maker = Maker::new(vec![planned.clone()]);
-        let made = |range: Range<usize>| {
-            let mut out = vec![0; range.len()];
-            maker.fill(&planned, range, &mut out).unwrap();
-            out
-        };
-        let whole = made(0..planned.bytes());
-        assert_eq!(made(1_000_000..1_300_000), whole[1_000_000..1_300_000]);
+        let maker = Maker::new(vec![Planned::bf16("first".to_owned(), vec![3]), planned]);
+        let entry = &maker.entries()["m.weight"];
+        let whole = maker.make(entry.range.clone()).unwrap();
+        let at = entry.range.start;
+        assert_eq!(maker.make(at + 1_000_000..at + 1_300_000).unwrap(), whole[1_000_000..1_300_000]);
         // Rows begin at different places of the cycle.
         let row = 2 * GgmlDType::Q4K.type_size();
         let mut rows: Vec<&[u8]> = whole.chunks(row).take(4000).collect();

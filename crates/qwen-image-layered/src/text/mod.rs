@@ -19,6 +19,7 @@ use crate::weights::{Checkpoint, Part, Weights};
 use crate::{Error, Monitor, Result, finite};
 
 use caption::Captioner;
+pub(crate) use config::read_model;
 use config::{TextConfig, VisionConfig};
 use language_model::LanguageModel;
 use template::{IMAGE_TOKEN, MAX_CAPTION_TOKENS, TEMPLATE_TOKENS};

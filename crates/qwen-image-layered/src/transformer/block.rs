@@ -33,7 +33,12 @@ impl Mlp {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.out.forward(&gelu_tanh(&self.proj.forward(x)?)?)
+        // One after the other: what goes into the GELU is freed before the next product.
+        let hidden = {
+            let hidden = self.proj.forward(x)?;
+            gelu_tanh(&hidden)?
+        };
+        self.out.forward(&hidden)
     }
 }
 
@@ -83,6 +88,12 @@ struct Stream {
     modulation: Linear,
     attention: Projections,
     mlp: Mlp,
+}
+
+/// Of each stream, those of attention and MLP.
+pub struct Modulations {
+    image: [Modulation; 2],
+    text: [Modulation; 2],
 }
 
 /// Shift, scale and gate, (1, dim) each.
@@ -139,22 +150,25 @@ impl Block {
         })
     }
 
-    /// `conditioning` (1, dim): the time embedding after SiLU.
+    /// What the time means to this block; `conditioning` (1, dim) is its embedding after SiLU.
+    pub fn modulations(&self, conditioning: &Tensor) -> Result<Modulations> {
+        Ok(Modulations { image: self.image.modulations(conditioning)?, text: self.text.modulations(conditioning)? })
+    }
+
     pub fn forward(
         &self,
         x: Streams,
-        conditioning: &Tensor,
+        modulations: &Modulations,
         rotation: &Rotation,
         monitor: &Monitor,
     ) -> Result<Streams> {
-        let [image1, image2] = self.image.modulations(conditioning)?;
-        let [text1, text2] = self.text.modulations(conditioning)?;
-        let [image_out, text_out] = self.joint_attention(&x, [&image1, &text1], rotation, monitor)?;
+        let ([image1, image2], [text1, text2]) = (&modulations.image, &modulations.text);
+        let [image_out, text_out] = self.joint_attention(&x, [image1, text1], rotation, monitor)?;
         let image = add_gated(&x.image, &image1.gate, &image_out)?;
         let text = add_gated(&x.text, &text1.gate, &text_out)?;
         drop((x, image_out, text_out));
         monitor.check()?;
-        Ok(Streams { image: self.image.feed_forward(&image, &image2)?, text: self.text.feed_forward(&text, &text2)? })
+        Ok(Streams { image: self.image.feed_forward(&image, image2)?, text: self.text.feed_forward(&text, text2)? })
     }
 
     fn joint_attention(

@@ -1,17 +1,23 @@
 //! The multimodal diffusion transformer (`QwenImageTransformer2DModel` with layer-3D rotations).
 
 mod block;
+mod blocks;
 mod config;
 mod rotation;
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
 
 pub use config::TransformerConfig;
 
 use crate::nn::{Linear, modulate, rms_norm, silu};
+use crate::plan::BlockPlace;
 use crate::weights::Weights;
 use crate::{Monitor, Result};
-use block::{Block, EPS, Streams};
+use block::{EPS, Streams};
+use blocks::Blocks;
 use rotation::Rotation;
 
 /// How the image tokens lie: `frames` noisy frames and then the condition image,
@@ -29,14 +35,14 @@ pub struct Step<'a, 'm> {
     pub sigma: f32,
     pub grid: FrameGrid,
     pub monitor: &'a Monitor<'m>,
-    /// Which part of the step in the monitor this pass is: a guided step has two.
-    pub part: [f32; 2],
 }
 
 const TIME_CHANNELS: usize = 256;
 
+/// Rotations that are kept: of a prompt and a negative prompt.
+const ROTATIONS: usize = 2;
+
 /// Predicts the velocity from noise to picture.
-#[derive(Debug, Clone)]
 pub struct Transformer {
     img_in: Linear,
     txt_norm: Tensor,
@@ -45,19 +51,34 @@ pub struct Transformer {
     linear_2: Linear,
     /// (2, dim); row 0 is for RGBA pictures, row 1 is not used by the pipeline.
     addition_t_embedding: Tensor,
-    transformer_blocks: Vec<Block>,
+    transformer_blocks: Blocks,
     norm_out: Linear,
     proj_out: Linear,
     config: TransformerConfig,
     dtype: DType,
+    /// The newest last: all steps of a run need the same ones.
+    rotations: Mutex<Vec<(FrameGrid, usize, Arc<Rotation>)>>,
 }
 
 impl Transformer {
-    /// `config` must have passed [`TransformerConfig::check`].
+    /// With all blocks on the device. `config` must have passed [`TransformerConfig::check`].
     ///
     /// # Errors
     /// When a tensor is missing, superfluous, or does not fit the config.
     pub fn load(config: &TransformerConfig, weights: &Weights) -> Result<Self> {
+        Self::load_as(config, weights, BlockPlace::Resident, &Monitor::new(&mut |_| ControlFlow::Continue(())))
+    }
+
+    /// As [`Transformer::load`], with the blocks where `place` says; the monitor hears how far it is.
+    ///
+    /// # Errors
+    /// As [`Transformer::load`], and when the monitor says stop.
+    pub fn load_as(
+        config: &TransformerConfig,
+        weights: &Weights,
+        place: BlockPlace,
+        monitor: &Monitor,
+    ) -> Result<Self> {
         let dim = config.inner_dim();
         let time = weights.pp("time_text_embed");
         let embedder = time.pp("timestep_embedder");
@@ -69,13 +90,12 @@ impl Transformer {
             linear_1: embedder.pp("linear_1").linear(TIME_CHANNELS, dim, true)?,
             linear_2: embedder.pp("linear_2").linear(dim, dim, true)?,
             addition_t_embedding: time.pp("addition_t_embedding").get((2, dim), "weight")?,
-            transformer_blocks: (0..config.num_layers)
-                .map(|i| Block::load(config, &blocks.pp(i)))
-                .collect::<Result<_>>()?,
+            transformer_blocks: Blocks::load(config, &blocks, place, monitor)?,
             norm_out: weights.pp("norm_out.linear").linear(dim, 2 * dim, true)?,
             proj_out: weights.pp("proj_out").linear(dim, config.in_channels, true)?,
             config: config.clone(),
             dtype: weights.dtype(),
+            rotations: Mutex::default(),
         };
         weights.finish()?;
         Ok(model)
@@ -91,21 +111,62 @@ impl Transformer {
     /// # Errors
     /// When shapes do not fit, the device fails, or the monitor says stop.
     pub fn forward(&self, latents: &Tensor, text: &Tensor, step: &Step) -> Result<Tensor> {
-        let mut x = Streams {
-            image: self.img_in.forward(latents)?,
-            text: self.txt_in.forward(&rms_norm(text, &self.txt_norm, EPS)?)?,
-        };
+        Ok(self.forward_each(latents, [text], step)?.remove(0))
+    }
+
+    /// The predictions for the same latents with several texts, as [`Transformer::forward`] of each.
+    ///
+    /// The passes go through the blocks side by side, so that a block that is brought to the device serves all.
+    ///
+    /// # Errors
+    /// As [`Transformer::forward`].
+    pub fn forward_each<'t>(
+        &self,
+        latents: &Tensor,
+        texts: impl IntoIterator<Item = &'t Tensor>,
+        step: &Step,
+    ) -> Result<Vec<Tensor>> {
         let conditioning = silu(&self.embed_time(step.sigma, latents.device())?)?;
-        let words = text.dim(1)?;
-        let rotation = Rotation::new(self.config.axes_dims_rope, step.grid, words, latents.device())?;
-        let count = self.transformer_blocks.len();
-        for (i, block) in self.transformer_blocks.iter().enumerate() {
-            let [start, end] = step.part;
-            step.monitor.within(start + (end - start) * i as f32 / count as f32)?;
-            x = block.forward(x, &conditioning, &rotation, step.monitor)?;
+        let image = self.img_in.forward(latents)?;
+        let mut passes = Vec::new();
+        for text in texts {
+            let rotation = self.rotation(step.grid, text.dim(1)?, latents.device())?;
+            let text = self.txt_in.forward(&rms_norm(text, &self.txt_norm, EPS)?)?;
+            passes.push((Some(Streams { image: image.clone(), text }), rotation));
         }
+        drop(image);
+        let count = (self.config.num_layers * passes.len()) as f32;
+        self.transformer_blocks.each(|index, block| {
+            let total = passes.len();
+            let modulations = block.modulations(&conditioning)?;
+            for (pass, (streams, rotation)) in passes.iter_mut().enumerate() {
+                step.monitor.within((index * total + pass) as f32 / count)?;
+                // Taken, so that what a block no longer needs is freed while it computes.
+                if let Some(x) = streams.take() {
+                    *streams = Some(block.forward(x, &modulations, rotation, step.monitor)?);
+                }
+            }
+            Ok(())
+        })?;
         let scale_shift = self.norm_out.forward(&conditioning)?.chunk(2, 1)?;
-        self.proj_out.forward(&modulate(&x.image, &scale_shift[1], &scale_shift[0], EPS)?)
+        let predictions = passes
+            .into_iter()
+            .filter_map(|(streams, _)| streams)
+            .map(|x| self.proj_out.forward(&modulate(&x.image, &scale_shift[1], &scale_shift[0], EPS)?));
+        predictions.collect()
+    }
+
+    fn rotation(&self, grid: FrameGrid, words: usize, device: &Device) -> Result<Arc<Rotation>> {
+        let mut kept = self.rotations.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((.., rotation)) = kept.iter().find(|entry| (entry.0, entry.1) == (grid, words)) {
+            return Ok(rotation.clone());
+        }
+        let rotation = Arc::new(Rotation::new(self.config.axes_dims_rope, grid, words, device)?);
+        if kept.len() == ROTATIONS {
+            kept.remove(0);
+        }
+        kept.push((grid, words, rotation.clone()));
+        Ok(rotation)
     }
 
     /// `sigma` -> (1, dim)

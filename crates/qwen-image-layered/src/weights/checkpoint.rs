@@ -7,31 +7,32 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 
-use super::file::{Entry, MappedFile, Stored};
+use super::file::{Entry, MadeFile, MappedFile, Stored};
 use super::names::{self, Join, Meaning, Part};
 use super::packed::Packed;
 use super::{Source, gguf, safetensors};
 use crate::nn::Linear;
+use crate::synthetic::{self, Synthetic};
 use crate::{Error, Result};
 
 /// Opened files of one part of the pipeline.
 pub struct Checkpoint {
     files: Vec<MappedFile>,
-    items: BTreeMap<String, Item>,
+    pub(super) items: BTreeMap<String, Item>,
 }
 
 /// A published tensor and where its values are.
-struct Item {
-    pieces: Vec<Option<Piece>>,
+pub(super) struct Item {
+    pub(super) pieces: Vec<Option<Piece>>,
     join: Option<Join>,
     scale: Option<Piece>,
 }
 
 #[derive(Clone)]
-struct Piece {
+pub(super) struct Piece {
     file: usize,
     stored_name: String,
-    entry: Entry,
+    pub(super) entry: Entry,
 }
 
 #[derive(Deserialize)]
@@ -48,11 +49,22 @@ impl Checkpoint {
         if path.is_dir() { Self::open_folder(path, part) } else { Self::open_file(path, part) }
     }
 
+    /// A part whose weights are made up, under their published names.
+    pub(crate) fn made(file: MadeFile, part: Part) -> Result<Self> {
+        let mut checkpoint = Self::empty();
+        checkpoint.add(file.into(), |stored| names::of_safetensors(part, stored))?;
+        checkpoint.checked()
+    }
+
     fn empty() -> Self {
         Self { files: Vec::new(), items: BTreeMap::new() }
     }
 
     fn open_folder(folder: &Path, part: Part) -> Result<Self> {
+        let marker = folder.join(synthetic::MARKER);
+        if marker.is_file() {
+            return Synthetic::open(&marker, part);
+        }
         let stem = part.stem();
         let index = folder.join(format!("{stem}.safetensors.index.json"));
         if index.is_file() {
@@ -237,14 +249,14 @@ impl Checkpoint {
         let bytes = || self.files[piece.file].bytes(entry);
         Ok(match entry.stored {
             Stored::Blocks(kind) if columns.is_multiple_of(kind.block_size()) => {
-                Some(Packed::blocks(kind, bytes(), rows, columns, device)?)
+                Some(Packed::blocks(kind, bytes()?, rows, columns, device)?)
             }
             Stored::Blocks(kind) => {
                 // Rows of the real shape need not hold whole blocks where a converter noted another shape.
                 let count = rows * columns;
-                Some(Packed::blocks(kind, bytes(), count / kind.block_size(), kind.block_size(), &Device::Cpu)?)
+                Some(Packed::blocks(kind, bytes()?, count / kind.block_size(), kind.block_size(), &Device::Cpu)?)
             }
-            Stored::Plain(DType::F8E4M3) => Some(Packed::float8(bytes(), scale, rows, columns, device)?),
+            Stored::Plain(DType::F8E4M3) => Some(Packed::float8(bytes()?, scale, rows, columns, device)?),
             Stored::Plain(_) | Stored::Other(_) => None,
         })
     }

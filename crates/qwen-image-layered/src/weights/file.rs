@@ -1,10 +1,10 @@
 //! One memory-mapped file of tensors, whatever its format.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor};
@@ -48,19 +48,57 @@ pub struct Entry {
 pub struct MappedFile {
     pub path: PathBuf,
     pub entries: BTreeMap<String, Entry>,
-    map: Arc<Mmap>,
+    content: Content,
+    /// Tensors whose values were found to be numbers: those that are streamed are read at every step.
+    finite: Mutex<BTreeSet<String>>,
 }
 
-/// Some bytes of a mapped file, kept alive by it.
+/// Where a file's bytes come from.
+enum Content {
+    Map(Arc<Mmap>),
+    /// There is no file: they are made up when they are asked for.
+    Made(Arc<dyn Make>),
+}
+
+/// Makes up the bytes of a file that does not exist.
+pub trait Make: Send + Sync {
+    /// The bytes `range`, which lie within one tensor.
+    ///
+    /// # Errors
+    /// When there is no such tensor.
+    fn make(&self, range: Range<usize>) -> candle_core::Result<Vec<u8>>;
+}
+
+/// A file that exists only as far as it is read.
+pub struct MadeFile {
+    pub path: PathBuf,
+    pub entries: BTreeMap<String, Entry>,
+    pub maker: Arc<dyn Make>,
+}
+
+/// Some bytes of a file.
 #[derive(Debug, Clone)]
-pub struct Bytes {
-    map: Arc<Mmap>,
-    range: Range<usize>,
+pub enum Bytes {
+    /// Of a mapped file, which they keep alive.
+    Mapped {
+        map: Arc<Mmap>,
+        range: Range<usize>,
+    },
+    Owned(Arc<Vec<u8>>),
 }
 
 impl Bytes {
     pub fn as_slice(&self) -> &[u8] {
-        &self.map[self.range.clone()]
+        match self {
+            Self::Mapped { map, range } => &map[range.clone()],
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl From<MadeFile> for MappedFile {
+    fn from(made: MadeFile) -> Self {
+        Self { path: made.path, entries: made.entries, content: Content::Made(made.maker), finite: Mutex::default() }
     }
 }
 
@@ -79,18 +117,28 @@ impl MappedFile {
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
         let entries = parse(&map).map_err(|reason| Error::Checkpoint { path: path.to_owned(), reason })?;
-        Ok(Self { path: path.to_owned(), entries, map: Arc::new(map) })
+        Ok(Self { path: path.to_owned(), entries, content: Content::Map(Arc::new(map)), finite: Mutex::default() })
     }
 
-    pub fn bytes(&self, entry: &Entry) -> Bytes {
-        Bytes { map: self.map.clone(), range: entry.range.clone() }
+    /// # Errors
+    /// When there is no file and the bytes cannot be made up.
+    pub fn bytes(&self, entry: &Entry) -> Result<Bytes> {
+        self.part(entry.range.clone())
+    }
+
+    fn part(&self, range: Range<usize>) -> Result<Bytes> {
+        Ok(match &self.content {
+            Content::Map(map) => Bytes::Mapped { map: map.clone(), range },
+            Content::Made(maker) => Bytes::Owned(Arc::new(maker.make(range)?)),
+        })
     }
 
     /// The plain tensor `name` in the type it is stored in; `wanted` is for the error text.
     pub fn plain(&self, name: &str, entry: &Entry, wanted: DType, device: &Device) -> Result<Tensor> {
         let stored = self.number_type(name, entry, wanted)?;
-        let bytes = &self.map[entry.range.clone()];
-        if !all_finite(bytes, stored) {
+        let bytes = self.bytes(entry)?;
+        let bytes = bytes.as_slice();
+        if !self.is_finite(name, bytes, stored) {
             let reason = format!(
                 "tensor `{name}` holds values that are not finite numbers; the file is damaged, delete it and download \
                  it again"
@@ -100,13 +148,28 @@ impl MappedFile {
         Ok(Tensor::from_raw_buffer(bytes, stored, &entry.shape, device)?)
     }
 
+    fn is_finite(&self, name: &str, bytes: &[u8], stored: DType) -> bool {
+        let found = || self.finite.lock().unwrap_or_else(PoisonError::into_inner);
+        if found().contains(name) {
+            return true;
+        }
+        let finite = all_finite(bytes, stored);
+        if finite {
+            found().insert(name.to_owned());
+        }
+        finite
+    }
+
     /// Rows `ids`, all of which are there, of the plain matrix `name`, on the CPU.
     pub fn plain_rows(&self, name: &str, entry: &Entry, ids: &[u32], wanted: DType) -> Result<Tensor> {
         let stored = self.number_type(name, entry, wanted)?;
         let columns = entry.shape.last().copied().unwrap_or(1);
         let width = columns * stored.size_in_bytes();
-        let data = &self.map[entry.range.clone()];
-        let rows: Vec<u8> = ids.iter().flat_map(|&id| &data[id as usize * width..][..width]).copied().collect();
+        let mut rows = Vec::with_capacity(ids.len() * width);
+        for &id in ids {
+            let start = entry.range.start + id as usize * width;
+            rows.extend_from_slice(self.part(start..start + width)?.as_slice());
+        }
         Ok(Tensor::from_raw_buffer(&rows, stored, &[ids.len(), columns], &Device::Cpu)?)
     }
 

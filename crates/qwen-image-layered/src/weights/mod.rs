@@ -8,6 +8,7 @@ mod checkpoint;
 mod file;
 mod gguf;
 mod names;
+mod occupied;
 mod packed;
 mod safetensors;
 #[cfg(test)]
@@ -24,8 +25,9 @@ use crate::nn::Linear;
 use crate::{Error, Result};
 
 pub use checkpoint::{Checkpoint, read_json};
-pub(crate) use file::Stored;
+pub(crate) use file::{Entry, MadeFile, Make, Stored};
 pub use names::Part;
+pub(crate) use occupied::Occupied;
 pub use packed::Packed;
 pub(crate) use packed::float8_e4m3;
 
@@ -182,6 +184,29 @@ impl Weights {
              belong together, download both again"
         );
         Err(Error::Checkpoint { path: self.source.path(first), reason })
+    }
+
+    /// Names and shapes of all tensors below this place.
+    pub fn listing(&self) -> Vec<(String, Vec<usize>)> {
+        let below = format!("{}.", self.prefix);
+        let names = self.source.names().into_iter();
+        let within = names.filter_map(|name| Some((name.strip_prefix(&below)?.to_owned(), self.source.shape(&name)?)));
+        within.collect()
+    }
+
+    /// Declares tensor `name` as needed: it is loaded later.
+    pub fn take(&self, name: &str) {
+        self.mark(&self.full(name));
+    }
+
+    /// The file that holds (or should hold) tensor `name`, for error texts.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.source.path(&self.full(name))
+    }
+
+    /// The error for a tensor that is not there.
+    pub fn missing(&self, name: &str) -> Error {
+        Error::TensorMissing { path: self.path(name), tensor: self.full(name) }
     }
 
     fn mark(&self, name: &str) {

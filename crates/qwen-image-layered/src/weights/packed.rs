@@ -26,12 +26,13 @@ pub struct Packed {
 enum Form {
     /// Blocks of a mapped file, for the CPU.
     MappedBlocks { kind: GgmlDType, bytes: Bytes },
-    /// Blocks on an accelerator.
-    DeviceBlocks(Arc<QTensor>),
+    /// Blocks on an accelerator, in pieces of [`rows_at_a_time`] rows.
+    DeviceBlocks(Vec<Arc<QTensor>>),
     /// Float8 E4M3 values of a mapped file, for the CPU.
     MappedFloat8 { bytes: Bytes, scale: f32 },
-    /// Float8 E4M3 values on an accelerator.
-    DeviceFloat8 { values: Tensor, scale: f32 },
+    /// Float8 E4M3 values on an accelerator, as bytes that choose from a table of all 256, already scaled: GPUs
+    /// below compute capability 8.9 have no such numbers.
+    DeviceFloat8 { values: Tensor, table: Tensor },
 }
 
 impl Packed {
@@ -40,10 +41,21 @@ impl Packed {
         let form = if device.is_cpu() {
             Form::MappedBlocks { kind, bytes }
         } else {
-            let storage = QStorage::from_data(Cow::Borrowed(bytes.as_slice()), device, kind)?;
-            Form::DeviceBlocks(Arc::new(QTensor::new(storage, (rows, columns))?))
+            Self::blocks_on(kind, bytes.as_slice(), (rows, columns), device)?
         };
         Ok(Self { rows, columns, form })
+    }
+
+    fn blocks_on(kind: GgmlDType, bytes: &[u8], (rows, columns): (usize, usize), device: &Device) -> Result<Form> {
+        let row = columns / kind.block_size() * kind.type_size();
+        let mut pieces = Vec::new();
+        for start in (0..rows).step_by(rows_at_a_time(columns)) {
+            let count = rows_at_a_time(columns).min(rows - start);
+            let part = &bytes[start * row..(start + count) * row];
+            let storage = QStorage::from_data(Cow::Borrowed(part), device, kind)?;
+            pieces.push(Arc::new(QTensor::new(storage, (count, columns))?));
+        }
+        Ok(Form::DeviceBlocks(pieces))
     }
 
     /// Float8 E4M3 values, each to be multiplied with `scale`.
@@ -51,11 +63,21 @@ impl Packed {
         let form = if device.is_cpu() {
             Form::MappedFloat8 { bytes, scale }
         } else {
-            let shape = [rows, columns];
-            let values = Tensor::from_raw_buffer(bytes.as_slice(), DType::F8E4M3, &shape, device)?;
-            Form::DeviceFloat8 { values, scale }
+            Self::float8_on(bytes.as_slice(), scale, device)?
         };
         Ok(Self { rows, columns, form })
+    }
+
+    fn float8_on(bytes: &[u8], scale: f32, device: &Device) -> Result<Form> {
+        let values = Tensor::from_raw_buffer(bytes, DType::U8, &[bytes.len()], device)?;
+        let table: [f32; 256] = std::array::from_fn(|bits| float8_e4m3(bits as u8) * scale);
+        Ok(Form::DeviceFloat8 { values, table: Tensor::new(&table, device)? })
+    }
+
+    /// The rows (first, count) that a device widens at a time.
+    pub fn tiles(&self) -> impl Iterator<Item = (usize, usize)> {
+        let (rows, step) = (self.rows, rows_at_a_time(self.columns));
+        (0..rows).step_by(step).map(move |start| (start, step.min(rows - start)))
     }
 
     /// Number of output features.
@@ -83,12 +105,22 @@ impl Packed {
     pub fn unpack_rows(&self, start: usize, count: usize, dtype: DType) -> Result<Tensor> {
         Ok(match &self.form {
             Form::MappedBlocks { .. } | Form::MappedFloat8 { .. } => self.widen_rows(start, count)?.to_dtype(dtype)?,
-            Form::DeviceBlocks(blocks) => {
-                blocks.dequantize(&blocks.device())?.narrow(0, start, count)?.to_dtype(dtype)?
+            Form::DeviceBlocks(pieces) => {
+                let step = rows_at_a_time(self.columns);
+                let piece = |index: usize| -> Result<Tensor> {
+                    let (first, piece) = (index * step, &pieces[index]);
+                    let (from, to) = (start.max(first), (start + count).min(first + step));
+                    Ok(piece.dequantize(&piece.device())?.narrow(0, from - first, to - from)?.to_dtype(dtype)?)
+                };
+                let wanted = start / step..(start + count).div_ceil(step).min(pieces.len());
+                match wanted.len() {
+                    1 => piece(wanted.start)?,
+                    _ => Tensor::cat(&wanted.map(piece).collect::<Result<Vec<_>>>()?, 0)?,
+                }
             }
-            Form::DeviceFloat8 { values, scale } => {
-                let values = values.narrow(0, start, count)?.to_dtype(DType::F32)?;
-                (values * f64::from(*scale))?.to_dtype(dtype)?
+            Form::DeviceFloat8 { values, table } => {
+                let values = values.narrow(0, start * self.columns, count * self.columns)?;
+                table.to_dtype(dtype)?.index_select(&values, 0)?.reshape((count, self.columns))?
             }
         })
     }
@@ -172,6 +204,14 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
+/// Values that a device widens at a time: all of a matrix, but for tables as large as the vocabulary.
+pub const WIDENED_VALUES: usize = 72 << 20;
+
+/// Rows of a matrix that a device widens at a time.
+pub fn rows_at_a_time(columns: usize) -> usize {
+    (WIDENED_VALUES / columns.max(1)).max(1)
+}
+
 /// About 64 Ki values a task: enough work for a thread, little enough for its cache.
 fn tile_rows(columns: usize) -> usize {
     (65_536 / columns.max(1)).max(1)
@@ -193,6 +233,45 @@ pub fn float8_e4m3(bits: u8) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What an accelerator does with compressed matrices, on the CPU, against the tiles of the CPU's own path.
+    #[test]
+    fn both_forms_widen_alike() {
+        let (rows, columns) = (7, 512);
+        let values = Tensor::randn(0f32, 1.0, (rows, columns), &Device::Cpu).unwrap();
+        for kind in [GgmlDType::Q8_0, GgmlDType::Q6K, GgmlDType::Q5K, GgmlDType::Q4K, GgmlDType::Q4_0] {
+            let blocks = QTensor::quantize(&values, kind).unwrap();
+            let bytes = Bytes::Owned(Arc::new(blocks.data().unwrap().into_owned()));
+            let mapped = Packed::blocks(kind, bytes.clone(), rows, columns, &Device::Cpu).unwrap();
+            let form = Packed::blocks_on(kind, bytes.as_slice(), (rows, columns), &Device::Cpu).unwrap();
+            same(&mapped, &Packed { rows, columns, form });
+        }
+        let bytes: Vec<u8> = (0..rows * columns).map(|i| (i % 127 + i % 2 * 128) as u8).collect();
+        let form = Packed::float8_on(&bytes, 0.37, &Device::Cpu).unwrap();
+        let mapped = Packed::float8(Bytes::Owned(Arc::new(bytes)), 0.37, rows, columns, &Device::Cpu).unwrap();
+        same(&mapped, &Packed { rows, columns, form });
+    }
+
+    fn same(a: &Packed, b: &Packed) {
+        for (start, count) in [(0, 7), (2, 3)] {
+            for dtype in [DType::F32, DType::BF16] {
+                let wide = |packed: &Packed| {
+                    let rows = packed.unpack_rows(start, count, dtype).unwrap().to_dtype(DType::F32).unwrap();
+                    rows.to_vec2::<f32>().unwrap()
+                };
+                assert_eq!(wide(a), wide(b), "{:?}", a.form);
+            }
+        }
+    }
+
+    #[test]
+    fn tall_matrices_are_widened_in_pieces() {
+        let tall = Packed { rows: 2 * WIDENED_VALUES / 256 + 3, columns: 256, form: Form::DeviceBlocks(Vec::new()) };
+        let tiles: Vec<_> = tall.tiles().collect();
+        assert_eq!(tiles.len(), 3);
+        assert_eq!(tiles[2], (2 * WIDENED_VALUES / 256, 3));
+        assert_eq!(tiles.iter().map(|tile| tile.1).sum::<usize>(), tall.rows);
+    }
 
     #[test]
     fn float8_matches_candle() {

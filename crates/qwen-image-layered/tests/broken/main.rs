@@ -127,7 +127,7 @@ fn compressed_weights_that_are_no_numbers_end_the_run() {
     tensors.insert(name.to_owned(), bad);
     candle_core::safetensors::save(&tensors, &path).unwrap();
     let files = ModelFiles { transformer: Some(path), ..ModelFiles::folder(model.path()) };
-    let pipeline = Pipeline::load(&files, DType::F32, &Device::Cpu).unwrap();
+    let mut pipeline = Pipeline::load(&files, DType::F32, &Device::Cpu).unwrap();
     let params = Params { prompt: "a kite".into(), layers: 1, steps: 2, resolution: 64, ..Params::default() };
     let picture = RgbaImage::from_pixel(64, 64, image::Rgba([9, 90, 200, 255]));
     let error = pipeline.decompose(&picture, &params, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::timeout;
 use worker::engines::available;
-use worker::model::ModelConfig;
+use worker::model::{ModelConfig, survey};
 use worker::{free_bytes, free_disk_bytes, human_bytes, total_bytes};
 
 use super::Finding;
@@ -30,6 +30,7 @@ pub async fn all(settings: &Settings) -> Vec<Finding> {
     findings.push(port(settings).await);
     findings.push(gpu().await);
     findings.push(weights(settings));
+    findings.extend(plans(settings));
     findings.extend(engines(settings));
     findings
 }
@@ -177,6 +178,19 @@ fn weights(settings: &Settings) -> Finding {
         Err(absent) => {
             Finding::optional("weights", format!("{}; needed for --engine qwen only", absent.why), absent.fix)
         }
+    }
+}
+
+/// What the qwen engine would run with, where there are weights.
+fn plans(settings: &Settings) -> Vec<Finding> {
+    // Settings that cannot be read are named by other checks.
+    let Ok(config) = worker::Config::from_settings(settings) else { return Vec::new() };
+    if config.model.locate().is_err() {
+        return Vec::new();
+    }
+    match survey(&config.model, config.job_memory_limit) {
+        Ok(lines) => lines.into_iter().map(|line| Finding::good("plan", line)).collect(),
+        Err(why) => vec![Finding::optional("plan", why, "the draft engine needs none of it")],
     }
 }
 

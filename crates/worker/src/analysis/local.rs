@@ -17,7 +17,7 @@ const MAX_TOKENS: usize = 256;
 
 /// What a model is to say, and how long it may take.
 pub(crate) struct LocalAnalyzer<'a> {
-    pub(crate) pipeline: &'a Pipeline,
+    pub(crate) pipeline: &'a mut Pipeline,
     /// What the model is called.
     pub(crate) model: &'a str,
     /// For all layers together.
@@ -36,7 +36,7 @@ impl LocalAnalyzer<'_> {
     /// # Errors
     /// Only when the job is to end.
     pub(crate) fn look(
-        &self,
+        &mut self,
         input: &RgbaImage,
         made: &mut Decomposition,
         progress: &mut dyn ProgressSink,
@@ -50,7 +50,7 @@ impl LocalAnalyzer<'_> {
     }
 
     fn analysis(
-        &self,
+        &mut self,
         input: &RgbaImage,
         made: &Decomposition,
         progress: &mut dyn ProgressSink,
@@ -87,7 +87,7 @@ impl LocalAnalyzer<'_> {
     }
 
     fn ask(
-        &self,
+        &mut self,
         picture: &RgbaImage,
         question: &str,
         (step, total): (u32, u32),

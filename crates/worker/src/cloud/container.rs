@@ -18,6 +18,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use google::Storage;
 use image::RgbaImage;
+use jobs::broker::EngineOffer;
 use jobs::settings::Settings;
 use jobs::{EngineChoice, Params, Resolution};
 use serde_json::json;
@@ -116,11 +117,12 @@ async fn warm_and_watch(
     }
     let config = Config::from_settings(&settings)?;
     let engines = Arc::new(Installed::new(&config));
-    let engine = own_engine(engines.as_ref())?;
+    let offer = own_engine(engines.as_ref())?;
+    let engine = offer.name;
     let host = Host::start(Arc::clone(&engines) as Arc<dyn EngineSet>).map_err(ContainerError::Thread)?;
     tracing::info!(%engine, "warming the model");
     warm(&host, engine).await?;
-    let desk = Desk::new(host, engine, config, cloud.clone(), storage);
+    let desk = Desk::new(host, offer, config, cloud.clone(), storage);
     let stuck = desk.stuck();
     // Only here is it set.
     let _ = app.desk.set(desk);
@@ -130,12 +132,12 @@ async fn warm_and_watch(
 }
 
 /// The best engine of this machine itself, a model on a CPU included: who deploys it wants it.
-fn own_engine(engines: &dyn EngineSet) -> Result<EngineChoice, ContainerError> {
+fn own_engine(engines: &dyn EngineSet) -> Result<EngineOffer, ContainerError> {
     let mut missing = Vec::new();
     for entry in engines.available() {
         match entry.state {
             _ if entry.name == EngineChoice::Vertex => {}
-            Ok(_) => return Ok(entry.name),
+            Ok(offer) => return Ok(offer),
             Err(absent) => missing.push(format!("{}: {}; {}", entry.name, absent.why, absent.fix)),
         }
     }
@@ -162,8 +164,8 @@ async fn warm(host: &Host, engine: EngineChoice) -> Result<(), ContainerError> {
         memory_limit: None,
         stop: Stop::default(),
     };
-    let (mut steps, running) = host.run(work);
-    let drain = async { while steps.recv().await.is_some() {} };
+    let (mut news, running) = host.run(work);
+    let drain = async { while news.recv().await.is_some() {} };
     let (done, ()) = tokio::join!(running.done(), drain);
     match done {
         Ok(_) => Ok(()),

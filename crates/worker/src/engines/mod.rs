@@ -4,6 +4,7 @@
 //! in [`probe`] and [`Installed::make`].
 
 mod draft;
+mod fallback;
 mod qwen;
 #[cfg(feature = "cloud")]
 mod vertex;
@@ -115,6 +116,12 @@ impl From<Failure> for EngineError {
     fn from(failure: Failure) -> Self {
         Self::Failed { code: failure.code, message: failure.message }
     }
+}
+
+/// What an engine of this worker runs on, such as `cuda:0`.
+pub(crate) fn device_of(engine: EngineChoice, available: &[Availability]) -> String {
+    let offers = available.iter().filter_map(|entry| entry.state.as_ref().ok());
+    offers.filter(|offer| offer.name == engine).map(|offer| offer.device.clone()).next().unwrap_or_default()
 }
 
 /// The engine for a job, and why this one.

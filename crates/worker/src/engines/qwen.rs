@@ -1,21 +1,22 @@
 //! Qwen-Image-Layered, run by crate `qwen-image-layered`.
 
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use image::RgbaImage;
 use jobs::broker::EngineOffer;
-use jobs::{CaptionLanguage, EngineChoice, FailureCode, LayerCount, Params, Resolution};
+use jobs::{CaptionLanguage, EngineChoice, FailureCode, LayerCount, Params};
 use layers::{Filter, Kind, Layer, LayerStack, Report, Thresholds};
+use qwen_image_layered::plan::{Card, Plan, Workload};
 use qwen_image_layered::text::Language;
 use qwen_image_layered::{Error, Output, Pipeline, Progress, Stage, read_latents};
 
-use super::Missing;
+use super::{Missing, fallback};
 use crate::analysis::LocalAnalyzer;
 use crate::config::Config;
 use crate::engine::{Decomposition, Engine, EngineError, EngineJob, ProgressSink, Step, Stopped};
-use crate::memory::{free_bytes, human_bytes};
-use crate::model::{DeviceChoice, Located, ModelConfig, Precision};
+use crate::model::{Choices, DeviceChoice, Located, ModelConfig};
 
 /// What is asked for when the job leaves the number of layers to the engine; what is empty or repeated is dropped.
 const AUTO_LAYERS: usize = 6;
@@ -27,10 +28,21 @@ const FAINT: u8 = 8;
 pub(super) struct Qwen {
     config: ModelConfig,
     memory_limit: Option<u64>,
+    /// The weights that run; before there are any, the finest that are here.
     located: Located,
     device: DeviceChoice,
     analyzer_limit: Duration,
-    pipeline: Option<Pipeline>,
+    /// Measured by the first job.
+    choices: Option<Choices>,
+    loaded: Option<Loaded>,
+}
+
+/// A model under a plan.
+struct Loaded {
+    plan: Plan,
+    /// The device as it was before anything was loaded.
+    card: Card,
+    pipeline: Pipeline,
 }
 
 /// Looks whether weights and device are there, without loading anything.
@@ -47,41 +59,53 @@ impl Qwen {
         let device = model.device.settled();
         device.open().map_err(|why| Missing { why, fix: "set DEVICE or --device to what is here".to_owned() })?;
         let (memory_limit, analyzer_limit) = (config.job_memory_limit, config.analyzer.timeout);
-        Ok(Self { config: model, memory_limit, located, device, analyzer_limit, pipeline: None })
+        Ok(Self { config: model, memory_limit, located, device, analyzer_limit, choices: None, loaded: None })
     }
 
-    fn loaded(&mut self, progress: &mut dyn ProgressSink) -> Result<&Pipeline, EngineError> {
-        if self.pipeline.is_none() {
-            progress.step(Step { stage: "load", step: 0, total: 1, fraction: 0.0 })?;
-            self.check_memory()?;
-            let device = self.device.open().map_err(|message| failed(FailureCode::EngineUnavailable, message))?;
-            let pipeline = Pipeline::load(&self.located.files, self.config.precision.into(), &device);
-            self.pipeline = Some(pipeline.map_err(explain)?);
-            progress.step(Step { stage: "load", step: 1, total: 1, fraction: 0.0 })?;
+    /// Plans for a job, the first to be tried first, and the device that they are for.
+    fn plan(&mut self, workload: &Workload) -> Result<(Vec<Plan>, Card), EngineError> {
+        let choices = match self.choices.take() {
+            Some(choices) => choices,
+            None => {
+                let unavailable = |message: String| failed(FailureCode::EngineUnavailable, message);
+                let located = self.config.locate_all().map_err(|a| unavailable(format!("{}; {}", a.why, a.fix)))?;
+                Choices::measure(&self.config, located)
+            }
+        };
+        let choices = self.choices.insert(choices);
+        if let Some(Loaded { plan, card, .. }) = &self.loaded
+            && let Some(plans) = choices.with_loaded(plan, card, workload)
+        {
+            return Ok((plans, card.clone()));
         }
-        self.pipeline.as_ref().ok_or_else(|| failed(FailureCode::EngineFailed, "the model is not loaded".to_owned()))
+        // Only then does the device say what is free without it.
+        if let Some(mut loaded) = self.loaded.take() {
+            loaded.pipeline.unload().map_err(explain)?;
+        }
+        let card = self.device.card(self.config.device_limit, self.memory_limit);
+        let card = card.map_err(|message| failed(FailureCode::EngineUnavailable, message))?;
+        let plans = choices.plans(&card, workload).map_err(|message| failed(FailureCode::OutOfMemory, message))?;
+        Ok((plans, card))
     }
 
-    /// Refuses weights that do not fit before reading tens of gigabytes of them.
-    fn check_memory(&self) -> Result<(), EngineError> {
-        if self.device != DeviceChoice::Cpu {
-            return Ok(());
-        }
-        // bf16 and fp8 files are widened to f32 where that is asked for; quantised matrices stay as they are.
-        let widened = self.config.precision == Precision::F32 && self.located.files.transformer.is_none();
-        let needed = self.located.bytes() * if widened { 2 } else { 1 };
-        let free = self.memory_limit.or_else(free_bytes).unwrap_or(u64::MAX);
-        if needed <= free {
-            return Ok(());
-        }
-        let message = format!(
-            "the weights need about {} of memory in {}, {} are free; pull a smaller variant (unflatten pull --variant \
-             q4_k_m), give the machine more memory, or use --engine draft",
-            human_bytes(needed),
-            self.config.precision,
-            human_bytes(free)
-        );
-        Err(failed(FailureCode::OutOfMemory, message))
+    /// The model under `plan`, to be loaded as far as it runs.
+    fn under(&mut self, plan: &Plan, card: &Card) -> Result<&mut Pipeline, Error> {
+        let loaded = match self.loaded.take() {
+            Some(loaded) if loaded.plan.runs_as(plan) => loaded,
+            other => {
+                if let Some(mut other) = other {
+                    other.pipeline.unload()?;
+                }
+                let device = self.device.open().map_err(Error::Input)?;
+                if let Some(located) = self.choices.as_ref().and_then(|choices| choices.located(plan)) {
+                    self.located = located.clone();
+                }
+                let files = &self.located.files;
+                let pipeline = Pipeline::placed(files, plan.placement, self.config.precision.into(), &device);
+                Loaded { plan: plan.clone(), card: card.clone(), pipeline }
+            }
+        };
+        Ok(&mut self.loaded.insert(loaded).pipeline)
     }
 }
 
@@ -103,18 +127,9 @@ impl Engine for Qwen {
     }
 
     fn memory_bytes(&self, width: u32, height: u32, params: &Params) -> u64 {
-        let layers = layers_of(params) as u64;
-        // Each layer at the input's size: in the stack, while it is made exact, and while it is encoded.
-        let stack = 3 * 4 * u64::from(width) * u64::from(height) * (layers + 1);
-        if self.device != DeviceChoice::Cpu {
-            return stack;
-        }
-        let side = u64::from(params.resolution.unwrap_or(Resolution(640)).0);
-        // About sixteen rows of 3072 values in f32 for each token of a block, and 8 maps of 96 channels in the decoder.
-        let tokens = (layers + 2) * (side / 16).pow(2);
-        let block = tokens * 3072 * 4 * 16;
-        let decoder = side.pow(2) * 96 * 4 * 8;
-        stack + block.max(decoder)
+        // Each layer at the input's size: in the stack, while it is made exact, and while it is encoded. What the model
+        // takes is planned when the job begins.
+        3 * 4 * u64::from(width) * u64::from(height) * (layers_of(params) as u64 + 1)
     }
 
     fn decompose(
@@ -126,17 +141,36 @@ impl Engine for Qwen {
         let request = self.request(params)?;
         let dump = self.config.dump.clone();
         let (model, limit) = (self.config.name.clone(), self.analyzer_limit);
-        let pipeline = self.loaded(progress)?;
-        let mut report = |p: Progress| match progress.step(step(p)) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(Stopped) => ControlFlow::Break(()),
+        let workload = Workload::new(&request, input.width(), input.height()).map_err(explain)?;
+        let (plans, mut card) = self.plan(&workload)?;
+        if let (None, Some(plan)) = (&self.loaded, plans.first()) {
+            progress.note(&plan.line());
+        }
+        // Heard of while an attempt is made, and between two.
+        let sink = RefCell::new(progress);
+        let attempt = |plan: &Plan| {
+            let mut report = |p: Progress| match sink.borrow_mut().step(step(p)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(Stopped) => ControlFlow::Break(()),
+            };
+            let result = self.under(plan, &card)?.decompose(input, &request, &mut report);
+            if result.as_ref().is_err_and(Error::is_out_of_memory) {
+                // Neither this job nor those after it shall believe that there is room for it.
+                card.free = card.free.min(plan.need.peak().saturating_sub(1));
+                if let Some(mut loaded) = self.loaded.take() {
+                    // What went wrong is told already.
+                    let _ = loaded.pipeline.unload();
+                }
+            }
+            result
         };
-        let output = pipeline.decompose(input, &request, &mut report).map_err(explain)?;
+        let output = fallback::run(&plans, attempt, |text| sink.borrow_mut().note(&text), explain)?;
+        let progress = sink.into_inner();
         if let Some(path) = dump {
             output.write_dump(&path).map_err(explain)?;
         }
         let mut made = finish(input, output, params)?;
-        if describe {
+        if let (true, Some(Loaded { pipeline, .. })) = (describe, &mut self.loaded) {
             LocalAnalyzer { pipeline, model: &model, limit }.look(input, &mut made, progress)?;
         }
         Ok(made)
@@ -178,6 +212,7 @@ fn layers_of(params: &Params) -> usize {
 
 fn step(progress: Progress) -> Step {
     let stage = match progress.stage {
+        Stage::LoadText | Stage::LoadTransformer => "load",
         Stage::Caption => "caption",
         Stage::EncodeText => "encode_text",
         Stage::EncodeImage => "encode_image",

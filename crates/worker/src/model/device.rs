@@ -3,6 +3,7 @@ use std::panic::catch_unwind;
 use std::str::FromStr;
 
 use candle_core::{DType, Device};
+use qwen_image_layered::gpu;
 
 /// What the qwen engine runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,18 +67,18 @@ impl DeviceChoice {
         match self {
             Self::Auto => self.settled().open(),
             Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(_) if !cfg!(feature = "cuda") => {
-                Err("this build has no CUDA; build it with --features cuda, or use --device cpu".to_owned())
-            }
             Self::Metal if !cfg!(feature = "metal") => {
                 Err("this build has no Metal; build it with --features metal, or use --device cpu".to_owned())
             }
-            // The CUDA bindings panic when a library of the driver is missing.
-            Self::Cuda(number) => catch_unwind(|| Device::new_cuda(number))
-                .map_err(|_| {
-                    "a CUDA library cannot be loaded; install the NVIDIA driver with cuBLAS and cuRAND".to_owned()
-                })?
-                .map_err(|error| format!("GPU {number} cannot be used: {error}; see nvidia-smi")),
+            Self::Cuda(number) => {
+                gpu::probe(number).map_err(|error| error.to_string())?;
+                // The CUDA bindings panic when a library lacks what they look for.
+                catch_unwind(|| Device::new_cuda(number))
+                    .map_err(|_| {
+                        "a CUDA library is too old for this program; install the CUDA 13 libraries".to_owned()
+                    })?
+                    .map_err(|error| format!("GPU {number} cannot be used: {error}; see nvidia-smi"))
+            }
             Self::Metal => Device::new_metal(0).map_err(|error| format!("the GPU cannot be used: {error}")),
         }
     }
@@ -143,10 +144,15 @@ mod tests {
     }
 
     #[test]
-    #[cfg(not(feature = "cuda"))]
-    fn a_device_that_this_build_lacks_is_refused_with_what_to_do() {
-        let error = DeviceChoice::Cuda(0).open().expect_err("no CUDA here");
-        assert!(error.contains("--features cuda"), "{error}");
-        assert_eq!(DeviceChoice::Auto.settled(), DeviceChoice::Cpu);
+    fn a_device_that_is_not_here_is_refused_with_what_to_do() {
+        // No machine has that many.
+        let error = DeviceChoice::Cuda(4000).open().expect_err("no such GPU");
+        let advice = ["--features cuda", "--device cpu", "nvidia-smi"];
+        assert!(advice.iter().any(|advice| error.contains(advice)), "{error}");
+        if cfg!(not(feature = "cuda")) {
+            assert!(error.contains("--features cuda"), "{error}");
+            assert_eq!(DeviceChoice::Auto.settled(), DeviceChoice::Cpu);
+        }
+        assert!(DeviceChoice::Auto.open().is_ok(), "there is always a next engine");
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use hf_hub::{Cache, CacheRepo};
 use qwen_image_layered::ModelFiles;
+use qwen_image_layered::synthetic::MARKER;
 
 use super::variant::{Source, Variant};
 use super::{MODEL_VARIANT, ModelConfig};
@@ -31,19 +32,27 @@ pub struct NotThere {
 }
 
 impl ModelConfig {
-    /// Looks for the weights without opening them.
+    /// Looks for the weights without opening them: the finest of those that are complete.
     ///
     /// # Errors
     /// When there are none, or those asked for are not complete.
     pub fn locate(&self) -> Result<Located, NotThere> {
+        Ok(self.locate_all()?.remove(0))
+    }
+
+    /// All weights that are complete, at least one, the finest first.
+    ///
+    /// # Errors
+    /// When there are none, or those asked for are not complete.
+    pub fn locate_all(&self) -> Result<Vec<Located>, NotThere> {
         let named = Path::new(&self.name);
         if named.is_dir() {
-            return in_folder(named);
+            return Ok(vec![in_folder(named)?]);
         }
         let cache = Cache::new(self.cache_dir.clone());
         let wanted = self.variant.map_or(Variant::ALL.to_vec(), |variant| vec![variant]);
-        let found = wanted.iter().find_map(|&variant| in_cache(&cache, &self.name, variant));
-        found.ok_or_else(|| self.absent(&cache))
+        let found: Vec<_> = wanted.iter().filter_map(|&variant| in_cache(&cache, &self.name, variant)).collect();
+        if found.is_empty() { Err(self.absent(&cache)) } else { Ok(found) }
     }
 
     fn absent(&self, cache: &Cache) -> NotThere {
@@ -145,7 +154,9 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn weight_files(part: &Path) -> Vec<PathBuf> {
-    let is_weights = |path: &PathBuf| path.extension().is_some_and(|e| e == "safetensors" || e == "gguf");
+    // The last stands for weights that are made up: `unflatten synth-checkpoint --in-memory`.
+    let is_weights =
+        |path: &PathBuf| path.extension().is_some_and(|e| e == "safetensors" || e == "gguf") || path.ends_with(MARKER);
     entries(part).into_iter().filter(|path| path.is_file() && is_weights(path)).collect()
 }
 
@@ -192,7 +203,7 @@ fn in_folder(folder: &Path) -> Result<Located, NotThere> {
 /// The GGUF file of a part and its vision tower, where the part has no safetensors.
 fn gguf(part: &Path) -> (Option<PathBuf>, Option<PathBuf>) {
     let files = weight_files(part);
-    if files.iter().any(|file| file.extension().is_some_and(|e| e == "safetensors")) {
+    if files.iter().any(|file| file.extension().is_none_or(|e| e != "gguf")) {
         return (None, None);
     }
     let is_vision = |file: &PathBuf| file.to_string_lossy().to_ascii_lowercase().contains("mmproj");

@@ -1,15 +1,20 @@
 //! Which weights the qwen engine uses, where they are, and on what it runs.
 
+mod card;
 mod device;
 mod files;
+mod plans;
 mod variant;
 
 use std::path::PathBuf;
 
 use jobs::settings::{SettingError, Settings, Variable};
 
+use crate::memory::MemoryLimit;
+
 pub use device::{DeviceChoice, Precision};
 pub use files::{Located, NotThere};
+pub use plans::{Choices, survey};
 pub use variant::{Source, Variant};
 
 pub const MODEL_NAME: Variable = Variable {
@@ -37,6 +42,11 @@ pub const DTYPE: Variable = Variable {
     default: "bf16",
     about: "What the qwen engine computes in: bf16, or f32 (twice the memory; to compare with a reference)",
 };
+pub const DEVICE_MEMORY_LIMIT: Variable = Variable {
+    name: "DEVICE_MEMORY_LIMIT",
+    default: "",
+    about: "Most memory of the device that the qwen engine plans with, such as 20GiB; empty: what is free when it loads",
+};
 pub const HF_ENDPOINT: Variable = Variable {
     name: "HF_ENDPOINT",
     default: "https://huggingface.co",
@@ -58,6 +68,8 @@ pub struct ModelConfig {
     pub device: DeviceChoice,
     /// `DTYPE`.
     pub precision: Precision,
+    /// `DEVICE_MEMORY_LIMIT`, in bytes.
+    pub device_limit: Option<u64>,
     /// Starting noise in place of the seed's: a safetensors file. For the command line only.
     pub init_latents: Option<PathBuf>,
     /// Where to write what the model computed on the way, as safetensors. For the command line only.
@@ -68,14 +80,84 @@ impl ModelConfig {
     /// # Errors
     /// When a setting cannot be read.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let limit: Option<MemoryLimit> = settings.parse(&DEVICE_MEMORY_LIMIT)?;
         Ok(Self {
             name: settings.require(&MODEL_NAME)?,
             cache_dir: settings.require(&MODEL_CACHE_DIR)?,
             variant: settings.parse(&MODEL_VARIANT)?,
             device: settings.require(&DEVICE)?,
             precision: settings.require(&DTYPE)?,
+            device_limit: limit.map(|limit| limit.0),
             init_latents: None,
             dump: None,
         })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use qwen_image_layered::plan::{BlockPlace, Card, Kind, Placement, TextPlace, Workload};
+    use qwen_image_layered::synthetic::{Format, Size, Synthetic};
+
+    use super::*;
+
+    /// Small random weights, as the engine finds them.
+    pub(crate) fn synthetic_choices() -> Choices {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = synthetic_config(folder.path());
+        Choices::measure(&config, config.locate_all().expect("complete"))
+    }
+
+    /// A GPU of this many bytes.
+    pub(crate) fn card(bytes: u64) -> Card {
+        Card {
+            name: "a card".to_owned(),
+            kind: Kind::Cuda { capability: (8, 6) },
+            free: bytes,
+            total: bytes,
+            host_free: bytes,
+            fused_attention: true,
+        }
+    }
+
+    /// Settings that name weights made up below `folder`.
+    pub(crate) fn synthetic_config(folder: &std::path::Path) -> ModelConfig {
+        let synthetic = Synthetic { size: Size::Tiny, format: Format::Bf16 };
+        synthetic.write_without_weights(folder).expect("written");
+        let settings = Settings::from_pairs([("MODEL_NAME", folder.to_string_lossy().as_ref()), ("DEVICE", "cpu")]);
+        ModelConfig::from_settings(&settings).expect("good settings")
+    }
+
+    #[test]
+    fn a_survey_says_what_would_run() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = synthetic_config(folder.path());
+        let lines = survey(&config, None).expect("it fits");
+        assert!(lines[0].contains("640x640, 4 layers, 50 steps, guided on this computer: needs "), "{lines:?}");
+        assert!(lines[0].contains("plan folder, everything resident"), "{lines:?}");
+        let small = ModelConfig { device_limit: Some(1 << 20), ..config };
+        let refused = survey(&small, None).expect_err("a megabyte");
+        assert!(refused.contains("no plan fits") && refused.contains("draft"), "{refused}");
+    }
+
+    #[test]
+    fn a_loaded_model_goes_on_while_it_suffices() {
+        let choices = synthetic_choices();
+        let card = card(8 << 30);
+        let workload = Workload { width: 640, height: 640, layers: 4, steps: 50, guided: true, captioned: false };
+        let loaded = choices.plans(&card, &workload).expect("it fits").remove(0);
+        let bigger = Workload { layers: 8, ..workload };
+        let plans = choices.with_loaded(&loaded, &card, &bigger).expect("it fits, too");
+        assert!(plans[0].runs_as(&loaded) && plans[0].need.denoise > loaded.need.denoise, "{}", plans[0].parts());
+        assert!(plans.len() > 1, "another one can be tried");
+
+        let small = Card { free: loaded.need.peak(), ..card.clone() };
+        assert!(choices.with_loaded(&loaded, &small, &bigger).is_none());
+        // All blocks brought to the device at every step: another plan is worth loading.
+        let blocks = BlockPlace::Streamed { resident: 0, in_flight: 2 };
+        let mut slow = loaded.clone();
+        slow.placement = Placement { text: TextPlace::Staged, blocks };
+        let quick = Workload { width: 64, height: 64, ..workload };
+        assert!(choices.with_loaded(&slow, &card, &quick).is_none());
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::io::Cursor;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use google::{ObjectUri, Storage};
 use image::{ImageFormat, ImageReader, RgbaImage};
-use jobs::{EngineChoice, Failure, FailureCode, JobId};
+use jobs::broker::EngineOffer;
+use jobs::{Failure, FailureCode, JobId};
 use tokio::sync::{OnceCell, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -15,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::{CloudConfig, LONGEST_WAIT, storage_of};
 use crate::cloud::protocol::{Blob, Instance, Outcome, Prediction, RemoteLayer, RemoteResult, RemoteStep, encoded_len};
 use crate::config::Config;
-use crate::engine::Step;
+use crate::engine::{News, Step};
 use crate::host::{Host, HostError, Made, Work};
+use crate::stall::{self, Pulse};
 use crate::stop::{Stop, StopReason};
 
 /// How many finished jobs are remembered for calls that come again, and in how many bytes at most.
@@ -65,7 +67,7 @@ pub(super) struct Desk {
 
 struct Shared {
     host: Host,
-    engine: EngineChoice,
+    engine: EngineOffer,
     config: Config,
     book: Mutex<Book>,
     stuck: CancellationToken,
@@ -88,7 +90,7 @@ enum Known {
 impl Desk {
     pub(super) fn new(
         host: Host,
-        engine: EngineChoice,
+        engine: EngineOffer,
         config: Config,
         cloud: CloudConfig,
         storage: OnceCell<Storage>,
@@ -187,7 +189,7 @@ impl Desk {
         }
         let work = Work {
             job_id: Some(id),
-            engine: self.shared.engine,
+            engine: self.shared.engine.name,
             input: Arc::new(input),
             params: instance.params.clone(),
             describe: instance.describe,
@@ -253,12 +255,21 @@ impl Desk {
 
 /// Follows the engine to the end of a job and writes down how it ended.
 async fn see_through(shared: Arc<Shared>, id: JobId, work: Work, stop: Stop, sender: watch::Sender<Option<Step>>) {
-    let (mut steps, running) = shared.host.run(work);
+    let pulse = Pulse::new(work.engine, shared.config.stall_timeout, Instant::now());
+    let (mut news, running) = shared.host.run(work);
     let following = async {
-        while let Some(step) = steps.recv().await {
-            sender.send_replace(Some(step));
+        while let Some(news) = news.recv().await {
+            match news {
+                News::Step(step) => {
+                    pulse.beat(step, Instant::now());
+                    sender.send_replace(Some(step));
+                }
+                News::Note(note) => tracing::info!(job_id = %id, "{note}"),
+            }
         }
     };
+    let told = |note: String| async move { tracing::warn!(job_id = %id, "{note}") };
+    let watched = stall::watch(&pulse, &shared.engine.device, &stop, told);
     let limit = shared.config.job_timeout;
     let deadline = async {
         sleep(limit).await;
@@ -277,6 +288,7 @@ async fn see_through(shared: Arc<Shared>, id: JobId, work: Work, stop: Stop, sen
             Ok(result) => Outcome::Succeeded(Box::new(result)),
         },
         () = deadline => stopped(&stop),
+        never = watched => match never {},
         () = patience => {
             shared.stuck.cancel();
             stopped(&stop)
@@ -339,6 +351,7 @@ fn stopped(stop: &Stop) -> Outcome {
             FailureCode::TimedOut,
             format!("the job ran longer than {limit_s} s on Vertex AI; raise JOB_TIMEOUT_S of the container"),
         ),
+        Some(StopReason::Stalled { message }) => failed(FailureCode::TimedOut, message.clone()),
         _ => Outcome::Cancelled,
     }
 }

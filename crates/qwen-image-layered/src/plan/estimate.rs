@@ -1,0 +1,185 @@
+use super::{BlockPlace, Card, Footprint, Kind, Placement, TextPlace, WORDS, Workload};
+use crate::nn::{CONV_COLUMNS_BYTES, DEVICE_SCORES};
+
+/// What a GPU's libraries and compiled kernels take beside everything that is allocated here.
+const LIBRARIES: u64 = 300 << 20;
+
+/// Bytes that a job needs on the device at the most, by what it does then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Need {
+    /// While prompt and picture are read.
+    pub text: u64,
+    /// While the transformer works.
+    pub denoise: u64,
+    /// While pictures are decoded (and encoded, which takes less).
+    pub decode: u64,
+    /// Bytes of the computer's own memory that stay in use.
+    pub host: u64,
+}
+
+impl Need {
+    /// The most at any time.
+    pub fn peak(&self) -> u64 {
+        self.text.max(self.denoise).max(self.decode)
+    }
+}
+
+/// What `placement` needs.
+pub fn estimate(card: &Card, footprint: &Footprint, workload: &Workload, placement: Placement) -> Need {
+    // The captioning side is loaded with the rest: it is one model.
+    let text = footprint.text + footprint.caption;
+    let transformer = footprint.transformer + blocks(footprint, placement.blocks) + footprint.vae;
+    let libraries = if card.kind == Kind::Cpu { 0 } else { LIBRARIES };
+    let (beside_text, beside_transformer) = match placement.text {
+        TextPlace::Resident => (transformer, text),
+        TextPlace::Staged | TextPlace::Host => (0, 0),
+    };
+    let on_device = placement.text != TextPlace::Host;
+    let encode = if on_device { text + beside_text + text_activations(card, footprint, workload) } else { 0 };
+    Need {
+        text: libraries + encode,
+        denoise: libraries + transformer + beside_transformer + activations(card, footprint, workload),
+        decode: libraries + transformer + beside_transformer + decoder(card, footprint, workload),
+        host: if on_device { 0 } else { text },
+    }
+}
+
+/// Bytes of the blocks that are on the device at a time.
+fn blocks(footprint: &Footprint, place: BlockPlace) -> u64 {
+    match place {
+        BlockPlace::Resident => footprint.streamed(0),
+        BlockPlace::Streamed { resident, in_flight } => {
+            let resident = resident.min(footprint.blocks.len());
+            let streamed = footprint.blocks.len() - resident;
+            let kept: u64 = footprint.blocks[..resident].iter().sum();
+            kept + footprint.largest_block() * in_flight.min(streamed) as u64
+        }
+    }
+}
+
+/// Activations of the transformer, in rows of tokens of its width.
+///
+/// The most is in the MLP: tokens before and after the modulation, and what is four times as wide before and after
+/// its bias (then its GELU). The other pass of a guided step waits with its tokens.
+fn activations(card: &Card, footprint: &Footprint, workload: &Workload) -> u64 {
+    let tokens = (workload.image_tokens() + WORDS) as u64;
+    let row = tokens * footprint.dimensions.transformer * footprint.value;
+    let waiting = if workload.guided { row } else { 0 };
+    if card.kind == Kind::Cpu {
+        // Fused there; products are made in f32. Measured, with a rest for the packed panels.
+        return waiting + 12 * tokens * footprint.dimensions.transformer * 4;
+    }
+    let mlp = MLP_ROWS * row + footprint.widened;
+    let scores = if card.fused_attention { 0 } else { scores(footprint) + 3 * row };
+    waiting + mlp.max(ATTENTION_ROWS * row + scores)
+}
+
+/// Rows alive in the MLP.
+const MLP_ROWS: u64 = 10;
+/// Rows alive when queries, keys and values of both streams are joined.
+const ATTENTION_ROWS: u64 = 8;
+
+/// A tile of attention scores in f32, as they come, before and after the softmax.
+fn scores(footprint: &Footprint) -> u64 {
+    DEVICE_SCORES as u64 * (2 * 4 + 2 * footprint.value)
+}
+
+/// Activations of the text encoder: its MLP over all tokens, and scores of the vision tower.
+fn text_activations(card: &Card, footprint: &Footprint, workload: &Workload) -> u64 {
+    let widths = &footprint.dimensions;
+    let picture = if workload.captioned { (workload.width / 28 * (workload.height / 28)) as u64 } else { 0 };
+    let tokens = WORDS as u64 + picture;
+    let mlp = tokens * (3 * widths.text_inner + 4 * widths.text) * footprint.value;
+    // Keys and values of a caption in the making; grouped, a seventh of the width.
+    let cache =
+        if workload.captioned { 2 * widths.text_layers * 2 * tokens * widths.text / 7 * footprint.value } else { 0 };
+    let scores = if workload.captioned && card.kind != Kind::Cpu { scores(footprint) } else { 0 };
+    mlp.max(scores) + cache + footprint.text_widened
+}
+
+/// Activations of the decoder at its last level, in maps of `base_dim` channels of the whole picture.
+fn decoder(card: &Card, footprint: &Footprint, workload: &Workload) -> u64 {
+    let pixels = (workload.width * workload.height) as u64;
+    let map = pixels * footprint.dimensions.vae * footprint.value;
+    if card.kind == Kind::Cpu {
+        return pixels * footprint.dimensions.vae * 4 * 5;
+    }
+    DECODER_MAPS * map + CONV_COLUMNS_BYTES as u64
+}
+
+/// Maps alive in the decoder's last levels.
+const DECODER_MAPS: u64 = 8;
+
+/// Seconds that a job takes, roughly: good enough to put plans in order, and to say how they compare.
+pub fn seconds(card: &Card, footprint: &Footprint, workload: &Workload, placement: Placement) -> f64 {
+    let speed = Speed::of(card);
+    let widths = &footprint.dimensions;
+    let tokens = (workload.image_tokens() + WORDS / 4) as f64;
+    let dim = widths.transformer as f64;
+    let blocks = footprint.blocks.len() as f64;
+    // Four projections and an MLP of twice four times the width, and the products of attention.
+    let operations = blocks * (2.0 * tokens * 12.0 * dim * dim + 4.0 * tokens * tokens * dim);
+    let passes = if workload.guided { 2.0 } else { 1.0 };
+    // Read compressed, written and read wide.
+    let widening = footprint.compressed_values as f64 * 10.0 / speed.memory;
+    let compute = passes * (operations / speed.products + widening);
+    let transfer = match placement.blocks {
+        BlockPlace::Resident => 0.0,
+        BlockPlace::Streamed { resident, .. } => {
+            let bytes = footprint.streamed(resident);
+            // What the computer cannot keep comes from the disk, at every step again.
+            bytes as f64 / if bytes <= card.host_free { speed.link } else { DISK }
+        }
+    };
+    let loading = |bytes: u64| bytes as f64 / speed.link;
+    let text = (footprint.text + footprint.caption) as f64;
+    let written = if workload.captioned { 200.0 } else { 0.0 };
+    // A token of a caption reads the whole text model.
+    let text = match placement.text {
+        TextPlace::Resident => written * text / speed.memory,
+        TextPlace::Staged => {
+            let again = footprint.transformer + footprint.streamed(0);
+            written * text / speed.memory + loading(footprint.text + footprint.caption) + loading(again)
+        }
+        TextPlace::Host => (written + 20.0) * text / HOST_MEMORY,
+    };
+    // Copies beside computation are never all hidden: they share the device's memory, and wait for room.
+    let step = compute.max(transfer) + UNHIDDEN * compute.min(transfer);
+    text + workload.steps as f64 * step
+}
+
+/// What a device does in a second.
+struct Speed {
+    /// Operations of products in 16 bit.
+    products: f64,
+    /// Bytes of its memory.
+    memory: f64,
+    /// Bytes from the computer's memory, out of pages of a mapped file.
+    link: f64,
+}
+
+/// Bytes a second from a disk without moving parts.
+const DISK: f64 = 2e9;
+
+/// Share of a transfer beside computation that takes time all the same.
+const UNHIDDEN: f64 = 0.25;
+
+/// Bytes a second from the computer's own memory, read by a few cores.
+const HOST_MEMORY: f64 = 20e9;
+
+impl Speed {
+    /// By generation: sustained, not what the data sheet says.
+    fn of(card: &Card) -> Self {
+        let (products, memory, link) = match card.kind {
+            Kind::Cpu => (0.2e12, HOST_MEMORY, 2e9),
+            Kind::Metal => (12e12, 300e9, 20e9),
+            Kind::Cuda { capability: (8, 0) } => (220e12, 1500e9, 8e9),
+            Kind::Cuda { capability: (8, 9) } => (140e12, 850e9, 8e9),
+            Kind::Cuda { capability: (9, _) } => (650e12, 3500e9, 12e9),
+            Kind::Cuda { capability: (10 | 11, _) } => (1200e12, 6000e9, 12e9),
+            Kind::Cuda { capability: (12.., _) } => (200e12, 1400e9, 12e9),
+            Kind::Cuda { .. } => (60e12, 750e9, 8e9),
+        };
+        Self { products, memory, link }
+    }
+}

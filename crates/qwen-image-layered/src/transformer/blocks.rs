@@ -1,0 +1,124 @@
+//! The blocks of a transformer, wherever they are.
+
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::Device;
+use rayon::prelude::*;
+
+use super::TransformerConfig;
+use super::block::Block;
+use crate::plan::BlockPlace;
+use crate::stream::{Load, Stream};
+use crate::weights::Weights;
+use crate::{Error, Monitor, Result, Stage};
+
+/// The first stay on the device, the others come and go.
+pub struct Blocks {
+    resident: Vec<Block>,
+    streamed: Option<Mutex<Stream<Loader>>>,
+    device: Device,
+}
+
+/// Loads the blocks after the first `skipped`.
+struct Loader {
+    config: TransformerConfig,
+    weights: Weights,
+    skipped: usize,
+}
+
+impl Load for Loader {
+    type Item = Block;
+
+    fn count(&self) -> usize {
+        self.config.num_layers - self.skipped
+    }
+
+    fn load(&self, index: usize) -> Result<Block> {
+        let block = Block::load(&self.config, &self.weights.pp(self.skipped + index))?;
+        // Each thread has a stream of its own: the copies must be over before another one uses the block.
+        self.weights.device().synchronize()?;
+        Ok(block)
+    }
+}
+
+impl Blocks {
+    /// `weights` is the place `transformer_blocks`.
+    pub fn load(config: &TransformerConfig, weights: &Weights, place: BlockPlace, monitor: &Monitor) -> Result<Self> {
+        let resident = match place {
+            BlockPlace::Resident => config.num_layers,
+            BlockPlace::Streamed { resident, .. } => resident.min(config.num_layers),
+        };
+        let resident = load_all(config, weights, resident, monitor)?;
+        let streamed = match place {
+            BlockPlace::Streamed { in_flight, .. } if resident.len() < config.num_layers => {
+                let skipped = resident.len();
+                check_streamed(config, weights, skipped)?;
+                let loader = Loader { config: config.clone(), weights: weights.clone(), skipped };
+                Some(Mutex::new(Stream::new(loader, in_flight)))
+            }
+            _ => None,
+        };
+        Ok(Self { resident, streamed, device: weights.device().clone() })
+    }
+
+    /// Calls `work` with each block in turn.
+    pub fn each(&self, mut work: impl FnMut(usize, &Block) -> Result<()>) -> Result<()> {
+        for (index, block) in self.resident.iter().enumerate() {
+            work(index, block)?;
+        }
+        let Some(stream) = &self.streamed else { return Ok(()) };
+        let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+        stream.rewind();
+        for index in 0..stream.count() {
+            let block = stream.next()?;
+            work(self.resident.len() + index, &block)?;
+            // The work is only queued: a block may make room for another one once the device is done with it.
+            self.device.synchronize()?;
+        }
+        Ok(())
+    }
+}
+
+/// The first `count` blocks, several at a time: a page of a file is read, or copied to the device, while others wait.
+fn load_all(config: &TransformerConfig, weights: &Weights, count: usize, monitor: &Monitor) -> Result<Vec<Block>> {
+    let at_a_time = rayon::current_num_threads().clamp(1, 4);
+    let mut blocks = Vec::with_capacity(count);
+    for start in (0..count).step_by(at_a_time) {
+        monitor.step(Stage::LoadTransformer, start, config.num_layers)?;
+        let group = (start..count.min(start + at_a_time)).into_par_iter().map(|index| {
+            let block = Block::load(config, &weights.pp(index))?;
+            // As in `Loader::load`.
+            weights.device().synchronize()?;
+            Ok(block)
+        });
+        blocks.extend(group.collect::<Result<Vec<_>>>()?);
+    }
+    Ok(blocks)
+}
+
+/// A block that is not like the first one would only be found out in the middle of a job.
+fn check_streamed(config: &TransformerConfig, weights: &Weights, skipped: usize) -> Result<()> {
+    // Says what is wrong with the first; drops it again.
+    if skipped == 0 && config.num_layers > 0 {
+        Block::load(config, &weights.pp(0))?;
+    }
+    let expected = weights.pp(0).listing();
+    for index in skipped..config.num_layers {
+        let place = weights.pp(index);
+        let found = place.listing();
+        if let Some((name, shape)) = expected.iter().find(|entry| !found.contains(entry)) {
+            return Err(match found.iter().find(|(other, _)| other == name) {
+                None => place.missing(name),
+                Some((_, other)) => Error::TensorShape {
+                    path: place.path(name),
+                    tensor: format!("transformer_blocks.{index}.{name}"),
+                    found: other.clone(),
+                    expected: shape.clone(),
+                },
+            });
+        }
+        // What a block has beyond the first one's is left for `Weights::finish` to name.
+        expected.iter().for_each(|(name, _)| place.take(name));
+    }
+    Ok(())
+}

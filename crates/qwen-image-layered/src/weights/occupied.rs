@@ -1,0 +1,39 @@
+use candle_core::DType;
+
+use super::file::Stored;
+use super::packed::WIDENED_VALUES;
+use super::{Checkpoint, Source};
+
+/// Memory of a loaded tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Occupied {
+    /// As long as the model is loaded.
+    pub bytes: u64,
+    /// While it is widened for a product; 0 where it is not compressed.
+    pub widened: u64,
+    pub compressed_values: u64,
+}
+
+impl Checkpoint {
+    /// What tensor `name` takes once it is loaded, for a model that computes in `dtype`; nothing where it is missing.
+    pub(crate) fn occupied(&self, name: &str, dtype: DType) -> Occupied {
+        let (Some(item), Some(shape)) = (self.items.get(name), self.shape(name)) else { return Occupied::default() };
+        let values = shape.iter().product::<usize>() as u64;
+        // As `linear` and `packed` decide; tables of embeddings are loaded dense.
+        let is_layer = shape.len() == 2 && name.ends_with(".weight") && !name.ends_with("embedding.weight");
+        if let ([Some(piece)], true) = (item.pieces.as_slice(), is_layer) {
+            let per_value = match piece.entry.stored {
+                // Blocks become f32 on their way.
+                Stored::Blocks(kind) if shape[1].is_multiple_of(kind.block_size()) => 4 + dtype.size_in_bytes(),
+                Stored::Plain(DType::F8E4M3) => dtype.size_in_bytes(),
+                _ => 0,
+            };
+            if per_value > 0 {
+                let bytes = piece.entry.range.len() as u64;
+                let widened = values.min(WIDENED_VALUES as u64) * per_value as u64;
+                return Occupied { bytes, widened, compressed_values: values };
+            }
+        }
+        Occupied { bytes: values * dtype.size_in_bytes() as u64, widened: 0, compressed_values: 0 }
+    }
+}
