@@ -1,5 +1,6 @@
 use clap::{Args, ValueEnum};
 
+use crate::cuda;
 use crate::install::install_test_programs;
 use crate::run::{cargo, run};
 
@@ -20,6 +21,8 @@ enum Bench {
     Draft,
     /// Qwen-Image-Layered on the CPU
     Model,
+    /// Qwen-Image-Layered on an NVIDIA GPU (or, to try the measurement, with --device cpu --size tiny)
+    Gpu,
     /// 500 jobs through three APIs and five workers that are killed, and a Redis that is restarted
     Scale,
     /// Dragging on the page, in Chromium
@@ -31,7 +34,7 @@ impl Bench {
         match self {
             Self::Layers => "layers",
             Self::Draft => "draft",
-            Self::Model => "qwen-image-layered",
+            Self::Model | Self::Gpu => "qwen-image-layered",
             Self::Scale => "unflatten",
             Self::Page => "unflatten",
         }
@@ -41,6 +44,17 @@ impl Bench {
     fn profile(self) -> &'static str {
         if matches!(self, Self::Page) { "dev" } else { "bench" }
     }
+
+    /// Which of the package's targets.
+    fn target(self) -> &'static [&'static str] {
+        match self {
+            Self::Layers | Self::Draft | Self::Scale => &["--benches"],
+            Self::Model => &["--bench", "model"],
+            Self::Gpu => &["--bench", "gpu"],
+            // Of this package no others than the benchmark itself.
+            Self::Page => &["--bench", "page"],
+        }
+    }
 }
 
 pub fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
@@ -48,13 +62,16 @@ pub fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
         return scale();
     }
     let what = arguments.what;
-    // Of this package no other targets than the benchmark itself.
-    let only: &[&str] = if matches!(what, Bench::Page) { &["--bench", "page"] } else { &["--benches"] };
+    let on_cpu = arguments.pass_on.windows(2).any(|words| words == ["--device", "cpu"]);
+    let on_gpu = matches!(what, Bench::Gpu) && !on_cpu;
     let mut words = vec!["bench", "--profile", what.profile(), "--package", what.package()];
-    words.extend(only);
+    words.extend(what.target());
+    if on_gpu {
+        words.extend(["--features", "flash-attn"]);
+    }
     words.push("--");
     words.extend(arguments.pass_on.iter().map(String::as_str));
-    run(&cargo(), words)
+    if on_gpu { cuda::cargo_with_cuda(&words) } else { run(&cargo(), words) }
 }
 
 /// Not a benchmark of cargo's: the programs themselves run, on the loopback device.

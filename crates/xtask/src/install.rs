@@ -3,7 +3,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use crate::run::{exists, root, run};
+use crate::run::{exists, root, run, target};
 
 /// A program that tests need, and the Debian package that has it.
 const NEEDED: [(&str, &str); 3] =
@@ -52,7 +52,7 @@ pub fn is_ci() -> bool {
 pub fn install_readers() -> anyhow::Result<PathBuf> {
     let wanted = root().join("crates/layers/tests/readers");
     let (requirements, package) = (wanted.join("requirements.txt"), wanted.join("package.json"));
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target = target();
     std::fs::create_dir_all(target.join("readers"))?;
     let readers = target.join("readers").canonicalize()?;
     let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("{} is missing", path.display()));

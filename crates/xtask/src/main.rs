@@ -1,6 +1,7 @@
 //! `cargo xtask`: what this repository runs on itself.
 
 mod bench;
+mod cuda;
 mod install;
 mod lint;
 mod run;
@@ -26,6 +27,8 @@ enum Task {
     Lint,
     /// Run a benchmark
     Bench(bench::BenchArguments),
+    /// Build for NVIDIA GPUs; needs none, and no CUDA toolkit
+    Cuda(cuda::CudaArguments),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::test(&arguments),
         Task::Lint => lint::lint(),
         Task::Bench(arguments) => bench::bench(&arguments),
+        Task::Cuda(arguments) => cuda::cuda(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,109 @@
+//! What a step is made of, each alone, against what the device can do, and its share of a step.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use candle_core::{DType, Device, Module, Tensor};
+use qwen_image_layered::Monitor;
+use qwen_image_layered::synthetic::{Format, Size, Synthetic};
+use qwen_image_layered::testing::kernels;
+use serde_json::json;
+
+use crate::{LAYERS, Options, Outcome, RESOLUTION, WORDS, say};
+
+/// What an H200 gave: operations and bytes a second.
+const PRODUCTS: f64 = 790e12;
+const MEMORY: f64 = 4.3e12;
+const ROUNDS: usize = 5;
+
+/// One kind of work of a block.
+struct Kernel<'a> {
+    name: &'static str,
+    /// How often a block does it in one pass; what it does to the few tokens of the text is not counted.
+    in_block: usize,
+    /// Operations of products; 0 where memory is what limits it.
+    operations: f64,
+    /// Bytes read and written.
+    bytes: f64,
+    work: Box<dyn Fn() -> qwen_image_layered::Result<Tensor> + 'a>,
+}
+
+fn kernel<'a>(
+    name: &'static str,
+    in_block: usize,
+    operations: f64,
+    bytes: f64,
+    work: impl Fn() -> qwen_image_layered::Result<Tensor> + 'a,
+) -> Kernel<'a> {
+    Kernel { name, in_block, operations, bytes, work: Box::new(work) }
+}
+
+pub fn run(options: &Options) -> Outcome {
+    let device = &options.device;
+    let dimensions = Synthetic { size: options.size, format: Format::Bf16 }.dimensions();
+    let (heads, head) = (dimensions.num_attention_heads, dimensions.attention_head_dim);
+    let dim = heads * head;
+    let side = RESOLUTION as usize / 16;
+    let tokens = if options.size == Size::Full { (LAYERS + 2) * side * side + WORDS } else { 512 };
+    let random = |shape: &[usize]| -> candle_core::Result<Tensor> {
+        Tensor::randn(0.0_f32, 1.0, shape, device)?.to_dtype(DType::BF16)
+    };
+    let mut report = |_| ControlFlow::Continue(());
+    let monitor = Monitor::new(&mut report);
+    let (x, wide) = (random(&[1, tokens, dim])?, random(&[1, tokens, 4 * dim])?);
+    let row = (tokens * dim * 2) as f64;
+    let layer = |from, to| Ok::<_, candle_core::Error>(candle_nn::Linear::new(random(&[to, from])?, None));
+    let (square, widening, narrowing) = (layer(dim, dim)?, layer(dim, 4 * dim)?, layer(4 * dim, dim)?);
+    let product = 2.0 * (tokens * dim * dim) as f64;
+    let heads_of = || random(&[1, tokens, heads, head])?.transpose(1, 2);
+    let (q, k, v) = (heads_of()?, heads_of()?, heads_of()?);
+    let attention = kernels::AttentionOptions { scale: 1.0 / (head as f32).sqrt(), causal: false };
+    let (shift, y, split) = (random(&[1, dim])?, random(&[1, tokens, dim])?, random(&[1, tokens, heads, head])?);
+    let (weight, rotation) = (random(&[head])?, random(&[tokens, head])?.to_dtype(DType::F32)?);
+    let all = [
+        kernel("product dim to dim", 4, product, 0.0, || Ok(square.forward(&x)?)),
+        kernel("product dim to 4 dim", 1, 4.0 * product, 0.0, || Ok(widening.forward(&x)?)),
+        kernel("product 4 dim to dim", 1, 4.0 * product, 0.0, || Ok(narrowing.forward(&wide)?)),
+        kernel("attention", 1, 4.0 * (tokens * tokens * dim) as f64, 0.0, || {
+            kernels::attention(&q, &k, &v, attention, &monitor)
+        }),
+        kernel("norm and modulate", 2, 0.0, 2.0 * row, || kernels::modulate(&x, &shift, &shift, 1e-6)),
+        kernel("gated residual", 2, 0.0, 3.0 * row, || kernels::add_gated(&x, &shift, &y)),
+        kernel("gelu of 4 dim", 1, 0.0, 8.0 * row, || kernels::gelu_tanh(&wide)),
+        kernel("norm and rotate", 2, 0.0, 2.0 * row, || kernels::rms_norm_rotate(&split, &weight, 1e-6, &rotation)),
+    ];
+    let mut step = 0.0;
+    for kernel in &all {
+        let seconds = time(device, kernel)?;
+        // A guided step has two passes.
+        let of_step = seconds * (2 * dimensions.num_layers * kernel.in_block) as f64;
+        step += of_step;
+        let mut line = json!({ "kernel": kernel.name, "ms": seconds * 1e3, "ms_per_step": of_step * 1e3 });
+        if kernel.operations > 0.0 {
+            line["tflops"] = (kernel.operations / seconds / 1e12).into();
+            line["of_790_tflops"] = (kernel.operations / seconds / PRODUCTS).into();
+        } else {
+            line["gb_per_s"] = (kernel.bytes / seconds / 1e9).into();
+            line["of_4300_gb_per_s"] = (kernel.bytes / seconds / MEMORY).into();
+        }
+        say("kernels", line);
+    }
+    say("kernels", json!({ "kernel": "all of these", "ms_per_step": step * 1e3, "tokens": tokens }));
+    Ok(())
+}
+
+/// The median of some rounds in seconds, each until the device is done.
+fn time(device: &Device, kernel: &Kernel) -> Result<f64, Box<dyn std::error::Error>> {
+    (kernel.work)()?;
+    device.synchronize()?;
+    let mut seconds = Vec::new();
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        let result = (kernel.work)()?;
+        device.synchronize()?;
+        seconds.push(start.elapsed().as_secs_f64());
+        drop(result);
+    }
+    seconds.sort_by(f64::total_cmp);
+    Ok(seconds[ROUNDS / 2])
+}
