@@ -30,7 +30,7 @@ fn bearing(places: &Plane<u32>, index: usize) -> Option<Bearing> {
     }
     let part = |i: usize| ((i % places.width) as f32, (i / places.width) as f32);
     let ((x, y), (nx, ny)) = (part(index), part(place as usize));
-    let distance = (x - nx).hypot(y - ny);
+    let distance = ((x - nx) * (x - nx) + (y - ny) * (y - ny)).sqrt();
     Some(Bearing { distance, outward: [(x - nx) / distance, (y - ny) / distance] })
 }
 

@@ -3,6 +3,7 @@
 use crate::colour::{distance_squared, oklab_plane};
 use crate::fill::membrane::membrane;
 use crate::filter::{gaussian, resize_rgb};
+use crate::monitor::{Monitor, Stopped};
 use crate::morphology::erode;
 use crate::numeric::exp;
 use crate::plane::{Colour, Mask, Plane, Rgb8, for_rows};
@@ -29,11 +30,15 @@ pub fn working_size(width: usize, height: usize) -> (usize, usize) {
     (side(width), side(height))
 }
 
-pub fn find(image: &Rgb8) -> Ground {
+/// # Errors
+/// [`Stopped`] when the caller gave up.
+pub fn find(image: &Rgb8, monitor: &Monitor) -> Result<Ground, Stopped> {
     let (width, height) = working_size(image.width, image.height);
     let small = bilateral(&resize_rgb(image, width, height));
     let lab = oklab_plane(&small);
-    let groups = merged_segments(&lab);
+    monitor.check()?;
+    let groups = merged_segments(&lab, monitor)?;
+    monitor.check()?;
     let count = groups.data.iter().max().map_or(0, |m| *m as usize + 1);
     let (colours, sizes) = means(&groups, count, &lab);
     let total = (width * height) as f32;
@@ -54,7 +59,7 @@ pub fn find(image: &Rgb8) -> Ground {
     let mask = groups.map(|k| chosen[k as usize]);
     let flatness = flatness(&lab, &mask);
     let sum = |values: &[f32]| seeds.iter().map(|&k| values[k]).sum::<f32>();
-    Ground { area: sum(&sizes) / total, border: sum(&shares), flatness, mask }
+    Ok(Ground { area: sum(&sizes) / total, border: sum(&shares), flatness, mask })
 }
 
 /// The ground as it goes on where it is hidden.
@@ -63,8 +68,8 @@ fn continued(lab: &Colour, ground: &Mask) -> Colour {
 }
 
 /// Segments, joined where the border between them is weak.
-fn merged_segments(lab: &Colour) -> Plane<u32> {
-    let segments = felzenszwalb(&gaussian(lab, 0.5), 60.0 / 65025.0, 30);
+fn merged_segments(lab: &Colour, monitor: &Monitor) -> Result<Plane<u32>, Stopped> {
+    let segments = felzenszwalb(&gaussian(lab, 0.5), 60.0 / 65025.0, 30, monitor)?;
     let (colours, _) = means(&segments.labels, segments.count, lab);
     let mut sets = Sets::new(segments.count);
     for Border { a, b, contrast, .. } in borders(&segments.labels, lab) {
@@ -75,7 +80,7 @@ fn merged_segments(lab: &Colour) -> Plane<u32> {
         }
     }
     let roots: Vec<u32> = (0..segments.count as u32).map(|k| sets.find(k)).collect();
-    segments.labels.map(|k| roots[k as usize])
+    Ok(segments.labels.map(|k| roots[k as usize]))
 }
 
 /// Share of a three pixel frame that each group covers.
@@ -143,13 +148,15 @@ fn bilateral(image: &Rgb8) -> Rgb8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::monitor::monitor;
 
     #[test]
     fn a_disk_on_plain_colour_leaves_the_plain_colour() {
         let image = Plane::from_fn(300, 200, |x, y| {
             if x.abs_diff(150).pow(2) + y.abs_diff(100).pow(2) < 2500 { [200, 30, 30] } else { [240, 220, 90] }
         });
-        let ground = find(&image);
+        let (monitor, _reporter) = monitor();
+        let ground = find(&image, &monitor).expect("nobody stops it");
         assert!(ground.flatness > 0.99 && ground.border > 0.99);
         assert!((ground.area - (1.0 - 7850.0 / 60000.0)).abs() < 0.02, "{}", ground.area);
         assert!(!ground.mask.at(150, 100) && ground.mask.at(5, 5));

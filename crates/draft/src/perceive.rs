@@ -90,19 +90,19 @@ fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, crate::
     // The recogniser and its threads read while the others look for the figure.
     let (lines, seen) = std::thread::scope(|scope| {
         let lines = scope.spawn(|| text::detect::read_marks(picture, &marks, monitor));
-        let seen = networks::saliency(picture, monitor).map(|saliency| {
-            let figure = (!marks.is_empty()).then(|| {
-                let speck = (0.0012 * picture.data.len() as f32) as usize + 1;
-                let outline = subject::outline(picture, &saliency.0, (0.4, 0.5));
-                clean(&refine::refine(picture, &outline), speck, speck * 2 / 5)
-            });
-            (saliency, figure)
+        let seen = networks::saliency(picture, monitor).and_then(|saliency| {
+            if marks.is_empty() {
+                return Ok((saliency, None));
+            }
+            let speck = (0.0012 * picture.data.len() as f32) as usize + 1;
+            let outline = subject::outline(picture, &saliency.0, (0.4, 0.5), monitor)?;
+            Ok((saliency, Some(clean(&refine::refine(picture, &outline), speck, speck * 2 / 5))))
         });
         (lines.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), seen)
     });
     let (lines, (saliency, figure)) = (lines?, seen?);
     monitor.step("text", 1, 2, 0.4)?;
-    let letters = text::glyphs::letters(picture, &lines, figure.as_ref());
+    let letters = text::glyphs::letters(picture, &lines, figure.as_ref(), monitor)?;
     let mut mask = Plane::new(picture.width, picture.height, false);
     for line in &letters {
         mask.paste(line.rect, &line.mask, &line.mask);

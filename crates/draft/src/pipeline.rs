@@ -53,8 +53,11 @@ pub fn run(picture: Rgb8, monitor: &Monitor) -> Result<Found, Stopped> {
     work.lift_text(&seen)?;
     monitor.step("ground", 0, 1, 0.6)?;
     let saliency = work.saliency_without_text(seen.saliency)?;
-    let drawn = drawn::find(&work.rest, speck).map(|pieces| work.tidied(&pieces));
-    let ground = ground::find(&work.rest);
+    let (drawn, ground) = rayon::join(
+        || drawn::find(&work.rest, speck).map(|pieces| work.tidied(&pieces)),
+        || ground::find(&work.rest, monitor),
+    );
+    let ground = ground?;
     let standing = work.standing_on(&ground);
     monitor.step("objects", 0, 2, 0.68)?;
     let share = standing.share();
@@ -161,7 +164,7 @@ impl Work<'_> {
     /// A picture without flat ground: the salient figure, then what stands on
     /// whatever smooth ground is left.
     fn lift_from_scene(&mut self, map: &Gray, standing: &Mask) -> Result<(), Stopped> {
-        let outline = subject::outline(&self.rest, map, (0.18, 0.45));
+        let outline = subject::outline(&self.rest, map, (0.18, 0.45), self.monitor)?;
         let figure = clean(&refine(&self.rest, &outline), self.speck, (0.4 * self.speck as f32) as usize);
         let figure = with_attached(&figure, standing, self.speck);
         self.monitor.step("objects", 1, 2, 0.72)?;
@@ -171,7 +174,7 @@ impl Work<'_> {
             self.push(Kind::Subject, "Subject", opacity(&lifted.alpha), bytes_plane(&lifted.below));
         }
         self.monitor.step("objects", 2, 2, 0.8)?;
-        let ground = ground::find(&self.rest);
+        let ground = ground::find(&self.rest, self.monitor)?;
         let scenery = refine(&self.rest, &ground.mask.not());
         // Seams of the completion behind the subject are not scenery, and neither are hairlines.
         let filled = dilate(&figure, 7);

@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use crate::colour::distance_squared;
+use crate::monitor::{Monitor, Stopped};
 use crate::plane::{Colour, Plane, for_rows};
 
 /// Disjoint sets of `u32` nodes.
@@ -39,9 +40,13 @@ pub struct Segments {
 
 /// `scale` is the tolerance for small segments, in colour distance times pixels;
 /// segments under `min_size` pixels join their closest neighbour.
-pub fn felzenszwalb(image: &Colour, scale: f32, min_size: u32) -> Segments {
+///
+/// # Errors
+/// [`Stopped`] when the caller gave up.
+pub fn felzenszwalb(image: &Colour, scale: f32, min_size: u32, monitor: &Monitor) -> Result<Segments, Stopped> {
     let (width, height) = (image.width, image.height);
     let edges = sorted_edges(image);
+    monitor.check()?;
     let mut sets = Sets::new(width * height);
     let mut sizes = vec![1u32; width * height];
     let mut tolerance = vec![scale; width * height];
@@ -68,6 +73,7 @@ pub fn felzenszwalb(image: &Colour, scale: f32, min_size: u32) -> Segments {
             between.push((from, to));
         }
     }
+    monitor.check()?;
     for (from, to) in between {
         let (a, b) = (sets.find(from), sets.find(to));
         if a != b && sizes[a as usize].min(sizes[b as usize]) < min_size {
@@ -75,7 +81,7 @@ pub fn felzenszwalb(image: &Colour, scale: f32, min_size: u32) -> Segments {
             sizes[joined] = sizes[a as usize] + sizes[b as usize];
         }
     }
-    number(&mut sets, width, height)
+    Ok(number(&mut sets, width, height))
 }
 
 /// Edges of the 8-neighbourhood as (weight bits, pixel * 4 + direction), lightest first.
@@ -205,6 +211,7 @@ pub fn means(labels: &Plane<u32>, count: usize, image: &Colour) -> (Vec<[f32; 3]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::monitor::monitor;
 
     #[test]
     fn edges_are_sorted_like_numbers() {
@@ -225,7 +232,8 @@ mod tests {
                 40,
                 |x, y| if (20..40).contains(&x) && (10..30).contains(&y) { [0.9; 3] } else { [0.1; 3] },
             );
-        let segments = felzenszwalb(&image, 0.001, 10);
+        let (monitor, _reporter) = monitor();
+        let segments = felzenszwalb(&image, 0.001, 10, &monitor).expect("nobody stops it");
         assert_eq!(segments.count, 2);
         let border = borders(&segments.labels, &image);
         assert_eq!(border.len(), 1);

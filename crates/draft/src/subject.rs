@@ -5,6 +5,7 @@ use crate::colour::{distance_squared, oklab_plane};
 use crate::filter::{gaussian, resize_gray, resize_rgb};
 use crate::ground::working_size;
 use crate::maxflow::Graph;
+use crate::monitor::{Monitor, Stopped};
 use crate::numeric::exp;
 use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
 use crate::segments::{borders, felzenszwalb, means};
@@ -17,10 +18,14 @@ const PULL: f32 = 0.12;
 
 /// The subject at working size. `limits` bound the saliency from which a segment
 /// counts as subject where the map is ambiguous.
-pub fn outline(image: &Rgb8, saliency: &Gray, limits: (f32, f32)) -> Mask {
+///
+/// # Errors
+/// [`Stopped`] when the caller gave up.
+pub fn outline(image: &Rgb8, saliency: &Gray, limits: (f32, f32), monitor: &Monitor) -> Result<Mask, Stopped> {
     let (width, height) = working_size(image.width, image.height);
     let lab = oklab_plane(&resize_rgb(image, width, height));
-    let (labels, whole, count) = gridded_segments(&lab);
+    let (labels, whole, count) = gridded_segments(&lab, monitor)?;
+    monitor.check()?;
     let map = resize_gray(saliency, width, height);
     let (colours, sizes) = means(&labels, count, &lab);
     let salient = mean_of(&labels, count, &map, &sizes);
@@ -41,8 +46,9 @@ pub fn outline(image: &Rgb8, saliency: &Gray, limits: (f32, f32)) -> Mask {
         }
         graph.neighbours(a, b, (100.0 * cost) as i64);
     }
+    monitor.check()?;
     let sides = graph.cut();
-    labels.map(|k| sides[k as usize])
+    Ok(labels.map(|k| sides[k as usize]))
 }
 
 fn logit(p: f32) -> f32 {
@@ -50,10 +56,10 @@ fn logit(p: f32) -> f32 {
 }
 
 /// Segments cut along the grid, the segment each came from, and their number.
-fn gridded_segments(lab: &Colour) -> (Plane<u32>, Vec<u32>, usize) {
+fn gridded_segments(lab: &Colour, monitor: &Monitor) -> Result<(Plane<u32>, Vec<u32>, usize), Stopped> {
     // Twice the plain a and b, as 1.6 is already in the plane.
     let stretched = lab.map(|[l, a, b]| [l, 1.25 * a, 1.25 * b]);
-    let segments = felzenszwalb(&gaussian(&stretched, 0.6), 80.0 / 65025.0, 40);
+    let segments = felzenszwalb(&gaussian(&stretched, 0.6), 80.0 / 65025.0, 40, monitor)?;
     let across = lab.width / GRID + 1;
     let cells = Plane::from_fn(lab.width, lab.height, |x, y| {
         let cell = (y / GRID) * across + x / GRID;
@@ -64,7 +70,7 @@ fn gridded_segments(lab: &Colour) -> (Plane<u32>, Vec<u32>, usize) {
     keys.dedup();
     let labels = cells.map(|key| keys.binary_search(&key).map_or(0, |k| k as u32));
     let whole = keys.iter().map(|key| (key >> 32) as u32).collect();
-    (labels, whole, keys.len())
+    Ok((labels, whole, keys.len()))
 }
 
 fn mean_of(labels: &Plane<u32>, count: usize, map: &Gray, sizes: &[f32]) -> Vec<f32> {
@@ -144,6 +150,7 @@ fn colour_likeness(colours: &[[f32; 3]], sizes: &[f32], salient: &[f32]) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::monitor::monitor;
 
     #[test]
     fn a_vague_map_snaps_to_the_shape_under_it() {
@@ -153,7 +160,8 @@ mod tests {
             let (dx, dy) = ((x as f32 - 160.0) / 60.0, (y as f32 - 160.0) / 70.0);
             (1.2 - 0.6 * (dx * dx + dy * dy)).clamp(0.0, 1.0)
         });
-        let mask = outline(&image, &map, (0.18, 0.45));
+        let (monitor, _reporter) = monitor();
+        let mask = outline(&image, &map, (0.18, 0.45), &monitor).expect("nobody stops it");
         let wrong = (0..200)
             .flat_map(|y| (0..300).map(move |x| (x, y)))
             .filter(|&(x, y)| mask.at(x, y) != inside(x, y))

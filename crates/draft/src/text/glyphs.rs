@@ -6,6 +6,7 @@ use crate::colour::{distance_squared, oklab_plane};
 use crate::fill::quadratic::{Quadratic, Sample};
 use crate::filter::{gaussian, gradient};
 use crate::kmeans::{closest, kmeans};
+use crate::monitor::{Monitor, Stopped};
 use crate::morphology::{close, components, dilate, distance_to, erode};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
@@ -49,7 +50,15 @@ struct Region {
 /// Finds the letters of each line; lines without any are left out.
 ///
 /// `subject` vetoes what looks like part of a figure.
-pub fn letters(image: &Rgb8, lines: &[Line], subject: Option<&Mask>) -> Vec<Letters> {
+///
+/// # Errors
+/// [`Stopped`] when the caller gave up.
+pub fn letters(
+    image: &Rgb8,
+    lines: &[Line],
+    subject: Option<&Mask>,
+    monitor: &Monitor,
+) -> Result<Vec<Letters>, Stopped> {
     let frames: Vec<(Rect, Gray)> = lines.par_iter().map(|line| frame(image, line)).collect();
     // Rings must not take the letters of a neighbour for ground.
     let mut taken = Plane::new(image.width, image.height, false);
@@ -57,25 +66,24 @@ pub fn letters(image: &Rgb8, lines: &[Line], subject: Option<&Mask>) -> Vec<Lett
         let near = distance.map(|d| d < 1.15 * line.reach);
         taken.paste(*rect, &near, &near);
     }
-    let found: Vec<Option<Letters>> = lines
+    let found = lines
         .par_iter()
         .zip(frames)
         .map(|(line, (rect, distance))| {
+            monitor.check()?;
             let region = Region::new(image, line, rect, distance, &taken);
-            let mask = region.letters(subject.map(|s| s.crop(rect)))?;
-            if !line.certain && !looks_written(&mask) {
-                return None;
-            }
-            Some(Letters {
+            monitor.check()?;
+            let mask = region.letters(subject.map(|s| s.crop(rect)));
+            Ok(mask.filter(|mask| line.certain || looks_written(mask)).map(|mask| Letters {
                 rect,
                 mask,
                 text: line.text.clone(),
                 size: line.size,
                 certain: line.certain,
                 sure: line.sure,
-            })
+            }))
         })
-        .collect();
+        .collect::<Result<Vec<Option<Letters>>, Stopped>>()?;
     let mut found: Vec<Letters> = found.into_iter().flatten().collect();
     // Birds, seeds and disks look like single characters: one is believed only beside real lines.
     if found.iter().all(|line| line.certain && line.text.chars().count() <= 1) {
@@ -85,7 +93,7 @@ pub fn letters(image: &Rgb8, lines: &[Line], subject: Option<&Mask>) -> Vec<Lett
     if found.iter().any(|line| !line.certain) {
         found.iter_mut().filter(|line| line.sure < SURELY_READ).for_each(|line| line.text.clear());
     }
-    found
+    Ok(found)
 }
 
 fn frame(image: &Rgb8, line: &Line) -> (Rect, Gray) {

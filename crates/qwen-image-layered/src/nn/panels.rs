@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::cpu::Element;
-use super::tile::{LANES, PANEL, ROWS};
+use super::tile::{LANES, PANEL, ROWS, turn};
 use super::word::Word;
 
 /// Words of depth in one pass over a block: a panel of it is 72 KiB, which the second-level cache streams fast enough.
@@ -93,7 +93,7 @@ impl<W: Word> Panels<W> {
         out_stride: usize,
         first: usize,
     ) {
-        let rows = block_rows(out.len() / out_stride.max(1));
+        let rows = block_rows(out.len() / out_stride.max(1), rayon::current_num_threads());
         let sums_stride = self.columns.next_multiple_of(LANES);
         let passes = self.depth.div_ceil(DEPTH).max(1);
         let pass = self.depth.div_ceil(passes);
@@ -128,9 +128,13 @@ impl<W: Word> Panels<W> {
     }
 }
 
-/// Rows of one task, so that each thread has some tasks.
-fn block_rows(rows: usize) -> usize {
-    (rows / (4 * rayon::current_num_threads())).next_multiple_of(ROWS).clamp(ROWS, BLOCK_ROWS)
+/// Rows of one task: as many as fit the caches, but such that no thread has much more to do than another.
+fn block_rows(rows: usize, threads: usize) -> usize {
+    let tiles = rows.div_ceil(ROWS);
+    let most = BLOCK_ROWS / ROWS;
+    // Tiles of the thread that has the most, for each size of a task; of equals the largest.
+    let longest = |size: usize| tiles.div_ceil(size).div_ceil(threads) * size;
+    (1..=most).rev().min_by_key(|&size| longest(size)).unwrap_or(most) * ROWS
 }
 
 /// Words `start..start + depth` of the rows of `left`, `stride` terms apart, as a block of `rows`, filled up with 0.
@@ -163,15 +167,17 @@ fn transpose<T: Element, W: Word>(
     width: usize,
 ) {
     let mut block = [[W::default(); LANES]; LANES];
-    for start in (0..depth).step_by(LANES * W::TERMS) {
-        let length = (LANES * W::TERMS).min(depth - start);
-        for (lane, to) in block.iter_mut().enumerate().take(count) {
-            W::fill(to, &rows[lane * stride + start..][..length]);
+    let terms = LANES * W::TERMS;
+    for start in (0..depth).step_by(terms) {
+        let length = terms.min(depth - start);
+        let rows = block.iter_mut().zip(rows.chunks(stride)).take(count);
+        if length == terms {
+            // A length that the compiler knows makes single loads of it.
+            rows.for_each(|(to, row)| W::fill(to, &row[start..start + terms]));
+        } else {
+            rows.for_each(|(to, row)| W::fill(to, &row[start..start + length]));
         }
-        for i in 0..length.div_ceil(W::TERMS) {
-            let column: [W; LANES] = std::array::from_fn(|lane| block[lane][i]);
-            panel[(start / W::TERMS + i) * width..][..LANES].copy_from_slice(&column);
-        }
+        turn(&block, &mut panel[start / W::TERMS * width..], length.div_ceil(W::TERMS), width);
     }
 }
 
@@ -222,6 +228,12 @@ mod tests {
             check::<bf16, f32>(m, depth, columns);
             check::<bf16, Pair>(m, depth, columns);
         }
+    }
+
+    #[test]
+    fn threads_get_equal_shares() {
+        assert_eq!([9600, 546, 16, 1].map(|rows| block_rows(rows, 2)), [96, 56, 8, 8]);
+        assert_eq!([546, 0].map(|rows| block_rows(rows, 64)), [16, 96]);
     }
 
     #[test]

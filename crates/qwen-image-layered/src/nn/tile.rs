@@ -95,6 +95,33 @@ impl<W: Word> Kernel<W> {
     }
 }
 
+/// Writes the first `rows` columns of `block` as rows, which are `width` words apart in `to`.
+///
+/// # Panics
+/// When `to` is too short or `rows` above 16: a defect of the caller.
+#[inline]
+#[allow(unsafe_code, reason = "vector instructions, where the machine has them")]
+pub fn turn<W: Word>(block: &[[W; LANES]; LANES], to: &mut [W], rows: usize, width: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        assert!(rows <= LANES && (rows == 0 || to.len() >= (rows - 1) * width + LANES), "the rows lie in their slice");
+        const { assert!(size_of::<W>() == 4) }
+        // SAFETY: a word is 32 bits without a meaning to the function, every row that it writes lies in `to`, and
+        // the machine has its instructions.
+        unsafe { x86::turn_avx512(block.as_ptr().cast(), to.as_mut_ptr().cast(), rows, width) };
+        return;
+    }
+    turn_portable(block, to, rows, width);
+}
+
+#[inline(always)]
+fn turn_portable<W: Word>(block: &[[W; LANES]; LANES], to: &mut [W], rows: usize, width: usize) {
+    for i in 0..rows {
+        let column: [W; LANES] = std::array::from_fn(|lane| block[lane][i]);
+        to[i * width..][..LANES].copy_from_slice(&column);
+    }
+}
+
 /// For machines without a version of their own; LLVM makes vectors of it.
 #[allow(unsafe_code, reason = "one signature for all versions; the caller has checked the bounds")]
 unsafe fn portable(left: &[*const f32; ROWS], depth: usize, right: *const f32, width: usize, sums: Sums) {
@@ -191,6 +218,20 @@ mod tests {
                 };
                 assert_eq!(found, expected, "{} {words} {width} at {row}, {column}", kernel.name);
             }
+        }
+    }
+
+    #[test]
+    fn blocks_are_turned_alike_on_every_machine() {
+        let block: [[f32; LANES]; LANES] = std::array::from_fn(|i| std::array::from_fn(|j| (i * LANES + j) as f32));
+        for (rows, width) in [(16, 48), (16, 16), (5, 32), (0, 16)] {
+            let mut found = [vec![-1.0; 16 * width], vec![-1.0; 16 * width]];
+            turn(&block, &mut found[0], rows, width);
+            turn_portable(&block, &mut found[1], rows, width);
+            assert_eq!(found[0], found[1]);
+            let at =
+                |k: usize| if k / width < rows && k % width < 16 { (k % width * 16 + k / width) as f32 } else { -1.0 };
+            assert!(found[0].iter().enumerate().all(|(k, &value)| value == at(k)), "{rows} {width}");
         }
     }
 

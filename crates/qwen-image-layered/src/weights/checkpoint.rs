@@ -218,9 +218,12 @@ impl Checkpoint {
         let file = &self.files[piece.file];
         let value = file.plain(&piece.stored_name, &piece.entry, DType::F32, &Device::Cpu)?;
         if value.elem_count() != 1 {
-            let tensor = piece.stored_name.clone();
-            let found = piece.entry.shape.clone();
-            return Err(Error::TensorShape { path: file.path.clone(), tensor, found, expected: vec![1] });
+            let reason = format!(
+                "scale `{}` has the shape {:?}: of fp8 files only those with one scale per tensor can be read; take such a \
+                 file, the bf16 one, or a GGUF",
+                piece.stored_name, piece.entry.shape
+            );
+            return Err(broken(&file.path, reason));
         }
         let scale = value.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?[0];
         if !scale.is_finite() {

@@ -134,6 +134,14 @@ fn fp8_mixed_files_with_a_prefix_are_read() {
     assert_eq!(relative(&found, &wanted), 0.0);
     weights.finish().unwrap();
 
+    // One scale for each channel is another format.
+    let mut per_channel = stored.clone();
+    per_channel.insert(format!("{prefix}.weight_scale"), Tensor::ones((4, 1), DType::F32, &Device::Cpu).unwrap());
+    candle_core::safetensors::save(&per_channel, &path).unwrap();
+    let refused = open(&path, Part::Transformer).and_then(|weights| weights.get((4, 8), "img_in.weight"));
+    let text = message(refused, "mixed.safetensors");
+    assert!(text.contains("one scale per tensor"), "{text}");
+
     // Without its scale the same tensor is only half there.
     let mut broken = stored.clone();
     let scale = broken.remove(&format!("{prefix}.weight_scale")).unwrap();

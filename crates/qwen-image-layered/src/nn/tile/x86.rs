@@ -117,6 +117,36 @@ fn multiply_pairs(a: __m512i, b: __m512i, sums: __m512) -> __m512 {
     _mm512_dpbf16_ps(sums, a, b)
 }
 
+/// Writes the first `rows` columns of `block` (16, 16) as rows of `to`, `width` words apart.
+///
+/// Each round takes the first bit of the row's number to the end of the column's: rows `i` and `i + 8` mix to rows
+/// `2 i` and `2 i + 1`. Four rounds swap both numbers.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn turn_avx512(block: *const i32, to: *mut i32, rows: usize, width: usize) {
+    let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    let mut lines = [_mm512_setzero_si512(); 16];
+    for (i, line) in lines.iter_mut().enumerate() {
+        // SAFETY: the caller has 16 rows of 16 words there.
+        *line = unsafe { _mm512_loadu_si512(block.add(16 * i).cast()) };
+    }
+    for _ in 0..4 {
+        let old = lines;
+        for i in 0..8 {
+            lines[2 * i] = _mm512_permutex2var_epi32(old[i], low, old[i + 8]);
+            lines[2 * i + 1] = _mm512_permutex2var_epi32(old[i], high, old[i + 8]);
+        }
+    }
+    // SAFETY (below): the caller has room for 16 words in each of the rows.
+    if rows == 16 {
+        // Of a number that is known, they stay in registers.
+        lines.iter().enumerate().for_each(|(i, &line)| unsafe { _mm512_storeu_si512(to.add(i * width).cast(), line) });
+    } else {
+        let lines = lines.iter().enumerate().take(rows);
+        lines.for_each(|(i, &line)| unsafe { _mm512_storeu_si512(to.add(i * width).cast(), line) });
+    }
+}
+
 pub(super) unsafe fn avx512(left: &[*const f32; ROWS], depth: usize, right: *const f32, width: usize, sums: Sums) {
     // SAFETY: as the caller promises.
     unsafe {
