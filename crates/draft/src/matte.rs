@@ -68,7 +68,7 @@ pub fn lift(image: &Colour, mask: &Mask, lift: Lift, monitor: &Monitor) -> Resul
             very_smooth: completed.very_smooth.crop(rect),
             shaded: fading.share.crop(rect),
         };
-        let found = part.lift(lift.band, halo.clamp(lift.halo, lift.band + 1), fading.shade);
+        let found = part.lift(lift.band, halo.clamp(lift.halo, lift.band + 1), fading.shade, monitor)?;
         let all = Plane::new(rect.width(), rect.height(), true);
         lifted.below.paste(rect, &found.below, &all);
         lifted.alpha.paste(rect, &found.alpha, &all);
@@ -127,7 +127,7 @@ struct Part {
 }
 
 impl Part {
-    fn lift(&self, band: usize, halo: usize, shade: Option<[f32; 3]>) -> Lifted {
+    fn lift(&self, band: usize, halo: usize, shade: Option<[f32; 3]>, monitor: &Monitor) -> Result<Lifted, Stopped> {
         let near = dilate(&self.mask, halo);
         // On textured ground the true pixels come back right outside the halo: as they are, or
         // with the shadow taken off that is typical of the place.
@@ -136,11 +136,15 @@ impl Part {
         let lit = self.image.zip(&typical, |pixel, share| unshaded(pixel, share, shade));
         let below = choose(&lit, &self.filled, &textured);
         let support = self.hole.minus(&textured);
+        monitor.check()?;
         let core = core(&self.mask, band);
+        monitor.check()?;
         let alpha = unmix(&self.image, &below, &self.mask, &core, &support, shade);
+        monitor.check()?;
         let foreign = self.foreign(&below, &support.minus(&near), shade);
         let zones = Zones { near, support, solid: erode(&self.mask, band), typical, foreign };
-        settle(&self.image, below, alpha, &zones)
+        monitor.check()?;
+        Ok(settle(&self.image, below, alpha, &zones))
     }
 
     /// What differs from the ground more than the shadow does, and goes on beyond the hole:

@@ -224,21 +224,21 @@ pub fn nearest(mask: &Mask) -> Plane<u32> {
 fn nearest_in_columns(mask: &Mask) -> Vec<u32> {
     let (width, height) = (mask.width, mask.height);
     let mut rows = vec![NOWHERE; width * height];
-    for y in 0..height {
-        for x in 0..width {
-            let above = if y > 0 { rows[(y - 1) * width + x] } else { NOWHERE };
-            rows[y * width + x] = if mask.at(x, y) { y as u32 } else { above };
+    let mut last = vec![NOWHERE; width];
+    for (y, row) in rows.chunks_mut(width.max(1)).enumerate() {
+        for ((here, last), &set) in row.iter_mut().zip(&mut last).zip(mask.row(y)) {
+            *last = if set { y as u32 } else { *last };
+            *here = *last;
         }
     }
-    for y in (0..height.saturating_sub(1)).rev() {
-        for x in 0..width {
-            let (here, below) = (rows[y * width + x], rows[(y + 1) * width + x]);
-            if below == NOWHERE {
-                continue;
-            }
-            if here == NOWHERE || below.abs_diff(y as u32) < here.abs_diff(y as u32) {
-                rows[y * width + x] = below;
-            }
+    // What lies below is the nearest from half way on.
+    last.fill(NOWHERE);
+    for (y, row) in rows.chunks_mut(width.max(1)).enumerate().rev() {
+        let y = y as u32;
+        for (here, last) in row.iter_mut().zip(&mut last) {
+            // `NOWHERE` is further than any row.
+            *here = if last.abs_diff(y) < here.abs_diff(y) { *last } else { *here };
+            *last = *here;
         }
     }
     rows

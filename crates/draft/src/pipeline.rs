@@ -47,17 +47,28 @@ struct Work<'a> {
 /// [`Stopped`] when the caller gave up.
 pub fn run(picture: Rgb8, monitor: &Monitor) -> Result<Found, Stopped> {
     let speck = (SPECK * picture.data.len() as f32) as usize + 1;
-    let seen = perceive(&picture, monitor)?;
+    // Networks leave a thread idle now and then.
+    let (seen, drawn) = std::thread::scope(|scope| {
+        let drawn = scope.spawn(|| drawn::find(&picture, speck));
+        let seen = perceive(&picture, monitor);
+        (seen, drawn.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let seen = seen?;
     let mut work = Work { monitor, rest: picture, lifted: Vec::new(), speck };
     monitor.step("text", 1, 2, 0.45)?;
-    work.lift_text(&seen)?;
+    work.lift_text(&seen, drawn.as_ref())?;
     monitor.step("ground", 0, 1, 0.6)?;
     let saliency = work.saliency_without_text(seen.saliency)?;
-    let (drawn, ground) = rayon::join(
-        || drawn::find(&work.rest, speck).map(|pieces| work.tidied(&pieces)),
+    // The outline is only asked for on a ground that is not flat, but while that is looked for there is time.
+    let (ground, (drawn, outline)) = rayon::join(
         || ground::find(&work.rest, monitor),
+        || {
+            let drawn = drawn::find(&work.rest, speck).map(|pieces| work.tidied(&pieces));
+            let outline = saliency.as_ref().map(|(map, _)| subject::outline(&work.rest, map, (0.18, 0.45), monitor));
+            (drawn, outline.transpose())
+        },
     );
-    let ground = ground?;
+    let (ground, outline) = (ground?, outline?);
     let standing = work.standing_on(&ground);
     monitor.step("objects", 0, 2, 0.68)?;
     let share = standing.share();
@@ -67,8 +78,8 @@ pub fn run(picture: Rgb8, monitor: &Monitor) -> Result<Found, Stopped> {
         work.lift_from_flat(&drawn, saliency.as_ref())?;
     } else if flat && clear {
         work.lift_from_flat(&standing, saliency.as_ref())?;
-    } else if let Some((map, _)) = &saliency {
-        work.lift_from_scene(map, &standing)?;
+    } else if let Some(outline) = &outline {
+        work.lift_from_scene(outline, &standing)?;
     } else if ground.area > 0.15 && clear {
         work.lift_from_flat(&standing, None)?;
     }
@@ -98,11 +109,12 @@ impl Work<'_> {
         self.lifted.push(Sheet { above, alpha, kind, name: name.to_owned(), text: None, words: Vec::new() });
     }
 
-    fn lift_text(&mut self, seen: &Perceived) -> Result<(), Stopped> {
+    /// Lifts the text; `drawn` are the drawn pieces of the whole picture.
+    fn lift_text(&mut self, seen: &Perceived, drawn: Option<&Mask>) -> Result<(), Stopped> {
         let long = self.rest.width.max(self.rest.height) as f32;
         let grow = ((0.0085 * long).round() as usize).max(5);
         // Letters beside a drawn figure do not have a piece of it behind them.
-        let apart = drawn::find(&self.rest, self.speck).map(|pieces| whole_pieces_beside(&pieces, &seen.text));
+        let apart = drawn.map(|pieces| whole_pieces_beside(pieces, &seen.text));
         let how = Lift { band: 2, grow, halo: 2, apart: apart.as_ref() };
         let Some((_, lifted)) = self.lift(&seen.text, how)? else { return Ok(()) };
         self.push(Kind::Text, "Text", opacity(&lifted.alpha), bytes_plane(&lifted.below));
@@ -163,9 +175,8 @@ impl Work<'_> {
 
     /// A picture without flat ground: the salient figure, then what stands on
     /// whatever smooth ground is left.
-    fn lift_from_scene(&mut self, map: &Gray, standing: &Mask) -> Result<(), Stopped> {
-        let outline = subject::outline(&self.rest, map, (0.18, 0.45), self.monitor)?;
-        let figure = clean(&refine(&self.rest, &outline), self.speck, (0.4 * self.speck as f32) as usize);
+    fn lift_from_scene(&mut self, outline: &Mask, standing: &Mask) -> Result<(), Stopped> {
+        let figure = clean(&refine(&self.rest, outline), self.speck, (0.4 * self.speck as f32) as usize);
         let figure = with_attached(&figure, standing, self.speck);
         self.monitor.step("objects", 1, 2, 0.72)?;
         if (0.004..0.8).contains(&figure.share())

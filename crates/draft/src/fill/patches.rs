@@ -11,7 +11,7 @@ use crate::filter::{resize_area, resize_linear};
 use crate::monitor::{Monitor, Stopped};
 use crate::morphology::distance_to;
 use crate::numeric::{exp, quantile};
-use crate::plane::{Colour, Gray, Mask, Plane};
+use crate::plane::{Colour, Gray, Mask, Plane, for_rows};
 use crate::random::mix;
 
 /// Half the side of a patch.
@@ -52,7 +52,6 @@ struct Level {
 /// [`Stopped`] when the caller gave up.
 pub fn fill(image: &Colour, hole: &Mask, forbidden: &Mask, monitor: &Monitor) -> Result<Colour, Stopped> {
     let bad = hole.or(forbidden);
-    let base = membrane(image, &bad.not(), 4);
     let (width, height) = (hole.width, hole.height);
     let long = width.max(height) as f32;
     let mut scale = (MOST_SIDE / long).min(1.0);
@@ -71,13 +70,14 @@ pub fn fill(image: &Colour, hole: &Mask, forbidden: &Mask, monitor: &Monitor) ->
         }
         found = Some(refine(level, found, index, monitor)?);
     }
-    let Some((filled, matches)) = found else { return Ok(choose(image, &base, hole)) };
+    // Where there is next to nothing to copy from.
+    let Some((filled, matches)) = found else { return Ok(choose(image, &membrane(image, &bad.not(), 4), hole)) };
     let last = scales[0];
     if last >= 1.0 {
         return Ok(choose(image, &threes(&filled), hole));
     }
     monitor.check()?;
-    Ok(finish(image, hole, &bad, &filled, &matches))
+    finish(image, hole, &bad, (&filled, &matches), monitor)
 }
 
 fn fours(image: &Colour) -> Fours {
@@ -129,12 +129,21 @@ fn sources(bad: &Mask) -> Mask {
 
 /// Grown by a patch.
 fn square(mask: &Mask) -> Mask {
-    let rows = Plane::from_fn(mask.width, mask.height, |x, y| {
-        mask.row(y)[x.saturating_sub(RADIUS)..(x + RADIUS + 1).min(mask.width)].contains(&true)
+    let mut rows = mask.clone();
+    for_rows(&mut rows.data, mask.width, |y, target| {
+        let row = mask.row(y);
+        for shift in 1..=RADIUS.min(row.len()) {
+            target[shift..].iter_mut().zip(row).for_each(|(t, &set)| *t |= set);
+            target.iter_mut().zip(&row[shift..]).for_each(|(t, &set)| *t |= set);
+        }
     });
-    Plane::from_fn(mask.width, mask.height, |x, y| {
-        (y.saturating_sub(RADIUS)..(y + RADIUS + 1).min(mask.height)).any(|v| rows.at(x, v))
-    })
+    let mut out = mask.same_size(false);
+    for_rows(&mut out.data, mask.width, |y, target| {
+        for source in y.saturating_sub(RADIUS)..(y + RADIUS + 1).min(mask.height) {
+            target.iter_mut().zip(rows.row(source)).for_each(|(t, &set)| *t |= set);
+        }
+    });
+    out
 }
 
 /// Mean squared difference of two patches; gives up above `best`.
@@ -381,14 +390,22 @@ fn best_of_all(level: &Level, known: &Mask, places: &[(usize, usize)], x: usize,
 
 /// Full size: matches are carried over, mended along their neighbours, and voted
 /// with small patches, which keeps the grain of the picture.
-fn finish(image: &Colour, hole: &Mask, bad: &Mask, filled: &Fours, matches: &Plane<Match>) -> Colour {
+fn finish(
+    image: &Colour,
+    hole: &Mask,
+    bad: &Mask,
+    (filled, matches): (&Fours, &Plane<Match>),
+    monitor: &Monitor,
+) -> Result<Colour, Stopped> {
     let (width, height) = (image.width, image.height);
     let start = choose(&fours(image), &resize_linear(filled, width, height), hole);
     let mut level = Level::of(start, hole.clone(), bad);
     if level.places.is_empty() {
-        return threes(&level.image);
+        return Ok(threes(&level.image));
     }
+    monitor.check()?;
     let large = measure(&level, &enlarge(matches, width, height), 7);
+    monitor.check()?;
     let mended = Plane::from_fn(width, height, |x, y| {
         let mut best = large.at(x, y);
         if !level.touched.at(x, y) {
@@ -415,9 +432,10 @@ fn finish(image: &Colour, hole: &Mask, bad: &Mask, filled: &Fours, matches: &Pla
         }
         best
     });
+    monitor.check()?;
     let trust = distance_to(&hole.not()).map(|d| exp(-0.0488 * d).max(1e-3));
     vote(&mut level, &mended, &trust, 1, 0.5);
-    level.image.map(|[r, g, b, _]| [r, g, b].map(|v| v.clamp(0.0, 1.0)))
+    Ok(level.image.map(|[r, g, b, _]| [r, g, b].map(|v| v.clamp(0.0, 1.0))))
 }
 
 #[cfg(test)]
