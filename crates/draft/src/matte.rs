@@ -3,6 +3,7 @@
 use crate::colour::max_difference;
 use crate::fading::{self, Fading};
 use crate::fill::complete::{Hole, complete, rounded};
+use crate::fill::membrane::membrane;
 use crate::filter::{gaussian, gaussian_gray};
 use crate::monitor::{Monitor, Stopped};
 use crate::morphology::{NOWHERE, components, dilate, distance_to, erode, nearest};
@@ -19,6 +20,11 @@ const STRONG_EDGE: f32 = 0.25;
 /// Difference (0 to 1) from what the shadow makes of the ground from which a pixel shows
 /// another thing.
 const FOREIGN: f32 = 14.0 / 255.0;
+
+/// Largest step (0 to 1) between the completed ground and the true one that is taken for a seam.
+const SEAM: f32 = 40.0 / 255.0;
+/// Step that the noise of a compressed picture makes, too: from twice that on, all of it is taken for a seam.
+const GRAIN: f32 = 2.0 / 255.0;
 
 /// How a shape is lifted.
 #[derive(Clone, Copy)]
@@ -134,7 +140,8 @@ impl Part {
         let textured = self.very_smooth.or(&near).not();
         let typical = self.shaded.zip(&textured, |share, textured| if textured { share } else { 0.0 });
         let lit = self.image.zip(&typical, |pixel, share| unshaded(pixel, share, shade));
-        let below = choose(&lit, &self.filled, &textured);
+        let filled = seamless(&self.filled, &lit, &textured, &self.hole);
+        let below = choose(&lit, &filled, &textured);
         let support = self.hole.minus(&textured);
         monitor.check()?;
         let core = core(&self.mask, band);
@@ -163,6 +170,26 @@ impl Part {
         let beyond: Vec<bool> = parts.count_in(&rim).iter().map(|&count| count > 0).collect();
         parts.select(&beyond)
     }
+}
+
+/// What was completed, moved smoothly to the colours of the true pixels that come back around it (the membrane
+/// form of seamless cloning, Pérez et al. 2003): a step between the two would draw the outline of the shape.
+fn seamless(filled: &Colour, lit: &Colour, back: &Mask, hole: &Mask) -> Colour {
+    let gap = hole.minus(back);
+    if !gap.any() || !hole.and(back).any() {
+        return filled.clone();
+    }
+    let steps: Colour = lit.zip(filled, |a, b| std::array::from_fn(|c| a[c] - b[c]));
+    let small = steps.zip(back, |step, back| back && step.iter().all(|s| s.abs() < SEAM));
+    let spread = membrane(&steps, &small, 4);
+    filled.zip(&spread, |a, step| (a, step)).zip(&gap, |(a, step), inside| {
+        if !inside {
+            return a;
+        }
+        let largest = step.iter().fold(0.0f32, |largest, s| largest.max(s.abs()));
+        let share = (largest / GRAIN - 1.0).clamp(0.0, 1.0);
+        std::array::from_fn(|c| (a[c] + share * step[c]).clamp(0.0, 1.0))
+    })
 }
 
 /// A pixel as it is without a `share` of the shade over it.
