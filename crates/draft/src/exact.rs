@@ -99,7 +99,9 @@ fn solve_pixel(question: &Question, x: usize, y: usize, pixels: &mut [[u8; 4]]) 
 /// Writes the background's pixel; `None` where nothing opaque lies there.
 fn lay_background(question: &Question, index: usize, input: [u8; 3], pixel: &mut [u8; 4]) -> Option<[f32; 3]> {
     let covered = question.sheets.iter().any(|sheet| sheet.alpha.data[index] > 0);
-    let colour = if covered { question.background.data[index] } else { input };
+    // Also where no sheet has any opacity yet: what one of them left of its edge is its own, and it gets the least
+    // opacity for it, instead of all above the background.
+    let colour = if question.sheets.is_empty() { input } else { question.background.data[index] };
     if covered && question.background_alpha.is_some_and(|alpha| alpha.data[index] < 255) {
         return None;
     }

@@ -55,6 +55,11 @@ pub fn close(mask: &Mask, radius: usize) -> Mask {
     erode(&dilate(mask, radius), radius)
 }
 
+/// Shrinks and grows again: drops what is thinner than the disk.
+pub fn open(mask: &Mask, radius: usize) -> Mask {
+    dilate(&erode(mask, radius), radius)
+}
+
 /// Connected components of a mask.
 pub struct Components {
     /// 0 outside, 1.. for the components in the order of their first pixel.

@@ -6,7 +6,7 @@ use crate::colour::{bytes_plane, unit_plane};
 use crate::drawn;
 use crate::filter::resize_gray;
 use crate::ground::{self, Ground};
-use crate::matte::{Lift, Lifted, lift};
+use crate::matte::{Lift, Lifted, Shape, lift};
 use crate::monitor::{Monitor, Stopped};
 use crate::morphology::{NOWHERE, clean, close, components, dilate, erode, nearest};
 use crate::perceive::{Perceived, perceive, saliency};
@@ -115,7 +115,8 @@ impl Work<'_> {
         let grow = ((0.0085 * long).round() as usize).max(5);
         // Letters beside a drawn figure do not have a piece of it behind them.
         let apart = drawn.map(|pieces| whole_pieces_beside(pieces, &seen.text));
-        let how = Lift { band: 2, grow, halo: 2, apart: apart.as_ref() };
+        let how =
+            Lift { band: 2, grow, halo: 2, shape: Shape::Letters { counter: self.speck / 4 }, apart: apart.as_ref() };
         let Some((_, lifted)) = self.lift(&seen.text, how)? else { return Ok(()) };
         self.push(Kind::Text, "Text", opacity(&lifted.alpha), bytes_plane(&lifted.below));
         let words: Vec<Word> =
@@ -151,7 +152,11 @@ impl Work<'_> {
     /// Flat ground: all that stands on it is lifted at once; whole components
     /// are the subject or objects.
     fn lift_from_flat(&mut self, standing: &Mask, saliency: Option<&(Gray, f32)>) -> Result<(), Stopped> {
-        let Some((_, lifted)) = self.lift(standing, Lift { band: 3, grow: 8, halo: 2, apart: None })? else {
+        let Some((_, lifted)) = self.lift(
+            standing,
+            Lift { band: 3, grow: 8, halo: 2, shape: Shape::Piece { crumb: self.speck / 4 }, apart: None },
+        )?
+        else {
             return Ok(());
         };
         let alpha = opacity(&lifted.alpha);
@@ -180,7 +185,10 @@ impl Work<'_> {
         let figure = with_attached(&figure, standing, self.speck);
         self.monitor.step("objects", 1, 2, 0.72)?;
         if (0.004..0.8).contains(&figure.share())
-            && let Some((_, lifted)) = self.lift(&figure, Lift { band: 3, grow: 7, halo: 3, apart: None })?
+            && let Some((_, lifted)) = self.lift(
+                &figure,
+                Lift { band: 3, grow: 7, halo: 3, shape: Shape::Piece { crumb: self.speck / 4 }, apart: None },
+            )?
         {
             self.push(Kind::Subject, "Subject", opacity(&lifted.alpha), bytes_plane(&lifted.below));
         }
@@ -193,7 +201,10 @@ impl Work<'_> {
         let scenery = clean(&open, self.speck * 3 / 2, self.speck / 2);
         if ground.area > 0.15
             && (0.004..0.85).contains(&scenery.share())
-            && let Some((_, lifted)) = self.lift(&scenery, Lift { band: 3, grow: 7, halo: 2, apart: None })?
+            && let Some((_, lifted)) = self.lift(
+                &scenery,
+                Lift { band: 3, grow: 7, halo: 2, shape: Shape::Piece { crumb: self.speck / 4 }, apart: None },
+            )?
         {
             self.push(Kind::Object, "Objects", opacity(&lifted.alpha), bytes_plane(&lifted.below));
         }

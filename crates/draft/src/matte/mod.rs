@@ -1,0 +1,295 @@
+//! Lifting a shape off the picture: what lies behind it, how opaque it is.
+
+mod opacity;
+mod seam;
+
+use crate::colour::max_difference;
+use crate::fading::{self, Fading};
+use crate::fill::complete::{Hole, complete, rounded};
+use crate::monitor::{Monitor, Stopped};
+use crate::morphology::{components, dilate, erode, nearest, open};
+use crate::numeric::quantile;
+use crate::plane::{Colour, Gray, Mask, Plane, Rect};
+use opacity::{Zones, core, settle, unmix};
+use seam::seamless;
+
+/// How far shadows are followed, as a share of the picture's long side.
+const FARTHEST: f32 = 0.045;
+
+/// Distance in pixels up to which an edge is that of the shape itself.
+const OWN_EDGE: usize = 4;
+/// Change of a channel (0 to 1) over two pixels that no shadow has.
+const STRONG_EDGE: f32 = 0.25;
+
+/// Difference (0 to 1) from what the shadow makes of the ground from which a pixel shows
+/// another thing.
+const FOREIGN: f32 = 14.0 / 255.0;
+
+/// Largest difference (0 to 1) of a pixel from what is behind it up to which it looks like the ground.
+const ALIKE: f32 = 16.0 / 255.0;
+/// Share of a shape's typical difference from the ground under which a pixel is ground.
+const GAP: f32 = 0.25;
+/// What is lifted.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    Letters {
+        /// Area in pixels up to which what looks like the ground within a letter is ground.
+        counter: usize,
+    },
+    Piece {
+        /// Area in pixels up to which what looks like the ground at the edge of the piece is ground.
+        crumb: usize,
+    },
+}
+
+/// How a shape is lifted.
+#[derive(Clone, Copy)]
+pub struct Lift<'a> {
+    /// Width of the band at the edge whose opacity is solved, in pixels.
+    pub band: usize,
+    /// How far around the shape the picture is completed, in pixels.
+    pub grow: usize,
+    /// Least width of the halo that belongs to the shape, in pixels.
+    pub halo: usize,
+    pub shape: Shape,
+    /// Pieces that what is behind the shape is not made from.
+    pub apart: Option<&'a Mask>,
+}
+
+pub struct Lifted {
+    pub below: Colour,
+    /// Opacity of the shape, 0 to 1.
+    pub alpha: Gray,
+}
+
+/// Lifts `mask` off `image` (sRGB, 0 to 1).
+///
+/// # Errors
+/// [`Stopped`] when the caller gave up.
+pub fn lift(image: &Colour, mask: &Mask, lift: Lift, monitor: &Monitor) -> Result<Lifted, Stopped> {
+    let reach = ((FARTHEST * mask.width.max(mask.height) as f32) as usize).max(lift.grow + 4);
+    let places = nearest(mask);
+    let halo = fading::width(image, &places, reach).unwrap_or(lift.grow).max(lift.halo);
+    // A shadow that reaches further than usual takes the hole along.
+    let grow = lift.grow.max(halo + 3);
+    monitor.check()?;
+    let hole = reached(image, mask, grow);
+    let completed = complete(image, &Hole { mask: &hole, shape: mask, apart: lift.apart }, monitor)?;
+    monitor.check()?;
+    let fading = Fading::measure(image, &completed.image, &hole, &places, grow);
+    drop(places);
+    monitor.check()?;
+    let mut lifted = Lifted { below: rounded(image), alpha: mask.same_size(0.0) };
+    // Most of a poster is far from the shape: only the rows that it is in are worked on.
+    for rect in bands(&hole, grow + 8) {
+        monitor.check()?;
+        let part = Part {
+            image: image.crop(rect),
+            mask: mask.crop(rect),
+            hole: hole.crop(rect),
+            filled: completed.image.crop(rect),
+            very_smooth: completed.very_smooth.crop(rect),
+            shaded: fading.share.crop(rect),
+        };
+        let found = part.lift(lift, halo.clamp(lift.halo, lift.band + 1), fading.shade, monitor)?;
+        let all = Plane::new(rect.width(), rect.height(), true);
+        lifted.below.paste(rect, &found.below, &all);
+        lifted.alpha.paste(rect, &found.alpha, &all);
+    }
+    Ok(lifted)
+}
+
+/// The surroundings of a shape up to `grow` pixels, without what lies behind a strong edge:
+/// shadows and glows fade, so what begins there is another thing.
+fn reached(image: &Colour, mask: &Mask, grow: usize) -> Mask {
+    let (own, around) = (dilate(mask, OWN_EDGE), dilate(mask, grow));
+    let (width, height) = (mask.width, mask.height);
+    let beyond = around.minus(&own);
+    let edges = Plane::from_fn(width, height, |x, y| {
+        beyond.at(x, y) && {
+            let (left, right) = (image.at(x.saturating_sub(1), y), image.at((x + 1).min(width - 1), y));
+            let (up, down) = (image.at(x, y.saturating_sub(1)), image.at(x, (y + 1).min(height - 1)));
+            max_difference(left, right).max(max_difference(up, down)) > STRONG_EDGE
+        }
+    });
+    if !edges.any() {
+        return around;
+    }
+    let open = around.minus(&dilate(&edges, 1).minus(&own));
+    let parts = components(&open);
+    let touching: Vec<bool> = parts.count_in(&own).iter().map(|&count| count > 0).collect();
+    parts.select(&touching)
+}
+
+/// Rectangles around the rows that a mask is in; rows less than `gap` apart go together.
+fn bands(mask: &Mask, gap: usize) -> Vec<Rect> {
+    let mut found: Vec<Rect> = Vec::new();
+    for y in 0..mask.height {
+        let row = mask.row(y);
+        let Some(x0) = row.iter().position(|&set| set) else { continue };
+        let x1 = row.iter().rposition(|&set| set).map_or(x0, |x| x) + 1;
+        let here = Rect { x0, y0: y, x1, y1: y + 1 };
+        match found.last_mut() {
+            Some(last) if y < last.y1 + gap => *last = last.union(&here),
+            _ => found.push(here),
+        }
+    }
+    // Blurs and gradients look a little beyond.
+    found.into_iter().map(|rect| rect.padded(gap / 2, mask.width, mask.height)).collect()
+}
+
+/// The part of the picture that is worked on.
+struct Part {
+    image: Colour,
+    mask: Mask,
+    hole: Mask,
+    filled: Colour,
+    very_smooth: Mask,
+    /// Share of shadow or glow that is typical of the place.
+    shaded: Gray,
+}
+
+impl Part {
+    fn lift(&self, lift: Lift, halo: usize, shade: Option<[f32; 3]>, monitor: &Monitor) -> Result<Lifted, Stopped> {
+        let near = dilate(&self.mask, halo);
+        // On textured ground the true pixels come back right outside the halo: as they are, or
+        // with the shadow taken off that is typical of the place.
+        let textured = self.very_smooth.or(&near).not();
+        let typical = self.shaded.zip(&textured, |share, textured| if textured { share } else { 0.0 });
+        let lit = self.image.zip(&typical, |pixel, share| unshaded(pixel, share, shade));
+        let filled = seamless(&self.filled, &lit, &textured, &self.hole);
+        let below = choose(&lit, &filled, &textured);
+        let support = self.hole.minus(&textured);
+        monitor.check()?;
+        let crumbs = match lift.shape {
+            Shape::Letters { .. } => self.mask.same_size(false),
+            Shape::Piece { crumb } => self.crumbs(&below, crumb),
+        };
+        let mask = match lift.shape {
+            Shape::Letters { counter } => self.mask.minus(&self.gaps(&below, counter)),
+            Shape::Piece { .. } => self.mask.minus(&crumbs),
+        };
+        let core = core(&mask, lift.band);
+        monitor.check()?;
+        let alpha = unmix(&self.image, &below, &mask, &core, &support, shade);
+        monitor.check()?;
+        let foreign = self.foreign(&below, &support.minus(&near), shade).or(&crumbs);
+        let zones = Zones { near, support, solid: erode(&mask, lift.band), typical, foreign };
+        monitor.check()?;
+        Ok(settle(&self.image, below, alpha, &zones))
+    }
+
+    /// Gaps between strokes that the mask of letters has closed. Compression darkens them, so they are told by how much
+    /// less they differ from the ground than letters do; their opacity is then solved like that of an edge.
+    fn gaps(&self, below: &Colour, counter: usize) -> Mask {
+        self.ground_within(below, |typical| GAP * typical, |alike| alike, (usize::MAX, counter))
+    }
+
+    /// What looks like the ground within the mask of a piece, reaches its edge, and has at most `most` pixels.
+    fn crumbs(&self, below: &Colour, most: usize) -> Mask {
+        // Lines of a pixel are the soft edges of the piece.
+        self.ground_within(below, |typical| ALIKE.min(GAP * typical), |alike| open(&alike, 1), (most, 0))
+    }
+
+    /// Parts of the mask that differ from what is behind by less than `limit` says, which gets the typical difference
+    /// of the shape; of at most so many pixels where they reach the edge, and where they are enclosed.
+    fn ground_within(
+        &self,
+        below: &Colour,
+        limit: impl Fn(f32) -> f32,
+        tidied: impl Fn(Mask) -> Mask,
+        (at_edge, enclosed): (usize, usize),
+    ) -> Mask {
+        let differences = self.image.zip(below, max_difference);
+        let inside = differences.data.iter().zip(&self.mask.data).filter(|(_, inside)| **inside);
+        let mut sample: Vec<f32> = inside.map(|(difference, _)| *difference).step_by(16).collect();
+        let limit = limit(quantile(&mut sample, 0.5));
+        let alike = tidied(differences.zip(&self.mask, |difference, inside| inside && difference < limit));
+        if !alike.any() {
+            return alike;
+        }
+        let parts = components(&alike);
+        let outside = parts.count_in(&dilate(&self.mask.not(), 2));
+        let most = |k: usize| if outside[k] > 0 { at_edge } else { enclosed };
+        let keep: Vec<bool> = (0..parts.areas.len()).map(|k| parts.areas[k] <= most(k)).collect();
+        parts.select(&keep)
+    }
+
+    /// What differs from the ground more than the shadow does, and goes on beyond the hole:
+    /// other things that happen to be near.
+    fn foreign(&self, below: &Colour, support: &Mask, shade: Option<[f32; 3]>) -> Mask {
+        let shade = shade.unwrap_or([0.0; 3]);
+        let other = Plane::from_fn(support.width, support.height, |x, y| {
+            support.at(x, y) && {
+                let (i, b, share) = (self.image.at(x, y), below.at(x, y), self.shaded.at(x, y));
+                let typical: [f32; 3] = std::array::from_fn(|c| b[c] + share * (shade[c] - b[c]));
+                max_difference(i, typical) > max_difference(typical, b) + FOREIGN
+            }
+        });
+        let parts = components(&other);
+        let rim = self.hole.minus(&erode(&self.hole, 2));
+        let beyond: Vec<bool> = parts.count_in(&rim).iter().map(|&count| count > 0).collect();
+        parts.select(&beyond)
+    }
+}
+
+/// A pixel as it is without a `share` of the shade over it.
+fn unshaded(pixel: [f32; 3], share: f32, shade: Option<[f32; 3]>) -> [f32; 3] {
+    let Some(shade) = shade.filter(|_| share > 0.0) else { return pixel };
+    std::array::from_fn(|c| ((pixel[c] - share * shade[c]) / (1.0 - share)).clamp(0.0, 1.0))
+}
+
+fn choose(first: &Colour, second: &Colour, use_first: &Mask) -> Colour {
+    let both = first.zip(second, |a, b| (a, b));
+    both.zip(use_first, |(a, b), first| if first { a } else { b })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::colour::unit_plane;
+    use crate::monitor::monitor;
+
+    fn lifted(image: &Colour, mask: &Mask, shape: Shape) -> Lifted {
+        let (monitor, _reporter) = monitor();
+        lift(image, mask, Lift { band: 2, grow: 6, halo: 2, shape, apart: None }, &monitor).expect("nobody stops it")
+    }
+
+    /// Two bars with a gap of four pixels, which is darker than the ground.
+    fn bars() -> (Colour, Mask) {
+        let bar = |x: usize, y: usize| (30..90).contains(&y) && ((40..60).contains(&x) || (64..84).contains(&x));
+        let gap = |x: usize, y: usize| (30..90).contains(&y) && (60..64).contains(&x);
+        let picture = Plane::from_fn(120, 120, |x, y| match (bar(x, y), gap(x, y)) {
+            (true, _) => [255, 255, 255],
+            (_, true) => [15, 105, 190],
+            _ => [10, 125, 230],
+        });
+        (unit_plane(&picture), Plane::from_fn(120, 120, |x, y| bar(x, y) || gap(x, y)))
+    }
+
+    #[test]
+    fn a_gap_that_the_mask_has_closed_is_not_part_of_the_letter() {
+        let (image, mask) = bars();
+        let letters = lifted(&image, &mask, Shape::Letters { counter: 0 });
+        assert!((45..75).all(|y| letters.alpha.at(50, y) == 1.0 && letters.alpha.at(74, y) == 1.0));
+        assert!((45..75).all(|y| letters.alpha.at(62, y) < 0.3), "{}", letters.alpha.at(62, 60));
+    }
+
+    #[test]
+    fn what_looks_like_the_ground_goes_from_the_edge_of_a_piece_and_stays_within_it() {
+        let disk = |x: usize, y: usize, cx: usize, r: usize| x.abs_diff(cx).pow(2) + y.abs_diff(60).pow(2) < r * r;
+        let ground = [250, 220, 40];
+        let picture =
+            Plane::from_fn(
+                200,
+                120,
+                |x, y| {
+                    if disk(x, y, 80, 40) && !disk(x, y, 80, 8) { [10, 10, 10] } else { ground }
+                },
+            );
+        let mask = Plane::from_fn(200, 120, |x, y| disk(x, y, 80, 40) || disk(x, y, 124, 6));
+        let piece = lifted(&unit_plane(&picture), &mask, Shape::Piece { crumb: 300 });
+        assert_eq!((piece.alpha.at(80, 40), piece.alpha.at(80, 60)), (1.0, 1.0));
+        assert_eq!(piece.alpha.at(126, 60), 0.0);
+    }
+}
