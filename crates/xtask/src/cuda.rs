@@ -59,7 +59,8 @@ pub fn cuda(arguments: &CudaArguments) -> anyhow::Result<()> {
         Cuda::Check => {
             let packages = ["--package", "unflatten", "--package", "qwen-image-layered"];
             let targets = ["--bin", "unflatten", "--lib", "--bench", "gpu"];
-            tree.cargo(&[&["check"][..], &packages, &targets, &["--features", "flash-attn"]].concat())
+            // In the profile of `build`, which then finds the kernels compiled.
+            tree.cargo(&[&["check", "--release"][..], &packages, &targets, &["--features", "flash-attn"]].concat())
         }
         Cuda::Cargo { words } => tree.cargo(&words.iter().map(String::as_str).collect::<Vec<_>>()),
         Cuda::Build => tree.build(),

@@ -8,6 +8,9 @@ use super::{Located, ModelConfig};
 /// A loaded model goes on while no other plan is this many times as fast: loading one takes long, too.
 const WORTH_LOADING: f64 = 1.5;
 
+/// The most plans that people are shown.
+const SHOWN: usize = 4;
+
 /// The weights that are here, measured once.
 #[derive(Debug, Clone)]
 pub struct Choices {
@@ -83,10 +86,17 @@ pub fn survey(config: &ModelConfig, job_limit: Option<u64>) -> Result<Vec<String
     let plans = Choices::measure(config, located).plans(&card, &workload)?;
     let fastest = plans.first().map_or(1.0, |plan| plan.seconds);
     let mut lines = Vec::new();
-    for (index, plan) in plans.iter().take(4).enumerate() {
-        lines.push(match index {
-            0 => format!("{workload} on {}: {} ({})", card.name, plan.line(), plan.parts()),
-            _ => format!("or {}, about {:.1} times as long", plan.line(), plan.seconds / fastest),
+    let mut least = u64::MAX;
+    for plan in plans {
+        // Slower ones are of interest only where they need less.
+        if plan.need.peak() >= least || lines.len() == SHOWN {
+            continue;
+        }
+        least = plan.need.peak();
+        lines.push(if lines.is_empty() {
+            format!("{workload} on {}: {} ({})", card.name, plan.line(), plan.parts())
+        } else {
+            format!("or {}, about {:.1} times as long", plan.line(), plan.seconds / fastest)
         });
     }
     Ok(lines)
