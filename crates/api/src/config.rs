@@ -144,7 +144,7 @@ impl Config {
             host: host(settings)?,
             port: settings.require(&PORT)?,
             max_file_size: settings.require::<ByteSize>(&MAX_FILE_SIZE)?.0,
-            max_pixels: positive(settings, &MAX_PIXELS)?,
+            max_pixels: settings.number(&MAX_PIXELS, 1..)?,
             num_layers: settings.require(&DEFAULT_NUM_LAYERS)?,
             resolution: Resolution(settings.require(&DEFAULT_RESOLUTION)?),
             steps: settings.require(&INFERENCE_STEPS)?,
@@ -153,21 +153,17 @@ impl Config {
             highest_priority: settings.require(&HIGHEST_PRIORITY)?,
             client_key_header: settings.parse(&CLIENT_KEY_HEADER)?,
             webhooks: webhooks(settings)?,
-            openai_wait: Duration::from_secs(positive(settings, &OPENAI_WAIT_S)?),
+            openai_wait: Duration::from_secs(settings.number(&OPENAI_WAIT_S, 1..)?),
             cleanup_after: jobs::cleanup_after(settings)?,
         };
         // A default out of its range would fail every job that relies on it.
         let defaults = Params { steps: Some(config.steps), resolution: Some(config.resolution), ..Params::default() };
         if let Err(err) = defaults.validate() {
             let variable = if err.field == "steps" { &INFERENCE_STEPS } else { &DEFAULT_RESOLUTION };
-            return Err(problem(settings, variable, err.problem));
+            return Err(variable.refuse(settings.text(variable).unwrap_or_default(), err.problem));
         }
         Ok(config)
     }
-}
-
-fn problem(settings: &Settings, variable: &Variable, problem: String) -> SettingError {
-    SettingError { name: variable.name, value: settings.text(variable).unwrap_or_default(), problem }
 }
 
 fn host(settings: &Settings) -> Result<IpAddr, SettingError> {
@@ -177,24 +173,16 @@ fn host(settings: &Settings) -> Result<IpAddr, SettingError> {
     }
 }
 
-fn positive(settings: &Settings, variable: &Variable) -> Result<u64, SettingError> {
-    match settings.require(variable)? {
-        0 => Err(problem(settings, variable, "must be at least 1".to_owned())),
-        value => Ok(value),
-    }
-}
-
 fn webhooks(settings: &Settings) -> Result<Option<WebhookConfig>, SettingError> {
     let secrets = settings.parse(&WEBHOOK_SECRET).map_err(|err| SettingError { value: "...".to_owned(), ..err })?;
-    let attempts = u32::try_from(positive(settings, &WEBHOOK_ATTEMPTS)?);
     let config = WebhookConfig {
         secrets: match secrets {
             Some(secrets) => secrets,
             None => return Ok(None),
         },
         allow_private: settings.require(&WEBHOOK_ALLOW_PRIVATE)?,
-        attempts: attempts.map_err(|err| problem(settings, &WEBHOOK_ATTEMPTS, err.to_string()))?,
-        retry: Duration::from_secs(positive(settings, &WEBHOOK_RETRY_S)?),
+        attempts: settings.number(&WEBHOOK_ATTEMPTS, 1_u32..)?,
+        retry: Duration::from_secs(settings.number(&WEBHOOK_RETRY_S, 1..)?),
     };
     Ok(Some(config))
 }
@@ -208,8 +196,8 @@ fn origins(settings: &Settings) -> Result<Vec<HeaderValue>, SettingError> {
             let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
             let bare = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ']));
             HeaderValue::from_str(origin).ok().filter(|_| bare).ok_or_else(|| {
-                let text = format!("lists \"{origin}\", which is no origin such as https://example.org");
-                problem(settings, &CORS_ORIGINS, text)
+                let problem = format!("lists \"{origin}\", which is no origin such as https://example.org");
+                CORS_ORIGINS.refuse(&text, problem)
             })
         })
         .collect()

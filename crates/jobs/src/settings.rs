@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::ops::{Bound, RangeBounds};
 use std::str::FromStr;
 
 /// One environment variable.
@@ -15,6 +16,13 @@ pub struct Variable {
     pub default: &'static str,
     /// One line for `.env.example`.
     pub about: &'static str,
+}
+
+impl Variable {
+    /// That a value of it cannot be used. `problem` goes on after the value: "is a path such as /health".
+    pub fn refuse(&self, value: impl Display, problem: impl Into<String>) -> SettingError {
+        SettingError { name: self.name, value: value.to_string(), problem: problem.into() }
+    }
 }
 
 /// Where settings are read from: the process's environment, or a map in tests.
@@ -77,7 +85,7 @@ impl Settings {
         let Some(value) = self.text(variable) else { return Ok(None) };
         match value.parse() {
             Ok(parsed) => Ok(Some(parsed)),
-            Err(err) => Err(SettingError { name: variable.name, value, problem: format!("cannot be read: {err}") }),
+            Err(err) => Err(variable.refuse(value, format!("cannot be read: {err}"))),
         }
     }
 
@@ -90,10 +98,47 @@ impl Settings {
         T: FromStr,
         T::Err: Display,
     {
-        self.parse(variable)?.ok_or_else(|| SettingError {
-            name: variable.name,
-            value: String::new(),
-            problem: "must be set".to_owned(),
-        })
+        self.parse(variable)?.ok_or_else(|| variable.refuse("", "must be set"))
+    }
+
+    /// Like [`Settings::require`], for a number that has to lie in `range`, such as `1..` or `1..=500`.
+    ///
+    /// # Errors
+    /// When the value does not parse or lies outside.
+    pub fn number<T>(&self, variable: &Variable, range: impl RangeBounds<T>) -> Result<T, SettingError>
+    where
+        T: FromStr + PartialOrd + Display,
+        T::Err: Display,
+    {
+        let number: T = self.require(variable)?;
+        if range.contains(&number) {
+            return Ok(number);
+        }
+        let problem = match (range.start_bound(), range.end_bound()) {
+            (Bound::Included(min), Bound::Included(max)) => format!("must be from {min} to {max}"),
+            (Bound::Included(min), _) => format!("must be at least {min}"),
+            _ => "is out of its range".to_owned(),
+        };
+        Err(variable.refuse(number, problem))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COUNT: Variable = Variable { name: "COUNT", default: "3", about: "" };
+
+    #[test]
+    fn numbers_lie_in_their_range() {
+        let read = |value| Settings::from_pairs([("COUNT", value)]).number::<u8>(&COUNT, 1..=9);
+        assert_eq!(read("9").expect("a number"), 9);
+        assert_eq!(Settings::from_pairs([]).number::<u8>(&COUNT, 1..).expect("the default"), 3);
+        for (value, word) in [("0", "from 1 to 9"), ("10", "from 1 to 9"), ("-1", "cannot be read"), ("x", "cannot")] {
+            let error = read(value).expect_err(value).to_string();
+            assert!(error.starts_with(&format!("COUNT=\"{value}\"")) && error.contains(word), "{error}");
+        }
+        let error = Settings::from_pairs([("COUNT", "0")]).number::<u8>(&COUNT, 1..).expect_err("too few");
+        assert!(error.to_string().contains("at least 1"), "{error}");
     }
 }

@@ -24,8 +24,7 @@ pub fn init(settings: &Settings) -> Result<(), SettingError> {
         "development" => builder.with_ansi(stderr().is_terminal()).try_init(),
         "production" => builder.json().flatten_event(true).try_init(),
         _ => {
-            let problem = "is development or production".to_owned();
-            return Err(SettingError { name: APP_ENV.name, value: app_env, problem });
+            return Err(APP_ENV.refuse(app_env, "is development or production"));
         }
     };
     Ok(())

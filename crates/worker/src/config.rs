@@ -4,7 +4,7 @@ use jobs::EngineChoice;
 use jobs::broker::BrokerConfig;
 use jobs::settings::{SettingError, Settings, Variable};
 
-use crate::analysis::{ANALYZER_VARIABLES, AnalyzerConfig};
+use crate::analysis::{self, AnalyzerConfig};
 use crate::cloud::CloudConfig;
 use crate::memory::MemoryLimit;
 use crate::model::{self, ModelConfig};
@@ -48,8 +48,8 @@ pub const VARIABLES: &[Variable] = &[
     JOB_MEMORY_LIMIT,
     SHUTDOWN_GRACE_S,
     ENGINE_STOP_GRACE_S,
-    ANALYZER_VARIABLES[0],
-    ANALYZER_VARIABLES[1],
+    analysis::ANALYZER,
+    analysis::ANALYZER_TIMEOUT_S,
     model::MODEL_NAME,
     model::MODEL_CACHE_DIR,
     model::MODEL_VARIANT,
@@ -108,14 +108,13 @@ impl Config {
 
 fn engines(settings: &Settings) -> Result<Vec<EngineChoice>, SettingError> {
     let Some(value) = settings.text(&ENGINES) else { return Ok(Vec::new()) };
-    let bad = |problem: String| SettingError { name: ENGINES.name, value: value.clone(), problem };
     let mut engines = Vec::new();
     for name in value.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         match name.parse() {
             // "auto" among others would mean all of them.
             Ok(EngineChoice::Auto) => return Ok(Vec::new()),
             Ok(engine) => engines.push(engine),
-            Err(err) => return Err(bad(format!("cannot be read: {err}"))),
+            Err(err) => return Err(ENGINES.refuse(&value, format!("cannot be read: {err}"))),
         }
     }
     Ok(engines)
@@ -124,12 +123,7 @@ fn engines(settings: &Settings) -> Result<Vec<EngineChoice>, SettingError> {
 /// Whole seconds from `min` to a year.
 fn seconds(settings: &Settings, variable: &Variable, min: u64) -> Result<Duration, SettingError> {
     const YEAR: u64 = 366 * 24 * 3600;
-    let value: u64 = settings.require(variable)?;
-    if !(min..=YEAR).contains(&value) {
-        let problem = format!("is a number of seconds from {min} to {YEAR}");
-        return Err(SettingError { name: variable.name, value: value.to_string(), problem });
-    }
-    Ok(Duration::from_secs(value))
+    settings.number(variable, min..=YEAR).map(Duration::from_secs)
 }
 
 #[cfg(test)]

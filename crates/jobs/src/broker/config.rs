@@ -72,9 +72,9 @@ impl BrokerConfig {
             None => Backend::Embedded(settings.require(&EMBEDDED_QUEUE_FILE)?),
         };
         let rules = Rules {
-            queue_limit: positive(settings, &QUEUE_LIMIT)?.into(),
-            lease: Duration::from_secs(positive(settings, &JOB_LEASE_S)?.into()),
-            max_attempts: positive(settings, &JOB_MAX_ATTEMPTS)?,
+            queue_limit: settings.number(&QUEUE_LIMIT, 1_u32..)?.into(),
+            lease: Duration::from_secs(settings.number(&JOB_LEASE_S, 1_u32..)?.into()),
+            max_attempts: settings.number(&JOB_MAX_ATTEMPTS, 1_u32..)?,
             gpu_patience: Duration::from_secs(settings.require::<u32>(&VERTEX_FALLBACK_AFTER_S)?.into()),
             ..Rules::default()
         };
@@ -84,19 +84,12 @@ impl BrokerConfig {
 
 fn redis_address(settings: &Settings) -> Result<Option<RedisAddress>, SettingError> {
     let address = if let Some(url) = settings.text(&REDIS_URL) {
-        RedisAddress::parse(&url).map_err(|err| SettingError {
-            name: REDIS_URL.name,
-            // The value may hold a password.
-            value: "...".to_owned(),
-            problem: format!("is no address such as redis://host:6379/0: {err}"),
-        })?
+        // The value may hold a password.
+        RedisAddress::parse(&url)
+            .map_err(|err| REDIS_URL.refuse("...", format!("is no address such as redis://host:6379/0: {err}")))?
     } else if let Some(host) = settings.text(&REDIS_HOST) {
         let (port, database) = (settings.require(&REDIS_PORT)?, settings.require(&REDIS_DB)?);
-        RedisAddress::server(host.clone(), port, database).map_err(|err| SettingError {
-            name: REDIS_HOST.name,
-            value: host,
-            problem: err.to_string(),
-        })?
+        RedisAddress::server(host.clone(), port, database).map_err(|err| REDIS_HOST.refuse(host, err.to_string()))?
     } else {
         return Ok(None);
     };
@@ -105,23 +98,8 @@ fn redis_address(settings: &Settings) -> Result<Option<RedisAddress>, SettingErr
         _ => address,
     };
     let Some(file) = settings.text(&REDIS_CA_FILE) else { return Ok(Some(address)) };
-    let pem = std::fs::read(&file).map_err(|err| SettingError {
-        name: REDIS_CA_FILE.name,
-        value: file,
-        problem: format!("cannot be read: {err}"),
-    })?;
+    let pem = std::fs::read(&file).map_err(|err| REDIS_CA_FILE.refuse(&file, format!("cannot be read: {err}")))?;
     Ok(Some(address.with_ca(pem)))
-}
-
-fn positive(settings: &Settings, variable: &Variable) -> Result<u32, SettingError> {
-    match settings.require(variable)? {
-        0 => Err(SettingError {
-            name: variable.name,
-            value: "0".to_owned(),
-            problem: "must be a whole number of at least 1".to_owned(),
-        }),
-        number => Ok(number),
-    }
 }
 
 /// Opens the queue that `config` names.

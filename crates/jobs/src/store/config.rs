@@ -54,23 +54,27 @@ impl StoreConfig {
     /// # Errors
     /// When a setting cannot be read.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        Self::read(settings, cfg!(feature = "object-storage"))
+    }
+
+    fn read(settings: &Settings, has_buckets: bool) -> Result<Self, SettingError> {
         let Some(url) = settings.text(&STORAGE_URL) else {
             let (uploads, results) = (settings.require(&UPLOAD_DIR)?, settings.require(&RESULTS_DIR)?);
             return Ok(Self { place: Place::Folders { uploads, results } });
         };
         let place = match url.split_once("://") {
-            Some(("s3" | "gs" | "az" | "abfs" | "abfss", _)) if cfg!(feature = "object-storage") => {
+            Some(("s3" | "gs" | "az" | "abfs" | "abfss", _)) if has_buckets => {
                 Place::Objects { options: settings.starting_with(&PROVIDERS), url }
             }
             Some(("s3" | "gs" | "az" | "abfs" | "abfss", _)) => {
                 let problem = "is a bucket, which this build cannot use; build it with `--features object-storage`";
-                return Err(SettingError { name: STORAGE_URL.name, value: url, problem: problem.to_owned() });
+                return Err(STORAGE_URL.refuse(url, problem));
             }
             Some(("file", path)) if path.starts_with('/') => folders(path),
             None => folders(&url),
             Some(_) => {
                 let problem = "is neither a folder nor an address that starts with s3://, gs:// or az://";
-                return Err(SettingError { name: STORAGE_URL.name, value: url, problem: problem.to_owned() });
+                return Err(STORAGE_URL.refuse(url, problem));
             }
         };
         Ok(Self { place })
@@ -123,19 +127,18 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "object-storage")]
     #[test]
     fn buckets_keep_their_secrets() {
-        let place = read(&[("STORAGE_URL", "s3://b/p"), ("AWS_SECRET_ACCESS_KEY", "hush"), ("HOME", "/x")]).unwrap();
+        let pairs = [("STORAGE_URL", "s3://b/p"), ("AWS_SECRET_ACCESS_KEY", "hush"), ("HOME", "/x")];
+        let place = StoreConfig::read(&Settings::from_pairs(pairs), true).unwrap().place;
         assert_eq!(format!("{place} {place:?}"), "s3://b/p s3://b/p");
         let Place::Objects { options, .. } = place else { panic!("a bucket is no folder") };
         assert_eq!(options, [("aws_secret_access_key".to_owned(), "hush".to_owned())]);
     }
 
-    #[cfg(not(feature = "object-storage"))]
     #[test]
     fn a_build_without_buckets_says_so() {
-        let error = read(&[("STORAGE_URL", "s3://bucket")]).unwrap_err();
+        let error = StoreConfig::read(&Settings::from_pairs([("STORAGE_URL", "s3://bucket")]), false).unwrap_err();
         assert!(error.to_string().contains("object-storage"), "{error}");
     }
 }

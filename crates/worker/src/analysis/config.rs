@@ -5,36 +5,30 @@ use jobs::settings::{SettingError, Settings, Variable};
 
 use crate::cloud::CloudConfig;
 
-const ANALYZER: Variable = Variable {
+pub(crate) const ANALYZER: Variable = Variable {
     name: "ANALYZER",
     default: "off",
     about: "Who describes and names the layers: off, gemini (sends them to Google), local (the qwen engine's text encoder)",
 };
-const ANALYZER_TIMEOUT_S: Variable = Variable {
+pub(crate) const ANALYZER_TIMEOUT_S: Variable = Variable {
     name: "ANALYZER_TIMEOUT_S",
     default: "60",
     about: "Seconds that describing the layers may take; after that they keep the engine's names",
 };
-const GEMINI_API_KEY: Variable = Variable {
+pub(crate) const GEMINI_API_KEY: Variable = Variable {
     name: "GEMINI_API_KEY",
     default: "",
     about: "Key of the Gemini API for ANALYZER=gemini; empty: Gemini on Vertex AI in GOOGLE_CLOUD_PROJECT",
 };
-const GEMINI_MODEL: Variable =
+pub(crate) const GEMINI_MODEL: Variable =
     Variable { name: "GEMINI_MODEL", default: "gemini-2.5-flash", about: "Model of ANALYZER=gemini" };
-const GEMINI_LOCATION: Variable =
+pub(crate) const GEMINI_LOCATION: Variable =
     Variable { name: "GEMINI_LOCATION", default: "global", about: "Region of Gemini on Vertex AI, or global" };
-const GEMINI_ENDPOINT: Variable = Variable {
+pub(crate) const GEMINI_ENDPOINT: Variable = Variable {
     name: "GEMINI_ENDPOINT",
     default: "",
     about: "Another address in place of Google's for Gemini, such as a proxy",
 };
-
-/// Variables of every build.
-pub const ANALYZER_VARIABLES: [Variable; 2] = [ANALYZER, ANALYZER_TIMEOUT_S];
-
-/// Variables that only builds with Google's clients need.
-pub const GEMINI_VARIABLES: [Variable; 4] = [GEMINI_API_KEY, GEMINI_MODEL, GEMINI_LOCATION, GEMINI_ENDPOINT];
 
 /// Who looks at the layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -96,23 +90,20 @@ impl AnalyzerConfig {
     pub fn from_settings(settings: &Settings, cloud: &CloudConfig) -> Result<Self, SettingError> {
         let config = Self {
             choice: settings.require(&ANALYZER)?,
-            timeout: Duration::from_secs(settings.require::<u32>(&ANALYZER_TIMEOUT_S)?.max(1).into()),
+            timeout: Duration::from_secs(settings.number(&ANALYZER_TIMEOUT_S, 1_u32..)?.into()),
             api_key: settings.text(&GEMINI_API_KEY),
             model: settings.require(&GEMINI_MODEL)?,
             location: settings.require(&GEMINI_LOCATION)?,
             endpoint: settings.text(&GEMINI_ENDPOINT),
         };
-        let bad = |problem: &str| SettingError {
-            name: ANALYZER.name,
-            value: "gemini".to_owned(),
-            problem: problem.to_owned(),
-        };
         if config.choice == AnalyzerChoice::Gemini {
             if !cfg!(feature = "cloud") {
-                return Err(bad("needs a build with --features cloud"));
+                return Err(ANALYZER.refuse("gemini", "needs a build with --features cloud"));
             }
             if config.api_key.is_none() && cloud.project.is_none() {
-                return Err(bad("needs GEMINI_API_KEY, or GOOGLE_CLOUD_PROJECT for Gemini on Vertex AI"));
+                return Err(
+                    ANALYZER.refuse("gemini", "needs GEMINI_API_KEY, or GOOGLE_CLOUD_PROJECT for Gemini on Vertex AI")
+                );
             }
         }
         Ok(config)

@@ -1,6 +1,7 @@
 //! Gemini looks at the picture and its layers, all in one request.
 
 use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,12 @@ use image::{RgbImage, RgbaImage};
 use jobs::Analysis;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::{Analyzer, LAYER_SIDE, LayerAnswer, WHOLE_SIDE, WholeAnswer, assemble, shown};
+use super::{Analyzer, Found, LAYER_SIDE, LayerAnswer, WHOLE_SIDE, WholeAnswer, assemble, shown};
 use crate::host::Made;
+use crate::stop::Stop;
 
 const INSTRUCTION: &str = "You look at a poster and at the layers that a program took it apart into, the lowest first, \
 each on a plain grey ground, and answer in JSON. For each layer give: index as it is numbered; name, two to four words in \
@@ -35,10 +38,19 @@ struct Answer {
 }
 
 impl Analyzer {
-    pub(super) async fn gemini(&self, made: &Made, input: &Arc<RgbaImage>) -> Result<Analysis, String> {
+    pub(super) async fn ask_gemini(&self, made: Made, input: &Arc<RgbaImage>, stop: &Stop) -> (Made, Found) {
+        let (made, parts) = question(made, Arc::clone(input)).await;
+        let found = tokio::select! {
+            found = self.gemini(&made, parts) => found.map(Some),
+            () = stop.raised() => Ok(None),
+        };
+        (made, found)
+    }
+
+    async fn gemini(&self, made: &Made, parts: Result<Vec<Part>, String>) -> Result<Analysis, String> {
         let started = Instant::now();
         let limit = self.config.timeout;
-        let parts = parts(made, input)?;
+        let parts = parts?;
         let asking = async {
             let client = self.client.get_or_try_init(|| async { self.connect() }).await?;
             client.ask::<Answer>(INSTRUCTION, &parts, &schema(), limit).await
@@ -69,6 +81,19 @@ impl Analyzer {
         };
         let retry = Retry { times: 2, first: Duration::from_secs(1), longest: Duration::from_secs(20) };
         Gemini::new(access, &self.config.model, self.config.endpoint.as_deref(), retry)
+    }
+}
+
+/// What Gemini is asked, made where it blocks no other task: large layers take seconds to make small.
+async fn question(made: Made, input: Arc<RgbaImage>) -> (Made, Result<Vec<Part>, String>) {
+    let work = move || {
+        let shrunk = catch_unwind(AssertUnwindSafe(|| parts(&made, &input)));
+        (made, shrunk.unwrap_or_else(|_| Err("a layer could not be made small; please report this bug".to_owned())))
+    };
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        // The runtime ends, and this task with it.
+        Err(_) => std::future::pending().await,
     }
 }
 

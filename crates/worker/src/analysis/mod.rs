@@ -13,7 +13,8 @@ use std::sync::Arc;
 use image::RgbaImage;
 
 use answer::{LAYER_QUESTION, LayerAnswer, WHOLE_QUESTION, WholeAnswer, assemble, json_in};
-pub use config::{ANALYZER_VARIABLES, AnalyzerChoice, AnalyzerConfig, GEMINI_VARIABLES};
+pub(crate) use config::{ANALYZER, ANALYZER_TIMEOUT_S, GEMINI_API_KEY, GEMINI_ENDPOINT, GEMINI_LOCATION, GEMINI_MODEL};
+pub use config::{AnalyzerChoice, AnalyzerConfig};
 pub(crate) use local::LocalAnalyzer;
 
 use crate::cloud::CloudConfig;
@@ -63,10 +64,11 @@ impl Analyzer {
                 }
                 Ok(made.decomposition.analysis.take())
             }
-            AnalyzerChoice::Gemini => tokio::select! {
-                found = self.gemini(&made, input) => found.map(Some),
-                () = stop.raised() => Ok(None),
-            },
+            AnalyzerChoice::Gemini => {
+                let found;
+                (made, found) = self.ask_gemini(made, input, stop).await;
+                found
+            }
         };
         match found {
             Ok(analysis) => made.decomposition.analysis = analysis,
@@ -79,10 +81,13 @@ impl Analyzer {
     }
 
     #[cfg(not(feature = "cloud"))]
-    async fn gemini(&self, _: &Made, _: &Arc<RgbaImage>) -> Result<jobs::Analysis, String> {
-        Err("this build has no clients for Google Cloud; build it with --features cloud".to_owned())
+    async fn ask_gemini(&self, made: Made, _: &Arc<RgbaImage>, _: &Stop) -> (Made, Found) {
+        (made, Err("this build has no clients for Google Cloud; build it with --features cloud".to_owned()))
     }
 }
+
+/// What a model said, or why it said nothing; `None` where the job is to end.
+type Found = Result<Option<jobs::Analysis>, String>;
 
 /// The note of a result whose layers nobody described.
 fn excuse(why: &str) -> String {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use jobs::settings::{SettingError, Settings, Variable};
 
-use crate::analysis::GEMINI_VARIABLES;
+use crate::analysis::{GEMINI_API_KEY, GEMINI_ENDPOINT, GEMINI_LOCATION, GEMINI_MODEL};
 
 const GOOGLE_APPLICATION_CREDENTIALS: Variable = Variable {
     name: "GOOGLE_APPLICATION_CREDENTIALS",
@@ -80,10 +80,10 @@ pub const CLOUD_VARIABLES: &[Variable] = &[
     VERTEX_WAIT_S,
     VERTEX_RETRIES,
     GOOGLE_STORAGE_ENDPOINT,
-    GEMINI_VARIABLES[0],
-    GEMINI_VARIABLES[1],
-    GEMINI_VARIABLES[2],
-    GEMINI_VARIABLES[3],
+    GEMINI_API_KEY,
+    GEMINI_MODEL,
+    GEMINI_LOCATION,
+    GEMINI_ENDPOINT,
     AIP_HTTP_PORT,
     AIP_HEALTH_ROUTE,
     AIP_PREDICT_ROUTE,
@@ -123,15 +123,11 @@ impl CloudConfig {
         let raw_predict = match method.to_ascii_lowercase().as_str() {
             "predict" => false,
             "rawpredict" => true,
-            _ => return Err(bad(&VERTEX_PREDICT_METHOD, method, "is predict or rawPredict")),
+            _ => return Err(VERTEX_PREDICT_METHOD.refuse(method, "is predict or rawPredict")),
         };
         let staging_uri = settings.text(&VERTEX_STAGING_URI);
         if let Some(uri) = staging_uri.as_ref().filter(|uri| !is_folder(uri)) {
-            return Err(bad(&VERTEX_STAGING_URI, uri.clone(), "is a folder such as gs://bucket/unflatten"));
-        }
-        let wait_s: u64 = settings.require(&VERTEX_WAIT_S)?;
-        if !(1..=500).contains(&wait_s) {
-            return Err(bad(&VERTEX_WAIT_S, wait_s.to_string(), "is a number of seconds from 1 to 500"));
+            return Err(VERTEX_STAGING_URI.refuse(uri, "is a folder such as gs://bucket/unflatten"));
         }
         Ok(Self {
             credentials: settings.parse(&GOOGLE_APPLICATION_CREDENTIALS)?,
@@ -141,7 +137,7 @@ impl CloudConfig {
             endpoint_domain: settings.text(&VERTEX_ENDPOINT_DOMAIN),
             raw_predict,
             staging_uri,
-            wait: Duration::from_secs(wait_s),
+            wait: Duration::from_secs(settings.number(&VERTEX_WAIT_S, 1..=500)?),
             retries: settings.require(&VERTEX_RETRIES)?,
             storage_endpoint: settings.text(&GOOGLE_STORAGE_ENDPOINT),
         })
@@ -169,17 +165,17 @@ impl ContainerConfig {
             let route: String = settings.require(variable)?;
             // What axum would take for a pattern is no path of Vertex AI's.
             if !route.starts_with('/') || route.contains(['{', '}', '*']) || route.contains("/:") {
-                return Err(bad(variable, route, "is a path such as /health"));
+                return Err(variable.refuse(route, "is a path such as /health"));
             }
             Ok(route)
         };
         let (health_route, predict_route) = (route(&AIP_HEALTH_ROUTE)?, route(&AIP_PREDICT_ROUTE)?);
         if health_route == predict_route {
-            return Err(bad(&AIP_PREDICT_ROUTE, predict_route, "has to differ from AIP_HEALTH_ROUTE"));
+            return Err(AIP_PREDICT_ROUTE.refuse(predict_route, "has to differ from AIP_HEALTH_ROUTE"));
         }
         let storage_uri = settings.text(&AIP_STORAGE_URI);
         if let Some(uri) = storage_uri.as_ref().filter(|uri| !is_folder(uri)) {
-            return Err(bad(&AIP_STORAGE_URI, uri.clone(), "is a folder such as gs://bucket/weights"));
+            return Err(AIP_STORAGE_URI.refuse(uri, "is a folder such as gs://bucket/weights"));
         }
         Ok(Self { port: settings.require(&AIP_HTTP_PORT)?, health_route, predict_route, storage_uri })
     }
@@ -187,10 +183,6 @@ impl ContainerConfig {
 
 fn is_folder(uri: &str) -> bool {
     uri.strip_prefix("gs://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
-}
-
-fn bad(variable: &Variable, value: String, problem: &str) -> SettingError {
-    SettingError { name: variable.name, value, problem: problem.to_owned() }
 }
 
 #[cfg(test)]
