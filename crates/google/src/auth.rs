@@ -69,13 +69,15 @@ impl Auth {
         built.map(Self::Google).map_err(|error| named(chain(&error)))
     }
 
-    /// The headers that a request needs.
+    /// The headers that a request needs; errors hold no secret.
     pub(crate) async fn headers(&self) -> Result<HeaderMap, Error> {
         match self {
             Self::Google(credentials) => match credentials.headers(Extensions::new()).await {
                 Ok(CacheableResource::New { data, .. }) => Ok(data),
                 // Only a caller that names an earlier answer is told this.
                 Ok(CacheableResource::NotModified) => Ok(HeaderMap::new()),
+                // A token server that does not answer just now.
+                Err(error) if error.is_transient() => Err(Error::new(Service::Auth, Kind::Network, chain(&error))),
                 Err(error) => Err(refused(&chain(&error))),
             },
             Self::ApiKey(key) => {

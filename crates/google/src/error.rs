@@ -95,7 +95,9 @@ pub enum Kind {
     Truncated,
     /// The answer is not what the service is documented to give.
     Malformed,
-    /// The service cannot be reached.
+    /// No connection could be made.
+    Unreachable,
+    /// The connection broke.
     Network,
     /// No answer within the time that the caller gave.
     Timeout,
@@ -106,8 +108,8 @@ pub enum Kind {
 impl Kind {
     /// Whether the same request may succeed a little later.
     pub fn is_transient(self) -> bool {
-        use Kind::{Aborted, Deadline, Internal, Network, Quota, Unavailable};
-        matches!(self, Quota | Unavailable | Internal | Deadline | Aborted | Network)
+        use Kind::{Aborted, Deadline, Internal, Network, Quota, Unavailable, Unreachable};
+        matches!(self, Quota | Unavailable | Internal | Deadline | Aborted | Unreachable | Network)
     }
 
     fn problem(self) -> &'static str {
@@ -141,7 +143,8 @@ impl Kind {
             Self::AnswerBlocked => "held its answer back",
             Self::Truncated => "stopped before its answer was complete",
             Self::Malformed => "answered with something unreadable",
-            Self::Network => "cannot be reached",
+            Self::Unreachable => "cannot be reached",
+            Self::Network => "broke the connection off",
             Self::Timeout => "did not answer in time",
             Self::Unknown => "answered with an undocumented error",
         }
@@ -225,7 +228,7 @@ impl Kind {
             (Self::Truncated, _) => "use fewer layers, or set GEMINI_MODEL to a model with longer answers",
             (Self::Malformed, Prediction) => "check that the endpoint runs a container of this release",
             (Self::Malformed, _) => "try again; if it stays so, set GEMINI_MODEL to another model",
-            (Self::Network, _) => {
+            (Self::Unreachable | Self::Network, _) => {
                 "check the network, its proxy, and the names in VERTEX_AI_LOCATION and GEMINI_LOCATION"
             }
             (Self::Timeout, Gemini | VertexGemini) => "raise ANALYZER_TIMEOUT_S, or use a faster model",
@@ -256,6 +259,19 @@ impl fmt::Display for Error {
             write!(f, " ({detail})")?;
         }
         write!(f, "; {}", kind.advice(*service))
+    }
+}
+
+impl Error {
+    /// Whether the service may work on the request although this came back. `false`: it surely does not.
+    pub fn may_have_begun(&self) -> bool {
+        use Kind::{Aborted, Cancelled, Deadline, Internal, Malformed, Network, Timeout, Unavailable, Unknown};
+        // Without credentials nothing is sent.
+        self.service != Service::Auth
+            && matches!(
+                self.kind,
+                Aborted | Cancelled | Deadline | Internal | Malformed | Network | Timeout | Unavailable | Unknown
+            )
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::auth::Auth;
 use crate::error::{Error, Kind, Service};
-use crate::http::{Http, Retry};
+use crate::http::{Http, Repeat, Retry};
 
 /// The largest request with pictures in it, in bytes, as documented for both ways to Gemini.
 pub const MAX_REQUEST_BYTES: usize = 20_000_000;
@@ -93,7 +93,7 @@ impl Gemini {
                 "responseSchema": schema,
             },
         });
-        let answer: Answer = self.http.post(&self.url, &body, MAX_REQUEST_BYTES, timeout).await?;
+        let answer: Answer = self.http.post(&self.url, &body, MAX_REQUEST_BYTES, timeout, Repeat::Harmless).await?;
         self.read(answer)
     }
 

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -39,8 +40,26 @@ impl Retry {
     }
 }
 
+/// After which failures a request is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// After all that may pass: for a request that does no harm when it comes twice.
+    Harmless,
+    /// Only after those that say that nothing was begun: for a request that starts work which costs money.
+    Costly,
+}
+
+impl Repeat {
+    fn allows(self, error: &Error) -> bool {
+        error.kind.is_transient() && (self == Self::Harmless || !error.may_have_begun())
+    }
+}
+
 /// The largest answer that is read; more is a mistake.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
+
+/// As much of an answer that is no success.
+const MAX_ERROR_BYTES: usize = 1 << 20;
 
 /// Connections and credentials for one service.
 #[derive(Debug, Clone)]
@@ -64,7 +83,9 @@ pub(crate) struct Request<'a> {
 impl Http {
     pub(crate) fn new(service: Service, auth: Auth, retry: Retry) -> Result<Self, Error> {
         install_crypto();
-        let client = Client::builder().connect_timeout(Duration::from_secs(10)).build();
+        // None of these services redirects. Whatever does is not told the key, nor sent the picture.
+        let builder = Client::builder().redirect(reqwest::redirect::Policy::none());
+        let client = builder.connect_timeout(Duration::from_secs(10)).build();
         let client = client.map_err(|error| Error::new(service, Kind::Network, chain(&error)))?;
         Ok(Self { client, auth, service, retry })
     }
@@ -73,34 +94,51 @@ impl Http {
         Error::new(self.service, kind, detail)
     }
 
-    /// Sends JSON and reads JSON.
+    /// Sends JSON of at most `limit` bytes and reads JSON.
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         url: &str,
         body: &impl Serialize,
         limit: usize,
         timeout: Duration,
+        repeat: Repeat,
     ) -> Result<T, Error> {
         let body = serde_json::to_vec(body).map_err(|error| self.error(Kind::InvalidArgument, error.to_string()))?;
         if body.len() > limit {
             return Err(self.error(Kind::TooLarge, format!("{} bytes, at most {limit} are taken", body.len())));
         }
         let content_type = Some("application/json");
-        let answer = self.fetch(&Request { method: Method::POST, url, content_type, body, timeout }).await?;
+        let request = Request { method: Method::POST, url, content_type, body, timeout };
+        let (_, answer) = self.patiently(repeat, || self.whole(&request)).await?;
         serde_json::from_slice(&answer).map_err(|error| self.error(Kind::Malformed, error.to_string()))
     }
 
     /// Sends a request, again while it fails for a passing reason; answers with a success and its whole body.
     pub(crate) async fn fetch(&self, request: &Request<'_>) -> Result<Vec<u8>, Error> {
-        self.patiently(|| async { self.bytes(self.send_once(request).await?, request.timeout).await }).await
+        Ok(self.fetch_with_headers(request).await?.1)
+    }
+
+    /// Like [`Http::fetch`], with what the answer says of its body.
+    pub(crate) async fn fetch_with_headers(&self, request: &Request<'_>) -> Result<(HeaderMap, Vec<u8>), Error> {
+        self.patiently(Repeat::Harmless, || self.whole(request)).await
     }
 
     /// Like [`Http::fetch`], with the body still to be read.
     pub(crate) async fn open(&self, request: &Request<'_>) -> Result<Response, Error> {
-        self.patiently(|| self.send_once(request)).await
+        self.patiently(Repeat::Harmless, || self.send_once(request)).await
     }
 
-    async fn patiently<T, F: Future<Output = Result<T, Error>>>(&self, attempt: impl Fn() -> F) -> Result<T, Error> {
+    async fn whole(&self, request: &Request<'_>) -> Result<(HeaderMap, Vec<u8>), Error> {
+        let mut response = self.send_once(request).await?;
+        let headers = std::mem::take(response.headers_mut());
+        Ok((headers, self.bytes(response, request.timeout).await?))
+    }
+
+    async fn patiently<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        repeat: Repeat,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Error> {
         let mut number = 0;
         loop {
             let error = match attempt().await {
@@ -108,7 +146,7 @@ impl Http {
                 Err(error) => error,
             };
             number += 1;
-            if !error.kind.is_transient() || number > self.retry.times {
+            if !repeat.allows(&error) || number > self.retry.times {
                 return Err(error);
             }
             let pause = self.retry.pause(number, error.retry_after);
@@ -124,13 +162,19 @@ impl Http {
             if let Some(content_type) = request.content_type {
                 builder = builder.header("content-type", content_type).body(request.body.clone());
             }
-            let response = builder.send().await.map_err(|error| self.no_answer(&error))?;
+            let mut response = builder.send().await.map_err(|error| self.no_answer(&error))?;
             if response.status().is_success() {
                 return Ok(response);
             }
             let status = response.status().as_u16();
             let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-            let body = response.bytes().await.unwrap_or_default();
+            let mut body = Vec::new();
+            while let Ok(Some(chunk)) = response.chunk().await {
+                body.extend_from_slice(&chunk);
+                if body.len() > MAX_ERROR_BYTES {
+                    break;
+                }
+            }
             let mut error = Error::from_answer(self.service, status, &body);
             error.retry_after = error.retry_after.or(header.map(Duration::from_secs));
             Err(error)
@@ -143,7 +187,8 @@ impl Http {
             return self.error(Kind::InvalidArgument, chain(error));
         }
         // The address is in the message; it holds no secret.
-        self.error(Kind::Network, chain(error))
+        let kind = if error.is_connect() { Kind::Unreachable } else { Kind::Network };
+        self.error(kind, chain(error))
     }
 
     fn timed_out(&self, after: Duration) -> Error {

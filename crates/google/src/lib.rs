@@ -10,6 +10,6 @@ mod vertex;
 pub use auth::Auth;
 pub use error::{Error, Kind, Service};
 pub use gemini::{Access, Gemini, MAX_REQUEST_BYTES, Part};
-pub use http::Retry;
-pub use storage::{ObjectInfo, ObjectUri, Storage};
+pub use http::{Repeat, Retry};
+pub use storage::{ObjectInfo, ObjectUri, Storage, Versioned};
 pub use vertex::{Endpoint, Method, Predictor};

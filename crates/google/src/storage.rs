@@ -65,6 +65,13 @@ pub struct ObjectInfo {
     pub size: u64,
 }
 
+/// What an object holds, and which of its versions this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned {
+    pub bytes: Vec<u8>,
+    pub generation: u64,
+}
+
 /// The few calls to Cloud Storage's JSON API that pictures on their way to Vertex AI and back need.
 #[derive(Debug, Clone)]
 pub struct Storage {
@@ -78,6 +85,13 @@ struct Listing {
     #[serde(default)]
     items: Vec<Item>,
     next_page_token: Option<String>,
+}
+
+/// An object that was written.
+#[derive(Deserialize)]
+struct Written {
+    /// A number as text, as the API writes 64 bits.
+    generation: String,
 }
 
 #[derive(Deserialize)]
@@ -109,6 +123,52 @@ impl Storage {
         let content_type = Some(content_type);
         let request = Request { method: Method::POST, url: &url, content_type, body: bytes, timeout: TIMEOUT };
         self.http.fetch(&request).await.map(drop)
+    }
+
+    /// Writes an object if it is still of `generation` (0: if there is none), and answers with its new generation;
+    /// `None`: it is another by now, and stays.
+    ///
+    /// # Errors
+    /// What the service answered.
+    pub async fn put_if(
+        &self,
+        uri: &ObjectUri,
+        content_type: &str,
+        bytes: Vec<u8>,
+        generation: u64,
+    ) -> Result<Option<u64>, Error> {
+        let mut url = self.url(&["upload", "storage", "v1", "b", &uri.bucket, "o"]);
+        url.query_pairs_mut()
+            .append_pair("uploadType", "media")
+            .append_pair("name", &uri.name)
+            .append_pair("ifGenerationMatch", &generation.to_string());
+        let url = url.to_string();
+        let content_type = Some(content_type);
+        let request = Request { method: Method::POST, url: &url, content_type, body: bytes, timeout: TIMEOUT };
+        let answer = match self.http.fetch(&request).await {
+            Ok(answer) => answer,
+            Err(error) if error.kind == Kind::FailedPrecondition => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let malformed = |detail: String| Error::new(Service::Storage, Kind::Malformed, detail);
+        let written: Written = serde_json::from_slice(&answer).map_err(|error| malformed(error.to_string()))?;
+        let number = written.generation.parse();
+        number.map(Some).map_err(|_| malformed(format!("a generation is {:?}", written.generation)))
+    }
+
+    /// An object and its generation; `None` where there is none.
+    ///
+    /// # Errors
+    /// What the service answered.
+    pub async fn get_versioned(&self, uri: &ObjectUri) -> Result<Option<Versioned>, Error> {
+        let (headers, bytes) = match self.http.fetch_with_headers(&plain(Method::GET, &self.media(uri))).await {
+            Ok(found) => found,
+            Err(error) if error.kind == Kind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let generation = headers.get("x-goog-generation").and_then(|value| value.to_str().ok()?.parse().ok());
+        let missing = || Error::new(Service::Storage, Kind::Malformed, "the answer names no x-goog-generation");
+        Ok(Some(Versioned { bytes, generation: generation.ok_or_else(missing)? }))
     }
 
     /// The bytes of an object.

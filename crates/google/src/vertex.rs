@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::Auth;
 use crate::error::{Error, Kind, Service};
-use crate::http::{Http, Retry};
+use crate::http::{Http, Repeat, Retry};
 
 /// Documented limits of a request and of an answer, in bytes: of shared public endpoints, and of dedicated ones.
 const SHARED_LIMIT: usize = 1_500_000;
@@ -94,10 +94,8 @@ impl Predictor {
         &self.endpoint
     }
 
-    /// Sends one instance and answers with its prediction. Sent again while the service fails for a passing reason
-    /// (429, 5xx, no connection): the instance has to be one that the container answers once, however often it comes.
-    ///
-    /// `timeout` is for each try.
+    /// Sends one instance and answers with its prediction; again while the service fails for a passing reason, as far
+    /// as `repeat` lets it. `timeout` is for each try.
     ///
     /// # Errors
     /// [`Kind::TooLarge`], before anything is sent, when the instance is larger than the endpoint takes; otherwise
@@ -106,10 +104,11 @@ impl Predictor {
         &self,
         instance: &I,
         timeout: Duration,
+        repeat: Repeat,
     ) -> Result<P, Error> {
         let body = Instances { instances: [instance] };
         let answer: Predictions<P> =
-            self.http.post(&self.endpoint.url(), &body, self.endpoint.size_limit(), timeout).await?;
+            self.http.post(&self.endpoint.url(), &body, self.endpoint.size_limit(), timeout, repeat).await?;
         let malformed = || Error::new(Service::Prediction, Kind::Malformed, "there is no prediction in the answer");
         answer.predictions.into_iter().next().ok_or_else(malformed)
     }

@@ -1,13 +1,15 @@
 //! One attempt at one job, from the claim to its end.
 
+mod past;
+
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use image::{ImageFormat, ImageReader, RgbaImage};
-use jobs::broker::{Lease, Outcome, Standing, Tier};
+use jobs::broker::{Lease, Outcome, Standing};
 use jobs::store::{Published, Staging, StoreError};
-use jobs::{Broker, BrokerError, EngineChoice, EventKind, Failure, FailureCode, Job, Progress, Store};
+use jobs::{Broker, BrokerError, EventKind, Failure, FailureCode, Job, Progress, Store};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
@@ -88,6 +90,9 @@ impl Attempt<'_> {
         let stuck = matches!(result, Err(Broken::Stuck));
         // The lease is still renewed while the end is told.
         let outcome = self.conclude(result).await;
+        if !stuck && ["succeeded", "failed", "cancelled"].contains(&outcome) {
+            self.host.settle(Some(self.job.id)).await;
+        }
         Ended { outcome, stuck }
     }
 
@@ -112,6 +117,7 @@ impl Attempt<'_> {
                 describe: self.config.analyzer.choice == AnalyzerChoice::Local,
                 memory_limit: self.config.job_memory_limit,
                 stop: self.stop.clone(),
+                resumed: self.may_have_begun(choice.engine).await,
             };
             let failure = match self.run_engine(work, &mut meter).await {
                 Err(Broken::Failed(failure)) => failure,
@@ -137,21 +143,6 @@ impl Attempt<'_> {
             reason: choice.reason.clone(),
         };
         self.record(started).await;
-    }
-
-    /// Why a job that leaves the engine open came to this worker and not to one with a better engine.
-    async fn reason(&self, engine: EngineChoice, reason: String) -> String {
-        if self.job.params.engine != EngineChoice::Auto || engine == EngineChoice::Qwen {
-            return reason;
-        }
-        let alive = timeout(RECORD_TIMEOUT, self.broker.workers()).await.ok().and_then(Result::ok).unwrap_or_default();
-        let created = self.job.timings.created_at;
-        let waited = self.job.timings.started_at.map_or(0, |started| (started - created).whole_seconds().max(0));
-        match alive.iter().any(|worker| worker.tier() == Some(Tier::Local)) {
-            true => format!("every worker with the model on a GPU was busy for {waited} s; {reason}"),
-            false if engine == EngineChoice::Vertex => format!("no worker has the model on a GPU; {reason}"),
-            false => reason,
-        }
     }
 
     async fn load_input(&self) -> Result<(Arc<RgbaImage>, jobs::InputInfo), Broken> {

@@ -30,6 +30,10 @@ pub trait Engine: Send {
     /// [`EngineError::Stopped`] when `progress` said so, otherwise what went wrong.
     fn decompose(&mut self, job: &EngineJob<'_>, progress: &mut dyn ProgressSink)
     -> Result<Decomposition, EngineError>;
+
+    /// A job is over, its result published where it has one: what was kept elsewhere for another attempt can go. It is
+    /// that of [`EngineJob::id`], and not always one of this engine's.
+    fn settled(&mut self, _job: Option<JobId>) {}
 }
 
 /// What an engine is to do.
@@ -45,6 +49,8 @@ pub struct EngineJob<'a> {
     /// Raised when the engine is to give up. Only engines that compute elsewhere need it: what a cancelled job has
     /// there is ended, what a worker that shuts down has there is for the next one.
     pub stop: &'a Stop,
+    /// Whether an earlier attempt at the job may have begun with this engine, elsewhere.
+    pub resumed: bool,
 }
 
 /// What an engine made.

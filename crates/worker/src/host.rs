@@ -33,6 +33,8 @@ pub(crate) struct Work {
     /// The most memory that the job may take, in bytes; `None`: what is free.
     pub(crate) memory_limit: Option<u64>,
     pub(crate) stop: Stop,
+    /// Whether an earlier attempt may have begun with the engine.
+    pub(crate) resumed: bool,
 }
 
 /// What an engine made, and which engine that was.
@@ -71,10 +73,9 @@ impl Running {
     }
 }
 
-struct Command {
-    work: Work,
-    news: mpsc::UnboundedSender<News>,
-    reply: oneshot::Sender<Result<Made, HostError>>,
+enum Command {
+    Run { work: Work, news: mpsc::UnboundedSender<News>, reply: oneshot::Sender<Result<Made, HostError>> },
+    Settle { job: Option<JobId>, done: oneshot::Sender<()> },
 }
 
 /// The engine thread. Dropping it lets the thread end after its current job.
@@ -96,8 +97,16 @@ impl Host {
         let (news, news_inbox) = mpsc::unbounded_channel();
         let (reply, reply_inbox) = oneshot::channel();
         // When the thread is gone the reply's sender is dropped with the command, which `Running::done` reports.
-        let _ = self.commands.send(Command { work, news, reply });
+        let _ = self.commands.send(Command::Run { work, news, reply });
         (news_inbox, Running { reply: reply_inbox })
+    }
+
+    /// Tells the engines that a job is over, and waits until they have tidied up.
+    pub(crate) async fn settle(&self, job: Option<JobId>) {
+        let (done, told) = oneshot::channel();
+        // A thread that is gone has nothing to tidy.
+        let _ = self.commands.send(Command::Settle { job, done });
+        let _ = told.await;
     }
 
     /// Gives the thread up, which goes on until its engine comes back.
@@ -108,7 +117,16 @@ impl Host {
 
 fn serve(set: &dyn EngineSet, inbox: &std_mpsc::Receiver<Command>) {
     let mut engines: HashMap<EngineChoice, Box<dyn Engine>> = HashMap::new();
-    while let Ok(Command { work, news, reply }) = inbox.recv() {
+    while let Ok(command) = inbox.recv() {
+        let (work, news, reply) = match command {
+            Command::Run { work, news, reply } => (work, news, reply),
+            Command::Settle { job, done } => {
+                settle(&mut engines, job);
+                // Who does not wait any more need not know.
+                let _ = done.send(());
+                continue;
+            }
+        };
         let outcome = guard(&work, || run(set, &mut engines, &work, news));
         if matches!(&outcome, Err(HostError::Failed(failure)) if failure.code == FailureCode::EnginePanicked) {
             // Its inner state is unknown: the next job makes a new one.
@@ -118,6 +136,16 @@ fn serve(set: &dyn EngineSet, inbox: &std_mpsc::Receiver<Command>) {
         // Nobody waits any more when the attempt was given up.
         let _ = reply.send(outcome);
     }
+}
+
+fn settle(engines: &mut HashMap<EngineChoice, Box<dyn Engine>>, job: Option<JobId>) {
+    engines.retain(|name, engine| {
+        let told = catch_unwind(AssertUnwindSafe(|| engine.settled(job)));
+        if let Err(panic) = &told {
+            tracing::error!(engine = %name, cause = panic_text(panic.as_ref()), "an engine panicked at the end of a job");
+        }
+        told.is_ok()
+    });
 }
 
 /// Turns a panic into a failure of the job.
@@ -156,6 +184,7 @@ fn run(
         params: &work.params,
         describe: work.describe,
         stop: &work.stop,
+        resumed: work.resumed,
     };
     let started = Instant::now();
     let decomposition = engine.decompose(&job, &mut sink).map_err(explain)?;

@@ -106,6 +106,13 @@ impl Local {
         stop: &Stop,
         report: &(dyn Fn(Told) + Sync),
     ) -> Result<LocalDone, LocalError> {
+        let done = self.make(job, stop, report).await;
+        // There is no other attempt.
+        self.host.settle(None).await;
+        done
+    }
+
+    async fn make(&self, job: LocalJob, stop: &Stop, report: &(dyn Fn(Told) + Sync)) -> Result<LocalDone, LocalError> {
         let mut choice = self.choose(job.params.engine).map_err(LocalError::Failed)?;
         let (old, staging) = prepare(&job.out)?;
         let image = job.image.clone();
@@ -127,6 +134,7 @@ impl Local {
                 memory_limit: self.config.job_memory_limit,
                 // Of its own: an engine that gets nowhere ends this picture, not those after it.
                 stop: Stop::default(),
+                resumed: false,
             };
             match self.run(work, stop, &mut meter, &reports).await {
                 Ok(made) => break made,

@@ -29,6 +29,25 @@ fn what_passes_is_tried_again_and_nothing_else() {
 }
 
 #[test]
+fn only_refusals_say_that_nothing_was_begun() {
+    for Case { service, status, body, kind, .. } in documented() {
+        let error = Error::from_answer(service, status, body.as_bytes());
+        let open = matches!(status, 408 | 409 | 499 | 500 | 502..=599) || kind == Kind::Unknown;
+        assert_eq!(error.may_have_begun(), open, "{service:?} {status} {body}");
+    }
+    for (service, kind, open) in [
+        (Service::Prediction, Kind::Timeout, true),
+        (Service::Prediction, Kind::Network, true),
+        (Service::Prediction, Kind::Malformed, true),
+        (Service::Prediction, Kind::Unreachable, false),
+        (Service::Prediction, Kind::TooLarge, false),
+        (Service::Auth, Kind::Network, false),
+    ] {
+        assert_eq!(Error::new(service, kind, "").may_have_begun(), open, "{service:?} {kind:?}");
+    }
+}
+
+#[test]
 fn the_wait_that_a_service_asks_for_is_read() {
     let retry = json!({ "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "22.5s" });
     let error = Error::from_answer(Service::Gemini, 429, body(429, "RESOURCE_EXHAUSTED", "slow", &[retry]).as_bytes());
@@ -81,6 +100,7 @@ fn every_kind_has_an_advice_for_every_service() {
         AnswerBlocked,
         Truncated,
         Malformed,
+        Unreachable,
         Network,
         Timeout,
         Kind::Unknown,

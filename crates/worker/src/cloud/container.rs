@@ -1,9 +1,11 @@
 //! `unflatten-worker --vertex`: the HTTP server that Vertex AI expects of a container with a model.
 //!
 //! One job at a time. A call for another one meanwhile is answered with 429, one for the same job with how far it is
-//! or with its layers, also when it was sent before: see [`super::protocol`].
+//! or with its layers, also when it was sent before: see [`super::protocol`]. Several containers of one endpoint know of
+//! each other's jobs through Cloud Storage: see [`ledger`].
 
 mod desk;
+mod ledger;
 mod weights;
 
 use std::io;
@@ -163,6 +165,7 @@ async fn warm(host: &Host, engine: EngineChoice) -> Result<(), ContainerError> {
         describe: false,
         memory_limit: None,
         stop: Stop::default(),
+        resumed: false,
     };
     let (mut news, running) = host.run(work);
     let drain = async { while news.recv().await.is_some() {} };
@@ -188,7 +191,8 @@ async fn health(State(app): State<Arc<App>>) -> Response {
 
 async fn predict(State(app): State<Arc<App>>, body: Bytes) -> Response {
     let Some(desk) = app.desk.get() else {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "the model is still being loaded; try again");
+        // Not 503, which could mean that the job was begun and its answer lost.
+        return busy("the model is still being loaded; try again later");
     };
     let instances = match serde_json::from_slice::<PredictRequest>(&body) {
         Ok(request) => request.instances,
@@ -206,14 +210,15 @@ async fn predict(State(app): State<Arc<App>>, body: Bytes) -> Response {
     };
     match desk.answer(instance).await {
         Ok(prediction) => Json(PredictResponse { predictions: [prediction] }).into_response(),
-        Err(Refused::Busy) => {
-            let text = "this container works on another job, one at a time; try again later";
-            let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, "RESOURCE_EXHAUSTED", text);
-            response.headers_mut().insert("retry-after", axum::http::HeaderValue::from_static("5"));
-            response
-        }
+        Err(Refused::Busy) => busy("this container works on another job, one at a time; try again later"),
         Err(Refused::Bad(text)) => refuse(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", &text),
     }
+}
+
+fn busy(message: &str) -> Response {
+    let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, "RESOURCE_EXHAUSTED", message);
+    response.headers_mut().insert("retry-after", axum::http::HeaderValue::from_static("5"));
+    response
 }
 
 /// An error in the form that Google's own services have, which the client reads.

@@ -1,8 +1,8 @@
 //! What a worker and the container on Vertex AI say to each other, inside `instances` and `predictions`.
 //!
 //! A call names a job and waits a while; it is answered with the layers, or with how far they are. The next call names
-//! the job again. Whatever is sent twice (a retry, another worker after a crash) meets the same run or its result, so
-//! that no job is computed twice.
+//! the job again. Whatever is sent twice (another worker after a crash) meets the same run or its result, so that no job
+//! is computed twice; where containers share no folder, that holds for calls that reach the same one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -29,7 +29,8 @@ pub(crate) struct Instance {
     /// The largest answer that the endpoint passes on, in bytes.
     #[serde(default = "largest")]
     pub(crate) max_answer_bytes: usize,
-    /// Folder in Cloud Storage for layers that are larger than that.
+    /// The job's own folder in Cloud Storage: for layers that are larger than that, and for what the containers of the
+    /// endpoint tell each other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) output_uri: Option<String>,
     /// Ends the job.
@@ -64,11 +65,11 @@ pub(crate) fn encoded_len(count: usize) -> usize {
     count.div_ceil(3) * 4
 }
 
-/// One element of `predictions`.
+/// One element of `predictions`, and what a container writes down for the others.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Prediction {
     pub(crate) job_id: JobId,
-    /// The container that answers, drawn when it starts.
+    /// The container that has the job or answers, drawn when it starts.
     pub(crate) replica: u64,
     #[serde(flatten)]
     pub(crate) outcome: Outcome,
@@ -85,7 +86,7 @@ pub(crate) enum Outcome {
         error: Failure,
     },
     Cancelled,
-    /// This container has not been given the job.
+    /// No container is known to have the job.
     Unknown,
 }
 

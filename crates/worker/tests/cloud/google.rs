@@ -1,19 +1,16 @@
-//! The container in a process of its own, and stand-ins for an endpoint that fails and for Cloud Storage.
+//! The container in a process of its own, and stand-ins for an endpoint that fails and for one with several containers.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path as UrlPath, Query, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, Uri};
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,7 +23,7 @@ use crate::bench::OwnedSettings;
 /// The path of endpoint 42, without the method.
 const ENDPOINT: &str = "/v1/projects/posters/locations/us-central1/endpoints/42";
 
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub fn b64(picture: &RgbaImage) -> String {
     let mut png = Vec::new();
@@ -70,8 +67,13 @@ impl Container {
     }
 
     pub async fn with_model(folder: &Path) -> Self {
+        Self::with_model_and(folder, &[]).await
+    }
+
+    pub async fn with_model_and(folder: &Path, more: &[(&str, &str)]) -> Self {
         let folder = folder.to_string_lossy();
-        Self::start(&[("ENGINES", "qwen"), ("DEVICE", "cpu"), ("MODEL_NAME", &folder)]).await
+        let model = [("ENGINES", "qwen"), ("DEVICE", "cpu"), ("MODEL_NAME", &*folder)];
+        Self::start(&[&model, more].concat()).await
     }
 
     /// Starts the container and waits until it is healthy.
@@ -227,115 +229,85 @@ impl FakeEndpoint {
     }
 }
 
-/// The calls of Cloud Storage's JSON API that pictures and weights need, for one bucket.
-#[derive(Clone)]
-pub struct FakeStorage {
-    pub address: String,
-    bucket: Arc<Mutex<Bucket>>,
+/// One address in front of several containers, as an endpoint with replicas has it: each call goes to the next that
+/// lives.
+pub struct Balancer {
+    dir: TempDir,
+    address: String,
+    calls: Arc<Calls>,
 }
 
-#[derive(Default)]
-struct Bucket {
-    objects: BTreeMap<String, Vec<u8>>,
-    written: Vec<String>,
-    unsigned: usize,
+struct Calls {
+    client: reqwest::Client,
+    /// Addresses of those that live.
+    containers: Mutex<Vec<String>>,
+    turn: AtomicUsize,
+    with_picture: AtomicUsize,
+    to_lose: AtomicUsize,
 }
 
-type Shared = State<Arc<Mutex<Bucket>>>;
-
-impl FakeStorage {
-    pub async fn start() -> Self {
-        let bucket = Arc::new(Mutex::new(Bucket::default()));
-        let app = Router::new()
-            .route("/upload/storage/v1/b/posters/o", post(write_object))
-            .route("/storage/v1/b/posters/o", get(list_objects))
-            .route("/storage/v1/b/posters/o/{name}", get(read_object).delete(delete_object))
-            .layer(DefaultBodyLimit::disable())
-            .with_state(Arc::clone(&bucket));
-        Self { address: listen(app).await, bucket }
+impl Balancer {
+    pub async fn start(containers: &[&Container]) -> Self {
+        let calls = Arc::new(Calls {
+            client: reqwest::Client::new(),
+            containers: Mutex::new(containers.iter().map(|container| container.address.clone()).collect()),
+            turn: AtomicUsize::new(0),
+            with_picture: AtomicUsize::new(0),
+            to_lose: AtomicUsize::new(0),
+        });
+        let app = Router::new().fallback(pass_on).layer(DefaultBodyLimit::disable()).with_state(Arc::clone(&calls));
+        Self { dir: tempfile::tempdir().expect("a folder"), address: listen(app).await, calls }
     }
 
-    fn bucket(&self) -> MutexGuard<'_, Bucket> {
-        self.bucket.lock().expect("no panic")
+    pub fn settings(&self, more: &[(&str, &str)]) -> OwnedSettings {
+        settings_for(&self.address, self.dir.path(), more)
     }
 
-    pub fn put(&self, name: &str, bytes: &[u8]) {
-        self.bucket().objects.insert(name.to_owned(), bytes.to_vec());
+    /// The container does what the next `count` calls ask for, and its answer is lost.
+    pub fn lose(&self, count: usize) {
+        self.calls.to_lose.store(count, Ordering::SeqCst);
     }
 
-    pub fn put_folder(&self, folder: &Path, name: &str) {
-        for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry")) {
-            let name = format!("{name}/{}", entry.file_name().to_string_lossy());
-            if entry.path().is_dir() {
-                self.put_folder(&entry.path(), &name);
-            } else {
-                self.put(&name, &std::fs::read(entry.path()).expect("a file"));
+    /// How many calls had a picture.
+    pub fn pictures(&self) -> usize {
+        self.calls.with_picture.load(Ordering::SeqCst)
+    }
+}
+
+async fn pass_on(State(calls): State<Arc<Calls>>, uri: Uri, body: Bytes) -> (StatusCode, Json<Value>) {
+    let error = |code: u16, status: &str, message: String| {
+        let status_code = StatusCode::from_u16(code).expect("a status");
+        (status_code, Json(json!({ "error": { "code": code, "status": status, "message": message } })))
+    };
+    let request: Value = serde_json::from_slice(&body).expect("JSON");
+    if !request["instances"][0]["image"].is_null() {
+        calls.with_picture.fetch_add(1, Ordering::SeqCst);
+    }
+    loop {
+        let container = {
+            let living = calls.containers.lock().expect("no panic");
+            if living.is_empty() {
+                return error(503, "UNAVAILABLE", "no replica is healthy".to_owned());
             }
+            living[calls.turn.fetch_add(1, Ordering::SeqCst) % living.len()].clone()
+        };
+        let sent = calls.client.post(format!("{container}{uri}")).body(body.clone());
+        match sent.header("content-type", "application/json").send().await {
+            Ok(answer) => {
+                let status = answer.status();
+                let Ok(answer) = answer.json().await else {
+                    return error(502, "UNAVAILABLE", "the replica broke off".to_owned());
+                };
+                let lose = |count: usize| count.checked_sub(1);
+                if calls.to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lose).is_ok() {
+                    return error(503, "UNAVAILABLE", "the answer was lost".to_owned());
+                }
+                return (status, Json(answer));
+            }
+            Err(problem) if problem.is_connect() => {
+                calls.containers.lock().expect("no panic").retain(|living| *living != container);
+            }
+            Err(problem) => return error(503, "UNAVAILABLE", problem.to_string()),
         }
-    }
-
-    pub fn names(&self) -> Vec<String> {
-        self.bucket().objects.keys().cloned().collect()
-    }
-
-    pub fn written(&self) -> Vec<String> {
-        self.bucket().written.clone()
-    }
-
-    pub fn all_signed(&self) -> bool {
-        self.bucket().unsigned == 0
-    }
-}
-
-fn enter<'a>(bucket: &'a Mutex<Bucket>, headers: &HeaderMap) -> MutexGuard<'a, Bucket> {
-    let mut bucket = bucket.lock().expect("no panic");
-    let token = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    bucket.unsigned += usize::from(!token.starts_with("Bearer ey"));
-    bucket
-}
-
-async fn write_object(
-    State(bucket): Shared,
-    Query(query): Query<BTreeMap<String, String>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Json<Value> {
-    let mut bucket = enter(&bucket, &headers);
-    let name = query["name"].clone();
-    bucket.objects.insert(name.clone(), body.to_vec());
-    bucket.written.push(name.clone());
-    Json(json!({ "kind": "storage#object", "name": name, "size": body.len().to_string() }))
-}
-
-/// One object a page.
-async fn list_objects(
-    State(bucket): Shared,
-    Query(query): Query<BTreeMap<String, String>>,
-    headers: HeaderMap,
-) -> Json<Value> {
-    let bucket = enter(&bucket, &headers);
-    let after = query.get("pageToken").cloned().unwrap_or_default();
-    let mut found = bucket.objects.iter().filter(|(name, _)| name.starts_with(&query["prefix"]) && **name > after);
-    let items: Vec<_> =
-        found.by_ref().take(1).map(|(name, bytes)| json!({ "name": name, "size": bytes.len().to_string() })).collect();
-    let mut page = json!({ "kind": "storage#objects" });
-    if let Some(item) = items.first() {
-        page["nextPageToken"] = item["name"].clone();
-        page["items"] = json!(items);
-    }
-    Json(page)
-}
-
-async fn read_object(State(bucket): Shared, UrlPath(name): UrlPath<String>, headers: HeaderMap) -> Response {
-    match enter(&bucket, &headers).objects.get(&name) {
-        Some(bytes) => bytes.clone().into_response(),
-        None => (StatusCode::NOT_FOUND, "Not Found").into_response(),
-    }
-}
-
-async fn delete_object(State(bucket): Shared, UrlPath(name): UrlPath<String>, headers: HeaderMap) -> StatusCode {
-    match enter(&bucket, &headers).objects.remove(&name) {
-        Some(_) => StatusCode::NO_CONTENT,
-        None => StatusCode::NOT_FOUND,
     }
 }

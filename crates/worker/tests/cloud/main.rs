@@ -4,4 +4,6 @@
 mod analysis;
 mod bench;
 mod google;
+mod replicas;
+mod storage;
 mod vertex;

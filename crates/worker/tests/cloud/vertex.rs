@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::bench::{Bench, noise, poster};
-use crate::google::{Container, FakeEndpoint, FakeStorage, b64};
+use crate::google::{Container, FakeEndpoint, b64};
+use crate::storage::FakeStorage;
 
-fn params(engine: EngineChoice, layers: u8) -> Params {
+pub fn params(engine: EngineChoice, layers: u8) -> Params {
     Params { engine, num_layers: LayerCount::Exactly(layers), seed: Some(1), ..Params::default() }
 }
 
-/// A job for the tiny model, which takes about a third of a second a step.
-/// A run that is long enough, on any machine, to be met on its way.
-fn long_params(engine: EngineChoice) -> Params {
+/// A run of the tiny model that is long enough, on any machine, to be met on its way.
+pub fn long_params(engine: EngineChoice) -> Params {
     let prompt = "two discs".to_owned();
     Params { steps: Some(80), resolution: Some(Resolution(320)), prompt, ..params(engine, 2) }
 }
@@ -243,7 +243,7 @@ async fn pictures_beyond_the_limit_travel_through_cloud_storage() {
     let written = storage.written();
     assert!(written.contains(&format!("work/{id}/input.png")), "{written:?}");
     assert!(written.contains(&format!("work/{id}/layer_0.png")), "{written:?}");
-    assert!(storage.names().is_empty(), "nothing is left behind: {:?}", storage.names());
+    storage.wait_until_empty().await;
     assert!(storage.all_signed(), "a call came without a token");
 
     let without = Bench::start(&container.settings(&[])).await;

@@ -1,5 +1,7 @@
 //! Takes jobs in, hands them to the engine one at a time, remembers their results.
 
+mod run;
+
 use std::collections::VecDeque;
 use std::io::Cursor;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,15 +12,16 @@ use image::{ImageFormat, ImageReader, RgbaImage};
 use jobs::broker::EngineOffer;
 use jobs::{Failure, FailureCode, JobId};
 use tokio::sync::{OnceCell, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::run::see_through;
+use super::ledger::{Entry, Ledger, Pace, Sightings, store_layers};
 use super::{CloudConfig, LONGEST_WAIT, storage_of};
 use crate::cloud::protocol::{Blob, Instance, Outcome, Prediction, RemoteLayer, RemoteResult, RemoteStep, encoded_len};
 use crate::config::Config;
-use crate::engine::{News, Step};
-use crate::host::{Host, HostError, Made, Work};
-use crate::stall::{self, Pulse};
+use crate::engine::Step;
+use crate::host::{Host, Work};
 use crate::stop::{Stop, StopReason};
 
 /// How many finished jobs are remembered for calls that come again, and in how many bytes at most.
@@ -32,7 +35,7 @@ const MAX_PIXELS: u64 = 64_000_000;
 pub(super) enum Refused {
     /// Another job is being worked on.
     Busy,
-    /// The request can never be answered; why.
+    /// The request cannot be answered; why.
     Bad(String),
 }
 
@@ -62,7 +65,9 @@ pub(super) struct Desk {
     shared: Arc<Shared>,
     cloud: CloudConfig,
     storage: OnceCell<Storage>,
+    /// Names this container.
     replica: u64,
+    sightings: Arc<Sightings>,
 }
 
 struct Shared {
@@ -78,13 +83,30 @@ impl Shared {
         // Each change is one assignment: a panic leaves no half of it.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Makes room for the next job; remembers how this one ended, unless it is another container's.
+    fn close(&self, id: JobId, outcome: Option<Outcome>) {
+        let mut book = self.book();
+        book.current = None;
+        let Some(outcome) = outcome else { return };
+        let bytes = match &outcome {
+            Outcome::Succeeded(result) => result.layers.iter().map(|layer| blob_len(&layer.png)).sum(),
+            _ => 0,
+        };
+        book.done.push_back(Done { id, outcome, bytes });
+        while book.done.len() > REMEMBERED
+            || (book.done.len() > 1 && book.done.iter().map(|done| done.bytes).sum::<usize>() > REMEMBERED_BYTES)
+        {
+            book.done.pop_front();
+        }
+    }
 }
 
 /// What is known of a job.
 enum Known {
     Done(Outcome),
     Running(watch::Receiver<Option<Step>>),
-    Nothing { busy: bool },
+    Nothing,
 }
 
 impl Desk {
@@ -97,7 +119,8 @@ impl Desk {
     ) -> Self {
         let shared = Shared { host, engine, config, book: Mutex::default(), stuck: CancellationToken::new() };
         // 53 bits, because some JSON readers on the way have only those.
-        Self { shared: Arc::new(shared), cloud, storage, replica: rand::random::<u64>() >> 11 }
+        let replica = rand::random::<u64>() >> 11;
+        Self { shared: Arc::new(shared), cloud, storage, replica, sightings: Arc::default() }
     }
 
     /// Cancelled when the engine no longer reacts.
@@ -106,12 +129,93 @@ impl Desk {
     }
 
     pub(super) async fn answer(&self, instance: Instance) -> Result<Prediction, Refused> {
-        let outcome = if instance.cancel { self.cancel(instance.job_id) } else { self.follow(&instance).await? };
-        let outcome = match outcome {
-            Outcome::Succeeded(result) => self.pack(*result, &instance).await,
-            other => other,
+        if instance.cancel {
+            let outcome = match self.cancel(instance.job_id) {
+                Outcome::Unknown => self.cancel_elsewhere(&instance).await?,
+                known => known,
+            };
+            return Ok(self.says(&instance, outcome));
+        }
+        let started = Instant::now();
+        let wait = Duration::from_secs(instance.wait_s).min(LONGEST_WAIT);
+        if let Some(outcome) = self.wait_for(&instance, wait).await {
+            return Ok(outcome);
+        }
+        let ledger = self.ledger(&instance).await?;
+        let mut generation = 0;
+        if let Some(ledger) = &ledger {
+            match ledger.follow(wait).await.map_err(Refused::Bad)? {
+                Entry::Taken(prediction) => return Ok(prediction),
+                Entry::Free { generation: free } => generation = free,
+            }
+        }
+        let Some(image) = &instance.image else { return Ok(self.says(&instance, Outcome::Unknown)) };
+        if self.shared.book().current.is_some() {
+            return Err(Refused::Busy);
+        }
+        let input = self.picture(image).await?;
+        instance.params.validate().map_err(|error| Refused::Bad(error.to_string()))?;
+        if !self.start(&instance, input, ledger.clone().map(|ledger| (ledger, generation)))
+            // Two calls with one picture each came at once.
+            && matches!(self.known(instance.job_id), Known::Nothing)
+        {
+            return Err(Refused::Busy);
+        }
+        let left = wait.saturating_sub(started.elapsed());
+        if let Some(outcome) = self.wait_for(&instance, left).await {
+            return Ok(outcome);
+        }
+        // Another container was faster, or newer jobs have pushed this one out.
+        match ledger {
+            Some(ledger) => match ledger.follow(Duration::ZERO).await.map_err(Refused::Bad)? {
+                Entry::Taken(prediction) => Ok(prediction),
+                Entry::Free { .. } => Ok(self.says(&instance, Outcome::Unknown)),
+            },
+            None => Ok(self.says(&instance, Outcome::Unknown)),
+        }
+    }
+
+    fn says(&self, instance: &Instance, outcome: Outcome) -> Prediction {
+        Prediction { job_id: instance.job_id, replica: self.replica, outcome }
+    }
+
+    /// Waits for a job of this container's; `None`: it is none.
+    async fn wait_for(&self, instance: &Instance, wait: Duration) -> Option<Prediction> {
+        let mut latest = None;
+        if let Known::Running(mut progress) = self.known(instance.job_id) {
+            // The sender goes when the work is over.
+            let over = async { while progress.changed().await.is_ok() {} };
+            let _ = timeout(wait, over).await;
+            latest = *progress.borrow();
+        }
+        let outcome = match self.known(instance.job_id) {
+            Known::Done(Outcome::Succeeded(result)) => self.pack(*result, instance).await,
+            Known::Done(outcome) => outcome,
+            Known::Running(_) => Outcome::Running { progress: latest.map(remote) },
+            Known::Nothing => return None,
         };
-        Ok(Prediction { job_id: instance.job_id, replica: self.replica, outcome })
+        Some(self.says(instance, outcome))
+    }
+
+    /// What the containers of the endpoint know of the job together; `None` where they have no folder for it.
+    async fn ledger(&self, instance: &Instance) -> Result<Option<Ledger>, Refused> {
+        let Some(folder) = &instance.output_uri else { return Ok(None) };
+        let folder: ObjectUri = folder.parse().map_err(Refused::Bad)?;
+        let storage = self.storage().await.map_err(Refused::Bad)?.clone();
+        let pace = Pace { beat: self.shared.config.heartbeat };
+        let sightings = Arc::clone(&self.sightings);
+        Ok(Some(Ledger::new(storage, folder, instance.job_id, self.replica, pace, sightings)))
+    }
+
+    async fn storage(&self) -> Result<&Storage, String> {
+        storage_of(&self.storage, &self.cloud).await.map_err(|error| error.to_string())
+    }
+
+    async fn cancel_elsewhere(&self, instance: &Instance) -> Result<Outcome, Refused> {
+        match self.ledger(instance).await? {
+            Some(ledger) => ledger.cancel().await.map_err(Refused::Bad),
+            None => Ok(Outcome::Unknown),
+        }
     }
 
     fn known(&self, id: JobId) -> Known {
@@ -121,7 +225,7 @@ impl Desk {
         }
         match &book.current {
             Some(current) if current.id == id => Known::Running(current.progress.clone()),
-            current => Known::Nothing { busy: current.is_some() },
+            _ => Known::Nothing,
         }
     }
 
@@ -140,52 +244,17 @@ impl Desk {
         }
     }
 
-    async fn follow(&self, instance: &Instance) -> Result<Outcome, Refused> {
-        let mut progress = match self.known(instance.job_id) {
-            Known::Done(outcome) => return Ok(outcome),
-            Known::Running(progress) => progress,
-            Known::Nothing { busy } => {
-                let Some(image) = &instance.image else { return Ok(Outcome::Unknown) };
-                if busy {
-                    return Err(Refused::Busy);
-                }
-                let input = self.picture(image).await?;
-                instance.params.validate().map_err(|error| Refused::Bad(error.to_string()))?;
-                match self.start(instance, input) {
-                    Some(progress) => progress,
-                    // Two calls with one picture each came at once.
-                    None => match self.known(instance.job_id) {
-                        Known::Running(progress) => progress,
-                        Known::Done(outcome) => return Ok(outcome),
-                        Known::Nothing { .. } => return Err(Refused::Busy),
-                    },
-                }
-            }
-        };
-        let wait = Duration::from_secs(instance.wait_s).min(LONGEST_WAIT);
-        // The sender goes when the work is over.
-        let over = async { while progress.changed().await.is_ok() {} };
-        let _ = timeout(wait, over).await;
-        let latest = *progress.borrow();
-        Ok(match self.known(instance.job_id) {
-            Known::Done(outcome) => outcome,
-            Known::Running(_) => Outcome::Running { progress: latest.map(remote) },
-            // It was pushed out by newer ones in this very moment.
-            Known::Nothing { .. } => Outcome::Unknown,
-        })
-    }
-
-    /// Hands the job to the engine; `None` when another one has it.
-    fn start(&self, instance: &Instance, input: RgbaImage) -> Option<watch::Receiver<Option<Step>>> {
+    /// Hands the job to the engine, once it is claimed in the ledger where there is one; `false`: there is a job already.
+    fn start(&self, instance: &Instance, input: RgbaImage, free: Option<(Ledger, u64)>) -> bool {
         let id = instance.job_id;
         let stop = Stop::default();
         let (sender, progress) = watch::channel(None);
         {
             let mut book = self.shared.book();
             if book.current.is_some() || book.done.iter().any(|done| done.id == id) {
-                return None;
+                return false;
             }
-            book.current = Some(Current { id, stop: stop.clone(), progress: progress.clone() });
+            book.current = Some(Current { id, stop: stop.clone(), progress });
         }
         let work = Work {
             job_id: Some(id),
@@ -194,11 +263,12 @@ impl Desk {
             params: instance.params.clone(),
             describe: instance.describe,
             memory_limit: self.shared.config.job_memory_limit,
-            stop: stop.clone(),
+            stop,
+            resumed: false,
         };
-        tracing::info!(job_id = %id, "job begun");
-        tokio::spawn(see_through(Arc::clone(&self.shared), id, work, stop, sender));
-        Some(progress)
+        // A task of its own, because the call may be given up at any point.
+        tokio::spawn(see_through(Arc::clone(&self.shared), id, work, sender, free));
+        true
     }
 
     async fn picture(&self, image: &Blob) -> Result<RgbaImage, Refused> {
@@ -206,8 +276,7 @@ impl Desk {
             Blob::Inline(png) => png.clone(),
             Blob::Uri(uri) => {
                 let uri: ObjectUri = uri.parse().map_err(Refused::Bad)?;
-                let storage = storage_of(&self.storage, &self.cloud).await;
-                let storage = storage.map_err(|error| Refused::Bad(error.to_string()))?;
+                let storage = self.storage().await.map_err(Refused::Bad)?;
                 storage.get(&uri).await.map_err(|error| Refused::Bad(error.to_string()))?
             }
         };
@@ -241,133 +310,12 @@ impl Desk {
 
     async fn store(&self, result: &mut RemoteResult, folder: &str) -> Result<(), String> {
         let folder: ObjectUri = folder.parse()?;
-        let storage = storage_of(&self.storage, &self.cloud).await.map_err(|error| error.to_string())?;
-        for (index, layer) in result.layers.iter_mut().enumerate() {
-            if let Blob::Inline(png) = &mut layer.png {
-                let uri = folder.join(&format!("layer_{index}.png"));
-                storage.put(&uri, "image/png", std::mem::take(png)).await.map_err(|error| error.to_string())?;
-                layer.png = Blob::Uri(uri.to_string());
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Follows the engine to the end of a job and writes down how it ended.
-async fn see_through(shared: Arc<Shared>, id: JobId, work: Work, stop: Stop, sender: watch::Sender<Option<Step>>) {
-    let pulse = Pulse::new(work.engine, shared.config.stall_timeout, Instant::now());
-    let (mut news, running) = shared.host.run(work);
-    let following = async {
-        while let Some(news) = news.recv().await {
-            match news {
-                News::Step(step) => {
-                    pulse.beat(step, Instant::now());
-                    sender.send_replace(Some(step));
-                }
-                News::Note(note) => tracing::info!(job_id = %id, "{note}"),
-            }
-        }
-    };
-    let told = |note: String| async move { tracing::warn!(job_id = %id, "{note}") };
-    let watched = stall::watch(&pulse, &shared.engine.device, &stop, told);
-    let limit = shared.config.job_timeout;
-    let deadline = async {
-        sleep(limit).await;
-        stop.raise(StopReason::TimedOut { limit_s: limit.as_secs() });
-        std::future::pending::<()>().await;
-    };
-    let patience = async {
-        stop.raised().await;
-        sleep(shared.config.engine_stop_grace).await;
-    };
-    let done = async { tokio::join!(running.done(), following).0 };
-    let outcome = tokio::select! {
-        done = done => match encoded(done).await {
-            Err(HostError::Failed(failure)) => Outcome::Failed { error: failure },
-            Err(HostError::Stopped) => stopped(&stop),
-            Ok(result) => Outcome::Succeeded(Box::new(result)),
-        },
-        () = deadline => stopped(&stop),
-        never = watched => match never {},
-        () = patience => {
-            shared.stuck.cancel();
-            stopped(&stop)
-        }
-    };
-    tracing::info!(job_id = %id, outcome = word(&outcome), "job ended");
-    let bytes = match &outcome {
-        Outcome::Succeeded(result) => result.layers.iter().map(|layer| blob_len(&layer.png)).sum(),
-        _ => 0,
-    };
-    let mut book = shared.book();
-    book.current = None;
-    book.done.push_back(Done { id, outcome, bytes });
-    while book.done.len() > REMEMBERED
-        || (book.done.len() > 1 && book.done.iter().map(|done| done.bytes).sum::<usize>() > REMEMBERED_BYTES)
-    {
-        book.done.pop_front();
-    }
-    // `sender` is dropped after the book is written, so who wakes finds the result.
-    drop(book);
-}
-
-async fn encoded(done: Result<Made, HostError>) -> Result<RemoteResult, HostError> {
-    let made = done?;
-    let broken = |message: String| HostError::Failed(Failure { code: FailureCode::EngineFailed, message });
-    let encoding = tokio::task::spawn_blocking(move || encode(made));
-    encoding.await.map_err(|error| broken(error.to_string()))?.map_err(broken)
-}
-
-fn encode(made: Made) -> Result<RemoteResult, String> {
-    let stack = made.decomposition.stack;
-    let mut layers = Vec::new();
-    for layer in stack.layers() {
-        let mut png = Vec::new();
-        layers::write_png(&mut png, &layer.pixels).map_err(|error| error.to_string())?;
-        layers.push(RemoteLayer {
-            name: layer.name.clone(),
-            kind: layer.kind,
-            text: layer.text.clone(),
-            png: Blob::Inline(png),
-        });
-    }
-    Ok(RemoteResult {
-        width: stack.width(),
-        height: stack.height(),
-        layers,
-        notes: made.decomposition.notes,
-        analysis: made.decomposition.analysis,
-        engine: made.offer.name,
-        version: made.offer.version,
-        model: made.offer.model,
-        model_revision: made.model_revision,
-        device: made.offer.device,
-    })
-}
-
-fn stopped(stop: &Stop) -> Outcome {
-    match stop.reason() {
-        Some(StopReason::TimedOut { limit_s }) => failed(
-            FailureCode::TimedOut,
-            format!("the job ran longer than {limit_s} s on Vertex AI; raise JOB_TIMEOUT_S of the container"),
-        ),
-        Some(StopReason::Stalled { message }) => failed(FailureCode::TimedOut, message.clone()),
-        _ => Outcome::Cancelled,
+        store_layers(self.storage().await?, &folder, result).await
     }
 }
 
 fn failed(code: FailureCode, message: String) -> Outcome {
     Outcome::Failed { error: Failure { code, message } }
-}
-
-fn word(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Running { .. } => "running",
-        Outcome::Succeeded(_) => "succeeded",
-        Outcome::Failed { .. } => "failed",
-        Outcome::Cancelled => "cancelled",
-        Outcome::Unknown => "unknown",
-    }
 }
 
 fn blob_len(blob: &Blob) -> usize {
@@ -377,7 +325,7 @@ fn blob_len(blob: &Blob) -> usize {
     }
 }
 
-fn remote(step: Step) -> RemoteStep {
+pub(super) fn remote(step: Step) -> RemoteStep {
     RemoteStep { stage: step.stage.to_owned(), step: step.step, total: step.total, fraction: step.fraction }
 }
 

@@ -1,5 +1,4 @@
 //! A local server that gives prepared answers, one after the other, and keeps what it was asked.
-#![allow(dead_code, reason = "each test program uses a part of this")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -44,7 +43,7 @@ impl Seen {
 
 #[derive(Debug, Clone)]
 pub enum Reply {
-    Whole(u16, &'static str, String),
+    Whole(u16, Vec<(&'static str, String)>, String),
     /// The connection breaks in the middle of the body.
     Cut,
     Silence,
@@ -52,11 +51,23 @@ pub enum Reply {
 
 impl Reply {
     pub fn json(status: u16, body: Value) -> Self {
-        Self::Whole(status, "application/json", body.to_string())
+        Self::Whole(status, vec![("content-type", "application/json".to_owned())], body.to_string())
     }
 
     pub fn text(status: u16, body: &str) -> Self {
-        Self::Whole(status, "text/plain", body.to_owned())
+        Self::Whole(status, vec![("content-type", "text/plain".to_owned())], body.to_owned())
+    }
+
+    pub fn redirect(status: u16, to: &str) -> Self {
+        Self::text(status, "").with("location", to)
+    }
+
+    /// One more header, where there are any.
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        if let Self::Whole(_, headers, _) = &mut self {
+            headers.push((name, value.to_owned()));
+        }
+        self
     }
 
     pub fn cut() -> Self {
@@ -116,9 +127,12 @@ async fn answer(
         shared.replies.pop_front()
     };
     match reply {
-        Some(Reply::Whole(status, content_type, body)) => {
-            let status = StatusCode::from_u16(status).expect("a status");
-            (status, [("content-type", content_type)], body).into_response()
+        Some(Reply::Whole(status, headers, body)) => {
+            let mut response = Response::builder().status(status);
+            for (name, value) in headers {
+                response = response.header(name, value);
+            }
+            response.body(Body::from(body)).expect("a response")
         }
         Some(Reply::Cut) => {
             let pieces = [Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("cut"))];

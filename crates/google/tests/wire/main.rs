@@ -1,11 +1,12 @@
 //! The clients against a local server that speaks Google's documented REST formats.
 
 mod server;
+mod storage;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use google::{Access, Auth, Endpoint, Gemini, Kind, Method, ObjectUri, Part, Predictor, Retry, Service, Storage};
+use google::{Access, Auth, Endpoint, Gemini, Kind, Method, Part, Predictor, Repeat, Retry, Service};
 use serde_json::{Value, json};
 use server::{Reply, Server, claims, verify};
 
@@ -13,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const QUICK: Retry = Retry { times: 3, first: Duration::from_millis(10), longest: Duration::from_millis(50) };
 
 /// A key that was made for these tests and opens nothing.
-const PRIVATE_KEY: &str = include_str!("data/private_key.pem");
+const PRIVATE_KEY: &str = include_str!("../data/private_key.pem");
 
 fn service_account(dir: &Path) -> PathBuf {
     let key = json!({
@@ -48,6 +49,10 @@ fn predictor(server: &Server, auth: Auth) -> Predictor {
     Predictor::new(endpoint(&server.address), auth, QUICK).expect("a client")
 }
 
+async fn predict(client: &Predictor) -> Result<Value, google::Error> {
+    client.predict(&json!({}), PATIENCE, Repeat::Harmless).await
+}
+
 fn predictions() -> Reply {
     Reply::json(200, json!({ "predictions": [{ "layers": 3 }], "deployedModelId": "7", "model": "m" }))
 }
@@ -58,9 +63,10 @@ async fn a_service_account_signs_what_its_public_key_verifies() {
     let auth = Auth::google(Some(&service_account(dir.path()))).expect("credentials");
     let server = Server::start(vec![predictions(), predictions()]).await;
     let client = predictor(&server, auth);
-    let answer: Value = client.predict(&json!({ "job_id": "a" }), PATIENCE).await.expect("a prediction");
+    let answer: Value =
+        client.predict(&json!({ "job_id": "a" }), PATIENCE, Repeat::Harmless).await.expect("a prediction");
     assert_eq!(answer["layers"], 3);
-    client.predict::<_, Value>(&json!({ "job_id": "b" }), PATIENCE).await.expect("a prediction");
+    client.predict::<_, Value>(&json!({ "job_id": "b" }), PATIENCE, Repeat::Harmless).await.expect("a prediction");
 
     let seen = server.seen();
     assert_eq!(seen[0].target, "/v1/projects/posters/locations/us-central1/endpoints/42:predict");
@@ -99,7 +105,7 @@ async fn workload_identity_exchanges_its_token() {
     });
     let auth = Auth::google(Some(&write(dir.path(), "identity.json", &config.to_string()))).expect("credentials");
     let server = Server::start(vec![predictions()]).await;
-    predictor(&server, auth).predict::<_, Value>(&json!({}), PATIENCE).await.expect("a prediction");
+    predict(&predictor(&server, auth)).await.expect("a prediction");
     assert_eq!(server.seen()[0].bearer(), "federated");
     let asked = &tokens.seen()[0];
     assert_eq!(asked.target, "/v1/token");
@@ -123,7 +129,7 @@ async fn credentials_that_cannot_be_used_are_named() {
             // A key file is looked at when it is first used.
             Ok(auth) => {
                 let server = Server::start(vec![predictions()]).await;
-                predictor(&server, auth).predict::<_, Value>(&json!({}), PATIENCE).await.expect_err("no credentials")
+                predict(&predictor(&server, auth)).await.expect_err("no credentials")
             }
         };
         assert_eq!((error.service, error.kind), (Service::Auth, Kind::Credentials), "{error}");
@@ -137,7 +143,7 @@ async fn credentials_that_cannot_be_used_are_named() {
     let file = write(dir.path(), "broken.json", &text.to_string());
     let server = Server::start(vec![predictions()]).await;
     let failed = match Auth::google(Some(&file)) {
-        Ok(auth) => predictor(&server, auth).predict::<_, Value>(&json!({}), PATIENCE).await.expect_err("no key"),
+        Ok(auth) => predict(&predictor(&server, auth)).await.expect_err("no key"),
         Err(error) => error,
     };
     assert_eq!(failed.kind, Kind::Credentials, "{failed}");
@@ -150,39 +156,74 @@ async fn what_passes_is_tried_again_and_what_does_not_is_told_at_once() {
         || Reply::json(429, json!({ "error": { "code": 429, "message": "busy", "status": "RESOURCE_EXHAUSTED" } }));
     let server = Server::start(vec![busy(), Reply::text(503, "upstream"), Reply::cut(), predictions()]).await;
     let client = predictor(&server, Auth::Anonymous);
-    client.predict::<_, Value>(&json!({}), PATIENCE).await.expect("the fourth try");
+    predict(&client).await.expect("the fourth try");
     assert_eq!(server.seen().len(), 4);
 
     let server = Server::start((0..9).map(|_| busy()).collect()).await;
-    let error = predictor(&server, Auth::Anonymous).predict::<_, Value>(&json!({}), PATIENCE).await.expect_err("busy");
+    let error = predict(&predictor(&server, Auth::Anonymous)).await.expect_err("busy");
     assert_eq!((error.kind, server.seen().len()), (Kind::Quota, 4));
 
     let denied = json!({ "error": { "code": 403, "message": "no", "status": "PERMISSION_DENIED" } });
     let server = Server::start(vec![Reply::json(403, denied), predictions()]).await;
-    let error =
-        predictor(&server, Auth::Anonymous).predict::<_, Value>(&json!({}), PATIENCE).await.expect_err("denied");
+    let error = predict(&predictor(&server, Auth::Anonymous)).await.expect_err("denied");
     assert_eq!((error.kind, server.seen().len()), (Kind::PermissionDenied, 1));
+}
+
+#[tokio::test]
+async fn what_may_have_begun_is_not_sent_again() {
+    let busy =
+        || Reply::json(429, json!({ "error": { "code": 429, "message": "busy", "status": "RESOURCE_EXHAUSTED" } }));
+    for (reply, kind) in [
+        (Reply::text(503, "upstream"), Kind::Unavailable),
+        (Reply::text(504, "late"), Kind::Deadline),
+        (Reply::text(500, "oops"), Kind::Internal),
+        (Reply::cut(), Kind::Network),
+    ] {
+        let server = Server::start(vec![busy(), reply, predictions()]).await;
+        let client = predictor(&server, Auth::Anonymous);
+        let error = client.predict::<_, Value>(&json!({}), PATIENCE, Repeat::Costly).await.expect_err("it came once");
+        assert_eq!((error.kind, error.may_have_begun(), server.seen().len()), (kind, true, 2), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_told_neither_the_key_nor_the_question() {
+    let elsewhere = Server::start(vec![said("{}", "STOP"), predictions()]).await;
+    let to = |status| Reply::redirect(status, &elsewhere.address);
+    let server = Server::start(vec![to(307), to(308), to(302)]).await;
+    let error = ask(&gemini(&server)).await.expect_err("no answer");
+    assert!(error.kind == Kind::Unknown && error.to_string().contains("307"), "{error}");
+    for status in ["308", "302"] {
+        let client = predictor(&server, Auth::Anonymous);
+        let error = predict(&client).await.expect_err("no answer");
+        assert!(error.to_string().contains(status), "{error}");
+    }
+    assert!(elsewhere.seen().is_empty());
 }
 
 #[tokio::test]
 async fn what_is_too_large_is_not_sent_and_silence_has_an_end() {
     let server = Server::start(vec![Reply::silence()]).await;
     let client = predictor(&server, Auth::Anonymous);
-    let error = client.predict::<_, Value>(&"x".repeat(10_000_001), PATIENCE).await.expect_err("too large");
+    let error =
+        client.predict::<_, Value>(&"x".repeat(10_000_001), PATIENCE, Repeat::Harmless).await.expect_err("too large");
     assert_eq!(error.kind, Kind::TooLarge);
     assert!(error.to_string().contains("VERTEX_STAGING_URI"), "{error}");
     assert!(server.seen().is_empty());
-    let error = client.predict::<_, Value>(&json!({}), Duration::from_millis(200)).await.expect_err("silence");
+    let error = client
+        .predict::<_, Value>(&json!({}), Duration::from_millis(200), Repeat::Harmless)
+        .await
+        .expect_err("silence");
     assert_eq!(error.kind, Kind::Timeout);
 
     let closed = endpoint("http://127.0.0.1:9");
     let client = Predictor::new(closed, Auth::Anonymous, Retry::NONE).expect("a client");
-    let error = client.predict::<_, Value>(&json!({}), PATIENCE).await.expect_err("nobody there");
-    assert_eq!(error.kind, Kind::Network);
+    let error = predict(&client).await.expect_err("nobody there");
+    assert_eq!(error.kind, Kind::Unreachable);
     let server = Server::start(vec![Reply::text(200, "hello"), Reply::json(200, json!({ "predictions": [] }))]).await;
     for _ in 0..2 {
         let client = predictor(&server, Auth::Anonymous);
-        let error = client.predict::<_, Value>(&json!({}), PATIENCE).await.expect_err("no prediction");
+        let error = predict(&client).await.expect_err("no prediction");
         assert_eq!(error.kind, Kind::Malformed);
     }
 }
@@ -265,50 +306,13 @@ async fn answers_without_the_json_say_why() {
     assert_eq!(ask(&gemini).await.expect_err("no key").kind, Kind::KeyInvalid);
 }
 
-#[tokio::test]
-async fn objects_are_written_listed_and_read() {
-    let page = |name: &str, token: Value| {
-        let mut page = json!({ "items": [{ "name": name, "size": "3" }] });
-        page["nextPageToken"] = token;
-        Reply::json(200, page)
-    };
-    let gone = Reply::json(404, json!({ "error": { "code": 404, "message": "No such object" } }));
-    let server = Server::start(vec![
-        Reply::json(200, json!({ "kind": "storage#object" })),
-        page("w/a.bin", json!("next")),
-        page("w/b.bin", Value::Null),
-        Reply::text(200, "abc"),
-        Reply::text(200, "abc"),
-        gone,
-    ])
-    .await;
-    let storage = Storage::new(Auth::Anonymous, Some(&server.address), QUICK).expect("a client");
-    let folder: ObjectUri = "gs://posters/w/".parse().expect("an address");
-    storage.put(&folder.join("a.bin"), "image/png", b"abc".to_vec()).await.expect("written");
-    let names: Vec<_> = storage.list(&folder).await.expect("a list").into_iter().map(|o| o.uri.to_string()).collect();
-    assert_eq!(names, ["gs://posters/w/a.bin", "gs://posters/w/b.bin"]);
-    assert_eq!(storage.get(&folder.join("a.bin")).await.expect("read"), b"abc");
-    let dir = tempfile::tempdir().expect("a folder");
-    let file = dir.path().join("a.bin");
-    storage.download(&folder.join("a.bin"), &file).await.expect("downloaded");
-    assert_eq!(std::fs::read(&file).expect("a file"), b"abc");
-    storage.delete(&folder.join("a.bin")).await.expect("what is not there is gone");
-
-    let targets: Vec<_> = server.seen().iter().map(|seen| format!("{} {}", seen.method, seen.target)).collect();
-    assert_eq!(targets[0], "POST /upload/storage/v1/b/posters/o?uploadType=media&name=w%2Fa.bin");
-    assert!(targets[2].ends_with("&pageToken=next"), "{targets:?}");
-    assert_eq!(targets[3], "GET /storage/v1/b/posters/o/w%2Fa.bin?alt=media");
-    assert_eq!(targets[5], "DELETE /storage/v1/b/posters/o/w%2Fa.bin");
-    assert_eq!(server.seen()[0].text(), "abc");
-}
-
 /// Run by the test below in a process of its own, whose environment says where the metadata server is.
 #[tokio::test]
 #[ignore = "a helper of another test"]
 async fn with_what_the_machine_has() {
     let auth = Auth::google(None).expect("credentials");
     let server = Server::start(vec![predictions()]).await;
-    predictor(&server, auth).predict::<_, Value>(&json!({}), PATIENCE).await.expect("a prediction");
+    predict(&predictor(&server, auth)).await.expect("a prediction");
     assert_eq!(server.seen()[0].bearer(), "of-the-machine");
 }
 
