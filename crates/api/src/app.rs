@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use jobs::{Broker, Store};
@@ -116,12 +116,25 @@ fn with_one_error_shape<S: Clone + Send + Sync + 'static>(router: Router<S>) -> 
     router.layer(CatchPanicLayer::custom(panicked)).layer(from_fn(one_error_shape))
 }
 
+/// What is compressed on its way has other bytes than the file, and a part of the one does not go on where the other
+/// broke off: a weak tag says so (RFC 9110, 8.8.3).
+async fn weaken_tag(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let is_encoded = headers.contains_key(header::CONTENT_ENCODING);
+    let strong = headers.get(header::ETAG).filter(|tag| is_encoded && tag.as_bytes().starts_with(b"\""));
+    if let Some(weak) = strong.and_then(|tag| HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()).ok()) {
+        headers.insert(header::ETAG, weak);
+    }
+    response
+}
+
 /// What holds for every answer, errors of inner layers included.
 fn with_service_layers(router: Router) -> Router {
     let compressed = DefaultPredicate::new().and(NotForContentType::const_new("application/zip"));
     let header = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     router
         .layer(CompressionLayer::new().compress_when(compressed))
+        .layer(map_response(weaken_tag))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         // Addresses hold job ids, and whoever has one sees the result.
         .layer(header(header::REFERRER_POLICY, "no-referrer"))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_range_header::parse_range_header;
+use http_range_header::{EndPosition, RangeUnsatisfiableError, StartPosition, parse_range_header};
 use jobs::store::{StoreError, StoredFile};
 use tokio_util::io::ReaderStream;
 
@@ -77,26 +77,30 @@ enum Wanted {
     Nothing,
 }
 
-/// The part of a file that a request asks for (RFC 9110, 14). What cannot be read, several parts at
-/// once and parts of another version count as the whole, as the RFC lets them.
+/// The part of a file that a request asks for (RFC 9110, 14). What cannot be read or makes no sense, several parts
+/// at once and parts of another version count as the whole, as the RFC lets them.
 fn wanted(request: &HeaderMap, etag: &str, len: u64) -> Wanted {
     let Some(text) = request.get(header::RANGE).and_then(|value| value.to_str().ok()) else { return Wanted::Whole };
     if request.get(header::IF_RANGE).is_some_and(|version| version != etag) {
         return Wanted::Whole;
     }
-    let Ok(parsed) = parse_range_header(text) else { return Wanted::Whole };
-    match parsed.validate(len).as_deref() {
-        Ok([range]) => Wanted::Part(*range.start()..*range.end() + 1),
-        Ok(_) => Wanted::Whole,
+    let range = match parse_range_header(text) {
+        Ok(parsed) => match parsed.ranges.as_slice() {
+            [one] => *one,
+            _ => return Wanted::Whole,
+        },
+        Err(RangeUnsatisfiableError::ZeroSuffix) => return Wanted::Nothing,
+        Err(_) => return Wanted::Whole,
+    };
+    match (range.start, range.end) {
+        (StartPosition::Index(start), EndPosition::Index(last)) if last < start => Wanted::Whole,
+        (StartPosition::Index(start), _) if start >= len => Wanted::Nothing,
+        (StartPosition::Index(start), EndPosition::Index(last)) => Wanted::Part(start..len.min(last.saturating_add(1))),
+        (StartPosition::Index(start), EndPosition::LastByte) => Wanted::Part(start..len),
+        (StartPosition::FromLast(_), _) if len == 0 => Wanted::Nothing,
         // The last bytes of a shorter file are all of it.
-        Err(_) if len > 0 && last_bytes(text).is_some_and(|last| last > len) => Wanted::Part(0..len),
-        Err(_) => Wanted::Nothing,
+        (StartPosition::FromLast(count), _) => Wanted::Part(len.saturating_sub(count)..len),
     }
-}
-
-/// How many of the last bytes a `Range` asks for, where it asks for those.
-fn last_bytes(range: &str) -> Option<u64> {
-    range.trim().strip_prefix("bytes=-")?.parse().ok()
 }
 
 /// Whether a client can be sent to the storage itself (`DOWNLOAD_REDIRECT`). The page cannot: its policy
@@ -108,10 +112,14 @@ pub fn may_redirect(app: &App, request: &HeaderMap) -> bool {
 /// Sends a client to a signed address; `None` where the storage gives none, or has no such file.
 pub async fn redirect<F: Future<Output = Result<Option<String>, StoreError>>>(
     sign: impl FnOnce(Duration) -> F,
-) -> Result<Option<Response>, Error> {
-    let Some(url) = sign(SIGNED_FOR).await? else { return Ok(None) };
-    let headers = [(header::LOCATION, url), (header::CACHE_CONTROL, "no-store".to_owned())];
-    Ok(Some((StatusCode::TEMPORARY_REDIRECT, headers).into_response()))
+) -> Option<Response> {
+    let signed = sign(SIGNED_FOR).await.unwrap_or_else(|error| {
+        // Such as an identity that may read, but not sign: the file is given from here then.
+        tracing::warn!(%error, "a file's address in the storage could not be signed");
+        None
+    });
+    let headers = [(header::LOCATION, signed?), (header::CACHE_CONTROL, "no-store".to_owned())];
+    Some((StatusCode::TEMPORARY_REDIRECT, headers).into_response())
 }
 
 /// Whether the client has this version already (RFC 9110, 13.1.2: weak comparison).
@@ -137,9 +145,9 @@ mod tests {
 
     #[test]
     fn parts_are_those_of_the_file() {
-        let asked = |range: &str| {
+        let of = |range: &str, len: u64| {
             let headers = HeaderMap::from_iter([(header::RANGE, range.parse().unwrap())]);
-            match wanted(&headers, "\"a\"", 10) {
+            match wanted(&headers, "\"a\"", len) {
                 Wanted::Whole => "whole".to_owned(),
                 Wanted::Part(range) => format!("{range:?}"),
                 Wanted::Nothing => "nothing".to_owned(),
@@ -151,12 +159,27 @@ mod tests {
             ("bytes=-3", "7..10"),
             ("bytes=5-100", "5..10"),
             ("bytes=-100", "0..10"),
+            ("bytes=-10", "0..10"),
+            ("bytes=9-9", "9..10"),
+            ("bytes=0-18446744073709551615", "0..10"),
             ("bytes=10-", "nothing"),
+            ("bytes=10-12", "nothing"),
+            ("bytes=-0", "nothing"),
+            ("bytes=5-3", "whole"),
+            ("bytes=12-11", "whole"),
             ("bytes=0-1,4-5", "whole"),
+            ("bytes=0-5,3-8", "whole"),
+            ("bytes=0-1,100-", "whole"),
             ("bytes=x", "whole"),
+            ("bytes=", "whole"),
+            ("bytes=-", "whole"),
+            ("bytes=99999999999999999999-", "whole"),
             ("lines=0-1", "whole"),
         ] {
-            assert_eq!(asked(range), part, "{range}");
+            assert_eq!(of(range, 10), part, "{range}");
+        }
+        for (range, part) in [("bytes=0-", "nothing"), ("bytes=-5", "nothing")] {
+            assert_eq!(of(range, 0), part, "{range} of an empty file");
         }
     }
 }

@@ -187,7 +187,7 @@ async fn open(
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
     if files::may_redirect(app, headers)
-        && let Some(redirect) = files::redirect(|valid| app.store.result_url(id, name, valid)).await?
+        && let Some(redirect) = files::redirect(|valid| app.store.result_url(id, name, valid)).await
     {
         return Ok(redirect);
     }

@@ -96,7 +96,7 @@ pub async fn image(
 ) -> Result<Response, Error> {
     let id: Uuid = file.strip_suffix(".png").and_then(|id| id.parse().ok()).ok_or_else(Error::upload_not_found)?;
     if files::may_redirect(&app, &headers)
-        && let Some(redirect) = files::redirect(|valid| app.store.upload_url(id, valid)).await?
+        && let Some(redirect) = files::redirect(|valid| app.store.upload_url(id, valid)).await
     {
         return Ok(redirect);
     }

@@ -14,6 +14,7 @@ mod malformed;
 mod openai;
 mod openapi;
 mod pictures;
+mod ranges;
 mod results;
 mod service;
 mod split;
