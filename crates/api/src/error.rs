@@ -55,6 +55,11 @@ impl Error {
         Self { status, code, message: message.into(), state: None, param: None, retry_after_s: None, cause: None }
     }
 
+    /// Whether the service failed, rather than the request.
+    pub fn is_ours(&self) -> bool {
+        self.status.is_server_error()
+    }
+
     /// Names the field that the error is about.
     pub fn about(self, param: &str) -> Self {
         Self { param: Some(param.to_owned()), ..self }

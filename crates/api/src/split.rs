@@ -21,7 +21,7 @@ use crate::caller::Caller;
 use crate::error::{Error, ErrorBody};
 use crate::extract::{self, Finished, Segments};
 use crate::form::{Asked, hex};
-use crate::submit::{Accepted, accepted, check_engine, submit};
+use crate::submit::{Accepted, accepted, check_engine, submit_own};
 
 /// Split a layer again
 ///
@@ -69,24 +69,18 @@ pub async fn decompose_layer(
     let (width, height) = finished.metadata.canvas();
     let limits = Limits { max_pixels: u64::from(width) * u64::from(height) };
     let upload = cut_out(&app, info, area, parent, limits).await?;
-    let submitted = submit(&app, caller, &upload, asked).await;
-    if !matches!(&submitted, Ok(Submitted::Queued(_)))
-        && let Err(err) = app.store.delete_upload(upload.id).await
-    {
-        // The periodic cleanup takes it away later.
-        tracing::warn!(upload_id = %upload.id, error = %err, "could not remove an upload that no job uses");
-    }
-    let submitted = submitted?;
+    let submitted = submit_own(&app, caller, &upload, asked).await?;
     let (Submitted::Queued(job) | Submitted::Repeated(job)) = &submitted;
     let child: Id = job.id;
     let link = move |edits: &mut jobs::edits::Edits| {
         edits.children.insert(layer, child);
     };
-    if app.store.change_edits(id, link).await?.is_none() {
-        // The result was deleted meanwhile, and the child would be out of reach.
+    let linked = app.store.change_edits(id, link).await;
+    if !matches!(&linked, Ok(Some(_))) {
+        // The result was deleted meanwhile, or the storage failed: the child would be out of reach.
         app.broker.cancel(child).await?;
-        return Err(Error::job_not_found());
     }
+    linked?.ok_or_else(Error::job_not_found)?;
     Ok(accepted(&submitted))
 }
 

@@ -100,15 +100,26 @@ async fn from_form(app: &App, caller: Caller, request: Request) -> Result<Respon
 pub async fn take_on(app: &App, caller: Caller, picture: Received, asked: Asked) -> Result<Submitted, Error> {
     check_engine(app, asked.engine()).await?;
     let upload = intake::store(app, picture).await?;
-    let submitted = submit(app, caller, &upload, asked).await;
-    let is_used = matches!(&submitted, Ok(Submitted::Queued(_)));
-    if !is_used && let Err(err) = app.store.delete_upload(upload.id).await {
+    submit_own(app, caller, &upload, asked).await
+}
+
+/// Like [`submit`], for an upload that was made for this job alone: it is removed where no job uses it.
+pub async fn submit_own(app: &App, caller: Caller, upload: &Upload, asked: Asked) -> Result<Submitted, Error> {
+    let submitted = submit(app, caller, upload, asked).await;
+    let is_unused = match &submitted {
+        Ok(Submitted::Queued(_)) => false,
+        Ok(Submitted::Repeated(_)) => true,
+        // A queue that failed may have taken the job all the same; a repeat with the same key then finds it.
+        Err(err) => !err.is_ours(),
+    };
+    if is_unused && let Err(err) = app.store.delete_upload(upload.id).await {
         // The periodic cleanup takes it away later.
         tracing::warn!(upload_id = %upload.id, error = %err, "could not remove an upload that no job uses");
     }
     submitted
 }
 
+/// Starts a job on an upload.
 pub async fn submit(app: &App, caller: Caller, upload: &Upload, asked: Asked) -> Result<Submitted, Error> {
     let idempotency = match caller.idempotency_key {
         Some(key) => Some(Idempotency { key, fingerprint: asked.fingerprint(&upload.input.sha256)? }),

@@ -67,15 +67,23 @@ impl Poster {
             match request.send(body) {
                 Ok(response) => judge(&response),
                 Err(ureq::Error::Other(err)) if err.is::<AddressError>() => {
-                    Answer::Refused(format!("{url} {err}; WEBHOOK_ALLOW_PRIVATE=true lets it"))
+                    Answer::Refused(format!("{} {err}; WEBHOOK_ALLOW_PRIVATE=true lets it", shown(&url)))
                 }
-                Err(err) => Answer::Failed { why: format!("{url} cannot be reached: {err}"), retry_after: None },
+                Err(err) => {
+                    Answer::Failed { why: format!("{} cannot be reached: {err}", shown(&url)), retry_after: None }
+                }
             }
         };
         // ureq blocks its thread.
         let called = tokio::task::spawn_blocking(call).await;
         called.unwrap_or_else(|err| Answer::Failed { why: err.to_string(), retry_after: None })
     }
+}
+
+/// An address for the log: many receivers know their senders by a secret in its path or query.
+fn shown(url: &str) -> String {
+    let host = url::Url::parse(url).ok().and_then(|url| Some(format!("{}://{}", url.scheme(), url.host_str()?)));
+    host.unwrap_or_else(|| "the address".to_owned())
 }
 
 fn judge(response: &ureq::http::Response<ureq::Body>) -> Answer {
@@ -102,10 +110,14 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         for host in ["localhost", "127.0.0.1"] {
             let answer = Poster::new(false)
-                .post(format!("http://{host}:{port}/"), "id".into(), 0, "v1,".into(), "{}".into())
+                .post(format!("http://{host}:{port}/hush?token=hush"), "id".into(), 0, "v1,".into(), "{}".into())
                 .await;
             assert!(matches!(&answer, Answer::Refused(why) if why.contains("WEBHOOK_ALLOW_PRIVATE")), "{answer}");
+            assert!(answer.to_string().contains(host) && !answer.to_string().contains("hush"), "{answer}");
         }
+        let answer =
+            Poster::new(true).post("http://127.0.0.1:1/hush".into(), "id".into(), 0, "v1,".into(), "{}".into()).await;
+        assert!(matches!(&answer, Answer::Failed { why, .. } if !why.contains("hush")), "{answer}");
         let nobody_came = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
         assert!(nobody_came.is_err());
     }
