@@ -1,11 +1,12 @@
 use std::process::{Command, Stdio};
 
 use crate::run::{cargo, exists, root, run};
+use crate::test::FEATURES;
 
 pub fn lint() -> anyhow::Result<()> {
     let cargo = cargo();
     run(&cargo, ["fmt", "--all", "--check"])?;
-    run(&cargo, ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    run(&cargo, ["clippy", "--workspace", "--all-targets", FEATURES, "--", "-D", "warnings"])?;
     audit(&cargo)
 }
 

@@ -7,6 +7,10 @@ use clap::Args;
 use crate::install::{install_readers, install_test_programs, is_ci};
 use crate::run::{cargo, root, run, text};
 
+/// What a plain build leaves out and the tests take in: buckets, with a server that speaks S3. (Google's clients come
+/// with the worker's own tests.)
+pub const FEATURES: &str = "--features=jobs/testing-bucket,unflatten/testing-bucket";
+
 #[derive(Args)]
 pub struct TestArguments {
     /// Passed on to `cargo test --workspace`, such as a test's name
@@ -26,10 +30,10 @@ pub fn test(arguments: &TestArguments) -> anyhow::Result<()> {
     let cargo = cargo();
     // Tests of one crate start the programs of others: all are built before the first test runs. Not with
     // `cargo build`, which would compile the dependencies anew without the features that only tests ask for.
-    run(&cargo, ["test", "--workspace", "--no-run"])?;
+    run(&cargo, ["test", "--workspace", FEATURES, "--no-run"])?;
     let mut command = Command::new(&cargo);
     // All of it, even when a part fails: one run tells everything.
-    command.args(["test", "--workspace", "--no-fail-fast"]).args(&arguments.pass_on);
+    command.args(["test", "--workspace", FEATURES, "--no-fail-fast"]).args(&arguments.pass_on);
     if let Some(readers) = readers {
         command.env("UNFLATTEN_READERS", readers);
     }

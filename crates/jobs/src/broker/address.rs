@@ -6,7 +6,8 @@ use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, Redis
 #[derive(Clone)]
 pub struct RedisAddress {
     pub(super) kind: RedisKind,
-    /// The server, the sentinels, or some nodes of the cluster. All have the same credentials.
+    /// The server, the sentinels, or some nodes of the cluster, each with the same credentials, which are the servers':
+    /// sentinels are asked without any.
     pub(super) nodes: Vec<ConnectionInfo>,
     /// Certificates in PEM form to trust instead of the system's.
     pub(super) ca: Option<Vec<u8>>,

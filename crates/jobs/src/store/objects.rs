@@ -14,6 +14,7 @@
 //! is still what was read.
 
 mod open;
+mod scratch;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, ErrorKind};
@@ -27,7 +28,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::signer::Signer;
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
+use object_store::{
+    Attribute, Attributes, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
+    UpdateVersion,
+};
 use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempDir};
 use time::OffsetDateTime;
@@ -35,6 +39,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_util::io::StreamReader;
 use uuid::Uuid;
 
+use self::scratch::Scratch;
 use super::backend::{Backend, Change, Content, Reader, Shelf, StoredFile};
 
 const MANIFEST: &str = "manifest.json";
@@ -63,6 +68,7 @@ pub(super) struct Objects {
     signer: Option<Arc<dyn Signer>>,
     prefix: Path,
     url: String,
+    scratch: Scratch,
 }
 
 impl Objects {
@@ -110,7 +116,8 @@ impl Objects {
 
     async fn upload(&self, from: &FilePath, to: Path) -> io::Result<u64> {
         let mut file = tokio::fs::File::open(from).await?;
-        let mut writer = BufWriter::with_capacity(Arc::clone(&self.store), to, PART);
+        let about = Attributes::from_iter([(Attribute::ContentType, media_type(to.as_ref()))]);
+        let mut writer = BufWriter::with_capacity(Arc::clone(&self.store), to, PART).with_attributes(about);
         match tokio::io::copy(&mut file, &mut writer).await {
             Ok(len) => writer.shutdown().await.map(|()| len),
             Err(err) => {
@@ -179,11 +186,11 @@ impl Backend for Objects {
     }
 
     fn scratch(&self, _: Shelf) -> io::Result<NamedTempFile> {
-        NamedTempFile::new()
+        self.scratch.file()
     }
 
     fn stage(&self, _: Shelf) -> io::Result<TempDir> {
-        TempDir::new()
+        self.scratch.folder()
     }
 
     async fn publish(&self, shelf: Shelf, id: Uuid, staged: TempDir) -> io::Result<bool> {
@@ -250,6 +257,8 @@ impl Backend for Objects {
     }
 
     async fn sweep(&self, cutoff: OffsetDateTime) -> io::Result<usize> {
+        let scratch = self.scratch.clone();
+        let on_disk = tokio::task::spawn_blocking(move || scratch.sweep(cutoff)).await.map_err(io::Error::other)??;
         let mut swept = HashSet::new();
         for shelf in Shelf::ALL {
             let listed = self.list(shelf).await?;
@@ -281,7 +290,7 @@ impl Backend for Objects {
                 }
             }
         }
-        Ok(swept.len())
+        Ok(on_disk + swept.len())
     }
 
     async fn signed_url(&self, shelf: Shelf, id: Uuid, name: &str, valid: Duration) -> io::Result<Option<String>> {
@@ -291,8 +300,12 @@ impl Backend for Objects {
     }
 
     async fn check(&self) -> io::Result<()> {
-        self.store.head(&self.probe()).await?;
-        Ok(())
+        match self.store.head(&self.probe()).await {
+            Ok(_) => Ok(()),
+            // Removed by hand, or by a rule that removes what is old.
+            Err(object_store::Error::NotFound { .. }) => self.prepare().await,
+            Err(err) => Err(err.into()),
+        }
     }
 }
 
@@ -308,6 +321,16 @@ impl Content for Object {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
         let found = self.store.get_opts(&self.path, options).await?;
         Ok(Box::pin(StreamReader::new(found.into_stream().map_err(io::Error::from))))
+    }
+}
+
+/// What a browser that is sent to the bucket is told of a file.
+fn media_type(name: &str) -> &'static str {
+    match name.rsplit_once('.') {
+        Some((_, "png")) => "image/png",
+        Some((_, "jpg")) => "image/jpeg",
+        Some((_, "json")) => "application/json",
+        _ => "application/octet-stream",
     }
 }
 

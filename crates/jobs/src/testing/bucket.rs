@@ -96,7 +96,7 @@ async fn serve(listener: TcpListener, service: S3Service) {
             let (service, turn) = (service.clone(), Arc::clone(&turn));
             async move {
                 let _turn = if request.method() == Method::PUT { Some(turn.lock().await) } else { None };
-                service.call(request).await
+                Service::call(&service, request).await
             }
         });
         tokio::spawn(async move {

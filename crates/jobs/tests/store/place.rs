@@ -85,7 +85,7 @@ impl Place {
 /// Attempts at a folder beyond the one that can stand.
 fn unseen_attempts(keys: &[String]) -> usize {
     let mut folders: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for key in keys.iter().filter(|key| key.matches('/').count() >= 4) {
+    for key in keys.iter().filter(|key| key.matches('/').count() >= 5) {
         let (folder, rest) = key.rsplit_once('/').map(|(dir, _)| dir.rsplit_once('/').unwrap()).unwrap();
         let attempts = folders.entry(folder.to_owned()).or_default();
         if !attempts.contains(&rest.to_owned()) {

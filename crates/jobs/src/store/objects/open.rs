@@ -10,7 +10,7 @@ use object_store::signer::Signer;
 use object_store::{ObjectStore, ObjectStoreScheme};
 use url::Url;
 
-use super::Objects;
+use super::{Objects, Scratch};
 use crate::store::{Store, StoreError};
 
 type Opened = object_store::Result<(Arc<dyn ObjectStore>, Arc<dyn Signer>)>;
@@ -41,7 +41,8 @@ fn open(url: &str, options: &[(String, String)]) -> io::Result<Objects> {
         _ => return Err(io::Error::new(ErrorKind::Unsupported, "it is none of s3://, gs:// and az://")),
     }?;
     let prefix = Path::parse(prefix).map_err(io::Error::other)?;
-    Ok(Objects { store, signer: Some(signer), prefix, url: url.to_owned() })
+    let scratch = Scratch::of(url, options);
+    Ok(Objects { store, signer: Some(signer), prefix, url: url.to_owned(), scratch })
 }
 
 fn s3(url: &str, options: &[(String, String)]) -> Opened {
