@@ -51,17 +51,28 @@ const FLASH_KEEP: &str = "_fwd_hdim128_bf16(_causal)?_sm80";
 /// What is linked against and loaded at run time: empty archives satisfy the linker.
 const LOADED: [&str; 6] = ["cuda", "nvrtc", "curand", "cublas", "cublasLt", "cudnn"];
 
+/// What is checked and built, always together and in one profile: other packages or features beside them would have
+/// the kernels, which take longest, compiled once more.
+const PROGRAMS: [&str; 11] = [
+    "--release",
+    "--package",
+    "unflatten",
+    "--package",
+    "qwen-image-layered",
+    "--bin",
+    "unflatten",
+    "--bench",
+    "gpu",
+    "--features",
+    "flash-attn",
+];
+
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 pub fn cuda(arguments: &CudaArguments) -> anyhow::Result<()> {
     let tree = Tree::prepare(&target().join("cuda"))?;
     match &arguments.task {
-        Cuda::Check => {
-            let packages = ["--package", "unflatten", "--package", "qwen-image-layered"];
-            let targets = ["--bin", "unflatten", "--lib", "--bench", "gpu"];
-            // In the profile of `build`, which then finds the kernels compiled.
-            tree.cargo(&[&["check", "--release"][..], &packages, &targets, &["--features", "flash-attn"]].concat())
-        }
+        Cuda::Check => tree.cargo(&[&["check"][..], &PROGRAMS].concat()),
         Cuda::Cargo { words } => tree.cargo(&words.iter().map(String::as_str).collect::<Vec<_>>()),
         Cuda::Build => tree.build(),
     }
@@ -142,10 +153,7 @@ impl Tree {
     }
 
     fn build(&self) -> anyhow::Result<()> {
-        self.cargo(&["build", "--release", "--locked", "--package", "unflatten", "--features", "flash-attn"])?;
-        let bench =
-            ["bench", "--no-run", "--package", "qwen-image-layered", "--bench", "gpu", "--features", "flash-attn"];
-        self.cargo(&bench)?;
+        self.cargo(&[&["build", "--locked"][..], &PROGRAMS].concat())?;
         let release = target().join(TARGET).join("release");
         let out = target().join("gpu");
         fs::create_dir_all(&out)?;
