@@ -4,14 +4,14 @@ use std::fs;
 use std::io::{self, BufReader, Cursor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jobs::{EngineChoice, Failure, FailureCode, InputInfo, Metadata, Params, Progress};
 use layers::{DecodeError, Limits};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::analysis::{Analyzer, AnalyzerChoice};
 use crate::config::Config;
@@ -22,6 +22,9 @@ use crate::progress::Meter;
 use crate::result::{self, ResultJob};
 use crate::staging::Staging;
 use crate::stop::{Stop, StopReason};
+
+/// How long an engine may take to tidy up after a picture.
+const TIDYING: Duration = Duration::from_secs(30);
 
 /// A picture to decompose and a folder for its layers.
 #[derive(Debug, Clone)]
@@ -107,8 +110,8 @@ impl Local {
         report: &(dyn Fn(Told) + Sync),
     ) -> Result<LocalDone, LocalError> {
         let done = self.make(job, stop, report).await;
-        // There is no other attempt.
-        self.host.settle(None).await;
+        // There is no other attempt. An engine that does not react any more would not tidy up either.
+        let _ = timeout(TIDYING, self.host.settle(None)).await;
         done
     }
 
