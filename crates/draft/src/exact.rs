@@ -143,6 +143,28 @@ mod tests {
     use crate::random::Random;
     use crate::sheet::Sheet;
 
+    /// What the letters left of their edge does not show in the layers under them.
+    #[test]
+    fn residues_stay_in_the_layer_that_left_them() {
+        let input = RgbaImage::from_pixel(1, 1, Rgba([255, 219, 90, 255]));
+        let ground = Plane::new(1, 1, [253, 221, 43]);
+        let sheet = |above: [u8; 3]| Sheet {
+            above: Plane::new(1, 1, above),
+            alpha: Plane::new(1, 1, 0),
+            kind: layers::Kind::Object,
+            name: String::new(),
+            text: None,
+            words: Vec::new(),
+        };
+        let sheets = [sheet([253, 221, 43]), sheet([255, 219, 90])];
+        let question = Question { input: &input, background: &ground, background_alpha: None, sheets: &sheets };
+        let (monitor, _reporter) = crate::monitor::monitor();
+        let layers = solve(&question, &monitor).expect("nobody stops it");
+        assert_eq!((layers[0].get_pixel(0, 0).0, layers[1].get_pixel(0, 0)[3]), ([253, 221, 43, 255], 0));
+        assert!(layers[2].get_pixel(0, 0)[3] > 0);
+        assert_eq!(crate::check::worst_difference(&input, &layers), 0);
+    }
+
     /// Whatever the estimates are, the composite is the input.
     #[test]
     fn noise_in_every_estimate_still_gives_the_input() {

@@ -29,6 +29,7 @@ const FOREIGN: f32 = 14.0 / 255.0;
 const ALIKE: f32 = 16.0 / 255.0;
 /// Share of a shape's typical difference from the ground under which a pixel is ground.
 const GAP: f32 = 0.25;
+
 /// What is lifted.
 #[derive(Clone, Copy)]
 pub enum Shape {
