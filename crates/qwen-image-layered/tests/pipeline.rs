@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 use candle_core::{DType, Device, Tensor};
 use common::{checkpoint, monitored, relative, tensors, whole_checkpoint};
 use image::RgbaImage;
+use qwen_image_layered::plan::Passes;
 use qwen_image_layered::testing::as_device;
 use qwen_image_layered::testing::runs::{self, Case};
 use qwen_image_layered::{Decomposer, Error, ModelFiles, Monitor, Output, Params, Pipeline, Progress, Stage};
@@ -21,7 +22,11 @@ fn cases(bf16: bool) -> Vec<Case> {
 }
 
 fn run(case: &Case, decomposer: &Decomposer, dtype: DType) -> Output {
-    let params = case.params();
+    run_as(case, decomposer, dtype, Passes::InTurn)
+}
+
+fn run_as(case: &Case, decomposer: &Decomposer, dtype: DType, passes: Passes) -> Output {
+    let params = Params { passes, ..case.params() };
     let picture = params.resized(&case.picture()).unwrap();
     let conditioning = case.conditioning(dtype, &Device::Cpu);
     monitored(|monitor| decomposer.run(&picture, &conditioning, &params, monitor).unwrap())
@@ -96,8 +101,9 @@ fn bf16_is_as_good_as_the_reference() {
 fn the_kernels_of_devices_match_the_reference() {
     as_device(|| {
         let decomposer = load(DType::F32);
-        for case in &cases(false) {
-            let output = run(case, &decomposer, DType::F32);
+        let ways = [Passes::InTurn, Passes::Together];
+        for (case, passes) in cases(false).iter().flat_map(|case| ways.map(|passes| (case, passes))) {
+            let output = run_as(case, &decomposer, DType::F32, passes);
             for (name, expected) in tensors(&format!("tiny/{}.safetensors", case.name)) {
                 let error = relative(&output.intermediates[&name], &expected);
                 println!("{} {name}: {error:.1e}", case.name);

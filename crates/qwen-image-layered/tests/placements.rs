@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use candle_core::{DType, Device, Tensor};
 use common::whole_checkpoint;
 use image::RgbaImage;
-use qwen_image_layered::plan::{BlockPlace, Placement, TextPlace};
+use qwen_image_layered::plan::{BlockPlace, Passes, Placement, TextPlace};
 use qwen_image_layered::synthetic::{Format, Quantisation, Size, Synthetic};
 use qwen_image_layered::{Error, ModelFiles, Params, Pipeline, Progress, Stage};
 
@@ -24,16 +24,16 @@ const BLOCKS: [BlockPlace; 4] = [
     BlockPlace::Streamed { resident: 2, in_flight: 2 },
 ];
 
-fn params() -> Params {
-    Params { layers: 1, steps: 2, resolution: 64, prompt: "a kite".into(), ..Params::default() }
+fn params(passes: Passes) -> Params {
+    Params { layers: 1, steps: 2, resolution: 64, passes, prompt: "a kite".into(), ..Params::default() }
 }
 
 fn picture() -> RgbaImage {
     RgbaImage::from_fn(40, 40, |x, y| image::Rgba([6 * x as u8, 5 * y as u8, 90, 255]))
 }
 
-fn decompose(pipeline: &mut Pipeline) -> RgbaImage {
-    let output = pipeline.decompose(&picture(), &params(), &mut |_| ControlFlow::Continue(())).unwrap();
+fn decompose(pipeline: &mut Pipeline, passes: Passes) -> RgbaImage {
+    let output = pipeline.decompose(&picture(), &params(passes), &mut |_| ControlFlow::Continue(())).unwrap();
     output.layers.into_iter().next().unwrap()
 }
 
@@ -44,15 +44,15 @@ fn every_placement_gives_the_same_picture() {
         let synthetic = Synthetic { size: Size::Tiny, format };
         let files = synthetic.write(folder.path(), &mut |_, _| ControlFlow::Continue(())).unwrap();
         let mut resident = Pipeline::load(&files, DType::BF16, &Device::Cpu).unwrap();
-        let expected = decompose(&mut resident);
+        let expected = decompose(&mut resident, Passes::InTurn);
         // Compressed ones differ in how a block is loaded, not in where.
         let texts = if format == Format::Bf16 { &TEXTS[..] } else { &TEXTS[1..2] };
         for (&text, blocks) in texts.iter().flat_map(|text| BLOCKS.map(|blocks| (text, blocks))) {
             let placement = Placement { text, blocks };
             let mut pipeline = Pipeline::placed(&files, placement, DType::BF16, &Device::Cpu);
             // The second job finds loaded what stays loaded.
-            for job in 1..3 {
-                assert!(decompose(&mut pipeline) == expected, "{format}, {placement:?}, job {job}");
+            for passes in [Passes::InTurn, Passes::Together] {
+                assert!(decompose(&mut pipeline, passes) == expected, "{format}, {placement:?}, {passes:?}");
             }
         }
     }
@@ -68,9 +68,9 @@ fn questions_are_answered_wherever_the_text_encoder_is() {
     for text in TEXTS {
         let placement = Placement { text, ..Placement::default() };
         let mut pipeline = Pipeline::placed(&files, placement, DType::F32, &Device::Cpu);
-        let before = decompose(&mut pipeline);
+        let before = decompose(&mut pipeline, Passes::InTurn);
         answers.push(pipeline.ask(&picture(), "What is this?", 8, &mut quietly).unwrap());
-        assert!(decompose(&mut pipeline) == before, "{text:?}");
+        assert!(decompose(&mut pipeline, Passes::InTurn) == before, "{text:?}");
     }
     assert!(!answers[0].is_empty());
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
@@ -97,7 +97,7 @@ fn blocks_that_are_streamed_are_looked_at_before_the_work_begins() {
             Placement { text: TextPlace::Resident, blocks: BlockPlace::Streamed { resident: 1, in_flight: 2 } };
         let mut pipeline = Pipeline::placed(&ModelFiles::folder(folder.path()), placement, DType::F32, &Device::Cpu);
         let mut begun = false;
-        let result = pipeline.decompose(&picture(), &params(), &mut |progress| {
+        let result = pipeline.decompose(&picture(), &params(Passes::InTurn), &mut |progress| {
             begun |= progress.stage == Stage::EncodeImage;
             ControlFlow::Continue(())
         });

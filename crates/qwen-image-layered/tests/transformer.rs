@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use common::{checkpoint, input, monitored, relative, tensors};
+use qwen_image_layered::plan::Passes;
+use qwen_image_layered::testing::as_device;
 use qwen_image_layered::transformer::{FrameGrid, Step, Transformer, TransformerConfig};
 use qwen_image_layered::weights::{Checkpoint, Part, Weights, read_json};
 use qwen_image_layered::{Error, Monitor};
@@ -88,6 +90,42 @@ fn bf16_is_as_good_as_the_reference() {
             let allowed = 1.2 * relative(&expected[&format!("output_{sigma:?}_bf16")], exact);
             println!("{} {sigma}: {error:.1e} of {allowed:.1e}", case.name);
             assert!(error < allowed, "{} {sigma}: {error} > {allowed}", case.name);
+        }
+    }
+}
+
+/// Passes with different texts as one, against each by itself: on the CPU bit for bit, since no sum is made otherwise.
+#[test]
+fn passes_together_are_what_they_are_alone() {
+    for (case, dtype) in CASES.iter().flat_map(|case| [(case, DType::F32), (case, DType::BF16)]) {
+        let model = case.load(dtype);
+        let (hidden, text) = case.inputs(dtype);
+        let other = input("other", &[1, case.words + 6, case.text_dim], case.salt, 3.0).to_dtype(dtype).unwrap();
+        let texts = [&text, &other, &text];
+        let each = |passes| {
+            monitored(|monitor| {
+                let step = Step { sigma: 0.7, grid: case.grid, monitor };
+                model.forward_each(&hidden, &texts, passes, &step).unwrap()
+            })
+        };
+        let alone = |text| {
+            monitored(|monitor| model.forward(&hidden, text, &Step { sigma: 0.7, grid: case.grid, monitor }).unwrap())
+        };
+        let compare = |together: Vec<Tensor>, in_turn: Vec<Tensor>, bar: f64| {
+            assert_eq!((together.len(), in_turn.len()), (3, 3));
+            for (index, (together, text)) in together.iter().zip(texts).enumerate() {
+                let alone = alone(text);
+                assert_eq!(relative(&in_turn[index], &alone), 0.0, "{}", case.name);
+                let error = relative(together, &alone);
+                assert!(error <= bar, "{} {dtype:?}: {error}", case.name);
+            }
+            // Texts matter: a pass that attends to another's tokens would be found out.
+            assert!(relative(&together[1], &together[0]) > 1e-3);
+        };
+        compare(each(Passes::Together), each(Passes::InTurn), 0.0);
+        // Candle has no products of bf16 on the CPU.
+        if dtype == DType::F32 {
+            as_device(|| compare(each(Passes::Together), each(Passes::InTurn), 1e-6));
         }
     }
 }

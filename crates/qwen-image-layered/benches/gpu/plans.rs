@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use candle_core::DType;
 use image::RgbaImage;
-use qwen_image_layered::plan::{BlockPlace, Candidate, Footprint, Placement, Plan, TextPlace, Workload, choose};
+use qwen_image_layered::plan::{
+    BlockPlace, Candidate, Footprint, Passes, Placement, Plan, TextPlace, Workload, choose,
+};
 use qwen_image_layered::synthetic::{Format, Quantisation, Size, Synthetic};
 use qwen_image_layered::{ModelFiles, Params, Pipeline, Progress, Stage};
 use serde_json::{Value, json};
@@ -27,16 +29,19 @@ struct Case {
     resolution: u32,
     /// Steps of the measured job; `None`: all. Fewer where all would not fit into the time, for they are alike.
     steps: Option<usize>,
+    /// `None`: as the plan says.
+    passes: Option<Passes>,
 }
 
-const CASES: [Case; 5] = [
-    Case { name: "resident", format: Format::Bf16, cap: None, resolution: 640, steps: None },
+const CASES: [Case; 6] = [
+    Case { name: "resident", format: Format::Bf16, cap: None, resolution: 640, steps: None, passes: None },
     Case {
         name: "24 GB card",
         format: Format::Gguf(Quantisation::Q5KM),
         cap: Some(23 * GB),
         resolution: 640,
         steps: None,
+        passes: None,
     },
     Case {
         name: "12 GB card, streaming",
@@ -44,14 +49,24 @@ const CASES: [Case; 5] = [
         cap: Some(11_500_000_000),
         resolution: 640,
         steps: Some(8),
+        passes: None,
     },
-    Case { name: "resident, 1024", format: Format::Bf16, cap: None, resolution: 1024, steps: Some(8) },
+    Case { name: "resident, 1024", format: Format::Bf16, cap: None, resolution: 1024, steps: Some(8), passes: None },
+    Case {
+        name: "resident, passes in turn",
+        format: Format::Bf16,
+        cap: None,
+        resolution: 640,
+        steps: Some(8),
+        passes: Some(Passes::InTurn),
+    },
     Case {
         name: "24 GB card, bf16 streaming",
         format: Format::Bf16,
         cap: Some(23 * GB),
         resolution: 640,
         steps: Some(8),
+        passes: None,
     },
 ];
 
@@ -107,7 +122,7 @@ fn one(options: &Options, case: &Case) -> Outcome {
         None => synthetic.write_without_weights(made_up.path())?,
     };
     let footprint = Footprint::measure(&files, DType::BF16)?;
-    let params = Params {
+    let mut params = Params {
         prompt: "a summer sale poster with a red kite over the sea".into(),
         layers: LAYERS,
         steps: case.steps.unwrap_or(options.steps).min(options.steps),
@@ -125,6 +140,10 @@ fn one(options: &Options, case: &Case) -> Outcome {
             Placement { text: TextPlace::Staged, blocks: BlockPlace::Streamed { resident: 1, in_flight: 2 } };
         plan = Plan::new(&card, &candidates, 0, placement, &workload).ok_or("there is one candidate")?;
     }
+    if let Some(passes) = case.passes {
+        plan = Plan::with(&card, &candidates, 0, plan.placement, passes, &workload).ok_or("there is one candidate")?;
+    }
+    params.passes = plan.passes;
     // Taken before anything is loaded: what is left is all there is.
     let taken = match (options.gpu, case.cap) {
         (Some(number), Some(cap)) => Some(ballast(&options.device, number, cap)?),

@@ -179,9 +179,9 @@ impl Decomposer {
     ) -> Result<Tensor> {
         let count = tokens.dim(1)?;
         let input = Tensor::cat(&[tokens, condition], 1)?;
-        let texts = [Some(&conditioning.prompt), conditioning.negative.as_ref()];
+        let texts: Vec<&Tensor> = std::iter::once(&conditioning.prompt).chain(&conditioning.negative).collect();
         let mut predictions = Vec::new();
-        for prediction in self.transformer.forward_each(&input, texts.into_iter().flatten(), step)? {
+        for prediction in self.transformer.forward_each(&input, &texts, params.passes, step)? {
             predictions.push(prediction.narrow(1, 0, count)?);
         }
         match predictions.as_slice() {

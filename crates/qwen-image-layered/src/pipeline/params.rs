@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use candle_core::Tensor;
 use image::RgbaImage;
 
+use crate::plan::Passes;
 use crate::text::Language;
 use crate::{Error, Result, lanczos, working_size};
 
@@ -46,6 +47,8 @@ pub struct Params {
     /// Root of the number of pixels that the model works on: 640 or 1024;
     /// other multiples of 32 from 64 to 2048 run, but the model was not made for them.
     pub resolution: u32,
+    /// How the two passes of a guided step go through the model: the same picture, but for how sums are rounded.
+    pub passes: Passes,
     /// Language of the prompt that the model writes itself.
     pub caption_language: Language,
     /// As for `torch.Generator("cpu").manual_seed(seed)`: the same seed and dtype mean the same picture as in diffusers.
@@ -68,6 +71,7 @@ impl Default for Params {
             guidance: 4.0,
             cfg_normalize: true,
             resolution: 640,
+            passes: Passes::InTurn,
             caption_language: Language::English,
             seed: 0,
             init_latents: None,

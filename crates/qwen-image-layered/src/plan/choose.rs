@@ -1,5 +1,5 @@
 use super::estimate::seconds;
-use super::{BlockPlace, Card, Footprint, Kind, Need, Placement, TextPlace, Workload, estimate, gigabytes};
+use super::{BlockPlace, Card, Footprint, Kind, Need, Passes, Placement, TextPlace, Workload, estimate, gigabytes};
 
 /// A checkpoint that could be used.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +16,8 @@ pub struct Plan {
     pub candidate: usize,
     pub name: String,
     pub placement: Placement,
+    /// No matter of loading: a model is loaded alike for both.
+    pub passes: Passes,
     pub need: Need,
     /// Bytes that were free for it.
     pub free: u64,
@@ -38,7 +40,8 @@ const MARGIN: f64 = 1.02;
 const IN_FLIGHT: [usize; 2] = [3, 2];
 
 impl Plan {
-    /// Candidate `index` under `placement`; `None` where there is no such candidate.
+    /// Candidate `index` under `placement`, with both passes of a guided step together where there is room for that;
+    /// `None` where there is no such candidate.
     pub fn new(
         card: &Card,
         candidates: &[Candidate],
@@ -46,12 +49,29 @@ impl Plan {
         placement: Placement,
         workload: &Workload,
     ) -> Option<Self> {
+        let with = |passes| Self::with(card, candidates, index, placement, passes, workload);
+        // On a processor it would only take more memory: products are as large as they need to be there.
+        let possible = workload.guided && card.kind != Kind::Cpu;
+        let together = if possible { with(Passes::Together).filter(|plan| plan.fits(card)) } else { None };
+        together.or_else(|| with(Passes::InTurn))
+    }
+
+    /// As [`Plan::new`], with the passes as said.
+    pub fn with(
+        card: &Card,
+        candidates: &[Candidate],
+        index: usize,
+        placement: Placement,
+        passes: Passes,
+        workload: &Workload,
+    ) -> Option<Self> {
         let Candidate { name, footprint } = *candidates.get(index)?;
         Some(Self {
             candidate: index,
             name: name.to_owned(),
             placement,
-            need: estimate(card, footprint, workload, placement),
+            passes,
+            need: estimate(card, footprint, workload, placement, passes),
             free: card.free,
             seconds: seconds(card, footprint, workload, placement),
             blocks: footprint.blocks.len(),
@@ -70,7 +90,11 @@ impl Plan {
 
     /// "plan q5_k_m, text encoder staged"
     pub fn short(&self) -> String {
-        format!("plan {}, {}", self.name, self.placement.describe(self.blocks))
+        let passes = match self.passes {
+            Passes::InTurn => "",
+            Passes::Together => ", both passes together",
+        };
+        format!("plan {}, {}{passes}", self.name, self.placement.describe(self.blocks))
     }
 
     /// How much memory each part of the job takes, for those who want to know.

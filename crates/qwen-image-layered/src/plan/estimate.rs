@@ -1,4 +1,4 @@
-use super::{BlockPlace, Card, Footprint, Kind, Placement, TextPlace, WORDS, Workload};
+use super::{BlockPlace, Card, Footprint, Kind, Passes, Placement, TextPlace, WORDS, Workload};
 use crate::nn::{CONV_COLUMNS_BYTES, DEVICE_SCORES};
 
 /// What a GPU's libraries and compiled kernels take beside everything that is allocated here.
@@ -25,7 +25,7 @@ impl Need {
 }
 
 /// What `placement` needs.
-pub fn estimate(card: &Card, footprint: &Footprint, workload: &Workload, placement: Placement) -> Need {
+pub fn estimate(card: &Card, footprint: &Footprint, workload: &Workload, placement: Placement, passes: Passes) -> Need {
     // The captioning side is loaded with the rest: it is one model.
     let text = footprint.text + footprint.caption;
     let transformer = footprint.transformer + blocks(footprint, placement.blocks) + footprint.vae;
@@ -38,7 +38,7 @@ pub fn estimate(card: &Card, footprint: &Footprint, workload: &Workload, placeme
     let encode = if on_device { text + beside_text + text_activations(card, footprint, workload) } else { 0 };
     Need {
         text: libraries + encode,
-        denoise: libraries + transformer + beside_transformer + activations(card, footprint, workload),
+        denoise: libraries + transformer + beside_transformer + activations(card, footprint, workload, passes),
         decode: libraries + transformer + beside_transformer + decoder(card, footprint, workload),
         host: if on_device { 0 } else { text },
     }
@@ -60,24 +60,29 @@ fn blocks(footprint: &Footprint, place: BlockPlace) -> u64 {
 /// Activations of the transformer, in rows of tokens of its width.
 ///
 /// The most is in the MLP: tokens before and after the modulation, and what is four times as wide before and after
-/// its bias (then its GELU). The other pass of a guided step waits with its tokens.
-fn activations(card: &Card, footprint: &Footprint, workload: &Workload) -> u64 {
+/// its bias (then its GELU). The other pass of a guided step waits with its tokens, or has as many rows of its own.
+fn activations(card: &Card, footprint: &Footprint, workload: &Workload, passes: Passes) -> u64 {
     let tokens = (workload.image_tokens() + WORDS) as u64;
     let row = tokens * footprint.dimensions.transformer * footprint.value;
-    let waiting = if workload.guided { row } else { 0 };
+    let (at_once, waiting) = match passes {
+        Passes::Together if workload.guided => (2, 0),
+        _ => (1, if workload.guided { row } else { 0 }),
+    };
     if card.kind == Kind::Cpu {
         // Fused there; products are made in f32. Measured, with a rest for the packed panels.
-        return waiting + 12 * tokens * footprint.dimensions.transformer * 4;
+        return waiting + at_once * 12 * tokens * footprint.dimensions.transformer * 4;
     }
-    let mlp = MLP_ROWS * row + footprint.widened;
+    let mlp = at_once * MLP_ROWS * row + footprint.widened;
     let scores = if card.fused_attention { 0 } else { scores(footprint) + 3 * row };
-    waiting + mlp.max(ATTENTION_ROWS * row + scores)
+    waiting + mlp.max((at_once * ATTENTION_ROWS + JOINED_ROWS) * row + scores)
 }
 
-/// Rows alive in the MLP.
+/// Rows of each pass alive in the MLP.
 const MLP_ROWS: u64 = 10;
-/// Rows alive when queries, keys and values of both streams are joined.
-const ATTENTION_ROWS: u64 = 8;
+/// Rows of each pass alive when queries, keys and values of both streams are joined: tokens and projections.
+const ATTENTION_ROWS: u64 = 4;
+/// Rows of the pass whose attention is computed: joined, and what comes of it.
+const JOINED_ROWS: u64 = 4;
 
 /// A tile of attention scores in f32, as they come, before and after the softmax.
 fn scores(footprint: &Footprint) -> u64 {
@@ -111,6 +116,7 @@ fn decoder(card: &Card, footprint: &Footprint, workload: &Workload) -> u64 {
 const DECODER_MAPS: u64 = 8;
 
 /// Seconds that a job takes, roughly: good enough to put plans in order, and to say how they compare.
+/// That passes may go together is not counted: it must not decide which weights run, or how many blocks stay.
 pub fn seconds(card: &Card, footprint: &Footprint, workload: &Workload, placement: Placement) -> f64 {
     let speed = Speed::of(card);
     let widths = &footprint.dimensions;

@@ -41,6 +41,16 @@ pub enum BlockPlace {
     Streamed { resident: usize, in_flight: usize },
 }
 
+/// How the two passes of a guided step, with the prompt and with the negative one, go through a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Passes {
+    /// One after the other.
+    #[default]
+    InTurn,
+    /// As one, but for attention: weights are read, and widened, once for both. Takes more memory.
+    Together,
+}
+
 /// Where the parts of the model are while a job runs. By default all are on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Placement {

@@ -129,8 +129,34 @@ fn more_memory_is_never_slower_and_more_work_never_smaller() {
         }
         assert!(last.is_finite(), "nothing fits {layers} layers at {side}");
     }
-    let peak = |side, layers| estimate(&card(80, (9, 0)), &q4, &workload(side, layers), Placement::default()).peak();
+    let peak = |side, layers| {
+        estimate(&card(80, (9, 0)), &q4, &workload(side, layers), Placement::default(), Passes::InTurn).peak()
+    };
     assert!(peak(640, 1) < peak(640, 4) && peak(640, 4) < peak(640, 10) && peak(640, 10) < peak(1024, 10));
+}
+
+#[test]
+fn passes_go_together_where_there_is_room_for_it() {
+    let (bf16, q4) = (footprint(Format::Bf16), footprint(Format::Gguf(Quantisation::Q4KM)));
+    let candidates = [("bf16", &bf16), ("q4_k_m", &q4)].map(|(name, footprint)| Candidate { name, footprint });
+    let job = workload(640, 4);
+    let big = choose(&card(80, (9, 0)), &candidates, &job).unwrap();
+    assert!(big.short().ends_with("everything resident, both passes together"), "{}", big.short());
+    let ways = [Passes::Together, Passes::InTurn];
+    let [together, in_turn] =
+        ways.map(|way| Plan::with(&card(80, (9, 0)), &candidates, 1, Placement::default(), way, &job).unwrap());
+    assert!(together.need.denoise > in_turn.need.denoise);
+    // Room for one way of it, not for the other: everything else stays as it is.
+    let mut tight = card(80, (8, 6));
+    tight.free = (in_turn.need.peak() as f64 * 1.021) as u64;
+    let plan = Plan::new(&tight, &candidates, 1, Placement::default(), &job).unwrap();
+    assert_eq!(plan.passes, Passes::InTurn);
+    assert!(plan.fits(&tight) && plan.runs_as(&together));
+    // One pass is no two, and a processor has nothing of it.
+    let alone = Workload { guided: false, ..job };
+    assert_eq!(choose(&card(80, (9, 0)), &candidates, &alone).unwrap().passes, Passes::InTurn);
+    let computer = Card { kind: Kind::Cpu, host_free: 200 * GB, free: 200 * GB, ..card(80, (9, 0)) };
+    assert!(plans(&computer, &candidates, &job).iter().all(|plan| plan.passes == Passes::InTurn));
 }
 
 #[test]

@@ -8,13 +8,20 @@ use crate::{Monitor, Result};
 
 pub const EPS: f64 = 1e-6;
 
-/// Both streams: the image's tokens and the text's.
+/// Both streams of some passes: the image's tokens and the text's, those of one pass after those of the other. Only
+/// attention is between the tokens of a pass; all else is done to each token, and so to all at once.
 #[derive(Debug, Clone)]
 pub struct Streams {
-    /// (1, frames and condition, dim)
+    /// (1, passes * (frames and condition), dim)
     pub image: Tensor,
-    /// (1, text tokens, dim)
+    /// (1, text tokens of all passes, dim)
     pub text: Tensor,
+}
+
+/// `parts` (1, n, ...) one after the other along n.
+pub fn one_after_the_other(mut parts: Vec<Tensor>) -> Result<Tensor> {
+    // One pass alone is no copy.
+    if parts.len() == 1 { Ok(parts.remove(0)) } else { Ok(Tensor::cat(&parts, 1)?) }
 }
 
 /// Two linear layers with GELU between.
@@ -155,6 +162,7 @@ impl Block {
         Ok(Modulations { image: self.image.modulations(conditioning)?, text: self.text.modulations(conditioning)? })
     }
 
+    /// `rotation` is that of the passes in `x`.
     pub fn forward(
         &self,
         x: Streams,
@@ -178,23 +186,36 @@ impl Block {
         rotation: &Rotation,
         monitor: &Monitor,
     ) -> Result<[Tensor; 2]> {
-        let words = x.text.dim(1)?;
         let normed = modulate(&x.text, &text.shift, &text.scale, EPS)?;
         let of_text = self.text.attention.forward(&normed, self.heads, &rotation.text)?;
         let normed = modulate(&x.image, &image.shift, &image.scale, EPS)?;
         let of_image = self.image.attention.forward(&normed, self.heads, &rotation.image)?;
         drop(normed);
         monitor.check()?;
-        let join = |i: usize| Tensor::cat(&[&of_text[i], &of_image[i]], 1)?.transpose(1, 2);
-        let (q, k, v) = (join(0)?, join(1)?, join(2)?); // (1, h, words + n, d)
-        drop((of_text, of_image));
-        let options = AttentionOptions { scale: self.scale, causal: false };
-        let y = attention(&q, &k, &v, options, monitor)?;
-        drop((q, k, v));
-        let y = y.transpose(1, 2)?.flatten_from(2)?; // (1, words + n, dim)
+        let passes = rotation.words.len();
+        let n = x.image.dim(1)? / passes;
+        let mut separate = Some((of_text, of_image));
+        let (mut of_text, mut of_image, mut start) = (Vec::new(), Vec::new(), 0);
+        for (pass, &words) in rotation.words.iter().enumerate() {
+            let Some((text, image)) = &separate else { break };
+            let join = |i: usize| {
+                Tensor::cat(&[text[i].narrow(1, start, words)?, image[i].narrow(1, pass * n, n)?], 1)?.transpose(1, 2)
+            };
+            let (q, k, v) = (join(0)?, join(1)?, join(2)?); // (1, h, words + n, d)
+            if pass + 1 == passes {
+                separate = None;
+            }
+            let options = AttentionOptions { scale: self.scale, causal: false };
+            let y = attention(&q, &k, &v, options, monitor)?;
+            drop((q, k, v));
+            let y = y.transpose(1, 2)?.flatten_from(2)?; // (1, words + n, dim)
+            of_text.push(y.narrow(1, 0, words)?);
+            of_image.push(y.narrow(1, words, n)?);
+            start += words;
+        }
         monitor.check()?;
-        let text = self.text.attention.out.forward(&y.narrow(1, 0, words)?)?;
-        let image = self.image.attention.out.forward(&y.narrow(1, words, y.dim(1)? - words)?)?;
+        let text = self.text.attention.out.forward(&one_after_the_other(of_text)?)?;
+        let image = self.image.attention.out.forward(&one_after_the_other(of_image)?)?;
         Ok([image, text])
     }
 }

@@ -13,10 +13,10 @@ use candle_core::{DType, Device, Tensor};
 pub use config::TransformerConfig;
 
 use crate::nn::{Linear, modulate, rms_norm, silu};
-use crate::plan::BlockPlace;
+use crate::plan::{BlockPlace, Passes};
 use crate::weights::Weights;
 use crate::{Monitor, Result};
-use block::{EPS, Streams};
+use block::{EPS, Streams, one_after_the_other};
 use blocks::Blocks;
 use rotation::Rotation;
 
@@ -39,7 +39,7 @@ pub struct Step<'a, 'm> {
 
 const TIME_CHANNELS: usize = 256;
 
-/// Rotations that are kept: of a prompt and a negative prompt.
+/// Rotations that are kept: of a prompt and a negative prompt, where each is a pass by itself.
 const ROTATIONS: usize = 2;
 
 /// Predicts the velocity from noise to picture.
@@ -57,7 +57,7 @@ pub struct Transformer {
     config: TransformerConfig,
     dtype: DType,
     /// The newest last: all steps of a run need the same ones.
-    rotations: Mutex<Vec<(FrameGrid, usize, Arc<Rotation>)>>,
+    rotations: Mutex<Vec<(FrameGrid, Arc<Rotation>)>>,
 }
 
 impl Transformer {
@@ -111,36 +111,45 @@ impl Transformer {
     /// # Errors
     /// When shapes do not fit, the device fails, or the monitor says stop.
     pub fn forward(&self, latents: &Tensor, text: &Tensor, step: &Step) -> Result<Tensor> {
-        Ok(self.forward_each(latents, [text], step)?.remove(0))
+        Ok(self.forward_each(latents, &[text], Passes::InTurn, step)?.remove(0))
     }
 
     /// The predictions for the same latents with several texts, as [`Transformer::forward`] of each.
     ///
-    /// The passes go through the blocks side by side, so that a block that is brought to the device serves all.
+    /// The passes go through the blocks side by side, so that a block that is brought to the device serves all; within a
+    /// block they go as `passes` says, which changes no more than how sums are rounded.
     ///
     /// # Errors
     /// As [`Transformer::forward`].
-    pub fn forward_each<'t>(
+    pub fn forward_each(
         &self,
         latents: &Tensor,
-        texts: impl IntoIterator<Item = &'t Tensor>,
+        texts: &[&Tensor],
+        passes: Passes,
         step: &Step,
     ) -> Result<Vec<Tensor>> {
         let conditioning = silu(&self.embed_time(step.sigma, latents.device())?)?;
         let image = self.img_in.forward(latents)?;
-        let mut passes = Vec::new();
-        for text in texts {
-            let rotation = self.rotation(step.grid, text.dim(1)?, latents.device())?;
-            let text = self.txt_in.forward(&rms_norm(text, &self.txt_norm, EPS)?)?;
-            passes.push((Some(Streams { image: image.clone(), text }), rotation));
+        let at_once = match passes {
+            Passes::InTurn => 1,
+            Passes::Together => texts.len().max(1),
+        };
+        let mut groups = Vec::new();
+        for texts in texts.chunks(at_once) {
+            let words = texts.iter().map(|text| text.dim(1)).collect::<candle_core::Result<Vec<_>>>()?;
+            let rotation = self.rotation(step.grid, &words, latents.device())?;
+            let text = one_after_the_other(texts.iter().map(|&text| text.clone()).collect())?;
+            let text = self.txt_in.forward(&rms_norm(&text, &self.txt_norm, EPS)?)?;
+            let image = one_after_the_other(vec![image.clone(); words.len()])?;
+            groups.push((Some(Streams { image, text }), rotation));
         }
         drop(image);
-        let count = (self.config.num_layers * passes.len()) as f32;
+        let count = (self.config.num_layers * groups.len()) as f32;
         self.transformer_blocks.each(|index, block| {
-            let total = passes.len();
+            let total = groups.len();
             let modulations = block.modulations(&conditioning)?;
-            for (pass, (streams, rotation)) in passes.iter_mut().enumerate() {
-                step.monitor.within((index * total + pass) as f32 / count)?;
+            for (group, (streams, rotation)) in groups.iter_mut().enumerate() {
+                step.monitor.within((index * total + group) as f32 / count)?;
                 // Taken, so that what a block no longer needs is freed while it computes.
                 if let Some(x) = streams.take() {
                     *streams = Some(block.forward(x, &modulations, rotation, step.monitor)?);
@@ -149,23 +158,26 @@ impl Transformer {
             Ok(())
         })?;
         let scale_shift = self.norm_out.forward(&conditioning)?.chunk(2, 1)?;
-        let predictions = passes
-            .into_iter()
-            .filter_map(|(streams, _)| streams)
-            .map(|x| self.proj_out.forward(&modulate(&x.image, &scale_shift[1], &scale_shift[0], EPS)?));
-        predictions.collect()
+        let mut predictions = Vec::new();
+        for (streams, rotation) in groups {
+            let Some(Streams { image, .. }) = streams else { continue };
+            let of_group = self.proj_out.forward(&modulate(&image, &scale_shift[1], &scale_shift[0], EPS)?)?;
+            predictions.extend(of_group.chunk(rotation.words.len(), 1)?);
+        }
+        Ok(predictions)
     }
 
-    fn rotation(&self, grid: FrameGrid, words: usize, device: &Device) -> Result<Arc<Rotation>> {
+    /// For passes with so many `words` each.
+    fn rotation(&self, grid: FrameGrid, words: &[usize], device: &Device) -> Result<Arc<Rotation>> {
         let mut kept = self.rotations.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((.., rotation)) = kept.iter().find(|entry| (entry.0, entry.1) == (grid, words)) {
+        if let Some((_, rotation)) = kept.iter().find(|(of, rotation)| *of == grid && rotation.words == words) {
             return Ok(rotation.clone());
         }
         let rotation = Arc::new(Rotation::new(self.config.axes_dims_rope, grid, words, device)?);
         if kept.len() == ROTATIONS {
             kept.remove(0);
         }
-        kept.push((grid, words, rotation.clone()));
+        kept.push((grid, rotation.clone()));
         Ok(rotation)
     }
 

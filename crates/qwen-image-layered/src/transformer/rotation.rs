@@ -5,22 +5,26 @@ use crate::Result;
 
 const THETA: f32 = 10_000.0;
 
-/// Where tokens are on the axes layer, row and column, and the rotations that this means.
+/// Where the tokens of some passes are on the axes layer, row and column, and the rotations that this means.
 ///
 /// Rows and columns are centred: of `size` positions the first `size - size / 2`
 /// are negative. The condition image is layer -1. Text lies on the diagonal
-/// beyond everything else.
+/// beyond everything else. The tokens of a pass follow those of the pass before it.
 pub struct Rotation {
-    /// (image tokens, head dim) in f32: cosine and sine of each pair.
+    /// (passes * image tokens, head dim) in f32: cosine and sine of each pair.
     pub image: Tensor,
-    /// (text tokens, head dim), likewise.
+    /// (text tokens of all passes, head dim), likewise.
     pub text: Tensor,
+    /// Text tokens of each pass.
+    pub words: Vec<usize>,
 }
 
 impl Rotation {
+    /// `words`: text tokens of each pass; all have the same image tokens.
+    ///
     /// # Errors
     /// On a device failure.
-    pub fn new(axes: [usize; 3], grid: FrameGrid, text_tokens: usize, device: &Device) -> Result<Self> {
+    pub fn new(axes: [usize; 3], grid: FrameGrid, words: &[usize], device: &Device) -> Result<Self> {
         let FrameGrid { frames, rows, columns } = grid;
         let centred = |i: usize, size: usize| i as f32 - (size - size / 2) as f32;
         let layers = (0..frames).map(|layer| layer as f32).chain([-1.0]);
@@ -34,13 +38,14 @@ impl Rotation {
         }
         let first = (rows / 2).max(columns / 2).max(frames);
         let mut text = Vec::new();
-        for token in 0..text_tokens {
+        for token in words.iter().flat_map(|&words| 0..words) {
             push(&mut text, axes, [(first + token) as f32; 3]);
         }
         let width: usize = axes.iter().sum();
         Ok(Self {
-            image: Tensor::from_vec(image, ((), width), device)?,
+            image: Tensor::from_vec(image.repeat(words.len()), ((), width), device)?,
             text: Tensor::from_vec(text, ((), width), device)?,
+            words: words.to_vec(),
         })
     }
 }

@@ -153,6 +153,7 @@ impl Engine for Qwen {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(Stopped) => ControlFlow::Break(()),
             };
+            let request = qwen_image_layered::Params { passes: plan.passes, ..request.clone() };
             let result = self.under(plan, &card)?.decompose(input, &request, &mut report);
             if result.as_ref().is_err_and(Error::is_out_of_memory) {
                 // Neither this job nor those after it shall believe that there is room for it.
@@ -185,7 +186,7 @@ impl Qwen {
         let init_latents = self.config.init_latents.as_deref().map(read_latents).transpose().map_err(explain)?;
         Ok(qwen_image_layered::Params {
             prompt: params.prompt.clone(),
-            negative_prompt: if negative.is_empty() { standard.negative_prompt } else { negative.clone() },
+            negative_prompt: if negative.is_empty() { standard.negative_prompt.clone() } else { negative.clone() },
             layers: layers_of(params),
             steps: params.steps.map_or(standard.steps, |steps| steps as usize),
             guidance: f64::from(params.guidance),
@@ -199,6 +200,8 @@ impl Qwen {
             init_latents,
             rendering: true,
             keep_intermediates: self.config.dump.is_some(),
+            // How the passes go is for the plan to say.
+            ..standard
         })
     }
 }
