@@ -1,5 +1,6 @@
 use super::{BlockPlace, Card, Footprint, Kind, Passes, Placement, TextPlace, WORDS, Workload};
 use crate::nn::{CONV_COLUMNS_BYTES, DEVICE_SCORES};
+use crate::stream::STAGED;
 
 /// What a GPU's libraries and compiled kernels take beside everything that is allocated here.
 const LIBRARIES: u64 = 300 << 20;
@@ -40,7 +41,15 @@ pub fn estimate(card: &Card, footprint: &Footprint, workload: &Workload, placeme
         text: libraries + encode,
         denoise: libraries + transformer + beside_transformer + activations(card, footprint, workload, passes),
         decode: libraries + transformer + beside_transformer + decoder(card, footprint, workload),
-        host: if on_device { 0 } else { text },
+        host: if on_device { 0 } else { text } + staged(card, footprint, placement.blocks),
+    }
+}
+
+/// Page-locked bytes of the computer's memory that streamed blocks go through.
+fn staged(card: &Card, footprint: &Footprint, place: BlockPlace) -> u64 {
+    match (card.kind, place) {
+        (Kind::Cuda { .. }, BlockPlace::Streamed { .. }) => STAGED as u64 * footprint.largest_block(),
+        _ => 0,
     }
 }
 
@@ -160,7 +169,8 @@ struct Speed {
     products: f64,
     /// Bytes of its memory.
     memory: f64,
-    /// Bytes from the computer's memory, out of pages of a mapped file.
+    /// Bytes from the computer's memory, as slow as they come from pages of a mapped file: that page-locked memory is
+    /// faster was not measured.
     link: f64,
 }
 

@@ -198,6 +198,14 @@ fn the_host_has_to_hold_what_is_put_there() {
     let small = Card { host_free: 8 * GB, ..card };
     let text = choose(&small, &candidates, &workload(640, 4)).unwrap_err().to_string();
     assert!(text.contains("of the computer's own memory, 8.0 GB are free"), "{text}");
+    // Two blocks are page-locked on their way.
+    let q4 = footprint(Format::Gguf(Quantisation::Q4KM));
+    let need = |blocks| {
+        let placement = Placement { text: TextPlace::Staged, blocks };
+        estimate(&small, &q4, &workload(640, 4), placement, Passes::InTurn).host
+    };
+    assert_eq!(need(BlockPlace::Resident), 0);
+    assert_eq!(need(BlockPlace::Streamed { resident: 9, in_flight: 3 }), 2 * q4.largest_block());
 }
 
 #[test]

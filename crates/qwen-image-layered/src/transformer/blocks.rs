@@ -1,14 +1,13 @@
 //! The blocks of a transformer, wherever they are.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::Device;
 use rayon::prelude::*;
 
 use super::TransformerConfig;
 use super::block::Block;
 use crate::plan::BlockPlace;
-use crate::stream::{Load, Stream};
+use crate::stream::{Load, Mark, Staging, Stream};
 use crate::weights::Weights;
 use crate::{Error, Monitor, Result, Stage};
 
@@ -16,7 +15,6 @@ use crate::{Error, Monitor, Result, Stage};
 pub struct Blocks {
     resident: Vec<Block>,
     streamed: Option<Mutex<Stream<Loader>>>,
-    device: Device,
 }
 
 /// Loads the blocks after the first `skipped`.
@@ -24,20 +22,49 @@ struct Loader {
     config: TransformerConfig,
     weights: Weights,
     skipped: usize,
+    /// What the weights go through, where the device has such.
+    staging: Option<Arc<Staging>>,
+}
+
+impl Loader {
+    fn new(config: &TransformerConfig, weights: &Weights, skipped: usize) -> Self {
+        let room = (skipped..config.num_layers).map(|index| weights.pp(index).room()).max().unwrap_or(0);
+        let staging = Staging::new(weights.device(), room).map(Arc::new);
+        let weights = staging.as_ref().map_or_else(|| weights.clone(), |staging| weights.through(staging.clone()));
+        Self { config: config.clone(), weights, skipped, staging }
+    }
 }
 
 impl Load for Loader {
     type Item = Block;
+    type Mark = Mark;
 
     fn count(&self) -> usize {
         self.config.num_layers - self.skipped
     }
 
     fn load(&self, index: usize) -> Result<Block> {
-        let block = Block::load(&self.config, &self.weights.pp(self.skipped + index))?;
-        // Each thread has a stream of its own: the copies must be over before another one uses the block.
-        self.weights.device().synchronize()?;
-        Ok(block)
+        if let Some(staging) = &self.staging {
+            staging.begin()?;
+        }
+        let block = Block::load(&self.config, &self.weights.pp(self.skipped + index));
+        if let Some(staging) = &self.staging {
+            // Also when it failed: some of it may be on its way.
+            staging.end(self.mark()?);
+        }
+        block
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        Mark::here(self.weights.device())
+    }
+
+    fn follow(&self, mark: &Mark) -> Result<()> {
+        mark.follow(self.weights.device())
+    }
+
+    fn wait(&self, mark: &Mark) -> Result<()> {
+        mark.wait()
     }
 }
 
@@ -53,12 +80,11 @@ impl Blocks {
             BlockPlace::Streamed { in_flight, .. } if resident.len() < config.num_layers => {
                 let skipped = resident.len();
                 check_streamed(config, weights, skipped)?;
-                let loader = Loader { config: config.clone(), weights: weights.clone(), skipped };
-                Some(Mutex::new(Stream::new(loader, in_flight)))
+                Some(Mutex::new(Stream::new(Loader::new(config, weights, skipped), in_flight)))
             }
             _ => None,
         };
-        Ok(Self { resident, streamed, device: weights.device().clone() })
+        Ok(Self { resident, streamed })
     }
 
     /// Calls `work` with each block in turn.
@@ -72,8 +98,6 @@ impl Blocks {
         for index in 0..stream.count() {
             let block = stream.next()?;
             work(self.resident.len() + index, &block)?;
-            // The work is only queued: a block may make room for another one once the device is done with it.
-            self.device.synchronize()?;
         }
         Ok(())
     }
@@ -87,7 +111,7 @@ fn load_all(config: &TransformerConfig, weights: &Weights, count: usize, monitor
         monitor.step(Stage::LoadTransformer, start, config.num_layers)?;
         let group = (start..count.min(start + at_a_time)).into_par_iter().map(|index| {
             let block = Block::load(config, &weights.pp(index))?;
-            // As in `Loader::load`.
+            // Each thread has a queue of its own: the copies must be over before another one uses the block.
             weights.device().synchronize()?;
             Ok(block)
         });

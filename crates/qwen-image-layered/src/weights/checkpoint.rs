@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::file::{Entry, MadeFile, MappedFile, Stored};
 use super::names::{self, Join, Meaning, Part};
 use super::packed::Packed;
+use super::place::Place;
 use super::{Source, gguf, safetensors};
 use crate::nn::Linear;
 use crate::synthetic::{self, Synthetic};
@@ -216,7 +217,7 @@ impl Checkpoint {
     fn scale(&self, item: &Item) -> Result<f32> {
         let Some(piece) = &item.scale else { return Ok(1.0) };
         let file = &self.files[piece.file];
-        let value = file.plain(&piece.stored_name, &piece.entry, DType::F32, &Device::Cpu)?;
+        let value = file.plain(&piece.stored_name, &piece.entry, DType::F32, &Place::host())?;
         if value.elem_count() != 1 {
             let reason = format!(
                 "scale `{}` has the shape {:?}: of fp8 files only those with one scale per tensor can be read; take such a \
@@ -232,17 +233,17 @@ impl Checkpoint {
         Ok(scale)
     }
 
-    fn load(&self, piece: &Piece, scale: f32, dtype: DType, device: &Device) -> Result<Tensor> {
+    fn load(&self, piece: &Piece, scale: f32, dtype: DType, place: &Place) -> Result<Tensor> {
         let file = &self.files[piece.file];
         let entry = &piece.entry;
-        if let Some(packed) = self.packed(piece, scale, &Device::Cpu)? {
-            return Ok(packed.unpack(dtype)?.reshape(entry.shape.as_slice())?.to_device(device)?);
+        if let Some(packed) = self.packed(piece, scale, &Place::host())? {
+            return Ok(packed.unpack(dtype)?.reshape(entry.shape.as_slice())?.to_device(place.device())?);
         }
-        Ok(file.plain(&piece.stored_name, entry, dtype, device)?.to_dtype(dtype)?)
+        Ok(file.plain(&piece.stored_name, entry, dtype, place)?.to_dtype(dtype)?)
     }
 
     /// The tensor as a matrix of rows, when it is stored compressed.
-    fn packed(&self, piece: &Piece, scale: f32, device: &Device) -> Result<Option<Packed>> {
+    fn packed(&self, piece: &Piece, scale: f32, place: &Place) -> Result<Option<Packed>> {
         let entry = &piece.entry;
         let Some(&columns) = entry.shape.last() else { return Ok(None) };
         if columns == 0 {
@@ -252,14 +253,14 @@ impl Checkpoint {
         let bytes = || self.files[piece.file].bytes(entry);
         Ok(match entry.stored {
             Stored::Blocks(kind) if columns.is_multiple_of(kind.block_size()) => {
-                Some(Packed::blocks(kind, bytes()?, rows, columns, device)?)
+                Some(Packed::blocks(kind, bytes()?, rows, columns, place)?)
             }
             Stored::Blocks(kind) => {
                 // Rows of the real shape need not hold whole blocks where a converter noted another shape.
                 let count = rows * columns;
-                Some(Packed::blocks(kind, bytes()?, count / kind.block_size(), kind.block_size(), &Device::Cpu)?)
+                Some(Packed::blocks(kind, bytes()?, count / kind.block_size(), kind.block_size(), &Place::host())?)
             }
-            Stored::Plain(DType::F8E4M3) => Some(Packed::float8(bytes()?, scale, rows, columns, device)?),
+            Stored::Plain(DType::F8E4M3) => Some(Packed::float8(bytes()?, scale, rows, columns, place)?),
             Stored::Plain(_) | Stored::Other(_) => None,
         })
     }
@@ -303,11 +304,16 @@ impl Source for Checkpoint {
         Some(shape)
     }
 
-    fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
+    fn stored(&self, name: &str) -> Vec<usize> {
+        let pieces = self.items.get(name).into_iter().flat_map(|item| item.pieces.iter().flatten());
+        pieces.map(|piece| piece.entry.range.len()).collect()
+    }
+
+    fn tensor(&self, name: &str, dtype: DType, place: &Place) -> Result<Tensor> {
         let item = self.item(name)?;
         let scale = self.scale(item)?;
         let pieces: Vec<Tensor> =
-            item.pieces.iter().flatten().map(|piece| self.load(piece, scale, dtype, device)).collect::<Result<_>>()?;
+            item.pieces.iter().flatten().map(|piece| self.load(piece, scale, dtype, place)).collect::<Result<_>>()?;
         Ok(match item.join {
             None => pieces.into_iter().next().ok_or_else(|| self.missing(name))?,
             Some(Join::Rows) => Tensor::cat(&pieces, 0)?,
@@ -315,7 +321,7 @@ impl Source for Checkpoint {
         })
     }
 
-    fn gather(&self, name: &str, ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
+    fn gather(&self, name: &str, ids: &[u32], dtype: DType, place: &Place) -> Result<Tensor> {
         let item = self.item(name)?;
         let shape = self.shape(name).unwrap_or_default();
         let (Some(Some(piece)), &[rows, columns]) = (item.pieces.first(), shape.as_slice()) else {
@@ -324,29 +330,29 @@ impl Source for Checkpoint {
         if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
             return Err(Error::Input(format!("row {id} of `{name}` was asked for, it has {rows}")));
         }
-        let gathered = match self.packed(piece, self.scale(item)?, &Device::Cpu)? {
+        let gathered = match self.packed(piece, self.scale(item)?, &Place::host())? {
             Some(packed) if (packed.rows(), packed.columns()) == (rows, columns) => {
                 let rows =
                     ids.iter().map(|&id| packed.unpack_rows(id as usize, 1, dtype)).collect::<Result<Vec<_>>>()?;
                 Tensor::cat(&rows, 0)?
             }
-            Some(_) => self.tensor(name, dtype, &Device::Cpu)?.index_select(&Tensor::new(ids, &Device::Cpu)?, 0)?,
+            Some(_) => self.tensor(name, dtype, &Place::host())?.index_select(&Tensor::new(ids, &Device::Cpu)?, 0)?,
             None => self.files[piece.file].plain_rows(&piece.stored_name, &piece.entry, ids, dtype)?,
         };
-        Ok(gathered.to_dtype(dtype)?.to_device(device)?)
+        Ok(gathered.to_dtype(dtype)?.to_device(place.device())?)
     }
 
-    fn linear(&self, prefix: &str, bias: bool, dtype: DType, device: &Device) -> Result<Linear> {
+    fn linear(&self, prefix: &str, bias: bool, dtype: DType, place: &Place) -> Result<Linear> {
         let name = format!("{prefix}.weight");
         let item = self.item(&name)?;
-        let bias = if bias { Some(self.tensor(&format!("{prefix}.bias"), dtype, device)?) } else { None };
+        let bias = if bias { Some(self.tensor(&format!("{prefix}.bias"), dtype, place)?) } else { None };
         if let [Some(piece)] = item.pieces.as_slice()
-            && let Some(packed) = self.packed(piece, self.scale(item)?, device)?
+            && let Some(packed) = self.packed(piece, self.scale(item)?, place)?
             && piece.entry.shape == [packed.rows(), packed.columns()]
         {
             return Ok(Linear::packed(packed, bias));
         }
-        Ok(Linear::dense(self.tensor(&name, dtype, device)?, bias))
+        Ok(Linear::dense(self.tensor(&name, dtype, place)?, bias))
     }
 }
 

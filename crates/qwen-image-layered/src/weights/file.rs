@@ -10,7 +10,9 @@ use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
 
+use super::place::Place;
 use crate::finite::all_finite;
+use crate::stream::Staged;
 use crate::{Error, Result};
 
 /// How the values of a tensor are stored.
@@ -85,6 +87,8 @@ pub enum Bytes {
         range: Range<usize>,
     },
     Owned(Arc<Vec<u8>>),
+    /// A copy of them in memory that a device copies from by itself.
+    Staged(Staged),
 }
 
 impl Bytes {
@@ -92,6 +96,7 @@ impl Bytes {
         match self {
             Self::Mapped { map, range } => &map[range.clone()],
             Self::Owned(bytes) => bytes,
+            Self::Staged(staged) => staged.as_slice(),
         }
     }
 }
@@ -134,18 +139,17 @@ impl MappedFile {
     }
 
     /// The plain tensor `name` in the type it is stored in; `wanted` is for the error text.
-    pub fn plain(&self, name: &str, entry: &Entry, wanted: DType, device: &Device) -> Result<Tensor> {
+    pub fn plain(&self, name: &str, entry: &Entry, wanted: DType, place: &Place) -> Result<Tensor> {
         let stored = self.number_type(name, entry, wanted)?;
         let bytes = self.bytes(entry)?;
-        let bytes = bytes.as_slice();
-        if !self.is_finite(name, bytes, stored) {
+        if !self.is_finite(name, bytes.as_slice(), stored) {
             let reason = format!(
                 "tensor `{name}` holds values that are not finite numbers; the file is damaged, delete it and download \
                  it again"
             );
             return Err(Error::Checkpoint { path: self.path.clone(), reason });
         }
-        Ok(Tensor::from_raw_buffer(bytes, stored, &entry.shape, device)?)
+        Ok(Tensor::from_raw_buffer(place.staged(bytes).as_slice(), stored, &entry.shape, place.device())?)
     }
 
     fn is_finite(&self, name: &str, bytes: &[u8], stored: DType) -> bool {

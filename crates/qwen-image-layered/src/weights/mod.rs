@@ -10,6 +10,7 @@ mod gguf;
 mod names;
 mod occupied;
 mod packed;
+mod place;
 mod safetensors;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{DType, Device, Shape, Tensor};
 
 use crate::nn::Linear;
+use crate::stream::Staging;
 use crate::{Error, Result};
 
 pub use checkpoint::{Checkpoint, read_json};
@@ -30,6 +32,7 @@ pub use names::Part;
 pub(crate) use occupied::Occupied;
 pub use packed::Packed;
 pub(crate) use packed::float8_e4m3;
+pub use place::Place;
 
 /// One opened checkpoint part. Names are the published ones of diffusers and
 /// transformers; a source that stores other names translates them.
@@ -43,26 +46,29 @@ pub trait Source: Send + Sync {
     /// The names of all tensors.
     fn names(&self) -> Vec<String>;
 
-    /// The dense tensor `name` (dequantised where needed) in `dtype` on `device`.
+    /// Bytes of each piece that `name` is stored in; none when it is not there.
+    fn stored(&self, name: &str) -> Vec<usize>;
+
+    /// The dense tensor `name` (dequantised where needed) in `dtype`, brought to `place`.
     ///
     /// # Errors
     /// When it is missing, broken or of a type that cannot be used.
-    fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor>;
+    fn tensor(&self, name: &str, dtype: DType, place: &Place) -> Result<Tensor>;
 
     /// Rows `ids` (ids, columns) of the matrix `name`, for tables too large to load.
     ///
     /// # Errors
     /// As [`Source::tensor`], and when a row is not there.
-    fn gather(&self, name: &str, ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor>;
+    fn gather(&self, name: &str, ids: &[u32], dtype: DType, place: &Place) -> Result<Tensor>;
 
     /// The matrix `{prefix}.weight` and, if `bias`, `{prefix}.bias`, as a layer
     /// that computes in `dtype`. Quantised matrices stay quantised.
     ///
     /// # Errors
     /// As [`Source::tensor`].
-    fn linear(&self, prefix: &str, bias: bool, dtype: DType, device: &Device) -> Result<Linear> {
-        let weight = self.tensor(&format!("{prefix}.weight"), dtype, device)?;
-        let bias = if bias { Some(self.tensor(&format!("{prefix}.bias"), dtype, device)?) } else { None };
+    fn linear(&self, prefix: &str, bias: bool, dtype: DType, place: &Place) -> Result<Linear> {
+        let weight = self.tensor(&format!("{prefix}.weight"), dtype, place)?;
+        let bias = if bias { Some(self.tensor(&format!("{prefix}.bias"), dtype, place)?) } else { None };
         Ok(Linear::dense(weight, bias))
     }
 }
@@ -73,7 +79,7 @@ pub struct Weights {
     source: Arc<dyn Source>,
     prefix: String,
     dtype: DType,
-    device: Device,
+    place: Place,
     /// Full names that were asked for, shared by all places in one checkpoint.
     used: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -90,14 +96,14 @@ impl Rows {
     /// # Errors
     /// When a row is not there or the device fails.
     pub fn gather(&self, ids: &[u32]) -> Result<Tensor> {
-        let Weights { source, dtype, device, .. } = &self.weights;
-        source.gather(&self.name, ids, *dtype, device)
+        let Weights { source, dtype, place, .. } = &self.weights;
+        source.gather(&self.name, ids, *dtype, place)
     }
 }
 
 impl Weights {
     pub fn new(source: Arc<dyn Source>, dtype: DType, device: &Device) -> Self {
-        Self { source, prefix: String::new(), dtype, device: device.clone(), used: Arc::default() }
+        Self { source, prefix: String::new(), dtype, place: Place::on(device), used: Arc::default() }
     }
 
     /// The place `name` below this one.
@@ -112,7 +118,20 @@ impl Weights {
     }
 
     pub fn device(&self) -> &Device {
-        &self.device
+        self.place.device()
+    }
+
+    /// The same place in the checkpoint; its tensors go to the device through `staging`.
+    #[must_use]
+    pub(crate) fn through(&self, staging: Arc<Staging>) -> Self {
+        Self { place: self.place.through(staging), ..self.clone() }
+    }
+
+    /// Room that staging all tensors below this place takes, in bytes.
+    pub(crate) fn room(&self) -> usize {
+        let below = format!("{}.", self.prefix);
+        let names = self.source.names().into_iter().filter(|name| name.starts_with(&below));
+        names.flat_map(|name| self.source.stored(&name)).map(Staging::room).sum()
     }
 
     /// Whether tensor `name` exists below this place.
@@ -128,7 +147,7 @@ impl Weights {
         let name = self.full(name);
         self.expect_shape(&name, shape.into().dims())?;
         self.mark(&name);
-        self.source.tensor(&name, self.dtype, &self.device)
+        self.source.tensor(&name, self.dtype, &self.place)
     }
 
     /// The matrix `name` of exactly `shape`, left in its file.
@@ -153,7 +172,7 @@ impl Weights {
             self.mark(&self.full("bias"));
         }
         self.mark(&self.full("weight"));
-        self.source.linear(&self.prefix, bias, self.dtype, &self.device)
+        self.source.linear(&self.prefix, bias, self.dtype, &self.place)
     }
 
     /// Declares everything below this place as rightly there but not needed.

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use std::sync::Arc;
 
 use super::file::Bytes;
+use super::place::Place;
 use crate::Result;
 
 /// A matrix (`rows`, `columns`) in GGUF blocks or scaled fp8.
@@ -37,11 +38,11 @@ enum Form {
 
 impl Packed {
     /// Blocks of type `kind`; `bytes` hold exactly `rows * columns` values.
-    pub fn blocks(kind: GgmlDType, bytes: Bytes, rows: usize, columns: usize, device: &Device) -> Result<Self> {
-        let form = if device.is_cpu() {
+    pub fn blocks(kind: GgmlDType, bytes: Bytes, rows: usize, columns: usize, place: &Place) -> Result<Self> {
+        let form = if place.device().is_cpu() {
             Form::MappedBlocks { kind, bytes }
         } else {
-            Self::blocks_on(kind, bytes.as_slice(), (rows, columns), device)?
+            Self::blocks_on(kind, place.staged(bytes).as_slice(), (rows, columns), place.device())?
         };
         Ok(Self { rows, columns, form })
     }
@@ -59,11 +60,11 @@ impl Packed {
     }
 
     /// Float8 E4M3 values, each to be multiplied with `scale`.
-    pub fn float8(bytes: Bytes, scale: f32, rows: usize, columns: usize, device: &Device) -> Result<Self> {
-        let form = if device.is_cpu() {
+    pub fn float8(bytes: Bytes, scale: f32, rows: usize, columns: usize, place: &Place) -> Result<Self> {
+        let form = if place.device().is_cpu() {
             Form::MappedFloat8 { bytes, scale }
         } else {
-            Self::float8_on(bytes.as_slice(), scale, device)?
+            Self::float8_on(place.staged(bytes).as_slice(), scale, place.device())?
         };
         Ok(Self { rows, columns, form })
     }
@@ -242,13 +243,13 @@ mod tests {
         for kind in [GgmlDType::Q8_0, GgmlDType::Q6K, GgmlDType::Q5K, GgmlDType::Q4K, GgmlDType::Q4_0] {
             let blocks = QTensor::quantize(&values, kind).unwrap();
             let bytes = Bytes::Owned(Arc::new(blocks.data().unwrap().into_owned()));
-            let mapped = Packed::blocks(kind, bytes.clone(), rows, columns, &Device::Cpu).unwrap();
+            let mapped = Packed::blocks(kind, bytes.clone(), rows, columns, &Place::host()).unwrap();
             let form = Packed::blocks_on(kind, bytes.as_slice(), (rows, columns), &Device::Cpu).unwrap();
             same(&mapped, &Packed { rows, columns, form });
         }
         let bytes: Vec<u8> = (0..rows * columns).map(|i| (i % 127 + i % 2 * 128) as u8).collect();
         let form = Packed::float8_on(&bytes, 0.37, &Device::Cpu).unwrap();
-        let mapped = Packed::float8(Bytes::Owned(Arc::new(bytes)), 0.37, rows, columns, &Device::Cpu).unwrap();
+        let mapped = Packed::float8(Bytes::Owned(Arc::new(bytes)), 0.37, rows, columns, &Place::host()).unwrap();
         same(&mapped, &Packed { rows, columns, form });
     }
 

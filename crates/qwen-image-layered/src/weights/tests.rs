@@ -9,6 +9,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::*;
 use crate::Monitor;
+use crate::stream::{Mark, plain};
 use crate::text::{Language, TextEncoder, TextFiles};
 
 const F32_BAR: f32 = 1e-4;
@@ -295,4 +296,39 @@ fn broken_gguf_files_are_refused_by_name() {
     unknown[at] = 16;
     let text = message(load(&unknown), "model.gguf");
     assert!(text.contains("q4_0.weight") && text.contains("block type 16"), "{text}");
+}
+
+/// What goes through staging is what comes without, whether it has room there or not.
+#[test]
+fn tensors_come_through_staging_unchanged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("part.safetensors");
+    let shapes: [(&str, &[usize], DType); 4] = [
+        ("transformer_blocks.0.norm_q.weight", &[129], DType::BF16),
+        ("transformer_blocks.0.to_q.weight", &[33, 70], DType::F32),
+        ("transformer_blocks.0.to_q.bias", &[33], DType::F16),
+        ("proj_out.weight", &[900, 900], DType::F32),
+    ];
+    let random = |shape: &[usize]| Tensor::randn(0.0_f32, 1.0, shape, &Device::Cpu).unwrap();
+    let tensors = shapes.map(|(name, shape, dtype)| (name, random(shape).to_dtype(dtype).unwrap()));
+    candle_core::safetensors::save(&HashMap::from(tensors), &path).unwrap();
+    let weights = open(&path, Part::Transformer).unwrap();
+    let room = weights.pp("transformer_blocks.0").room();
+    // Each begins on a line of its own; what is not of the block does not count.
+    assert_eq!(room, 512 + 9472 + 256);
+    for size in [room, 600] {
+        let staging = Arc::new(plain::staging(size));
+        let staged = weights.through(staging.clone());
+        for _ in 0..3 {
+            staging.begin().unwrap();
+            for (name, shape, _) in shapes {
+                let values = |weights: &Weights| {
+                    let tensor = weights.get(shape, name).unwrap();
+                    tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+                };
+                assert_eq!(values(&staged), values(&weights), "{name}");
+            }
+            staging.end(Mark::Passed);
+        }
+    }
 }
