@@ -22,7 +22,7 @@ pub mod weights;
 
 pub use error::{Error, Result};
 pub use noise::randn;
-pub use pipeline::{Conditioning, Decomposer, ModelFiles, Output, Params, Pipeline, read_latents};
+pub use pipeline::{Conditioning, Decomposer, ModelFiles, Output, Params, PassCount, Pipeline, read_latents};
 pub use progress::{Monitor, Progress, Stage};
 pub use resize::{lanczos, working_size};
 pub use scheduler::{Schedule, SchedulerConfig, TimeShift};

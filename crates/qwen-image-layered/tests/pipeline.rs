@@ -13,7 +13,9 @@ use image::RgbaImage;
 use qwen_image_layered::plan::Passes;
 use qwen_image_layered::testing::as_device;
 use qwen_image_layered::testing::runs::{self, Case};
-use qwen_image_layered::{Decomposer, Error, ModelFiles, Monitor, Output, Params, Pipeline, Progress, Stage};
+use qwen_image_layered::{
+    Decomposer, Error, ModelFiles, Monitor, Output, Params, PassCount, Pipeline, Progress, Stage,
+};
 
 const SALT: u64 = 7;
 
@@ -160,6 +162,46 @@ fn progress_never_goes_back_and_stops_the_work() {
     }
 }
 
+/// Speed that costs quality: what is left out is counted, the same each time, and however passes are grouped.
+#[test]
+fn shortcuts_leave_out_what_they_say() {
+    let decomposer = load(DType::F32);
+    let case = &cases(false)[0];
+    let steps = case.params().steps;
+    let picture = case.params().resized(&case.picture()).unwrap();
+    let conditioning = case.conditioning(DType::F32, &Device::Cpu);
+    let run = |guided_share, step_cache, passes| {
+        let params = Params { guided_share, step_cache, passes, ..case.params() };
+        monitored(|monitor| decomposer.run(&picture, &conditioning, &params, monitor).unwrap())
+    };
+    let error = |a: &Output, b: &Output| relative(&a.intermediates["images"], &b.intermediates["images"]);
+    let exact = run(1.0, 0.0, Passes::InTurn);
+    assert_eq!(exact.passes, PassCount { all: 2 * steps, reused: 0 });
+
+    let half = run(0.5, 0.0, Passes::InTurn);
+    assert_eq!(half.passes, PassCount { all: 2 * (steps / 2) + (steps - steps / 2), reused: 0 });
+    let last_guided = format!("step{}", steps / 2 - 1);
+    assert_eq!(relative(&half.intermediates[&last_guided], &exact.intermediates[&last_guided]), 0.0);
+    assert!(error(&half, &exact) > 0.0);
+    assert_eq!(run(0.0, 0.0, Passes::InTurn).passes.all, steps);
+
+    // A threshold that no change exceeds: the first step is whole, then each pass ends with the first block.
+    let cached = run(1.0, 1.0, Passes::InTurn);
+    assert_eq!(cached.passes, PassCount { all: 2 * steps, reused: 2 * (steps - 1) });
+    assert_eq!(relative(&cached.intermediates["step0"], &exact.intermediates["step0"]), 0.0);
+    assert!(error(&cached, &exact) > 0.0);
+    assert_eq!(error(&run(1.0, 1.0, Passes::InTurn), &cached), 0.0);
+    let together = run(1.0, 1.0, Passes::Together);
+    assert_eq!((together.passes, error(&together, &cached)), (cached.passes, 0.0));
+    // One that every change exceeds leaves nothing out.
+    let never = run(1.0, 1e-9, Passes::Together);
+    assert_eq!((never.passes, error(&never, &exact)), (exact.passes, 0.0));
+    // Without guidance there is another number of passes, and a whole step again.
+    let both = run(0.5, 1.0, Passes::Together);
+    let (guided, alone) = (steps / 2, steps - steps / 2);
+    assert_eq!(both.passes, PassCount { all: 2 * guided + alone, reused: 2 * (guided - 1) + (alone - 1) });
+}
+
 #[test]
 fn parameters_out_of_range_are_refused() {
     let refused = |params: Params, word: &str| {
@@ -170,6 +212,8 @@ fn parameters_out_of_range_are_refused() {
     refused(Params { layers: 11, ..Params::default() }, "layers");
     refused(Params { steps: 0, ..Params::default() }, "steps");
     refused(Params { guidance: f64::NAN, ..Params::default() }, "guidance");
+    refused(Params { guided_share: 1.5, ..Params::default() }, "guided");
+    refused(Params { step_cache: f64::NAN, ..Params::default() }, "cache");
     refused(Params { resolution: 650, ..Params::default() }, "resolution");
     assert!(Params::default().check().is_ok());
 }

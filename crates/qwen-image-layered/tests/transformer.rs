@@ -105,7 +105,7 @@ fn passes_together_are_what_they_are_alone() {
         let each = |passes| {
             monitored(|monitor| {
                 let step = Step { sigma: 0.7, grid: case.grid, monitor };
-                model.forward_each(&hidden, &texts, passes, &step).unwrap()
+                model.forward_each(&hidden, &texts, passes, None, &step).unwrap()
             })
         };
         let alone = |text| {

@@ -128,6 +128,13 @@ pub struct ModelArguments {
     /// What to compute in: bf16 or f32 [env: DTYPE] [default: bf16]
     #[arg(long, value_parser = parse_precision)]
     pub dtype: Option<Precision>,
+    /// Guide only the first steps, this share of them: faster, costs quality [env: GUIDED_STEPS_PERCENT] [default: 100]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub guided_steps_percent: Option<u8>,
+    /// Take most of a step from the one before while its first block changes by no more than this: faster, costs
+    /// quality [env: STEP_CACHE_PERCENT] [default: 0]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub step_cache_percent: Option<u8>,
     /// Start from the tensor `latents` of this safetensors file, [1, (layers+1)*h/16*w/16, 64], not from the seed's noise
     #[arg(long, value_name = "FILE")]
     pub init_latents: Option<PathBuf>,

@@ -100,6 +100,8 @@ fn set_model(config: &mut ModelConfig, arguments: &DecomposeArguments) -> Result
     config.variant = asked.variant.or(config.variant);
     config.device = asked.device.unwrap_or(config.device);
     config.precision = asked.dtype.unwrap_or(config.precision);
+    config.guided_steps_percent = asked.guided_steps_percent.unwrap_or(config.guided_steps_percent);
+    config.step_cache_percent = asked.step_cache_percent.unwrap_or(config.step_cache_percent);
     config.init_latents.clone_from(&asked.init_latents);
     config.dump.clone_from(&asked.dump);
     Ok(())

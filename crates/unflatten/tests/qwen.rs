@@ -120,6 +120,24 @@ fn given_noise_takes_the_place_of_the_seed() {
 }
 
 #[test]
+fn what_is_left_out_on_request_stands_in_the_result() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let model = whole_checkpoint();
+    let picture = reference_picture();
+    picture.save(dir.path().join("poster.png")).expect("written");
+    for (more, expected) in [
+        (&["--guided-steps-percent", "50", "--step-cache-percent", "100"][..], &["first 2 of 4", "of 6 passes"][..]),
+        (&[], &[]),
+    ] {
+        let output = decompose(dir.path(), model.path(), &[&["--device", "cpu", "--prompt", "a kite"], more].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let notes = check_result(&dir.path().join("out"), &picture).notes.join("\n");
+        assert!(expected.iter().all(|words| notes.contains(words)), "{notes}");
+        assert_eq!(notes.contains("PERCENT"), !expected.is_empty(), "{notes}");
+    }
+}
+
+#[test]
 fn a_job_that_fits_no_plan_is_refused_before_anything_is_loaded() {
     let dir = tempfile::tempdir().expect("a folder");
     let model = whole_checkpoint();

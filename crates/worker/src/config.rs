@@ -56,6 +56,8 @@ pub const VARIABLES: &[Variable] = &[
     model::DEVICE,
     model::DTYPE,
     model::DEVICE_MEMORY_LIMIT,
+    model::GUIDED_STEPS_PERCENT,
+    model::STEP_CACHE_PERCENT,
     model::HF_ENDPOINT,
     model::HF_TOKEN,
 ];
@@ -153,6 +155,8 @@ mod tests {
             ("JOB_TIMEOUT_S", "18446744073709551615"),
             ("JOB_MEMORY_LIMIT", "lots"),
             ("ENGINES", "draft,magic"),
+            ("GUIDED_STEPS_PERCENT", "101"),
+            ("STEP_CACHE_PERCENT", "0.1"),
         ] {
             let error = read(name, value).expect_err(value);
             assert_eq!(error.name, name);

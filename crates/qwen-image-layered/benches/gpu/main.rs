@@ -1,6 +1,6 @@
 //! The whole measurement of a GPU in one run, on random weights of the published sizes:
 //!
-//!     cargo xtask bench gpu [weights] [parity] [kernels] [plans] [peer]
+//!     cargo xtask bench gpu [weights] [parity] [kernels] [plans] [peer] [shortcuts]
 //!         [--device cuda:0|cpu] [--size full|tiny] [--steps 50] [--minutes 9] [--weights DIR]
 //!
 //! `weights`: writes the checkpoints into DIR, where they are not there yet: 79 GB, on a machine with much memory best
@@ -9,13 +9,15 @@
 //! of, its part of a step, and the share of the device's arithmetic and memory that it reaches. `plans`: for each plan
 //! load time, seconds a step, a whole job after warm-up, and the peak of the device's memory beside the plan's
 //! estimate; plans for smaller cards run under a hard cap, as the rest of the memory is taken first. `peer`: diffusers
-//! on torch with the same sizes, eager and compiled, run by the Python of `UNFLATTEN_PYTHON`. Parts that the minutes no
+//! on torch with the same sizes, eager and compiled, run by the Python of `UNFLATTEN_PYTHON`. `shortcuts`: the tiny
+//! model with speed that costs quality: passes that are left out, and how far the layers are from the exact ones. Parts that the minutes no
 //! longer suffice for are left out, and said to be. Everything is printed as lines of JSON; the exit code says whether
 //! anything failed. `--size tiny --device cpu` tries it out anywhere.
 
 mod kernels;
 mod parity;
 mod plans;
+mod shortcuts;
 mod watch;
 
 use std::error::Error;
@@ -42,7 +44,7 @@ pub struct Options {
     end: Instant,
 }
 
-const PARTS: [&str; 5] = ["weights", "parity", "kernels", "plans", "peer"];
+const PARTS: [&str; 6] = ["weights", "parity", "kernels", "plans", "peer", "shortcuts"];
 
 /// Layers of all jobs, and tokens of the prompt that kernels are measured with.
 pub const LAYERS: usize = 4;
@@ -93,6 +95,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             "parity" => parity::run(&options),
             "kernels" => kernels::run(&options),
             "plans" => plans::run(&options),
+            "shortcuts" => shortcuts::run(&options),
             _ => peer(&options),
         };
         if let Err(error) = done {

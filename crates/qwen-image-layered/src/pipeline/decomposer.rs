@@ -6,10 +6,10 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use image::RgbaImage;
 
-use super::{Conditioning, ModelFiles, Output, Params, latents};
+use super::{Conditioning, ModelFiles, Output, Params, PassCount, latents};
 use crate::plan::BlockPlace;
 use crate::scheduler::{Schedule, SchedulerConfig};
-use crate::transformer::{FrameGrid, Step, Transformer, TransformerConfig};
+use crate::transformer::{FrameGrid, Step, StepCache, Transformer, TransformerConfig};
 use crate::vae::{Vae, VaeConfig};
 use crate::weights::{Checkpoint, Part, Weights, read_json};
 use crate::{Error, Monitor, Result, Stage, finite, randn};
@@ -106,20 +106,26 @@ impl Decomposer {
         let mut tokens = self.noise(params, grid)?;
         keep("latents0".into(), &tokens)?;
         let schedule = Schedule::new(&self.scheduler, params.steps, grid.rows * grid.columns)?;
+        let mut cache = (params.step_cache > 0.0).then(|| StepCache::new(params.step_cache));
+        let mut passes = PassCount::default();
         for index in 0..schedule.steps() {
             monitor.step(Stage::Denoise, index, schedule.steps())?;
             let sigma = self.model_time(schedule.timesteps()[index]);
             let step = Step { sigma, grid, monitor };
-            let prediction = self.predict([&tokens, &condition], conditioning, &step, params)?;
+            let mut texts = vec![&conditioning.prompt];
+            texts.extend(conditioning.negative.as_ref().filter(|_| index < params.guided_steps()));
+            passes.all += texts.len();
+            let prediction = self.predict([&tokens, &condition], &texts, cache.as_mut(), &step, params)?;
             tokens = schedule.step(index, &prediction, &tokens)?;
             finite::check(&tokens, "transformer")?;
             keep(format!("step{index}"), &tokens)?;
         }
+        passes.reused = cache.map_or(0, |cache| cache.reused());
         let (layers, rendering, images) = self.decode(&tokens, grid, params, monitor)?;
         if params.keep_intermediates {
             keep("images".into(), &Tensor::stack(&images, 0)?)?;
         }
-        Ok(Output { layers, rendering, caption: None, seed: params.seed, intermediates })
+        Ok(Output { layers, rendering, caption: None, seed: params.seed, passes, intermediates })
     }
 
     /// `found`: values that the text encoder gives a token.
@@ -169,19 +175,19 @@ impl Decomposer {
         round(round(timestep) / 1000.0)
     }
 
-    /// The velocity of the noisy frames, guided.
+    /// The velocity of the noisy frames, guided where `texts` has a second one.
     fn predict(
         &self,
         [tokens, condition]: [&Tensor; 2],
-        conditioning: &Conditioning,
+        texts: &[&Tensor],
+        cache: Option<&mut StepCache>,
         step: &Step,
         params: &Params,
     ) -> Result<Tensor> {
         let count = tokens.dim(1)?;
         let input = Tensor::cat(&[tokens, condition], 1)?;
-        let texts: Vec<&Tensor> = std::iter::once(&conditioning.prompt).chain(&conditioning.negative).collect();
         let mut predictions = Vec::new();
-        for prediction in self.transformer.forward_each(&input, &texts, params.passes, step)? {
+        for prediction in self.transformer.forward_each(&input, texts, params.passes, cache, step)? {
             predictions.push(prediction.narrow(1, 0, count)?);
         }
         match predictions.as_slice() {

@@ -11,7 +11,7 @@ use candle_core::{DType, Device, Tensor};
 use image::RgbaImage;
 
 pub use decomposer::Decomposer;
-pub use output::{Output, read_latents};
+pub use output::{Output, PassCount, read_latents};
 pub use params::{ModelFiles, Params};
 
 use crate::plan::{Placement, TextPlace};

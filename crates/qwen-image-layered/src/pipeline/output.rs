@@ -17,9 +17,20 @@ pub struct Output {
     /// The prompt that the model wrote, when none was given.
     pub caption: Option<String>,
     pub seed: u64,
+    /// How often the model was asked.
+    pub passes: PassCount,
     /// If asked for: `prompt_embeds`, `negative_embeds` (with guidance), `image_latents`, `latents0`,
     /// `step0`, `step1`, ... (the latents after each step) and `images` (layers, 4, h, w) in 0..1.
     pub intermediates: BTreeMap<String, Tensor>,
+}
+
+/// Passes through the transformer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PassCount {
+    /// All of them: one a step, two in a guided one.
+    pub all: usize,
+    /// Those that step caching ended with the first block.
+    pub reused: usize,
 }
 
 impl Output {

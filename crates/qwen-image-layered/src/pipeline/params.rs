@@ -47,6 +47,12 @@ pub struct Params {
     /// Root of the number of pixels that the model works on: 640 or 1024;
     /// other multiples of 32 from 64 to 2048 run, but the model was not made for them.
     pub resolution: u32,
+    /// Share of the steps, from the first on, that are guided, 0 to 1; the others take one pass and half the time. 1 is
+    /// what the model was made for; less costs quality.
+    pub guided_share: f64,
+    /// Step caching: how much of what the first block does may change, relative to it, for the rest of a step to be
+    /// taken from the step before, 0 to 1. 0 computes every step; more costs quality.
+    pub step_cache: f64,
     /// How the two passes of a guided step go through the model: the same picture, but for how sums are rounded.
     pub passes: Passes,
     /// Language of the prompt that the model writes itself.
@@ -71,6 +77,8 @@ impl Default for Params {
             guidance: 4.0,
             cfg_normalize: true,
             resolution: 640,
+            guided_share: 1.0,
+            step_cache: 0.0,
             passes: Passes::InTurn,
             caption_language: Language::English,
             seed: 0,
@@ -94,6 +102,12 @@ impl Params {
         }
         if !self.guidance.is_finite() || self.guidance.abs() > 100.0 {
             return reject(format!("a guidance of {} was asked for; choose one from 0 to 100", self.guidance));
+        }
+        if !(0.0..=1.0).contains(&self.guided_share) {
+            return reject(format!("a guided share of {} was asked for; choose one from 0 to 1", self.guided_share));
+        }
+        if !(0.0..=1.0).contains(&self.step_cache) {
+            return reject(format!("a step cache of {} was asked for; choose one from 0 (off) to 1", self.step_cache));
         }
         if !(64..=2048).contains(&self.resolution) || !self.resolution.is_multiple_of(32) {
             let resolution = self.resolution;
@@ -120,6 +134,11 @@ impl Params {
 
     /// Whether a step asks the model twice.
     pub fn uses_guidance(&self) -> bool {
-        self.guidance > 1.0
+        self.guided_steps() > 0
+    }
+
+    /// The first steps, which ask the model twice.
+    pub fn guided_steps(&self) -> usize {
+        if self.guidance > 1.0 { (self.guided_share * self.steps as f64).round() as usize } else { 0 }
     }
 }

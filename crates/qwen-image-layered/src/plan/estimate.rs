@@ -73,10 +73,10 @@ fn blocks(footprint: &Footprint, place: BlockPlace) -> u64 {
 fn activations(card: &Card, footprint: &Footprint, workload: &Workload, passes: Passes) -> u64 {
     let tokens = (workload.image_tokens() + WORDS) as u64;
     let row = tokens * footprint.dimensions.transformer * footprint.value;
-    let (at_once, waiting) = match passes {
-        Passes::Together if workload.guided => (2, 0),
-        _ => (1, if workload.guided { row } else { 0 }),
-    };
+    let count = if workload.guided { 2 } else { 1 };
+    let at_once = if passes == Passes::Together { count } else { 1 };
+    let kept = if workload.cached { CACHE_ROWS * count * row } else { 0 };
+    let waiting = (count - at_once) * row + kept;
     if card.kind == Kind::Cpu {
         // Fused there; products are made in f32. Measured, with a rest for the packed panels.
         return waiting + at_once * 12 * tokens * footprint.dimensions.transformer * 4;
@@ -86,6 +86,8 @@ fn activations(card: &Card, footprint: &Footprint, workload: &Workload, passes: 
     waiting + mlp.max((at_once * ATTENTION_ROWS + JOINED_ROWS) * row + scores)
 }
 
+/// Rows of each pass that step caching keeps: what the first block added, the tokens after it, and what the others added.
+const CACHE_ROWS: u64 = 3;
 /// Rows of each pass alive in the MLP.
 const MLP_ROWS: u64 = 10;
 /// Rows of each pass alive when queries, keys and values of both streams are joined: tokens and projections.

@@ -116,6 +116,8 @@ pub struct Workload {
     pub guided: bool,
     /// Whether the model writes the prompt itself.
     pub captioned: bool,
+    /// Whether steps are cached.
+    pub cached: bool,
 }
 
 /// Tokens that a prompt is counted as: the most that the model sees.
@@ -141,6 +143,7 @@ impl Workload {
             steps: params.steps,
             guided: params.uses_guidance(),
             captioned: params.wants_caption(),
+            cached: params.step_cache > 0.0,
         }
     }
 

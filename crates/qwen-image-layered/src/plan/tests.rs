@@ -41,7 +41,7 @@ fn card(gigabytes: u64, capability: (u32, u32)) -> Card {
 }
 
 fn workload(side: usize, layers: usize) -> Workload {
-    Workload { width: side, height: side, layers, steps: 50, guided: true, captioned: false }
+    Workload { width: side, height: side, layers, steps: 50, guided: true, captioned: false, cached: false }
 }
 
 /// Checkpoints that are at hand: what they are called, and how large they are.
@@ -153,6 +153,9 @@ fn passes_go_together_where_there_is_room_for_it() {
     assert_eq!(plan.passes, Passes::InTurn);
     assert!(plan.fits(&tight) && plan.runs_as(&together));
     // One pass is no two, and a processor has nothing of it.
+    let cached = Workload { cached: true, ..job };
+    let need = |job: &Workload| estimate(&tight, &q4, job, Placement::default(), Passes::InTurn).denoise;
+    assert!(need(&cached) > need(&job));
     let alone = Workload { guided: false, ..job };
     assert_eq!(choose(&card(80, (9, 0)), &candidates, &alone).unwrap().passes, Passes::InTurn);
     let computer = Card { kind: Kind::Cpu, host_free: 200 * GB, free: 200 * GB, ..card(80, (9, 0)) };

@@ -1,5 +1,6 @@
 //! The blocks of a transformer, wherever they are.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
@@ -87,17 +88,21 @@ impl Blocks {
         Ok(Self { resident, streamed })
     }
 
-    /// Calls `work` with each block in turn.
-    pub fn each(&self, mut work: impl FnMut(usize, &Block) -> Result<()>) -> Result<()> {
+    /// Calls `work` with each block in turn, until it breaks.
+    pub fn each(&self, mut work: impl FnMut(usize, &Block) -> Result<ControlFlow<()>>) -> Result<()> {
         for (index, block) in self.resident.iter().enumerate() {
-            work(index, block)?;
+            if work(index, block)?.is_break() {
+                return Ok(());
+            }
         }
         let Some(stream) = &self.streamed else { return Ok(()) };
         let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
         stream.rewind();
         for index in 0..stream.count() {
             let block = stream.next()?;
-            work(self.resident.len() + index, &block)?;
+            if work(self.resident.len() + index, &block)?.is_break() {
+                break;
+            }
         }
         Ok(())
     }

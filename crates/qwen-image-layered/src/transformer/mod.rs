@@ -2,6 +2,7 @@
 
 mod block;
 mod blocks;
+mod cache;
 mod config;
 mod rotation;
 
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
 
+pub use cache::StepCache;
 pub use config::TransformerConfig;
 
 use crate::nn::{Linear, modulate, rms_norm, silu};
@@ -58,6 +60,18 @@ pub struct Transformer {
     dtype: DType,
     /// The newest last: all steps of a run need the same ones.
     rotations: Mutex<Vec<(FrameGrid, Arc<Rotation>)>>,
+}
+
+/// Passes that go through the blocks as one.
+struct Group {
+    /// `None` only while a block has them.
+    tokens: Option<Streams>,
+    rotation: Arc<Rotation>,
+}
+
+/// The pictures' tokens of each group.
+fn pictures(groups: &[Group]) -> Vec<Tensor> {
+    groups.iter().filter_map(|group| Some(group.tokens.as_ref()?.image.clone())).collect()
 }
 
 impl Transformer {
@@ -111,13 +125,14 @@ impl Transformer {
     /// # Errors
     /// When shapes do not fit, the device fails, or the monitor says stop.
     pub fn forward(&self, latents: &Tensor, text: &Tensor, step: &Step) -> Result<Tensor> {
-        Ok(self.forward_each(latents, &[text], Passes::InTurn, step)?.remove(0))
+        Ok(self.forward_each(latents, &[text], Passes::InTurn, None, step)?.remove(0))
     }
 
     /// The predictions for the same latents with several texts, as [`Transformer::forward`] of each.
     ///
     /// The passes go through the blocks side by side, so that a block that is brought to the device serves all; within a
-    /// block they go as `passes` says, which changes no more than how sums are rounded.
+    /// block they go as `passes` says, which changes no more than how sums are rounded. A `cache` may have most blocks
+    /// left out.
     ///
     /// # Errors
     /// As [`Transformer::forward`].
@@ -126,6 +141,7 @@ impl Transformer {
         latents: &Tensor,
         texts: &[&Tensor],
         passes: Passes,
+        mut cache: Option<&mut StepCache>,
         step: &Step,
     ) -> Result<Vec<Tensor>> {
         let conditioning = silu(&self.embed_time(step.sigma, latents.device())?)?;
@@ -141,26 +157,44 @@ impl Transformer {
             let text = one_after_the_other(texts.iter().map(|&text| text.clone()).collect())?;
             let text = self.txt_in.forward(&rms_norm(&text, &self.txt_norm, EPS)?)?;
             let image = one_after_the_other(vec![image.clone(); words.len()])?;
-            groups.push((Some(Streams { image, text }), rotation));
+            groups.push(Group { tokens: Some(Streams { image, text }), rotation });
         }
         drop(image);
+        // Of the first block, where a cache is to judge it: what it added to the pictures, and what came of that.
+        let (mut added, mut after_first) = (Vec::new(), Vec::new());
         let count = (self.config.num_layers * groups.len()) as f32;
         self.transformer_blocks.each(|index, block| {
             let total = groups.len();
             let modulations = block.modulations(&conditioning)?;
-            for (group, (streams, rotation)) in groups.iter_mut().enumerate() {
-                step.monitor.within((index * total + group) as f32 / count)?;
+            let judged = cache.as_deref_mut().filter(|_| index == 0);
+            let before = if judged.is_some() { pictures(&groups) } else { Vec::new() };
+            for (position, group) in groups.iter_mut().enumerate() {
+                step.monitor.within((index * total + position) as f32 / count)?;
                 // Taken, so that what a block no longer needs is freed while it computes.
-                if let Some(x) = streams.take() {
-                    *streams = Some(block.forward(x, &modulations, rotation, step.monitor)?);
+                if let Some(x) = group.tokens.take() {
+                    group.tokens = Some(block.forward(x, &modulations, &group.rotation, step.monitor)?);
                 }
             }
-            Ok(())
+            let Some(cache) = judged else { return Ok(ControlFlow::Continue(())) };
+            after_first = pictures(&groups);
+            added = after_first.iter().zip(before).map(|(after, before)| after - before).collect::<Result<_, _>>()?;
+            if !cache.suffices(&added)? {
+                cache.forget();
+                return Ok(ControlFlow::Continue(()));
+            }
+            let ends = cache.finish(std::mem::take(&mut after_first), texts.len())?;
+            for (group, end) in groups.iter_mut().zip(ends) {
+                group.tokens.iter_mut().for_each(|tokens| tokens.image = end.clone());
+            }
+            Ok(ControlFlow::Break(()))
         })?;
+        if let Some(cache) = cache.filter(|_| !after_first.is_empty()) {
+            cache.keep(added, after_first, &pictures(&groups))?;
+        }
         let scale_shift = self.norm_out.forward(&conditioning)?.chunk(2, 1)?;
         let mut predictions = Vec::new();
-        for (streams, rotation) in groups {
-            let Some(Streams { image, .. }) = streams else { continue };
+        for Group { tokens, rotation } in groups {
+            let Some(Streams { image, .. }) = tokens else { continue };
             let of_group = self.proj_out.forward(&modulate(&image, &scale_shift[1], &scale_shift[0], EPS)?)?;
             predictions.extend(of_group.chunk(rotation.words.len(), 1)?);
         }

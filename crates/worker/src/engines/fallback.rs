@@ -61,7 +61,8 @@ mod tests {
     use crate::model::tests::{card, synthetic_choices};
 
     fn plans() -> Vec<Plan> {
-        let workload = Workload { width: 2048, height: 2048, layers: 8, steps: 50, guided: true, captioned: false };
+        let workload =
+            Workload { width: 2048, height: 2048, layers: 8, steps: 50, guided: true, captioned: false, cached: false };
         synthetic_choices().plans(&card(1 << 40), &workload).expect("everything fits")
     }
 

@@ -10,7 +10,7 @@ use jobs::{CaptionLanguage, EngineChoice, FailureCode, LayerCount, Params};
 use layers::{Filter, Kind, Layer, LayerStack, Report, Thresholds};
 use qwen_image_layered::plan::{Card, Plan, Workload};
 use qwen_image_layered::text::Language;
-use qwen_image_layered::{Error, Output, Pipeline, Progress, Stage, read_latents};
+use qwen_image_layered::{Error, Output, PassCount, Pipeline, Progress, Stage, read_latents};
 
 use super::{Missing, fallback};
 use crate::analysis::LocalAnalyzer;
@@ -170,7 +170,9 @@ impl Engine for Qwen {
         if let Some(path) = dump {
             output.write_dump(&path).map_err(explain)?;
         }
+        let shortcuts = shortcuts(&request, output.passes);
         let mut made = finish(input, output, params)?;
+        made.notes.extend(shortcuts);
         if let (true, Some(Loaded { pipeline, .. })) = (describe, &mut self.loaded) {
             LocalAnalyzer { pipeline, model: &model, limit }.look(input, &mut made, progress)?;
         }
@@ -200,10 +202,34 @@ impl Qwen {
             init_latents,
             rendering: true,
             keep_intermediates: self.config.dump.is_some(),
+            guided_share: f64::from(self.config.guided_steps_percent) / 100.0,
+            step_cache: f64::from(self.config.step_cache_percent) / 100.0,
             // How the passes go is for the plan to say.
             ..standard
         })
     }
+}
+
+/// What was left out of the work on request.
+fn shortcuts(request: &qwen_image_layered::Params, passes: PassCount) -> Vec<String> {
+    let mut notes = Vec::new();
+    let (guided, steps) = (request.guided_steps(), request.steps);
+    if request.guidance > 1.0 && guided < steps {
+        let share = 100.0 * request.guided_share;
+        notes.push(format!(
+            "Only the first {guided} of {steps} steps were guided (GUIDED_STEPS_PERCENT={share:.0}): faster, and not \
+             what the model would have made with all of them guided."
+        ));
+    }
+    if request.step_cache > 0.0 {
+        let PassCount { all, reused } = passes;
+        let percent = 100.0 * request.step_cache;
+        notes.push(format!(
+            "Step caching (STEP_CACHE_PERCENT={percent:.0}) took {reused} of {all} passes through the model from an \
+             earlier step: faster, and not what the model would have made without it."
+        ));
+    }
+    notes
 }
 
 fn layers_of(params: &Params) -> usize {

@@ -47,6 +47,16 @@ pub const DEVICE_MEMORY_LIMIT: Variable = Variable {
     default: "",
     about: "Most memory of the device that the qwen engine plans with, such as 20GiB; empty: what is free when it loads",
 };
+pub const GUIDED_STEPS_PERCENT: Variable = Variable {
+    name: "GUIDED_STEPS_PERCENT",
+    default: "100",
+    about: "Share of the qwen engine's steps, from the first on, that are guided; below 100: faster, at a cost in quality",
+};
+pub const STEP_CACHE_PERCENT: Variable = Variable {
+    name: "STEP_CACHE_PERCENT",
+    default: "0",
+    about: "Change of a step below which most of it is taken from the last one, such as 8: faster, at a cost in quality; 0: off",
+};
 pub const HF_ENDPOINT: Variable = Variable {
     name: "HF_ENDPOINT",
     default: "https://huggingface.co",
@@ -70,6 +80,10 @@ pub struct ModelConfig {
     pub precision: Precision,
     /// `DEVICE_MEMORY_LIMIT`, in bytes.
     pub device_limit: Option<u64>,
+    /// `GUIDED_STEPS_PERCENT`, 0 to 100.
+    pub guided_steps_percent: u8,
+    /// `STEP_CACHE_PERCENT`, 0 to 100.
+    pub step_cache_percent: u8,
     /// Starting noise in place of the seed's: a safetensors file. For the command line only.
     pub init_latents: Option<PathBuf>,
     /// Where to write what the model computed on the way, as safetensors. For the command line only.
@@ -88,6 +102,8 @@ impl ModelConfig {
             device: settings.require(&DEVICE)?,
             precision: settings.require(&DTYPE)?,
             device_limit: limit.map(|limit| limit.0),
+            guided_steps_percent: settings.number(&GUIDED_STEPS_PERCENT, 0..=100)?,
+            step_cache_percent: settings.number(&STEP_CACHE_PERCENT, 0..=100)?,
             init_latents: None,
             dump: None,
         })
@@ -144,7 +160,8 @@ pub(crate) mod tests {
     fn a_loaded_model_goes_on_while_it_suffices() {
         let choices = synthetic_choices();
         let card = card(8 << 30);
-        let workload = Workload { width: 640, height: 640, layers: 4, steps: 50, guided: true, captioned: false };
+        let params = qwen_image_layered::Params { prompt: "a poster".to_owned(), ..Default::default() };
+        let workload = Workload::square(&params);
         let loaded = choices.plans(&card, &workload).expect("it fits").remove(0);
         let bigger = Workload { layers: 8, ..workload };
         let plans = choices.with_loaded(&loaded, &card, &bigger).expect("it fits, too");

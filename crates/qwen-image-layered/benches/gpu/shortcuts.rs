@@ -1,0 +1,49 @@
+//! Speed that costs quality, on the tiny model of the fixtures: its weights are noise, so this shows what is left out and
+//! that the error grows with it, and little of what pictures of the trained model lose.
+
+use std::ops::ControlFlow;
+
+use candle_core::DType;
+use qwen_image_layered::testing::checkpoint;
+use qwen_image_layered::testing::runs::{cases, relative};
+use qwen_image_layered::{Decomposer, ModelFiles, Monitor, Output, Params};
+use serde_json::json;
+
+use crate::{Options, Outcome, say};
+
+/// The salt of the fixtures' weights.
+const SALT: u64 = 7;
+
+/// Share of the steps that are guided, and threshold of step caching.
+const SHORTCUTS: [(f64, f64); 9] =
+    [(0.8, 0.0), (0.6, 0.0), (0.4, 0.0), (1.0, 0.1), (1.0, 0.3), (1.0, 0.4), (1.0, 0.5), (1.0, 0.7), (0.6, 0.5)];
+
+pub fn run(options: &Options) -> Outcome {
+    let mut report = |_| ControlFlow::Continue(());
+    let monitor = Monitor::new(&mut report);
+    let folder = checkpoint("tiny", SALT);
+    let decomposer = Decomposer::load(&ModelFiles::folder(folder.path()), DType::F32, &options.device)?;
+    let cases = cases();
+    let case = cases.iter().find(|case| case.params().uses_guidance()).ok_or("no case is guided")?;
+    let conditioning = case.conditioning(DType::F32, &options.device);
+    let decompose = |guided_share: f64, step_cache: f64| -> Result<Output, Box<dyn std::error::Error>> {
+        let params = Params { guided_share, step_cache, steps: options.steps, ..case.params() };
+        Ok(decomposer.run(&params.resized(&case.picture())?, &conditioning, &params, &monitor)?)
+    };
+    let exact = decompose(1.0, 0.0)?;
+    for (guided_share, step_cache) in SHORTCUTS {
+        let output = decompose(guided_share, step_cache)?;
+        let whole = output.passes.all - output.passes.reused;
+        say(
+            "shortcuts",
+            json!({
+                "guided_steps_percent": 100.0 * guided_share,
+                "step_cache_percent": 100.0 * step_cache,
+                "whole_passes": whole,
+                "of_passes": exact.passes.all,
+                "error": relative(&output.intermediates["images"], &exact.intermediates["images"]),
+            }),
+        );
+    }
+    Ok(())
+}
