@@ -68,6 +68,11 @@ impl Decomposer {
         Ok(Self { transformer, vae, scheduler, dtype, device: device.clone() })
     }
 
+    /// See [`Transformer::remark`].
+    pub fn remark(&self) -> Option<&str> {
+        self.transformer.remark()
+    }
+
     /// Encodes `picture`, which has its working size ([`Params::resized`]), denoises and decodes.
     /// Prompt fields of `params` are not looked at, and no guidance without `conditioning.negative`.
     ///

@@ -70,6 +70,11 @@ impl Pipeline {
         self.text_encoder.as_ref().is_none_or(TextEncoder::can_caption)
     }
 
+    /// What goes slower than it could with what is loaded, and why.
+    pub fn remark(&self) -> Option<&str> {
+        self.decomposer.as_ref().and_then(Decomposer::remark)
+    }
+
     /// Gives everything that is loaded back to the device.
     ///
     /// # Errors

@@ -46,18 +46,13 @@ pub struct Staged {
 }
 
 impl Staging {
-    /// Buffers for parts of `size` bytes on their way to `device`; `None` where they would not help, or where there is
-    /// no such memory, which the log tells: then parts are copied from where they are.
-    pub fn new(device: &Device, size: usize) -> Option<Self> {
+    /// Buffers for parts of `size` bytes on their way to `device`; `None` where they would not help.
+    ///
+    /// # Errors
+    /// When there is no such memory. Parts can be copied from where they are all the same.
+    pub fn new(device: &Device, size: usize) -> Result<Option<Self>> {
         let buffers: Option<Result<Vec<_>>> = (0..STAGED).map(|_| page_locked(device, size)).collect();
-        match buffers? {
-            Ok(buffers) => Some(Self::of(buffers)),
-            Err(error) => {
-                let megabytes = (STAGED * size) >> 20;
-                tracing::warn!(%error, megabytes, "no page-locked memory: blocks are copied from their file, which is slower");
-                None
-            }
-        }
+        Ok(buffers.transpose()?.map(Self::of))
     }
 
     fn of(buffers: Vec<Arc<dyn Buffer>>) -> Self {

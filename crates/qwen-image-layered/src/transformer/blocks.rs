@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 use super::TransformerConfig;
 use super::block::Block;
-use crate::plan::BlockPlace;
-use crate::stream::{Load, Mark, Staging, Stream};
+use crate::plan::{BlockPlace, gigabytes};
+use crate::stream::{Load, Mark, STAGED, Staging, Stream};
 use crate::weights::Weights;
 use crate::{Error, Monitor, Result, Stage};
 
@@ -16,6 +16,8 @@ use crate::{Error, Monitor, Result, Stage};
 pub struct Blocks {
     resident: Vec<Block>,
     streamed: Option<Mutex<Stream<Loader>>>,
+    /// See [`Blocks::remark`].
+    remark: Option<String>,
 }
 
 /// Loads the blocks after the first `skipped`.
@@ -28,11 +30,22 @@ struct Loader {
 }
 
 impl Loader {
-    fn new(config: &TransformerConfig, weights: &Weights, skipped: usize) -> Self {
+    /// Also what is to be said of it.
+    fn new(config: &TransformerConfig, weights: &Weights, skipped: usize) -> (Self, Option<String>) {
         let room = (skipped..config.num_layers).map(|index| weights.pp(index).room()).max().unwrap_or(0);
-        let staging = Staging::new(weights.device(), room).map(Arc::new);
+        let (staging, remark) = match Staging::new(weights.device(), room) {
+            Ok(staging) => (staging.map(Arc::new), None),
+            Err(error) => {
+                let need = gigabytes((STAGED * room) as u64);
+                let remark = format!(
+                    "{need} of the computer's memory could not be page-locked ({error}): blocks are copied from their \
+                     file, which is slower"
+                );
+                (None, Some(remark))
+            }
+        };
         let weights = staging.as_ref().map_or_else(|| weights.clone(), |staging| weights.through(staging.clone()));
-        Self { config: config.clone(), weights, skipped, staging }
+        (Self { config: config.clone(), weights, skipped, staging }, remark)
     }
 }
 
@@ -81,11 +94,19 @@ impl Blocks {
             BlockPlace::Streamed { in_flight, .. } if resident.len() < config.num_layers => {
                 let skipped = resident.len();
                 check_streamed(config, weights, skipped)?;
-                Some(Mutex::new(Stream::new(Loader::new(config, weights, skipped), in_flight)))
+                Some((Loader::new(config, weights, skipped), in_flight))
             }
             _ => None,
         };
-        Ok(Self { resident, streamed })
+        let Some(((loader, remark), in_flight)) = streamed else {
+            return Ok(Self { resident, streamed: None, remark: None });
+        };
+        Ok(Self { resident, streamed: Some(Mutex::new(Stream::new(loader, in_flight))), remark })
+    }
+
+    /// What goes slower than it could, and why.
+    pub fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
     }
 
     /// Calls `work` with each block in turn, until it breaks.

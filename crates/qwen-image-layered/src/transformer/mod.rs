@@ -115,6 +115,11 @@ impl Transformer {
         Ok(model)
     }
 
+    /// What goes slower than it could with the blocks where they are, and why.
+    pub fn remark(&self) -> Option<&str> {
+        self.transformer_blocks.remark()
+    }
+
     pub fn config(&self) -> &TransformerConfig {
         &self.config
     }
