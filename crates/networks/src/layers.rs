@@ -65,30 +65,51 @@ impl Depthwise {
         let Walk { side, dilation, stride } = self.walk;
         let (reach, channels) = (self.walk.reach(), map.channels);
         Map::from_rows(map.height.div_ceil(stride), map.width.div_ceil(stride), channels, |y, row| {
-            row.chunks_mut(channels).for_each(|pixel| pixel.copy_from_slice(&self.bias));
-            for k in 0..side {
-                let Some(v) = (y * stride + k * dilation).checked_sub(reach).filter(|&v| v < map.height) else {
-                    continue;
-                };
-                let source = map.row(v);
-                for l in 0..side {
-                    let weights = &self.weights[(k * side + l) * channels..][..channels];
-                    // Pixels whose place lies in the picture.
-                    let first = reach.saturating_sub(l * dilation).div_ceil(stride);
-                    for (x, pixel) in row.chunks_mut(channels).enumerate().skip(first) {
-                        let u = x * stride + l * dilation - reach;
-                        if u >= map.width {
-                            break;
+            let lines = (0..side).filter_map(|k| {
+                let v = (y * stride + k * dilation).checked_sub(reach).filter(|&v| v < map.height)?;
+                Some((map.row(v), &self.weights[k * side * channels..][..side * channels]))
+            });
+            let lines: Vec<(&[f32], &[f32])> = lines.collect();
+            for (x, pixel) in row.chunks_mut(channels).enumerate() {
+                // The places along a line that lie in the picture.
+                let left = x * stride;
+                let from = reach.saturating_sub(left).div_ceil(dilation);
+                let to = side.min((map.width + reach - left).div_ceil(dilation));
+                let places = || (from..to).map(|l| (left + l * dilation - reach, l));
+                let (groups, rest) = pixel.as_chunks_mut::<LANES>();
+                for (group, sums) in groups.iter_mut().enumerate() {
+                    let at = group * LANES;
+                    // As many as this stay in registers.
+                    let mut found = [0.0; LANES];
+                    found.copy_from_slice(&self.bias[at..at + LANES]);
+                    for &(source, weights) in &lines {
+                        for (u, l) in places() {
+                            let (seen, weights) = (&source[u * channels + at..], &weights[l * channels + at..]);
+                            add_products(&mut found, &seen[..LANES], &weights[..LANES]);
                         }
-                        let seen = &source[u * channels..][..channels];
-                        for ((value, a), b) in pixel.iter_mut().zip(seen).zip(weights) {
-                            *value += a * b;
-                        }
+                    }
+                    *sums = found;
+                }
+                let at = channels - rest.len();
+                rest.copy_from_slice(&self.bias[at..]);
+                for &(source, weights) in &lines {
+                    for (u, l) in places() {
+                        add_products(rest, &source[u * channels + at..], &weights[l * channels + at..]);
                     }
                 }
             }
             finish(row);
         })
+    }
+}
+
+/// Channels whose sums are made together.
+const LANES: usize = 8;
+
+#[inline(always)]
+fn add_products(sums: &mut [f32], seen: &[f32], weights: &[f32]) {
+    for ((sum, a), b) in sums.iter_mut().zip(seen).zip(weights) {
+        *sum += a * b;
     }
 }
 
@@ -166,4 +187,45 @@ pub fn combined(a: &Map, b: &Map, combine: impl Fn(f32, f32) -> f32 + Sync) -> M
             pairs.for_each(|((value, &a), &b)| *value = combine(a, b));
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By the definition: channels beyond whole groups, strides, gaps between the places, and the edges of the picture.
+    #[test]
+    fn each_channel_is_convolved_by_itself() {
+        let value = |i: usize| ((i * 37 + 11) % 23) as f32 - 11.0;
+        for (channels, side, dilation, stride) in [(11, 5, 1, 2), (8, 3, 2, 1), (3, 3, 1, 1), (20, 5, 1, 1)] {
+            let (height, width) = (9, 7);
+            let values = (0..height * width * channels).map(value).collect();
+            let map = Map { height, width, channels, values };
+            let weights: Vec<f32> = (0..channels * side * side).map(|i| value(i + 5)).collect();
+            let bias: Vec<f32> = (0..channels).map(value).collect();
+            let walk = Walk { side, dilation, stride };
+            let found = Depthwise::new(&weights, &bias, walk).run(&map, |_| {});
+            assert_eq!((found.height, found.width), (height.div_ceil(stride), width.div_ceil(stride)));
+            let reach = (dilation * (side - 1) / 2) as isize;
+            for y in 0..found.height {
+                for x in 0..found.width {
+                    for c in 0..channels {
+                        let mut sum = bias[c];
+                        for k in 0..side {
+                            for l in 0..side {
+                                let at = |i: usize, k: usize| (i * stride + k * dilation) as isize - reach;
+                                let (v, u) = (at(y, k), at(x, l));
+                                if (0..height as isize).contains(&v) && (0..width as isize).contains(&u) {
+                                    let weight = weights[(c * side + k) * side + l];
+                                    sum += weight * map.pixel(v as usize, u as usize)[c];
+                                }
+                            }
+                        }
+                        // Whole numbers, so that every order of the sum gives the same.
+                        assert_eq!(found.pixel(y, x)[c], sum, "{channels} channels at {x}, {y}");
+                    }
+                }
+            }
+        }
+    }
 }
