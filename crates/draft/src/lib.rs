@@ -3,6 +3,7 @@
 // Some tools serve the text stages only.
 #![cfg_attr(not(feature = "networks"), allow(dead_code))]
 
+pub mod allocator;
 mod check;
 mod colour;
 mod decompose;

@@ -18,6 +18,7 @@ use crate::arguments::{Arguments, Command, ServeArguments};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
+    worker::one_heap();
     let command = Arguments::parse().command.unwrap_or(Command::Serve(ServeArguments::default()));
     match run(command) {
         Ok(code) => code,

@@ -146,6 +146,7 @@ fn settle(engines: &mut HashMap<EngineChoice, Box<dyn Engine>>, job: Option<JobI
         }
         told.is_ok()
     });
+    draft::allocator::give_back();
 }
 
 /// Turns a panic into a failure of the job.

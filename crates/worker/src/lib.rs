@@ -24,6 +24,7 @@ mod watch;
 pub use analysis::{AnalyzerChoice, AnalyzerConfig};
 pub use cloud::CLOUD_VARIABLES;
 pub use config::{Config, VARIABLES};
+pub use draft::allocator::one_heap;
 pub use engine::{Decomposition, Engine, EngineError, EngineJob, ProgressSink, Step, Stopped};
 pub use local::{Local, LocalDone, LocalError, LocalJob, Told};
 pub use memory::{MemoryLimit, free_bytes, free_disk_bytes, human_bytes, total_bytes};

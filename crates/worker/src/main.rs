@@ -21,6 +21,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    worker::one_heap();
     let arguments = Arguments::parse();
     match start(&arguments) {
         Ok(()) => ExitCode::SUCCESS,

@@ -76,6 +76,8 @@ enum Part {
 }
 
 fn main() -> anyhow::Result<()> {
+    // As the programs do that the engine is part of.
+    draft::allocator::one_heap();
     let arguments = Arguments::parse();
     if let Some(picture) = &arguments.job {
         return time::job(picture, arguments.runs);
