@@ -1,20 +1,72 @@
 //! Smoothing and resizing of planes.
 
-use crate::plane::{Colour, Gray, Plane, Rgb8, for_rows};
+use crate::plane::{Colour, Gray, Mask, Plane, Rgb8, for_rows};
 use fast_image_resize as fir;
 
 /// Gaussian blur, sigma in pixels, the edge repeated.
 pub fn gaussian<const C: usize>(image: &Plane<[f32; C]>, sigma: f32) -> Plane<[f32; C]> {
+    let kernel = gaussian_kernel(sigma);
+    convolve_columns(&convolve_rows(image, &kernel), &kernel)
+}
+
+/// [`gaussian`] where only the pixels of `wanted` matter: the others are 0. Pixels of the image are made by `at(x, y)`
+/// when they are needed.
+pub fn gaussian_at<const C: usize>(
+    at: impl Fn(usize, usize) -> [f32; C] + Sync,
+    sigma: f32,
+    wanted: &Mask,
+) -> Plane<[f32; C]> {
+    let kernel = gaussian_kernel(sigma);
+    let radius = kernel.len() - 1;
+    let (width, height) = (wanted.width, wanted.height);
+    // Rows are blurred where a wanted pixel is above or below.
+    let mut near = wanted.same_size(false);
+    for_rows(&mut near.data, width, |y, target| {
+        for source in y.saturating_sub(radius)..(y + radius + 1).min(height) {
+            target.iter_mut().zip(wanted.row(source)).for_each(|(t, &set)| *t |= set);
+        }
+    });
+    let mut rows = wanted.same_size([0.0; C]);
+    for_rows(&mut rows.data, width, |y, target| {
+        let mut line = vec![[0.0; C]; width + 2 * radius];
+        for (from, to) in near.runs(y) {
+            // The pixels that the run sees, the edge repeated.
+            for (k, value) in line[..to - from + 2 * radius].iter_mut().enumerate() {
+                *value = at((from + k).saturating_sub(radius).min(width - 1), y);
+            }
+            for (k, value) in target[from..to].iter_mut().enumerate() {
+                *value = std::array::from_fn(|c| {
+                    let taps = (1..=radius).map(|t| kernel[t] * (line[k + radius - t][c] + line[k + radius + t][c]));
+                    kernel[0] * line[k + radius][c] + taps.sum::<f32>()
+                });
+            }
+        }
+    });
+    let mut out = wanted.same_size([0.0; C]);
+    for_rows(&mut out.data, width, |y, target| {
+        for (from, to) in wanted.runs(y) {
+            for (k, &w) in kernel.iter().enumerate() {
+                let sources: &[usize] = if k == 0 { &[y] } else { &[y.saturating_sub(k), (y + k).min(height - 1)] };
+                for &source in sources {
+                    for (t, s) in target[from..to].iter_mut().zip(&rows.row(source)[from..to]) {
+                        for c in 0..C {
+                            t[c] += w * s[c];
+                        }
+                    }
+                }
+            }
+        }
+    });
+    out
+}
+
+/// Weights from the middle outwards, up to three times sigma.
+fn gaussian_kernel(sigma: f32) -> Vec<f32> {
     let radius = (3.0 * sigma).ceil().max(1.0) as usize;
     let mut kernel: Vec<f32> = (0..=radius).map(|k| crate::numeric::exp(-0.5 * (k as f32 / sigma).powi(2))).collect();
     let sum: f32 = kernel[0] + 2.0 * kernel[1..].iter().sum::<f32>();
     kernel.iter_mut().for_each(|w| *w /= sum);
-    convolve_columns(&convolve_rows(image, &kernel), &kernel)
-}
-
-/// Gaussian blur of one channel.
-pub fn gaussian_gray(image: &Gray, sigma: f32) -> Gray {
-    gaussian(&image.map(|v| [v]), sigma).map(|v| v[0])
+    kernel
 }
 
 fn convolve_rows<const C: usize>(image: &Plane<[f32; C]>, kernel: &[f32]) -> Plane<[f32; C]> {
@@ -176,17 +228,26 @@ pub fn resize_linear<const C: usize>(image: &Plane<[f32; C]>, width: usize, heig
 
 /// Averages over the area of each target pixel; for shrinking.
 pub fn resize_area<const C: usize>(image: &Plane<[f32; C]>, width: usize, height: usize) -> Plane<[f32; C]> {
+    area_means((image.width, image.height), (width, height), |x, y| image.at(x, y))
+}
+
+/// The same of values that are made when they are needed: `at(x, y)` within the size that is shrunk `from`.
+pub fn area_means<const C: usize>(
+    from: (usize, usize),
+    to: (usize, usize),
+    at: impl Fn(usize, usize) -> [f32; C] + Sync,
+) -> Plane<[f32; C]> {
     let span = |k: usize, length: usize, source: usize| {
         let scale = source as f32 / length as f32;
         let (from, to) = (k as f32 * scale, ((k + 1) as f32 * scale).min(source as f32));
         (from as usize..(to.ceil() as usize).min(source))
             .map(move |i| (i, (to.min((i + 1) as f32) - from.max(i as f32)).max(1e-6)))
     };
-    Plane::from_fn(width, height, |x, y| {
+    Plane::from_fn(to.0, to.1, |x, y| {
         let (mut sum, mut weight) = ([0.0; C], 0.0);
-        for (j, v) in span(y, height, image.height) {
-            for (i, u) in span(x, width, image.width) {
-                let pixel = image.at(i, j);
+        for (j, v) in span(y, to.1, from.1) {
+            for (i, u) in span(x, to.0, from.0) {
+                let pixel = at(i, j);
                 weight += u * v;
                 for c in 0..C {
                     sum[c] += pixel[c] * u * v;
@@ -258,6 +319,20 @@ mod tests {
                         assert!((means.at(x, y)[c] - mean(c)).abs() < 1e-3, "{width} x {height} at {x}, {y}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_blur_of_some_pixels_is_the_blur_of_all_there() {
+        let mut random = crate::random::Random::new(8);
+        for (width, height) in [(1, 1), (7, 3), (40, 25)] {
+            let data = (0..width * height).map(|_| [random.below(99) as f32, random.below(99) as f32]).collect();
+            let image: Plane<[f32; 2]> = Plane { width, height, data };
+            let wanted = image.map(|[a, _]| a < 30.0);
+            let (all, some) = (gaussian(&image, 1.5), gaussian_at(|x, y| image.at(x, y), 1.5, &wanted));
+            for ((a, b), wanted) in all.data.iter().zip(&some.data).zip(&wanted.data) {
+                assert!(!wanted || (0..2).all(|c| (a[c] - b[c]).abs() < 1e-3), "{a:?} {b:?} in {width} x {height}");
             }
         }
     }

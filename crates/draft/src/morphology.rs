@@ -110,14 +110,7 @@ fn runs(mask: &Mask) -> (Vec<Run>, Vec<usize>) {
     let (mut runs, mut starts) = (Vec::new(), Vec::with_capacity(mask.height + 1));
     for y in 0..mask.height {
         starts.push(runs.len());
-        let row = mask.row(y);
-        let mut at = 0;
-        while let Some(gap) = row[at..].iter().position(|&set| set) {
-            let from = at + gap;
-            let to = row[from..].iter().position(|&set| !set).map_or(row.len(), |length| from + length);
-            runs.push(Run { y: y as u32, from: from as u32, to: to as u32 });
-            at = to;
-        }
+        runs.extend(mask.runs(y).map(|(from, to)| Run { y: y as u32, from: from as u32, to: to as u32 }));
     }
     starts.push(runs.len());
     (runs, starts)
@@ -178,6 +171,9 @@ pub fn clean(mask: &Mask, min_area: usize, max_hole: usize) -> Mask {
     kept.or(&holes.select(&small))
 }
 
+/// Bands of rows that [`nearest`] looks at side by side.
+const BANDS: usize = 16;
+
 /// Marks a plane of [`nearest`] where no pixel is set at all.
 pub const NOWHERE: u32 = u32::MAX;
 
@@ -225,27 +221,60 @@ pub fn nearest(mask: &Mask) -> Plane<u32> {
     out
 }
 
-/// Row of the nearest set pixel in the same column.
+/// Row of the nearest set pixel in the same column. Bands of rows are looked at side by side: what lies in the bands
+/// above and below is known from their last and first set pixels.
 fn nearest_in_columns(mask: &Mask) -> Vec<u32> {
     let (width, height) = (mask.width, mask.height);
+    if width == 0 {
+        return Vec::new();
+    }
+    let band = height.div_ceil(BANDS).max(1);
+    let bands = height.div_ceil(band);
+    // The first and the last set row of each column of each band.
+    let mut ends = vec![(NOWHERE, NOWHERE); bands * width];
+    for_rows(&mut ends, width, |k, ends| {
+        for y in k * band..((k + 1) * band).min(height) {
+            for ((first, last), &set) in ends.iter_mut().zip(mask.row(y)) {
+                *first = if set && *first == NOWHERE { y as u32 } else { *first };
+                *last = if set { y as u32 } else { *last };
+            }
+        }
+    });
+    let from = |own: std::ops::Range<usize>, end: fn(&(u32, u32)) -> u32, nearest_last: bool| {
+        let mut found = vec![NOWHERE; width];
+        let mut take = |k: usize| {
+            for (found, ends) in found.iter_mut().zip(&ends[k * width..(k + 1) * width]) {
+                *found = if end(ends) == NOWHERE { *found } else { end(ends) };
+            }
+        };
+        if nearest_last {
+            own.for_each(&mut take)
+        } else {
+            own.rev().for_each(&mut take)
+        }
+        found
+    };
     let mut rows = vec![NOWHERE; width * height];
-    let mut last = vec![NOWHERE; width];
-    for (y, row) in rows.chunks_mut(width.max(1)).enumerate() {
-        for ((here, last), &set) in row.iter_mut().zip(&mut last).zip(mask.row(y)) {
-            *last = if set { y as u32 } else { *last };
-            *here = *last;
+    for_rows(&mut rows, band * width, |k, rows| {
+        let mut last = from(0..k, |ends| ends.1, true);
+        for (y, row) in rows.chunks_mut(width).enumerate() {
+            let y = k * band + y;
+            for ((here, last), &set) in row.iter_mut().zip(&mut last).zip(mask.row(y)) {
+                *last = if set { y as u32 } else { *last };
+                *here = *last;
+            }
         }
-    }
-    // What lies below is the nearest from half way on.
-    last.fill(NOWHERE);
-    for (y, row) in rows.chunks_mut(width.max(1)).enumerate().rev() {
-        let y = y as u32;
-        for (here, last) in row.iter_mut().zip(&mut last) {
-            // `NOWHERE` is further than any row.
-            *here = if last.abs_diff(y) < here.abs_diff(y) { *last } else { *here };
-            *last = *here;
+        // What lies below is the nearest from half way on.
+        let mut last = from(k + 1..bands, |ends| ends.0, false);
+        for (y, row) in rows.chunks_mut(width).enumerate().rev() {
+            let y = (k * band + y) as u32;
+            for (here, last) in row.iter_mut().zip(&mut last) {
+                // `NOWHERE` is further than any row.
+                *here = if last.abs_diff(y) < here.abs_diff(y) { *last } else { *here };
+                *last = *here;
+            }
         }
-    }
+    });
     rows
 }
 

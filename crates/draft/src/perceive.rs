@@ -75,10 +75,14 @@ pub fn saliency(_: &Rgb8, _: &Monitor) -> Result<Option<(Gray, f32)>, Stopped> {
     Ok(None)
 }
 
+/// Saliency from which letters can be part of a figure.
+#[cfg(feature = "networks")]
+const SALIENT: f32 = 0.3;
+
 #[cfg(feature = "networks")]
 fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, crate::networks::NetworkError> {
     use crate::morphology::clean;
-    use crate::{networks, refine, subject};
+    use crate::networks;
 
     monitor.step("text", 0, 2, 0.02)?;
     // Tiny pictures hold nothing that the networks could read.
@@ -88,19 +92,17 @@ fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, crate::
     }
     let marks = text::detect::find(picture, monitor)?;
     // The recogniser and its threads read while the others look for the figure.
-    let (lines, seen) = std::thread::scope(|scope| {
+    let (lines, saliency) = std::thread::scope(|scope| {
         let lines = scope.spawn(|| text::detect::read_marks(picture, &marks, monitor));
-        let seen = networks::saliency(picture, monitor).and_then(|saliency| {
-            if marks.is_empty() {
-                return Ok((saliency, None));
-            }
-            let speck = (0.0012 * picture.data.len() as f32) as usize + 1;
-            let outline = subject::outline(picture, &saliency.0, (0.4, 0.5), monitor)?;
-            Ok((saliency, Some(clean(&refine::refine(picture, &outline), speck, speck * 2 / 5))))
-        });
-        (lines.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), seen)
+        let saliency = networks::saliency(picture, monitor);
+        (lines.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), saliency)
     });
-    let (lines, (saliency, figure)) = (lines?, seen?);
+    let (lines, saliency) = (lines?, saliency?);
+    let figure = (!lines.is_empty()).then(|| {
+        let speck = (0.0012 * picture.data.len() as f32) as usize + 1;
+        let map = networks::grown(&saliency.0, picture.width, picture.height);
+        clean(&map.map(|v| v > SALIENT), speck, speck * 2 / 5)
+    });
     monitor.step("text", 1, 2, 0.4)?;
     let letters = text::glyphs::letters(picture, &lines, figure.as_ref(), monitor)?;
     let mut mask = Plane::new(picture.width, picture.height, false);

@@ -14,7 +14,7 @@ use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
 use crate::refine::refine;
 use crate::sheet::{Sheet, Word};
 use crate::split::{Pile, said, text_name};
-use crate::subject;
+use crate::subject::Pieces;
 
 /// Share of the picture under which a piece is a speck.
 const SPECK: f32 = 0.0012;
@@ -64,22 +64,25 @@ pub fn run(picture: Rgb8, monitor: &Monitor) -> Result<Found, Stopped> {
         || ground::find(&work.rest, monitor),
         || {
             let drawn = drawn::find(&work.rest, speck).map(|pieces| work.tidied(&pieces));
-            let outline = saliency.as_ref().map(|(map, _)| subject::outline(&work.rest, map, (0.18, 0.45), monitor));
+            let outline =
+                saliency.as_ref().map(|(map, _)| Pieces::of(&work.rest, monitor)?.outline(map, (0.18, 0.45), monitor));
             (drawn, outline.transpose())
         },
     );
     let (ground, outline) = (ground?, outline?);
-    let standing = work.standing_on(&ground);
-    monitor.step("objects", 0, 2, 0.68)?;
-    let share = standing.share();
     let flat = ground.area > 0.2 && ground.border > 0.12 && ground.flatness > 0.93;
-    let clear = (0.0005..0.85).contains(&share);
+    // On flat ground the figure is hardly ever asked for.
+    let early = outline.as_ref().filter(|_| drawn.is_none() && !flat);
+    let (standing, figure) = rayon::join(|| work.standing_on(&ground), || early.map(|outline| work.figure_in(outline)));
+    monitor.step("objects", 0, 2, 0.68)?;
+    let clear = (0.0005..0.85).contains(&standing.share());
     if let Some(drawn) = drawn {
         work.lift_from_flat(&drawn, saliency.as_ref())?;
     } else if flat && clear {
         work.lift_from_flat(&standing, saliency.as_ref())?;
     } else if let Some(outline) = &outline {
-        work.lift_from_scene(outline, &standing)?;
+        let figure = figure.unwrap_or_else(|| work.figure_in(outline));
+        work.lift_from_scene(&figure, &standing, ground.area)?;
     } else if ground.area > 0.15 && clear {
         work.lift_from_flat(&standing, None)?;
     }
@@ -178,11 +181,15 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// A picture without flat ground: the salient figure, then what stands on
-    /// whatever smooth ground is left.
-    fn lift_from_scene(&mut self, outline: &Mask, standing: &Mask) -> Result<(), Stopped> {
-        let figure = clean(&refine(&self.rest, outline), self.speck, (0.4 * self.speck as f32) as usize);
-        let figure = with_attached(&figure, standing, self.speck);
+    /// The salient figure at full size.
+    fn figure_in(&self, outline: &Mask) -> Mask {
+        clean(&refine(&self.rest, outline), self.speck, (0.4 * self.speck as f32) as usize)
+    }
+
+    /// A picture without flat ground: the salient figure, then what else stands on
+    /// whatever smooth ground is around it. `ground` is the share of the picture that is such ground.
+    fn lift_from_scene(&mut self, figure: &Mask, standing: &Mask, ground: f32) -> Result<(), Stopped> {
+        let figure = with_attached(figure, standing, self.speck);
         self.monitor.step("objects", 1, 2, 0.72)?;
         if (0.004..0.8).contains(&figure.share())
             && let Some((_, lifted)) = self.lift(
@@ -193,13 +200,11 @@ impl Work<'_> {
             self.push(Kind::Subject, "Subject", opacity(&lifted.alpha), bytes_plane(&lifted.below));
         }
         self.monitor.step("objects", 2, 2, 0.8)?;
-        let ground = ground::find(&self.rest, self.monitor)?;
-        let scenery = refine(&self.rest, &ground.mask.not());
         // Seams of the completion behind the subject are not scenery, and neither are hairlines.
         let filled = dilate(&figure, 7);
-        let open = dilate(&erode(&scenery.minus(&filled), 2), 3).and(&scenery);
+        let open = dilate(&erode(&standing.minus(&filled), 2), 3).and(standing);
         let scenery = clean(&open, self.speck * 3 / 2, self.speck / 2);
-        if ground.area > 0.15
+        if ground > 0.15 * (1.0 - figure.share())
             && (0.004..0.85).contains(&scenery.share())
             && let Some((_, lifted)) = self.lift(
                 &scenery,

@@ -1,8 +1,10 @@
 //! A rectangular grid of values, row by row: masks, grey and colour images.
 
+use std::borrow::Cow;
+
 /// Into how many jobs work on many rows is cut: enough for uneven rows to even out.
 const JOBS: usize = 64;
-/// Values under which it is not worth to wake other threads.
+/// Least number of values of a job: it is not worth to wake another thread for fewer.
 const FEW: usize = 1 << 10;
 
 type Job<'a> = Box<dyn FnOnce() + Send + 'a>;
@@ -18,7 +20,11 @@ pub fn for_rows<T: Send>(data: &mut [T], width: usize, work: impl Fn(usize, &mut
     if data.is_empty() || width == 0 {
         return;
     }
-    let rows = if data.len() <= FEW { data.len() / width } else { (data.len() / width).div_ceil(JOBS) }.max(1);
+    let jobs = (data.len() / FEW).clamp(1, JOBS);
+    if jobs == 1 {
+        return data.chunks_mut(width).enumerate().for_each(|(y, row)| work(y, row));
+    }
+    let rows = (data.len() / width).div_ceil(jobs);
     let work = &work;
     let chunks = data.chunks_mut(rows * width).enumerate();
     let jobs = chunks.map(|(k, chunk)| -> Job<'_> {
@@ -140,12 +146,41 @@ impl<T: Copy + Send + Sync> Plane<T> {
         Plane { width: self.width, height: self.height, data }
     }
 
+    /// This plane where `wanted` does not say so, the other where it does.
+    pub fn with(&self, other: &Plane<T>, wanted: &Mask) -> Self {
+        let sizes = [(other.width, other.height), (wanted.width, wanted.height)];
+        assert!(sizes.iter().all(|&size| size == (self.width, self.height)), "planes of one picture have one size");
+        let mut out = self.clone();
+        for_rows(&mut out.data, self.width, |y, row| {
+            for ((value, &other), &wanted) in row.iter_mut().zip(other.row(y)).zip(wanted.row(y)) {
+                if wanted {
+                    *value = other;
+                }
+            }
+        });
+        out
+    }
+
+    /// The part in `rect`, which is this plane itself where that is all of it.
+    pub fn part(&self, rect: Rect) -> Cow<'_, Self> {
+        let all = Rect { x0: 0, y0: 0, x1: self.width, y1: self.height };
+        if rect == all { Cow::Borrowed(self) } else { Cow::Owned(self.crop(rect)) }
+    }
+
     pub fn crop(&self, rect: Rect) -> Self {
         let mut data = Vec::with_capacity(rect.width() * rect.height());
         for y in rect.y0..rect.y1 {
             data.extend_from_slice(&self.row(y)[rect.x0..rect.x1]);
         }
         Self { width: rect.width(), height: rect.height(), data }
+    }
+
+    /// Writes all of `patch` at the corner of `rect`.
+    pub fn put(&mut self, rect: Rect, patch: &Plane<T>) {
+        for y in 0..patch.height {
+            let start = (rect.y0 + y) * self.width + rect.x0;
+            self.data[start..start + patch.width].copy_from_slice(patch.row(y));
+        }
     }
 
     /// Writes `patch` at the corner of `rect` where `wanted` says so.
@@ -190,6 +225,17 @@ impl Mask {
 
     pub fn not(&self) -> Mask {
         self.map(|v| !v)
+    }
+
+    /// Set pixels side by side in row `y`, half-open.
+    pub fn runs(&self, y: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let row = self.row(y);
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let from = at + row[at..].iter().position(|&set| set)?;
+            at = row[from..].iter().position(|&set| !set).map_or(row.len(), |length| from + length);
+            Some((from, at))
+        })
     }
 
     /// Smallest rectangle that holds every set pixel.

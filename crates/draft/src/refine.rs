@@ -4,9 +4,10 @@ use rayon::prelude::*;
 
 use crate::colour::unit_plane;
 use crate::filter::{guided, resize_gray};
-use crate::plane::{Mask, Plane, Rect, Rgb8};
+use crate::plane::{Mask, Rect, Rgb8};
 
-const TILE: usize = 96;
+/// Side of the squares in which a mask is looked at: edges are thin, so that small ones leave most of a picture out.
+const TILE: usize = 32;
 const RADIUS: usize = 4;
 const EPSILON: f32 = 1e-4;
 
@@ -37,7 +38,7 @@ pub fn refine(image: &Rgb8, coarse: &Mask) -> Mask {
         .collect();
     let mut out = soft.map(|v| v > 0.5);
     for (tile, mask) in refined {
-        out.paste(tile, &mask, &Plane::new(mask.width, mask.height, true));
+        out.put(tile, &mask);
     }
     out
 }

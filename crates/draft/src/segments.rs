@@ -47,9 +47,7 @@ pub fn felzenszwalb(image: &Colour, scale: f32, min_size: u32, monitor: &Monitor
     let (width, height) = (image.width, image.height);
     let edges = sorted_edges(image);
     monitor.check()?;
-    let mut sets = Sets::new(width * height);
-    let mut sizes = vec![1u32; width * height];
-    let mut tolerance = vec![scale; width * height];
+    let mut forest = Forest::new(width * height, scale);
     let ends = |key: u64| {
         let index = (key & 0xffff_ffff) as u32;
         let (from, direction) = (index / 4, index % 4);
@@ -60,29 +58,85 @@ pub fn felzenszwalb(image: &Colour, scale: f32, min_size: u32, monitor: &Monitor
     let mut between = Vec::new();
     for &key in &edges {
         let (from, to) = ends(key);
-        let (a, b) = (sets.find(from), sets.find(to));
-        let weight = f32::from_bits((key >> 32) as u32);
+        let (a, b) = (forest.find(from), forest.find(to));
         if a == b {
             continue;
         }
-        if weight < tolerance[a as usize].min(tolerance[b as usize]) {
-            let joined = sets.join(a, b) as usize;
-            sizes[joined] = sizes[a as usize] + sizes[b as usize];
-            tolerance[joined] = weight + scale / sizes[joined] as f32;
+        let weight = f32::from_bits((key >> 32) as u32);
+        if weight < forest.0[a as usize].tolerance.min(forest.0[b as usize].tolerance) {
+            let joined = forest.join(a, b);
+            joined.tolerance = weight + scale / joined.size as f32;
         } else {
             between.push((from, to));
         }
     }
     monitor.check()?;
     for (from, to) in between {
-        let (a, b) = (sets.find(from), sets.find(to));
-        if a != b && sizes[a as usize].min(sizes[b as usize]) < min_size {
-            let joined = sets.join(a, b) as usize;
-            sizes[joined] = sizes[a as usize] + sizes[b as usize];
+        let (a, b) = (forest.find(from), forest.find(to));
+        if a != b && forest.0[a as usize].size.min(forest.0[b as usize].size) < min_size {
+            forest.join(a, b);
         }
     }
-    Ok(number(&mut sets, width, height))
+    Ok(forest.numbered(width, height))
 }
+
+/// A pixel; of the first one of a segment, `size` and `tolerance` are those of the segment. Together, so that what
+/// is read with the root lies where the root does.
+#[derive(Clone, Copy)]
+struct Node {
+    parent: u32,
+    size: u32,
+    tolerance: f32,
+}
+
+struct Forest(Vec<Node>);
+
+impl Forest {
+    fn new(count: usize, tolerance: f32) -> Self {
+        Self((0..count as u32).map(|parent| Node { parent, size: 1, tolerance }).collect())
+    }
+
+    fn find(&mut self, mut node: u32) -> u32 {
+        loop {
+            let above = self.0[node as usize].parent;
+            if above == node {
+                return node;
+            }
+            let next = self.0[above as usize].parent;
+            self.0[node as usize].parent = next;
+            node = next;
+        }
+    }
+
+    /// Joins two roots; the smaller number stays the root.
+    fn join(&mut self, a: u32, b: u32) -> &mut Node {
+        let (low, high) = (a.min(b), a.max(b));
+        self.0[high as usize].parent = low;
+        let size = self.0[high as usize].size;
+        let root = &mut self.0[low as usize];
+        root.size += size;
+        root
+    }
+
+    fn numbered(mut self, width: usize, height: usize) -> Segments {
+        let mut names = vec![u32::MAX; width * height];
+        let mut count = 0;
+        let data = (0..(width * height) as u32)
+            .map(|pixel| {
+                let top = self.find(pixel) as usize;
+                if names[top] == u32::MAX {
+                    names[top] = count;
+                    count += 1;
+                }
+                names[top]
+            })
+            .collect();
+        Segments { labels: Plane { width, height, data }, count: count as usize }
+    }
+}
+
+/// What of a weight's bits counts: steps of 1 in 65,536 of it are as good as none, and are sorted in two rounds.
+const WEIGHT: u32 = 0xffff_ff00;
 
 /// Edges of the 8-neighbourhood as (weight bits, pixel * 4 + direction), lightest first.
 fn sorted_edges(image: &Colour) -> Vec<u64> {
@@ -103,7 +157,7 @@ fn sorted_edges(image: &Colour) -> Vec<u64> {
             for (direction, (edge, (inside, u, v))) in edges.iter_mut().zip(targets).enumerate() {
                 if inside {
                     let weight = distance_squared(here, image.at(u, v)).sqrt();
-                    *edge = (u64::from(weight.to_bits()) << 32) | (index + direction as u64);
+                    *edge = (u64::from(weight.to_bits() & WEIGHT) << 32) | (index + direction as u64);
                 }
             }
         }
@@ -113,13 +167,13 @@ fn sorted_edges(image: &Colour) -> Vec<u64> {
     sort_by_weight(edges)
 }
 
-/// Sorts by the upper half, and keeps the order of what has the same: three rounds of
-/// counting, 11 bits each. Positive floats are in the order of their bits.
+/// Sorts by the weights, and keeps the order of what has the same: two rounds of
+/// counting, 12 bits each. Positive floats are in the order of their bits.
 fn sort_by_weight(mut edges: Vec<u64>) -> Vec<u64> {
-    const BITS: u32 = 11;
+    const BITS: u32 = 12;
     let mut sorted = vec![0u64; edges.len()];
-    for round in 0..3 {
-        let digit = |edge: u64| (edge >> (32 + round * BITS)) as usize & ((1 << BITS) - 1);
+    for round in 0..2 {
+        let digit = |edge: u64| (edge >> (40 + round * BITS)) as usize & ((1 << BITS) - 1);
         let mut starts = vec![0usize; 1 << BITS];
         edges.iter().for_each(|&edge| starts[digit(edge)] += 1);
         let mut sum = 0;
@@ -134,22 +188,6 @@ fn sort_by_weight(mut edges: Vec<u64>) -> Vec<u64> {
         std::mem::swap(&mut edges, &mut sorted);
     }
     edges
-}
-
-fn number(sets: &mut Sets, width: usize, height: usize) -> Segments {
-    let mut names = vec![u32::MAX; width * height];
-    let mut count = 0;
-    let data = (0..(width * height) as u32)
-        .map(|pixel| {
-            let top = sets.find(pixel) as usize;
-            if names[top] == u32::MAX {
-                names[top] = count;
-                count += 1;
-            }
-            names[top]
-        })
-        .collect();
-    Segments { labels: Plane { width, height, data }, count: count as usize }
 }
 
 /// Two segments that touch.

@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use crate::colour::{max_difference, oklab, to_bytes, to_unit};
-use crate::fill::membrane::membrane;
+use crate::fill::membrane::{membrane, membrane_at};
 use crate::fill::palette;
 use crate::fill::patches;
 use crate::fill::quadratic::{Quadratic, Sample};
@@ -63,11 +63,13 @@ pub fn complete(image: &Colour, question: &Hole, monitor: &Monitor) -> Result<Co
         monitor.check()?;
         Ok(fill_part(image, question, &parts, label))
     };
-    let (mut out, patches) = rayon::join(
-        || membrane(image, &hole.not(), 8),
-        || (1..=parts.len()).into_par_iter().map(patch).collect::<Result<Vec<Patch>, Stopped>>(),
-    );
-    let patches = patches?;
+    let patches = (1..=parts.len()).into_par_iter().map(patch).collect::<Result<Vec<Patch>, Stopped>>()?;
+    let mut smooth = hole.clone();
+    for patch in patches.iter().filter(|patch| patch.rough || patch.image.is_some()) {
+        smooth.paste(patch.rect, &patch.inside.map(|_| false), &patch.inside);
+    }
+    monitor.check()?;
+    let mut out = membrane_at(image, &hole.not(), &smooth, 8);
     let mut rough = hole.same_size(false);
     for patch in &patches {
         if let Some(filled) = &patch.image {
@@ -116,36 +118,34 @@ fn fill_part(image: &Colour, question: &Hole, parts: &Components, label: usize) 
     let inliers = model.inliers(&ring.samples, SMOOTH);
     let mut residuals: Vec<f32> = ring.samples.iter().map(|s| model.residual(s)).collect();
     patch.very_smooth = quantile(&mut residuals, 0.97) < 6.0 / 255.0;
-    let near = dilate(&part, width + 2).minus(&holes);
+    let near = || dilate(&part, width + 2).minus(&holes);
     if inliers > 0.72 {
         if inliers < 0.995 {
-            patch.image = Some(fill_without_outliers(&image, &ring, &model, &near));
+            patch.image = Some(fill_without_outliers(&image, &ring, &model, &near()));
         }
         return patch;
     }
-    let around = patch.inside.minus(&dilate(&question.shape.crop(rect), BEYOND_EDGE));
-    let question =
-        palette::Hole { image: &image, hole: &patch.inside, ring: &ring.mask, known: &near, around: &around };
-    patch.image = palette::fill(&question);
-    patch.rough = patch.image.is_none() && calm_share(&image, &ring.mask) < CALM;
+    match palette::find(&image, &ring.mask) {
+        Some(colours) => {
+            let around = patch.inside.minus(&dilate(&question.shape.crop(rect), BEYOND_EDGE));
+            let question = palette::Hole { image: &image, hole: &patch.inside, known: &near(), around: &around };
+            patch.image = Some(palette::fill(&question, &colours));
+        }
+        None => patch.rough = calm_share(&image, &ring.mask) < CALM,
+    }
     patch
 }
 
 /// Share of the pixels under `mask` that hardly differ from the next ones: clouds
 /// and skies are calm although no single gradient explains them.
 fn calm_share(image: &Colour, mask: &Mask) -> f32 {
-    let (mut calm, mut total) = (0usize, 0usize);
-    for y in 1..image.height {
-        for x in 1..image.width {
-            if mask.at(x, y) {
-                let here = image.at(x, y);
-                let step = max_difference(here, image.at(x - 1, y)).max(max_difference(here, image.at(x, y - 1)));
-                calm += usize::from(step < STEP);
-                total += 1;
-            }
+    let calm = Plane::from_fn(image.width, image.height, |x, y| {
+        x > 0 && y > 0 && mask.at(x, y) && {
+            let here = image.at(x, y);
+            max_difference(here, image.at(x - 1, y)).max(max_difference(here, image.at(x, y - 1))) < STEP
         }
-    }
-    calm as f32 / total.max(1) as f32
+    });
+    calm.count() as f32 / mask.count().max(1) as f32
 }
 
 fn ring(image: &Colour, part: &Mask, holes: &Mask, width: usize) -> Ring {

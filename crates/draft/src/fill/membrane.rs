@@ -7,6 +7,23 @@ use crate::plane::{Mask, Plane, for_rows};
 ///
 /// Where nothing is valid the picture comes back as it is.
 pub fn membrane<const C: usize>(image: &Plane<[f32; C]>, valid: &Mask, relax: usize) -> Plane<[f32; C]> {
+    filled(image, valid, &valid.not(), relax)
+}
+
+/// The same where only the pixels of `wanted` matter: the others are filled roughly or not at all.
+pub fn membrane_at<const C: usize>(
+    image: &Plane<[f32; C]>,
+    valid: &Mask,
+    wanted: &Mask,
+    relax: usize,
+) -> Plane<[f32; C]> {
+    if !wanted.any() {
+        return image.clone();
+    }
+    filled(image, valid, &wanted.minus(valid), relax)
+}
+
+fn filled<const C: usize>(image: &Plane<[f32; C]>, valid: &Mask, smoothed: &Mask, relax: usize) -> Plane<[f32; C]> {
     let known = valid.count();
     if known == 0 || known == valid.data.len() {
         return image.clone();
@@ -16,17 +33,17 @@ pub fn membrane<const C: usize>(image: &Plane<[f32; C]>, valid: &Mask, relax: us
         return fill_with_mean(image, valid);
     }
     let (half, half_valid) = shrink(image, valid);
-    let filled = membrane(&half, &half_valid, relax);
+    let coarse = membrane(&half, &half_valid, relax);
     let mut out = image.clone();
     for_rows(&mut out.data, width, |y, row| {
         for (x, pixel) in row.iter_mut().enumerate() {
             if !valid.at(x, y) {
-                *pixel = sample_double(&filled, x, y);
+                *pixel = sample_double(&coarse, x, y);
             }
         }
     });
     debug_assert_eq!(out.height, height);
-    smooth(&mut out, valid, relax);
+    smooth(&mut out, smoothed, relax);
     out
 }
 
@@ -41,16 +58,22 @@ fn fill_with_mean<const C: usize>(image: &Plane<[f32; C]>, valid: &Mask) -> Plan
     image.zip(valid, |pixel, v| if v { pixel } else { mean })
 }
 
-/// Half the size; each pixel is the mean of the valid ones among its four.
 fn shrink<const C: usize>(image: &Plane<[f32; C]>, valid: &Mask) -> (Plane<[f32; C]>, Mask) {
-    let (width, height) = (image.width.div_ceil(2), image.height.div_ceil(2));
-    let both = Plane::from_fn(width, height, |x, y| {
+    halved(image.width, image.height, |x, y| valid.at(x, y).then(|| image.at(x, y)))
+}
+
+/// Half the size; each pixel is the mean of what there is of its four. `at(x, y)` gives the pixels.
+pub fn halved<const C: usize>(
+    width: usize,
+    height: usize,
+    at: impl Fn(usize, usize) -> Option<[f32; C]> + Sync,
+) -> (Plane<[f32; C]>, Mask) {
+    let both = Plane::from_fn(width.div_ceil(2), height.div_ceil(2), |x, y| {
         let (mut sum, mut count) = ([0.0; C], 0.0f32);
-        for v in 2 * y..(2 * y + 2).min(image.height) {
-            for u in 2 * x..(2 * x + 2).min(image.width) {
-                if valid.at(u, v) {
+        for v in 2 * y..(2 * y + 2).min(height) {
+            for u in 2 * x..(2 * x + 2).min(width) {
+                if let Some(pixel) = at(u, v) {
                     count += 1.0;
-                    let pixel = image.at(u, v);
                     for c in 0..C {
                         sum[c] += pixel[c];
                     }
@@ -63,7 +86,7 @@ fn shrink<const C: usize>(image: &Plane<[f32; C]>, valid: &Mask) -> (Plane<[f32;
 }
 
 /// Linear sample of a half-size plane at a full-size pixel.
-fn sample_double<const C: usize>(half: &Plane<[f32; C]>, x: usize, y: usize) -> [f32; C] {
+pub fn sample_double<const C: usize>(half: &Plane<[f32; C]>, x: usize, y: usize) -> [f32; C] {
     let axis = |k: usize, length: usize| {
         let position = (k as f32 * 0.5 - 0.25).clamp(0.0, (length - 1) as f32);
         let low = position as usize;
@@ -78,9 +101,9 @@ fn sample_double<const C: usize>(half: &Plane<[f32; C]>, x: usize, y: usize) -> 
 }
 
 /// Gauss-Seidel sweeps over the holes in red-black order.
-fn smooth<const C: usize>(image: &mut Plane<[f32; C]>, valid: &Mask, sweeps: usize) {
+fn smooth<const C: usize>(image: &mut Plane<[f32; C]>, holes: &Mask, sweeps: usize) {
     let (width, height) = (image.width, image.height);
-    let holes: Vec<Vec<(usize, usize)>> = (0..height).map(|y| runs_outside(valid.row(y))).collect();
+    let holes: Vec<Vec<(usize, usize)>> = (0..height).map(|y| holes.runs(y).collect()).collect();
     if width == 0 || holes.iter().all(Vec::is_empty) {
         return;
     }
@@ -106,18 +129,6 @@ fn smooth<const C: usize>(image: &mut Plane<[f32; C]>, valid: &Mask, sweeps: usi
     for (y, row) in image.data.chunks_mut(width).enumerate() {
         row.copy_from_slice(&halves[y % 2][y / 2 * width..][..width]);
     }
-}
-
-/// Where a row is not valid, as half-open runs.
-fn runs_outside(valid: &[bool]) -> Vec<(usize, usize)> {
-    let mut runs = Vec::new();
-    let mut at = 0;
-    while let Some(gap) = valid[at..].iter().position(|&known| !known) {
-        let from = at + gap;
-        at = valid[from..].iter().position(|&known| known).map_or(valid.len(), |length| from + length);
-        runs.push((from, at));
-    }
-    runs
 }
 
 /// A pixel becomes the mean of its neighbours.
@@ -155,6 +166,27 @@ mod tests {
         for (a, b) in membrane(&broken, &valid, 8).data.iter().zip(&ramp.data) {
             assert!((a[0] - b[0]).abs() < 0.03 && (a[1] - b[1]).abs() < 0.03);
         }
+    }
+
+    #[test]
+    fn only_what_is_wanted_has_to_be_smooth() {
+        let image = Plane::from_fn(50, 40, |x, y| [x as f32 / 50.0, (y % 7) as f32 / 7.0]);
+        let valid = Plane::from_fn(50, 40, |x, y| !((10..40).contains(&x) && (8..30).contains(&y)));
+        let wanted = Plane::from_fn(50, 40, |x, _| x < 25);
+        let (all, some) = (membrane(&image, &valid, 8), membrane_at(&image, &valid, &wanted, 8));
+        for y in 0..40 {
+            for x in 0..50 {
+                if valid.at(x, y) {
+                    assert_eq!(some.at(x, y), image.at(x, y));
+                }
+                // Sweeps carry what is beyond the border of the wanted pixels a little way.
+                if x < 16 {
+                    assert!((0..2).all(|c| (all.at(x, y)[c] - some.at(x, y)[c]).abs() < 0.02), "{x}, {y}");
+                }
+            }
+        }
+        let none = valid.map(|_| false);
+        assert_eq!(membrane_at(&image, &valid, &none, 8), image);
     }
 
     #[test]

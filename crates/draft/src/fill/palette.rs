@@ -18,17 +18,15 @@ const TIGHT: f32 = 0.025;
 pub struct Hole<'a> {
     pub image: &'a Colour,
     pub hole: &'a Mask,
-    /// Pixels around the hole whose colours it may take.
-    pub ring: &'a Mask,
     /// Pixels that may be diffused into the hole.
     pub known: &'a Mask,
     /// Pixels of the hole that show the ground wherever they have a colour of the palette.
     pub around: &'a Mask,
 }
 
-/// The filled picture, or `None` where a palette does not explain the ring.
-pub fn fill(hole: &Hole) -> Option<Colour> {
-    let ring: Vec<[f32; 3]> = pick(hole.image, hole.ring);
+/// The colours under `ring`, in Oklab; `None` where a few do not explain it.
+pub fn find(image: &Colour, ring: &Mask) -> Option<Vec<[f32; 3]>> {
+    let ring: Vec<[f32; 3]> = pick(image, ring);
     if ring.len() < 60 {
         return None;
     }
@@ -49,14 +47,15 @@ pub fn fill(hole: &Hole) -> Option<Colour> {
     if palette.len() < 2 || (explained as f32) < 0.82 * samples.len() as f32 {
         return None;
     }
-    Some(diffuse(hole, &palette))
+    Some(palette)
 }
 
 fn pick(image: &Colour, mask: &Mask) -> Vec<[f32; 3]> {
     image.data.iter().zip(&mask.data).filter(|(_, m)| **m).map(|(c, _)| *c).collect()
 }
 
-fn diffuse(hole: &Hole, palette: &[[f32; 3]]) -> Colour {
+/// Fills the hole with colours of `palette` as they lie around it.
+pub fn fill(hole: &Hole, palette: &[[f32; 3]]) -> Colour {
     let trusted = hole.known.zip(hole.around, |known, around| match (known, around) {
         (true, _) => SAME,
         (_, true) => TIGHT,
@@ -91,15 +90,10 @@ fn diffuse(hole: &Hole, palette: &[[f32; 3]]) -> Colour {
         let source = labelled.map(|(l, good)| good && l == label);
         if target.any() && source.count() >= 20 {
             let filled = membrane(hole.image, &source, 4);
-            out = merge(&out, &filled, &target);
+            out = out.with(&filled, &target);
         }
     }
     soften_seams(&out, hole.hole, &chosen, palette.len())
-}
-
-fn merge(base: &Colour, patch: &Colour, wanted: &Mask) -> Colour {
-    let both = base.zip(patch, |a, b| (a, b));
-    both.zip(wanted, |(a, b), want| if want { b } else { a })
 }
 
 /// Blurs the borders between labels a little, as drawn edges are anti-aliased.
@@ -109,7 +103,7 @@ fn soften_seams(image: &Colour, hole: &Mask, chosen: &Plane<usize>, labels: usiz
         let here = chosen.map(|l| l == label);
         seam = seam.or(&dilate(&here, 1).minus(&erode(&here, 1)));
     }
-    merge(image, &gaussian(image, 0.8), &seam.and(hole))
+    image.with(&gaussian(image, 0.8), &seam.and(hole))
 }
 
 #[cfg(test)]
@@ -124,8 +118,8 @@ mod tests {
         let image = truth.zip(&hole, |c, inside| if inside { [1.0; 3] } else { c });
         let known = hole.not();
         let around = hole.map(|_| false);
-        let filled = fill(&Hole { image: &image, hole: &hole, ring: &ring, known: &known, around: &around })
-            .expect("two colours explain the ring");
+        let palette = find(&image, &ring).expect("two colours explain the ring");
+        let filled = fill(&Hole { image: &image, hole: &hole, known: &known, around: &around }, &palette);
         let wrong = filled.data.iter().zip(&truth.data).filter(|(a, b)| distance_squared(**a, **b) > 0.01).count();
         assert!(wrong < 150, "{wrong} pixels differ");
     }

@@ -3,6 +3,8 @@
 mod opacity;
 mod seam;
 
+use std::borrow::Cow;
+
 use crate::colour::max_difference;
 use crate::fading::{self, Fading};
 use crate::fill::complete::{Hole, complete, rounded};
@@ -85,17 +87,16 @@ pub fn lift(image: &Colour, mask: &Mask, lift: Lift, monitor: &Monitor) -> Resul
     for rect in bands(&hole, grow + 8) {
         monitor.check()?;
         let part = Part {
-            image: image.crop(rect),
-            mask: mask.crop(rect),
-            hole: hole.crop(rect),
-            filled: completed.image.crop(rect),
-            very_smooth: completed.very_smooth.crop(rect),
-            shaded: fading.share.crop(rect),
+            image: image.part(rect),
+            mask: mask.part(rect),
+            hole: hole.part(rect),
+            filled: completed.image.part(rect),
+            very_smooth: completed.very_smooth.part(rect),
+            shaded: fading.share.part(rect),
         };
         let found = part.lift(lift, halo.clamp(lift.halo, lift.band + 1), fading.shade, monitor)?;
-        let all = Plane::new(rect.width(), rect.height(), true);
-        lifted.below.paste(rect, &found.below, &all);
-        lifted.alpha.paste(rect, &found.alpha, &all);
+        lifted.below.put(rect, &found.below);
+        lifted.alpha.put(rect, &found.alpha);
     }
     Ok(lifted)
 }
@@ -140,17 +141,17 @@ fn bands(mask: &Mask, gap: usize) -> Vec<Rect> {
 }
 
 /// The part of the picture that is worked on.
-struct Part {
-    image: Colour,
-    mask: Mask,
-    hole: Mask,
-    filled: Colour,
-    very_smooth: Mask,
+struct Part<'a> {
+    image: Cow<'a, Colour>,
+    mask: Cow<'a, Mask>,
+    hole: Cow<'a, Mask>,
+    filled: Cow<'a, Colour>,
+    very_smooth: Cow<'a, Mask>,
     /// Share of shadow or glow that is typical of the place.
-    shaded: Gray,
+    shaded: Cow<'a, Gray>,
 }
 
-impl Part {
+impl Part<'_> {
     fn lift(&self, lift: Lift, halo: usize, shade: Option<[f32; 3]>, monitor: &Monitor) -> Result<Lifted, Stopped> {
         let near = dilate(&self.mask, halo);
         // On textured ground the true pixels come back right outside the halo: as they are, or
@@ -159,7 +160,7 @@ impl Part {
         let typical = self.shaded.zip(&textured, |share, textured| if textured { share } else { 0.0 });
         let lit = self.image.zip(&typical, |pixel, share| unshaded(pixel, share, shade));
         let filled = seamless(&self.filled, &lit, &textured, &self.hole);
-        let below = choose(&lit, &filled, &textured);
+        let below = filled.with(&lit, &textured);
         let support = self.hole.minus(&textured);
         monitor.check()?;
         let crumbs = match lift.shape {
@@ -238,11 +239,6 @@ impl Part {
 fn unshaded(pixel: [f32; 3], share: f32, shade: Option<[f32; 3]>) -> [f32; 3] {
     let Some(shade) = shade.filter(|_| share > 0.0) else { return pixel };
     std::array::from_fn(|c| ((pixel[c] - share * shade[c]) / (1.0 - share)).clamp(0.0, 1.0))
-}
-
-fn choose(first: &Colour, second: &Colour, use_first: &Mask) -> Colour {
-    let both = first.zip(second, |a, b| (a, b));
-    both.zip(use_first, |(a, b), first| if first { a } else { b })
 }
 
 #[cfg(test)]

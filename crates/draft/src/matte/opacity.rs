@@ -3,7 +3,7 @@
 use super::Lifted;
 use crate::colour::max_difference;
 use crate::fill::complete::rounded;
-use crate::filter::{gaussian, gaussian_gray};
+use crate::filter::gaussian_at;
 use crate::morphology::{NOWHERE, distance_to, erode, nearest, open};
 use crate::plane::{Colour, Gray, Mask, Plane};
 
@@ -37,9 +37,13 @@ pub fn unmix(
     shade: Option<[f32; 3]>,
 ) -> Gray {
     let sources = nearest(core);
-    let spread = sources.zip(image, |source, own| if source == NOWHERE { own } else { image.data[source as usize] });
-    let front = gaussian(&spread, 1.5);
-    let soft = gaussian_gray(&mask.map(|m| if m { 1.0 } else { 0.0 }), 1.0);
+    let spread = |x: usize, y: usize| match sources.at(x, y) {
+        NOWHERE => image.at(x, y),
+        source => image.data[source as usize],
+    };
+    let wanted = support.minus(core);
+    let front = gaussian_at(spread, 1.5, &wanted);
+    let soft = gaussian_at(|x, y| [if mask.at(x, y) { 1.0 } else { 0.0 }], 1.0, &wanted);
     Plane::from_fn(mask.width, mask.height, |x, y| {
         if core.at(x, y) {
             return 1.0;
@@ -59,7 +63,7 @@ pub fn unmix(
             None => (dot(change, toward_front) / square.max(1e-6), 0.0),
         };
         let trust = square / (square + 0.02);
-        (trust * share + (1.0 - trust) * soft.at(x, y) + shadow).clamp(0.0, 1.0)
+        (trust * share + (1.0 - trust) * soft.at(x, y)[0] + shadow).clamp(0.0, 1.0)
     })
 }
 

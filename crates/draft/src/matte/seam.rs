@@ -1,7 +1,7 @@
 //! No step between what was completed and the true pixels around it.
 
-use crate::fill::membrane::membrane;
-use crate::plane::{Colour, Mask};
+use crate::fill::membrane::{halved, membrane, sample_double};
+use crate::plane::{Colour, Mask, Plane};
 
 /// Largest step (0 to 1) between the completed ground and the true one that is taken for a seam.
 const SEAM: f32 = 40.0 / 255.0;
@@ -15,26 +15,33 @@ pub fn seamless(filled: &Colour, lit: &Colour, back: &Mask, hole: &Mask) -> Colo
     if !gap.any() || !hole.and(back).any() {
         return filled.clone();
     }
-    let steps: Colour = lit.zip(filled, |a, b| std::array::from_fn(|c| a[c] - b[c]));
-    let small = steps.zip(back, |step, back| back && step.iter().all(|s| s.abs() < SEAM));
-    if !small.any() {
+    let step = |x: usize, y: usize| {
+        let (a, b) = (lit.at(x, y), filled.at(x, y));
+        let step: [f32; 3] = std::array::from_fn(|c| a[c] - b[c]);
+        step.iter().all(|s| s.abs() < SEAM).then_some(step)
+    };
+    // What is spread is smooth: half the size is enough.
+    let found = |x, y| if back.at(x, y) { step(x, y) } else { None };
+    let (steps, known) = halved(filled.width, filled.height, found);
+    if !known.any() {
         return filled.clone();
     }
-    let spread = membrane(&steps, &small, 4);
-    filled.zip(&spread, |a, step| (a, step)).zip(&gap, |(a, step), inside| {
-        if !inside {
-            return a;
+    let spread = membrane(&steps, &known, 4);
+    Plane::from_fn(filled.width, filled.height, |x, y| {
+        let here = filled.at(x, y);
+        if !gap.at(x, y) {
+            return here;
         }
-        let largest = step.iter().fold(0.0f32, |largest, s| largest.max(s.abs()));
+        let shift: [f32; 3] = sample_double(&spread, x, y);
+        let largest = shift.iter().fold(0.0f32, |largest, s| largest.max(s.abs()));
         let share = (largest / GRAIN - 1.0).clamp(0.0, 1.0);
-        std::array::from_fn(|c| (a[c] + share * step[c]).clamp(0.0, 1.0))
+        std::array::from_fn(|c| (here[c] + share * shift[c]).clamp(0.0, 1.0))
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plane::Plane;
 
     #[test]
     fn steps_are_spread_and_noise_is_not() {

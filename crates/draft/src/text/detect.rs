@@ -54,12 +54,6 @@ pub struct Marks {
     scale: (f32, f32),
 }
 
-impl Marks {
-    pub fn is_empty(&self) -> bool {
-        self.blobs.is_empty()
-    }
-}
-
 /// Where there could be text.
 ///
 /// # Errors
