@@ -39,6 +39,12 @@ impl From<Stopped> for NetworkError {
     }
 }
 
+/// Reads the networks that the first job of a process runs last, beside the one that it runs first.
+pub fn prepare() {
+    SALIENCY.prepare();
+    RECOGNITION.prepare();
+}
+
 /// Probability of text (DBNet of PP-OCRv4), at the network's size: the picture's
 /// long side shrunk to `side`, both sides multiples of 32.
 ///

@@ -49,7 +49,11 @@ pub fn run(picture: Rgb8, monitor: &Monitor) -> Result<Found, Stopped> {
     let speck = (SPECK * picture.data.len() as f32) as usize + 1;
     // Networks leave a thread idle now and then.
     let (seen, drawn) = std::thread::scope(|scope| {
-        let drawn = scope.spawn(|| drawn::find(&picture, speck));
+        let drawn = scope.spawn(|| {
+            #[cfg(feature = "networks")]
+            crate::networks::prepare();
+            drawn::find(&picture, speck)
+        });
         let seen = perceive(&picture, monitor);
         (seen, drawn.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });

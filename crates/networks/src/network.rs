@@ -37,6 +37,11 @@ impl Network {
         Self { bytes, model: OnceLock::new() }
     }
 
+    /// Reads the network, so that its first run does not have to. Not for threads of a pool: see [`Self::run`].
+    pub fn prepare(&self) {
+        let _ = self.model.get_or_init(|| load(self.bytes));
+    }
+
     /// Runs the network on one input of `shape`; gives the shape and values of its first output.
     ///
     /// `stopped` is asked every 20 ms. A run that is given up ends by itself on a

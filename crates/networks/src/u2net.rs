@@ -35,9 +35,17 @@ impl U2Net {
     /// # Errors
     /// [`NetworkError::Stopped`] when `stopped` said so, otherwise why the file is not this network.
     pub fn run(&self, picture: Map, stopped: Stop) -> Result<Vec<f32>, NetworkError> {
-        let loaded = self.loaded.get_or_init(|| load(self.bytes));
-        let layers = loaded.as_ref().map_err(|why| NetworkError::Failed(why.clone()))?;
+        let layers = self.layers().as_ref().map_err(|why| NetworkError::Failed(why.clone()))?;
         Pass { layers: layers.iter(), stopped }.whole(picture)
+    }
+
+    /// Reads the network, so that its first run does not have to.
+    pub fn prepare(&self) {
+        let _ = self.layers();
+    }
+
+    fn layers(&self) -> &Result<Vec<Convolution>, String> {
+        self.loaded.get_or_init(|| load(self.bytes))
     }
 }
 

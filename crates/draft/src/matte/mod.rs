@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::colour::max_difference;
 use crate::fading::{self, Fading};
-use crate::fill::complete::{Hole, complete, rounded};
+use crate::fill::complete::{Hole, complete};
 use crate::monitor::{Monitor, Stopped};
 use crate::morphology::{components, dilate, erode, nearest, open};
 use crate::numeric::quantile;
@@ -65,7 +65,7 @@ pub struct Lifted {
     pub alpha: Gray,
 }
 
-/// Lifts `mask` off `image` (sRGB, 0 to 1).
+/// Lifts `mask` off `image` (sRGB, 0 to 1, colours of 8 bits).
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
@@ -82,7 +82,7 @@ pub fn lift(image: &Colour, mask: &Mask, lift: Lift, monitor: &Monitor) -> Resul
     let fading = Fading::measure(image, &completed.image, &hole, &places, grow);
     drop(places);
     monitor.check()?;
-    let mut lifted = Lifted { below: rounded(image), alpha: mask.same_size(0.0) };
+    let mut lifted = Lifted { below: image.clone(), alpha: mask.same_size(0.0) };
     // Most of a poster is far from the shape: only the rows that it is in are worked on.
     for rect in bands(&hole, grow + 8) {
         monitor.check()?;
