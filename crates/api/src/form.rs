@@ -1,6 +1,6 @@
 //! From the fields of a request to the parameters of a job.
 
-use jobs::{EngineChoice, OutputSize, Params};
+use jobs::{EngineChoice, MAX_SEED, OutputSize, Params};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -30,9 +30,6 @@ const FIELDS: &[(&str, Kind)] = &[
     ("caption_language", Kind::Text),
     ("output_size", Kind::Text),
 ];
-
-/// JavaScript and many JSON readers hold whole numbers exactly only up to here (2^53 - 1).
-const MAX_SEED: u64 = (1 << 53) - 1;
 
 /// A job as it was asked for: checked, nothing drawn yet.
 #[derive(Debug, Clone, PartialEq)]

@@ -31,7 +31,9 @@ pub use metadata::{
     ChildJob, EngineInfo, InputInfo, LayerFlags, LayerInfo, Metadata, ModelLayers, ParentLayer, Recomposition,
     SCHEMA_VERSION, Size,
 };
-pub use params::{CaptionLanguage, EngineChoice, LayerCount, MAX_LAYERS, OutputSize, Params, ParamsError, Resolution};
+pub use params::{
+    CaptionLanguage, EngineChoice, LayerCount, MAX_LAYERS, MAX_SEED, OutputSize, Params, ParamsError, Resolution,
+};
 pub use priority::Priority;
 pub use store::Store;
 pub use variables::VARIABLES;

@@ -229,6 +229,9 @@ impl Default for Params {
     }
 }
 
+/// Largest seed: JavaScript and many JSON readers hold whole numbers exactly only up to here (2^53 - 1).
+pub const MAX_SEED: u64 = (1 << 53) - 1;
+
 /// A parameter out of its range: which one, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {problem}")]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jobs::{EngineChoice, Failure, FailureCode, InputInfo, Metadata, Params, Progress};
+use jobs::{EngineChoice, Failure, FailureCode, InputInfo, MAX_SEED, Metadata, Params, Progress};
 use layers::{DecodeError, Limits};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -39,9 +39,10 @@ pub struct LocalJob {
 /// Why a picture was not decomposed.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
-    #[error("{path} cannot be read: {source}", path = path.display())]
+    // Who asked names the picture that an error is of.
+    #[error("cannot be read: {source}")]
     Read { path: PathBuf, source: io::Error },
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{source}")]
     Decode { path: PathBuf, source: DecodeError },
     #[error("{path} cannot be written: {source}; choose another folder with -o", path = path.display())]
     Write { path: PathBuf, source: io::Error },
@@ -124,7 +125,8 @@ impl Local {
         let (picture, input_info) = read?;
         let input = Arc::new(picture);
         let mut params = job.params.clone();
-        params.seed.get_or_insert_with(rand::random);
+        // As the API draws it: whoever asks that for the same result again can.
+        params.seed.get_or_insert_with(|| rand::random_range(0..=MAX_SEED));
         let mut meter = Meter::new(Instant::now());
         let reports = Callback(report);
         let made = loop {
