@@ -14,7 +14,7 @@ use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
 use crate::refine::refine;
 use crate::sheet::{Sheet, Word};
 use crate::split::{Pile, said, text_name};
-use crate::subject::Pieces;
+use crate::subject;
 
 /// Share of the picture under which a piece is a speck.
 const SPECK: f32 = 0.0012;
@@ -68,8 +68,7 @@ pub fn run(picture: Rgb8, monitor: &Monitor) -> Result<Found, Stopped> {
         || ground::find(&work.rest, monitor),
         || {
             let drawn = drawn::find(&work.rest, speck).map(|pieces| work.tidied(&pieces));
-            let outline =
-                saliency.as_ref().map(|(map, _)| Pieces::of(&work.rest, monitor)?.outline(map, (0.18, 0.45), monitor));
+            let outline = saliency.as_ref().map(|(map, _)| subject::outline(&work.rest, map, (0.18, 0.45), monitor));
             (drawn, outline.transpose())
         },
     );

@@ -16,66 +16,47 @@ const GRID: usize = 44;
 /// Cost of a border pixel relative to the pull of a segment's pixels.
 const PULL: f32 = 0.12;
 
-/// A picture in segments, from which a subject can be cut.
-pub struct Pieces {
-    lab: Colour,
-    labels: Plane<u32>,
-    /// The segment that each piece came from.
-    whole: Vec<u32>,
-}
-
-impl Pieces {
-    /// At working size.
-    ///
-    /// # Errors
-    /// [`Stopped`] when the caller gave up.
-    pub fn of(image: &Rgb8, monitor: &Monitor) -> Result<Self, Stopped> {
-        let (width, height) = working_size(image.width, image.height);
-        let lab = oklab_plane(&resize_rgb(image, width, height));
-        let (labels, whole) = gridded_segments(&lab, monitor)?;
-        Ok(Self { lab, labels, whole })
+/// The subject at working size. `limits` bound the saliency from which a segment
+/// counts as subject where the map is ambiguous.
+///
+/// # Errors
+/// [`Stopped`] when the caller gave up.
+pub fn outline(image: &Rgb8, saliency: &Gray, limits: (f32, f32), monitor: &Monitor) -> Result<Mask, Stopped> {
+    let (width, height) = working_size(image.width, image.height);
+    let lab = oklab_plane(&resize_rgb(image, width, height));
+    let (labels, whole, count) = gridded_segments(&lab, monitor)?;
+    monitor.check()?;
+    let map = resize_gray(saliency, width, height);
+    let (colours, sizes) = means(&labels, count, &lab);
+    let salient = mean_of(&labels, count, &map, &sizes);
+    let threshold = threshold(saliency, limits);
+    let likeness = colour_likeness(&colours, &sizes, &salient);
+    let mut graph = Graph::new(count);
+    for k in 0..count {
+        let p = salient[k].clamp(0.02, 0.98);
+        let lean = logit(p) - logit(threshold) + 0.12 * likeness[k] * (1.0 - (2.0 * salient[k] - 1.0).powi(4));
+        graph.leaning(k, (100.0 * PULL * lean * sizes[k]) as i64);
     }
-
-    /// The subject at working size. `limits` bound the saliency from which a segment
-    /// counts as subject where the map is ambiguous.
-    ///
-    /// # Errors
-    /// [`Stopped`] when the caller gave up.
-    pub fn outline(&self, saliency: &Gray, limits: (f32, f32), monitor: &Monitor) -> Result<Mask, Stopped> {
-        let Self { lab, labels, whole } = self;
-        let count = whole.len();
-        let map = resize_gray(saliency, lab.width, lab.height);
-        let (colours, sizes) = means(labels, count, lab);
-        let salient = mean_of(labels, count, &map, &sizes);
-        let threshold = threshold(saliency, limits);
-        let likeness = colour_likeness(&colours, &sizes, &salient);
-        let mut graph = Graph::new(count);
-        for k in 0..count {
-            let p = salient[k].clamp(0.02, 0.98);
-            let lean = logit(p) - logit(threshold) + 0.12 * likeness[k] * (1.0 - (2.0 * salient[k] - 1.0).powi(4));
-            graph.leaning(k, (100.0 * PULL * lean * sizes[k]) as i64);
+    for border in borders(&labels, &lab) {
+        let (a, b) = (border.a as usize, border.b as usize);
+        let contrast = distance_squared(colours[a], colours[b]).sqrt().max(border.contrast);
+        let mut cost = border.length * (1.2 * exp(-(contrast / 0.05).powi(2)) + 0.06);
+        if whole[a] == whole[b] {
+            cost += 0.5 * border.length;
         }
-        for border in borders(labels, lab) {
-            let (a, b) = (border.a as usize, border.b as usize);
-            let contrast = distance_squared(colours[a], colours[b]).sqrt().max(border.contrast);
-            let mut cost = border.length * (1.2 * exp(-(contrast / 0.05).powi(2)) + 0.06);
-            if whole[a] == whole[b] {
-                cost += 0.5 * border.length;
-            }
-            graph.neighbours(a, b, (100.0 * cost) as i64);
-        }
-        monitor.check()?;
-        let sides = graph.cut();
-        Ok(labels.map(|k| sides[k as usize]))
+        graph.neighbours(a, b, (100.0 * cost) as i64);
     }
+    monitor.check()?;
+    let sides = graph.cut();
+    Ok(labels.map(|k| sides[k as usize]))
 }
 
 fn logit(p: f32) -> f32 {
     libm::logf(p / (1.0 - p))
 }
 
-/// Segments cut along the grid, and the segment that each came from.
-fn gridded_segments(lab: &Colour, monitor: &Monitor) -> Result<(Plane<u32>, Vec<u32>), Stopped> {
+/// Segments cut along the grid, the segment each came from, and their number.
+fn gridded_segments(lab: &Colour, monitor: &Monitor) -> Result<(Plane<u32>, Vec<u32>, usize), Stopped> {
     // Twice the plain a and b, as 1.6 is already in the plane.
     let stretched = lab.map(|[l, a, b]| [l, 1.25 * a, 1.25 * b]);
     let segments = felzenszwalb(&gaussian(&stretched, 0.6), 80.0 / 65025.0, 40, monitor)?;
@@ -89,7 +70,7 @@ fn gridded_segments(lab: &Colour, monitor: &Monitor) -> Result<(Plane<u32>, Vec<
     keys.dedup();
     let labels = cells.map(|key| keys.binary_search(&key).map_or(0, |k| k as u32));
     let whole = keys.iter().map(|key| (key >> 32) as u32).collect();
-    Ok((labels, whole))
+    Ok((labels, whole, keys.len()))
 }
 
 fn mean_of(labels: &Plane<u32>, count: usize, map: &Gray, sizes: &[f32]) -> Vec<f32> {
@@ -180,9 +161,7 @@ mod tests {
             (1.2 - 0.6 * (dx * dx + dy * dy)).clamp(0.0, 1.0)
         });
         let (monitor, _reporter) = monitor();
-        let mask = Pieces::of(&image, &monitor)
-            .and_then(|pieces| pieces.outline(&map, (0.18, 0.45), &monitor))
-            .expect("nobody stops it");
+        let mask = outline(&image, &map, (0.18, 0.45), &monitor).expect("nobody stops it");
         let wrong = (0..200)
             .flat_map(|y| (0..300).map(move |x| (x, y)))
             .filter(|&(x, y)| mask.at(x, y) != inside(x, y))
