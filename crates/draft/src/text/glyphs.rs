@@ -20,6 +20,10 @@ const ON_GROUND: f32 = 0.035;
 const OVER_REPRESENTED: f32 = 0.62;
 /// Share of such pixels in the ring from which the ground counts as smooth.
 const SMOOTH: f32 = 0.93;
+/// Share of the ring from which a colour is one of the ground's.
+const COMMON: f32 = 0.1;
+/// Oklab distance up to which a colour is a mixture of two others.
+const MIXED: f32 = 0.07;
 
 /// Confidence of the recogniser that is believed beside lines that it cannot read.
 const SURELY_READ: f32 = 0.9;
@@ -197,7 +201,24 @@ impl Region {
             .collect();
         let limits: Vec<f32> = centres.iter().map(|&centre| self.softest(centre)).collect();
         self.drop_soft_clusters(&labels, &mut chosen, inside, &limits);
-        labels.map(|l| chosen[l])
+        let grounds: Vec<usize> = (0..centres.len()).filter(|&k| !chosen[k] && outer[k] > COMMON).collect();
+        let mut mask = labels.map(|l| chosen[l]);
+        for edge in 0..centres.len() {
+            let Some(letter) = edge_of(edge, &centres, &chosen, &inner, &grounds) else { continue };
+            let letter = labels.map(|l| l == letter);
+            let away = distance_to(&letter);
+            let own = labels.map(|l| l == edge).and(&mask).and(inside);
+            let mut distances: Vec<f32> =
+                away.data.iter().zip(&own.data).filter(|(_, own)| **own).map(|(away, _)| *away).collect();
+            let farthest = (2.0 * quantile(&mut distances, 0.5)).max(2.0);
+            if std::env::var("DBG").is_ok() {
+                let n = distances.len();
+                let cut = distances.iter().filter(|d| **d > farthest).count();
+                eprintln!("edge {edge} farthest {farthest} of {n} cut {cut}");
+            }
+            mask = mask.minus(&labels.zip(&away, |l, away| l == edge && away > farthest));
+        }
+        mask
     }
 
     /// Share of a colour's pixels in the ring that do not belong to large shapes beside the line,
@@ -322,6 +343,27 @@ impl Region {
         let share = letters.and(inside).count() as f32 / inside.count().max(1) as f32;
         if share > 0.08 && share < 0.6 { letters } else { plate.clone() }
     }
+}
+
+/// The letters' colour whose soft edge over one of the grounds has the colour `edge`.
+fn edge_of(
+    edge: usize,
+    centres: &[[f32; 3]],
+    chosen: &[bool],
+    inner: &[f32],
+    grounds: &[usize],
+) -> Option<usize> {
+    let between = |letter: [f32; 3], ground: [f32; 3]| {
+        let along: [f32; 3] = std::array::from_fn(|c| letter[c] - ground[c]);
+        let square = along.iter().map(|v| v * v).sum::<f32>().max(1e-6);
+        let share = (0..3).map(|c| (centres[edge][c] - ground[c]) * along[c]).sum::<f32>() / square;
+        let mixed: [f32; 3] = std::array::from_fn(|c| ground[c] + share * along[c]);
+        (0.1..0.9).contains(&share) && distance_squared(centres[edge], mixed) < MIXED * MIXED
+    };
+    (0..centres.len())
+        .filter(|&letter| chosen[letter] && letter != edge && chosen[edge] && inner[letter] > 2.0 * inner[edge])
+        .filter(|&letter| grounds.iter().any(|&ground| between(centres[letter], centres[ground])))
+        .max_by(|&a, &b| inner[a].total_cmp(&inner[b]))
 }
 
 /// Takes off lines much thinner than the strokes: edges of shapes behind the text.
