@@ -173,9 +173,10 @@ impl Part<'_> {
         };
         let core = core(&mask, lift.band);
         monitor.check()?;
-        let alpha = unmix(&self.image, &below, &mask, &core, &support, shade);
+        let (alpha, strange) = unmix(&self.image, &below, &mask, &core, &support, shade);
         monitor.check()?;
         let foreign = self.foreign(&below, &support.minus(&near), shade).or(&crumbs);
+        let foreign = foreign.or(&self.joined(&strange, &filled, &self.hole.minus(&near), shade));
         let zones = Zones { near, support, solid: erode(&mask, lift.band), typical, foreign };
         monitor.check()?;
         Ok(settle(&self.image, below, alpha, &zones))
@@ -220,18 +221,33 @@ impl Part<'_> {
     /// What differs from the ground more than the shadow does, and goes on beyond the hole:
     /// other things that happen to be near.
     fn foreign(&self, below: &Colour, support: &Mask, shade: Option<[f32; 3]>) -> Mask {
-        let shade = shade.unwrap_or([0.0; 3]);
-        let other = Plane::from_fn(support.width, support.height, |x, y| {
-            support.at(x, y) && {
-                let (i, b, share) = (self.image.at(x, y), below.at(x, y), self.shaded.at(x, y));
-                let typical: [f32; 3] = std::array::from_fn(|c| b[c] + share * (shade[c] - b[c]));
-                max_difference(i, typical) > max_difference(typical, b) + FOREIGN
-            }
-        });
+        let other = self.other(below, support, shade);
         let parts = components(&other);
         let rim = self.hole.minus(&erode(&self.hole, 2));
         let beyond: Vec<bool> = parts.count_in(&rim).iter().map(|&count| count > 0).collect();
         parts.select(&beyond)
+    }
+
+    /// Of pixels at the edge that are no mixture of shape and ground, those that belong to other things around the
+    /// shape.
+    fn joined(&self, strange: &Mask, below: &Colour, around: &Mask, shade: Option<[f32; 3]>) -> Mask {
+        // Lines of a pixel are what compression does to edges.
+        let other = open(&self.other(below, around, shade), 1);
+        let parts = components(&open(&other.or(strange), 1));
+        let others: Vec<bool> = parts.count_in(&other).iter().map(|&count| count > 0).collect();
+        parts.select(&others).and(strange)
+    }
+
+    /// Where a pixel of `area` differs from the ground more than the shadow does.
+    fn other(&self, below: &Colour, area: &Mask, shade: Option<[f32; 3]>) -> Mask {
+        let shade = shade.unwrap_or([0.0; 3]);
+        Plane::from_fn(area.width, area.height, |x, y| {
+            area.at(x, y) && {
+                let (i, b, share) = (self.image.at(x, y), below.at(x, y), self.shaded.at(x, y));
+                let typical: [f32; 3] = std::array::from_fn(|c| b[c] + share * (shade[c] - b[c]));
+                max_difference(i, typical) > max_difference(typical, b) + FOREIGN
+            }
+        })
     }
 }
 

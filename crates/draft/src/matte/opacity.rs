@@ -9,6 +9,11 @@ use crate::plane::{Colour, Gray, Mask, Plane};
 
 /// Difference (0 to 1) from the ground from which a pixel around a shape is in its shadow.
 const FAINT: f32 = 5.0 / 255.0;
+/// Difference (0 to 1) from any mixture of shape, shadow and ground from which a pixel shows another thing,
+const OTHER: f32 = 14.0 / 255.0;
+/// where the shape has less than this share of it.
+const LITTLE: f32 = 0.3;
+const FAINT_SHARE: f32 = 0.25;
 /// Pixels that are surely opaque: the shape without its edge band, and the
 /// ridges of strokes that are thinner than the band.
 pub fn core(mask: &Mask, band: usize) -> Mask {
@@ -35,7 +40,7 @@ pub fn unmix(
     core: &Mask,
     support: &Mask,
     shade: Option<[f32; 3]>,
-) -> Gray {
+) -> (Gray, Mask) {
     let sources = nearest(core);
     let spread = |x: usize, y: usize| match sources.at(x, y) {
         NOWHERE => image.at(x, y),
@@ -44,12 +49,12 @@ pub fn unmix(
     let wanted = support.minus(core);
     let front = gaussian_at(spread, 1.5, &wanted);
     let soft = gaussian_at(|x, y| [if mask.at(x, y) { 1.0 } else { 0.0 }], 1.0, &wanted);
-    Plane::from_fn(mask.width, mask.height, |x, y| {
+    let found = Plane::from_fn(mask.width, mask.height, |x, y| {
         if core.at(x, y) {
-            return 1.0;
+            return (1.0, false);
         }
         if !support.at(x, y) {
-            return 0.0;
+            return (0.0, false);
         }
         let (i, b, f) = (image.at(x, y), below.at(x, y), front.at(x, y));
         let toward_front: [f32; 3] = std::array::from_fn(|c| f[c] - b[c]);
@@ -63,8 +68,12 @@ pub fn unmix(
             None => (dot(change, toward_front) / square.max(1e-6), 0.0),
         };
         let trust = square / (square + 0.02);
-        (trust * share + (1.0 - trust) * soft.at(x, y)[0] + shadow).clamp(0.0, 1.0)
-    })
+        let alpha = (trust * share + (1.0 - trust) * soft.at(x, y)[0] + shadow).clamp(0.0, 1.0);
+        let shade = shade.unwrap_or(b);
+        let mixed = std::array::from_fn(|c| b[c] + share * toward_front[c] + shadow * (shade[c] - b[c]));
+        (alpha, share + shadow < LITTLE && max_difference(i, mixed) > OTHER)
+    });
+    (found.map(|(alpha, _)| alpha), found.map(|(_, strange)| strange))
 }
 
 fn dot(a: [f32; 3], b: [f32; 3]) -> f32 {
@@ -135,6 +144,9 @@ pub fn settle(image: &Colour, below: Colour, alpha: Gray, zones: &Zones) -> Lift
         }
         if residue < 1.5 / 255.0 && !zones.solid.at(x, y) {
             a = 0.0;
+        }
+        if near && a < FAINT_SHARE && residue < 48.0 / 255.0 && least_alpha(i, b) > a + 0.4 {
+            return (i, 0.0);
         }
         if a > 0.0 && a < 0.98 {
             let nudged: [f32; 3] = std::array::from_fn(|c| {

@@ -24,6 +24,8 @@ const SMOOTH: f32 = 0.93;
 const COMMON: f32 = 0.1;
 /// Oklab distance up to which a colour is a mixture of two others.
 const MIXED: f32 = 0.07;
+/// Width of a soft edge in pixels, at most.
+const SOFT_EDGE: f32 = 3.0;
 
 /// Confidence of the recogniser that is believed beside lines that it cannot read.
 const SURELY_READ: f32 = 0.9;
@@ -210,7 +212,8 @@ impl Region {
             let own = labels.map(|l| l == edge).and(&mask).and(inside);
             let mut distances: Vec<f32> =
                 away.data.iter().zip(&own.data).filter(|(_, own)| **own).map(|(away, _)| *away).collect();
-            let farthest = (2.0 * quantile(&mut distances, 0.5)).max(2.0);
+            let typical = quantile(&mut distances, 0.5);
+            let farthest = if typical <= SOFT_EDGE { (1.5 * typical).max(2.0) } else { 2.0 * typical };
             if std::env::var("DBG").is_ok() {
                 let n = distances.len();
                 let cut = distances.iter().filter(|d| **d > farthest).count();
