@@ -13,7 +13,11 @@ const FAINT: f32 = 5.0 / 255.0;
 const OTHER: f32 = 14.0 / 255.0;
 /// where the shape has less than this share of it.
 const LITTLE: f32 = 0.3;
-const FAINT_SHARE: f32 = 0.25;
+/// Opacity under which a pixel is ground rather than shape where only much more would give its colour, and the
+/// difference (0 to 1) from the ground up to which it is.
+const HARDLY: f32 = 0.25;
+const ALMOST_GROUND: f32 = 48.0 / 255.0;
+
 /// Pixels that are surely opaque: the shape without its edge band, and the
 /// ridges of strokes that are thinner than the band.
 pub fn core(mask: &Mask, band: usize) -> Mask {
@@ -33,6 +37,7 @@ pub fn core(mask: &Mask, band: usize) -> Mask {
 /// Opacity from the colours: where `image` lies between what is behind and the
 /// colour of the nearest core pixel, trusted as far as the two differ. Where the shape
 /// has a shadow (or a glow), its share `shade` is solved along with that of the shape.
+/// Beside it, where there is little of the shape and no such mixture gives the pixel: it may be of another thing.
 pub fn unmix(
     image: &Colour,
     below: &Colour,
@@ -145,7 +150,8 @@ pub fn settle(image: &Colour, below: Colour, alpha: Gray, zones: &Zones) -> Lift
         if residue < 1.5 / 255.0 && !zones.solid.at(x, y) {
             a = 0.0;
         }
-        if near && a < FAINT_SHARE && residue < 48.0 / 255.0 && least_alpha(i, b) > a + 0.4 {
+        // Compression takes a channel of the ground to its end, which only an opaque dot of the ground's colour gives.
+        if near && a < HARDLY && residue < ALMOST_GROUND && least_alpha(i, b) > a + 0.4 {
             return (i, 0.0);
         }
         if a > 0.0 && a < 0.98 {

@@ -7,10 +7,11 @@ use crate::fill::quadratic::{Quadratic, Sample};
 use crate::filter::{gaussian, gradient};
 use crate::kmeans::{closest, kmeans};
 use crate::monitor::{Monitor, Stopped};
-use crate::morphology::{close, components, dilate, distance_to, erode};
+use crate::morphology::{close, components, dilate, distance_to};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
 use crate::text::detect::Line;
+use crate::text::tidy::{Clusters, sampled, without_crumbs, without_ground, without_hairlines};
 use crate::text::writing::looks_written;
 
 const CLUSTERS: usize = 10;
@@ -20,12 +21,6 @@ const ON_GROUND: f32 = 0.035;
 const OVER_REPRESENTED: f32 = 0.62;
 /// Share of such pixels in the ring from which the ground counts as smooth.
 const SMOOTH: f32 = 0.93;
-/// Share of the ring from which a colour is one of the ground's.
-const COMMON: f32 = 0.1;
-/// Oklab distance up to which a colour is a mixture of two others.
-const MIXED: f32 = 0.07;
-/// Width of a soft edge in pixels, at most.
-const SOFT_EDGE: f32 = 3.0;
 
 /// Confidence of the recogniser that is believed beside lines that it cannot read.
 const SURELY_READ: f32 = 0.9;
@@ -111,10 +106,9 @@ fn frame(image: &Rgb8, line: &Line) -> (Rect, Gray) {
     (rect, distance_to(&marked))
 }
 
-/// Up to `most` of the values under a mask, evenly.
-fn sampled(lab: &Colour, mask: &Mask, most: usize) -> Vec<[f32; 3]> {
-    let step = (mask.count() / most).max(1);
-    lab.data.iter().zip(&mask.data).filter(|(_, m)| **m).map(|(c, _)| *c).step_by(step).collect()
+/// Pixels that a part of the letters has at least.
+fn least(inside: &Mask) -> f32 {
+    (0.0006 * inside.count() as f32).max(6.0)
 }
 
 impl Region {
@@ -168,7 +162,8 @@ impl Region {
         if on_band > 0.6 && !self.smooth {
             mask = self.flip(&mask, &band, &inside);
         }
-        mask = close(&drop_hairlines(&mask), 1);
+        mask = close(&without_hairlines(&without_ground(&mask, &self.lab, &inside)), 1);
+        mask = without_crumbs(&mask, least(&inside));
         let cover = mask.and(&inside).count() as f32 / inside.count().max(1) as f32;
         (0.06..=0.92).contains(&cover).then_some(mask)
     }
@@ -203,25 +198,7 @@ impl Region {
             .collect();
         let limits: Vec<f32> = centres.iter().map(|&centre| self.softest(centre)).collect();
         self.drop_soft_clusters(&labels, &mut chosen, inside, &limits);
-        let grounds: Vec<usize> = (0..centres.len()).filter(|&k| !chosen[k] && outer[k] > COMMON).collect();
-        let mut mask = labels.map(|l| chosen[l]);
-        for edge in 0..centres.len() {
-            let Some(letter) = edge_of(edge, &centres, &chosen, &inner, &grounds) else { continue };
-            let letter = labels.map(|l| l == letter);
-            let away = distance_to(&letter);
-            let own = labels.map(|l| l == edge).and(&mask).and(inside);
-            let mut distances: Vec<f32> =
-                away.data.iter().zip(&own.data).filter(|(_, own)| **own).map(|(away, _)| *away).collect();
-            let typical = quantile(&mut distances, 0.5);
-            let farthest = if typical <= SOFT_EDGE { (1.5 * typical).max(2.0) } else { 2.0 * typical };
-            if std::env::var("DBG").is_ok() {
-                let n = distances.len();
-                let cut = distances.iter().filter(|d| **d > farthest).count();
-                eprintln!("edge {edge} farthest {farthest} of {n} cut {cut}");
-            }
-            mask = mask.minus(&labels.zip(&away, |l, away| l == edge && away > farthest));
-        }
-        mask
+        Clusters { labels: &labels, centres: &centres, chosen: &chosen, inner: &inner, outer: &outer }.letters(inside)
     }
 
     /// Share of a colour's pixels in the ring that do not belong to large shapes beside the line,
@@ -310,7 +287,7 @@ impl Region {
         let wide = parts.count_in(&self.within(1.3));
         let band = self.distance.map(|d| d >= 0.75 * self.reach && d < 1.05 * self.reach);
         let (on_band, band_size) = (parts.count_in(&band), band.count().max(1) as f32);
-        let least = (0.0006 * inside.count() as f32).max(6.0);
+        let least = least(inside);
         let figure = subject.and_then(|s| self.figure(s, inside));
         let in_figure = figure.as_ref().map(|f| parts.count_in(f));
         let keep: Vec<bool> = (0..parts.areas.len())
@@ -338,7 +315,7 @@ impl Region {
         let rest = self.within(0.95).minus(plate);
         let parts = components(&rest);
         let (on_band, band_size) = (parts.count_in(band), band.count().max(1) as f32);
-        let least = 2.0 * (0.0006 * inside.count() as f32).max(6.0);
+        let least = 2.0 * least(inside);
         let keep: Vec<bool> = (0..parts.areas.len())
             .map(|k| parts.areas[k] as f32 >= least && (on_band[k] as f32) < 0.06 * band_size)
             .collect();
@@ -346,36 +323,4 @@ impl Region {
         let share = letters.and(inside).count() as f32 / inside.count().max(1) as f32;
         if share > 0.08 && share < 0.6 { letters } else { plate.clone() }
     }
-}
-
-/// The letters' colour whose soft edge over one of the grounds has the colour `edge`.
-fn edge_of(
-    edge: usize,
-    centres: &[[f32; 3]],
-    chosen: &[bool],
-    inner: &[f32],
-    grounds: &[usize],
-) -> Option<usize> {
-    let between = |letter: [f32; 3], ground: [f32; 3]| {
-        let along: [f32; 3] = std::array::from_fn(|c| letter[c] - ground[c]);
-        let square = along.iter().map(|v| v * v).sum::<f32>().max(1e-6);
-        let share = (0..3).map(|c| (centres[edge][c] - ground[c]) * along[c]).sum::<f32>() / square;
-        let mixed: [f32; 3] = std::array::from_fn(|c| ground[c] + share * along[c]);
-        (0.1..0.9).contains(&share) && distance_squared(centres[edge], mixed) < MIXED * MIXED
-    };
-    (0..centres.len())
-        .filter(|&letter| chosen[letter] && letter != edge && chosen[edge] && inner[letter] > 2.0 * inner[edge])
-        .filter(|&letter| grounds.iter().any(|&ground| between(centres[letter], centres[ground])))
-        .max_by(|&a, &b| inner[a].total_cmp(&inner[b]))
-}
-
-/// Takes off lines much thinner than the strokes: edges of shapes behind the text.
-fn drop_hairlines(mask: &Mask) -> Mask {
-    if !mask.any() {
-        return mask.clone();
-    }
-    let depth = distance_to(&mask.not());
-    let mut depths: Vec<f32> = depth.data.iter().copied().filter(|d| *d > 0.0 && d.is_finite()).collect();
-    let cut = (0.18 * quantile(&mut depths, 0.95)) as usize;
-    if cut == 0 { mask.clone() } else { mask.and(&dilate(&erode(mask, cut), cut + 2)) }
 }

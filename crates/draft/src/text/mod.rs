@@ -8,4 +8,6 @@ pub mod glyphs;
 mod outline;
 pub mod plain;
 #[cfg(feature = "networks")]
+mod tidy;
+#[cfg(feature = "networks")]
 mod writing;
