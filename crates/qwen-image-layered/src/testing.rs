@@ -14,7 +14,8 @@ use tempfile::TempDir;
 
 /// The building blocks of the models, for benchmarks of each alone.
 pub mod kernels {
-    pub use crate::nn::{AttentionOptions, add_gated, attention, gelu_tanh, modulate, rms_norm_rotate, silu};
+    pub use crate::nn::{AttentionOptions, Linear, add_gated, attention, composed, gelu_tanh, modulate};
+    pub use crate::nn::{rms_norm_rotate, silu};
 }
 
 /// Runs `work` with the kernels that other devices get, on the CPU.

@@ -2,7 +2,10 @@
 
 use candle_core::{D, DType, Tensor};
 
+use super::composed;
 use super::cpu::{self, Element, Values, with_element};
+#[cfg(feature = "cuda")]
+use super::fused;
 use crate::Result;
 
 /// `x / sqrt(mean(x^2) + eps) * weight` over the last axis; `weight` (c).
@@ -68,7 +71,11 @@ pub fn modulate(x: &Tensor, shift: &Tensor, scale: &Tensor, eps: f64) -> Result<
 /// When shapes do not fit or the device fails.
 pub fn add_gated(x: &Tensor, gate: &Tensor, y: &Tensor) -> Result<Tensor> {
     if !cpu::takes(x) {
-        return Ok((x + y.broadcast_mul(&gate.unsqueeze(1)?)?)?);
+        #[cfg(feature = "cuda")]
+        if fused::takes(x) {
+            return fused::add_gated(x, gate, y);
+        }
+        return composed::add_gated(x, gate, y);
     }
     let (x, y, gate) = (x.contiguous()?, y.contiguous()?, gate.to_dtype(DType::F32)?.contiguous()?);
     with_element!(x, T => {
@@ -138,16 +145,14 @@ fn each(x: &Tensor, f: impl Fn(f32) -> f32 + Sync) -> Result<Tensor> {
 /// # Errors
 /// When shapes do not fit or the device fails.
 pub fn rms_norm_rotate(x: &Tensor, weight: &Tensor, eps: f64, rotation: &Tensor) -> Result<Tensor> {
-    let (_, n, h, d) = x.dims4()?;
     if !cpu::takes(x) {
-        let normed = rms_norm(x, weight, eps)?.to_dtype(DType::F32)?.reshape((n, h, 1, d))?;
-        let turn = rotation.reshape((n, 1, d / 2, 2))?;
-        let part = |i: usize| turn.narrow(3, i, 1)?.squeeze(3)?.contiguous();
-        // To the kernel each token is a batch of its own, with angles of its own.
-        let turned = candle_nn::rotary_emb::rope_i(&normed, &part(0)?, &part(1)?)?;
-        drop(normed);
-        return Ok(turned.reshape((1, n, h, d))?.to_dtype(x.dtype())?);
+        #[cfg(feature = "cuda")]
+        if fused::takes(x) {
+            return fused::rms_norm_rotate(x, weight, eps, rotation);
+        }
+        return composed::rms_norm_rotate(x, weight, eps, rotation);
     }
+    let (_, _, h, d) = x.dims4()?;
     let (x, weight) = (x.contiguous()?, weight.to_dtype(DType::F32)?);
     with_element!(x, T => {
         let guards = (Values::of(&x), Values::of(&weight), Values::of(rotation));

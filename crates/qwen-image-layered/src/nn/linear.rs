@@ -1,7 +1,11 @@
-use candle_core::{D, DType, Device, Module, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 use rayon::prelude::*;
 
+use super::composed;
 use super::cpu::{self, Element, Values, with_element};
+#[cfg(feature = "cuda")]
+use super::fused;
+use super::gelu_tanh;
 use super::panels::{COLUMNS, Panels};
 use super::word::{Pair, Word, pairs_pay};
 use crate::Result;
@@ -43,21 +47,40 @@ impl Linear {
         if cpu::takes(x) {
             return self.on_cpu(x);
         }
-        let y = match &self.weight {
-            Weight::Dense(weight) => candle_nn::Linear::new(weight.clone(), None).forward(x)?,
+        match &self.weight {
+            Weight::Dense(weight) => {
+                #[cfg(feature = "cuda")]
+                if let Some(bias) = self.bias.as_ref().filter(|_| fused::takes_product(x, weight)) {
+                    return fused::product(x, weight, bias, false);
+                }
+                composed::product(x, weight, self.bias.as_ref())
+            }
             Weight::Packed(packed) => {
                 let part = |(start, count)| -> Result<Tensor> {
-                    let weight = packed.unpack_rows(start, count, x.dtype())?;
-                    Ok(candle_nn::Linear::new(weight, None).forward(x)?)
+                    composed::product(x, &packed.unpack_rows(start, count, x.dtype())?, None)
                 };
                 let mut parts = packed.tiles().map(part).collect::<Result<Vec<_>>>()?;
-                if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(&parts, D::Minus1)? }
+                let y = if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(&parts, D::Minus1)? };
+                Ok(match &self.bias {
+                    Some(bias) => y.broadcast_add(bias)?,
+                    None => y,
+                })
             }
-        };
-        Ok(match &self.bias {
-            Some(bias) => y.broadcast_add(bias)?,
-            None => y,
-        })
+        }
+    }
+
+    /// [`forward`](Self::forward), then GELU in its tanh form.
+    ///
+    /// # Errors
+    /// When the shapes do not fit or the device fails.
+    pub fn forward_gelu(&self, x: &Tensor) -> Result<Tensor> {
+        #[cfg(feature = "cuda")]
+        if let (Weight::Dense(weight), Some(bias)) = (&self.weight, &self.bias)
+            && fused::takes_product(x, weight)
+        {
+            return fused::product(x, weight, bias, true);
+        }
+        gelu_tanh(&self.forward(x)?)
     }
 
     fn on_cpu(&self, x: &Tensor) -> Result<Tensor> {

@@ -71,8 +71,10 @@ impl Pipeline {
     }
 
     /// What goes slower than it could with what is loaded, and why.
-    pub fn remark(&self) -> Option<&str> {
-        self.decomposer.as_ref().and_then(Decomposer::remark)
+    pub fn remark(&self) -> Option<String> {
+        let of_blocks = self.decomposer.as_ref()?.remark().map(str::to_owned);
+        let all: Vec<String> = [of_blocks, crate::nn::remark(&self.device)].into_iter().flatten().collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// Gives everything that is loaded back to the device.

@@ -2,7 +2,7 @@ use candle_core::{D, Tensor};
 
 use super::TransformerConfig;
 use super::rotation::Rotation;
-use crate::nn::{AttentionOptions, Linear, add_gated, attention, gelu_tanh, modulate, rms_norm_rotate};
+use crate::nn::{AttentionOptions, Linear, add_gated, attention, modulate, rms_norm_rotate};
 use crate::weights::Weights;
 use crate::{Monitor, Result};
 
@@ -40,11 +40,7 @@ impl Mlp {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        // One after the other: what goes into the GELU is freed before the next product.
-        let hidden = {
-            let hidden = self.proj.forward(x)?;
-            gelu_tanh(&hidden)?
-        };
+        let hidden = self.proj.forward_gelu(x)?;
         self.out.forward(&hidden)
     }
 }

@@ -168,7 +168,7 @@ impl Engine for Qwen {
         let output = fallback::run(&plans, attempt, |text| sink.borrow_mut().note(&text), explain)?;
         let progress = sink.into_inner();
         if let Some(remark) = self.loaded.as_ref().and_then(|loaded| loaded.pipeline.remark()) {
-            progress.note(remark);
+            progress.note(&remark);
         }
         if let Some(path) = dump {
             output.write_dump(&path).map_err(explain)?;

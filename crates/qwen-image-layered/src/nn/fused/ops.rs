@@ -1,0 +1,148 @@
+use candle_core::backend::BackendStorage as _;
+use candle_core::cuda_backend::cudarc::driver::{LaunchConfig, PushKernelArg as _};
+use candle_core::cuda_backend::{CudaDType, CudaFunc, WrapErr as _};
+use candle_core::{CpuStorage, CudaDevice, CudaStorage, CustomOp3, DType, Layout, Shape, Tensor, bail};
+use half::bf16;
+
+use super::Launch;
+use crate::Result;
+
+mod ptx {
+    include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
+}
+
+type Raw<T> = candle_core::Result<T>;
+
+/// See [`rms_norm_rotate`](crate::nn::rms_norm_rotate).
+pub fn rms_norm_rotate(x: &Tensor, weight: &Tensor, eps: f64, rotation: &Tensor) -> Result<Tensor> {
+    let (x, weight, rotation) = (x.contiguous()?, weight.contiguous()?, rotation.contiguous()?);
+    Ok(x.apply_op3_no_bwd(&weight, &rotation, &RmsNormRotate { eps: eps as f32 })?)
+}
+
+/// See [`add_gated`](crate::nn::add_gated).
+pub fn add_gated(x: &Tensor, gate: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let (x, gate, y) = (x.contiguous()?, gate.contiguous()?, y.contiguous()?);
+    Ok(x.apply_op3_no_bwd(&gate, &y, &AddGated)?)
+}
+
+struct RmsNormRotate {
+    eps: f32,
+}
+
+struct AddGated;
+
+/// A tensor on the device.
+pub type Input<'a> = (&'a CudaStorage, &'a Layout);
+
+/// The operation for one type of values; `N` is its name in kernels.cu.
+trait Kernel {
+    fn run<T: CudaDType + candle_core::WithDType>(&self, suffix: &str, inputs: [Input; 3]) -> Raw<CudaStorage>;
+}
+
+impl Kernel for RmsNormRotate {
+    fn run<T: CudaDType + candle_core::WithDType>(&self, suffix: &str, inputs: [Input; 3]) -> Raw<CudaStorage> {
+        let [(x, layout), weight, rotation] = inputs;
+        let (_, tokens, heads, width) = layout.shape().dims4()?;
+        let pairs = width / 2;
+        let fits = width.is_multiple_of(2) && weight.1.dims() == [width] && rotation.1.dims() == [tokens, width];
+        let device = x.device();
+        let (Ok(rows), true) = (u32::try_from(tokens * heads), fits) else {
+            bail!("{:?}, {:?} and {:?} do not go together", layout.shape(), weight.1.shape(), rotation.1.shape())
+        };
+        let (x, weight, rotation) = (slice::<T>((x, layout))?, slice::<T>(weight)?, slice::<f32>(rotation)?);
+        let function = function(device, &format!("rms_norm_rotate_{suffix}"))?;
+        let (heads, pairs, eps) = (heads as u32, pairs as u32, self.eps);
+        #[allow(unsafe_code, reason = "the kernel writes all of it")]
+        let out = unsafe { device.alloc::<T>(tokens * heads as usize * width) }?;
+        let mut builder = function.builder();
+        builder.arg(&x).arg(&weight).arg(&rotation).arg(&out).arg(&rows).arg(&heads).arg(&pairs).arg(&eps);
+        #[allow(unsafe_code, reason = "the arguments are those of kernels.cu; the shapes above bound what it reaches")]
+        unsafe { builder.launch(config(Launch::of_warps(rows))) }.w()?;
+        Ok(CudaStorage::wrap_cuda_slice(out, device.clone()))
+    }
+}
+
+impl Kernel for AddGated {
+    fn run<T: CudaDType + candle_core::WithDType>(&self, suffix: &str, inputs: [Input; 3]) -> Raw<CudaStorage> {
+        let [(x, layout), gate, y] = inputs;
+        let (_, tokens, width) = layout.shape().dims3()?;
+        let fits = width.is_multiple_of(2) && gate.1.dims() == [1, width] && y.1.shape() == layout.shape();
+        let device = x.device();
+        let (Ok(rows), true) = (u32::try_from(tokens), fits && layout.dims()[0] == 1) else {
+            bail!("{:?}, {:?} and {:?} do not go together", layout.shape(), gate.1.shape(), y.1.shape())
+        };
+        let (x, gate, y) = (slice::<T>((x, layout))?, slice::<T>(gate)?, slice::<T>(y)?);
+        let function = function(device, &format!("add_gated_{suffix}"))?;
+        let pairs = (width / 2) as u32;
+        #[allow(unsafe_code, reason = "the kernel writes all of it")]
+        let out = unsafe { device.alloc::<T>(tokens * width) }?;
+        let mut builder = function.builder();
+        builder.arg(&x).arg(&gate).arg(&y).arg(&out).arg(&rows).arg(&pairs);
+        #[allow(unsafe_code, reason = "the arguments are those of kernels.cu; the shapes above bound what it reaches")]
+        unsafe { builder.launch(config(Launch::of_rows(rows, pairs))) }.w()?;
+        Ok(CudaStorage::wrap_cuda_slice(out, device.clone()))
+    }
+}
+
+/// The values of a contiguous tensor; kernels read them in pairs, which begin at even places.
+pub fn slice<'a, T: CudaDType>(
+    (storage, layout): Input<'a>,
+) -> Raw<candle_core::cuda_backend::cudarc::driver::CudaView<'a, T>> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) if start.is_multiple_of(2) => Ok(storage.as_cuda_slice::<T>()?.slice(start..end)),
+        _ => bail!("values have to be contiguous and to begin at an even place"),
+    }
+}
+
+fn function(device: &CudaDevice, name: &str) -> Raw<CudaFunc> {
+    device.get_or_load_custom_func(name, "unflatten", ptx::KERNELS)
+}
+
+fn config(launch: Launch) -> LaunchConfig {
+    let [x, y] = launch.grid;
+    let [across, down] = launch.block;
+    LaunchConfig { grid_dim: (x, y, 1), block_dim: (across, down, 1), shared_mem_bytes: 0 }
+}
+
+macro_rules! custom_op {
+    ($op:ty, $name:literal) => {
+        impl CustomOp3 for $op {
+            fn name(&self) -> &'static str {
+                $name
+            }
+
+            fn cpu_fwd(
+                &self,
+                _: &CpuStorage,
+                _: &Layout,
+                _: &CpuStorage,
+                _: &Layout,
+                _: &CpuStorage,
+                _: &Layout,
+            ) -> Raw<(CpuStorage, Shape)> {
+                bail!(concat!($name, " is for CUDA"))
+            }
+
+            fn cuda_fwd(
+                &self,
+                x: &CudaStorage,
+                x_layout: &Layout,
+                y: &CudaStorage,
+                y_layout: &Layout,
+                z: &CudaStorage,
+                z_layout: &Layout,
+            ) -> Raw<(CudaStorage, Shape)> {
+                let inputs = [(x, x_layout), (y, y_layout), (z, z_layout)];
+                let out = match x.dtype() {
+                    DType::F32 => self.run::<f32>("f32", inputs)?,
+                    DType::BF16 => self.run::<bf16>("bf16", inputs)?,
+                    other => bail!(concat!($name, " does not take {:?}"), other),
+                };
+                Ok((out, x_layout.shape().clone()))
+            }
+        }
+    };
+}
+
+custom_op!(RmsNormRotate, "rms-norm-rotate");
+custom_op!(AddGated, "add-gated");

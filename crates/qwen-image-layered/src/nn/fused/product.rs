@@ -1,0 +1,113 @@
+//! Matrix products whose bias and GELU cost no pass over memory of their own (cuBLASLt's epilogues).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::backend::BackendStorage as _;
+use candle_core::cuda_backend::cudarc::cublaslt::{Activation, CudaBlasLT, Matmul as _, MatmulConfig};
+use candle_core::cuda_backend::{DeviceId, WrapErr as _};
+use candle_core::{CpuStorage, CudaDevice, CudaStorage, CustomOp3, DType, Layout, Shape, Tensor, bail};
+use half::bf16;
+
+use super::ops::slice;
+use crate::Result;
+
+type Raw<T> = candle_core::Result<T>;
+
+/// Whether [`product`] can be asked: for bf16. In f32 cuBLASLt's wrapper would round what it multiplies to 10 bits.
+pub fn takes_product(x: &Tensor, weight: &Tensor) -> bool {
+    x.dtype() == DType::BF16 && weight.dtype() == DType::BF16 && super::takes(x)
+}
+
+/// `x W^T + b`, and GELU in its tanh form after it when `gelu`: `x` (..., in), `weight` (out, in), `bias` (out)
+/// -> (..., out). Sums are f32, and so are bias and GELU before the result is rounded.
+pub fn product(x: &Tensor, weight: &Tensor, bias: &Tensor, gelu: bool) -> Result<Tensor> {
+    let (x, weight, bias) = (x.contiguous()?, weight.contiguous()?, bias.contiguous()?);
+    Ok(x.apply_op3_no_bwd(&weight, &bias, &Product { gelu })?)
+}
+
+struct Product {
+    gelu: bool,
+}
+
+/// One for each device, with its workspace: a device's products come from one thread at a time.
+static LIBRARY: Mutex<Option<HashMap<DeviceId, CudaBlasLT>>> = Mutex::new(None);
+
+fn with_library<T>(device: &CudaDevice, work: impl FnOnce(&CudaBlasLT) -> Raw<T>) -> Raw<T> {
+    let mut libraries = LIBRARY.lock().unwrap_or_else(PoisonError::into_inner);
+    let libraries = libraries.get_or_insert_default();
+    if !libraries.contains_key(&device.id()) {
+        libraries.insert(device.id(), CudaBlasLT::new(device.cuda_stream()).map_err(candle_core::Error::wrap)?);
+    }
+    match libraries.get(&device.id()) {
+        Some(library) => work(library),
+        None => bail!("cuBLASLt was not opened"),
+    }
+}
+
+impl CustomOp3 for Product {
+    fn name(&self) -> &'static str {
+        "product"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Raw<(CpuStorage, Shape)> {
+        bail!("this product is for CUDA")
+    }
+
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> Raw<(CudaStorage, Shape)> {
+        let (rows, columns) = weight_layout.shape().dims2()?;
+        let dims = x_layout.dims();
+        if dims.last() != Some(&columns) || bias_layout.dims() != [rows] {
+            bail!("{dims:?}, {:?} and {:?} do not go together", weight_layout.dims(), bias_layout.dims());
+        }
+        let count = x_layout.shape().elem_count() / columns;
+        let device = x.device();
+        let (x, weight) = (slice::<bf16>((x, x_layout))?, slice::<bf16>((weight, weight_layout))?);
+        let bias = slice::<bf16>((bias, bias_layout))?;
+        #[allow(unsafe_code, reason = "the product writes all of it")]
+        let mut out = unsafe { device.alloc::<bf16>(count * rows) }?;
+        // The library's matrices lie in columns, so it sees all of these transposed: out^T = W x^T.
+        let config = MatmulConfig {
+            transa: true,
+            transb: false,
+            transc: false,
+            m: rows as u64,
+            n: count as u64,
+            k: columns as u64,
+            alpha: 1.0,
+            lda: columns as i64,
+            ldb: columns as i64,
+            beta: 0.0,
+            ldc: rows as i64,
+            stride_a: None,
+            stride_b: None,
+            stride_c: None,
+            stride_bias: None,
+            batch_size: None,
+        };
+        let activation = self.gelu.then_some(Activation::Gelu);
+        with_library(device, |library| {
+            #[allow(unsafe_code, reason = "the shapes above are those of the three matrices and of the bias")]
+            unsafe { library.matmul(config, &weight, &x, &mut out, Some(&bias), activation.as_ref()) }
+                .map_err(candle_core::Error::wrap)
+        })?;
+        let shape = [&dims[..dims.len() - 1], &[rows]].concat();
+        Ok((CudaStorage::wrap_cuda_slice(out, device.clone()), Shape::from(shape)))
+    }
+}
