@@ -1,7 +1,7 @@
 use candle_core::backend::BackendStorage as _;
-use candle_core::cuda_backend::cudarc::driver::{LaunchConfig, PushKernelArg as _};
-use candle_core::cuda_backend::{CudaDType, CudaFunc, WrapErr as _};
-use candle_core::{CpuStorage, CudaDevice, CudaStorage, CustomOp3, DType, Layout, Shape, Tensor, bail};
+use candle_core::cuda_backend::cudarc::driver::{CudaView, DeviceRepr, LaunchConfig, PushKernelArg as _};
+use candle_core::cuda_backend::{CudaDType, WrapErr as _};
+use candle_core::{CpuStorage, CudaStorage, CustomOp3, DType, Layout, Shape, Tensor, WithDType, bail};
 use half::bf16;
 
 use super::Launch;
@@ -10,6 +10,9 @@ use crate::Result;
 mod ptx {
     include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
 }
+
+/// What the device keeps the compiled kernels under.
+const MODULE: &str = "unflatten";
 
 type Raw<T> = candle_core::Result<T>;
 
@@ -34,13 +37,19 @@ struct AddGated;
 /// A tensor on the device.
 pub type Input<'a> = (&'a CudaStorage, &'a Layout);
 
-/// The operation for one type of values; `N` is its name in kernels.cu.
+/// A type that there are kernels for.
+trait Value: CudaDType + DeviceRepr + WithDType {}
+
+impl Value for f32 {}
+impl Value for bf16 {}
+
+/// An operation; `suffix` is how the names of kernels.cu end for this type.
 trait Kernel {
-    fn run<T: CudaDType + candle_core::WithDType>(&self, suffix: &str, inputs: [Input; 3]) -> Raw<CudaStorage>;
+    fn run<T: Value>(&self, suffix: &str, inputs: [Input; 3]) -> Raw<CudaStorage>;
 }
 
 impl Kernel for RmsNormRotate {
-    fn run<T: CudaDType + candle_core::WithDType>(&self, suffix: &str, inputs: [Input; 3]) -> Raw<CudaStorage> {
+    fn run<T: Value>(&self, suffix: &str, inputs: [Input; 3]) -> Raw<CudaStorage> {
         let [(x, layout), weight, rotation] = inputs;
         let (_, tokens, heads, width) = layout.shape().dims4()?;
         let pairs = width / 2;
@@ -50,7 +59,7 @@ impl Kernel for RmsNormRotate {
             bail!("{:?}, {:?} and {:?} do not go together", layout.shape(), weight.1.shape(), rotation.1.shape())
         };
         let (x, weight, rotation) = (slice::<T>((x, layout))?, slice::<T>(weight)?, slice::<f32>(rotation)?);
-        let function = function(device, &format!("rms_norm_rotate_{suffix}"))?;
+        let function = device.get_or_load_custom_func(&format!("rms_norm_rotate_{suffix}"), MODULE, ptx::KERNELS)?;
         let (heads, pairs, eps) = (heads as u32, pairs as u32, self.eps);
         #[allow(unsafe_code, reason = "the kernel writes all of it")]
         let out = unsafe { device.alloc::<T>(tokens * heads as usize * width) }?;
@@ -63,7 +72,7 @@ impl Kernel for RmsNormRotate {
 }
 
 impl Kernel for AddGated {
-    fn run<T: CudaDType + candle_core::WithDType>(&self, suffix: &str, inputs: [Input; 3]) -> Raw<CudaStorage> {
+    fn run<T: Value>(&self, suffix: &str, inputs: [Input; 3]) -> Raw<CudaStorage> {
         let [(x, layout), gate, y] = inputs;
         let (_, tokens, width) = layout.shape().dims3()?;
         let fits = width.is_multiple_of(2) && gate.1.dims() == [1, width] && y.1.shape() == layout.shape();
@@ -72,7 +81,7 @@ impl Kernel for AddGated {
             bail!("{:?}, {:?} and {:?} do not go together", layout.shape(), gate.1.shape(), y.1.shape())
         };
         let (x, gate, y) = (slice::<T>((x, layout))?, slice::<T>(gate)?, slice::<T>(y)?);
-        let function = function(device, &format!("add_gated_{suffix}"))?;
+        let function = device.get_or_load_custom_func(&format!("add_gated_{suffix}"), MODULE, ptx::KERNELS)?;
         let pairs = (width / 2) as u32;
         #[allow(unsafe_code, reason = "the kernel writes all of it")]
         let out = unsafe { device.alloc::<T>(tokens * width) }?;
@@ -85,17 +94,11 @@ impl Kernel for AddGated {
 }
 
 /// The values of a contiguous tensor; kernels read them in pairs, which begin at even places.
-pub fn slice<'a, T: CudaDType>(
-    (storage, layout): Input<'a>,
-) -> Raw<candle_core::cuda_backend::cudarc::driver::CudaView<'a, T>> {
+pub fn slice<'a, T: CudaDType>((storage, layout): Input<'a>) -> Raw<CudaView<'a, T>> {
     match layout.contiguous_offsets() {
         Some((start, end)) if start.is_multiple_of(2) => Ok(storage.as_cuda_slice::<T>()?.slice(start..end)),
         _ => bail!("values have to be contiguous and to begin at an even place"),
     }
-}
-
-fn function(device: &CudaDevice, name: &str) -> Raw<CudaFunc> {
-    device.get_or_load_custom_func(name, "unflatten", ptx::KERNELS)
 }
 
 fn config(launch: Launch) -> LaunchConfig {

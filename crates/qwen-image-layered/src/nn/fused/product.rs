@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::backend::BackendStorage as _;
+use candle_core::cuda_backend::DeviceId;
 use candle_core::cuda_backend::cudarc::cublaslt::{Activation, CudaBlasLT, Matmul as _, MatmulConfig};
-use candle_core::cuda_backend::{DeviceId, WrapErr as _};
 use candle_core::{CpuStorage, CudaDevice, CudaStorage, CustomOp3, DType, Layout, Shape, Tensor, bail};
 use half::bf16;
 
