@@ -1,6 +1,7 @@
 //! Matrix products whose bias and GELU cost no pass over memory of their own (cuBLASLt's epilogues).
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::backend::BackendStorage as _;
@@ -33,16 +34,20 @@ struct Product {
 /// One for each device, with its workspace: a device's products come from one thread at a time.
 static LIBRARY: Mutex<Option<HashMap<DeviceId, CudaBlasLT>>> = Mutex::new(None);
 
+/// Bytes of the workspace, at most.
+const WORKSPACE: usize = 32 << 20;
+
 fn with_library<T>(device: &CudaDevice, work: impl FnOnce(&CudaBlasLT) -> Raw<T>) -> Raw<T> {
     let mut libraries = LIBRARY.lock().unwrap_or_else(PoisonError::into_inner);
-    let libraries = libraries.get_or_insert_default();
-    if !libraries.contains_key(&device.id()) {
-        libraries.insert(device.id(), CudaBlasLT::new(device.cuda_stream()).map_err(candle_core::Error::wrap)?);
-    }
-    match libraries.get(&device.id()) {
-        Some(library) => work(library),
-        None => bail!("cuBLASLt was not opened"),
-    }
+    let library = match libraries.get_or_insert_default().entry(device.id()) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => {
+            // The wrapper panics where there is no memory for its workspace; this is an error there.
+            drop(device.alloc_zeros::<u8>(WORKSPACE)?);
+            entry.insert(CudaBlasLT::new(device.cuda_stream()).map_err(candle_core::Error::wrap)?)
+        }
+    };
+    work(library)
 }
 
 impl CustomOp3 for Product {
