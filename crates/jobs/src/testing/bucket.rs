@@ -10,7 +10,7 @@ use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::Mutex;
+use tokio::sync::RwLock;
 use tokio_util::task::AbortOnDropHandle;
 
 const BUCKET: &str = "layers";
@@ -88,14 +88,17 @@ impl BucketServer {
 }
 
 async fn serve(listener: TcpListener, service: S3Service) {
-    // The server checks the condition of a write and writes in two steps; a real bucket does both in one.
-    let turn = Arc::new(Mutex::new(()));
+    // The server checks the condition of a write, writes the object, and writes its tag in steps, between which another
+    // write would be lost and a reader would get an old object with a new tag; a real bucket does all in one.
+    let turn = Arc::new(RwLock::new(()));
     while let Ok((stream, _)) = listener.accept().await {
         let (service, turn) = (service.clone(), Arc::clone(&turn));
         let answer = service_fn(move |request: Request<Incoming>| {
             let (service, turn) = (service.clone(), Arc::clone(&turn));
             async move {
-                let _turn = if request.method() == Method::PUT { Some(turn.lock().await) } else { None };
+                let writes = [Method::PUT, Method::POST, Method::DELETE].contains(request.method());
+                let (_alone, _beside) =
+                    if writes { (Some(turn.write().await), None) } else { (None, Some(turn.read().await)) };
                 Service::call(&service, request).await
             }
         });
