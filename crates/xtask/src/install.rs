@@ -6,8 +6,13 @@ use anyhow::{Context as _, bail};
 use crate::run::{exists, root, run, target};
 
 /// A program that tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 3] =
-    [("redis-server", "redis-server"), ("chromium", "chromium"), ("chromedriver", "chromium-driver")];
+const NEEDED: [(&str, &str); 4] = [
+    ("redis-server", "redis-server"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+    // Kernels for GPUs are tried as C++.
+    ("c++", "g++"),
+];
 
 /// What brings the readers that tests open exports with.
 const FOR_READERS: [(&str, &str); 3] = [("python3", "python3-venv"), ("node", "nodejs"), ("npm", "npm")];
