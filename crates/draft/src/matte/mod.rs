@@ -305,4 +305,46 @@ mod tests {
         assert_eq!((piece.alpha.at(80, 40), piece.alpha.at(80, 60)), (1.0, 1.0));
         assert_eq!(piece.alpha.at(126, 60), 0.0);
     }
+
+    /// A letter that another thing touches, which the completion behind it knows nothing of.
+    #[test]
+    fn what_lies_beside_a_letter_and_is_no_mixture_stays_on_the_ground() {
+        let ground = [10, 60, 180];
+        let bar = |x: usize, y: usize| (40..60).contains(&x) && (20..100).contains(&y);
+        let thing = |x: usize, y: usize| (60..90).contains(&x) && (50..66).contains(&y);
+        let picture = Plane::from_fn(120, 120, |x, y| match (bar(x, y), thing(x, y)) {
+            (true, _) => [250, 120, 20],
+            (_, true) => [10, 200, 180],
+            _ => ground,
+        });
+        let mask = Plane::from_fn(120, 120, bar);
+        let part = Part {
+            image: Cow::Owned(unit_plane(&picture)),
+            hole: Cow::Owned(dilate(&mask, 8)),
+            filled: Cow::Owned(unit_plane(&Plane::new(120, 120, ground))),
+            very_smooth: Cow::Owned(mask.same_size(true)),
+            shaded: Cow::Owned(mask.same_size(0.0)),
+            mask: Cow::Borrowed(&mask),
+        };
+        let (monitor, _reporter) = monitor();
+        let how = Lift { band: 2, grow: 8, halo: 2, shape: Shape::Letters { counter: 0 }, apart: None };
+        let letters = part.lift(how, 2, None, &monitor).expect("nobody stops it");
+        assert!((54..62).all(|y| letters.alpha.at(60, y) == 0.0), "{}", letters.alpha.at(60, 58));
+        assert_eq!(letters.below.at(60, 58), part.image.at(60, 58));
+        assert!((30..90).all(|y| letters.alpha.at(50, y) == 1.0));
+    }
+
+    /// On yellow, compression can take the last of the blue away, which only an opaque dot can give back.
+    #[test]
+    fn a_pixel_that_only_an_opaque_dot_would_give_is_ground() {
+        let bar = |x: usize, y: usize| (40..60).contains(&x) && (20..100).contains(&y);
+        let picture = Plane::from_fn(120, 120, |x, y| match (bar(x, y), (x, y) == (61, 60)) {
+            (true, _) => [5, 5, 5],
+            (_, true) => [255, 224, 0],
+            _ => [255, 222, 40],
+        });
+        let letters = lifted(&unit_plane(&picture), &Plane::from_fn(120, 120, bar), Shape::Letters { counter: 0 });
+        assert_eq!((letters.alpha.at(61, 60), letters.alpha.at(50, 60)), (0.0, 1.0));
+        assert_eq!(letters.below.at(61, 60), [1.0, 224.0 / 255.0, 0.0]);
+    }
 }

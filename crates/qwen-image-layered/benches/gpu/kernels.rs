@@ -19,7 +19,8 @@ const ROUNDS: usize = 5;
 /// One kind of work of a block.
 struct Kernel<'a> {
     name: &'static str,
-    /// How often a block does it in one pass, 0 for what it is compared with; what it does to the few tokens of the text is not counted.
+    /// How often a block does it in one pass, 0 for what others are compared with; what it does to the few tokens of the
+    /// text is not counted.
     in_block: usize,
     /// Operations of products; 0 where memory is what limits it.
     operations: f64,

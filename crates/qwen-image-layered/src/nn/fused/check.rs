@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::cuda_backend::DeviceId;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, DeviceLocation, Tensor};
 
 use super::{ops, product};
 use crate::Result;
@@ -13,8 +12,8 @@ use crate::nn::composed;
 /// Relative L2 error up to which both are the same, in f32 and in bf16.
 const SAME: [(DType, f64); 2] = [(DType::F32, 1e-5), (DType::BF16, 1e-2)];
 
-/// What was found on each device: nothing, or what is wrong.
-static FOUND: Mutex<Option<HashMap<DeviceId, Option<String>>>> = Mutex::new(None);
+/// What was found on each card: nothing, or what is wrong.
+static FOUND: Mutex<Option<HashMap<DeviceLocation, Option<String>>>> = Mutex::new(None);
 
 /// Whether the kernels can take tensors of this device and type.
 pub fn takes(x: &Tensor) -> bool {
@@ -27,11 +26,13 @@ pub fn remark(device: &Device) -> Option<String> {
     Some(format!("kernels of our own are not used, which is slower: {reason}"))
 }
 
-/// `None` where there are no such kernels. The first call on a device tries them.
+/// `None` where there are no such kernels. The first call on a card tries them.
 fn found(device: &Device) -> Option<Option<String>> {
-    let Device::Cuda(cuda) = device else { return None };
+    if !device.is_cuda() {
+        return None;
+    }
     let mut all = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
-    let of_device = all.get_or_insert_default().entry(cuda.id()).or_insert_with(|| wrong(device));
+    let of_device = all.get_or_insert_default().entry(device.location()).or_insert_with(|| wrong(device));
     Some(of_device.clone())
 }
 

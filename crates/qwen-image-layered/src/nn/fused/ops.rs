@@ -14,18 +14,18 @@ mod ptx {
 /// What the device keeps the compiled kernels under.
 const MODULE: &str = "unflatten";
 
-type Raw<T> = candle_core::Result<T>;
+pub type Raw<T> = candle_core::Result<T>;
 
 /// See [`rms_norm_rotate`](crate::nn::rms_norm_rotate).
 pub fn rms_norm_rotate(x: &Tensor, weight: &Tensor, eps: f64, rotation: &Tensor) -> Result<Tensor> {
     let (x, weight, rotation) = (x.contiguous()?, weight.contiguous()?, rotation.contiguous()?);
-    Ok(x.apply_op3_no_bwd(&weight, &rotation, &RmsNormRotate { eps: eps as f32 })?)
+    Ok(x.apply_op3_no_bwd(&weight, &rotation, &OnCuda(RmsNormRotate { eps: eps as f32 }))?)
 }
 
 /// See [`add_gated`](crate::nn::add_gated).
 pub fn add_gated(x: &Tensor, gate: &Tensor, y: &Tensor) -> Result<Tensor> {
     let (x, gate, y) = (x.contiguous()?, gate.contiguous()?, y.contiguous()?);
-    Ok(x.apply_op3_no_bwd(&gate, &y, &AddGated)?)
+    Ok(x.apply_op3_no_bwd(&gate, &y, &OnCuda(AddGated))?)
 }
 
 struct RmsNormRotate {
@@ -43,23 +43,35 @@ trait Value: CudaDType + DeviceRepr + WithDType {}
 impl Value for f32 {}
 impl Value for bf16 {}
 
-/// An operation; `suffix` is how the names of kernels.cu end for this type.
+/// What is done to three tensors on a device, and the shape of what comes of it.
+pub trait Operation {
+    const NAME: &'static str;
+
+    fn run(&self, inputs: [Input; 3]) -> Raw<(CudaStorage, Shape)>;
+}
+
+/// A kernel of kernels.cu, where its name ends with `suffix` for this type. What it gives has the first one's shape.
 trait Kernel {
-    fn run<T: Value>(&self, suffix: &str, inputs: [Input; 3]) -> Raw<CudaStorage>;
+    const KERNEL: &'static str;
+
+    fn launch<T: Value>(&self, suffix: &str, inputs: [Input; 3]) -> Raw<CudaStorage>;
 }
 
 impl Kernel for RmsNormRotate {
-    fn run<T: Value>(&self, suffix: &str, inputs: [Input; 3]) -> Raw<CudaStorage> {
+    const KERNEL: &'static str = "rms_norm_rotate";
+
+    fn launch<T: Value>(&self, suffix: &str, inputs: [Input; 3]) -> Raw<CudaStorage> {
         let [(x, layout), weight, rotation] = inputs;
-        let (_, tokens, heads, width) = layout.shape().dims4()?;
+        let (batch, tokens, heads, width) = layout.shape().dims4()?;
         let pairs = width / 2;
-        let fits = width.is_multiple_of(2) && weight.1.dims() == [width] && rotation.1.dims() == [tokens, width];
+        let fits =
+            batch == 1 && width.is_multiple_of(2) && weight.1.dims() == [width] && rotation.1.dims() == [tokens, width];
         let device = x.device();
         let (Ok(rows), true) = (u32::try_from(tokens * heads), fits) else {
             bail!("{:?}, {:?} and {:?} do not go together", layout.shape(), weight.1.shape(), rotation.1.shape())
         };
         let (x, weight, rotation) = (slice::<T>((x, layout))?, slice::<T>(weight)?, slice::<f32>(rotation)?);
-        let function = device.get_or_load_custom_func(&format!("rms_norm_rotate_{suffix}"), MODULE, ptx::KERNELS)?;
+        let function = device.get_or_load_custom_func(&format!("{}_{suffix}", Self::KERNEL), MODULE, ptx::KERNELS)?;
         let (heads, pairs, eps) = (heads as u32, pairs as u32, self.eps);
         #[allow(unsafe_code, reason = "the kernel writes all of it")]
         let out = unsafe { device.alloc::<T>(tokens * heads as usize * width) }?;
@@ -72,16 +84,19 @@ impl Kernel for RmsNormRotate {
 }
 
 impl Kernel for AddGated {
-    fn run<T: Value>(&self, suffix: &str, inputs: [Input; 3]) -> Raw<CudaStorage> {
+    const KERNEL: &'static str = "add_gated";
+
+    fn launch<T: Value>(&self, suffix: &str, inputs: [Input; 3]) -> Raw<CudaStorage> {
         let [(x, layout), gate, y] = inputs;
-        let (_, tokens, width) = layout.shape().dims3()?;
-        let fits = width.is_multiple_of(2) && gate.1.dims() == [1, width] && y.1.shape() == layout.shape();
+        let (batch, tokens, width) = layout.shape().dims3()?;
+        let fits =
+            batch == 1 && width.is_multiple_of(2) && gate.1.dims() == [1, width] && y.1.shape() == layout.shape();
         let device = x.device();
-        let (Ok(rows), true) = (u32::try_from(tokens), fits && layout.dims()[0] == 1) else {
+        let (Ok(rows), true) = (u32::try_from(tokens), fits) else {
             bail!("{:?}, {:?} and {:?} do not go together", layout.shape(), gate.1.shape(), y.1.shape())
         };
         let (x, gate, y) = (slice::<T>((x, layout))?, slice::<T>(gate)?, slice::<T>(y)?);
-        let function = device.get_or_load_custom_func(&format!("add_gated_{suffix}"), MODULE, ptx::KERNELS)?;
+        let function = device.get_or_load_custom_func(&format!("{}_{suffix}", Self::KERNEL), MODULE, ptx::KERNELS)?;
         let pairs = (width / 2) as u32;
         #[allow(unsafe_code, reason = "the kernel writes all of it")]
         let out = unsafe { device.alloc::<T>(tokens * width) }?;
@@ -107,45 +122,49 @@ fn config(launch: Launch) -> LaunchConfig {
     LaunchConfig { grid_dim: (x, y, 1), block_dim: (across, down, 1), shared_mem_bytes: 0 }
 }
 
-macro_rules! custom_op {
-    ($op:ty, $name:literal) => {
-        impl CustomOp3 for $op {
-            fn name(&self) -> &'static str {
-                $name
-            }
+/// An operation as candle takes it.
+pub struct OnCuda<T>(pub T);
 
-            fn cpu_fwd(
-                &self,
-                _: &CpuStorage,
-                _: &Layout,
-                _: &CpuStorage,
-                _: &Layout,
-                _: &CpuStorage,
-                _: &Layout,
-            ) -> Raw<(CpuStorage, Shape)> {
-                bail!(concat!($name, " is for CUDA"))
-            }
+impl<T: Operation> CustomOp3 for OnCuda<T> {
+    fn name(&self) -> &'static str {
+        T::NAME
+    }
 
-            fn cuda_fwd(
-                &self,
-                x: &CudaStorage,
-                x_layout: &Layout,
-                y: &CudaStorage,
-                y_layout: &Layout,
-                z: &CudaStorage,
-                z_layout: &Layout,
-            ) -> Raw<(CudaStorage, Shape)> {
-                let inputs = [(x, x_layout), (y, y_layout), (z, z_layout)];
-                let out = match x.dtype() {
-                    DType::F32 => self.run::<f32>("f32", inputs)?,
-                    DType::BF16 => self.run::<bf16>("bf16", inputs)?,
-                    other => bail!(concat!($name, " does not take {:?}"), other),
-                };
-                Ok((out, x_layout.shape().clone()))
-            }
-        }
-    };
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Raw<(CpuStorage, Shape)> {
+        bail!("{} is for CUDA", T::NAME)
+    }
+
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        y: &CudaStorage,
+        y_layout: &Layout,
+        z: &CudaStorage,
+        z_layout: &Layout,
+    ) -> Raw<(CudaStorage, Shape)> {
+        self.0.run([(x, x_layout), (y, y_layout), (z, z_layout)])
+    }
 }
 
-custom_op!(RmsNormRotate, "rms-norm-rotate");
-custom_op!(AddGated, "add-gated");
+impl<T: Kernel> Operation for T {
+    const NAME: &'static str = T::KERNEL;
+
+    fn run(&self, inputs: [Input; 3]) -> Raw<(CudaStorage, Shape)> {
+        let [(x, layout), ..] = inputs;
+        let out = match x.dtype() {
+            DType::F32 => self.launch::<f32>("f32", inputs)?,
+            DType::BF16 => self.launch::<bf16>("bf16", inputs)?,
+            other => bail!("{} does not take {other:?}", T::KERNEL),
+        };
+        Ok((out, layout.shape().clone()))
+    }
+}

@@ -4,16 +4,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::backend::BackendStorage as _;
-use candle_core::cuda_backend::DeviceId;
+use candle_core::backend::{BackendDevice as _, BackendStorage as _};
 use candle_core::cuda_backend::cudarc::cublaslt::{Activation, CudaBlasLT, Matmul as _, MatmulConfig};
-use candle_core::{CpuStorage, CudaDevice, CudaStorage, CustomOp3, DType, Layout, Shape, Tensor, bail};
+use candle_core::{CudaDevice, CudaStorage, DType, DeviceLocation, Shape, Tensor, bail};
 use half::bf16;
 
-use super::ops::slice;
+use super::ops::{Input, OnCuda, Operation, Raw, slice};
 use crate::Result;
-
-type Raw<T> = candle_core::Result<T>;
 
 /// Whether [`product`] can be asked: for bf16. In f32 cuBLASLt's wrapper would round what it multiplies to 10 bits.
 pub fn takes_product(x: &Tensor, weight: &Tensor) -> bool {
@@ -23,23 +20,34 @@ pub fn takes_product(x: &Tensor, weight: &Tensor) -> bool {
 /// `x W^T + b`, and GELU in its tanh form after it when `gelu`: `x` (..., in), `weight` (out, in), `bias` (out)
 /// -> (..., out). Sums are f32, and so are bias and GELU before the result is rounded.
 pub fn product(x: &Tensor, weight: &Tensor, bias: &Tensor, gelu: bool) -> Result<Tensor> {
-    let (x, weight, bias) = (x.contiguous()?, weight.contiguous()?, bias.contiguous()?);
-    Ok(x.apply_op3_no_bwd(&weight, &bias, &Product { gelu })?)
+    let (x, weight, bias) = (aligned(x)?, aligned(weight)?, aligned(bias)?);
+    Ok(x.apply_op3_no_bwd(&weight, &bias, &OnCuda(Product { gelu }))?)
+}
+
+/// The library chooses among algorithms that take matrices from places that are multiples of this many bytes, where
+/// the device's allocations begin. Parts of a tensor may begin elsewhere.
+const ALIGNMENT: usize = 256;
+
+fn aligned(x: &Tensor) -> Result<Tensor> {
+    let x = x.contiguous()?;
+    let start = x.layout().start_offset() * x.dtype().size_in_bytes();
+    Ok(if start.is_multiple_of(ALIGNMENT) { x } else { x.force_contiguous()? })
 }
 
 struct Product {
     gelu: bool,
 }
 
-/// One for each device, with its workspace: a device's products come from one thread at a time.
-static LIBRARY: Mutex<Option<HashMap<DeviceId, CudaBlasLT>>> = Mutex::new(None);
+/// One for each card, with its workspace, however often the card is opened: a card's products come from one thread at a
+/// time.
+static LIBRARY: Mutex<Option<HashMap<DeviceLocation, CudaBlasLT>>> = Mutex::new(None);
 
 /// Bytes of the workspace, at most.
 const WORKSPACE: usize = 32 << 20;
 
 fn with_library<T>(device: &CudaDevice, work: impl FnOnce(&CudaBlasLT) -> Raw<T>) -> Raw<T> {
     let mut libraries = LIBRARY.lock().unwrap_or_else(PoisonError::into_inner);
-    let library = match libraries.get_or_insert_default().entry(device.id()) {
+    let library = match libraries.get_or_insert_default().entry(device.location()) {
         Entry::Occupied(entry) => entry.into_mut(),
         Entry::Vacant(entry) => {
             // The wrapper panics where there is no memory for its workspace; this is an error there.
@@ -50,32 +58,11 @@ fn with_library<T>(device: &CudaDevice, work: impl FnOnce(&CudaBlasLT) -> Raw<T>
     work(library)
 }
 
-impl CustomOp3 for Product {
-    fn name(&self) -> &'static str {
-        "product"
-    }
+impl Operation for Product {
+    const NAME: &'static str = "product";
 
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Raw<(CpuStorage, Shape)> {
-        bail!("this product is for CUDA")
-    }
-
-    fn cuda_fwd(
-        &self,
-        x: &CudaStorage,
-        x_layout: &Layout,
-        weight: &CudaStorage,
-        weight_layout: &Layout,
-        bias: &CudaStorage,
-        bias_layout: &Layout,
-    ) -> Raw<(CudaStorage, Shape)> {
+    fn run(&self, inputs: [Input; 3]) -> Raw<(CudaStorage, Shape)> {
+        let [(x, x_layout), (weight, weight_layout), (bias, bias_layout)] = inputs;
         let (rows, columns) = weight_layout.shape().dims2()?;
         let dims = x_layout.dims();
         if dims.last() != Some(&columns) || bias_layout.dims() != [rows] {
