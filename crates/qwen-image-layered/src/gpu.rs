@@ -5,6 +5,9 @@ use std::fmt;
 /// The oldest compute capability that has numbers in bf16, and that kernels are compiled for.
 pub const LEAST_CAPABILITY: (u32, u32) = (8, 0);
 
+/// The oldest compute capability whose tensor cores multiply in fp8.
+pub const FLOAT8_CAPABILITY: (u32, u32) = (8, 9);
+
 /// A GPU as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gpu {

@@ -21,6 +21,7 @@ pub mod vae;
 pub mod weights;
 
 pub use error::{Error, Result};
+pub use nn::Products;
 pub use noise::randn;
 pub use pipeline::{Conditioning, Decomposer, ModelFiles, Output, Params, PassCount, Pipeline, read_latents};
 pub use progress::{Monitor, Progress, Stage};

@@ -14,8 +14,20 @@ use tempfile::TempDir;
 
 /// The building blocks of the models, for benchmarks of each alone.
 pub mod kernels {
+    #[cfg(feature = "flash-attn")]
+    pub use crate::nn::flash_2;
     pub use crate::nn::{AttentionOptions, Linear, add_gated, attention, composed, gelu_tanh, modulate};
-    pub use crate::nn::{rms_norm_rotate, silu};
+    pub use crate::nn::{remark, rms_norm_rotate, silu};
+
+    use candle_core::{Device, Tensor};
+
+    use crate::weights::Packed;
+
+    /// A layer whose weights are scaled float8 E4M3, `rows` rows of `bytes`.
+    pub fn float8(bytes: Vec<u8>, scale: f32, rows: usize, bias: Tensor, device: &Device) -> crate::Result<Linear> {
+        let columns = bytes.len() / rows;
+        Ok(Linear::packed(Packed::float8_of(bytes, scale, rows, columns, device)?, Some(bias)))
+    }
 }
 
 /// Runs `work` with the kernels that other devices get, on the CPU.

@@ -135,6 +135,9 @@ pub struct ModelArguments {
     /// quality [env: STEP_CACHE_PERCENT] [default: 0]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub step_cache_percent: Option<u8>,
+    /// Multiply fp8 weights in fp8, on NVIDIA GPUs from Ada on: faster, costs quality [env: FP8_PRODUCTS]
+    #[arg(long)]
+    pub fp8_products: bool,
     /// Start from the tensor `latents` of this safetensors file, [1, (layers+1)*h/16*w/16, 64], not from the seed's noise
     #[arg(long, value_name = "FILE")]
     pub init_latents: Option<PathBuf>,

@@ -102,6 +102,7 @@ fn set_model(config: &mut ModelConfig, arguments: &DecomposeArguments) -> Result
     config.precision = asked.dtype.unwrap_or(config.precision);
     config.guided_steps_percent = asked.guided_steps_percent.unwrap_or(config.guided_steps_percent);
     config.step_cache_percent = asked.step_cache_percent.unwrap_or(config.step_cache_percent);
+    config.fp8_products |= asked.fp8_products;
     config.init_latents.clone_from(&asked.init_latents);
     config.dump.clone_from(&asked.dump);
     Ok(())

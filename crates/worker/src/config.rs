@@ -58,6 +58,7 @@ pub const VARIABLES: &[Variable] = &[
     model::DEVICE_MEMORY_LIMIT,
     model::GUIDED_STEPS_PERCENT,
     model::STEP_CACHE_PERCENT,
+    model::FP8_PRODUCTS,
     model::HF_ENDPOINT,
     model::HF_TOKEN,
 ];
@@ -157,6 +158,7 @@ mod tests {
             ("ENGINES", "draft,magic"),
             ("GUIDED_STEPS_PERCENT", "101"),
             ("STEP_CACHE_PERCENT", "0.1"),
+            ("FP8_PRODUCTS", "a bit"),
         ] {
             let error = read(name, value).expect_err(value);
             assert_eq!(error.name, name);

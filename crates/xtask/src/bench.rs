@@ -67,7 +67,7 @@ pub fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
     let mut words = vec!["bench", "--profile", what.profile(), "--package", what.package()];
     words.extend(what.target());
     if on_gpu {
-        words.extend(["--features", "flash-attn"]);
+        words.extend(["--features", "flash-attn-v3"]);
     }
     words.push("--");
     words.extend(arguments.pass_on.iter().map(String::as_str));

@@ -38,15 +38,28 @@ const WHEELS: [&str; 5] = [
     "nvidia-cuda-cccl==13.0.85",
 ];
 
-/// The headers of CUTLASS 3.5.0, which candle-flash-attn would fetch with git.
-const CUTLASS: &str = "nvidia-cutlass==3.5.0.0";
-const CUTLASS_COMMIT: &str = "7d49e6c7e2f8896c47f586706e67e1fb215529dc";
+/// The headers of CUTLASS, and the commits that candle's crates would fetch with git: candle-flash-attn's is 3.5.0.
+/// That of candle-flash-attn-v3 lies before 3.6.0 and does not compile with CUDA 13; see nvcc/cutlass_3_6.h.
+const CUTLASS: [(&str, &str); 2] = [
+    ("nvidia-cutlass==3.5.0.0", "7d49e6c7e2f8896c47f586706e67e1fb215529dc"),
+    ("nvidia-cutlass==3.6.0.0", "4c42f73fdab5787e3bb57717f35a8cb1b3c0dc6d"),
+];
 
 /// Machine code for Ampere (also runs on Ada) and Hopper, PTX for what comes after.
 const GENCODES: &str = "arch=compute_80,code=sm_80 arch=compute_90,code=[sm_90,compute_90]";
 
-/// The only kernels of FlashAttention that the model uses.
+/// What kernels that travel as PTX are made for; drivers compile it for every newer card.
+const PTX: &str = "arch=compute_80,code=sm_80";
+
+/// The only kernels of FlashAttention 2 that the model uses.
 const FLASH_KEEP: &str = "_fwd_hdim128_bf16(_causal)?_sm80";
+
+/// What stands in for nvcc, and beside it what it compiles in the place of candle's files.
+const WRAPPER: [(&str, &str); 3] = [
+    ("nvcc", include_str!("nvcc/nvcc.sh")),
+    ("cutlass_3_6.h", include_str!("nvcc/cutlass_3_6.h")),
+    ("instead/flash_fwd_hdim128_bf16_sm90.cu", include_str!("nvcc/flash_fwd_hdim128_bf16_sm90.cu")),
+];
 
 /// What is linked against and loaded at run time: empty archives satisfy the linker.
 const LOADED: [&str; 6] = ["cuda", "nvrtc", "curand", "cublas", "cublasLt", "cudnn"];
@@ -64,7 +77,7 @@ const PROGRAMS: [&str; 11] = [
     "--bench",
     "gpu",
     "--features",
-    "flash-attn",
+    "flash-attn-v3",
 ];
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -97,7 +110,7 @@ impl Tree {
         let folder = folder.canonicalize()?;
         let tree = Self { home: folder.join("nvidia/cu13"), sources: folder.join("sources") };
         let stamp = folder.join("stamp");
-        let wanted = format!("{WHEELS:?} {CUTLASS} {}", include_str!("nvcc.sh"));
+        let wanted = format!("{WHEELS:?} {CUTLASS:?} {WRAPPER:?}");
         if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
             return Ok(tree);
         }
@@ -114,7 +127,9 @@ impl Tree {
         println!("Fetching NVIDIA's compiler (about 270 MB) into {}", folder.display());
         unpack(&folder, &WHEELS, &folder)?;
         tree.finish()?;
-        tree.cutlass(&folder)?;
+        for (wheel, commit) in CUTLASS {
+            tree.cutlass(&folder, wheel, commit)?;
+        }
         fs::write(stamp, wanted)?;
         Ok(tree)
     }
@@ -134,21 +149,23 @@ impl Tree {
             fs::write(stubs.join(format!("lib{library}.a")), "!<arch>\n")?;
         }
         link("../libcudart_static.a", &stubs.join("libcudart.a"))?;
-        let wrapper = self.home.join("wrap/nvcc");
-        fs::create_dir_all(self.home.join("wrap"))?;
-        fs::write(&wrapper, include_str!("nvcc.sh"))?;
-        executable(&wrapper)
+        let wrapper = self.home.join("wrap");
+        fs::create_dir_all(wrapper.join("instead"))?;
+        for (name, text) in WRAPPER {
+            fs::write(wrapper.join(name), text)?;
+        }
+        executable(&wrapper.join("nvcc"))
     }
 
     /// A checkout as git would have left it, as far as the build looks at it.
-    fn cutlass(&self, folder: &Path) -> anyhow::Result<()> {
-        let unpacked = folder.join("wheels/cutlass");
-        unpack(folder, &[CUTLASS], &unpacked)?;
-        let checkout = self.sources.join("git/checkouts").join(format!("cutlass-{}", &CUTLASS_COMMIT[..16]));
+    fn cutlass(&self, folder: &Path, wheel: &str, commit: &str) -> anyhow::Result<()> {
+        let unpacked = folder.join("wheels").join(commit);
+        unpack(folder, &[wheel], &unpacked)?;
+        let checkout = self.sources.join("git/checkouts").join(format!("cutlass-{}", &commit[..16]));
         fs::create_dir_all(&checkout)?;
         fs::rename(unpacked.join("cutlass_library/source/include"), checkout.join("include"))?;
         run_in(&checkout, "git", &["init", "--quiet"])?;
-        fs::write(checkout.join(".git/HEAD"), format!("{CUTLASS_COMMIT}\n"))?;
+        fs::write(checkout.join(".git/HEAD"), format!("{commit}\n"))?;
         Ok(())
     }
 
@@ -175,8 +192,10 @@ impl Tree {
             .env("NVCC", self.home.join("wrap/nvcc"))
             .env("CUDAFORGE_HOME", &self.sources)
             .env("CUDARC_CUDA_VERSION", "13000")
-            .env("CUDA_COMPUTE_CAP", "80")
+            // candle-flash-attn-v3 asks for it; what is compiled for what is the wrapper's to say.
+            .env("CUDA_COMPUTE_CAP", "90")
             .env("UNFLATTEN_GENCODES", GENCODES)
+            .env("UNFLATTEN_PTX", PTX)
             .env("UNFLATTEN_FLASH_KEEP", FLASH_KEEP)
             .env("CUDAFORGE_THREADS", compilers().to_string())
             .env("CARGO_BUILD_TARGET", TARGET)

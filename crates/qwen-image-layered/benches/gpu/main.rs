@@ -52,7 +52,14 @@ pub const WORDS: usize = 64;
 /// Of the kernels and of the other program.
 pub const RESOLUTION: u32 = 640;
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("bench-gpu: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode, Box<dyn Error>> {
     let (mut parts, mut device, mut size) = (Vec::new(), "cuda:0".to_owned(), Size::Full);
     let (mut steps, mut weights, mut minutes) = (50, None, 9.0);
     let mut words = std::env::args().skip(1);

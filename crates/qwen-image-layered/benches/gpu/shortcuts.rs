@@ -3,10 +3,12 @@
 
 use std::ops::ControlFlow;
 
-use candle_core::DType;
+use candle_core::{DType, Device, Tensor};
+use qwen_image_layered::plan::BlockPlace;
 use qwen_image_layered::testing::checkpoint;
-use qwen_image_layered::testing::runs::{cases, relative};
-use qwen_image_layered::{Decomposer, ModelFiles, Monitor, Output, Params};
+use qwen_image_layered::testing::packagings::{load_all, save, scaled_fp8};
+use qwen_image_layered::testing::runs::{Case, cases, relative};
+use qwen_image_layered::{Decomposer, ModelFiles, Monitor, Output, Params, Products};
 use serde_json::json;
 
 use crate::{Options, Outcome, say};
@@ -45,5 +47,31 @@ pub fn run(options: &Options) -> Outcome {
             }),
         );
     }
+    let images = |products| in_float8(products, case, options, &monitor);
+    let widened = images(Products::Widened)?;
+    let error = relative(&images(Products::Float8)?, &widened);
+    // What there is to lose: these weights are rounded already.
+    let of_weights = relative(&widened, &exact.intermediates["images"]);
+    say("shortcuts", json!({ "fp8_products": true, "error": error, "fp8_weights_error": of_weights }));
     Ok(())
+}
+
+/// What the model makes of a case from fp8 weights, multiplied as `products` says. On the processor, which rounds as a
+/// GPU does, and sums in f32.
+fn in_float8(
+    products: Products,
+    case: &Case,
+    options: &Options,
+    monitor: &Monitor,
+) -> Result<Tensor, Box<dyn std::error::Error>> {
+    let folder = checkpoint("tiny", SALT);
+    let file = folder.path().join("transformer.safetensors");
+    save(&scaled_fp8(&load_all(&folder.path().join("transformer")), "weight_scale").0, &file);
+    let files = ModelFiles { transformer: Some(file), ..ModelFiles::folder(folder.path()) };
+    let (dtype, device) = (DType::F32, Device::Cpu);
+    let decomposer = Decomposer::load_as(&files, BlockPlace::Resident, products, dtype, &device, monitor)?;
+    let params = Params { steps: options.steps, ..case.params() };
+    let conditioning = case.conditioning(dtype, &device);
+    let mut output = decomposer.run(&params.resized(&case.picture())?, &conditioning, &params, monitor)?;
+    output.intermediates.remove("images").ok_or_else(|| "the run kept nothing".into())
 }

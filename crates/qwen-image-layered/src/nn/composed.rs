@@ -30,3 +30,18 @@ pub fn product(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
         None => y,
     })
 }
+
+/// The largest float8 E4M3.
+const LARGEST_FLOAT8: f32 = 448.0;
+
+/// `x` as a product in fp8 takes it: rounded to float8 E4M3 with one scale, so that its largest value is the largest
+/// there is. In the type of `x`, on the CPU.
+pub fn as_float8(x: &Tensor) -> Result<Tensor> {
+    let wide = x.to_dtype(DType::F32)?;
+    let largest = wide.abs()?.max_all()?.to_scalar::<f32>()?;
+    if largest <= 1e-30 {
+        return Ok(x.zeros_like()?);
+    }
+    let narrow = (wide * f64::from(LARGEST_FLOAT8 / largest))?.to_dtype(DType::F8E4M3)?;
+    Ok((narrow.to_dtype(DType::F32)? * f64::from(largest / LARGEST_FLOAT8))?.to_dtype(x.dtype())?)
+}

@@ -24,16 +24,82 @@ fn flash_takes(q: &Tensor) -> bool {
     q.device().is_cuda() && q.dtype() == DType::BF16 && q.dims().last() == Some(&128)
 }
 
-/// FlashAttention 2. It takes and gives (b, n, h, d), which is how tokens lie in memory.
+/// FlashAttention, 3 where the card is one that it is for. It takes and gives (b, n, h, d), which is how tokens lie in
+/// memory.
 #[cfg(feature = "flash-attn")]
 fn flash(q: &Tensor, k: &Tensor, v: &Tensor, options: AttentionOptions) -> Result<Tensor> {
-    let rows = |x: &Tensor| {
-        let x = x.transpose(1, 2)?;
-        if x.stride()[3] == 1 { Ok(x) } else { x.contiguous() }
-    };
+    #[cfg(feature = "flash-attn-v3")]
+    {
+        let (q, k, v) = (rows(q)?, rows(k)?, rows(v)?);
+        if flash_3::takes([&q, &k, &v], options) {
+            return Ok(flash_3::attention([&q, &k, &v], options)?.transpose(1, 2)?);
+        }
+    }
+    flash_2(q, k, v, options)
+}
+
+/// FlashAttention 2, with everything as [`attention`](super::attention::attention) has it.
+#[cfg(feature = "flash-attn")]
+pub fn flash_2(q: &Tensor, k: &Tensor, v: &Tensor, options: AttentionOptions) -> Result<Tensor> {
     let y = candle_flash_attn::flash_attn(&rows(q)?, &rows(k)?, &rows(v)?, options.scale, options.causal)?;
     Ok(y.transpose(1, 2)?)
 }
+
+/// (b, h, n, d) -> (b, n, h, d), with neighbouring values of a row next to each other.
+#[cfg(feature = "flash-attn")]
+fn rows(x: &Tensor) -> Result<Tensor> {
+    let x = x.transpose(1, 2)?;
+    Ok(if x.stride()[3] == 1 { x } else { x.contiguous()? })
+}
+
+/// FlashAttention 3, of which the kernels without a mask are built, for Hopper.
+#[cfg(feature = "flash-attn-v3")]
+mod flash_3 {
+    use std::ops::ControlFlow;
+
+    use candle_core::{DType, Device, Tensor};
+
+    use super::{AttentionOptions, in_tiles};
+    use crate::nn::trial::{Error, Kernels, apart, passed, values};
+    use crate::{Monitor, Result};
+
+    /// Bytes that the tensor memory accelerator wants places and distances to be multiples of.
+    const ALIGNMENT: usize = 16;
+
+    /// Whether [`attention`] takes queries, keys and values (b, n, h, d) in bf16.
+    pub fn takes([q, k, v]: [&Tensor; 3], options: AttentionOptions) -> bool {
+        let aligned = |x: &Tensor| {
+            let places = x.stride()[..3].iter().chain([&x.layout().start_offset()]).all(|n| (2 * n) % ALIGNMENT == 0);
+            x.stride()[3] == 1 && places
+        };
+        let same_heads = q.dims()[2] == k.dims()[2];
+        !options.causal && same_heads && [q, k, v].into_iter().all(aligned) && passed(q.device(), Kernels::Flash3)
+    }
+
+    /// (b, n, h, d)
+    pub fn attention([q, k, v]: [&Tensor; 3], options: AttentionOptions) -> Result<Tensor> {
+        Ok(candle_flash_attn_v3::flash_attn(q, k, v, options.scale, options.causal, false)?)
+    }
+
+    /// Against tiles in f32, on the device; an odd and an even number of blocks of queries have a kernel each.
+    pub fn errors(device: &Device) -> Result<Vec<Error>> {
+        let (options, mut errors) = (AttentionOptions { scale: 0.5, causal: false }, Vec::new());
+        let mut report = |_| ControlFlow::Continue(());
+        let monitor = Monitor::new(&mut report);
+        for (name, tokens) in [("FlashAttention 3", 300), ("FlashAttention 3 in clusters", 500)] {
+            let values = |salt: usize| values(&[1, tokens, 3, 128], salt, DType::BF16, device);
+            let (q, k, v) = (values(1)?, values(2)?, values(3)?);
+            let own = attention([&q, &k, &v], options)?;
+            let wide = |x: &Tensor| x.transpose(1, 2)?.to_dtype(DType::F32);
+            let plain = in_tiles(&wide(&q)?, &wide(&k)?, &wide(&v)?, options, 1 << 20, &monitor)?;
+            errors.push((name, apart(&own, &plain.transpose(1, 2)?)?, 1e-2));
+        }
+        Ok(errors)
+    }
+}
+
+#[cfg(feature = "flash-attn-v3")]
+pub use flash_3::errors as flash_3_errors;
 
 /// Matrix products of the device over tiles of queries with at most `most` scores; scores and softmax in f32.
 fn in_tiles(

@@ -24,8 +24,20 @@ pub struct Linear {
 enum Weight {
     /// (out, in), in the type that the model computes in.
     Dense(Tensor),
-    /// GGUF blocks or scaled fp8, widened for each product.
-    Packed(Packed),
+    /// GGUF blocks or scaled fp8.
+    Packed(Packed, Products),
+}
+
+/// How products with compressed matrices are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Products {
+    /// With the matrix widened to the type of what it is multiplied with, which changes nothing.
+    #[default]
+    Widened,
+    /// Of matrices in scaled fp8 (E4M3) and more than a few rows: the rows are rounded to fp8, too, with one scale for
+    /// all of them. Faster on NVIDIA's GPUs from compute capability 8.9 on when the rows are bf16, and less exact. The
+    /// CPU rounds the rows as well, and is no faster for it; other devices widen.
+    Float8,
 }
 
 impl Linear {
@@ -36,7 +48,17 @@ impl Linear {
 
     /// `bias` is in the type that the model computes in.
     pub fn packed(weight: Packed, bias: Option<Tensor>) -> Self {
-        Self { weight: Weight::Packed(weight), bias }
+        Self { weight: Weight::Packed(weight, Products::Widened), bias }
+    }
+
+    /// The same layer, whose products are taken as `products` says where its weights allow it.
+    #[must_use]
+    pub fn multiplying(self, products: Products) -> Self {
+        let weight = match self.weight {
+            Weight::Packed(packed, _) if packed.is_float8() => Weight::Packed(packed, products),
+            other => other,
+        };
+        Self { weight, ..self }
     }
 
     /// `x` (..., in) -> (..., out), in the type of `x`.
@@ -44,6 +66,30 @@ impl Linear {
     /// # Errors
     /// When the shapes do not fit or the device fails.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if self.in_float8(x) && x.device().is_cpu() {
+            return self.widened(&composed::as_float8(x)?);
+        }
+        #[cfg(feature = "cuda")]
+        if let Weight::Packed(packed, _) = &self.weight
+            && self.in_float8(x)
+            && let Some((values, scale)) = packed.float8_values()?
+            && fused::takes_float8(x, packed.rows())
+        {
+            return fused::product_float8(x, [&values, &scale], packed.rows(), self.bias.as_ref());
+        }
+        self.widened(x)
+    }
+
+    /// Whether the rows of `x` are to be rounded to fp8.
+    fn in_float8(&self, x: &Tensor) -> bool {
+        match &self.weight {
+            Weight::Packed(packed, Products::Float8) => x.elem_count() > FEW_ROWS * packed.columns(),
+            _ => false,
+        }
+    }
+
+    /// The product with the widened matrix.
+    fn widened(&self, x: &Tensor) -> Result<Tensor> {
         if cpu::takes(x) {
             return self.on_cpu(x);
         }
@@ -55,7 +101,7 @@ impl Linear {
                 }
                 composed::product(x, weight, self.bias.as_ref())
             }
-            Weight::Packed(packed) => {
+            Weight::Packed(packed, _) => {
                 let part = |(start, count)| -> Result<Tensor> {
                     composed::product(x, &packed.unpack_rows(start, count, x.dtype())?, None)
                 };
@@ -86,7 +132,7 @@ impl Linear {
     fn on_cpu(&self, x: &Tensor) -> Result<Tensor> {
         let (rows, columns) = match &self.weight {
             Weight::Dense(weight) => weight.dims2()?,
-            Weight::Packed(packed) => (packed.rows(), packed.columns()),
+            Weight::Packed(packed, _) => (packed.rows(), packed.columns()),
         };
         let shape = [&x.dims()[..x.rank() - 1], &[rows]].concat();
         let flat = x.reshape(((), columns))?.contiguous()?;
@@ -111,7 +157,7 @@ impl Linear {
                 let weight = weight.contiguous()?;
                 with_element!(weight, V => few_rows::<T, V>(x, &weight, bias))
             }
-            Weight::Packed(packed) => {
+            Weight::Packed(packed, _) => {
                 let sums = packed.multiply_few(Values::of(&x.to_dtype(DType::F32)?).slice::<f32>()?)?;
                 Ok(sums.iter().zip(bias.iter().cycle()).map(|(sum, bias)| T::narrow(sum + bias)).collect())
             }
@@ -135,7 +181,7 @@ impl Linear {
                         panels.refill_transposed(Values::of(&weight).slice::<V>()?, depth, count, depth);
                     });
                 }
-                Weight::Packed(packed) => {
+                Weight::Packed(packed, _) => {
                     let weight = packed.unpack_rows(start, count, DType::F32)?;
                     panels.refill_transposed(Values::of(&weight).slice::<f32>()?, depth, count, depth);
                 }
@@ -167,4 +213,39 @@ fn few_rows<T: Element, V: Element>(x: &Tensor, weight: &Tensor, bias: &[f32]) -
         });
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::as_device;
+
+    #[test]
+    fn in_float8_many_rows_are_rounded_and_few_are_not() {
+        let bytes = (0..16 * 32).map(|i| (i * 7919 % 127 + i % 2 * 128) as u8).collect();
+        let packed = Packed::float8_of(bytes, 0.1, 16, 32, &Device::Cpu).unwrap();
+        let bias = Tensor::randn(0.0_f32, 1.0, 16, &Device::Cpu).unwrap();
+        let widened = Linear::packed(packed, Some(bias));
+        let in_float8 = widened.clone().multiplying(Products::Float8);
+        for (rows, rounded) in [(FEW_ROWS, false), (FEW_ROWS + 1, true)] {
+            let x = Tensor::randn(0.0_f32, 1.0, (1, rows, 32), &Device::Cpu).unwrap();
+            let expected = if rounded { composed::as_float8(&x).unwrap() } else { x.clone() };
+            let expected = widened.forward(&expected).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let found = in_float8.forward(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(found, expected);
+            let exact = widened.forward(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(found != exact, rounded);
+            let device = as_device(|| in_float8.forward(&x)).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            device.iter().zip(&found).for_each(|(a, b)| assert!((a - b).abs() < 1e-2, "{a} and {b}"));
+        }
+    }
+
+    #[test]
+    fn only_float8_weights_multiply_in_float8() {
+        let weight = Tensor::randn(0.0_f32, 1.0, (16, 32), &Device::Cpu).unwrap();
+        let x = Tensor::randn(0.0_f32, 1.0, (9, 32), &Device::Cpu).unwrap();
+        let dense = Linear::dense(weight, None);
+        let values = |linear: &Linear| linear.forward(&x).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(values(&dense.clone().multiplying(Products::Float8)), values(&dense));
+    }
 }

@@ -14,6 +14,8 @@ mod fused;
 mod linear;
 mod panels;
 mod tile;
+#[cfg(feature = "cuda")]
+mod trial;
 mod word;
 
 pub use attention::{AttentionOptions, attention};
@@ -21,13 +23,15 @@ pub use conv::{CONV_COLUMNS_BYTES, Conv2d, Walk};
 #[cfg(any(test, feature = "testing"))]
 pub use cpu::as_device;
 pub use device_attention::DEVICE_SCORES;
+#[cfg(all(feature = "flash-attn", feature = "testing"))]
+pub use device_attention::flash_2;
 pub use elementwise::{add_gated, channel_norm, gelu_tanh, modulate, rms_norm, rms_norm_rotate, silu};
-pub use linear::Linear;
+pub use linear::{Linear, Products};
 
 /// Why kernels of our own are not used on `device`, where they could be.
 pub fn remark(device: &candle_core::Device) -> Option<String> {
     #[cfg(feature = "cuda")]
-    return fused::remark(device);
+    return trial::remark(device);
     #[cfg(not(feature = "cuda"))]
     {
         let _ = device;

@@ -12,7 +12,7 @@ use crate::scheduler::{Schedule, SchedulerConfig};
 use crate::transformer::{FrameGrid, Step, StepCache, Transformer, TransformerConfig};
 use crate::vae::{Vae, VaeConfig};
 use crate::weights::{Checkpoint, Part, Weights, read_json};
-use crate::{Error, Monitor, Result, Stage, finite, randn};
+use crate::{Error, Monitor, Products, Result, Stage, finite, randn};
 
 /// The pipeline without its text side.
 pub struct Decomposer {
@@ -30,16 +30,18 @@ impl Decomposer {
     /// As [`Pipeline::load`](crate::Pipeline::load).
     pub fn load(files: &ModelFiles, dtype: DType, device: &Device) -> Result<Self> {
         let mut report = |_| ControlFlow::Continue(());
-        Self::load_as(files, BlockPlace::Resident, dtype, device, &Monitor::new(&mut report))
+        Self::load_as(files, BlockPlace::Resident, Products::Widened, dtype, device, &Monitor::new(&mut report))
     }
 
-    /// With the transformer's blocks where `place` says; the monitor hears how far it is.
+    /// With the transformer's blocks where `place` says and their products as `products` says; the monitor hears how far
+    /// it is.
     ///
     /// # Errors
     /// As [`Pipeline::load`](crate::Pipeline::load), and when the monitor says stop.
     pub fn load_as(
         files: &ModelFiles,
         place: BlockPlace,
+        products: Products,
         dtype: DType,
         device: &Device,
         monitor: &Monitor,
@@ -64,7 +66,7 @@ impl Decomposer {
         monitor.step(Stage::LoadTransformer, 0, config.num_layers)?;
         let vae = Vae::load(&vae_config, &weights(&files.vae, "vae", Part::Vae)?)?;
         let weights = weights(&files.transformer, "transformer", Part::Transformer)?;
-        let transformer = Transformer::load_as(&config, &weights, place, monitor)?;
+        let transformer = Transformer::load_as(&config, &weights, place, products, monitor)?;
         Ok(Self { transformer, vae, scheduler, dtype, device: device.clone() })
     }
 

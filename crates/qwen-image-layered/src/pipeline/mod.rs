@@ -16,7 +16,7 @@ pub use params::{ModelFiles, Params};
 
 use crate::plan::{Placement, TextPlace};
 use crate::text::{TextEncoder, TextFiles};
-use crate::{Monitor, Progress, Result, Stage};
+use crate::{Monitor, Products, Progress, Result, Stage};
 
 /// Tokens of a prompt that the model sees.
 const MAX_PROMPT_TOKENS: usize = 512;
@@ -25,6 +25,7 @@ const MAX_PROMPT_TOKENS: usize = 512;
 pub struct Pipeline {
     files: ModelFiles,
     placement: Placement,
+    products: Products,
     dtype: DType,
     device: Device,
     text_encoder: Option<TextEncoder>,
@@ -57,8 +58,14 @@ impl Pipeline {
 
     /// The model under a plan, to be loaded by the first [`Pipeline::decompose`], as far as it stays loaded at all.
     pub fn placed(files: &ModelFiles, placement: Placement, dtype: DType, device: &Device) -> Self {
-        let files = files.clone();
-        Self { files, placement, dtype, device: device.clone(), text_encoder: None, decomposer: None }
+        let (files, products, device) = (files.clone(), Products::default(), device.clone());
+        Self { files, placement, products, dtype, device, text_encoder: None, decomposer: None }
+    }
+
+    /// The same, whose transformer's blocks multiply as `products` says.
+    #[must_use]
+    pub fn multiplying(self, products: Products) -> Self {
+        Self { products, ..self }
     }
 
     pub fn placement(&self) -> Placement {
@@ -115,7 +122,8 @@ impl Pipeline {
                 if self.placement.text == TextPlace::Staged {
                     self.unload()?;
                 }
-                Decomposer::load_as(&self.files, self.placement.blocks, self.dtype, &self.device, monitor)?
+                let (blocks, products) = (self.placement.blocks, self.products);
+                Decomposer::load_as(&self.files, blocks, products, self.dtype, &self.device, monitor)?
             }
         };
         Ok(self.decomposer.insert(decomposer))

@@ -2,7 +2,8 @@ use super::{BlockPlace, Card, Footprint, Kind, Passes, Placement, TextPlace, WOR
 use crate::nn::{CONV_COLUMNS_BYTES, DEVICE_SCORES};
 use crate::stream::STAGED;
 
-/// What a GPU's libraries and compiled kernels take beside everything that is allocated here.
+/// What a GPU's libraries and compiled kernels take beside everything that is allocated here, among it 32 MiB in which
+/// cuBLASLt works.
 const LIBRARIES: u64 = 300 << 20;
 
 /// Bytes that a job needs on the device at the most, by what it does then.

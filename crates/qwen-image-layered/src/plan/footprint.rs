@@ -26,6 +26,8 @@ pub struct Footprint {
     pub text_widened: u64,
     /// Compressed values of all blocks: what each pass widens.
     pub compressed_values: u64,
+    /// Whether some of those are in fp8: blocks can multiply in it.
+    pub float8: bool,
     pub dimensions: Widths,
     /// Of a value that the model computes with.
     pub value: u64,
@@ -90,13 +92,15 @@ impl Footprint {
             widened: 0,
             text_widened: 0,
             compressed_values: 0,
+            float8: false,
             dimensions,
             value: dtype.size_in_bytes() as u64,
         };
         for name in transformer.names() {
-            let Occupied { bytes, widened, compressed_values } = transformer.occupied(&name, dtype);
+            let Occupied { bytes, widened, compressed_values, float8 } = transformer.occupied(&name, dtype);
             footprint.widened = footprint.widened.max(widened);
             footprint.compressed_values += compressed_values;
+            footprint.float8 |= float8 && block_of(&name).is_some();
             match block_of(&name).map(|block| footprint.blocks.get_mut(block)) {
                 None => footprint.transformer += bytes,
                 Some(Some(block)) => *block += bytes,

@@ -68,13 +68,14 @@ fn sizes_come_from_the_headers() {
     // Without the table of tokens.
     assert!((gigabytes(bf16.text + bf16.caption) - 15.5).abs() < 0.2);
     assert!(gigabytes(bf16.vae) < 0.15, "a third of what is stored");
-    assert_eq!((bf16.widened, bf16.compressed_values), (0, 0));
+    assert_eq!((bf16.widened, bf16.compressed_values, bf16.float8), (0, 0, false));
     let q4 = footprint(Format::Gguf(Quantisation::Q4KM));
     assert!((gigabytes(q4.transformer + q4.streamed(0)) - 13.0).abs() < 0.2);
     // The modulation's 3072 x 18432 in f32 and bf16.
     assert_eq!(q4.widened, 3072 * 18_432 * 6);
     // Float8 is widened straight into bf16.
-    assert_eq!(footprint(Format::Fp8).widened, 3072 * 18_432 * 2);
+    let fp8 = footprint(Format::Fp8);
+    assert_eq!((fp8.widened, fp8.float8, q4.float8), (3072 * 18_432 * 2, true, false));
 }
 
 #[test]

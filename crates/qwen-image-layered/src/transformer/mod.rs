@@ -17,7 +17,7 @@ pub use config::TransformerConfig;
 use crate::nn::{Linear, modulate, rms_norm, silu};
 use crate::plan::{BlockPlace, Passes};
 use crate::weights::Weights;
-use crate::{Monitor, Result};
+use crate::{Monitor, Products, Result};
 use block::{EPS, Streams, one_after_the_other};
 use blocks::Blocks;
 use rotation::Rotation;
@@ -80,10 +80,12 @@ impl Transformer {
     /// # Errors
     /// When a tensor is missing, superfluous, or does not fit the config.
     pub fn load(config: &TransformerConfig, weights: &Weights) -> Result<Self> {
-        Self::load_as(config, weights, BlockPlace::Resident, &Monitor::new(&mut |_| ControlFlow::Continue(())))
+        let mut report = |_| ControlFlow::Continue(());
+        Self::load_as(config, weights, BlockPlace::Resident, Products::Widened, &Monitor::new(&mut report))
     }
 
-    /// As [`Transformer::load`], with the blocks where `place` says; the monitor hears how far it is.
+    /// As [`Transformer::load`], with the blocks where `place` says and their products as `products` says; the monitor
+    /// hears how far it is.
     ///
     /// # Errors
     /// As [`Transformer::load`], and when the monitor says stop.
@@ -91,12 +93,13 @@ impl Transformer {
         config: &TransformerConfig,
         weights: &Weights,
         place: BlockPlace,
+        products: Products,
         monitor: &Monitor,
     ) -> Result<Self> {
         let dim = config.inner_dim();
         let time = weights.pp("time_text_embed");
         let embedder = time.pp("timestep_embedder");
-        let blocks = weights.pp("transformer_blocks");
+        let blocks = weights.pp("transformer_blocks").multiplying(products);
         let model = Self {
             img_in: weights.pp("img_in").linear(config.in_channels, dim, true)?,
             txt_norm: weights.pp("txt_norm").get(config.joint_attention_dim, "weight")?,

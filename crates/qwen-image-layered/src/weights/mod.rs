@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Device, Shape, Tensor};
 
-use crate::nn::Linear;
+use crate::nn::{Linear, Products};
 use crate::stream::Staging;
 use crate::{Error, Result};
 
@@ -79,6 +79,7 @@ pub struct Weights {
     source: Arc<dyn Source>,
     prefix: String,
     dtype: DType,
+    products: Products,
     place: Place,
     /// Full names that were asked for, shared by all places in one checkpoint.
     used: Arc<Mutex<BTreeSet<String>>>,
@@ -103,13 +104,20 @@ impl Rows {
 
 impl Weights {
     pub fn new(source: Arc<dyn Source>, dtype: DType, device: &Device) -> Self {
-        Self { source, prefix: String::new(), dtype, place: Place::on(device), used: Arc::default() }
+        let (products, place) = (Products::default(), Place::on(device));
+        Self { source, prefix: String::new(), dtype, products, place, used: Arc::default() }
     }
 
     /// The place `name` below this one.
     #[must_use]
     pub fn pp(&self, name: impl Display) -> Self {
         Self { prefix: self.full(&name.to_string()), ..self.clone() }
+    }
+
+    /// The same place in the checkpoint; its layers multiply as `products` says.
+    #[must_use]
+    pub fn multiplying(&self, products: Products) -> Self {
+        Self { products, ..self.clone() }
     }
 
     /// What the model computes in.
@@ -172,7 +180,7 @@ impl Weights {
             self.mark(&self.full("bias"));
         }
         self.mark(&self.full("weight"));
-        self.source.linear(&self.prefix, bias, self.dtype, &self.place)
+        Ok(self.source.linear(&self.prefix, bias, self.dtype, &self.place)?.multiplying(self.products))
     }
 
     /// Declares everything below this place as rightly there but not needed.

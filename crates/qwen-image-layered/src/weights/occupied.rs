@@ -12,6 +12,8 @@ pub(crate) struct Occupied {
     /// While it is widened for a product; 0 where it is not compressed.
     pub widened: u64,
     pub compressed_values: u64,
+    /// Whether they are in fp8.
+    pub float8: bool,
 }
 
 impl Checkpoint {
@@ -31,9 +33,10 @@ impl Checkpoint {
             if per_value > 0 {
                 let bytes = piece.entry.range.len() as u64;
                 let widened = values.min(WIDENED_VALUES as u64) * per_value as u64;
-                return Occupied { bytes, widened, compressed_values: values };
+                let float8 = piece.entry.stored == Stored::Plain(DType::F8E4M3);
+                return Occupied { bytes, widened, compressed_values: values, float8 };
             }
         }
-        Occupied { bytes: values * dtype.size_in_bytes() as u64, widened: 0, compressed_values: 0 }
+        Occupied { bytes: values * dtype.size_in_bytes() as u64, ..Occupied::default() }
     }
 }

@@ -69,10 +69,34 @@ impl Packed {
         Ok(Self { rows, columns, form })
     }
 
+    /// As [`Packed::float8`], of bytes that no file has.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn float8_of(bytes: Vec<u8>, scale: f32, rows: usize, columns: usize, device: &Device) -> Result<Self> {
+        Self::float8(Bytes::Owned(Arc::new(bytes)), scale, rows, columns, &Place::on(device))
+    }
+
     fn float8_on(bytes: &[u8], scale: f32, device: &Device) -> Result<Form> {
         let values = Tensor::from_raw_buffer(bytes, DType::U8, &[bytes.len()], device)?;
         let table: [f32; 256] = std::array::from_fn(|bits| float8_e4m3(bits as u8) * scale);
         Ok(Form::DeviceFloat8 { values, table: Tensor::new(&table, device)? })
+    }
+
+    /// Whether the values are float8 E4M3.
+    pub fn is_float8(&self) -> bool {
+        matches!(self.form, Form::MappedFloat8 { .. } | Form::DeviceFloat8 { .. })
+    }
+
+    /// Of float8 values on an accelerator: their bytes (rows * columns), and what each value is multiplied with (1).
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn float8_values(&self) -> Result<Option<(Tensor, Tensor)>> {
+        /// The bits of 1.
+        const ONE: usize = 0x38;
+        Ok(match &self.form {
+            Form::DeviceFloat8 { values, table } => Some((values.clone(), table.narrow(0, ONE, 1)?)),
+            _ => None,
+        })
     }
 
     /// The rows (first, count) that a device widens at a time.
@@ -251,6 +275,15 @@ mod tests {
         let form = Packed::float8_on(&bytes, 0.37, &Device::Cpu).unwrap();
         let mapped = Packed::float8(Bytes::Owned(Arc::new(bytes)), 0.37, rows, columns, &Place::host()).unwrap();
         same(&mapped, &Packed { rows, columns, form });
+    }
+
+    #[test]
+    fn float8_on_a_device_is_bytes_and_a_scale() {
+        let bytes: Vec<u8> = (0..=126).collect();
+        let form = Packed::float8_on(&bytes, 0.37, &Device::Cpu).unwrap();
+        let (values, scale) = Packed { rows: 1, columns: 127, form }.float8_values().unwrap().unwrap();
+        assert_eq!(values.to_vec1::<u8>().unwrap(), bytes);
+        assert_eq!(scale.to_vec1::<f32>().unwrap(), [0.37]);
     }
 
     fn same(a: &Packed, b: &Packed) {

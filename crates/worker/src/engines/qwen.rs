@@ -10,7 +10,7 @@ use jobs::{CaptionLanguage, EngineChoice, FailureCode, LayerCount, Params};
 use layers::{Filter, Kind, Layer, LayerStack, Report, Thresholds};
 use qwen_image_layered::plan::{Card, Plan, Workload};
 use qwen_image_layered::text::Language;
-use qwen_image_layered::{Error, Output, PassCount, Pipeline, Progress, Stage, read_latents};
+use qwen_image_layered::{Error, Output, PassCount, Pipeline, Products, Progress, Stage, read_latents};
 
 use super::{Missing, fallback};
 use crate::analysis::LocalAnalyzer;
@@ -88,6 +88,11 @@ impl Qwen {
         Ok((plans, card))
     }
 
+    /// See [`Choices::no_float8`].
+    fn no_float8(&self, plan: &Plan, card: &Card) -> Option<&'static str> {
+        self.choices.as_ref()?.no_float8(plan, card, self.config.precision)
+    }
+
     /// The model under `plan`, to be loaded as far as it runs.
     fn under(&mut self, plan: &Plan, card: &Card) -> Result<&mut Pipeline, Error> {
         let loaded = match self.loaded.take() {
@@ -101,7 +106,12 @@ impl Qwen {
                     self.located = located.clone();
                 }
                 let files = &self.located.files;
+                let products = match self.no_float8(plan, card) {
+                    None if self.config.fp8_products => Products::Float8,
+                    _ => Products::Widened,
+                };
                 let pipeline = Pipeline::placed(files, plan.placement, self.config.precision.into(), &device);
+                let pipeline = pipeline.multiplying(products);
                 Loaded { plan: plan.clone(), card: card.clone(), pipeline }
             }
         };
@@ -176,6 +186,14 @@ impl Engine for Qwen {
         let shortcuts = shortcuts(&request, output.passes);
         let mut made = finish(input, output, params)?;
         made.notes.extend(shortcuts);
+        if let (true, Some(Loaded { plan, card, .. })) = (self.config.fp8_products, &self.loaded) {
+            made.notes.push(match self.no_float8(plan, card) {
+                Some(reason) => format!("FP8_PRODUCTS changed nothing: {reason}."),
+                None => "Products were taken in fp8 (FP8_PRODUCTS) as far as the events do not say otherwise: faster, \
+                         and not what the model would have made with exact ones."
+                    .to_owned(),
+            });
+        }
         if let (true, Some(Loaded { pipeline, .. })) = (describe, &mut self.loaded) {
             LocalAnalyzer { pipeline, model: &model, limit }.look(input, &mut made, progress)?;
         }

@@ -51,7 +51,12 @@ impl ModelConfig {
         }
         let cache = Cache::new(self.cache_dir.clone());
         let wanted = self.variant.map_or(Variant::ALL.to_vec(), |variant| vec![variant]);
-        let found: Vec<_> = wanted.iter().filter_map(|&variant| in_cache(&cache, &self.name, variant)).collect();
+        let mut found: Vec<_> = wanted.iter().filter_map(|&variant| in_cache(&cache, &self.name, variant)).collect();
+        // Only these can be multiplied in fp8.
+        let float8 = |located: &Located| located.variant == Some(Variant::Fp8);
+        if self.fp8_products && found.iter().any(float8) {
+            found.retain(float8);
+        }
         if found.is_empty() { Err(self.absent(&cache)) } else { Ok(found) }
     }
 

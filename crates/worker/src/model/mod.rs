@@ -57,6 +57,11 @@ pub const STEP_CACHE_PERCENT: Variable = Variable {
     default: "0",
     about: "Change of a step below which most of it is taken from the last one, such as 8: faster, at a cost in quality; 0: off",
 };
+pub const FP8_PRODUCTS: Variable = Variable {
+    name: "FP8_PRODUCTS",
+    default: "false",
+    about: "Whether the qwen engine multiplies the fp8 weights in fp8 (NVIDIA GPUs from Ada on): faster, at a cost in quality",
+};
 pub const HF_ENDPOINT: Variable = Variable {
     name: "HF_ENDPOINT",
     default: "https://huggingface.co",
@@ -84,6 +89,8 @@ pub struct ModelConfig {
     pub guided_steps_percent: u8,
     /// `STEP_CACHE_PERCENT`, 0 to 100.
     pub step_cache_percent: u8,
+    /// `FP8_PRODUCTS`.
+    pub fp8_products: bool,
     /// Starting noise in place of the seed's: a safetensors file. For the command line only.
     pub init_latents: Option<PathBuf>,
     /// Where to write what the model computed on the way, as safetensors. For the command line only.
@@ -104,6 +111,7 @@ impl ModelConfig {
             device_limit: limit.map(|limit| limit.0),
             guided_steps_percent: settings.number(&GUIDED_STEPS_PERCENT, 0..=100)?,
             step_cache_percent: settings.number(&STEP_CACHE_PERCENT, 0..=100)?,
+            fp8_products: settings.require(&FP8_PRODUCTS)?,
             init_latents: None,
             dump: None,
         })

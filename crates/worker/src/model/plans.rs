@@ -1,9 +1,10 @@
 //! Which of the weights that are here run, and how, on the memory that is free.
 
 use qwen_image_layered::Params;
-use qwen_image_layered::plan::{Candidate, Card, Footprint, Plan, Workload, plans, refusal};
+use qwen_image_layered::gpu::FLOAT8_CAPABILITY;
+use qwen_image_layered::plan::{Candidate, Card, Footprint, Kind, Plan, Workload, plans, refusal};
 
-use super::{Located, ModelConfig};
+use super::{Located, ModelConfig, Precision};
 
 /// A loaded model goes on while no other plan is this many times as fast: loading one takes long, too.
 const WORTH_LOADING: f64 = 1.5;
@@ -64,6 +65,20 @@ impl Choices {
 
     fn candidates(&self) -> Vec<Candidate<'_>> {
         self.measured.iter().map(|(name, _, footprint)| Candidate { name, footprint }).collect()
+    }
+
+    /// Why products under `plan` cannot be in fp8, where that is so.
+    pub fn no_float8(&self, plan: &Plan, card: &Card, precision: Precision) -> Option<&'static str> {
+        let has = |(_, _, footprint): &(String, Located, Footprint)| footprint.float8;
+        if !matches!(card.kind, Kind::Cuda { capability } if capability >= FLOAT8_CAPABILITY) {
+            Some("it is for NVIDIA GPUs of compute capability 8.9 (Ada) and newer")
+        } else if !self.measured.get(plan.candidate).is_some_and(has) {
+            Some("these weights are not in fp8 (unflatten pull --variant fp8)")
+        } else if precision != Precision::Bf16 {
+            Some("it needs DTYPE=bf16")
+        } else {
+            None
+        }
     }
 
     /// The weights that a plan is for.

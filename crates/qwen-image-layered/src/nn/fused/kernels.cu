@@ -1,5 +1,5 @@
 // Work of a transformer block beside products and attention: one pass over memory each, f32 inside.
-// The formulas are those of ../elementwise.rs. Without nvcc this file is C++ (tests/kernels.rs).
+// The formulas are those of ../elementwise.rs. Without nvcc this file is C++ (tests.rs).
 #ifndef __CUDACC__
 #include "host.h"
 #endif
@@ -70,6 +70,55 @@ __device__ void add_gated(const T *x, const T *gate, const T *y, T *out, u32 row
             narrow({left.first + factor.first * right.first, left.second + factor.second * right.second}, out + i);
         }
     }
+}
+
+// The largest magnitude of all values, as its bits, which are ordered like the magnitudes; `largest` is 0 before. NaN
+// is the largest of all.
+template <typename T>
+__device__ void largest(const T *x, u32 *largest, u64 pairs) {
+    u32 found = 0;
+    for (u64 k = (u64)blockIdx.x * blockDim.x + threadIdx.x; k < pairs; k += (u64)gridDim.x * blockDim.x) {
+        Pair value = widen(x[k]);
+        u32 first = __float_as_uint(value.first) & 0x7fffffffu, second = __float_as_uint(value.second) & 0x7fffffffu;
+        u32 both = first > second ? first : second;
+        found = both > found ? both : found;
+    }
+    for (u32 distance = 16; distance > 0; distance /= 2) {
+        u32 other = __float_as_uint(__shfl_xor_sync(0xffffffffu, __uint_as_float(found), distance));
+        found = other > found ? other : found;
+    }
+    if (threadIdx.x % 32 == 0) atomicMax(largest, found);
+}
+
+// The nearest float8 E4M3, of two the even one, of a value of at most 448; what is larger becomes 448.
+__device__ inline u32 float8(float value) {
+    u32 sign = __float_as_uint(value) >> 24 & 0x80u;
+    float size = fminf(fabsf(value), 448.0f);
+    // Below 2^-6 steps are 2^-9, and eight of them are the bits of 2^-6.
+    if (size < 0.015625f) return sign | (u32)rintf(size * 512.0f);
+    // Exponent and three bits of the fraction; the exponent of 1 is 7 in place of 127.
+    u32 bits = __float_as_uint(size);
+    return sign | (((bits + 0x7ffffu + (bits >> 20 & 1u)) >> 20) - (120u << 3));
+}
+
+// Float8 E4M3 of all values times 448 / `largest`, and what they are multiplied with to be the values again.
+template <typename T>
+__device__ void to_float8(const T *x, const u32 *largest, unsigned short *out, float *scale, u64 pairs) {
+    float most = __uint_as_float(*largest);
+    // Less than this is nothing: its inverse would be infinite.
+    float factor = most > 1e-30f ? 448.0f / most : 0.0f;
+    if (blockIdx.x == 0 && threadIdx.x == 0) *scale = most / 448.0f;
+    for (u64 k = (u64)blockIdx.x * blockDim.x + threadIdx.x; k < pairs; k += (u64)gridDim.x * blockDim.x) {
+        Pair value = widen(x[k]);
+        out[k] = (unsigned short)(float8(value.first * factor) | float8(value.second * factor) << 8);
+    }
+}
+
+extern "C" __global__ void largest_bf16(const Bf16Pair *x, u32 *bits, u64 pairs) { largest(x, bits, pairs); }
+
+extern "C" __global__ void to_float8_bf16(const Bf16Pair *x, const u32 *bits, unsigned short *out, float *scale,
+                                          u64 pairs) {
+    to_float8(x, bits, out, scale, pairs);
 }
 
 extern "C" __global__ void rms_norm_rotate_f32(const Pair *x, const Pair *weight, const Pair *rotation, Pair *y,

@@ -11,8 +11,11 @@ mod ptx {
     include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
 }
 
+/// kernels.cu for the driver to compile.
+pub const KERNELS: &str = ptx::KERNELS;
+
 /// What the device keeps the compiled kernels under.
-const MODULE: &str = "unflatten";
+pub const MODULE: &str = "unflatten";
 
 pub type Raw<T> = candle_core::Result<T>;
 
@@ -71,7 +74,7 @@ impl Kernel for RmsNormRotate {
             bail!("{:?}, {:?} and {:?} do not go together", layout.shape(), weight.1.shape(), rotation.1.shape())
         };
         let (x, weight, rotation) = (slice::<T>((x, layout))?, slice::<T>(weight)?, slice::<f32>(rotation)?);
-        let function = device.get_or_load_custom_func(&format!("{}_{suffix}", Self::KERNEL), MODULE, ptx::KERNELS)?;
+        let function = device.get_or_load_custom_func(&format!("{}_{suffix}", Self::KERNEL), MODULE, KERNELS)?;
         let (heads, pairs, eps) = (heads as u32, pairs as u32, self.eps);
         #[allow(unsafe_code, reason = "the kernel writes all of it")]
         let out = unsafe { device.alloc::<T>(tokens * heads as usize * width) }?;
@@ -96,7 +99,7 @@ impl Kernel for AddGated {
             bail!("{:?}, {:?} and {:?} do not go together", layout.shape(), gate.1.shape(), y.1.shape())
         };
         let (x, gate, y) = (slice::<T>((x, layout))?, slice::<T>(gate)?, slice::<T>(y)?);
-        let function = device.get_or_load_custom_func(&format!("{}_{suffix}", Self::KERNEL), MODULE, ptx::KERNELS)?;
+        let function = device.get_or_load_custom_func(&format!("{}_{suffix}", Self::KERNEL), MODULE, KERNELS)?;
         let pairs = (width / 2) as u32;
         #[allow(unsafe_code, reason = "the kernel writes all of it")]
         let out = unsafe { device.alloc::<T>(tokens * width) }?;
@@ -116,7 +119,7 @@ pub fn slice<'a, T: CudaDType>((storage, layout): Input<'a>) -> Raw<CudaView<'a,
     }
 }
 
-fn config(launch: Launch) -> LaunchConfig {
+pub fn config(launch: Launch) -> LaunchConfig {
     let [x, y] = launch.grid;
     let [across, down] = launch.block;
     LaunchConfig { grid_dim: (x, y, 1), block_dim: (across, down, 1), shared_mem_bytes: 0 }

@@ -1,27 +1,47 @@
-//! Matrix products whose bias and GELU cost no pass over memory of their own (cuBLASLt's epilogues).
+//! Matrix products whose bias and GELU cost no pass over memory of their own, and products in fp8.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::{Mutex, PoisonError};
-
-use candle_core::backend::{BackendDevice as _, BackendStorage as _};
-use candle_core::cuda_backend::cudarc::cublaslt::{Activation, CudaBlasLT, Matmul as _, MatmulConfig};
-use candle_core::{CudaDevice, CudaStorage, DType, DeviceLocation, Shape, Tensor, bail};
+use candle_core::backend::BackendStorage as _;
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, PushKernelArg as _};
+use candle_core::cuda_backend::{CudaDevice, WrapErr as _};
+use candle_core::{CudaStorage, DType, Shape, Storage, Tensor, bail};
 use half::bf16;
 
-use super::ops::{Input, OnCuda, Operation, Raw, slice};
+use super::Launch;
+use super::library::{Epilogue, Factors, Product, multiply};
+use super::ops::{Input, KERNELS, MODULE, OnCuda, Operation, Raw, config, slice};
 use crate::Result;
+use crate::nn::trial::{Kernels, passed};
 
-/// Whether [`product`] can be asked: for bf16. In f32 cuBLASLt's wrapper would round what it multiplies to 10 bits.
+/// Whether [`product`] can be asked: for bf16. In f32 the library would round what it multiplies to 10 bits.
 pub fn takes_product(x: &Tensor, weight: &Tensor) -> bool {
-    x.dtype() == DType::BF16 && weight.dtype() == DType::BF16 && super::takes(x)
+    x.dtype() == DType::BF16 && weight.dtype() == DType::BF16 && passed(x.device(), Kernels::Fused)
 }
 
 /// `x W^T + b`, and GELU in its tanh form after it when `gelu`: `x` (..., in), `weight` (out, in), `bias` (out)
 /// -> (..., out). Sums are f32, and so are bias and GELU before the result is rounded.
 pub fn product(x: &Tensor, weight: &Tensor, bias: &Tensor, gelu: bool) -> Result<Tensor> {
     let (x, weight, bias) = (aligned(x)?, aligned(weight)?, aligned(bias)?);
-    Ok(x.apply_op3_no_bwd(&weight, &bias, &OnCuda(Product { gelu }))?)
+    Ok(x.apply_op3_no_bwd(&weight, &bias, &OnCuda(InBf16 { gelu }))?)
+}
+
+/// Whether [`product_float8`] can be asked for `x` and a matrix with this number of rows: tensor cores take fp8 in
+/// pieces of 16.
+pub fn takes_float8(x: &Tensor, rows: usize) -> bool {
+    let fits = x.dims().last().is_some_and(|columns| columns.is_multiple_of(16)) && rows.is_multiple_of(16);
+    fits && x.dtype() == DType::BF16 && passed(x.device(), Kernels::Float8)
+}
+
+/// `x W^T + b` of factors in float8 E4M3: `x` (..., in) in bf16 is rounded to it with one scale, so that its largest
+/// value is 448; `weight` are bytes (out * in) and what each is multiplied with (1), in f32. -> (..., out) in bf16.
+pub fn product_float8(x: &Tensor, [weight, scale]: [&Tensor; 2], rows: usize, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (x, weight) = (aligned(x)?, aligned(weight)?);
+    let (bias, biased) = match bias {
+        Some(bias) => (aligned(bias)?, true),
+        // An operation of candle has three inputs.
+        None => (x.clone(), false),
+    };
+    let work = InFloat8 { rows, scale: aligned(scale)?, biased };
+    Ok(x.apply_op3_no_bwd(&weight, &bias, &OnCuda(work))?)
 }
 
 /// The library chooses among algorithms that take matrices from places that are multiples of this many bytes, where
@@ -34,72 +54,92 @@ fn aligned(x: &Tensor) -> Result<Tensor> {
     Ok(if start.is_multiple_of(ALIGNMENT) { x } else { x.force_contiguous()? })
 }
 
-struct Product {
+struct InBf16 {
     gelu: bool,
 }
 
-/// One for each card, with its workspace, however often the card is opened: a card's products come from one thread at a
-/// time.
-static LIBRARY: Mutex<Option<HashMap<DeviceLocation, CudaBlasLT>>> = Mutex::new(None);
-
-/// Bytes of the workspace, at most.
-const WORKSPACE: usize = 32 << 20;
-
-fn with_library<T>(device: &CudaDevice, work: impl FnOnce(&CudaBlasLT) -> Raw<T>) -> Raw<T> {
-    let mut libraries = LIBRARY.lock().unwrap_or_else(PoisonError::into_inner);
-    let library = match libraries.get_or_insert_default().entry(device.location()) {
-        Entry::Occupied(entry) => entry.into_mut(),
-        Entry::Vacant(entry) => {
-            // The wrapper panics where there is no memory for its workspace; this is an error there.
-            drop(device.alloc_zeros::<u8>(WORKSPACE)?);
-            entry.insert(CudaBlasLT::new(device.cuda_stream()).map_err(candle_core::Error::wrap)?)
-        }
-    };
-    work(library)
-}
-
-impl Operation for Product {
+impl Operation for InBf16 {
     const NAME: &'static str = "product";
 
     fn run(&self, inputs: [Input; 3]) -> Raw<(CudaStorage, Shape)> {
         let [(x, x_layout), (weight, weight_layout), (bias, bias_layout)] = inputs;
-        let (rows, columns) = weight_layout.shape().dims2()?;
+        let (rows, depth) = weight_layout.shape().dims2()?;
         let dims = x_layout.dims();
-        if dims.last() != Some(&columns) || bias_layout.dims() != [rows] {
+        if dims.last() != Some(&depth) || bias_layout.dims() != [rows] {
             bail!("{dims:?}, {:?} and {:?} do not go together", weight_layout.dims(), bias_layout.dims());
         }
-        let count = x_layout.shape().elem_count() / columns;
+        let epilogue = if self.gelu { Epilogue::BiasAndGelu } else { Epilogue::Bias };
+        let product = Product { count: x_layout.shape().elem_count() / depth, depth, rows, epilogue };
         let device = x.device();
-        let (x, weight) = (slice::<bf16>((x, x_layout))?, slice::<bf16>((weight, weight_layout))?);
-        let bias = slice::<bf16>((bias, bias_layout))?;
-        #[allow(unsafe_code, reason = "the product writes all of it")]
-        let mut out = unsafe { device.alloc::<bf16>(count * rows) }?;
-        // The library's matrices lie in columns, so it sees all of these transposed: out^T = W x^T.
-        let config = MatmulConfig {
-            transa: true,
-            transb: false,
-            transc: false,
-            m: rows as u64,
-            n: count as u64,
-            k: columns as u64,
-            alpha: 1.0,
-            lda: columns as i64,
-            ldb: columns as i64,
-            beta: 0.0,
-            ldc: rows as i64,
-            stride_a: None,
-            stride_b: None,
-            stride_c: None,
-            stride_bias: None,
-            batch_size: None,
-        };
-        let activation = self.gelu.then_some(Activation::Gelu);
-        with_library(device, |library| {
-            #[allow(unsafe_code, reason = "the shapes above are those of the three matrices and of the bias")]
-            unsafe { library.matmul(config, &weight, &x, &mut out, Some(&bias), activation.as_ref()) }
-                .map_err(candle_core::Error::wrap)
-        })?;
-        let shape = [&dims[..dims.len() - 1], &[rows]].concat();
-        Ok((CudaStorage::wrap_cuda_slice(out, device.clone()), Shape::from(shape)))
+        let factors =
+            Factors::Bf16 { x: slice::<bf16>((x, x_layout))?, weight: slice::<bf16>((weight, weight_layout))? };
+        let out = multiply(device, product, &factors, Some(&slice::<bf16>((bias, bias_layout))?))?;
+        Ok(with_rows(out, device, dims, rows))
     }
+}
+
+struct InFloat8 {
+    rows: usize,
+    /// Of the matrix, (1).
+    scale: Tensor,
+    /// Whether the third input is a bias.
+    biased: bool,
+}
+
+impl Operation for InFloat8 {
+    const NAME: &'static str = "product in fp8";
+
+    fn run(&self, inputs: [Input; 3]) -> Raw<(CudaStorage, Shape)> {
+        let [(x, x_layout), (weight, weight_layout), (bias, bias_layout)] = inputs;
+        let (dims, rows) = (x_layout.dims(), self.rows);
+        let depth = dims.last().copied().unwrap_or(0);
+        let count = x_layout.shape().elem_count() / depth.max(1);
+        let fits = weight_layout.dims() == [rows * depth] && (!self.biased || bias_layout.dims() == [rows]);
+        if depth == 0 || !fits || self.scale.elem_count() != 1 {
+            bail!("{dims:?}, {:?} and {:?} do not go together", weight_layout.dims(), bias_layout.dims());
+        }
+        let device = x.device();
+        let (narrow, x_scale) = narrowed(device, &slice::<bf16>((x, x_layout))?)?;
+        let (scale, scale_layout) = self.scale.storage_and_layout();
+        let Storage::Cuda(scale) = &*scale else { bail!("the scale is not on the device") };
+        let factors = Factors::Float8 {
+            x: narrow.as_view(),
+            x_scale: x_scale.as_view(),
+            weight: slice::<u8>((weight, weight_layout))?,
+            weight_scale: slice::<f32>((scale, scale_layout))?,
+        };
+        let bias = if self.biased { Some(slice::<bf16>((bias, bias_layout))?) } else { None };
+        let epilogue = if self.biased { Epilogue::Bias } else { Epilogue::Nothing };
+        let out = multiply(device, Product { count, depth, rows, epilogue }, &factors, bias.as_ref())?;
+        Ok(with_rows(out, device, dims, rows))
+    }
+}
+
+/// `x` in float8 E4M3, and what each of its values is multiplied with.
+fn narrowed(device: &CudaDevice, x: &CudaView<bf16>) -> Raw<(CudaSlice<u8>, CudaSlice<f32>)> {
+    let pairs = x.len() as u64 / 2;
+    let config = config(Launch::of_pairs(pairs));
+    let largest = device.alloc_zeros::<u32>(1)?;
+    let kernel = device.get_or_load_custom_func("largest_bf16", MODULE, KERNELS)?;
+    let mut builder = kernel.builder();
+    builder.arg(x).arg(&largest).arg(&pairs);
+    #[allow(
+        unsafe_code,
+        reason = "the arguments are those of kernels.cu; the kernel reads as many pairs as there are"
+    )]
+    unsafe { builder.launch(config) }.w()?;
+    #[allow(unsafe_code, reason = "the kernel writes all of both")]
+    let (narrow, scale) = unsafe { (device.alloc::<u8>(x.len())?, device.alloc::<f32>(1)?) };
+    let kernel = device.get_or_load_custom_func("to_float8_bf16", MODULE, KERNELS)?;
+    let mut builder = kernel.builder();
+    builder.arg(x).arg(&largest).arg(&narrow).arg(&scale).arg(&pairs);
+    #[allow(unsafe_code, reason = "the arguments are those of kernels.cu; it writes as many pairs as it reads")]
+    unsafe { builder.launch(config) }.w()?;
+    Ok((narrow, scale))
+}
+
+/// `out` in the shape of what was multiplied, but for `rows` values in place of the last axis.
+fn with_rows(out: CudaSlice<bf16>, device: &CudaDevice, dims: &[usize], rows: usize) -> (CudaStorage, Shape) {
+    let shape = [&dims[..dims.len() - 1], &[rows]].concat();
+    (CudaStorage::wrap_cuda_slice(out, device.clone()), Shape::from(shape))
 }

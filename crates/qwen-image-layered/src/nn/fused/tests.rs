@@ -9,7 +9,8 @@ use candle_core::{DType, Device, Tensor};
 use tempfile::TempDir;
 
 use super::Launch;
-use crate::nn::{add_gated, rms_norm_rotate};
+use crate::nn::{add_gated, composed, rms_norm_rotate};
+use crate::weights::float8_e4m3;
 
 const EPS: f64 = 1e-6;
 
@@ -47,26 +48,31 @@ fn bytes(x: &Tensor) -> Vec<u8> {
 
 /// What the kernel makes of `inputs`: as many values as the first one has.
 fn run(kernel: &str, launch: Launch, numbers: [usize; 2], inputs: [&Tensor; 3]) -> Tensor {
+    let (dtype, count) = (inputs[0].dtype(), inputs[0].elem_count());
+    let out = run_raw(kernel, launch, numbers, inputs, count * dtype.size_in_bytes());
+    Tensor::from_raw_buffer(&out, dtype, inputs[0].dims(), &Device::Cpu).unwrap()
+}
+
+/// The bytes that the kernel makes of `inputs`.
+fn run_raw(kernel: &str, launch: Launch, numbers: [usize; 2], inputs: [&Tensor; 3], bytes_out: usize) -> Vec<u8> {
     let folder = TempDir::new().unwrap();
     let path = |name: usize| folder.path().join(name.to_string());
     for (i, input) in inputs.iter().enumerate() {
         fs::write(path(i), bytes(input)).unwrap();
     }
-    let (dtype, count) = (inputs[0].dtype(), inputs[0].elem_count());
-    let suffix = if dtype == DType::BF16 { "bf16" } else { "f32" };
+    let suffix = if inputs[0].dtype() == DType::BF16 { "bf16" } else { "f32" };
     let words = [launch.grid, launch.block].concat();
     let status = Command::new(&PROGRAM.1)
         .arg(format!("{kernel}_{suffix}"))
         .args(words.iter().map(u32::to_string))
         .args(numbers.map(|n| n.to_string()))
         .arg(EPS.to_string())
-        .arg((count * dtype.size_in_bytes()).to_string())
+        .arg(bytes_out.to_string())
         .args((0..4).map(path))
         .status()
         .unwrap();
     assert!(status.success());
-    let out = fs::read(path(3)).unwrap();
-    Tensor::from_raw_buffer(&out, dtype, inputs[0].dims(), &Device::Cpu).unwrap()
+    fs::read(path(3)).unwrap()
 }
 
 /// In bf16 the same but for values that lie between two, which a sum in another order may round the other way.
@@ -113,7 +119,31 @@ fn gated_sums_are_those_of_the_processor() {
 }
 
 #[test]
+fn float8_is_rounded_as_on_the_processor() {
+    let spread = Tensor::arange(0.0_f32, 3000.0, &Device::Cpu).unwrap();
+    // From where float8 has no numbers between 0 and its first one, to the largest, of both signs; a tie in each step.
+    let small = ((&spread * 0.004).unwrap() - 6.0).unwrap().exp().unwrap();
+    let large = (random(&[3000], DType::F32) * 50.0).unwrap();
+    let ties = (&spread * 0.125).unwrap();
+    let none = spread.zeros_like().unwrap();
+    for values in [small, large, ties, none] {
+        let x = values.to_dtype(DType::BF16).unwrap();
+        let expected = composed::as_float8(&x.to_dtype(DType::F32).unwrap()).unwrap().to_vec1::<f32>().unwrap();
+        let whole = Launch::of_pairs(1500);
+        for launch in [whole, Launch { grid: [2, 1], block: [64, 1] }] {
+            let out = run_raw("to_float8", launch, [0, 0], [&x, &x, &x], 3004);
+            let (values, scale) = out.split_at(3000);
+            let scale = f32::from_le_bytes(scale.try_into().unwrap());
+            let found: Vec<f32> = values.iter().map(|&bits| float8_e4m3(bits) * scale).collect();
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+#[test]
 fn launches_cover_all_rows() {
+    assert_eq!(Launch::of_pairs(513), Launch { grid: [3, 1], block: [256, 1] });
+    assert_eq!(Launch::of_pairs(1 << 40), Launch { grid: [2048, 1], block: [256, 1] });
     assert_eq!(Launch::of_warps(17), Launch { grid: [3, 1], block: [32, 8] });
     assert_eq!(Launch::of_rows(70_000, 1536), Launch { grid: [6, 65_535], block: [256, 1] });
 }

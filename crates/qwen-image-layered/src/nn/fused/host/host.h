@@ -30,6 +30,15 @@ inline unsigned int __float_as_uint(float value) {
     return bits;
 }
 
+inline std::mutex atomics;
+
+inline unsigned int atomicMax(unsigned int *at, unsigned int value) {
+    std::lock_guard<std::mutex> lock(atomics);
+    unsigned int before = *at;
+    if (value > before) *at = value;
+    return before;
+}
+
 // The lanes of a warp, which exchange values in step: a lane that does not come blocks the others for good.
 class Warp {
     std::mutex mutex;

@@ -1,0 +1,252 @@
+//! cuBLASLt, which multiplies matrices as cuBLAS does and adds what cuBLAS has not: epilogues, and fp8.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ffi::c_void;
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::backend::BackendDevice as _;
+use candle_core::cuda_backend::cudarc::cublaslt::result::{self, CublasError};
+use candle_core::cuda_backend::cudarc::cublaslt::sys;
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DevicePtr as _, DevicePtrMut as _};
+use candle_core::{CudaDevice, DeviceLocation, Error};
+use half::bf16;
+
+use super::ops::Raw;
+
+/// `y = x W^T`, with what is done to the sums before they are rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Product {
+    /// Rows of `x`.
+    pub count: usize,
+    /// Columns of `x` and of `W`.
+    pub depth: usize,
+    /// Rows of `W`.
+    pub rows: usize,
+    pub epilogue: Epilogue,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Epilogue {
+    Nothing,
+    Bias,
+    BiasAndGelu,
+}
+
+/// The factors.
+pub enum Factors<'a> {
+    Bf16 {
+        x: CudaView<'a, bf16>,
+        weight: CudaView<'a, bf16>,
+    },
+    /// Float8 E4M3, each to be multiplied with its scale.
+    Float8 {
+        x: CudaView<'a, u8>,
+        x_scale: CudaView<'a, f32>,
+        weight: CudaView<'a, u8>,
+        weight_scale: CudaView<'a, f32>,
+    },
+}
+
+/// Bytes of the workspace: what NVIDIA recommends for Hopper.
+pub const WORKSPACE: usize = 32 << 20;
+
+/// `CUBLAS_OP_T` of cuBLAS, which these bindings do not have.
+const TRANSPOSED: i32 = 1;
+
+/// The library on one card, however often that is opened: a card's products come from one thread at a time.
+struct Library {
+    handle: Handle,
+    workspace: CudaSlice<u8>,
+    /// The algorithm that the library chose, which takes it longer than to start it.
+    chosen: HashMap<(Product, bool), sys::cublasLtMatmulAlgo_t>,
+}
+
+static LIBRARIES: Mutex<Option<HashMap<DeviceLocation, Library>>> = Mutex::new(None);
+
+/// (count, rows), row after row.
+pub fn multiply(
+    device: &CudaDevice,
+    product: Product,
+    factors: &Factors,
+    bias: Option<&CudaView<bf16>>,
+) -> Raw<CudaSlice<bf16>> {
+    #[allow(unsafe_code, reason = "the product writes all of it")]
+    let mut out = unsafe { device.alloc::<bf16>(product.count * product.rows) }?;
+    let mut libraries = LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner);
+    let library = match libraries.get_or_insert_default().entry(device.location()) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => entry.insert(Library {
+            handle: Handle(result::create_handle().map_err(Error::wrap)?),
+            workspace: device.alloc_zeros::<u8>(WORKSPACE)?,
+            chosen: HashMap::new(),
+        }),
+    };
+    library.multiply(device, product, factors, bias, &mut out).map_err(Error::wrap)?;
+    Ok(out)
+}
+
+impl Library {
+    fn multiply(
+        &mut self,
+        device: &CudaDevice,
+        product: Product,
+        factors: &Factors,
+        bias: Option<&CudaView<bf16>>,
+        out: &mut CudaSlice<bf16>,
+    ) -> Result<(), CublasError> {
+        use sys::cublasLtMatmulDescAttributes_t as Attribute;
+
+        let stream = device.cuda_stream();
+        let Product { count, depth, rows, epilogue } = product;
+        let float8 = matches!(factors, Factors::Float8 { .. });
+        let factor = if float8 { sys::cudaDataType_t::CUDA_R_8F_E4M3 } else { sys::cudaDataType_t::CUDA_R_16BF };
+        // The library's matrices lie in columns, so it sees all of these transposed: y^T = W x^T.
+        let (weight_layout, x_layout) = (Layout::new(factor, depth, rows)?, Layout::new(factor, depth, count)?);
+        let out_layout = Layout::new(sys::cudaDataType_t::CUDA_R_16BF, rows, count)?;
+        let work = Work::new()?;
+        work.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, &TRANSPOSED)?;
+        let epilogue = match epilogue {
+            Epilogue::Nothing => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_DEFAULT,
+            Epilogue::Bias => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS,
+            Epilogue::BiasAndGelu => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_GELU_BIAS,
+        };
+        work.set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue)?;
+        // What the guards stand for stays where it is until the product is under way.
+        let bias = bias.map(|bias| bias.device_ptr(&stream));
+        if let Some((pointer, _)) = &bias {
+            work.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, pointer)?;
+            work.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &sys::cudaDataType_t::CUDA_R_16BF)?;
+        }
+        let (x, weight, _scales) = match factors {
+            Factors::Bf16 { x, weight } => (x.device_ptr(&stream), weight.device_ptr(&stream), None),
+            Factors::Float8 { x, x_scale, weight, weight_scale } => {
+                let scales = (x_scale.device_ptr(&stream), weight_scale.device_ptr(&stream));
+                work.set(Attribute::CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &scales.0.0)?;
+                work.set(Attribute::CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &scales.1.0)?;
+                // Sums stay in the tensor cores, which keep fewer bits of them; widening them between costs a third of
+                // the speed.
+                work.set(Attribute::CUBLASLT_MATMUL_DESC_FAST_ACCUM, &1_i8)?;
+                (x.device_ptr(&stream), weight.device_ptr(&stream), Some(scales))
+            }
+        };
+        let algorithm = match self.chosen.entry((product, float8)) {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(entry) => {
+                let preference = Preference::new(WORKSPACE)?;
+                #[allow(unsafe_code, reason = "all of these live")]
+                let found = unsafe {
+                    result::get_matmul_algo_heuristic(
+                        self.handle.0,
+                        work.0,
+                        weight_layout.0,
+                        x_layout.0,
+                        out_layout.0,
+                        out_layout.0,
+                        preference.0,
+                    )
+                }?;
+                *entry.insert(found.algo)
+            }
+        };
+        let (out, _written) = out.device_ptr_mut(&stream);
+        let (workspace, _used) = self.workspace.device_ptr_mut(&stream);
+        let (one, zero) = (1.0_f32, 0.0_f32);
+        #[allow(unsafe_code, reason = "the layouts are those of the matrices, which the guards keep")]
+        unsafe {
+            result::matmul(
+                self.handle.0,
+                work.0,
+                (&raw const one).cast(),
+                (&raw const zero).cast(),
+                weight.0 as *const c_void,
+                weight_layout.0,
+                x.0 as *const c_void,
+                x_layout.0,
+                out as *const c_void,
+                out_layout.0,
+                out as *mut c_void,
+                out_layout.0,
+                &raw const algorithm,
+                workspace as *mut c_void,
+                WORKSPACE,
+                stream.cu_stream().cast(),
+            )
+        }
+    }
+}
+
+struct Handle(sys::cublasLtHandle_t);
+
+#[allow(unsafe_code, reason = "NVIDIA's manual: a handle may be used from any thread")]
+unsafe impl Send for Handle {}
+
+/// How a matrix lies in memory: columns of `height` values, one after the other.
+struct Layout(sys::cublasLtMatrixLayout_t);
+
+impl Layout {
+    fn new(kind: sys::cudaDataType_t, height: usize, width: usize) -> Result<Self, CublasError> {
+        result::create_matrix_layout(kind, height as u64, width as u64, height as i64).map(Self)
+    }
+}
+
+impl Drop for Layout {
+    fn drop(&mut self) {
+        #[allow(unsafe_code, reason = "made by `new`, and dropped once")]
+        // What cannot be freed is lost: there is nobody to tell.
+        let _ = unsafe { result::destroy_matrix_layout(self.0) };
+    }
+}
+
+/// What a product is to do; sums are f32.
+struct Work(sys::cublasLtMatmulDesc_t);
+
+impl Work {
+    fn new() -> Result<Self, CublasError> {
+        let sums = sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
+        result::create_matmul_desc(sums, sys::cudaDataType_t::CUDA_R_32F).map(Self)
+    }
+
+    /// `value` has the type that the manual gives for `attribute`.
+    fn set<T>(&self, attribute: sys::cublasLtMatmulDescAttributes_t, value: &T) -> Result<(), CublasError> {
+        #[allow(unsafe_code, reason = "the library copies as many bytes as the value has")]
+        unsafe {
+            result::set_matmul_desc_attribute(self.0, attribute, std::ptr::from_ref(value).cast(), size_of::<T>())
+        }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        #[allow(unsafe_code, reason = "made by `new`, and dropped once")]
+        let _ = unsafe { result::destroy_matmul_desc(self.0) };
+    }
+}
+
+/// What an algorithm may use.
+struct Preference(sys::cublasLtMatmulPreference_t);
+
+impl Preference {
+    fn new(workspace: usize) -> Result<Self, CublasError> {
+        use sys::cublasLtMatmulPreferenceAttributes_t as Attribute;
+
+        let preference = Self(result::create_matmul_pref()?);
+        #[allow(unsafe_code, reason = "the library copies as many bytes as the value has")]
+        unsafe {
+            result::set_matmul_pref_attribute(
+                preference.0,
+                Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                (&raw const workspace).cast(),
+                size_of::<usize>(),
+            )
+        }?;
+        Ok(preference)
+    }
+}
+
+impl Drop for Preference {
+    fn drop(&mut self) {
+        #[allow(unsafe_code, reason = "made by `new`, and dropped once")]
+        let _ = unsafe { result::destroy_matmul_pref(self.0) };
+    }
+}
