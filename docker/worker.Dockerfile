@@ -1,9 +1,10 @@
 # A worker. Build from the repository's root:
 #   docker build -f docker/worker.Dockerfile -t unflatten-worker .
-# For a worker without a GPU, a small base will do:
-#   docker build -f docker/worker.Dockerfile --build-arg BASE=debian:bookworm-slim -t unflatten-worker .
+# For a worker with a GPU:
+#   docker build -f docker/worker.Dockerfile --build-arg BASE=nvidia/cuda:13.0.1-runtime-ubuntu24.04 \
+#     --build-arg FEATURES=flash-attn-v3 -t unflatten-worker .
 ARG RUST_VERSION=1.95.0
-ARG BASE=nvidia/cuda:12.9.1-runtime-ubuntu24.04
+ARG BASE=debian:bookworm-slim
 
 # An older C library than the base's, so that the program runs on either.
 FROM rust:${RUST_VERSION}-slim-bookworm AS build
@@ -11,14 +12,19 @@ FROM rust:${RUST_VERSION}-slim-bookworm AS build
 ARG FEATURES=""
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && apt-get install --yes --no-install-recommends gcc g++ git libc6-dev python3-pip xz-utils \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
-    cargo build --release --locked --package worker --bin unflatten-worker --features "${FEATURES}" \
-    && cp target/release/unflatten-worker /usr/local/bin/
+    case "${FEATURES}" in \
+        # The environment of docs/gpu.md, which fetches NVIDIA's compiler.
+        *cuda* | *flash-attn*) cargo="cargo xtask cuda cargo"; out=target/x86_64-unknown-linux-gnu/release ;; \
+        *) cargo=cargo; out=target/release ;; \
+    esac \
+    && ${cargo} build --release --locked --package worker --bin unflatten-worker --features "${FEATURES}" \
+    && cp "${out}/unflatten-worker" /usr/local/bin/
 
 # hadolint ignore=DL3006
 FROM ${BASE}

@@ -20,7 +20,7 @@ fn is_variable(name: &str) -> bool {
 
 #[test]
 fn compose_sets_variables_that_exist() {
-    let text = read("compose.yaml");
+    let text = read("compose.yaml") + &read("compose.gpu.yaml");
     // Build arguments, not settings of the programs.
     let arguments = ["BASE", "FEATURES"];
     let set: BTreeSet<_> = text
@@ -29,7 +29,7 @@ fn compose_sets_variables_that_exist() {
         .map(|(name, _)| name.trim())
         .filter(|name| is_variable(name) && !arguments.contains(name))
         .collect();
-    assert!(set.contains("REDIS_HOST") && set.contains("SHUTDOWN_GRACE_S"), "{set:?}");
+    assert!(["REDIS_HOST", "SHUTDOWN_GRACE_S", "MODEL_CACHE_DIR"].iter().all(|name| set.contains(name)), "{set:?}");
     let unknown: Vec<_> = set.difference(&known()).copied().collect();
     assert_eq!(unknown, Vec::<&str>::new());
 }
@@ -59,6 +59,27 @@ fn the_scaler_counts_what_the_queue_keeps() {
     assert!(
         read("../crates/jobs/README.md").contains("| `active` | hash | job to upload, of all jobs that wait or run |")
     );
+}
+
+#[test]
+fn the_worker_on_a_gpu_is_the_worker_with_features_that_there_are() {
+    let gpu = read("compose.gpu.yaml");
+    let default = |name: &str| {
+        let rest = gpu.split_once(&format!("{name}: ${{WORKER_{name}:-")).expect("a default").1;
+        rest.split_once('}').expect("its end").0
+    };
+    let manifest = read("../crates/worker/Cargo.toml");
+    assert!(manifest.contains(&format!("\n{} = [", default("FEATURES"))), "{}", default("FEATURES"));
+    // Its head names the same ones.
+    let head = read("worker.Dockerfile");
+    assert!(["BASE", "FEATURES"].iter().all(|name| head.contains(&format!("{name}={}", default(name)))));
+    let services = |text: &str| -> Vec<String> {
+        let within = text.split_once("\nservices:\n").expect("services").1;
+        let names = within.lines().take_while(|line| line.is_empty() || line.starts_with([' ', '#']));
+        names.filter_map(|line| Some(line.strip_prefix("  ")?.strip_suffix(':')?.to_owned())).collect()
+    };
+    assert!(services(&read("compose.yaml")).contains(&"worker".to_owned()));
+    assert!(services(&gpu).contains(&"worker".to_owned()), "{:?}", services(&gpu));
 }
 
 #[test]
