@@ -218,7 +218,14 @@ impl From<ParamsError> for Error {
 
 impl From<QueryRejection> for Error {
     fn from(rejection: QueryRejection) -> Self {
-        Self::bad_request("invalid_query", rejection.body_text())
+        let text = rejection.body_text();
+        let problem = text.split_once("query string: ").map_or(text.as_str(), |(_, problem)| problem);
+        let missing = problem.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+        let message = match missing {
+            Some(name) => format!("the address needs ?{name}=..."),
+            None => format!("what follows ? in the address cannot be read: {problem}"),
+        };
+        Self::bad_request("invalid_query", message)
     }
 }
 

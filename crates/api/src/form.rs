@@ -16,19 +16,19 @@ enum Kind {
     Flag,
 }
 
-/// The fields of [`Params`], which a test compares with this list.
-const FIELDS: &[(&str, Kind)] = &[
-    ("num_layers", Kind::Text),
-    ("engine", Kind::Text),
-    ("prompt", Kind::Text),
-    ("negative_prompt", Kind::Text),
-    ("seed", Kind::Number),
-    ("steps", Kind::Number),
-    ("guidance", Kind::Number),
-    ("cfg_normalize", Kind::Flag),
-    ("resolution", Kind::Number),
-    ("caption_language", Kind::Text),
-    ("output_size", Kind::Text),
+/// The fields of [`Params`], which a test compares with this list, and what a value of another type is told.
+const FIELDS: &[(&str, Kind, &str)] = &[
+    ("num_layers", Kind::Text, "\"auto\" or a number from 1 to 10"),
+    ("engine", Kind::Text, "auto, qwen, draft or vertex"),
+    ("prompt", Kind::Text, "text"),
+    ("negative_prompt", Kind::Text, "text"),
+    ("seed", Kind::Number, "a whole number from 0 to 9007199254740991"),
+    ("steps", Kind::Number, "a whole number from 1 to 200"),
+    ("guidance", Kind::Number, "a number from 1 to 20"),
+    ("cfg_normalize", Kind::Flag, "true or false"),
+    ("resolution", Kind::Number, "640, 1024 or (experimental) another multiple of 32 from 64 to 2048"),
+    ("caption_language", Kind::Text, "en or zh"),
+    ("output_size", Kind::Text, "native, model or both"),
 ];
 
 /// A job as it was asked for: checked, nothing drawn yet.
@@ -43,7 +43,7 @@ impl Asked {
     pub fn from_json(mut fields: Map<String, Value>, config: &Config) -> Result<Self, Error> {
         fields.retain(|_, value| !value.is_null());
         let options = JobOptions::take(&mut fields, config)?;
-        if let Some(unknown) = fields.keys().find(|name| FIELDS.iter().all(|(known, _)| known != name)) {
+        if let Some(unknown) = fields.keys().find(|name| FIELDS.iter().all(|(known, ..)| known != name)) {
             return Err(unknown_field(unknown));
         }
         let names_layers = fields.contains_key("num_layers");
@@ -63,7 +63,7 @@ impl Asked {
     pub fn from_text(fields: Vec<(String, String)>, config: &Config) -> Result<Self, Error> {
         let mut json = Map::new();
         for (name, text) in fields {
-            let parameter = FIELDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
+            let parameter = FIELDS.iter().find(|(known, ..)| *known == name).map(|(_, kind, _)| *kind);
             let option = OPTIONS.contains(&name.as_str()).then_some(Kind::Text);
             let Some(kind) = parameter.or(option) else { return Err(unknown_field(&name)) };
             if text.trim().is_empty() {
@@ -117,22 +117,28 @@ fn read(fields: Map<String, Value>) -> Result<Params, Error> {
     serde_json::from_value(all).map_err(|err| {
         // serde does not say which field it was, so each is tried alone.
         let guilty = fields.into_iter().find_map(|(name, value)| {
-            let alone = Map::from_iter([(name.clone(), value)]);
+            let alone = Map::from_iter([(name.clone(), value.clone())]);
             let err = serde_json::from_value::<Params>(Value::Object(alone)).err()?;
-            Some(Error::unprocessable("invalid_parameter", explain(&name, &err)).about(&name))
+            Some(Error::unprocessable("invalid_parameter", explain(&name, &value, &err)).about(&name))
         });
         guilty.unwrap_or_else(|| Error::unprocessable("invalid_parameter", err.to_string()))
     })
 }
 
-/// Our own types' errors name the field already, serde's do not.
-fn explain(name: &str, err: &serde_json::Error) -> String {
+/// Our own types' errors name the field already; serde's speak of Rust's types.
+fn explain(name: &str, value: &Value, err: &serde_json::Error) -> String {
     let text = err.to_string();
-    if text.starts_with(name) { text } else { format!("{name}: {text}") }
+    match FIELDS.iter().find(|(known, ..)| *known == name) {
+        Some((_, _, what)) if !text.starts_with(name) => {
+            let shown: String = value.to_string().chars().take(60).collect();
+            format!("{name} is {what}, not {shown}")
+        }
+        _ => text,
+    }
 }
 
 fn unknown_field(name: &str) -> Error {
-    let known: Vec<_> = FIELDS.iter().map(|(name, _)| *name).chain(OPTIONS).collect();
+    let known: Vec<_> = FIELDS.iter().map(|(name, ..)| *name).chain(OPTIONS).collect();
     let shown: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
     let message = format!("\"{shown}\" is no parameter; these are: {}", known.join(", "));
     Error::unprocessable("unknown_parameter", message)
@@ -182,7 +188,7 @@ mod tests {
     fn the_fields_are_those_of_the_contract() {
         let Value::Object(contract) = serde_json::to_value(Params::default()).unwrap() else { panic!("no object") };
         let mut contract: Vec<_> = contract.keys().map(String::as_str).collect();
-        let mut ours: Vec<_> = FIELDS.iter().map(|(name, _)| *name).collect();
+        let mut ours: Vec<_> = FIELDS.iter().map(|(name, ..)| *name).collect();
         contract.sort_unstable();
         ours.sort_unstable();
         assert_eq!(ours, contract);
@@ -238,9 +244,34 @@ mod tests {
         ] {
             let err = from_json(json!({ "prompt": "x", field: value })).unwrap_err();
             assert!(err.to_string().contains(field), "{field}={value}: {err}");
+            // Words of serde and of Rust.
+            let theirs = ["invalid type", "invalid value", "variant", "u64", "u32", "f32"];
+            assert!(theirs.iter().all(|word| !err.to_string().contains(word)), "{field}={value}: {err}");
         }
         assert!(from_text(&[("steps", "1e99")]).is_err());
         assert!(from_text(&[("seed", "1"), ("seed", "2")]).unwrap_err().to_string().contains("seed"));
+    }
+
+    #[test]
+    fn what_a_field_takes_is_said_as_it_is_taken() {
+        let told = |field: &str| {
+            let text = from_json(json!({ field: { "no": "value" } })).unwrap_err().to_string();
+            let told = text.strip_prefix(&format!("{field} is ")).unwrap_or_else(|| panic!("{text}"));
+            told.split_once(", not ").unwrap_or_else(|| panic!("{text}")).0.to_owned()
+        };
+        for field in ["engine", "caption_language", "output_size"] {
+            for name in told(field).replace(" or ", ", ").split(", ") {
+                from_json(json!({ field: name })).unwrap_or_else(|err| panic!("{err}"));
+            }
+        }
+        assert!(told("seed").ends_with(&format!(" {MAX_SEED}")));
+        for field in ["seed", "steps", "guidance"] {
+            let told = told(field);
+            let (_, most) = told.rsplit_once(' ').unwrap();
+            let most: u64 = most.parse().unwrap();
+            from_json(json!({ field: most })).unwrap_or_else(|err| panic!("{err}"));
+            from_json(json!({ field: most + 1 })).unwrap_err();
+        }
     }
 
     #[test]
