@@ -63,7 +63,13 @@ export function forget(id) {
 
 let nextNotice = 1;
 
-export function notify(kind, text) {
+/** The service's messages begin in lower case; the name of a file stays as it is. */
+function sentence(text) {
+  return /^[^:]*\.(png|jpe?g|webp|gif|bmp|tiff?|psd)\b/i.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+export function notify(kind, words) {
+  const text = sentence(words);
   const notice = { id: nextNotice++, kind, text };
   // The same words once are enough.
   notices.value = [...notices.value.filter((one) => one.text !== text), notice].slice(-4);

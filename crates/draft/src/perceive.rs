@@ -36,7 +36,7 @@ fn by_shape(picture: &Rgb8, monitor: &Monitor, why: String) -> Result<Perceived,
 /// [`Stopped`] when the caller gave up.
 #[cfg(not(feature = "networks"))]
 pub fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, Stopped> {
-    monitor.step("text", 0, 2, 0.02)?;
+    monitor.step("text", 0, 3, 0.02)?;
     by_shape(picture, monitor, "This build has no networks.".to_owned())
 }
 
@@ -84,13 +84,14 @@ fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, crate::
     use crate::morphology::clean;
     use crate::networks;
 
-    monitor.step("text", 0, 2, 0.02)?;
+    monitor.step("text", 0, 3, 0.02)?;
     // Tiny pictures hold nothing that the networks could read.
     if picture.width.min(picture.height) < 16 {
         let text = Plane::new(picture.width, picture.height, false);
         return Ok(Perceived { text, letters: Vec::new(), saliency: None, notes: Vec::new() });
     }
     let marks = text::detect::find(picture, monitor)?;
+    monitor.step("text", 1, 3, 0.16)?;
     // The recogniser and its threads read while the others look for the figure.
     let (lines, saliency) = std::thread::scope(|scope| {
         let lines = scope.spawn(|| text::detect::read_marks(picture, &marks, monitor));
@@ -103,7 +104,7 @@ fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, crate::
         let map = networks::grown(&saliency.0, picture.width, picture.height);
         clean(&map.map(|v| v > SALIENT), speck, speck * 2 / 5)
     });
-    monitor.step("text", 1, 2, 0.4)?;
+    monitor.step("text", 2, 3, 0.4)?;
     let letters = text::glyphs::letters(picture, &lines, figure.as_ref(), monitor)?;
     let mut mask = Plane::new(picture.width, picture.height, false);
     for line in &letters {

@@ -59,7 +59,7 @@ pub fn run(picture: Rgb8, monitor: &Monitor) -> Result<Found, Stopped> {
     });
     let seen = seen?;
     let mut work = Work { monitor, rest: picture, lifted: Vec::new(), speck };
-    monitor.step("text", 1, 2, 0.45)?;
+    monitor.step("text", 2, 3, 0.45)?;
     work.lift_text(&seen, drawn.as_ref())?;
     monitor.step("ground", 0, 1, 0.6)?;
     let saliency = work.saliency_without_text(seen.saliency)?;

@@ -11,7 +11,7 @@ use jobs::store::StoreConfig;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use worker::engines::{Availability, available, choose};
+use worker::engines::{Availability, available, better, choose};
 
 use crate::arguments::ServeArguments;
 use crate::failure::{Failure, chain};
@@ -115,7 +115,12 @@ fn next_port(port: u16) -> u16 {
 fn greet(address: SocketAddr, queue: &str, engines: &[Availability]) {
     println!("Unflatten is ready: http://{}", browsable(address));
     match choose(jobs::EngineChoice::Auto, engines) {
-        Ok(choice) => println!("Engine: {}, {}", choice.engine, choice.reason),
+        Ok(choice) => {
+            println!("Engine: {}, {}", choice.engine, choice.reason);
+            for (name, why) in better(choice.engine, engines) {
+                println!("  {name}: {why}");
+            }
+        }
         Err(failure) => println!("Engine: none; {}", failure.message),
     }
     println!("Queue: {queue}. Ctrl-C stops.");

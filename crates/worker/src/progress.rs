@@ -63,7 +63,8 @@ impl Meter {
             stage: step.stage.to_owned(),
             step: step.step.min(step.total),
             total: step.total,
-            percent: step.fraction * 100.0,
+            // To a tenth: more digits would be dirt of the arithmetic.
+            percent: (step.fraction * 1000.0).round() / 10.0,
             eta_ms: self.eta(now).map(|eta| u64::try_from(eta.as_millis()).unwrap_or(u64::MAX)),
         })
     }

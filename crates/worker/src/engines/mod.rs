@@ -165,14 +165,22 @@ fn passed_over(entry: &Availability) -> Option<&str> {
     }
 }
 
-/// "auto took draft, because qwen: ...".
+/// What whoever waits for the job is told. Why an engine is missing is the operator's business (see [`better`]).
 fn auto_reason(best: EngineChoice, available: &[Availability]) -> String {
-    let better: Vec<_> = available.iter().take_while(|a| a.name != best).collect();
-    let skipped: Vec<_> = better.iter().filter_map(|a| Some(format!("{}: {}", a.name, passed_over(a)?))).collect();
-    if skipped.is_empty() {
+    let told = |a: &Availability| match &a.state {
+        Err(_) => Some(format!("no {}", a.name)),
+        Ok(_) => Some(format!("{}: {}", a.name, passed_over(a)?)),
+    };
+    let better: Vec<_> = available.iter().take_while(|a| a.name != best).filter_map(told).collect();
+    if better.is_empty() {
         return "the best engine of this worker".to_owned();
     }
-    format!("the best engine of this worker ({})", skipped.join("; "))
+    format!("the best engine of this worker ({})", better.join("; "))
+}
+
+/// The engines that would be better than `best`, and why `auto` does not take them.
+pub fn better(best: EngineChoice, available: &[Availability]) -> impl Iterator<Item = (EngineChoice, &str)> {
+    available.iter().take_while(move |a| a.name != best).filter_map(|a| Some((a.name, passed_over(a)?)))
 }
 
 /// What does a job instead that left the engine open and met a failure of Vertex AI; `None` when the failure stands.
@@ -203,9 +211,14 @@ mod tests {
 
     #[test]
     fn auto_takes_the_best_and_says_why_not_a_better_one() {
-        let choice = choose(EngineChoice::Auto, &available(&config(&[]))).expect("draft is always there");
+        let found = available(&config(&[]));
+        let choice = choose(EngineChoice::Auto, &found).expect("draft is always there");
         assert_eq!(choice.engine, EngineChoice::Draft);
-        assert!(choice.reason.contains("qwen:"), "{}", choice.reason);
+        assert!(choice.reason.contains("no qwen"), "{}", choice.reason);
+        // Whoever waits is not told where the weights should be.
+        assert!(!choice.reason.contains("weights"), "{}", choice.reason);
+        let (name, why) = better(choice.engine, &found).next().expect("qwen comes first");
+        assert!(name == EngineChoice::Qwen && why.contains("weights"), "{why}");
     }
 
     #[test]
