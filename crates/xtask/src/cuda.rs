@@ -38,11 +38,32 @@ const WHEELS: [&str; 5] = [
     "nvidia-cuda-cccl==13.0.85",
 ];
 
-/// The headers of CUTLASS, and the commits that candle's crates would fetch with git: candle-flash-attn's is 3.5.0.
-/// That of candle-flash-attn-v3 lies before 3.6.0 and does not compile with CUDA 13; see nvcc/cutlass_3_6.h.
-const CUTLASS: [(&str, &str); 2] = [
-    ("nvidia-cutlass==3.5.0.0", "7d49e6c7e2f8896c47f586706e67e1fb215529dc"),
-    ("nvidia-cutlass==3.6.0.0", "4c42f73fdab5787e3bb57717f35a8cb1b3c0dc6d"),
+/// A crate of candle's that compiles kernels against CUTLASS.
+struct Attention {
+    package: &'static str,
+    /// The headers of CUTLASS.
+    wheel: &'static str,
+    /// What the crate would fetch with git in their place.
+    commit: &'static str,
+    /// What else its kernels are made of, where it is ours: changes of it have them compiled again.
+    ours: &'static [&'static str],
+}
+
+/// For candle-flash-attn the wheel is that commit; candle-flash-attn-v3's lies before 3.6 and does not compile with CUDA
+/// 13 (see nvcc/cutlass_3_8.h).
+const ATTENTION: [Attention; 2] = [
+    Attention {
+        package: "candle-flash-attn",
+        wheel: "nvidia-cutlass==3.5.0.0",
+        commit: "7d49e6c7e2f8896c47f586706e67e1fb215529dc",
+        ours: &[FLASH_KEEP],
+    },
+    Attention {
+        package: "candle-flash-attn-v3",
+        wheel: "nvidia-cutlass==3.8.0.0",
+        commit: "4c42f73fdab5787e3bb57717f35a8cb1b3c0dc6d",
+        ours: &[WRAPPER[1].1, WRAPPER[2].1],
+    },
 ];
 
 /// Machine code for Ampere (also runs on Ada) and Hopper, PTX for what comes after.
@@ -57,7 +78,7 @@ const FLASH_KEEP: &str = "_fwd_hdim128_bf16(_causal)?_sm80";
 /// What stands in for nvcc, and beside it what it compiles in the place of candle's files.
 const WRAPPER: [(&str, &str); 3] = [
     ("nvcc", include_str!("nvcc/nvcc.sh")),
-    ("cutlass_3_6.h", include_str!("nvcc/cutlass_3_6.h")),
+    ("cutlass_3_8.h", include_str!("nvcc/cutlass_3_8.h")),
     ("instead/flash_fwd_hdim128_bf16_sm90.cu", include_str!("nvcc/flash_fwd_hdim128_bf16_sm90.cu")),
 ];
 
@@ -104,13 +125,19 @@ struct Tree {
 }
 
 impl Tree {
-    /// Unpacks what is not there yet into `folder`.
+    /// Unpacks what is not there yet into `folder`, and deletes kernels that were compiled from something else.
     fn prepare(folder: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(folder)?;
         let folder = folder.canonicalize()?;
+        let tree = Self::unpacked(&folder)?;
+        forget_outdated(&folder)?;
+        Ok(tree)
+    }
+
+    fn unpacked(folder: &Path) -> anyhow::Result<Self> {
         let tree = Self { home: folder.join("nvidia/cu13"), sources: folder.join("sources") };
         let stamp = folder.join("stamp");
-        let wanted = format!("{WHEELS:?} {CUTLASS:?} {WRAPPER:?}");
+        let wanted = format!("{WHEELS:?} {:?} {WRAPPER:?}", ATTENTION.map(|attention| attention.wheel));
         if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
             return Ok(tree);
         }
@@ -125,10 +152,10 @@ impl Tree {
             }
         }
         println!("Fetching NVIDIA's compiler (about 270 MB) into {}", folder.display());
-        unpack(&folder, &WHEELS, &folder)?;
+        unpack(folder, &WHEELS, folder)?;
         tree.finish()?;
-        for (wheel, commit) in CUTLASS {
-            tree.cutlass(&folder, wheel, commit)?;
+        for Attention { wheel, commit, .. } in ATTENTION {
+            tree.cutlass(folder, wheel, commit)?;
         }
         fs::write(stamp, wanted)?;
         Ok(tree)
@@ -208,6 +235,41 @@ impl Tree {
         let status = command.status().context("cargo cannot be started")?;
         if status.success() { Ok(()) } else { bail!("`{}` failed: {status}", text(&command)) }
     }
+}
+
+/// Deletes compiled kernels that were made of something else than they would be now: their crates see only changes of
+/// their own files, and of how the compiler is called. `folder` keeps what they were made of.
+fn forget_outdated(folder: &Path) -> anyhow::Result<()> {
+    let compiler = format!("{WHEELS:?} {} {GENCODES} {PTX}", WRAPPER[0].1);
+    let of_kernels = ["candle-kernels", "qwen-image-layered"].map(|package| (package, compiler.clone()));
+    let of_attention =
+        ATTENTION.map(|Attention { package, wheel, ours, .. }| (package, format!("{compiler} {wheel} {ours:?}")));
+    for (package, made_of) in of_kernels.into_iter().chain(of_attention) {
+        let kept = folder.join(format!("made-of-{package}"));
+        if fs::read_to_string(&kept).is_ok_and(|found| found == made_of) {
+            continue;
+        }
+        for profile in ["debug", "release"] {
+            for place in ["build", ".fingerprint"] {
+                forget(&target().join(TARGET).join(profile).join(place), package)?;
+            }
+        }
+        fs::write(kept, made_of)?;
+    }
+    Ok(())
+}
+
+/// Deletes what cargo keeps of `package` in `folder`: `package-` and a hash.
+fn forget(folder: &Path, package: &str) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_hash = |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if name.strip_prefix(package).and_then(|rest| rest.strip_prefix('-')).is_some_and(is_hash) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Kernels that are compiled at a time: each takes up to 4 GB.
@@ -301,6 +363,19 @@ mod tests {
         }
         assert_eq!(newest(&folder, "gpu-").expect("there"), folder.join("gpu-1"));
         assert!(newest(&folder, "cpu-").is_err());
+        fs::remove_dir_all(folder).expect("removed");
+    }
+
+    #[test]
+    fn only_the_package_that_is_named_is_forgotten() {
+        let folder = std::env::temp_dir().join(format!("xtask-forget-{}", std::process::id()));
+        let (old, other) = ("candle-flash-attn-240dd729ced4fed3", "candle-flash-attn-v3-b0e9dfcb7903446f");
+        for name in [old, other] {
+            fs::create_dir_all(folder.join(name).join("out")).expect("a folder");
+        }
+        forget(&folder, "candle-flash-attn").expect("deleted");
+        assert!(!folder.join(old).exists() && folder.join(other).exists());
+        forget(&folder.join("nowhere"), "candle-flash-attn").expect("nothing to delete");
         fs::remove_dir_all(folder).expect("removed");
     }
 }

@@ -282,6 +282,25 @@ mod tests {
     }
 
     #[test]
+    fn products_in_float8_take_the_weights_for_it_where_they_are() {
+        let cache = tempfile::tempdir().expect("a folder");
+        let config = ModelConfig { fp8_products: true, ..config(cache.path(), "") };
+        let weights = |part: &'static str| format!("{part}/model.safetensors");
+        let parts = ["vae", "transformer", "text_encoder"].map(weights);
+        let published: Vec<_> =
+            [INDEX].into_iter().chain(parts.iter().map(String::as_str)).map(|f| (f, "{}")).collect();
+        in_repository(cache.path(), "Qwen/Qwen-Image-Layered", &published);
+        assert_eq!(config.locate().expect("complete").variant, Some(Variant::Bf16));
+        for Source { repository, ending } in Variant::Fp8.sources() {
+            in_repository(cache.path(), repository, &[(ending, "x")]);
+        }
+        let found = config.locate_all().expect("complete");
+        assert_eq!(found.iter().map(|located| located.variant).collect::<Vec<_>>(), [Some(Variant::Fp8)]);
+        let exact = ModelConfig { fp8_products: false, ..config };
+        assert_eq!(exact.locate_all().expect("complete").len(), 2);
+    }
+
+    #[test]
     fn a_folder_may_hold_gguf_files() {
         let dir = tempfile::tempdir().expect("a folder");
         let named = ModelConfig { name: dir.path().to_string_lossy().into_owned(), ..config(dir.path(), "") };

@@ -146,7 +146,11 @@ pub(crate) mod tests {
 
     /// Settings that name weights made up below `folder`.
     pub(crate) fn synthetic_config(folder: &std::path::Path) -> ModelConfig {
-        let synthetic = Synthetic { size: Size::Tiny, format: Format::Bf16 };
+        config_of(folder, Format::Bf16)
+    }
+
+    fn config_of(folder: &std::path::Path, format: Format) -> ModelConfig {
+        let synthetic = Synthetic { size: Size::Tiny, format };
         synthetic.write_without_weights(folder).expect("written");
         let settings = Settings::from_pairs([("MODEL_NAME", folder.to_string_lossy().as_ref()), ("DEVICE", "cpu")]);
         ModelConfig::from_settings(&settings).expect("good settings")
@@ -162,6 +166,23 @@ pub(crate) mod tests {
         let small = ModelConfig { device_limit: Some(1 << 20), ..config };
         let refused = survey(&small, None).expect_err("a megabyte");
         assert!(refused.contains("no plan fits") && refused.contains("draft"), "{refused}");
+    }
+
+    #[test]
+    fn products_are_in_float8_where_card_weights_and_type_allow_it() {
+        let why_not = |format, capability, precision| {
+            let folder = tempfile::tempdir().expect("a folder");
+            let config = config_of(folder.path(), format);
+            let choices = Choices::measure(&config, config.locate_all().expect("complete"));
+            let card = Card { kind: Kind::Cuda { capability }, ..card(8 << 30) };
+            let workload = Workload::square(&qwen_image_layered::Params::default());
+            let plan = choices.plans(&card, &workload).expect("it fits").remove(0);
+            choices.no_float8(&plan, &card, precision).unwrap_or("nothing")
+        };
+        assert_eq!(why_not(Format::Fp8, (8, 9), Precision::Bf16), "nothing");
+        assert!(why_not(Format::Fp8, (8, 6), Precision::Bf16).contains("Ada"));
+        assert!(why_not(Format::Bf16, (9, 0), Precision::Bf16).contains("pull --variant fp8"));
+        assert!(why_not(Format::Fp8, (9, 0), Precision::F32).contains("DTYPE=bf16"));
     }
 
     #[test]

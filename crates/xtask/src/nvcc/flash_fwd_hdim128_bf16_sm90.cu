@@ -22,7 +22,11 @@ void run_mha_fwd_<cutlass::bfloat16_t, 128>(Flash_fwd_params &params, cudaStream
     fprintf(stderr, "not built: FlashAttention 3 with a mask, a window, sequences of many lengths or pages\n");
     abort();
   }
-  if (cutlass::ceil_div(params.seqlen_q, 128) % 2 == 0)
+  int device = 0, processors = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
+  // There is a block for each processor, or for each block of queries.
+  if (cutlass::ceil_div(params.seqlen_q, 128) % 2 == 0 && processors % 2 == 0)
     run<2>(params, stream);
   else
     run<1>(params, stream);

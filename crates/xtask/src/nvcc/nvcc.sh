@@ -48,7 +48,7 @@ case $source in
   *flash_fwd_*_sm80.cu) [[ $name =~ $UNFLATTEN_FLASH_KEEP ]] || stub ;;
   *hkernel/flash_fwd_*_sm90.cu)
     [ -f "$here/instead/$name" ] || stub
-    words+=(-include "$here/cutlass_3_6.h")
+    words+=(-include "$here/cutlass_3_8.h")
     compile "$here/instead/$name"
     ;;
 esac

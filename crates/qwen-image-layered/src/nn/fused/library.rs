@@ -1,9 +1,9 @@
 //! cuBLASLt, which multiplies matrices as cuBLAS does and adds what cuBLAS has not: epilogues, and fp8.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::c_void;
-use std::sync::{Mutex, PoisonError};
 
 use candle_core::backend::BackendDevice as _;
 use candle_core::cuda_backend::cudarc::cublaslt::result::{self, CublasError};
@@ -54,15 +54,18 @@ pub const WORKSPACE: usize = 32 << 20;
 /// `CUBLAS_OP_T` of cuBLAS, which these bindings do not have.
 const TRANSPOSED: i32 = 1;
 
-/// The library on one card, however often that is opened: a card's products come from one thread at a time.
+/// The library on one card, however often that is opened.
 struct Library {
-    handle: Handle,
     workspace: CudaSlice<u8>,
+    handle: Handle,
     /// The algorithm that the library chose, which takes it longer than to start it.
     chosen: HashMap<(Product, bool), sys::cublasLtMatmulAlgo_t>,
 }
 
-static LIBRARIES: Mutex<Option<HashMap<DeviceLocation, Library>>> = Mutex::new(None);
+thread_local! {
+    /// Each thread has a stream of its own, and products of two streams must not work in one workspace.
+    static LIBRARIES: RefCell<HashMap<DeviceLocation, Library>> = RefCell::default();
+}
 
 /// (count, rows), row after row.
 pub fn multiply(
@@ -73,16 +76,17 @@ pub fn multiply(
 ) -> Raw<CudaSlice<bf16>> {
     #[allow(unsafe_code, reason = "the product writes all of it")]
     let mut out = unsafe { device.alloc::<bf16>(product.count * product.rows) }?;
-    let mut libraries = LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner);
-    let library = match libraries.get_or_insert_default().entry(device.location()) {
-        Entry::Occupied(entry) => entry.into_mut(),
-        Entry::Vacant(entry) => entry.insert(Library {
-            handle: Handle(result::create_handle().map_err(Error::wrap)?),
-            workspace: device.alloc_zeros::<u8>(WORKSPACE)?,
-            chosen: HashMap::new(),
-        }),
-    };
-    library.multiply(device, product, factors, bias, &mut out).map_err(Error::wrap)?;
+    LIBRARIES.with_borrow_mut(|libraries| -> Raw<()> {
+        let library = match libraries.entry(device.location()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Library {
+                workspace: device.alloc_zeros::<u8>(WORKSPACE)?,
+                handle: Handle(result::create_handle().map_err(Error::wrap)?),
+                chosen: HashMap::new(),
+            }),
+        };
+        library.multiply(device, product, factors, bias, &mut out).map_err(Error::wrap)
+    })?;
     Ok(out)
 }
 
@@ -178,8 +182,13 @@ impl Library {
 
 struct Handle(sys::cublasLtHandle_t);
 
-#[allow(unsafe_code, reason = "NVIDIA's manual: a handle may be used from any thread")]
-unsafe impl Send for Handle {}
+impl Drop for Handle {
+    fn drop(&mut self) {
+        #[allow(unsafe_code, reason = "made by `create_handle`, and dropped once")]
+        // What cannot be freed is lost: there is nobody to tell.
+        let _ = unsafe { result::destroy_handle(self.0) };
+    }
+}
 
 /// How a matrix lies in memory: columns of `height` values, one after the other.
 struct Layout(sys::cublasLtMatrixLayout_t);
@@ -193,7 +202,6 @@ impl Layout {
 impl Drop for Layout {
     fn drop(&mut self) {
         #[allow(unsafe_code, reason = "made by `new`, and dropped once")]
-        // What cannot be freed is lost: there is nobody to tell.
         let _ = unsafe { result::destroy_matrix_layout(self.0) };
     }
 }

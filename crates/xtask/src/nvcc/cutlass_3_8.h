@@ -1,6 +1,6 @@
-// Read before all else of candle-flash-attn-v3, which was written for a CUTLASS before 3.6, the last that CUDA 13
-// refuses. Since 3.6 the copies of the tensor memory accelerator name all that their traits depend on; here they may
-// name the operation alone, as before.
+// Read before all else of candle-flash-attn-v3, which was written for a CUTLASS before 3.6; CUDA 13 refuses those. Since
+// 3.6 the copies of the tensor memory accelerator name all that their traits depend on; here they may name the operation
+// alone, as before. (3.6 itself will not do: its pipelines do not fence their barriers, which these kernels count on.)
 #pragma once
 #include <cute/tensor.hpp>
 #include <cute/atom/copy_traits_sm90_tma.hpp>
