@@ -149,7 +149,7 @@ impl Config {
             resolution: Resolution(settings.require(&DEFAULT_RESOLUTION)?),
             steps: settings.require(&INFERENCE_STEPS)?,
             cors_origins: origins(settings)?,
-            download_redirect: settings.require(&DOWNLOAD_REDIRECT)?,
+            download_redirect: settings.flag(&DOWNLOAD_REDIRECT)?,
             highest_priority: settings.require(&HIGHEST_PRIORITY)?,
             client_key_header: settings.parse(&CLIENT_KEY_HEADER)?,
             webhooks: webhooks(settings)?,
@@ -180,7 +180,7 @@ fn webhooks(settings: &Settings) -> Result<Option<WebhookConfig>, SettingError> 
             Some(secrets) => secrets,
             None => return Ok(None),
         },
-        allow_private: settings.require(&WEBHOOK_ALLOW_PRIVATE)?,
+        allow_private: settings.flag(&WEBHOOK_ALLOW_PRIVATE)?,
         attempts: settings.number(&WEBHOOK_ATTEMPTS, 1_u32..)?,
         retry: Duration::from_secs(settings.number(&WEBHOOK_RETRY_S, 1..)?),
     };

@@ -10,6 +10,8 @@ use jobs::{BrokerError, Job, ParamsError, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::plain::plain;
+
 /// An answer that is no success: what went wrong, in one shape everywhere.
 ///
 /// The message is for people and says what to do. What caused a 5xx is
@@ -220,10 +222,15 @@ impl From<QueryRejection> for Error {
     fn from(rejection: QueryRejection) -> Self {
         let text = rejection.body_text();
         let problem = text.split_once("query string: ").map_or(text.as_str(), |(_, problem)| problem);
-        let missing = problem.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
-        let message = match missing {
-            Some(name) => format!("the address needs ?{name}=..."),
-            None => format!("what follows ? in the address cannot be read: {problem}"),
+        let quoted = |before: &str| problem.strip_prefix(before)?.strip_suffix('`');
+        let message = if let Some(name) = quoted("missing field `") {
+            format!("the address needs ?{name}=...")
+        } else if let Some(name) = quoted("duplicate field `") {
+            format!("{name} is in the address twice; send it once")
+        } else if let Some((name, problem)) = problem.split_once(": ") {
+            format!("{name} in the address: it {}", plain(problem))
+        } else {
+            format!("what follows ? in the address cannot be read: {problem}")
         };
         Self::bad_request("invalid_query", message)
     }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::error::Error;
 use crate::intake::within_idle;
+use crate::plain::read_json;
 
 /// The `{id}` of a job's address. What is no UUID names no job: 404, not 400.
 pub struct JobId(pub Uuid);
@@ -91,8 +92,8 @@ pub async fn json_or_nothing<T: DeserializeOwned>(request: Request) -> Result<Op
     if !is_json {
         return Err(Error::unsupported("unsupported_media_type", "the body must be application/json"));
     }
-    serde_json::from_slice(&body).map(Some).map_err(|err| match err.classify() {
-        serde_json::error::Category::Data => Error::unprocessable("invalid_parameter", err.to_string()),
-        _ => Error::bad_request("invalid_json", format!("the body is not JSON: {err}")),
+    read_json(&body, "the body").map(Some).map_err(|(broken, problem)| match broken {
+        true => Error::bad_request("invalid_json", problem),
+        false => Error::unprocessable("invalid_parameter", problem),
     })
 }

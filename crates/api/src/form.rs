@@ -130,11 +130,17 @@ fn explain(name: &str, value: &Value, err: &serde_json::Error) -> String {
     let text = err.to_string();
     match FIELDS.iter().find(|(known, ..)| *known == name) {
         Some((_, _, what)) if !text.starts_with(name) => {
-            let shown: String = value.to_string().chars().take(60).collect();
-            format!("{name} is {what}, not {shown}")
+            format!("{name} is {what}, not {}", shown(value))
         }
         _ => text,
     }
+}
+
+/// A value as it was sent, as far as an answer should repeat it.
+fn shown(value: &Value) -> String {
+    const MOST: usize = 60;
+    let text = value.to_string();
+    if text.chars().count() <= MOST { text } else { text.chars().take(MOST).chain(['…']).collect() }
 }
 
 fn unknown_field(name: &str) -> Error {

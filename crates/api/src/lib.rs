@@ -19,6 +19,7 @@ mod openai;
 mod ops;
 mod options;
 mod page;
+mod plain;
 mod results;
 mod server;
 mod split;

@@ -19,6 +19,7 @@ use crate::form::Asked;
 use crate::intake::{self, Received};
 use crate::links::{self, Links};
 use crate::options::JobOptions;
+use crate::plain::read_json;
 
 /// Two prompts of the greatest length, each character escaped, fit in.
 const MAX_JSON: usize = 256 << 10;
@@ -75,10 +76,14 @@ async fn from_json(app: &App, caller: Caller, request: Request) -> Result<Respon
     let body = intake::within_idle(axum::body::to_bytes(request.into_body(), MAX_JSON)).await?.map_err(|_| {
         Error::too_large("body_too_large", format!("the body was cut off or has more than {MAX_JSON} bytes"))
     })?;
-    let mut fields: Map<String, Value> = serde_json::from_slice(&body)
-        .map_err(|err| Error::bad_request("invalid_json", format!("the body is not a JSON object: {err}")))?;
+    let fields = read_json::<Map<String, Value>>(&body, "the body");
+    let mut fields = fields.map_err(|(_, problem)| Error::bad_request("invalid_json", problem))?;
     let upload_id = match fields.remove("upload_id") {
         Some(Value::String(text)) => text.parse::<Uuid>().map_err(|_| Error::upload_not_found())?,
+        Some(other) if !other.is_null() => {
+            let message = "upload_id is text: what /api/upload answered";
+            return Err(Error::unprocessable("invalid_parameter", message));
+        }
         _ => {
             let message = "upload_id is missing; POST the picture to /api/upload first, or send it here as a form";
             return Err(Error::unprocessable("upload_id_missing", message));

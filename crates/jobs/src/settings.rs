@@ -101,6 +101,19 @@ impl Settings {
         self.parse(variable)?.ok_or_else(|| variable.refuse("", "must be set"))
     }
 
+    /// Like [`Settings::require`], for what is on or off.
+    ///
+    /// # Errors
+    /// When the value is neither.
+    pub fn flag(&self, variable: &Variable) -> Result<bool, SettingError> {
+        let value: String = self.require(variable)?;
+        match value.to_ascii_lowercase().as_str() {
+            "true" | "1" | "on" | "yes" => Ok(true),
+            "false" | "0" | "off" | "no" => Ok(false),
+            _ => Err(variable.refuse(value, "must be true or false")),
+        }
+    }
+
     /// Like [`Settings::require`], for a number that has to lie in `range`, such as `1..` or `1..=500`.
     ///
     /// # Errors
@@ -128,6 +141,15 @@ mod tests {
     use super::*;
 
     const COUNT: Variable = Variable { name: "COUNT", default: "3", about: "" };
+
+    #[test]
+    fn flags_are_on_or_off() {
+        const FLAG: Variable = Variable { name: "FLAG", default: "false", about: "" };
+        let flag = |value: &str| Settings::from_pairs([("FLAG", value)]).flag(&FLAG);
+        assert_eq!(["true", "Yes", "0", ""].map(|value| flag(value).expect(value)), [true, true, false, false]);
+        let error = flag("a bit").expect_err("neither").to_string();
+        assert!(error.contains("FLAG") && error.contains("true or false"), "{error}");
+    }
 
     #[test]
     fn numbers_lie_in_their_range() {

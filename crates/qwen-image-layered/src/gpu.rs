@@ -25,8 +25,8 @@ pub enum Unusable {
     #[error("this build has no CUDA; build it with --features cuda, or use --device cpu")]
     NotBuilt,
     #[error(
-        "the NVIDIA {} cannot be loaded; install the driver and the CUDA 13 libraries (cuBLAS, cuRAND), or use \
-         --device cpu", .0.join(" and the "))]
+        "NVIDIA's {} cannot be loaded; install the driver (580 or newer) and the CUDA 13 libraries (cuBLAS, cuRAND), or \
+         use --device cpu", .0.join(", "))]
     Libraries(Vec<&'static str>),
     #[error("GPU {number} cannot be used: {reason}; see nvidia-smi")]
     Driver { number: usize, reason: String },

@@ -160,7 +160,8 @@ async fn gpu() -> Finding {
             "install the driver's tools, or give the container the `utility` capability",
         );
     }
-    let fix = "needed for --engine qwen only: install the NVIDIA driver (Debian: apt-get install nvidia-driver)";
+    let fix =
+        "needed for --engine qwen on a GPU only: install NVIDIA's driver, 580 or newer; docs/gpu.md says what else";
     Finding::optional("GPU", "no NVIDIA GPU with a driver; the draft engine needs none", fix)
 }
 

@@ -61,6 +61,14 @@ impl DeviceChoice {
         if best.open().is_ok() { best } else { Self::Cpu }
     }
 
+    /// Whether it is a GPU that multiplies in fp8.
+    pub fn multiplies_float8(self) -> bool {
+        match self.settled() {
+            Self::Cuda(number) => gpu::probe(number).is_ok_and(|gpu| gpu.capability >= gpu::FLOAT8_CAPABILITY),
+            _ => false,
+        }
+    }
+
     /// # Errors
     /// Why it cannot be used, and what to do.
     pub fn open(self) -> Result<Device, String> {

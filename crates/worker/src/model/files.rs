@@ -52,10 +52,8 @@ impl ModelConfig {
         let cache = Cache::new(self.cache_dir.clone());
         let wanted = self.variant.map_or(Variant::ALL.to_vec(), |variant| vec![variant]);
         let mut found: Vec<_> = wanted.iter().filter_map(|&variant| in_cache(&cache, &self.name, variant)).collect();
-        // Only these can be multiplied in fp8.
-        let float8 = |located: &Located| located.variant == Some(Variant::Fp8);
-        if self.fp8_products && found.iter().any(float8) {
-            found.retain(float8);
+        if self.fp8_products && self.device.multiplies_float8() {
+            only_float8(&mut found);
         }
         if found.is_empty() { Err(self.absent(&cache)) } else { Ok(found) }
     }
@@ -90,6 +88,14 @@ impl Located {
         };
         let vision = vision_model.as_deref().map_or(0, size);
         part(transformer, "transformer") + part(text_model, "text_encoder") + part(vae, "vae") + vision
+    }
+}
+
+/// Leaves the weights that can be multiplied in fp8, where they are among these.
+fn only_float8(found: &mut Vec<Located>) {
+    let float8 = |located: &Located| located.variant == Some(Variant::Fp8);
+    if found.iter().any(float8) {
+        found.retain(float8);
     }
 }
 
@@ -219,6 +225,7 @@ fn gguf(part: &Path) -> (Option<PathBuf>, Option<PathBuf>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::DeviceChoice;
     use jobs::settings::Settings;
 
     fn write(path: PathBuf, text: &str) {
@@ -290,14 +297,19 @@ mod tests {
         let published: Vec<_> =
             [INDEX].into_iter().chain(parts.iter().map(String::as_str)).map(|f| (f, "{}")).collect();
         in_repository(cache.path(), "Qwen/Qwen-Image-Layered", &published);
-        assert_eq!(config.locate().expect("complete").variant, Some(Variant::Bf16));
+        let variants = |found: &[Located]| found.iter().map(|located| located.variant).collect::<Vec<_>>();
+        let mut found = config.locate_all().expect("complete");
+        only_float8(&mut found);
+        assert_eq!(variants(&found), [Some(Variant::Bf16)]);
         for Source { repository, ending } in Variant::Fp8.sources() {
             in_repository(cache.path(), repository, &[(ending, "x")]);
         }
-        let found = config.locate_all().expect("complete");
-        assert_eq!(found.iter().map(|located| located.variant).collect::<Vec<_>>(), [Some(Variant::Fp8)]);
-        let exact = ModelConfig { fp8_products: false, ..config };
-        assert_eq!(exact.locate_all().expect("complete").len(), 2);
+        // Not on a device that would widen them.
+        let config = ModelConfig { device: DeviceChoice::Cpu, ..config };
+        let mut found = config.locate_all().expect("complete");
+        assert_eq!(variants(&found), [Some(Variant::Bf16), Some(Variant::Fp8)]);
+        only_float8(&mut found);
+        assert_eq!(variants(&found), [Some(Variant::Fp8)]);
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl ModelConfig {
             device_limit: limit.map(|limit| limit.0),
             guided_steps_percent: settings.number(&GUIDED_STEPS_PERCENT, 0..=100)?,
             step_cache_percent: settings.number(&STEP_CACHE_PERCENT, 0..=100)?,
-            fp8_products: settings.require(&FP8_PRODUCTS)?,
+            fp8_products: settings.flag(&FP8_PRODUCTS)?,
             init_latents: None,
             dump: None,
         })
