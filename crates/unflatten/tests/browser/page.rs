@@ -270,10 +270,14 @@ impl Page {
         let started = Instant::now();
         loop {
             let files = std::fs::read_dir(self.browser.downloads.path()).expect("the folder is there");
-            let paths = files.map(|file| file.expect("a folder entry").path());
-            // Chromium names a file so only when all of it is there.
-            if let Some(path) = paths.into_iter().find(|path| path.extension().is_some_and(|it| it == ending)) {
-                return std::fs::read(path).expect("the download can be read");
+            let paths: Vec<_> = files.map(|file| file.expect("a folder entry").path()).collect();
+            let named = |ending: &str| paths.iter().find(|path| path.extension().is_some_and(|it| it == ending));
+            // Chromium may take the name with an empty file before all of the download is there.
+            if let (Some(path), None) = (named(ending), named("crdownload")) {
+                let bytes = std::fs::read(path).expect("the download can be read");
+                if !bytes.is_empty() {
+                    return bytes;
+                }
             }
             assert!(started.elapsed() < PATIENCE, "no .{ending} was downloaded");
             tokio::time::sleep(LOOK_EVERY).await;
