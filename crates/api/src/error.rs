@@ -228,7 +228,7 @@ impl From<QueryRejection> for Error {
         } else if let Some(name) = quoted("duplicate field `") {
             format!("{name} is in the address twice; send it once")
         } else if let Some((name, problem)) = problem.split_once(": ") {
-            format!("{name} in the address: it {}", plain(problem))
+            format!("{name} in the address {}", plain(problem))
         } else {
             format!("what follows ? in the address cannot be read: {problem}")
         };

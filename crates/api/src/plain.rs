@@ -13,21 +13,21 @@ pub fn plain(error: impl Display) -> String {
     // Where in a text of one line it was says nothing that the field's name does not.
     let text = text.split_once(" at line ").map_or(text.as_str(), |(text, _)| text);
     match text {
-        "invalid digit found in string" => return "is a whole number".to_owned(),
+        "invalid digit found in string" => return "must be a whole number".to_owned(),
         "cannot parse integer from empty string" => return "is empty".to_owned(),
         "number too large to fit in target type" => return "is too large".to_owned(),
-        "provided string was not `true` or `false`" => return "is true or false".to_owned(),
+        "provided string was not `true` or `false`" => return "must be true or false".to_owned(),
         _ => {}
     }
     if let Some((found, expected)) = text.split_once(", expected ") {
         if let Some(name) = quoted(found, "unknown variant ") {
-            return format!("is {}, not \"{name}\"", expected.trim_start_matches("one of ").replace('`', ""));
+            return format!("must be {}, not \"{name}\"", expected.trim_start_matches("one of ").replace('`', ""));
         }
         if let Some(name) = quoted(found, "unknown field ") {
             let known = expected.trim_start_matches("one of ").replace('`', "");
             return format!("has no field \"{name}\"; these are: {known}");
         }
-        return format!("is {}", kind(expected));
+        return format!("must be {}", kind(expected));
     }
     if let Some(name) = quoted(text, "missing field ") {
         return format!("lacks {name}");
@@ -99,13 +99,13 @@ mod tests {
     #[test]
     fn errors_name_the_field_and_no_type_of_rust() {
         let told = |json: &str| read_json::<Example>(json.as_bytes(), "the body").expect_err(json).1;
-        assert_eq!(told(r#"{"x": "a"}"#), "x is a whole number");
-        assert_eq!(told(r#"{"x": 1.5}"#), "x is a whole number");
-        assert_eq!(told(r#"{"on": 1}"#), "on is true or false");
-        assert_eq!(told(r#"{"list": ["above", "beside"]}"#), "list[1] is above or below, not \"beside\"");
-        assert_eq!(told(r#"{"list": 1}"#), "list is a list");
+        assert_eq!(told(r#"{"x": "a"}"#), "x must be a whole number");
+        assert_eq!(told(r#"{"x": 1.5}"#), "x must be a whole number");
+        assert_eq!(told(r#"{"on": 1}"#), "on must be true or false");
+        assert_eq!(told(r#"{"list": ["above", "beside"]}"#), "list[1] must be above or below, not \"beside\"");
+        assert_eq!(told(r#"{"list": 1}"#), "list must be a list");
         assert_eq!(told(r#"{"y": 1}"#), "the body has no field \"y\"; these are: x, list, on");
-        assert_eq!(told("7"), "the body is an object");
+        assert_eq!(told("7"), "the body must be an object");
         assert!(told("{").starts_with("the body is not JSON: EOF"));
         assert!(told("{} {}").starts_with("the body is not JSON: trailing characters"));
         assert!(matches!(read_json(b"{\"list\": [\"above\", \"below\"]}", "it"), Ok(Example { list: Some(_), .. })));
@@ -113,8 +113,30 @@ mod tests {
 
     #[test]
     fn queries_are_told_what_they_take() {
-        assert_eq!(plain("invalid digit found in string"), "is a whole number");
-        assert_eq!(plain("provided string was not `true` or `false`"), "is true or false");
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "only read")]
+        struct Question {
+            ids: String,
+            after: Option<u64>,
+            trim: Option<bool>,
+        }
+        let told = |query: &str| {
+            let address = format!("/?{query}").parse().expect("an address");
+            let rejection = axum::extract::Query::<Question>::try_from_uri(&address).expect_err(query);
+            crate::error::Error::from(rejection).to_string()
+        };
+        assert!(told("").contains("the address needs ?ids=..."), "{}", told(""));
+        assert!(told("ids=1&ids=2").contains("ids is in the address twice; send it once"), "{}", told("ids=1&ids=2"));
+        for (query, expected) in [
+            ("after=x", "after in the address must be a whole number"),
+            ("after=-1", "after in the address must be a whole number"),
+            ("after=", "after in the address is empty"),
+            ("after=99999999999999999999", "after in the address is too large"),
+            ("trim=1", "trim in the address must be true or false"),
+        ] {
+            let told = told(&format!("ids=1&{query}"));
+            assert!(told.contains(expected), "{query}: {told}");
+        }
         assert_eq!(plain("something else"), "something else");
     }
 }

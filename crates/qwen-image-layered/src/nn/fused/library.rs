@@ -57,7 +57,7 @@ const TRANSPOSED: i32 = 1;
 /// The library on one card, however often that is opened.
 struct Library {
     workspace: CudaSlice<u8>,
-    handle: Handle,
+    handle: Owned<sys::cublasLtHandle_t>,
     /// The algorithm that the library chose, which takes it longer than to start it.
     chosen: HashMap<(Product, bool), sys::cublasLtMatmulAlgo_t>,
 }
@@ -81,7 +81,7 @@ pub fn multiply(
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(Library {
                 workspace: device.alloc_zeros::<u8>(WORKSPACE)?,
-                handle: Handle(result::create_handle().map_err(Error::wrap)?),
+                handle: Owned { raw: result::create_handle().map_err(Error::wrap)?, give_back: result::destroy_handle },
                 chosen: HashMap::new(),
             }),
         };
@@ -106,8 +106,8 @@ impl Library {
         let float8 = matches!(factors, Factors::Float8 { .. });
         let factor = if float8 { sys::cudaDataType_t::CUDA_R_8F_E4M3 } else { sys::cudaDataType_t::CUDA_R_16BF };
         // The library's matrices lie in columns, so it sees all of these transposed: y^T = W x^T.
-        let (weight_layout, x_layout) = (Layout::new(factor, depth, rows)?, Layout::new(factor, depth, count)?);
-        let out_layout = Layout::new(sys::cudaDataType_t::CUDA_R_16BF, rows, count)?;
+        let (weight_layout, x_layout) = (matrix(factor, depth, rows)?, matrix(factor, depth, count)?);
+        let out_layout = matrix(sys::cudaDataType_t::CUDA_R_16BF, rows, count)?;
         let work = Work::new()?;
         work.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, &TRANSPOSED)?;
         let epilogue = match epilogue {
@@ -137,17 +137,17 @@ impl Library {
         let algorithm = match self.chosen.entry((product, float8)) {
             Entry::Occupied(entry) => *entry.get(),
             Entry::Vacant(entry) => {
-                let preference = Preference::new(WORKSPACE)?;
+                let preference = preference()?;
                 #[allow(unsafe_code, reason = "all of these live")]
                 let found = unsafe {
                     result::get_matmul_algo_heuristic(
-                        self.handle.0,
-                        work.0,
-                        weight_layout.0,
-                        x_layout.0,
-                        out_layout.0,
-                        out_layout.0,
-                        preference.0,
+                        self.handle.raw,
+                        work.raw,
+                        weight_layout.raw,
+                        x_layout.raw,
+                        out_layout.raw,
+                        out_layout.raw,
+                        preference.raw,
                     )
                 }?;
                 *entry.insert(found.algo)
@@ -159,18 +159,18 @@ impl Library {
         #[allow(unsafe_code, reason = "the layouts are those of the matrices, which the guards keep")]
         unsafe {
             result::matmul(
-                self.handle.0,
-                work.0,
+                self.handle.raw,
+                work.raw,
                 (&raw const one).cast(),
                 (&raw const zero).cast(),
                 weight.0 as *const c_void,
-                weight_layout.0,
+                weight_layout.raw,
                 x.0 as *const c_void,
-                x_layout.0,
+                x_layout.raw,
                 out as *const c_void,
-                out_layout.0,
+                out_layout.raw,
                 out as *mut c_void,
-                out_layout.0,
+                out_layout.raw,
                 &raw const algorithm,
                 workspace as *mut c_void,
                 WORKSPACE,
@@ -180,81 +180,62 @@ impl Library {
     }
 }
 
-struct Handle(sys::cublasLtHandle_t);
+/// Something of the library's, given back to it in the end.
+struct Owned<T: Copy> {
+    raw: T,
+    give_back: unsafe fn(T) -> Result<(), CublasError>,
+}
 
-impl Drop for Handle {
+impl<T: Copy> Drop for Owned<T> {
     fn drop(&mut self) {
-        #[allow(unsafe_code, reason = "made by `create_handle`, and dropped once")]
+        #[allow(unsafe_code, reason = "the library made it, and it is dropped once")]
         // What cannot be freed is lost: there is nobody to tell.
-        let _ = unsafe { result::destroy_handle(self.0) };
+        let _ = unsafe { (self.give_back)(self.raw) };
     }
 }
 
 /// How a matrix lies in memory: columns of `height` values, one after the other.
-struct Layout(sys::cublasLtMatrixLayout_t);
-
-impl Layout {
-    fn new(kind: sys::cudaDataType_t, height: usize, width: usize) -> Result<Self, CublasError> {
-        result::create_matrix_layout(kind, height as u64, width as u64, height as i64).map(Self)
-    }
-}
-
-impl Drop for Layout {
-    fn drop(&mut self) {
-        #[allow(unsafe_code, reason = "made by `new`, and dropped once")]
-        let _ = unsafe { result::destroy_matrix_layout(self.0) };
-    }
+fn matrix(
+    kind: sys::cudaDataType_t,
+    height: usize,
+    width: usize,
+) -> Result<Owned<sys::cublasLtMatrixLayout_t>, CublasError> {
+    let raw = result::create_matrix_layout(kind, height as u64, width as u64, height as i64)?;
+    Ok(Owned { raw, give_back: result::destroy_matrix_layout })
 }
 
 /// What a product is to do; sums are f32.
-struct Work(sys::cublasLtMatmulDesc_t);
+type Work = Owned<sys::cublasLtMatmulDesc_t>;
 
 impl Work {
     fn new() -> Result<Self, CublasError> {
         let sums = sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
-        result::create_matmul_desc(sums, sys::cudaDataType_t::CUDA_R_32F).map(Self)
+        let raw = result::create_matmul_desc(sums, sys::cudaDataType_t::CUDA_R_32F)?;
+        Ok(Self { raw, give_back: result::destroy_matmul_desc })
     }
 
     /// `value` has the type that the manual gives for `attribute`.
     fn set<T>(&self, attribute: sys::cublasLtMatmulDescAttributes_t, value: &T) -> Result<(), CublasError> {
         #[allow(unsafe_code, reason = "the library copies as many bytes as the value has")]
         unsafe {
-            result::set_matmul_desc_attribute(self.0, attribute, std::ptr::from_ref(value).cast(), size_of::<T>())
+            result::set_matmul_desc_attribute(self.raw, attribute, std::ptr::from_ref(value).cast(), size_of::<T>())
         }
     }
 }
 
-impl Drop for Work {
-    fn drop(&mut self) {
-        #[allow(unsafe_code, reason = "made by `new`, and dropped once")]
-        let _ = unsafe { result::destroy_matmul_desc(self.0) };
-    }
-}
+/// That an algorithm may use the workspace.
+fn preference() -> Result<Owned<sys::cublasLtMatmulPreference_t>, CublasError> {
+    use sys::cublasLtMatmulPreferenceAttributes_t as Attribute;
 
-/// What an algorithm may use.
-struct Preference(sys::cublasLtMatmulPreference_t);
-
-impl Preference {
-    fn new(workspace: usize) -> Result<Self, CublasError> {
-        use sys::cublasLtMatmulPreferenceAttributes_t as Attribute;
-
-        let preference = Self(result::create_matmul_pref()?);
-        #[allow(unsafe_code, reason = "the library copies as many bytes as the value has")]
-        unsafe {
-            result::set_matmul_pref_attribute(
-                preference.0,
-                Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                (&raw const workspace).cast(),
-                size_of::<usize>(),
-            )
-        }?;
-        Ok(preference)
-    }
-}
-
-impl Drop for Preference {
-    fn drop(&mut self) {
-        #[allow(unsafe_code, reason = "made by `new`, and dropped once")]
-        let _ = unsafe { result::destroy_matmul_pref(self.0) };
-    }
+    let preference = Owned { raw: result::create_matmul_pref()?, give_back: result::destroy_matmul_pref };
+    #[allow(unsafe_code, reason = "the library copies as many bytes as the value has")]
+    unsafe {
+        result::set_matmul_pref_attribute(
+            preference.raw,
+            Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+            std::ptr::from_ref(&WORKSPACE).cast(),
+            size_of::<usize>(),
+        )
+    }?;
+    Ok(preference)
 }
