@@ -245,13 +245,13 @@ fn shortcuts(request: &qwen_image_layered::Params, passes: PassCount) -> Vec<Str
     if request.step_cache > 0.0 {
         let PassCount { all, reused } = passes;
         let percent = 100.0 * request.step_cache;
-        notes.push(if reused == 0 {
-            format!("Step caching (STEP_CACHE_PERCENT={percent:.0}) changed nothing: no step was that much like the one before.")
-        } else {
-            format!(
-            "Step caching (STEP_CACHE_PERCENT={percent:.0}) took {reused} of {all} passes through the model from an \
-             earlier step: faster, and not what the model would have made without it."
-            )
+        let asked = format!("Step caching (STEP_CACHE_PERCENT={percent:.0})");
+        notes.push(match reused {
+            0 => format!("{asked} changed nothing: no step was that much like the one before."),
+            _ => format!(
+                "{asked} took {reused} of {all} passes through the model from an earlier step: faster, and not what the \
+                 model would have made without it."
+            ),
         });
     }
     notes
