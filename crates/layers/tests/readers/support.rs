@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use image::RgbaImage;
 use layers::{Difference, write_png};
@@ -14,6 +15,11 @@ use serde_json::Value;
 
 /// LibreOffice keeps 8 bits between pictures: so much may any channel be off.
 pub const RENDERED_MOST: u8 = 2;
+
+/// How often LibreOffice is started before its silence counts.
+const ATTEMPTS: usize = 3;
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Writes what `check.py` and `check.mjs` compare with; the exports are beside it as `document.psd` and so on.
 ///
@@ -76,16 +82,26 @@ fn render(folder: &Path) {
         "PixelWidth": { "type": "long", "value": width.to_string() },
         "PixelHeight": { "type": "long", "value": height.to_string() },
     });
-    let profile = tempfile::tempdir().expect("a temporary folder");
-    let output = Command::new(&soffice)
-        .arg(format!("-env:UserInstallation=file://{}", profile.path().display()))
-        .args(["--headless", "--convert-to", &format!("png:impress_png_Export:{size}"), "--outdir"])
-        .arg(folder)
-        .arg(folder.join("document.pptx"))
-        .output()
-        .expect("soffice runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    let rendered = image::open(folder.join("document.png")).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let filter = format!("png:impress_png_Export:{size}");
+    let (slide, picture) = (folder.join("document.pptx"), folder.join("document.png"));
+    // LibreOffice was seen to crash as it started beside another one. A file that it cannot open fails each time.
+    let mut said = String::new();
+    for _ in 0..ATTEMPTS {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let profile = tempfile::tempdir().expect("a temporary folder");
+        let output = Command::new(&soffice)
+            .arg(format!("-env:UserInstallation=file://{}", profile.path().display()))
+            .args(["--headless", "--convert-to", &filter, "--outdir"])
+            .args([folder, &slide])
+            .output()
+            .expect("soffice runs");
+        if picture.is_file() {
+            break;
+        }
+        said = format!("{}, {}", output.status, String::from_utf8_lossy(&output.stderr));
+        eprintln!("LibreOffice made no picture: {said}");
+    }
+    let rendered = image::open(&picture).unwrap_or_else(|error| panic!("{error}: {said}"));
     let difference = Difference::between(&rendered.into_rgba8(), &composite).expect("the size that was asked for");
     println!("LibreOffice: {difference:?}");
     assert!(difference.max <= RENDERED_MOST, "{difference:?}");
