@@ -99,8 +99,8 @@ impl Local {
     }
 
     /// Decomposes a picture. Everything is written into a hidden folder first,
-    /// so a run that fails or is cancelled leaves what was there before; of one that is
-    /// killed only that folder stays, until the next run into the same place.
+    /// so a run that fails or is cancelled leaves what was there before, and no empty folder; of one
+    /// that is killed only the hidden folder stays, until the next run into the same place.
     ///
     /// # Errors
     /// See [`LocalError`]; raising `stop` gives [`LocalError::Cancelled`].
@@ -110,9 +110,14 @@ impl Local {
         stop: &Stop,
         report: &(dyn Fn(Told) + Sync),
     ) -> Result<LocalDone, LocalError> {
+        let (out, was_there) = (job.out.clone(), job.out.exists());
         let done = self.make(job, stop, report).await;
         // There is no other attempt. An engine that does not react any more would not tidy up either.
         let _ = timeout(TIDYING, self.host.settle(None)).await;
+        if done.is_err() && !was_there {
+            // Goes only while it is empty; one that holds something is better left to whoever put it there.
+            let _ = fs::remove_dir(out);
+        }
         done
     }
 

@@ -62,7 +62,7 @@ pub fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
         return scale();
     }
     let what = arguments.what;
-    let on_cpu = arguments.pass_on.windows(2).any(|words| words == ["--device", "cpu"]);
+    let on_cpu = arguments.pass_on.join(" ").replace('=', " ").contains("--device cpu");
     let on_gpu = matches!(what, Bench::Gpu) && !on_cpu;
     let mut words = vec!["bench", "--profile", what.profile(), "--package", what.package()];
     words.extend(what.target());

@@ -2,6 +2,7 @@ import * as api from "../lib/api.js";
 import { signal, stored } from "../lib/signal.js";
 import { around, boxOf, middleOf, scaledAbout } from "./geometry.js";
 import { flushEdits, loadEdits, saveEdits } from "./kept.js";
+import { withStored } from "./stored.js";
 import { gathered, groupOf, membersOf, pathOf, placed, shifted } from "./tree.js";
 import { notify } from "../state.js";
 import { t } from "../lib/i18n.js";
@@ -98,13 +99,21 @@ export async function partsOf(layer, job) {
   }
 }
 
+/** The layers of a result as the service has them: with what was edited over the API. */
+async function deliver(id, metadata) {
+  const noted = api.tree(id).catch((error) => notify("error", error.message));
+  const layers = await unfold(metadata, { job: id, origin: { x: 0, y: 0 }, groups: [] }, []);
+  const tree = await noted;
+  return tree ? withStored(layers, tree) : layers;
+}
+
 /** Brings a result to the page, with the edits that this browser kept. Its pixels arrive one layer after another. */
 export async function openDocument(id, metadata) {
   closeDocument();
   const turn = ++openings;
   const { width, height } = metadata.canvas ?? metadata.input;
   for (const info of metadata.layers) keyFor(id, info.z_index);
-  const layers = await unfold(metadata, { job: id, origin: { x: 0, y: 0 }, groups: [] }, []);
+  const layers = await deliver(id, metadata);
   if (turn !== openings) return;
   delivered = layers;
   const edited = loadEdits(id, layers);

@@ -1,4 +1,4 @@
-import { t } from "./i18n.js";
+import { refusal, t } from "./i18n.js";
 
 /** A refusal by the service, or no answer at all, in words for people. */
 export class ApiError extends Error {
@@ -12,7 +12,7 @@ export class ApiError extends Error {
 }
 
 function fromBody(status, body, retryAfter) {
-  const message = body?.error?.message ?? t("error.unexpected", { status });
+  const message = refusal(body?.error ?? {}) ?? t("error.unexpected", { status });
   return new ApiError(body?.error?.code ?? "unexpected", message, status, Number(retryAfter) || null);
 }
 
@@ -95,6 +95,8 @@ export const capabilities = () => request("/api/capabilities");
 export const status = (id) => request(`/api/status/${id}`, { headers: { Accept: "application/json" } });
 export const statuses = (ids) => request(`/api/jobs?ids=${ids.join()}`);
 export const metadata = (id) => request(`/api/jobs/${id}/metadata.json`);
+/** The result with the edits that the service keeps, and those of its layers that were split again. */
+export const tree = (id) => request(`/api/jobs/${id}/document`);
 export const remove = (id) => request(`/api/jobs/${id}`, { method: "DELETE" });
 
 export const urls = {

@@ -28,6 +28,11 @@ export function tOr(key, fallback) {
   return key in en ? t(key) : fallback;
 }
 
+/** What an answer of the service says: in the page's language where it has words for the code, else in the service's. */
+export function refusal({ code, message }) {
+  return WORDS[language.value]?.[`refusal.${code}`] ?? message;
+}
+
 export function number(value, options) {
   return new Intl.NumberFormat(language.value, options).format(value);
 }

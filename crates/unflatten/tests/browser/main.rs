@@ -5,11 +5,15 @@
 mod browser;
 mod editing;
 mod editor;
+mod languages;
 mod looks;
 mod page;
 mod poster;
 mod queue;
+mod scripted;
 mod service;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::time::Duration;
 

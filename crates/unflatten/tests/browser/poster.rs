@@ -11,6 +11,8 @@ pub const BLUE: [u8; 4] = [24, 70, 170, 255];
 pub const RED_AT: (u32, u32) = (160, 240);
 /// Middle of the square.
 pub const BLUE_AT: (u32, u32) = (460, 260);
+/// On one of the bars.
+pub const BAR_AT: (u32, u32) = (245, 80);
 
 const INK: [u8; 4] = [20, 24, 30, 255];
 const RADIUS: f32 = 70.0;

@@ -240,7 +240,11 @@ impl Client {
     }
 
     pub async fn decompose(&self, upload_id: Uuid) -> Uuid {
-        let asked = serde_json::json!({ "upload_id": upload_id, "num_layers": 3, "seed": 7 });
+        self.decompose_into(upload_id, 3).await
+    }
+
+    pub async fn decompose_into(&self, upload_id: Uuid, layers: u32) -> Uuid {
+        let asked = serde_json::json!({ "upload_id": upload_id, "num_layers": layers, "seed": 7 });
         let answer = self.http.post(format!("{}/api/decompose", self.url)).json(&asked).send().await;
         let answer = answer.expect("the API answers");
         assert_eq!(answer.status(), 202);
