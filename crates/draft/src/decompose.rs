@@ -7,6 +7,7 @@ use crate::colour::{bytes_plane, unit_plane};
 use crate::exact;
 use crate::fill::membrane::membrane;
 use crate::monitor::{Monitor, Progress, Stopped, monitor};
+use crate::naming;
 use crate::pipeline::{self, Found};
 use crate::plane::{Plane, Rgb8};
 use crate::split::Pile;
@@ -157,6 +158,7 @@ fn name_layers(input: &RgbaImage, pile: Pile, pictures: Vec<RgbaImage>) -> Layer
     for (sheet, pixels) in pile.sheets.into_iter().zip(pictures) {
         made.push(Layer { name: sheet.name, kind: sheet.kind, text: sheet.text, pixels });
     }
+    naming::name(&mut made);
     LayerStack::new(input.width(), input.height(), made).expect("every layer has the size of the input")
 }
 

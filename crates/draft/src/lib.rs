@@ -18,6 +18,7 @@ mod matte;
 mod maxflow;
 mod monitor;
 mod morphology;
+mod naming;
 #[cfg(feature = "networks")]
 mod networks;
 mod numeric;

@@ -9,6 +9,7 @@ use crate::ground::{self, Ground};
 use crate::matte::{Lift, Lifted, Shape, lift};
 use crate::monitor::{Monitor, Stopped};
 use crate::morphology::{NOWHERE, clean, close, components, dilate, erode, nearest};
+use crate::naming;
 use crate::perceive::{Perceived, perceive, saliency};
 use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
 use crate::refine::refine;
@@ -171,7 +172,7 @@ impl Work<'_> {
             if salient_overall(standing, saliency) {
                 self.push(Kind::Subject, "Subject", alpha, below);
             } else {
-                self.push(Kind::Object, "Objects", alpha, below);
+                self.push(Kind::Object, naming::OBJECTS, alpha, below);
             }
             return Ok(());
         };
@@ -180,7 +181,7 @@ impl Work<'_> {
         let upper = places.map(|place| place != NOWHERE && subject.data[place as usize]);
         let middle = self.rest.zip(&below, |r, b| (r, b)).zip(&upper, |(r, b), up| if up { b } else { r });
         self.push(Kind::Subject, "Subject", alpha.zip(&upper, |a, up| if up { a } else { 0 }), middle);
-        self.push(Kind::Object, "Objects", alpha.zip(&upper, |a, up| if up { 0 } else { a }), below);
+        self.push(Kind::Object, naming::OBJECTS, alpha.zip(&upper, |a, up| if up { 0 } else { a }), below);
         Ok(())
     }
 
@@ -214,7 +215,7 @@ impl Work<'_> {
                 Lift { band: 3, grow: 7, halo: 2, shape: Shape::Piece { crumb: self.speck / 4 }, apart: None },
             )?
         {
-            self.push(Kind::Object, "Objects", opacity(&lifted.alpha), bytes_plane(&lifted.below));
+            self.push(Kind::Object, naming::OBJECTS, opacity(&lifted.alpha), bytes_plane(&lifted.below));
         }
         Ok(())
     }

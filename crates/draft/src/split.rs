@@ -3,6 +3,7 @@
 use layers::Kind;
 
 use crate::morphology::{Components, NOWHERE, components, dilate, nearest};
+use crate::naming::OBJECTS;
 use crate::plane::{Mask, Plane, Rgb8};
 use crate::sheet::{Sheet, Word};
 
@@ -148,7 +149,7 @@ impl Pile {
         if sheet.kind == Kind::Subject {
             // What is left of a subject beside its largest part is an ornament of it.
             lower.kind = Kind::Object;
-            lower.name = "Objects".to_owned();
+            lower.name = OBJECTS.to_owned();
         }
         self.sheets.insert(index, lower);
     }

@@ -1,0 +1,198 @@
+//! What layers of objects are called: by how many they are and by their colour, and no two alike.
+
+use std::collections::HashSet;
+
+use image::RgbaImage;
+use layers::Layer;
+
+use crate::colour::oklab;
+use crate::morphology::components;
+use crate::plane::{Mask, Plane};
+
+/// What a layer of objects is called until its colours are known.
+pub const OBJECTS: &str = "Objects";
+
+/// A layer is looked at with at most so many pixels along its longer side.
+const SIDE: usize = 256;
+
+/// A layer has a colour that so much of it is in.
+const MOSTLY: f32 = 0.6;
+
+/// A piece that is smaller against all of them is an ornament of another one.
+const ORNAMENT: f32 = 0.05;
+
+/// Names the layers of objects, and tells those apart that have one name.
+pub fn name(layers: &mut [Layer]) {
+    for layer in layers.iter_mut().filter(|layer| layer.name == OBJECTS) {
+        layer.name = objects(&layer.pixels);
+    }
+    let mut taken = HashSet::new();
+    for layer in layers {
+        let numbered = (2..).map(|number| format!("{} {number}", layer.name));
+        let free = std::iter::once(layer.name.clone()).chain(numbered).find(|name| !taken.contains(name));
+        layer.name = free.unwrap_or_default();
+        taken.insert(layer.name.clone());
+    }
+}
+
+/// "Red object", "Blue objects", or "Objects" where they are of many colours.
+fn objects(pixels: &RgbaImage) -> String {
+    let (seen, colours) = looked_at(pixels);
+    let noun = if is_one(&seen) { "object" } else { "objects" };
+    let word = main_colour(&colours).map_or_else(|| noun.to_owned(), |colour| format!("{colour} {noun}"));
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Some of the pixels: where the layer is, and what colours it has there.
+fn looked_at(pixels: &RgbaImage) -> (Mask, Vec<[u8; 3]>) {
+    let (width, height) = (pixels.width() as usize, pixels.height() as usize);
+    let step = width.max(height).div_ceil(SIDE).max(1);
+    let at = |x: usize, y: usize| {
+        let (x, y) = ((x * step + step / 2).min(width - 1), (y * step + step / 2).min(height - 1));
+        pixels.get_pixel(x as u32, y as u32).0
+    };
+    let sampled = Plane::from_fn(width.div_ceil(step), height.div_ceil(step), at);
+    let colours = sampled.data.iter().filter(|[.., alpha]| *alpha >= 128).map(|&[r, g, b, _]| [r, g, b]).collect();
+    (sampled.map(|[.., alpha]| alpha >= 128), colours)
+}
+
+fn is_one(seen: &Mask) -> bool {
+    let parts = components(seen);
+    let least = (ORNAMENT * seen.count() as f32) as usize;
+    parts.areas.iter().skip(1).filter(|area| **area > least).count() <= 1
+}
+
+fn main_colour(colours: &[[u8; 3]]) -> Option<&'static str> {
+    let words: Vec<_> = colours.iter().map(|colour| colour_word(*colour)).collect();
+    let count = |word: &str| words.iter().filter(|one| **one == word).count();
+    let most = WORDS.into_iter().max_by_key(|word| count(word))?;
+    (count(most) as f32 > MOSTLY * words.len() as f32).then_some(most)
+}
+
+const WORDS: [&str; 13] = [
+    "black",
+    "white",
+    "grey",
+    "beige",
+    "brown",
+    "red",
+    "orange",
+    "yellow",
+    "green",
+    "turquoise",
+    "blue",
+    "purple",
+    "pink",
+];
+
+/// One of [`WORDS`] for an sRGB colour: the eleven basic ones of Berlin and Kay (1969), with beige and turquoise, which
+/// posters are full of. The bounds are in Oklab's lightness, chroma and hue, set by eye.
+fn colour_word(rgb: [u8; 3]) -> &'static str {
+    // The plane of a and b is wider than Oklab's by this.
+    const WIDER: f32 = 1.6;
+    let [lightness, a, b] = oklab(rgb);
+    let chroma = (a * a + b * b).sqrt() / WIDER;
+    if chroma < 0.03 {
+        return match lightness {
+            dark if dark < 0.3 => "black",
+            light if light > 0.93 => "white",
+            _ => "grey",
+        };
+    }
+    if lightness < 0.2 {
+        return "black";
+    }
+    let hue = libm::atan2f(b, a).to_degrees().rem_euclid(360.0);
+    match hue {
+        hue if hue < 15.0 => "pink",
+        hue if hue < 42.0 && lightness > 0.72 => "pink",
+        hue if hue < 42.0 && lightness > 0.4 && chroma > 0.1 => "red",
+        hue if hue < 100.0 && lightness < 0.55 => "brown",
+        hue if (42.0..105.0).contains(&hue) && chroma < 0.09 && lightness > 0.7 => "beige",
+        hue if hue < 42.0 => "red",
+        hue if hue < 80.0 => "orange",
+        hue if hue < 115.0 => "yellow",
+        hue if hue < 172.0 => "green",
+        hue if hue < 220.0 => "turquoise",
+        hue if hue < 290.0 => "blue",
+        hue if hue < 328.0 => "purple",
+        _ => "pink",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::Rgba;
+    use layers::Kind;
+
+    use super::*;
+
+    fn layer(name: &str, colour: impl Fn(u32, u32) -> Option<[u8; 3]>) -> Layer {
+        let pixels =
+            RgbaImage::from_fn(600, 400, |x, y| colour(x, y).map_or(Rgba([0; 4]), |[r, g, b]| Rgba([r, g, b, 255])));
+        Layer { name: name.to_owned(), kind: Kind::Object, text: None, pixels }
+    }
+
+    fn named(mut layers: Vec<Layer>) -> Vec<String> {
+        name(&mut layers);
+        layers.into_iter().map(|layer| layer.name).collect()
+    }
+
+    #[test]
+    fn colours_have_the_words_that_people_use() {
+        for (word, examples) in [
+            ("black", &[[0, 0, 0], [20, 24, 30], [10, 10, 40]][..]),
+            ("white", &[[255, 255, 255], [250, 248, 244]]),
+            ("grey", &[[128, 128, 128], [200, 202, 198]]),
+            ("beige", &[[230, 205, 170], [235, 220, 190], [226, 180, 150]]),
+            ("brown", &[[110, 70, 40], [92, 51, 23], [120, 90, 40]]),
+            ("red", &[[255, 0, 0], [214, 40, 40], [160, 20, 30]]),
+            ("orange", &[[255, 140, 0], [240, 120, 40]]),
+            ("yellow", &[[255, 230, 0], [250, 210, 60]]),
+            ("green", &[[0, 160, 60], [60, 120, 50], [120, 200, 80]]),
+            ("turquoise", &[[0, 170, 170], [64, 224, 208]]),
+            ("blue", &[[24, 70, 170], [0, 0, 255], [90, 160, 230]]),
+            ("purple", &[[120, 40, 160], [150, 90, 200]]),
+            ("pink", &[[255, 105, 180], [250, 170, 180], [230, 30, 120]]),
+        ] {
+            assert!(WORDS.contains(&word));
+            for example in examples {
+                assert_eq!(colour_word(*example), word, "{example:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn objects_are_named_by_colour_and_number() {
+        let red = Some([214, 40, 40]);
+        let one = |x: u32, y: u32| if x.abs_diff(200) < 90 && y.abs_diff(150) < 90 { red } else { None };
+        // Beside the one that counts, a dot.
+        let dotted = |x: u32, y: u32| if x > 580 && y > 380 { red } else { one(x, y) };
+        let two = |x: u32, y: u32| if x.abs_diff(450) < 60 && y < 200 { red } else { one(x, y) };
+        let mixed = |x: u32, y: u32| Some(if x < 300 { [0, 160, 60] } else { [24, 70, 170] }).filter(|_| y < 200);
+        let layers = vec![
+            layer("Background", |_, _| red),
+            layer(OBJECTS, one),
+            layer(OBJECTS, two),
+            layer(OBJECTS, dotted),
+            layer(OBJECTS, mixed),
+            layer(OBJECTS, |_, _| None),
+            layer("SALE", one),
+            layer("SALE 2", one),
+            layer("SALE", one),
+        ];
+        let expected = [
+            "Background",
+            "Red object",
+            "Red objects",
+            "Red object 2",
+            "Object",
+            "Object 2",
+            "SALE",
+            "SALE 2",
+            "SALE 3",
+        ];
+        assert_eq!(named(layers), expected);
+    }
+}
