@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use image::RgbaImage;
 use layers::Layer;
 
-use crate::colour::oklab;
+use crate::colour::{distance_squared, oklab};
 use crate::morphology::components;
 use crate::plane::{Mask, Plane};
 
@@ -17,6 +17,10 @@ const SIDE: usize = 256;
 
 /// A layer has a colour that so much of it is in.
 const MOSTLY: f32 = 0.6;
+
+/// Shades of one colour are so near to it, in `oklab`'s units, and are nearly all that there is.
+const SHADE: f32 = 0.22;
+const NEARLY_ALL: f32 = 0.9;
 
 /// A piece that is smaller against all of them is an ornament of another one.
 const ORNAMENT: f32 = 0.05;
@@ -63,11 +67,18 @@ fn is_one(seen: &Mask) -> bool {
     parts.areas.iter().skip(1).filter(|area| **area > least).count() <= 1
 }
 
+/// The word for most of the pixels, or for their mean where they are shades of it.
 fn main_colour(colours: &[[u8; 3]]) -> Option<&'static str> {
     let words: Vec<_> = colours.iter().map(|colour| colour_word(*colour)).collect();
     let count = |word: &str| words.iter().filter(|one| **one == word).count();
     let most = WORDS.into_iter().max_by_key(|word| count(word))?;
-    (count(most) as f32 > MOSTLY * words.len() as f32).then_some(most)
+    if count(most) as f32 > MOSTLY * words.len() as f32 {
+        return Some(most);
+    }
+    let sum = |channel: usize| colours.iter().map(|colour| u64::from(colour[channel])).sum::<u64>();
+    let mean = [0, 1, 2].map(|channel| (sum(channel) / colours.len().max(1) as u64) as u8);
+    let shades = colours.iter().filter(|colour| distance_squared(oklab(**colour), oklab(mean)) < SHADE * SHADE).count();
+    (shades as f32 > NEARLY_ALL * colours.len() as f32).then(|| colour_word(mean))
 }
 
 const WORDS: [&str; 13] = [
@@ -178,6 +189,8 @@ mod tests {
             layer(OBJECTS, dotted),
             layer(OBJECTS, mixed),
             layer(OBJECTS, |_, _| None),
+            // A sun in three shades.
+            layer(OBJECTS, |x, _| Some([[240, 100, 72], [245, 138, 92], [252, 184, 120]][x as usize / 200])),
             layer("SALE", one),
             layer("SALE 2", one),
             layer("SALE", one),
@@ -189,6 +202,7 @@ mod tests {
             "Red object 2",
             "Object",
             "Object 2",
+            "Orange object",
             "SALE",
             "SALE 2",
             "SALE 3",

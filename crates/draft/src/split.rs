@@ -62,7 +62,7 @@ impl Pile {
                 count => parts.push(format!("{count} {many}")),
             }
         }
-        format!("{} layers: {}.", self.sheets.len() + 1, parts.join(", "))
+        format!("{}: {}.", layers::counted(self.sheets.len() + 1), parts.join(", "))
     }
 
     /// Makes one more layer from a piece of at least a `share` of the picture, or

@@ -37,6 +37,11 @@ pub struct Layer {
     pub pixels: RgbaImage,
 }
 
+/// "1 layer", "2 layers".
+pub fn counted(layers: usize) -> String {
+    if layers == 1 { "1 layer".to_owned() } else { format!("{layers} layers") }
+}
+
 /// Layers of one canvas, the lowest first.
 #[derive(Debug, Clone)]
 pub struct LayerStack {

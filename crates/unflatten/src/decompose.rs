@@ -188,10 +188,10 @@ fn report(image: &Path, out: &Path, done: Result<LocalDone, LocalError>, as_json
             let metadata = done.metadata;
             let again = if done.replaced { ", in place of the earlier result" } else { "" };
             println!(
-                "{} -> {}: {} layers by {} in {:.1} s{again}",
+                "{} -> {}: {} by {} in {:.1} s{again}",
                 image.display(),
                 out.display(),
-                metadata.layers.len(),
+                layers::counted(metadata.layers.len()),
                 metadata.engine.name,
                 metadata.duration_ms as f64 / 1000.0,
             );

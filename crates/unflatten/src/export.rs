@@ -25,7 +25,8 @@ pub fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
     }
     let options = ExportOptions { trim: arguments.trim, extra_files };
     write(&result, format, &options, &output)?;
-    println!("{} -> {}: {} layers", arguments.dir.display(), output.display(), result.metadata.layers.len());
+    let count = layers::counted(result.metadata.layers.len());
+    println!("{} -> {}: {count}", arguments.dir.display(), output.display());
     Ok(ExitCode::SUCCESS)
 }
 
