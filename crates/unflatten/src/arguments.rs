@@ -96,7 +96,8 @@ pub struct DecomposeArguments {
     /// Rescale the guided prediction to the norm of the conditional one (qwen) [default: true]
     #[arg(long, value_name = "true|false")]
     pub cfg_normalize: Option<bool>,
-    /// Working size of the diffusion model: 640 or 1024 [env: DEFAULT_RESOLUTION] [default: 640]
+    /// Working size of the diffusion model: 640, 1024 or (experimental) another multiple of 32 from 64 to 2048
+    /// [env: DEFAULT_RESOLUTION] [default: 640]
     #[arg(long)]
     pub resolution: Option<u32>,
 

@@ -23,8 +23,8 @@ pub use self::sign::Secrets;
 use crate::app::App;
 use crate::links::Links;
 
-/// Posts that may be under way at once.
-const PARALLEL: usize = 8;
+/// Posts that may be under way at once: each is only a socket, and a few slow receivers must not keep the rest waiting.
+const PARALLEL: usize = 32;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
