@@ -14,10 +14,7 @@ let sending = null;
 /** Shows an error; an aborted upload needs no words. */
 function report(error, name = "") {
   if (error.code === "aborted") return;
-  const words = [error.message];
-  if (name) words.unshift(`“${name}”:`);
-  if (error.retryAfter) words.push(t("error.retryIn", { seconds: error.retryAfter }));
-  notify("error", words.join(" "));
+  notify("error", name ? `“${name}”: ${error.message}` : error.message);
 }
 
 /** Takes files that were dropped, pasted or picked: checks them, then sends one after another. */

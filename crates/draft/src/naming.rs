@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use image::RgbaImage;
-use layers::Layer;
+use layers::{Kind, Layer};
 
 use crate::colour::{distance_squared, oklab};
 use crate::morphology::components;
@@ -22,12 +22,12 @@ const MOSTLY: f32 = 0.6;
 const SHADE: f32 = 0.22;
 const NEARLY_ALL: f32 = 0.9;
 
-/// A piece that is smaller against all of them is an ornament of another one.
+/// A piece that is smaller against the largest is an ornament of it.
 const ORNAMENT: f32 = 0.05;
 
 /// Names the layers of objects, and tells those apart that have one name.
 pub fn name(layers: &mut [Layer]) {
-    for layer in layers.iter_mut().filter(|layer| layer.name == OBJECTS) {
+    for layer in layers.iter_mut().filter(|layer| layer.kind == Kind::Object && layer.name == OBJECTS) {
         layer.name = objects(&layer.pixels);
     }
     let mut taken = HashSet::new();
@@ -63,8 +63,9 @@ fn looked_at(pixels: &RgbaImage) -> (Mask, Vec<[u8; 3]>) {
 
 fn is_one(seen: &Mask) -> bool {
     let parts = components(seen);
-    let least = (ORNAMENT * seen.count() as f32) as usize;
-    parts.areas.iter().skip(1).filter(|area| **area > least).count() <= 1
+    let pieces = parts.areas.get(1..).unwrap_or_default();
+    let least = (ORNAMENT * pieces.iter().max().copied().unwrap_or(0) as f32) as usize;
+    pieces.iter().filter(|area| **area > least).count() <= 1
 }
 
 /// The word for most of the pixels, or for their mean where they are shades of it.
@@ -135,7 +136,6 @@ fn colour_word(rgb: [u8; 3]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use image::Rgba;
-    use layers::Kind;
 
     use super::*;
 
@@ -189,6 +189,8 @@ mod tests {
             layer(OBJECTS, dotted),
             layer(OBJECTS, mixed),
             layer(OBJECTS, |_, _| None),
+            layer(OBJECTS, |x, y| Some([24, 70, 170]).filter(|_| x % 60 < 30 && y % 60 < 30)),
+            Layer { kind: Kind::Text, ..layer(OBJECTS, one) },
             // A sun in three shades.
             layer(OBJECTS, |x, _| Some([[240, 100, 72], [245, 138, 92], [252, 184, 120]][x as usize / 200])),
             layer("SALE", one),
@@ -202,6 +204,8 @@ mod tests {
             "Red object 2",
             "Object",
             "Object 2",
+            "Blue objects",
+            "Objects",
             "Orange object",
             "SALE",
             "SALE 2",

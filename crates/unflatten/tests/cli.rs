@@ -115,6 +115,7 @@ fn what_does_not_work_ends_with_1_in_one_clear_line() {
         (&["decompose", "poster.png", "--engine", "qwen"][..], "qwen"),
         (&["decompose", "poster.png", "--engine", "vertex"], "vertex"),
         (&["decompose", "empty.png"], "empty"),
+        (&["decompose", "empty.png", "-o", "a/b/c"], "empty"),
         (&["decompose", "poster.png", "-o", "out"], "-o"),
     ] {
         let output = run(dir.path(), arguments);

@@ -110,13 +110,13 @@ impl Local {
         stop: &Stop,
         report: &(dyn Fn(Told) + Sync),
     ) -> Result<LocalDone, LocalError> {
-        let (out, was_there) = (job.out.clone(), job.out.exists());
+        let made = missing(&job.out);
         let done = self.make(job, stop, report).await;
         // There is no other attempt. An engine that does not react any more would not tidy up either.
         let _ = timeout(TIDYING, self.host.settle(None)).await;
-        if done.is_err() && !was_there {
-            // Goes only while it is empty; one that holds something is better left to whoever put it there.
-            let _ = fs::remove_dir(out);
+        if done.is_err() {
+            // They go only while they are empty; one that holds something is left to whoever put it there.
+            let _ = made.iter().try_for_each(fs::remove_dir);
         }
         done
     }
@@ -242,6 +242,12 @@ fn read(path: &Path, limits: &Limits) -> Result<(image::RgbaImage, InputInfo), L
         parent: None,
     };
     Ok((picture.pixels, info))
+}
+
+/// What has to be made for a folder to be there: itself, then those around it.
+fn missing(folder: &Path) -> Vec<PathBuf> {
+    let around = folder.ancestors().filter(|one| !one.as_os_str().is_empty());
+    around.take_while(|one| !one.exists()).map(Path::to_owned).collect()
 }
 
 /// Makes the folder and a hidden one inside it; answers with the files of an earlier result.

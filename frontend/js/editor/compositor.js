@@ -146,7 +146,7 @@ let probe = null;
 /** The highest shown, unlocked layer with a visible pixel at a point of the canvas, or `null`. */
 export function layerAt(x, y) {
   probe ??= Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
-  for (const layer of doc.value.layers.toReversed()) {
+  for (const layer of doc.value?.layers.toReversed() ?? []) {
     const bitmap = bitmapOf(layer.key);
     if (!bitmap || !isShown(layer) || layer.locked) continue;
     const box = boxOf(layer);

@@ -99,12 +99,12 @@ export async function partsOf(layer, job) {
   }
 }
 
-/** The layers of a result as the service has them: with what was edited over the API. */
+/** The layers of a result as the service has them, with what was edited over the API; `error` where that is not known. */
 async function deliver(id, metadata) {
-  const noted = api.tree(id).catch((error) => notify("error", error.message));
+  const stored = api.tree(id).then((tree) => ({ tree }), (error) => ({ error }));
   const layers = await unfold(metadata, { job: id, origin: { x: 0, y: 0 }, groups: [] }, []);
-  const tree = await noted;
-  return tree ? withStored(layers, tree) : layers;
+  const { tree, error } = await stored;
+  return { layers: tree ? withStored(layers, tree) : layers, error };
 }
 
 /** Brings a result to the page, with the edits that this browser kept. Its pixels arrive one layer after another. */
@@ -113,8 +113,9 @@ export async function openDocument(id, metadata) {
   const turn = ++openings;
   const { width, height } = metadata.canvas ?? metadata.input;
   for (const info of metadata.layers) keyFor(id, info.z_index);
-  const layers = await deliver(id, metadata);
+  const { layers, error } = await deliver(id, metadata);
   if (turn !== openings) return;
+  if (error) notify("error", error.message);
   delivered = layers;
   const edited = loadEdits(id, layers);
   doc.value = { id, width, height, layers: edited === layers ? layers : gathered(edited) };
@@ -125,9 +126,9 @@ export async function openDocument(id, metadata) {
 
 /** Puts what a layer was split into in its place, as a group with the layer's key. */
 export function replaceWithParts(key, parts) {
-  delivered = delivered.flatMap((layer) => (layer.key === key ? parts : [layer]));
-  // Undoing an edit must not bring the layer back below its parts.
+  // Undoing an edit, or all of them, must not bring the layer back below its parts.
   const unfolded = (layers) => layers.flatMap((layer) => (layer.key === key ? follow(layer, parts) : [layer]));
+  delivered = unfolded(delivered);
   past = past.map(unfolded);
   future = future.map(unfolded);
   put(unfolded(doc.value.layers));

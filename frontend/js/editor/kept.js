@@ -14,13 +14,14 @@ const groupNames = (layer) => layer.groups.map((group) => group.name);
 /** What differs of a layer from the one that was delivered. */
 function changesOf(layer, before) {
   const changes = Object.fromEntries(FIELDS.filter((field) => layer[field] !== before[field]).map((field) => [field, layer[field]]));
-  const names = groupNames(layer);
-  return groupNames(before).some((name, at) => name !== names[at]) ? { ...changes, groups: names } : changes;
+  const given = groupNames(before);
+  const names = groupNames(layer).map((name, at) => (name === given[at] ? null : name));
+  return names.some((name) => name !== null) ? { ...changes, groups: names } : changes;
 }
 
 function changed(layer, { groups: names, ...fields }) {
   const isSame = names?.length === layer.groups.length;
-  return { ...layer, ...fields, groups: isSame ? layer.groups.map((group, at) => ({ ...group, name: names[at] })) : layer.groups };
+  return { ...layer, ...fields, groups: isSame ? layer.groups.map((group, at) => ({ ...group, name: names[at] ?? group.name })) : layer.groups };
 }
 
 function read() {
@@ -49,9 +50,10 @@ export function flushEdits() {
   unwritten = null;
   const before = new Map(delivered.map((layer) => [layer.key, layer]));
   const kept = layers.map((layer) => [nameOf(layer), changesOf(layer, before.get(layer.key) ?? layer)]);
-  const isChanged = layers.some((layer, at) => layer.key !== delivered[at]?.key || Object.keys(kept[at][1]).length > 0);
+  const isReordered = layers.some((layer, at) => layer.key !== delivered[at]?.key);
+  const isChanged = isReordered || kept.some(([, changes]) => Object.keys(changes).length > 0);
   const others = read().filter((one) => one.id !== id);
-  const all = isChanged ? [{ id, layers: kept }, ...others].slice(0, RESULTS_MAX) : others;
+  const all = isChanged ? [{ id, layers: kept, isReordered }, ...others].slice(0, RESULTS_MAX) : others;
   try {
     localStorage.setItem(KEY, JSON.stringify(all));
   } catch {
@@ -66,12 +68,15 @@ export function loadEdits(id, layers) {
   const found = read().find((one) => one.id === id);
   if (!found) return layers;
   const kept = new Map(found.layers);
+  const edited = layers.map((layer) => changed(layer, kept.get(nameOf(layer)) ?? {}));
+  // The service's order, which a script may have changed since. (Records of earlier versions do not say.)
+  if (found.isReordered === false) return edited;
   const order = new Map(found.layers.map(([name], at) => [name, at]));
   // Layers that were split since have no place of their own: they stay where their neighbours are.
   let last = -1;
-  const placed = layers.map((layer) => {
+  const placed = edited.map((layer) => {
     last = order.get(nameOf(layer)) ?? last + 0.001;
-    return { at: last, layer: changed(layer, kept.get(nameOf(layer)) ?? {}) };
+    return { at: last, layer };
   });
   return placed.sort((a, b) => a.at - b.at).map(({ layer }) => layer);
 }

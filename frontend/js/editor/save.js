@@ -21,6 +21,8 @@ function stackOf(layers) {
 
 /** Saves what one sees to the person's disk. */
 export async function save(format, name) {
+  // The layers are still on their way.
+  if (!doc.value) return;
   try {
     const file = await api.compose(doc.value.id, { format, layers: stackOf(doc.value.layers) });
     const link = document.createElement("a");

@@ -17,11 +17,13 @@ function note(key, fields) {
 /** Splits a layer again with the options as they are now, and puts its parts in its place. */
 export async function splitLayer(key) {
   const layer = layerOf(key);
-  const open = doc.value.id;
   if (!layer || splitting.value[key]) return;
+  const open = doc.value.id;
   note(key, { percent: 0 });
   try {
-    const { job_id: job } = await api.split(layer.job, layer.info.z_index, jobParams());
+    // The parts have the layer's size.
+    const { output_size: _, ...params } = jobParams();
+    const { job_id: job } = await api.split(layer.job, layer.info.z_index, params);
     note(key, { job });
     const failure = await end(job, (percent) => note(key, { percent }));
     if (doc.value?.id !== open) return;

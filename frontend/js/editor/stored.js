@@ -2,6 +2,9 @@ import { middleOf, scaledAbout } from "./geometry.js";
 
 const HERE = { x: 0, y: 0 };
 
+/** What the service takes of a layer; edits of groups in groups can add up to more. */
+const RANGES = { x: [-100_000, 100_000], y: [-100_000, 100_000], scale: [0.01, 16], saturation: [0, 4], lightness: [0, 4] };
+
 /**
  * `layers` with the edits that the service keeps, which are those made over the
  * API: `tree` is the answer of `GET /api/jobs/{id}/document`.
@@ -12,8 +15,10 @@ const HERE = { x: 0, y: 0 };
 export function withStored(layers, tree) {
   const byName = new Map(layers.map((layer) => [`${layer.job}/${layer.info.z_index}`, layer]));
   const edited = inside(tree, HERE, 0, byName);
-  // Something was split or deleted between two answers of the service: the next look at it will find them agree.
-  return edited.length === layers.length ? edited : layers;
+  if (edited.length === layers.length) return edited;
+  // Something was split or deleted between two answers of the service: what only one of them has stays as it was.
+  const byKey = new Map(edited.map((layer) => [layer.key, layer]));
+  return layers.map((layer) => byKey.get(layer.key) ?? layer);
 }
 
 /** The layers of one result, the lowest first; its canvas lies at `origin`, in `depth` groups. */
@@ -48,7 +53,12 @@ function changed(layers, { edit, bounding_box: box }, origin) {
     hue: turned(layer.hue + edit.hue),
     saturation: layer.saturation * edit.saturation,
     lightness: layer.lightness * edit.lightness,
-  }));
+  })).map(within);
+}
+
+function within(layer) {
+  const fields = Object.entries(RANGES).map(([field, [least, most]]) => [field, Math.min(Math.max(layer[field], least), most)]);
+  return { ...layer, ...Object.fromEntries(fields) };
 }
 
 /** An angle in degrees, from -180 to 180. */

@@ -2,18 +2,18 @@ import { refusal, t } from "./i18n.js";
 
 /** A refusal by the service, or no answer at all, in words for people. */
 export class ApiError extends Error {
-  constructor(code, message, status = 0, retryAfter = null) {
+  constructor(code, message, status = 0) {
     super(message);
     this.code = code;
     this.status = status;
-    /** Seconds after which it is worth trying again. */
-    this.retryAfter = retryAfter;
   }
 }
 
 function fromBody(status, body, retryAfter) {
   const message = refusal(body?.error ?? {}) ?? t("error.unexpected", { status });
-  return new ApiError(body?.error?.code ?? "unexpected", message, status, Number(retryAfter) || null);
+  const seconds = Number(retryAfter);
+  const words = seconds > 0 ? `${message.replace(/\.?$/, ".")} ${t("error.retryIn", { seconds })}` : message;
+  return new ApiError(body?.error?.code ?? "unexpected", words, status);
 }
 
 function parse(text) {

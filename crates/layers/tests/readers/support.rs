@@ -71,6 +71,8 @@ fn run(command: &mut Command) {
 
 /// LibreOffice draws the slide, pixel for pixel, as the composite.
 fn render(folder: &Path) {
+    // It was seen to crash as it started beside another one.
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let soffice: OsString = std::env::var_os("UNFLATTEN_SOFFICE").unwrap_or_else(|| "soffice".into());
     let is_there = Command::new(&soffice).arg("--version").output().is_ok_and(|output| output.status.success());
     if !is_there {
@@ -84,10 +86,9 @@ fn render(folder: &Path) {
     });
     let filter = format!("png:impress_png_Export:{size}");
     let (slide, picture) = (folder.join("document.pptx"), folder.join("document.png"));
-    // LibreOffice was seen to crash as it started beside another one. A file that it cannot open fails each time.
+    // A file that it cannot open fails each time.
     let mut said = String::new();
     for _ in 0..ATTEMPTS {
-        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let profile = tempfile::tempdir().expect("a temporary folder");
         let output = Command::new(&soffice)
             .arg(format!("-env:UserInstallation=file://{}", profile.path().display()))

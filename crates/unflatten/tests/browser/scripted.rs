@@ -60,7 +60,8 @@ async fn what_a_script_edited_is_on_the_page_as_in_the_service() {
     client.wait_finished(child).await;
     client.patch(child, 0, json!({ "name": "inner", "x": 7, "scale": 1.5 })).await;
     client.patch(id, bars, json!({ "name": "outer", "x": -90, "y": 33, "scale": 0.5, "order": 9 })).await;
-    let before = client.json(&format!("/api/jobs/{id}/document")).await;
+    let document = format!("/api/jobs/{id}/document");
+    let before = client.json(&document).await;
     with_page(&service, Window::Desk, async |page| {
         open(page, id).await;
         assert_shows(page, &client.compose(id).await).await;
@@ -74,15 +75,26 @@ async fn what_a_script_edited_is_on_the_page_as_in_the_service() {
         assert_shows(page, &saved).await;
         page.click("un-layers li.group [data-pick]").await;
         page.keys("un-inspector [name=name]", " !").await;
+        assert_eq!(client.json(&document).await, before, "the page changed the service's");
+        // What the page left alone still follows the script, the order too.
+        client.patch(id, red, json!({ "name": "red", "order": 9, "opacity": 1 })).await;
         page.reload().await;
         page.wait_for("un-canvas[data-complete]").await;
         page.frame().await;
         assert_eq!(page.text("un-layers li.group b").await, "outer !");
+        assert_eq!(page.texts("un-layers li b").await.first().map(String::as_str), Some("red"));
+        assert_shows(page, &client.compose(id).await).await;
         page.click("[data-action=reset]").await;
         page.frame().await;
         assert_eq!(page.text("un-layers li.group b").await, "outer", "reset goes back to what the service has");
+        // The parts of a layer have its edits, and those stay the service's.
+        page.click(&format!("un-layers li[data-key='{red}'] [data-pick]")).await;
+        page.click("[data-action=split]").await;
+        page.wait_for(&format!("un-layers li.group[data-key='{red}']")).await;
+        page.wait_for("un-canvas[data-complete]").await;
+        page.frame().await;
         assert_shows(page, &client.compose(id).await).await;
-        assert_eq!(client.json(&format!("/api/jobs/{id}/document")).await, before, "the page changed the service's");
+        assert!(page.kept_edits().await.iter().all(|edit| *edit == json!({})), "{:?}", page.kept_edits().await);
         page.assert_quiet_console().await;
     })
     .await;

@@ -55,8 +55,8 @@ class Inspector extends View {
           ${this.#button("lock", "lock")}${this.#button("up", "up")}${this.#button("down", "down")}
         </div>
         <div class="inspector-row places">
-          <label>X <input class="input" name="x" type="number" step="1" aria-label="${t("inspector.x")}"></label>
-          <label>Y <input class="input" name="y" type="number" step="1" aria-label="${t("inspector.y")}"></label>
+          <label>X <input class="input" name="x" type="number" min="-100000" max="100000" step="1" aria-label="${t("inspector.x")}"></label>
+          <label>Y <input class="input" name="y" type="number" min="-100000" max="100000" step="1" aria-label="${t("inspector.y")}"></label>
           <label>% <input class="input" name="scale" type="number" min="${least}" max="${most}" step="1" aria-label="${t("inspector.scale")}"></label>
         </div>
         ${isGroup ? "" : SLIDERS.map((one) => this.#slider(one))}
