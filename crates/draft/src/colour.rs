@@ -24,8 +24,11 @@ fn cube_root(x: f32) -> f32 {
     y
 }
 
+/// How much wider than Oklab's own a and b are here: distances then follow hue as much as lightness.
+pub const WIDER: f32 = 1.6;
+
 /// Oklab of an sRGB colour of 8 bits a channel (Ottosson 2020), with a and b
-/// times 1.6: distances then follow hue as much as lightness.
+/// times [`WIDER`].
 pub fn oklab(rgb: [u8; 3]) -> [f32; 3] {
     let [r, g, b] = rgb.map(|v| LINEAR[v as usize]);
     let l = cube_root(0.412_221_47 * r + 0.536_332_55 * g + 0.051_445_995 * b);
@@ -33,8 +36,8 @@ pub fn oklab(rgb: [u8; 3]) -> [f32; 3] {
     let s = cube_root(0.088_302_46 * r + 0.281_718_85 * g + 0.629_978_7 * b);
     [
         0.210_454_26 * l + 0.793_617_8 * m - 0.004_072_047 * s,
-        1.6 * (1.977_998_5 * l - 2.428_592_2 * m + 0.450_593_7 * s),
-        1.6 * (0.025_904_037 * l + 0.782_771_77 * m - 0.808_675_77 * s),
+        WIDER * (1.977_998_5 * l - 2.428_592_2 * m + 0.450_593_7 * s),
+        WIDER * (0.025_904_037 * l + 0.782_771_77 * m - 0.808_675_77 * s),
     ]
 }
 
@@ -78,7 +81,7 @@ mod tests {
         assert!((white[0] - 1.0).abs() < 1e-4 && white[1].abs() < 1e-3 && white[2].abs() < 1e-3);
         let red = oklab([255, 0, 0]);
         assert!((red[0] - 0.628).abs() < 1e-3);
-        assert!((red[1] / 1.6 - 0.225).abs() < 1e-3 && (red[2] / 1.6 - 0.126).abs() < 1e-3);
+        assert!((red[1] / WIDER - 0.225).abs() < 1e-3 && (red[2] / WIDER - 0.126).abs() < 1e-3);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use image::RgbaImage;
 use layers::{Kind, Layer};
 
-use crate::colour::{distance_squared, oklab};
+use crate::colour::{WIDER, distance_squared, oklab};
 use crate::morphology::components;
 use crate::plane::{Mask, Plane};
 
@@ -78,7 +78,8 @@ fn main_colour(colours: &[[u8; 3]]) -> Option<&'static str> {
     }
     let sum = |channel: usize| colours.iter().map(|colour| u64::from(colour[channel])).sum::<u64>();
     let mean = [0, 1, 2].map(|channel| (sum(channel) / colours.len().max(1) as u64) as u8);
-    let shades = colours.iter().filter(|colour| distance_squared(oklab(**colour), oklab(mean)) < SHADE * SHADE).count();
+    let middle = oklab(mean);
+    let shades = colours.iter().filter(|colour| distance_squared(oklab(**colour), middle) < SHADE * SHADE).count();
     (shades as f32 > NEARLY_ALL * colours.len() as f32).then(|| colour_word(mean))
 }
 
@@ -101,8 +102,6 @@ const WORDS: [&str; 13] = [
 /// One of [`WORDS`] for an sRGB colour: the eleven basic ones of Berlin and Kay (1969), with beige and turquoise, which
 /// posters are full of. The bounds are in Oklab's lightness, chroma and hue, set by eye.
 fn colour_word(rgb: [u8; 3]) -> &'static str {
-    // The plane of a and b is wider than Oklab's by this.
-    const WIDER: f32 = 1.6;
     let [lightness, a, b] = oklab(rgb);
     let chroma = (a * a + b * b).sqrt() / WIDER;
     if chroma < 0.03 {
