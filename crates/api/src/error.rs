@@ -1,5 +1,6 @@
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -107,6 +108,27 @@ impl Error {
         Self { cause: Some(cause.into()), retry_after_s: Some(5), ..error }
     }
 
+    /// A file or folder of the service cannot be used: 507 where its disk is full, otherwise 503.
+    pub fn storage(cause: io::Error) -> Self {
+        Self::storage_fault(cause.kind(), cause)
+    }
+
+    fn storage_fault(kind: io::ErrorKind, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let (status, code, message) = match kind {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (
+                StatusCode::INSUFFICIENT_STORAGE,
+                "storage_full",
+                "the disk of the service is full; try again later, or ask whoever runs it to free space",
+            ),
+            _ => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "storage_unavailable",
+                "the storage of the service cannot be used at the moment; try again later",
+            ),
+        };
+        Self { cause: Some(cause.into()), retry_after_s: Some(30), ..Self::new(status, code, message) }
+    }
+
     pub fn job_not_found() -> Self {
         Self::not_found("job_not_found", "there is no such job: the id is wrong, or the job was deleted or cleaned up")
     }
@@ -208,7 +230,10 @@ impl From<BrokerError> for Error {
 
 impl From<StoreError> for Error {
     fn from(err: StoreError) -> Self {
-        Self::internal(err)
+        match &err {
+            StoreError::Io { source, .. } => Self::storage_fault(source.kind(), err),
+            StoreError::Corrupt { .. } => Self::internal(err),
+        }
     }
 }
 
