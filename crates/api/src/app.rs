@@ -10,7 +10,6 @@ use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use jobs::{Broker, Store};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -27,6 +26,7 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 
 use crate::config::Config;
+use crate::decodes::Decodes;
 use crate::error::Error;
 use crate::{capabilities, compose, edit, live, openai, ops, page, results, split, status, submit, uploads};
 
@@ -36,8 +36,8 @@ pub struct App {
     pub broker: Arc<dyn Broker>,
     pub store: Store,
     pub config: Arc<Config>,
-    /// One permit for each picture that may be decoded at once.
-    pub decodes: Arc<Semaphore>,
+    /// Places for pictures that are decoded at once.
+    pub decodes: Decodes,
     pub shutdown: CancellationToken,
     /// Open WebSockets, which the HTTP server does not wait for itself.
     pub sockets: TaskTracker,

@@ -1,8 +1,11 @@
 //! Who asks.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 
 use crate::app::App;
 use crate::error::Error;
@@ -20,15 +23,30 @@ pub struct Caller {
 
 impl Caller {
     pub fn of(app: &App, request: &Request) -> Result<Self, Error> {
-        let named = app.config.client_key_header.as_ref().and_then(|name| request.headers().get(name));
-        let client = match named {
-            Some(value) => format!("key {}", String::from_utf8_lossy(value.as_bytes())),
-            None => match request.extensions().get::<ConnectInfo<SocketAddr>>() {
-                Some(ConnectInfo(address)) => format!("ip {}", address.ip()),
-                None => String::new(),
-            },
-        };
+        let client = client(app, request.headers(), request.extensions());
         Ok(Self { idempotency_key: idempotency_key(request)?, client })
+    }
+}
+
+/// What tells a client from others, of a request without an `Idempotency-Key`.
+pub struct Client(pub String);
+
+impl FromRequestParts<App> for Client {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        Ok(Self(client(app, &parts.headers, &parts.extensions)))
+    }
+}
+
+fn client(app: &App, headers: &HeaderMap, extensions: &Extensions) -> String {
+    let named = app.config.client_key_header.as_ref().and_then(|name| headers.get(name));
+    match named {
+        Some(value) => format!("key {}", String::from_utf8_lossy(value.as_bytes())),
+        None => match extensions.get::<ConnectInfo<SocketAddr>>() {
+            Some(ConnectInfo(address)) => format!("ip {}", address.ip()),
+            None => String::new(),
+        },
     }
 }
 

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::error::{Error, ErrorBody};
 use crate::export::{self, Target};
 use crate::extract::{self, Finished};
+use crate::responses::JsonFaults;
 use crate::results::{content_disposition, with_children};
 
 /// More entries than any tree of results has.
@@ -60,6 +61,7 @@ pub struct ComposeLayer {
         (status = 404, description = "No such job or layer", body = ErrorBody),
         (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
         (status = 415, description = "The body is not JSON", body = ErrorBody),
+        JsonFaults,
         (status = 422, description = "A field is unknown or out of its range, or the picture is too large for the format", body = ErrorBody),
     )
 )]

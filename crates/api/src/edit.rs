@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::error::{Error, ErrorBody};
 use crate::extract::{self, Finished, Segments};
+use crate::responses::{JsonFaults, StorageFaults};
 
 /// What is to be changed of a layer; absent fields stay.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -83,6 +84,8 @@ impl LayerPatch {
         (status = 404, description = "No such job or layer", body = ErrorBody),
         (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
         (status = 415, description = "The body is not JSON", body = ErrorBody),
+        JsonFaults,
+        StorageFaults,
         (status = 422, description = "A field is unknown or out of its range", body = ErrorBody),
     )
 )]

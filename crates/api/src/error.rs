@@ -108,6 +108,11 @@ impl Error {
         Self { cause: Some(cause.into()), retry_after_s: Some(5), ..error }
     }
 
+    /// The request can be sent again in so many seconds, as it is.
+    pub fn retry_later(status: StatusCode, code: &'static str, message: impl Into<String>, seconds: u32) -> Self {
+        Self { retry_after_s: Some(seconds), ..Self::new(status, code, message) }
+    }
+
     /// A file or folder of the service cannot be used: 507 where its disk is full, otherwise 503.
     pub fn storage(cause: io::Error) -> Self {
         Self::storage_fault(cause.kind(), cause)

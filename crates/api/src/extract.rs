@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::body::read_whole;
 use crate::error::Error;
-use crate::intake::within_idle;
 use crate::plain::read_json;
 
 /// The `{id}` of a job's address. What is no UUID names no job: 404, not 400.
@@ -83,9 +83,7 @@ pub async fn json_or_nothing<T: DeserializeOwned>(request: Request) -> Result<Op
     let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_json = media_type
         .is_some_and(|text| text.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json"));
-    let body = within_idle(axum::body::to_bytes(request.into_body(), MAX_JSON)).await?.map_err(|_| {
-        Error::too_large("body_too_large", format!("the body was cut off or has more than {MAX_JSON} bytes"))
-    })?;
+    let body = read_whole(request, MAX_JSON).await?;
     if body.is_empty() {
         return Ok(None);
     }

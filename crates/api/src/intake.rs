@@ -1,40 +1,33 @@
-//! A body that arrives becomes a checked, decoded, stored picture.
+//! A form that arrives becomes a checked, decoded, stored picture.
 
 use std::io::BufReader;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
-use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream, Bytes};
-use axum::extract::multipart::{Field, MultipartError, MultipartRejection};
-use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::{StatusCode, header};
-use futures_util::{Stream, StreamExt};
-use jobs::InputInfo;
+use axum::extract::Request;
+use axum::http::header;
 use jobs::store::Upload;
-use layers::{DecodeError, Limits};
+use jobs::{InputInfo, Store};
+use layers::{DecodeError, EncodeError, Limits};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 use time::OffsetDateTime;
 use tokio::io::{AsyncWriteExt, BufWriter};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::body::{Incoming, PORTION};
 use crate::error::Error;
 use crate::form::hex;
-
-/// How long a body may pause before we give up on it.
-const IDLE: Duration = Duration::from_secs(30);
-
-/// How long a refused body is read on (see [`Incoming::drain`]).
-const DRAIN: Duration = Duration::from_secs(10);
+use crate::multipart::{Part, PartError, Parts};
 
 /// Room beside the picture in a form: field headers, parameters, two long prompts.
 const FORM_OVERHEAD: u64 = 1 << 20;
 
 const MAX_TEXT_FIELD: usize = 64 << 10;
 const MAX_TEXT_FIELDS: usize = 64;
+
+/// All text fields and their names together, as they are in memory: as much as a JSON body may have.
+const MAX_TEXT: usize = 256 << 10;
 
 /// A form that has arrived.
 pub struct Form {
@@ -52,22 +45,11 @@ pub struct Received {
 
 /// Reads a form with a picture in its field `image` (or `image[]`, or `file`) to a temporary file.
 pub async fn receive(app: &App, request: Request) -> Result<Form, Error> {
-    let expects_continue = request.headers().contains_key(header::EXPECT);
-    let limit = app.config.max_file_size.saturating_add(FORM_OVERHEAD);
-    if content_length(&request).is_some_and(|length| length > limit) && expects_continue {
-        // The client waits for our word before it sends: nothing to drain.
-        return Err(file_too_large(app));
-    }
-    let (parts, body) = request.into_parts();
-    let incoming = Incoming::new(body, limit);
-    let request = Request::from_parts(parts, Body::from_stream(incoming.clone()));
-    let result = match Multipart::from_request(request, app).await {
-        Ok(multipart) => read_form(app, multipart).await,
-        Err(MultipartRejection::InvalidBoundary(_)) => Err(Error::bad_request(
-            "invalid_multipart",
-            "the form has no boundary: send multipart/form-data with the picture in the field \"image\"",
-        )),
-        Err(rejection) => Err(Error::bad_request("invalid_multipart", rejection.body_text())),
+    let (limit, most) = (body_limit(app), app.config.max_file_size);
+    let (head, incoming) = Incoming::of(request, limit).map_err(|fault| fault.answer(|| file_too_large(most)))?;
+    let result = match Parts::of(&head.headers, incoming.clone()) {
+        Ok(parts) => read_form(app, parts).await,
+        Err(fault) => Err(answer(most, fault)),
     };
     if result.is_err() {
         incoming.drain(limit).await;
@@ -77,24 +59,30 @@ pub async fn receive(app: &App, request: Request) -> Result<Form, Error> {
 
 /// Reads a body that is refused to its end, so that the client reads why (see [`Incoming::drain`]).
 pub async fn discard(app: &App, request: Request) {
-    if !request.headers().contains_key(header::EXPECT) {
-        let limit = app.config.max_file_size.saturating_add(FORM_OVERHEAD);
-        Incoming::new(request.into_body(), limit).drain(limit).await;
+    let limit = body_limit(app);
+    let expects_continue = request.headers().contains_key(header::EXPECT);
+    if !expects_continue && let Ok((_, incoming)) = Incoming::of(request, limit) {
+        incoming.drain(limit).await;
     }
 }
 
-async fn read_form(app: &App, mut multipart: Multipart) -> Result<Form, Error> {
+fn body_limit(app: &App) -> u64 {
+    app.config.max_file_size.saturating_add(FORM_OVERHEAD)
+}
+
+async fn read_form(app: &App, mut parts: Parts) -> Result<Form, Error> {
     let mut picture = None;
     let mut fields = Vec::new();
-    while let Some(field) = within_idle(multipart.next_field()).await?.map_err(|err| broken(app, &err))? {
-        let name = field.name().unwrap_or_default().to_owned();
+    let (mut room, limit) = (MAX_TEXT, app.config.max_file_size);
+    while let Some(mut part) = parts.next().await.map_err(|fault| answer(limit, fault))? {
+        let name = part.disposition.name.take().unwrap_or_default();
         match name.as_str() {
             "image" | "image[]" | "file" if picture.is_some() => {
                 let message = "the form holds two pictures; send one in each request";
                 return Err(Error::bad_request("image_repeated", message));
             }
-            "image" | "image[]" | "file" => picture = Some(read_picture(app, field).await?),
-            _ if field.file_name().is_some() => {
+            "image" | "image[]" | "file" => picture = Some(read_picture(&app.store, limit, part).await?),
+            _ if part.disposition.filename.is_some() => {
                 let shown: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
                 let message = format!("there is a file in the field \"{shown}\"; one is read, in the field \"image\"");
                 return Err(Error::bad_request("unexpected_file", message).about(&shown));
@@ -102,7 +90,11 @@ async fn read_form(app: &App, mut multipart: Multipart) -> Result<Form, Error> {
             _ if fields.len() == MAX_TEXT_FIELDS => {
                 return Err(Error::bad_request("too_many_fields", "the form has too many fields"));
             }
-            _ => fields.push((name, read_text(app, field).await?)),
+            _ => {
+                let text = read_text(limit, part).await?;
+                room = room.checked_sub(name.len() + text.len()).ok_or_else(too_much_text)?;
+                fields.push((name, text));
+            }
         }
     }
     let picture = picture.ok_or_else(|| {
@@ -112,28 +104,34 @@ async fn read_form(app: &App, mut multipart: Multipart) -> Result<Form, Error> {
     Ok(Form { picture, fields })
 }
 
-async fn read_picture(app: &App, mut field: Field<'_>) -> Result<Received, Error> {
-    let filename = field.file_name().and_then(clean_filename);
-    let file = app.store.scratch()?;
-    let mut writer =
-        BufWriter::with_capacity(256 << 10, tokio::fs::File::from_std(file.reopen().map_err(Error::internal)?));
-    let mut hash = Sha256::new();
-    let mut length = 0;
-    while let Some(chunk) = within_idle(field.chunk()).await?.map_err(|err| broken(app, &err))? {
-        length += chunk.len() as u64;
-        if length > app.config.max_file_size {
-            return Err(file_too_large(app));
-        }
-        hash.update(&chunk);
-        writer.write_all(&chunk).await.map_err(Error::internal)?;
-    }
-    writer.flush().await.map_err(Error::internal)?;
-    Ok(Received { file, sha256: hex(&hash.finalize()), filename })
+async fn read_picture(store: &Store, limit: u64, part: Part) -> Result<Received, Error> {
+    let filename = part.disposition.filename.as_deref().and_then(clean_filename);
+    let file = store.scratch()?;
+    let writer = file.reopen().map_err(Error::storage)?;
+    let sha256 = save(limit, part, writer).await?;
+    Ok(Received { file, sha256, filename })
 }
 
-async fn read_text(app: &App, mut field: Field<'_>) -> Result<String, Error> {
+/// Writes a part's content, of at most `limit` bytes; gives its SHA-256.
+async fn save(limit: u64, mut part: Part, file: std::fs::File) -> Result<String, Error> {
+    let mut writer = BufWriter::with_capacity(PORTION, tokio::fs::File::from_std(file));
+    let mut hash = Sha256::new();
+    let mut length = 0;
+    while let Some(chunk) = part.chunk().await.map_err(|fault| answer(limit, fault))? {
+        length += chunk.len() as u64;
+        if length > limit {
+            return Err(file_too_large(limit));
+        }
+        hash.update(&chunk);
+        writer.write_all(&chunk).await.map_err(Error::storage)?;
+    }
+    writer.flush().await.map_err(Error::storage)?;
+    Ok(hex(&hash.finalize()))
+}
+
+async fn read_text(limit: u64, mut part: Part) -> Result<String, Error> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = within_idle(field.chunk()).await?.map_err(|err| broken(app, &err))? {
+    while let Some(chunk) = part.chunk().await.map_err(|fault| answer(limit, fault))? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > MAX_TEXT_FIELD {
             let message = "a text field of the form is longer than 64 KiB; a picture goes into the field \"image\"";
@@ -143,25 +141,27 @@ async fn read_text(app: &App, mut field: Field<'_>) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|_| Error::bad_request("invalid_text", "a text field of the form is not UTF-8"))
 }
 
-pub async fn within_idle<F: Future>(future: F) -> Result<F::Output, Error> {
-    tokio::time::timeout(IDLE, future).await.map_err(|_| {
-        let message = "no more of the body arrived for 30 seconds; send the request again";
-        Error::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
-    })
+fn too_much_text() -> Error {
+    let message =
+        "the text fields of the form have more than 256 KiB together; a picture goes into the field \"image\"";
+    Error::too_large("field_too_large", message)
 }
 
 /// Decodes a picture and stores it; from then on it is an upload with an id.
-pub async fn store(app: &App, picture: Received) -> Result<Upload, Error> {
+pub async fn store(app: &App, client: &str, picture: Received) -> Result<Upload, Error> {
     // Each decode may hold hundreds of megabytes, so few run at once.
-    let permit = Arc::clone(&app.decodes).acquire_owned().await.map_err(Error::internal)?;
+    let permit = app.decodes.acquire(client).await?;
     let scratch = app.store.scratch()?;
     let limits = Limits { max_pixels: app.config.max_pixels };
+    // Cancelled when this future is dropped: nobody waits for the picture then.
+    let unwanted = CancellationToken::new();
+    let _cancel = unwanted.clone().drop_guard();
     // A span of its own: blocking threads do not inherit the request's.
     let span = tracing::Span::current();
     let work = move || {
         let _permit = permit;
         let _span = span.enter();
-        normalise(picture, scratch, &limits)
+        normalise(picture, scratch, &limits, &unwanted)
     };
     let (upload, png) = tokio::task::spawn_blocking(work).await.map_err(Error::internal)??;
     app.store.put_upload(&upload, png).await?;
@@ -169,10 +169,18 @@ pub async fn store(app: &App, picture: Received) -> Result<Upload, Error> {
     Ok(upload)
 }
 
-fn normalise(picture: Received, scratch: NamedTempFile, limits: &Limits) -> Result<(Upload, NamedTempFile), Error> {
-    let file = picture.file.reopen().map_err(Error::internal)?;
+fn normalise(
+    picture: Received,
+    scratch: NamedTempFile,
+    limits: &Limits,
+    unwanted: &CancellationToken,
+) -> Result<(Upload, NamedTempFile), Error> {
+    let file = picture.file.reopen().map_err(Error::storage)?;
+    let go_on = || if unwanted.is_cancelled() { Err(Error::internal("the client has left")) } else { Ok(()) };
+    go_on()?;
     let decoded = layers::decode(BufReader::with_capacity(256 << 10, file), limits)?;
-    layers::write_png(scratch.as_file(), &decoded.pixels).map_err(Error::internal)?;
+    go_on()?;
+    layers::write_png(scratch.as_file(), &decoded.pixels)?;
     let input = InputInfo {
         filename: picture.filename,
         format: decoded.format.to_owned(),
@@ -196,33 +204,35 @@ impl From<DecodeError> for Error {
             DecodeError::TooManyPixels { .. } => Self::too_large("image_too_many_pixels", message),
             DecodeError::TooMuchMemory { .. } => Self::too_large("image_too_much_memory", message),
             DecodeError::Damaged { .. } => Self::unprocessable("image_damaged", message),
-            DecodeError::Io(err) => Self::internal(err),
+            DecodeError::Io(err) => Self::storage(err),
         }
     }
 }
 
-fn file_too_large(app: &App) -> Error {
-    let message = format!(
-        "the file is larger than the {} bytes that this service takes; make it smaller and try again",
-        app.config.max_file_size
-    );
+impl From<EncodeError> for Error {
+    fn from(err: EncodeError) -> Self {
+        match err {
+            EncodeError::Io(err) => Self::storage(err),
+            other => Self::internal(other),
+        }
+    }
+}
+
+fn file_too_large(limit: u64) -> Error {
+    let message =
+        format!("the file is larger than the {limit} bytes that this service takes; make it smaller and try again");
     Error::too_large("file_too_large", message)
 }
 
-fn broken(app: &App, err: &MultipartError) -> Error {
-    if err.status() == StatusCode::PAYLOAD_TOO_LARGE || caused_by::<TooLong>(err) {
-        return file_too_large(app);
+fn answer(limit: u64, fault: PartError) -> Error {
+    let message = fault.to_string();
+    match fault {
+        PartError::Body(fault) => fault.answer(|| file_too_large(limit)),
+        PartError::LongHeader => Error::bad_request("part_header_too_large", message),
+        PartError::NoBoundary | PartError::LongBoundary | PartError::Syntax(_) => {
+            Error::bad_request("invalid_multipart", message)
+        }
     }
-    let message = format!("the form is broken or was cut off: {}; send it again", err.body_text());
-    Error::bad_request("invalid_multipart", message)
-}
-
-fn caused_by<E: std::error::Error + 'static>(err: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(err), |&err| err.source()).any(|err| err.is::<E>())
-}
-
-fn content_length(request: &Request) -> Option<u64> {
-    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// A file name for show: no folders, nothing invisible, of a sane length.
@@ -238,67 +248,41 @@ fn clean_filename(name: &str) -> Option<String> {
     (!clean.is_empty()).then(|| clean.to_owned())
 }
 
-/// A request's body, limited in length, that can still be read on after whoever
-/// reads it has given up.
-#[derive(Clone)]
-struct Incoming(Arc<Mutex<Source>>);
-
-struct Source {
-    stream: BodyDataStream,
-    left: u64,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the body is too long")]
-struct TooLong;
-
-impl Incoming {
-    fn new(body: Body, limit: u64) -> Self {
-        Self(Arc::new(Mutex::new(Source { stream: body.into_data_stream(), left: limit })))
-    }
-
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, axum::Error>>> {
-        let mut source = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        source.stream.poll_next_unpin(cx)
-    }
-
-    /// Reads on and throws away, up to `limit` bytes.
-    ///
-    /// A client that still sends while we close the connection gets a reset
-    /// and never reads why it was refused.
-    async fn drain(&self, mut limit: u64) {
-        let read_on = async {
-            while let Some(Ok(chunk)) = std::future::poll_fn(|cx| self.poll(cx)).await {
-                match limit.checked_sub(chunk.len() as u64) {
-                    Some(left) => limit = left,
-                    None => break,
-                }
-            }
-        };
-        // Whether it ended or ran out of time: the answer goes out now.
-        let _ = tokio::time::timeout(DRAIN, read_on).await;
-    }
-}
-
-impl Stream for Incoming {
-    type Item = Result<Bytes, axum::BoxError>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = self.poll(cx);
-        if let Poll::Ready(Some(Ok(chunk))) = &polled {
-            let mut source = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match source.left.checked_sub(chunk.len() as u64) {
-                Some(left) => source.left = left,
-                None => return Poll::Ready(Some(Err(Box::new(TooLong)))),
-            }
-        }
-        polled.map(|item| item.map(|chunk| chunk.map_err(axum::BoxError::from)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderMap;
+    use axum::response::IntoResponse;
+
     use super::*;
+    use crate::body::tests::incoming;
+
+    async fn picture(content: &[u8]) -> Part {
+        let head = b"--BB\r\nContent-Disposition: form-data; name=image\r\n\r\n";
+        let body = [head, content, b"\r\n--BB--"].concat();
+        let headers =
+            HeaderMap::from_iter([(header::CONTENT_TYPE, "multipart/form-data; boundary=BB".parse().unwrap())]);
+        Parts::of(&headers, incoming(vec![body])).unwrap().next().await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_is_full_while_a_picture_arrives_is_told_in_words() {
+        // Every write to it fails with ENOSPC.
+        let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        for size in [1, 10_000_000] {
+            let fault = save(u64::MAX, picture(&vec![7; size]).await, full()).await.unwrap_err();
+            assert!(fault.to_string().contains("full"), "{fault}");
+            assert_eq!(fault.into_response().status(), 507, "{size} bytes");
+        }
+    }
+
+    #[test]
+    fn faults_of_our_files_are_not_those_of_the_picture() {
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert_eq!(Error::from(EncodeError::Io(full())).into_response().status(), 507);
+        assert_eq!(Error::from(DecodeError::Io(full())).into_response().status(), 507);
+        let no_descriptor = std::io::Error::from_raw_os_error(24);
+        assert_eq!(Error::from(DecodeError::Io(no_descriptor)).into_response().status(), 503);
+    }
 
     #[test]
     fn file_names_are_only_for_show() {

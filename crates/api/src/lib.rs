@@ -2,10 +2,13 @@
 
 mod app;
 mod archive;
+mod body;
 mod caller;
 mod capabilities;
 mod compose;
 mod config;
+mod decodes;
+mod disposition;
 mod edit;
 mod error;
 mod export;
@@ -15,11 +18,13 @@ mod form;
 mod intake;
 mod links;
 mod live;
+mod multipart;
 mod openai;
 mod ops;
 mod options;
 mod page;
 mod plain;
+mod responses;
 mod results;
 mod server;
 mod split;

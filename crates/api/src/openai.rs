@@ -98,11 +98,16 @@ struct LayerImage {
     responses(
         (status = 200, description = "The layers", body = ImagesResponse),
         (status = 400, description = "No picture, a broken form, or a field that cannot be used", body = OpenAiErrorBody),
+        (status = 408, description = "The body stopped arriving or arrives too slowly", body = OpenAiErrorBody),
         (status = 413, description = "More bytes or pixels than allowed", body = OpenAiErrorBody),
         (status = 415, description = "Not a form, or a picture of a type that is not read", body = OpenAiErrorBody),
         (status = 422, description = "A field or the picture cannot be used, or the job failed", body = OpenAiErrorBody),
         (status = 429, description = "The queue is full", body = OpenAiErrorBody),
+        (status = 503, description = "The storage or the queue cannot be used at the moment, or too much is asked of \
+            the service at once", body = OpenAiErrorBody, headers(("Retry-After" = u32, description = "Seconds"))),
         (status = 504, description = "The layers were not there within `OPENAI_WAIT_S`", body = OpenAiErrorBody),
+        (status = 507, description = "The disk of the service is full", body = OpenAiErrorBody,
+            headers(("Retry-After" = u32, description = "Seconds"))),
     )
 )]
 pub async fn edit_image(State(app): State<App>, request: Request) -> Result<Response, Error> {
@@ -211,11 +216,11 @@ fn body(store: Store, id: JobId, metadata: Metadata) -> impl Stream<Item = Resul
             let comma = if index > 0 { "," } else { "" };
             yield Bytes::from(format!("{comma}{},\"b64_json\":\"", info.strip_suffix('}').unwrap_or(&info)));
             let file = store.result_file(id, &layer.file).await?.ok_or_else(Error::job_not_found)?;
-            let mut file = file.read().await.map_err(Error::internal)?;
+            let mut file = file.read().await.map_err(Error::storage)?;
             let mut block = Vec::with_capacity(BLOCK);
             loop {
                 block.clear();
-                (&mut file).take(BLOCK as u64).read_to_end(&mut block).await.map_err(Error::internal)?;
+                (&mut file).take(BLOCK as u64).read_to_end(&mut block).await.map_err(Error::storage)?;
                 if block.is_empty() {
                     break;
                 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use axum::serve::ListenerExt;
 use jobs::{Broker, Store};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{App, router};
 use crate::config::Config;
+use crate::decodes::Decodes;
 use crate::{ops, webhooks};
 
 /// Pictures that may be decoded at once: each may take hundreds of megabytes.
@@ -45,7 +45,7 @@ pub async fn run(listener: TcpListener, context: Context, shutdown: Cancellation
         broker: context.broker,
         store: context.store,
         config: Arc::new(context.config),
-        decodes: Arc::new(Semaphore::new(DECODES)),
+        decodes: Decodes::new(DECODES),
         shutdown: shutdown.clone(),
         sockets: TaskTracker::new(),
     };

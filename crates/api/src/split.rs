@@ -1,7 +1,6 @@
 //! One layer of a result becomes the input of a job of its own.
 
 use std::io::{BufReader, Cursor};
-use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -21,6 +20,7 @@ use crate::caller::Caller;
 use crate::error::{Error, ErrorBody};
 use crate::extract::{self, Finished, Segments};
 use crate::form::{Asked, hex};
+use crate::responses::{JsonFaults, StorageFaults};
 use crate::submit::{Accepted, accepted, check_engine, submit_own};
 
 /// Split a layer again
@@ -42,6 +42,8 @@ use crate::submit::{Accepted, accepted, check_engine, submit_own};
         (status = 404, description = "No such job or layer", body = ErrorBody),
         (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
         (status = 415, description = "The body is not JSON", body = ErrorBody),
+        JsonFaults,
+        StorageFaults,
         (status = 422, description = "A parameter cannot be used, no worker has the engine, or the layer is empty", body = ErrorBody),
         (status = 429, description = "The queue is full", body = ErrorBody, headers(("Retry-After" = u32, description = "Seconds"))),
     )
@@ -68,7 +70,7 @@ pub async fn decompose_layer(
     let parent = ParentLayer { job_id: id, layer, x: area.x, y: area.y };
     let (width, height) = finished.metadata.canvas();
     let limits = Limits { max_pixels: u64::from(width) * u64::from(height) };
-    let upload = cut_out(&app, info, area, parent, limits).await?;
+    let upload = cut_out(&app, &caller.client, info, area, parent, limits).await?;
     let submitted = submit_own(&app, caller, &upload, asked).await?;
     let (Submitted::Queued(job) | Submitted::Repeated(job)) = &submitted;
     let child: Id = job.id;
@@ -87,12 +89,13 @@ pub async fn decompose_layer(
 /// Stores the layer's pixels as an upload.
 async fn cut_out(
     app: &App,
+    client: &str,
     info: &LayerInfo,
     area: Area,
     parent: ParentLayer,
     limits: Limits,
 ) -> Result<Upload, Error> {
-    let permit = Arc::clone(&app.decodes).acquire_owned().await.map_err(Error::internal)?;
+    let permit = app.decodes.acquire(client).await?;
     let stored = app.store.result_file(parent.job_id, &info.file).await?.ok_or_else(Error::job_not_found)?;
     let mut bytes = Vec::new();
     stored.read().await.map_err(Error::internal)?.read_to_end(&mut bytes).await.map_err(Error::internal)?;

@@ -13,6 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::body::read_whole;
 use crate::caller::Caller;
 use crate::error::{Error, ErrorBody};
 use crate::form::Asked;
@@ -20,6 +21,7 @@ use crate::intake::{self, Received};
 use crate::links::{self, Links};
 use crate::options::JobOptions;
 use crate::plain::read_json;
+use crate::responses::StorageFaults;
 
 /// Two prompts of the greatest length, each character escaped, fit in.
 const MAX_JSON: usize = 256 << 10;
@@ -50,11 +52,13 @@ pub struct Accepted {
         )),
         (status = 400, description = "No picture, or a broken form or JSON", body = ErrorBody),
         (status = 404, description = "No such upload", body = ErrorBody),
+        (status = 408, description = "The body stopped arriving or arrives too slowly", body = ErrorBody),
         (status = 413, description = "More bytes or pixels than allowed", body = ErrorBody),
         (status = 415, description = "Neither JSON nor a form, or a picture of a type that is not read", body = ErrorBody),
         (status = 422, description = "A parameter or the picture cannot be used, no worker has the engine, or the \
             Idempotency-Key was used for another request", body = ErrorBody),
         (status = 429, description = "The queue is full", body = ErrorBody, headers(("Retry-After" = u32, description = "Seconds"))),
+        StorageFaults,
     )
 )]
 pub async fn decompose(State(app): State<App>, request: Request) -> Result<Response, Error> {
@@ -73,9 +77,7 @@ pub async fn decompose(State(app): State<App>, request: Request) -> Result<Respo
 }
 
 async fn from_json(app: &App, caller: Caller, request: Request) -> Result<Response, Error> {
-    let body = intake::within_idle(axum::body::to_bytes(request.into_body(), MAX_JSON)).await?.map_err(|_| {
-        Error::too_large("body_too_large", format!("the body was cut off or has more than {MAX_JSON} bytes"))
-    })?;
+    let body = read_whole(request, MAX_JSON).await?;
     let fields = read_json::<Map<String, Value>>(&body, "the body");
     let mut fields = fields.map_err(|(_, problem)| Error::bad_request("invalid_json", problem))?;
     let upload_id = match fields.remove("upload_id") {
@@ -104,7 +106,7 @@ async fn from_form(app: &App, caller: Caller, request: Request) -> Result<Respon
 /// Stores a picture and starts a job on it.
 pub async fn take_on(app: &App, caller: Caller, picture: Received, asked: Asked) -> Result<Submitted, Error> {
     check_engine(app, asked.engine()).await?;
-    let upload = intake::store(app, picture).await?;
+    let upload = intake::store(app, &caller.client, picture).await?;
     submit_own(app, caller, &upload, asked).await
 }
 

@@ -9,11 +9,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::caller::Client;
 use crate::error::{Error, ErrorBody};
 use crate::extract::Segments;
 use crate::files::{self, About, CACHE_IMMUTABLE};
 use crate::intake;
 use crate::links;
+use crate::responses::StorageFaults;
 
 /// A form with a picture.
 #[derive(ToSchema)]
@@ -58,18 +60,20 @@ impl From<Upload> for Uploaded {
     responses(
         (status = 201, description = "Stored", body = Uploaded, headers(("Location" = String, description = "The picture"))),
         (status = 400, description = "No picture in the form, or a broken form", body = ErrorBody),
+        (status = 408, description = "The body stopped arriving or arrives too slowly", body = ErrorBody),
         (status = 413, description = "More bytes or pixels than allowed", body = ErrorBody),
         (status = 415, description = "Not a picture of a type that is read, or CMYK", body = ErrorBody),
         (status = 422, description = "Empty or damaged", body = ErrorBody),
+        StorageFaults,
     )
 )]
-pub async fn upload(State(app): State<App>, request: Request) -> Result<Response, Error> {
+pub async fn upload(State(app): State<App>, Client(client): Client, request: Request) -> Result<Response, Error> {
     let form = intake::receive(&app, request).await?;
     if let Some((name, _)) = form.fields.first() {
         let message = format!("an upload takes no parameters such as \"{name}\"; send them to /api/decompose");
         return Err(Error::bad_request("unknown_field", message));
     }
-    let uploaded = Uploaded::from(intake::store(&app, form.picture).await?);
+    let uploaded = Uploaded::from(intake::store(&app, &client, form.picture).await?);
     let location = uploaded.links.image.clone();
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(uploaded)).into_response())
 }
@@ -87,6 +91,8 @@ pub async fn upload(State(app): State<App>, request: Request) -> Result<Response
         (status = 307, description = "Where the storage itself gives it (`DOWNLOAD_REDIRECT`)"),
         (status = 416, description = "Range asks for none of its bytes", body = ErrorBody),
         (status = 404, description = "No such upload", body = ErrorBody),
+        (status = 503, description = "The storage cannot be used at the moment", body = ErrorBody,
+            headers(("Retry-After" = u32, description = "Seconds"))),
     )
 )]
 pub async fn image(

@@ -145,6 +145,7 @@ export const ko = {
   "refusal.queue_full": "대기열이 가득 찼습니다.",
   "refusal.queue_unavailable": "대기열에 연결할 수 없습니다.",
   "refusal.storage_unavailable": "저장소를 쓸 수 없습니다.",
+  "refusal.uploads_busy": "지금 읽고 있는 그림이 많습니다. 잠시 뒤에 다시 시도하세요.",
   "refusal.internal_error": "서버에 문제가 생겼습니다. 원인은 서버의 로그에 있습니다.",
   "refusal.engine_unavailable": "이 엔진을 가진 작업자가 없습니다. 옵션에서 다른 엔진을 고르세요.",
   "refusal.job_not_found": "해당 작업을 찾을 수 없습니다. 주소가 틀렸거나 작업이 지워졌습니다.",

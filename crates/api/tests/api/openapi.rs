@@ -45,6 +45,22 @@ fn every_route_of_the_contract_is_described() {
     assert!(request["properties"]["upload_id"].is_object() && request["properties"]["num_layers"].is_object());
 }
 
+/// A body can stop, be too long, or be of another type, wherever one is read.
+#[test]
+fn every_route_with_a_body_says_how_it_is_refused() {
+    let document = serde_json::to_value(api::openapi()).unwrap();
+    let routes = document["paths"].as_object().unwrap().iter().flat_map(|(path, methods)| {
+        methods.as_object().unwrap().iter().map(move |(method, route)| (format!("{method} {path}"), route))
+    });
+    let with_body: Vec<_> = routes.filter(|(_, route)| route["requestBody"].is_object()).collect();
+    assert!(with_body.len() >= 6);
+    for (name, route) in with_body {
+        for status in ["400", "408", "413", "415", "422"] {
+            assert!(route["responses"][status].is_object(), "{name} does not describe {status}");
+        }
+    }
+}
+
 /// Every `$ref` names something that is there.
 #[test]
 fn no_reference_leads_nowhere() {

@@ -32,7 +32,7 @@ async fn health_and_readiness() {
     assert_eq!(app.json("/healthz").await["status"], "ok");
     // What went wrong inside is for the log, not for the answer.
     let failed = app.upload("p.png", crate::pictures::png()).await;
-    let message = expect_error(failed, 500, "internal_error").await;
+    let message = expect_error(failed, 503, "storage_unavailable").await;
     assert!(!message.contains(app.dir.path().to_str().unwrap()), "{message}");
 }
 
