@@ -199,7 +199,9 @@ impl From<DecodeError> for Error {
         match err {
             DecodeError::Empty => Self::unprocessable("image_empty", message),
             DecodeError::UnknownFormat => Self::unsupported("image_type_unknown", message),
-            DecodeError::Unsupported { .. } => Self::unsupported("image_kind_unsupported", message),
+            DecodeError::Unsupported { .. } | DecodeError::ArithmeticJpeg => {
+                Self::unsupported("image_kind_unsupported", message)
+            }
             DecodeError::Cmyk { .. } => Self::unsupported("image_cmyk", message),
             DecodeError::TooManyPixels { .. } => Self::too_large("image_too_many_pixels", message),
             DecodeError::TooMuchMemory { .. } => Self::too_large("image_too_much_memory", message),

@@ -1,16 +1,26 @@
-use std::io::{self, BufRead, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, RgbaImage};
 
 mod colour;
+mod gif;
 mod jpeg;
+mod png;
+mod source;
 mod tiff;
+mod webp;
+
+use source::{Excerpt, Source};
 
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod tests;
+
+/// The most bytes, inflated, of a colour profile or an EXIF block: several times the largest that is in use. One that
+/// has more is left alone, as if the picture had none.
+const MAX_METADATA_BYTES: u64 = 4 << 20;
 
 /// What a picture may cost before it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +62,8 @@ pub enum DecodeError {
         "the {format} picture uses printing colours (CMYK), which have no single look on a screen; export it as RGB (sRGB) and try again"
     )]
     Cmyk { format: &'static str },
+    #[error("arithmetic-coded JPEG is not supported; save it as baseline or progressive and try again")]
+    ArithmeticJpeg,
     #[error(
         "this kind of {format} picture is not supported ({reason}); export it as an ordinary 8-bit PNG and try again"
     )]
@@ -73,7 +85,8 @@ pub enum DecodeError {
 /// anything of that size is allocated. EXIF orientation is applied, an ICC
 /// profile (RGB or grey) is converted to sRGB with relative colorimetric
 /// intent, 16 bits become 8 by `round(v / 257)`. A profile that cannot be read
-/// is taken for sRGB, as browsers do.
+/// or has more than 4 MiB is taken for sRGB, as browsers do. Other metadata is
+/// skipped without being inflated or kept.
 ///
 /// # Errors
 /// See [`DecodeError`]; a picture that ends early is an error, never a part of a picture.
@@ -81,28 +94,14 @@ pub fn decode(mut reader: impl BufRead + Seek, limits: &Limits) -> Result<Pictur
     decode_dyn(&mut reader, limits)
 }
 
-/// What a decoder reads from.
-trait Source: BufRead + Seek {}
-
-impl<T: BufRead + Seek> Source for T {}
-
 /// Not generic, so that the decoders are compiled once and not for every caller's reader.
 fn decode_dyn(mut reader: &mut dyn Source, limits: &Limits) -> Result<Picture, DecodeError> {
     let start = reader.stream_position().map_err(DecodeError::Io)?;
     let format = guess_format(&mut reader)?;
     let name = name(format);
     reader.seek(SeekFrom::Start(start)).map_err(DecodeError::Io)?;
-    let associated_alpha = match format {
-        ImageFormat::Jpeg => {
-            jpeg::check(&mut reader)?;
-            false
-        }
-        ImageFormat::Tiff => tiff::has_associated_alpha(&mut reader)?,
-        _ => false,
-    };
-    reader.seek(SeekFrom::Start(start)).map_err(DecodeError::Io)?;
-
-    let mut image_reader = ImageReader::with_format(reader, format);
+    let prepared = prepare(reader, format, start, limits)?;
+    let mut image_reader = ImageReader::with_format(prepared.reader, format);
     image_reader.limits(memory_limit(limits.max_pixels));
     let mut decoder = image_reader.into_decoder().map_err(|error| translate(error, name))?;
     let (width, height) = decoder.dimensions();
@@ -112,17 +111,76 @@ fn decode_dyn(mut reader: &mut dyn Source, limits: &Limits) -> Result<Picture, D
     }
     check_samples(&decoder, name)?;
     decoder.set_limits(memory_limit(u64::from(width) * u64::from(height))).map_err(|error| translate(error, name))?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let profile = decoder.icc_profile().ok().flatten();
+    let orientation = if prepared.exif_too_large {
+        Orientation::NoTransforms
+    } else {
+        decoder.orientation().unwrap_or(Orientation::NoTransforms)
+    };
     let mut decoded = DynamicImage::from_decoder(decoder).map_err(|error| translate(error, name))?;
     decoded.apply_orientation(orientation);
 
-    if associated_alpha {
+    if prepared.associated_alpha {
         tiff::unpremultiply(&mut decoded);
     }
-    let pixels = colour::to_srgb8(decoded, profile.as_deref());
+    let pixels = colour::to_srgb8(decoded, prepared.profile.as_deref());
     let has_alpha = pixels.pixels().any(|pixel| pixel[3] != 255);
     Ok(Picture { pixels, format: name, has_alpha })
+}
+
+/// A file whose decoder can keep and inflate no more metadata than is allowed.
+struct Prepared<'a> {
+    reader: std::boxed::Box<dyn Source + 'a>,
+    profile: Option<Vec<u8>>,
+    exif_too_large: bool,
+    associated_alpha: bool,
+}
+
+/// Finds the profile and hides from the decoder what it would store of the rest. Decoders read metadata whole, some
+/// inflated, before anybody asks for it.
+fn prepare<'a>(
+    reader: &'a mut dyn Source,
+    format: ImageFormat,
+    start: u64,
+    limits: &Limits,
+) -> Result<Prepared<'a>, DecodeError> {
+    let (mut exif_too_large, mut associated_alpha) = (false, false);
+    let mut left_out = source::LeftOut::default();
+    let profile = match format {
+        ImageFormat::Jpeg => {
+            let jpeg::Jpeg { bytes, profile } = jpeg::read(reader, limits)?;
+            let reader = std::boxed::Box::new(Cursor::new(bytes));
+            return Ok(Prepared { reader, profile, exif_too_large, associated_alpha });
+        }
+        ImageFormat::Png => {
+            let survey = png::survey(reader, start)?;
+            left_out = survey.left_out;
+            survey.profile
+        }
+        ImageFormat::Gif => {
+            let survey = gif::survey(reader, start)?;
+            left_out = survey.left_out;
+            survey.profile
+        }
+        ImageFormat::WebP => {
+            let survey = webp::survey(reader)?;
+            exif_too_large = survey.exif_too_large;
+            survey.profile
+        }
+        ImageFormat::Tiff => {
+            let profile = tiff::survey(reader)?;
+            reader.seek(SeekFrom::Start(start)).map_err(DecodeError::Io)?;
+            associated_alpha = tiff::has_associated_alpha(reader)?;
+            profile
+        }
+        // The decoder of BMP reads no metadata.
+        _ => None,
+    };
+    reader.seek(SeekFrom::Start(start)).map_err(DecodeError::Io)?;
+    let reader: std::boxed::Box<dyn Source> = match format {
+        ImageFormat::Png | ImageFormat::Gif => std::boxed::Box::new(Excerpt::new(reader, start, left_out)),
+        _ => std::boxed::Box::new(reader),
+    };
+    Ok(Prepared { reader, profile, exif_too_large, associated_alpha })
 }
 
 fn guess_format(reader: &mut impl BufRead) -> Result<ImageFormat, DecodeError> {

@@ -1,5 +1,7 @@
 use image::{DynamicImage, ImageBuffer, Pixel, Rgba, RgbaImage};
-use moxcms::{CmsError, ColorProfile, DataColorSpace, Layout, RenderingIntent, TransformExecutor, TransformOptions};
+use moxcms::{
+    CmsError, ColorProfile, DataColorSpace, Layout, RenderingIntent, ToneReprCurve, TransformExecutor, TransformOptions,
+};
 
 /// The picture in sRGB with 8 bits. `profile` is what its colours mean.
 pub(super) fn to_srgb8(picture: DynamicImage, profile: Option<&[u8]>) -> RgbaImage {
@@ -46,9 +48,13 @@ fn from_rgb(picture: DynamicImage, profile: &ColorProfile) -> RgbaImage {
 
 fn from_grey(picture: DynamicImage, profile: &ColorProfile) -> RgbaImage {
     let srgb = ColorProfile::new_srgb();
-    let table = profile
-        .create_transform_16bit(Layout::Gray, &srgb, Layout::Rgb, options())
-        .and_then(|transform| grey_table(&*transform));
+    let table = match &profile.gray_trc {
+        // moxcms takes every grey curve for one of luminance.
+        Some(curve) if profile.pcs == DataColorSpace::Lab => lightness_table(curve),
+        _ => profile
+            .create_transform_16bit(Layout::Gray, &srgb, Layout::Rgb, options())
+            .and_then(|transform| grey_table(&*transform)),
+    };
     let Ok(table) = table else { return picture.into_rgba8() };
     let deep = picture.into_luma_alpha16();
     let mut pixels = RgbaImage::new(deep.width(), deep.height());
@@ -65,6 +71,30 @@ fn grey_table(transform: &(dyn TransformExecutor<u16> + Send + Sync)) -> Result<
     let mut colours = vec![0; greys.len() * 3];
     transform.transform(&greys, &mut colours)?;
     Ok(colours.as_chunks::<3>().0.iter().map(|colour| colour.map(to8)).collect())
+}
+
+/// sRGB of every 16-bit grey under a curve that gives lightness: where the connection space is Lab, its result is L* / 100
+/// (ICC.1, annex F.2).
+fn lightness_table(curve: &ToneReprCurve) -> Result<Vec<[u8; 3]>, CmsError> {
+    let curve = curve.make_linear_evaluator()?;
+    let grey = |value: u16| {
+        let lightness = f64::from(curve.evaluate_value(f32::from(value) / 65_535.0)) * 100.0;
+        let encoded = srgb_encoded(luminance(lightness));
+        // 0 to 255; what is not a number becomes 0.
+        [(encoded * 255.0).round().clamp(0.0, 255.0) as u8; 3]
+    };
+    Ok((0..=u16::MAX).map(grey).collect())
+}
+
+/// Y of L* (CIE 15), relative to white.
+fn luminance(lightness: f64) -> f64 {
+    let root = (lightness + 16.0) / 116.0;
+    if root > 6.0 / 29.0 { root.powi(3) } else { lightness * 27.0 / 24_389.0 }
+}
+
+/// IEC 61966-2-1.
+fn srgb_encoded(linear: f64) -> f64 {
+    if linear <= 0.003_130_8 { 12.92 * linear } else { 1.055 * linear.powf(1.0 / 2.4) - 0.055 }
 }
 
 /// `round(v / 257)`: the exact scale from 0..=65535 to 0..=255.

@@ -68,9 +68,9 @@ fn what_is_not_a_picture_is_named_as_such() {
 fn too_many_pixels_are_refused_from_the_header() {
     // A PNG that claims 60000 x 60000 pixels and holds ten bytes of data: only the header can be judged.
     let mut bomb = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bomb, 60_000, 60_000);
-    encoder.set_color(png::ColorType::Rgba);
-    encoder.write_header().unwrap().write_chunk(png::chunk::IDAT, &[0; 10]).unwrap();
+    let mut encoder = ::png::Encoder::new(&mut bomb, 60_000, 60_000);
+    encoder.set_color(::png::ColorType::Rgba);
+    encoder.write_header().unwrap().write_chunk(::png::chunk::IDAT, &[0; 10]).unwrap();
     let error = decode_bytes(&bomb).unwrap_err();
     assert!(matches!(error, DecodeError::TooManyPixels { width: 60_000, height: 60_000, .. }), "{error}");
 
@@ -178,6 +178,85 @@ fn a_grey_profile_is_converted() {
     for (found, expected) in found.into_iter().zip([0_u8, 188, 255, 137]) {
         assert!(found.abs_diff(expected) <= 1, "{found} {expected}");
     }
+}
+
+#[test]
+fn a_grey_profile_over_lab_gives_lightness() {
+    // Its curve is the identity, so grey g has L* = 100 g / 255. By CIE 15 and IEC 61966-2-1, in double precision:
+    // 128 -> L* 50.196, Y 0.18583 -> 119.4; 64 -> L* 25.098, Y 0.04452 -> 59.6; 10 -> L* 3.922, Y 0.004341 -> 13.4.
+    let mut profile = ColorProfile::new_gray_with_gamma(1.0);
+    profile.pcs = moxcms::DataColorSpace::Lab;
+    let mut png = Vec::new();
+    let mut encoder = PngEncoder::new(&mut png);
+    encoder.set_icc_profile(profile.encode().unwrap()).unwrap();
+    encoder.write_image(&[0, 128, 255, 64, 10, 128], 3, 2, ExtendedColorType::L8).unwrap();
+    let found: Vec<[u8; 4]> = decode_bytes(&png).unwrap().pixels.pixels().map(|pixel| pixel.0).collect();
+    for (found, expected) in found.into_iter().zip([0_u8, 119, 255, 60, 13, 119]) {
+        assert!(found[0].abs_diff(expected) <= 1, "{found:?} {expected}");
+        assert_eq!((found[0], found[0], 255), (found[1], found[2], found[3]));
+    }
+
+    let mut jpeg = Vec::new();
+    let mut encoder = JpegEncoder::new_with_quality(&mut jpeg, 100);
+    encoder.set_icc_profile(profile.encode().unwrap()).unwrap();
+    encoder.write_image(&[128; 64], 8, 8, ExtendedColorType::L8).unwrap();
+    assert!(decode_bytes(&jpeg).unwrap().pixels.get_pixel(4, 4)[0].abs_diff(119) <= 1);
+}
+
+#[test]
+fn every_format_gives_its_profile() {
+    let profile = ColorProfile::new_display_p3().encode().unwrap();
+    let pixels = [200, 100, 50].repeat(64);
+    let write = |encoder: &mut dyn FnMut(&mut Cursor<Vec<u8>>)| {
+        let mut out = Cursor::new(Vec::new());
+        encoder(&mut out);
+        out.into_inner()
+    };
+    let files = [
+        write(&mut |out| {
+            let mut encoder = PngEncoder::new(out);
+            encoder.set_icc_profile(profile.clone()).unwrap();
+            encoder.write_image(&pixels, 8, 8, ExtendedColorType::Rgb8).unwrap();
+        }),
+        write(&mut |out| {
+            let mut encoder = JpegEncoder::new_with_quality(out, 100);
+            encoder.set_icc_profile(profile.clone()).unwrap();
+            encoder.write_image(&pixels, 8, 8, ExtendedColorType::Rgb8).unwrap();
+        }),
+        write(&mut |out| {
+            let mut encoder = image::codecs::webp::WebPEncoder::new_lossless(out);
+            encoder.set_icc_profile(profile.clone()).unwrap();
+            encoder.write_image(&pixels, 8, 8, ExtendedColorType::Rgb8).unwrap();
+        }),
+        write(&mut |out| {
+            let mut encoder = TiffEncoder::new(out);
+            encoder.set_icc_profile(profile.clone()).unwrap();
+            encoder.write_image(&pixels, 8, 8, ExtendedColorType::Rgb8).unwrap();
+        }),
+        gif_with_profile(&profile),
+    ];
+    for file in files {
+        let read = decode_bytes(&file).unwrap();
+        // As in `display_p3_becomes_srgb`; JPEG's own rounding comes on top.
+        for (found, expected) in read.pixels.get_pixel(4, 4).0.into_iter().zip([215_u8, 93, 31, 255]) {
+            assert!(found.abs_diff(expected) <= 3, "{}: {found} {expected}", read.format);
+        }
+    }
+}
+
+/// A GIF of one colour; the profile lies in sub-blocks of an application block behind the header.
+fn gif_with_profile(profile: &[u8]) -> Vec<u8> {
+    let plain = encode(&RgbaImage::from_pixel(8, 8, image::Rgba([200, 100, 50, 255])), ImageFormat::Gif);
+    let start = 13 + if plain[10] & 0x80 == 0 { 0 } else { 3 << ((plain[10] & 7) + 1) };
+    let mut file = plain[..start].to_vec();
+    file.extend(b"\x21\xFE\x05hello\0\x21\xFF\x0BICCRGBG1012");
+    for block in profile.chunks(255) {
+        file.push(block.len() as u8);
+        file.extend(block);
+    }
+    file.push(0);
+    file.extend(&plain[start..]);
+    file
 }
 
 #[test]

@@ -1,10 +1,11 @@
-use std::io::{BufRead, Seek};
+use std::io::SeekFrom;
 
 use ::tiff::TiffError;
 use ::tiff::decoder::Decoder;
 use ::tiff::tags::Tag;
 use image::DynamicImage;
 
+use super::source::{Source, fill, metadata, skip};
 use super::{DecodeError, from_io};
 
 /// `ExtraSamples` value of alpha that the colours are already multiplied with (TIFF 6.0, section 18).
@@ -12,8 +13,112 @@ const ASSOCIATED: u16 = 1;
 /// `PhotometricInterpretation` value of separated (printing) colours.
 const SEPARATED: u16 = 5;
 
+/// Tag of the ICC profile (ICC.1, annex B.2).
+const ICC_PROFILE: u16 = 34_675;
+/// Tags with an entry for every strip or tile, and the most values that they may have. The decoder turns each value into
+/// 32 bytes.
+const PARTS: ([u16; 4], u64) = ([273, 279, 324, 325], 1 << 20);
+/// The other tags whose values the decoder reads, and the most values that they may have: width, length, bits per
+/// sample, compression, photometric interpretation, orientation, samples per pixel, rows per strip, planar
+/// configuration, predictor, tile width and length, extra samples, sample format, JPEG tables, chroma subsampling.
+const READ: ([u16; 16], u64) =
+    ([256, 257, 258, 259, 262, 274, 277, 278, 284, 317, 322, 323, 338, 339, 347, 530], 1 << 16);
+
+/// The profile of the first picture. Refuses tags with so many values that the decoder would fill the memory with them.
+///
+/// TIFF 6.0, section 2; BigTIFF as described by the library libtiff.
+pub(super) fn survey(reader: &mut dyn Source) -> Result<Option<Vec<u8>>, DecodeError> {
+    let io_error = |error| from_io(error, "tiff");
+    let Some(directory) = Directory::open(reader).map_err(io_error)? else { return Ok(None) };
+    let mut profile = None;
+    for _ in 0..directory.entries {
+        let Some(entry) = directory.entry(reader).map_err(io_error)? else { break };
+        for (tags, most) in [(&PARTS.0[..], PARTS.1), (&READ.0[..], READ.1)] {
+            if tags.contains(&entry.tag) && entry.count > most {
+                let reason = format!("{} values in tag {}, more than {most}", entry.count, entry.tag);
+                return Err(DecodeError::Unsupported { format: "tiff", reason });
+            }
+        }
+        if entry.tag == ICC_PROFILE && entry.is_bytes() {
+            profile = Some(entry);
+        }
+    }
+    let Some(profile) = profile else { return Ok(None) };
+    reader.seek(SeekFrom::Start(profile.offset)).map_err(io_error)?;
+    metadata(reader, profile.count).map_err(io_error)
+}
+
+/// The first directory of tags.
+struct Directory {
+    little_endian: bool,
+    big: bool,
+    entries: u64,
+}
+
+struct Entry {
+    tag: u16,
+    kind: u16,
+    count: u64,
+    /// Where the values lie, if they are too large to lie here.
+    offset: u64,
+}
+
+impl Entry {
+    /// BYTE or UNDEFINED, and so many that they lie elsewhere.
+    fn is_bytes(&self) -> bool {
+        matches!(self.kind, 1 | 7) && self.count > 8
+    }
+}
+
+impl Directory {
+    /// `reader` stands at the start of the file and then at the first entry. None when there is no directory, of which
+    /// the decoder tells more.
+    fn open(reader: &mut dyn Source) -> std::io::Result<Option<Self>> {
+        let mut head = [0; 4];
+        if !fill(reader, &mut head)? {
+            return Ok(None);
+        }
+        let directory = Self { little_endian: head[0] == b'I', big: head.contains(&43), entries: 0 };
+        if directory.big {
+            // The size of offsets.
+            skip(reader, 4)?;
+        }
+        let Some(start) = directory.number(reader, if directory.big { 8 } else { 4 })? else { return Ok(None) };
+        reader.seek(SeekFrom::Start(start))?;
+        let entries = directory.number(reader, if directory.big { 8 } else { 2 })?;
+        Ok(entries.map(|entries| Self { entries, ..directory }))
+    }
+
+    fn entry(&self, reader: &mut dyn Source) -> std::io::Result<Option<Entry>> {
+        let offset_bytes = if self.big { 8 } else { 4 };
+        let mut numbers = [0; 4];
+        for (number, bytes) in numbers.iter_mut().zip([2, 2, offset_bytes, offset_bytes]) {
+            match self.number(reader, bytes)? {
+                Some(found) => *number = found,
+                None => return Ok(None),
+            }
+        }
+        let [tag, kind, count, offset] = numbers;
+        // Both were read from two bytes.
+        Ok(Some(Entry { tag: tag as u16, kind: kind as u16, count, offset }))
+    }
+
+    /// A number of `bytes` bytes, at most 8; none at the end of the file.
+    fn number(&self, reader: &mut dyn Source, bytes: usize) -> std::io::Result<Option<u64>> {
+        let mut buffer = [0; 8];
+        let part = &mut buffer[..bytes];
+        if !fill(reader, part)? {
+            return Ok(None);
+        }
+        if !self.little_endian {
+            part.reverse();
+        }
+        Ok(Some(u64::from_le_bytes(buffer)))
+    }
+}
+
 /// Whether the colours of the first picture are premultiplied, which the decoder does not undo.
-pub(super) fn has_associated_alpha(reader: impl BufRead + Seek) -> Result<bool, DecodeError> {
+pub(super) fn has_associated_alpha(reader: &mut dyn Source) -> Result<bool, DecodeError> {
     let mut decoder = Decoder::new(reader).map_err(translate)?;
     let photometric: Option<u16> = decoder.find_tag_unsigned(Tag::PhotometricInterpretation).map_err(translate)?;
     if photometric == Some(SEPARATED) {
