@@ -1,34 +1,46 @@
 use image::RgbaImage;
 
+/// A canvas whose pixels do not fit into memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a canvas of {width} x {height} pixels does not fit into memory")]
+pub struct CanvasTooLarge {
+    pub width: u32,
+    pub height: u32,
+}
+
 /// Premultiplied colours and alpha with 16 bits each: half the memory of
 /// `f32`, and still two hundred times finer than the 8 bits that come out.
+/// Takes no memory before something is drawn on it.
 pub(crate) struct Canvas {
     width: u32,
     height: u32,
+    /// All pixels, or none while nothing was drawn.
     pixels: Vec<[u16; 4]>,
 }
 
 const FULL: f32 = 65_535.0;
+/// Memory of one pixel of a canvas.
+pub(crate) const PIXEL_BYTES: u64 = 8;
 
 impl Canvas {
     pub fn new(width: u32, height: u32) -> Self {
-        Self { width, height, pixels: vec![[0; 4]; width as usize * height as usize] }
-    }
-
-    pub fn width(&self) -> u32 {
-        self.width
-    }
-
-    pub fn height(&self) -> u32 {
-        self.height
+        Self { width, height, pixels: Vec::new() }
     }
 
     /// Puts `picture` over the canvas with its top left corner at `at`; what lies outside is cut off.
-    pub fn draw(&mut self, picture: &RgbaImage, at: (i32, i32), opacity: f32) {
+    /// `opacity` is 0 to 1.
+    ///
+    /// # Errors
+    /// When the canvas does not fit into memory.
+    pub fn draw(&mut self, picture: &RgbaImage, at: (i32, i32), opacity: f32) -> Result<(), CanvasTooLarge> {
         let columns = overlap(at.0, picture.width(), self.width);
         let rows = overlap(at.1, picture.height(), self.height);
-        let opacity = opacity.clamp(0.0, 1.0);
-        for y in rows.clone() {
+        // Beside the canvas in one direction is beside the canvas.
+        if columns.is_empty() || rows.is_empty() || opacity <= 0.0 {
+            return Ok(());
+        }
+        self.allocate()?;
+        for y in rows {
             let source = (y as usize * picture.width() as usize + columns.start as usize) * 4;
             let source = &picture.as_raw()[source..source + columns.len() * 4];
             let x = i64::from(columns.start) + i64::from(at.0);
@@ -45,11 +57,19 @@ impl Canvas {
                 over(below, [colour(pixel[0]), colour(pixel[1]), colour(pixel[2]), alpha * FULL]);
             }
         }
+        Ok(())
     }
 
-    /// Puts another canvas of the same size over this one.
-    pub fn draw_canvas(&mut self, top: &Canvas, opacity: f32) {
-        let opacity = opacity.clamp(0.0, 1.0);
+    /// Puts another canvas of the same size over this one. `opacity` is 0 to 1.
+    pub fn draw_canvas(&mut self, mut top: Canvas, opacity: f32) {
+        if self.pixels.is_empty() {
+            // Over nothing, the faded pixels themselves are the sum.
+            for pixel in &mut top.pixels {
+                *pixel = pixel.map(|value| (f32::from(value) * opacity).round() as u16);
+            }
+            self.pixels = top.pixels;
+            return;
+        }
         for (below, pixel) in self.pixels.iter_mut().zip(&top.pixels) {
             if pixel[3] > 0 {
                 over(below, pixel.map(|value| f32::from(value) * opacity));
@@ -58,7 +78,11 @@ impl Canvas {
     }
 
     /// Straight 8 bit, rounded to nearest.
-    pub fn into_picture(self) -> RgbaImage {
+    ///
+    /// # Errors
+    /// When the picture does not fit into memory.
+    pub fn into_picture(self) -> Result<RgbaImage, CanvasTooLarge> {
+        reserve::<[u8; 4]>(self.width, self.height)?;
         let mut out = RgbaImage::new(self.width, self.height);
         for (out, sum) in out.pixels_mut().zip(&self.pixels) {
             let alpha = (u32::from(sum[3]) + 128) / 257;
@@ -67,8 +91,52 @@ impl Canvas {
                 out.0 = [colour(sum[0]), colour(sum[1]), colour(sum[2]), alpha as u8];
             }
         }
-        out
+        Ok(out)
     }
+
+    fn allocate(&mut self) -> Result<(), CanvasTooLarge> {
+        if self.pixels.is_empty() {
+            let pixels = reserve::<[u16; 4]>(self.width, self.height)?;
+            self.pixels = vec![[0; 4]; pixels];
+        }
+        Ok(())
+    }
+}
+
+/// A picture as large as the canvas with `picture` at `at`, everything else transparent. Pixels with alpha 0 lose
+/// their colours.
+///
+/// # Errors
+/// When it does not fit into memory.
+pub(crate) fn placed(
+    picture: &RgbaImage,
+    at: (i32, i32),
+    (width, height): (u32, u32),
+) -> Result<RgbaImage, CanvasTooLarge> {
+    reserve::<[u8; 4]>(width, height)?;
+    let mut out = RgbaImage::new(width, height);
+    let columns = overlap(at.0, picture.width(), width);
+    let rows = overlap(at.1, picture.height(), height);
+    for y in rows {
+        for x in columns.clone() {
+            let pixel = picture.get_pixel(x, y);
+            if pixel[3] > 0 {
+                // Both are on the canvas by the choice of `columns` and `rows`.
+                let (column, row) = (i64::from(x) + i64::from(at.0), i64::from(y) + i64::from(at.1));
+                out.put_pixel(column as u32, row as u32, *pixel);
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// The number of pixels, once it is known that memory for so many can be had: an allocation that fails later would
+/// end the process.
+fn reserve<T>(width: u32, height: u32) -> Result<usize, CanvasTooLarge> {
+    let too_large = CanvasTooLarge { width, height };
+    let pixels = usize::try_from(u64::from(width) * u64::from(height)).map_err(|_| too_large)?;
+    Vec::<T>::new().try_reserve_exact(pixels).map_err(|_| too_large)?;
+    Ok(pixels)
 }
 
 /// `top` is premultiplied, 0 to 65535.
@@ -98,27 +166,46 @@ mod tests {
     fn what_lies_outside_is_cut_off() {
         let picture = RgbaImage::from_fn(3, 3, |x, y| Rgba([x as u8 * 10, y as u8 * 10, 5, 255]));
         let mut canvas = Canvas::new(4, 2);
-        canvas.draw(&picture, (-1, -2), 1.0);
-        canvas.draw(&picture, (3, 1), 1.0);
-        canvas.draw(&picture, (i32::MAX, i32::MIN), 1.0);
-        canvas.draw(&picture, (-3, 0), 1.0);
-        let out = canvas.into_picture();
+        for at in [(-1, -2), (3, 1), (i32::MAX, i32::MIN), (-3, 0), (4, 0), (0, 2), (0, -3), (i32::MIN, 1)] {
+            canvas.draw(&picture, at, 1.0).unwrap();
+        }
+        let out = canvas.into_picture().unwrap();
         assert_eq!(out.get_pixel(0, 0).0, [10, 20, 5, 255]);
         assert_eq!(out.get_pixel(1, 0).0, [20, 20, 5, 255]);
         assert_eq!(out.get_pixel(3, 1).0, [0, 0, 5, 255]);
         assert_eq!(out.pixels().filter(|pixel| pixel[3] > 0).count(), 3);
     }
 
+    #[test]
+    fn a_canvas_beyond_all_memory_is_an_error() {
+        let mut canvas = Canvas::new(u32::MAX, u32::MAX);
+        let picture = RgbaImage::from_pixel(1, 1, Rgba([1, 2, 3, 255]));
+        let error = CanvasTooLarge { width: u32::MAX, height: u32::MAX };
+        assert_eq!(canvas.draw(&picture, (0, 0), 1.0), Err(error));
+        assert_eq!(canvas.into_picture(), Err(error));
+        assert_eq!(placed(&picture, (0, 0), (u32::MAX, u32::MAX)), Err(error));
+    }
+
     proptest! {
+        #[test]
+        fn placing_a_picture_is_drawing_it_on_nothing(colours: [[u8; 4]; 6], x in -4..5, y in -4..5) {
+            let picture = RgbaImage::from_fn(3, 2, |x, y| Rgba(colours[(y * 3 + x) as usize]));
+            let mut canvas = Canvas::new(4, 3);
+            canvas.draw(&picture, (x, y), 1.0).unwrap();
+            let drawn = canvas.into_picture().unwrap();
+            let placed = placed(&picture, (x, y), (4, 3)).unwrap();
+            prop_assert!(crate::Difference::between(&drawn, &placed).unwrap().max <= 1);
+        }
+
         #[test]
         fn sixteen_bits_round_as_floats_do(pixels in prop::collection::vec(any::<[u8; 4]>(), 1..12)) {
             let pictures: Vec<_> = pixels.iter().map(|pixel| RgbaImage::from_pixel(1, 1, Rgba(*pixel))).collect();
             let mut canvas = Canvas::new(1, 1);
             for picture in &pictures {
-                canvas.draw(picture, (0, 0), 1.0);
+                canvas.draw(picture, (0, 0), 1.0).unwrap();
             }
             let expected = crate::flatten_pictures(1, 1, &pictures.iter().collect::<Vec<_>>());
-            let found = canvas.into_picture();
+            let found = canvas.into_picture().unwrap();
             prop_assert!(crate::Difference::between(&found, &expected).unwrap().max <= 1);
         }
     }

@@ -1,10 +1,15 @@
 use image::RgbaImage;
-use serde::{Deserialize, Serialize};
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::canvas::Canvas;
+use crate::canvas::CanvasTooLarge;
+use crate::compose;
 use crate::{Kind, LayerStack};
 
 /// A canvas with a tree of layers, without their pixels: what an editor shows and an export writes.
+///
+/// Groups may be nested [`Document::MAX_DEPTH`] deep. A deeper document can be built and dropped, but is neither
+/// composed, exported nor serialized; cloning, comparing and printing one may use up the stack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     /// For people; the name of the picture.
@@ -13,6 +18,7 @@ pub struct Document {
     pub width: u32,
     pub height: u32,
     /// The lowest first.
+    #[serde(serialize_with = "serialize_nodes")]
     pub nodes: Vec<Node>,
 }
 
@@ -32,7 +38,8 @@ pub struct DocumentLayer {
     /// The words of a text layer.
     pub text: Option<String>,
     pub visible: bool,
-    /// 0 to 1.
+    /// 0 to 1. What lies outside is taken for the nearer end, what is not a number for 1.
+    #[serde(serialize_with = "serialize_opacity")]
     pub opacity: f32,
     /// Where the top left corner of the pixels lies on the canvas; may be outside.
     pub x: i32,
@@ -46,10 +53,24 @@ pub struct DocumentLayer {
 pub struct DocumentGroup {
     pub name: String,
     pub visible: bool,
-    /// 0 to 1.
+    /// 0 to 1. What lies outside is taken for the nearer end, what is not a number for 1.
+    #[serde(serialize_with = "serialize_opacity")]
     pub opacity: f32,
     /// The lowest first.
+    #[serde(serialize_with = "serialize_nodes")]
     pub children: Vec<Node>,
+}
+
+/// Without recursion: a group in a group in a group may be deeper than the stack.
+impl Drop for DocumentGroup {
+    fn drop(&mut self) {
+        let mut rest = std::mem::take(&mut self.children);
+        while let Some(mut node) = rest.pop() {
+            if let Node::Group(group) = &mut node {
+                rest.append(&mut group.children);
+            }
+        }
+    }
 }
 
 /// Pixels could not be had; the text says of what and why.
@@ -57,9 +78,27 @@ pub struct DocumentGroup {
 #[error("the pixels of a layer could not be loaded: {0}")]
 pub struct SourceError(pub std::boxed::Box<dyn std::error::Error + Send + Sync>);
 
+/// A document with groups that are nested deeper than [`Document::MAX_DEPTH`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("groups are nested more than {limit} deep")]
+pub struct TooDeep {
+    pub limit: usize,
+}
+
+/// A document could not be composed.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    TooDeep(#[from] TooDeep),
+    #[error(transparent)]
+    CanvasTooLarge(#[from] CanvasTooLarge),
+}
+
 /// Gives out the pixels of a document's layers, so that only one of them need be in memory.
 pub trait PixelSource {
-    /// sRGB, 8 bit, straight alpha, of any size. Asked more than once for the same layer.
+    /// sRGB, 8 bit, straight alpha, of any size. May be asked more than once for the same layer.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -76,6 +115,9 @@ impl PixelSource for LayerStack {
 }
 
 impl Document {
+    /// How deep groups may be nested. JSON of such a document stays within the 128 levels that `serde_json` reads.
+    pub const MAX_DEPTH: usize = 60;
+
     /// The layers of a stack, all visible, without groups. The stack itself is the source of its pixels.
     pub fn from_stack(title: impl Into<String>, stack: &LayerStack) -> Self {
         let nodes = stack.layers().iter().enumerate().map(|(source, layer)| {
@@ -95,47 +137,140 @@ impl Document {
 
     /// All layers, the lowest first, those inside groups too.
     pub fn layers(&self) -> Vec<&DocumentLayer> {
-        fn collect<'a>(nodes: &'a [Node], out: &mut Vec<&'a DocumentLayer>) {
-            for node in nodes {
-                match node {
-                    Node::Layer(layer) => out.push(layer),
-                    Node::Group(group) => collect(&group.children, out),
-                }
+        let mut out = Vec::new();
+        let mut open = vec![self.nodes.iter()];
+        while let Some(nodes) = open.last_mut() {
+            match nodes.next() {
+                Some(Node::Layer(layer)) => out.push(layer),
+                Some(Node::Group(group)) => open.push(group.children.iter()),
+                None => _ = open.pop(),
             }
         }
-        let mut out = Vec::new();
-        collect(&self.nodes, &mut out);
         out
     }
 
-    /// The composite of what is visible, straight alpha. Holds one layer and
-    /// the canvas with 16 bits per channel, and one more canvas for every
-    /// group with an opacity below 1 around it.
+    /// # Errors
+    /// When groups are nested more than [`Document::MAX_DEPTH`] deep.
+    pub fn check_depth(&self) -> Result<(), TooDeep> {
+        check_depth(&self.nodes)
+    }
+
+    /// The composite of what is visible, straight alpha. [`Document::compose_memory`] says what it takes.
     ///
     /// # Errors
-    /// When the pixels of a layer cannot be loaded.
-    pub fn compose(&self, source: &dyn PixelSource) -> Result<RgbaImage, SourceError> {
-        let mut canvas = Canvas::new(self.width, self.height);
-        draw(&mut canvas, &self.nodes, source)?;
-        Ok(canvas.into_picture())
+    /// When the pixels of a layer cannot be loaded, groups are nested more than [`Document::MAX_DEPTH`] deep, or the
+    /// canvas does not fit into memory.
+    pub fn compose(&self, source: &dyn PixelSource) -> Result<RgbaImage, ComposeError> {
+        self.check_depth()?;
+        compose::compose(self, source)
+    }
+
+    /// The most bytes that [`Document::compose`] and every export hold at once, pixels of layers included, the
+    /// buffers of [`PixelSource::load`] and the written file not. `layer_pixels` is the number of pixels of the
+    /// largest layer that the source gives out.
+    ///
+    /// It is 8 bytes a pixel of the canvas, and as much again for every group with an opacity below 1 that is drawn
+    /// over something else inside such a group; 4 bytes a pixel of the canvas for the finished picture; 8 bytes a
+    /// pixel of the largest layer for it and its compressed form. 0 for a document that is nested too deep, which is
+    /// refused before memory is taken.
+    pub fn compose_memory(&self, layer_pixels: u64) -> u64 {
+        if self.check_depth().is_err() {
+            return 0;
+        }
+        compose::memory(self, layer_pixels)
     }
 }
 
-fn draw(canvas: &mut Canvas, nodes: &[Node], source: &dyn PixelSource) -> Result<(), SourceError> {
-    for node in nodes {
-        match node {
-            Node::Layer(layer) if layer.visible => {
-                canvas.draw(&source.load(layer.source)?, (layer.x, layer.y), layer.opacity);
+/// What an opacity counts as: 0 to 1, whatever was set.
+pub(crate) fn effective_opacity(opacity: f32) -> f32 {
+    if opacity.is_nan() { 1.0 } else { opacity.clamp(0.0, 1.0) }
+}
+
+fn check_depth(nodes: &[Node]) -> Result<(), TooDeep> {
+    let mut open = vec![nodes.iter()];
+    while let Some(nodes) = open.last_mut() {
+        match nodes.next() {
+            Some(Node::Layer(_)) => {}
+            Some(Node::Group(_)) if open.len() > Document::MAX_DEPTH => {
+                return Err(TooDeep { limit: Document::MAX_DEPTH });
             }
-            // `over` is associative: an opaque group needs no canvas of its own.
-            Node::Group(group) if group.visible && group.opacity >= 1.0 => draw(canvas, &group.children, source)?,
-            Node::Group(group) if group.visible => {
-                let mut own = Canvas::new(canvas.width(), canvas.height());
-                draw(&mut own, &group.children, source)?;
-                canvas.draw_canvas(&own, group.opacity);
-            }
-            _ => {}
+            Some(Node::Group(group)) => open.push(group.children.iter()),
+            None => _ = open.pop(),
         }
     }
     Ok(())
+}
+
+/// Serializing recurses, so the depth is checked first.
+fn serialize_nodes<S: Serializer>(nodes: &[Node], serializer: S) -> Result<S::Ok, S::Error> {
+    check_depth(nodes).map_err(S::Error::custom)?;
+    nodes.serialize(serializer)
+}
+
+/// JSON has no NaN, and what is written is to be read again.
+fn serialize_opacity<S: Serializer>(opacity: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+    effective_opacity(*opacity).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ExportError, ExportOptions, Format, Layer, export};
+    use std::io::Cursor;
+
+    fn nested(depth: usize, opacity: f32) -> Document {
+        let mut document = Document::from_stack("", &stack());
+        for _ in 0..depth {
+            let children = std::mem::take(&mut document.nodes);
+            document.nodes.push(Node::Group(DocumentGroup { name: "g".into(), visible: true, opacity, children }));
+        }
+        document
+    }
+
+    fn stack() -> LayerStack {
+        let pixels = RgbaImage::from_pixel(2, 1, image::Rgba([200, 100, 50, 255]));
+        let layer = Layer { name: "l".into(), kind: Kind::Unknown, text: None, pixels };
+        LayerStack::new(2, 1, vec![layer]).unwrap()
+    }
+
+    #[test]
+    fn a_document_of_the_greatest_depth_is_taken_by_everything() {
+        let document = nested(Document::MAX_DEPTH, 0.999);
+        assert_eq!(document.layers().len(), 1);
+        assert!(document.compose(&stack()).unwrap().get_pixel(0, 0)[3] > 235);
+        for format in Format::ALL {
+            let out = Cursor::new(Vec::new());
+            export(&document, &stack(), format, &ExportOptions::default(), out).unwrap();
+        }
+        let json = serde_json::to_string(&document).unwrap();
+        assert_eq!(serde_json::from_str::<Document>(&json).unwrap(), document);
+    }
+
+    #[test]
+    fn a_document_deeper_than_the_stack_is_an_error() {
+        for depth in [Document::MAX_DEPTH + 1, 1_000_000] {
+            let document = nested(depth, 0.5);
+            assert_eq!(document.layers().len(), 1);
+            assert_eq!(document.check_depth(), Err(TooDeep { limit: Document::MAX_DEPTH }));
+            assert!(matches!(document.compose(&stack()), Err(ComposeError::TooDeep(_))));
+            assert_eq!(document.compose_memory(1), 0);
+            for format in Format::ALL {
+                let out = Cursor::new(Vec::new());
+                let result = export(&document, &stack(), format, &ExportOptions::default(), out);
+                assert!(matches!(result, Err(ExportError::TooDeep(_))), "{format:?}");
+            }
+            assert!(serde_json::to_string(&document).unwrap_err().to_string().contains("60 deep"));
+        }
+        assert!(serde_json::to_string(&nested(1_000_000, 0.5).nodes[0]).is_err());
+    }
+
+    #[test]
+    fn an_opacity_that_is_none_is_still_json() {
+        let mut document = nested(1, f32::NAN);
+        let json = serde_json::to_string(&document).unwrap();
+        document.nodes = vec![];
+        let read: Document = serde_json::from_str(&json).unwrap();
+        assert!(matches!(&read.nodes[0], Node::Group(group) if group.opacity == 1.0));
+        assert!(serde_json::to_string(&nested(1, -7.0)).unwrap().contains("\"opacity\":0.0"));
+    }
 }

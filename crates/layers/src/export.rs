@@ -3,8 +3,9 @@ use std::io::{self, Seek, Write};
 use image::RgbaImage;
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Document, DocumentLayer, PixelSource, SourceError};
-use crate::{ArchiveError, Box, EncodeError, bounding_box, crop};
+use crate::canvas::CanvasTooLarge;
+use crate::document::{ComposeError, Document, DocumentLayer, PixelSource, SourceError, TooDeep};
+use crate::{ArchiveError, Box, EncodeError, bounding_box};
 
 mod bundle;
 mod ora;
@@ -86,6 +87,10 @@ pub struct ExportOptions {
 pub enum ExportError {
     #[error(transparent)]
     Source(#[from] SourceError),
+    #[error(transparent)]
+    TooDeep(#[from] TooDeep),
+    #[error(transparent)]
+    CanvasTooLarge(#[from] CanvasTooLarge),
     #[error("the export could not be written: {0}; check the free space")]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -96,6 +101,16 @@ pub enum ExportError {
     TooLarge { format: &'static str, limit: &'static str },
 }
 
+impl From<ComposeError> for ExportError {
+    fn from(error: ComposeError) -> Self {
+        match error {
+            ComposeError::Source(error) => Self::Source(error),
+            ComposeError::TooDeep(error) => Self::TooDeep(error),
+            ComposeError::CanvasTooLarge(error) => Self::CanvasTooLarge(error),
+        }
+    }
+}
+
 impl From<zip::result::ZipError> for ExportError {
     fn from(error: zip::result::ZipError) -> Self {
         Self::Archive(error.into())
@@ -104,12 +119,14 @@ impl From<zip::result::ZipError> for ExportError {
 
 /// Writes `document` as `format`.
 ///
-/// Pixels are loaded one layer at a time, each twice (for the composite and
-/// for itself), so the number of layers costs no memory; the README has what was
-/// measured.
+/// Pixels are loaded one layer at a time, so the number of layers costs no
+/// memory; [`Document::compose_memory`] says what the largest one and the canvas
+/// cost. PSD loads each layer twice, as its merged picture's thumbnail comes before
+/// the layers; the others once.
 ///
 /// # Errors
-/// When pixels cannot be loaded, the writer fails, or the format is too small for the document.
+/// When pixels cannot be loaded, the writer fails, groups are nested more than [`Document::MAX_DEPTH`] deep, the canvas
+/// does not fit into memory, or the format is too small for the document.
 pub fn export(
     document: &Document,
     source: &dyn PixelSource,
@@ -117,6 +134,7 @@ pub fn export(
     options: &ExportOptions,
     mut writer: impl Write + Seek,
 ) -> Result<(), ExportError> {
+    document.check_depth()?;
     // Not generic below, so that the writers are compiled once.
     let writer: &mut dyn Target = &mut writer;
     match format {
@@ -141,19 +159,23 @@ struct Placed {
 }
 
 impl Placed {
-    /// Loads and trims. An empty layer becomes one transparent pixel, since no format has pictures of size zero.
+    /// Loads and trims.
     fn load(layer: &DocumentLayer, source: &dyn PixelSource) -> Result<Self, SourceError> {
-        let pixels = source.load(layer.source)?;
-        let full = Box { x: 0, y: 0, width: pixels.width(), height: pixels.height() };
-        let found = bounding_box(&pixels).unwrap_or(Box { x: 0, y: 0, width: 1, height: 1 });
-        let at = |offset: i32, inside: u32| offset.saturating_add(i32::try_from(inside).unwrap_or(i32::MAX));
-        let (x, y) = (at(layer.x, found.x), at(layer.y, found.y));
-        let pixels = match bounding_box(&pixels) {
-            None => RgbaImage::new(1, 1),
-            Some(_) if found == full => pixels,
-            Some(_) => crop(&pixels, found),
+        Ok(Self::trim(layer, source.load(layer.source)?))
+    }
+
+    /// An empty layer becomes one transparent pixel, since no format has pictures of size zero.
+    fn trim(layer: &DocumentLayer, pixels: RgbaImage) -> Self {
+        let (found, pixels) = match bounding_box(&pixels) {
+            None => (Box { x: 0, y: 0, width: 1, height: 1 }, RgbaImage::new(1, 1)),
+            Some(found) => (found, crop_in_place(pixels, found)),
         };
-        Ok(Self { pixels, x, y })
+        // Nobody sees a layer that far outside; its other edge must fit into the formats' 32 bits too.
+        let at = |offset: i32, inside: u32, length: u32| {
+            let most = i64::from(i32::MAX) - i64::from(length);
+            i32::try_from((i64::from(offset) + i64::from(inside)).min(most)).unwrap_or(i32::MIN)
+        };
+        Self { x: at(layer.x, found.x, found.width), y: at(layer.y, found.y, found.height), pixels }
     }
 
     fn right(&self) -> i64 {
@@ -163,4 +185,19 @@ impl Placed {
     fn bottom(&self) -> i64 {
         i64::from(self.y) + i64::from(self.pixels.height())
     }
+}
+
+/// The part of the picture inside `area`, which lies on it, without a second copy of the pixels.
+fn crop_in_place(picture: RgbaImage, area: Box) -> RgbaImage {
+    let row_bytes = picture.width() as usize * 4;
+    let (start, length) = (area.x as usize * 4, area.width as usize * 4);
+    let mut bytes = picture.into_raw();
+    for row in 0..area.height as usize {
+        let from = (area.y as usize + row) * row_bytes + start;
+        bytes.copy_within(from..from + length, row * length);
+    }
+    bytes.truncate(length * area.height as usize);
+    bytes.shrink_to_fit();
+    // The buffer has exactly the pixels of the area.
+    RgbaImage::from_raw(area.width, area.height, bytes).unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 
 mod archive;
 mod canvas;
+mod compose;
 mod composite;
 mod decode;
 mod difference;
@@ -20,10 +21,11 @@ mod sheet;
 mod solve;
 
 pub use archive::{ArchiveEntry, ArchiveError, stream_zip, write_zip};
+pub use canvas::CanvasTooLarge;
 pub use composite::{flatten, flatten_pictures, flatten_sequential, over, over_colour, premultiply};
 pub use decode::{DecodeError, Limits, Picture, decode};
 pub use difference::{Difference, SizeMismatch};
-pub use document::{Document, DocumentGroup, DocumentLayer, Node, PixelSource, SourceError};
+pub use document::{ComposeError, Document, DocumentGroup, DocumentLayer, Node, PixelSource, SourceError, TooDeep};
 pub use encode::{Compression, EncodeError, PREVIEW_SIDE, preview_jpeg, thumbnail_jpeg, write_png, write_png_with};
 pub use export::{ExportError, ExportOptions, Format, UnknownFormat, export};
 pub use extent::{bounding_box, coverage, crop};

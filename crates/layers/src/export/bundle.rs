@@ -1,4 +1,4 @@
-use std::io::Write;
+use std::io::{BufWriter, Write};
 
 use image::RgbaImage;
 use serde::Serialize;
@@ -6,8 +6,9 @@ use zip::ZipWriter;
 
 use super::{ExportError, ExportOptions, Placed, Target};
 use crate::archive::{deflated, stored};
-use crate::canvas::Canvas;
-use crate::document::{Document, DocumentLayer, PixelSource};
+use crate::canvas::placed as placed_on_canvas;
+use crate::compose::compose_each;
+use crate::document::{Document, DocumentLayer, PixelSource, effective_opacity};
 use crate::{Kind, preview_jpeg, write_png};
 
 /// `manifest.json` of a ZIP export.
@@ -48,20 +49,23 @@ pub(super) fn write(
 ) -> Result<(), ExportError> {
     let mut archive = ZipWriter::new(writer);
     let mut layers = Vec::new();
-    for (index, layer) in document.layers().into_iter().enumerate() {
+    let composite = compose_each(document, source, |layer, pixels| -> Result<(), ExportError> {
+        let index = layers.len();
         let file = format!("layer_{index}.png");
         archive.start_file(&file, stored())?;
-        write_png(&mut archive, &full_canvas(document, layer, source)?)?;
-        let placed = Placed::load(layer, source)?;
+        write_full_canvas(document, layer, &pixels, &mut archive)?;
+        let placed = Placed::trim(layer, pixels);
         let trimmed_file = options.trim.then(|| format!("trimmed/layer_{index}.png"));
         if let Some(file) = &trimmed_file {
             archive.start_file(file, stored())?;
             write_png(&mut archive, &placed.pixels)?;
         }
         layers.push(manifest_layer(index, layer, &placed, file, trimmed_file));
-    }
+        Ok(())
+    })?;
     archive.start_file("preview.jpg", stored())?;
-    preview_jpeg(&mut archive, &document.compose(source)?)?;
+    preview_jpeg(&mut archive, &composite)?;
+    drop(composite);
     let manifest = Manifest {
         schema_version: 1,
         title: &document.title,
@@ -71,7 +75,11 @@ pub(super) fn write(
         tree: &document.nodes,
     };
     archive.start_file("manifest.json", deflated(6))?;
-    serde_json::to_writer_pretty(&mut archive, &manifest).map_err(std::io::Error::from)?;
+    // Buffered: the manifest comes in pieces of a few bytes, and each would pass through the compression by itself.
+    let mut buffered = BufWriter::with_capacity(64 << 10, &mut archive);
+    serde_json::to_writer_pretty(&mut buffered, &manifest).map_err(std::io::Error::from)?;
+    buffered.flush()?;
+    drop(buffered);
     for (name, content) in &options.extra_files {
         archive.start_file(name, deflated(6))?;
         archive.write_all(content)?;
@@ -80,16 +88,19 @@ pub(super) fn write(
     Ok(())
 }
 
-/// The layer as large as the canvas. Its opacity stays in the manifest.
-fn full_canvas(document: &Document, layer: &DocumentLayer, source: &dyn PixelSource) -> Result<RgbaImage, ExportError> {
-    let pixels = source.load(layer.source)?;
+/// Writes the layer as large as the canvas. Its opacity stays in the manifest.
+fn write_full_canvas(
+    document: &Document,
+    layer: &DocumentLayer,
+    pixels: &RgbaImage,
+    writer: &mut dyn Write,
+) -> Result<(), ExportError> {
+    let size = (document.width, document.height);
     // Bytes of an untouched layer are kept, the colours under alpha 0 too.
-    if (layer.x, layer.y) == (0, 0) && pixels.dimensions() == (document.width, document.height) {
-        return Ok(pixels);
+    if (layer.x, layer.y) == (0, 0) && pixels.dimensions() == size {
+        return Ok(write_png(writer, pixels)?);
     }
-    let mut canvas = Canvas::new(document.width, document.height);
-    canvas.draw(&pixels, (layer.x, layer.y), 1.0);
-    Ok(canvas.into_picture())
+    Ok(write_png(writer, &placed_on_canvas(pixels, (layer.x, layer.y), size)?)?)
 }
 
 fn manifest_layer<'a>(
@@ -105,7 +116,7 @@ fn manifest_layer<'a>(
         kind: layer.kind,
         text: layer.text.as_deref(),
         visible: layer.visible,
-        opacity: layer.opacity,
+        opacity: effective_opacity(layer.opacity),
         file,
         x: placed.x,
         y: placed.y,

@@ -6,7 +6,8 @@ use zip::ZipWriter;
 use super::xml::escape;
 use super::{ExportError, Placed, Target};
 use crate::archive::{deflated, stored};
-use crate::document::{Document, Node, PixelSource};
+use crate::compose::compose_each;
+use crate::document::{Document, Node, PixelSource, effective_opacity};
 use crate::resize::thumbnail;
 use crate::write_png;
 
@@ -21,12 +22,13 @@ pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut 
     archive.write_all(b"image/openraster")?;
 
     let mut layers = Vec::new();
-    for (index, layer) in document.layers().into_iter().enumerate() {
-        let placed = Placed::load(layer, source)?;
-        archive.start_file(file(index), stored())?;
+    let merged = compose_each(document, source, |layer, pixels| -> Result<(), ExportError> {
+        let placed = Placed::trim(layer, pixels);
+        archive.start_file(file(layers.len()), stored())?;
         write_png(&mut archive, &placed.pixels)?;
         layers.push((placed.x, placed.y));
-    }
+        Ok(())
+    })?;
     let mut stack = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<image version=\"0.0.5\" w=\"{}\" h=\"{}\" xres=\"72\" yres=\"72\">\n<stack>\n",
         document.width, document.height
@@ -37,7 +39,6 @@ pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut 
     archive.start_file("stack.xml", deflated(6))?;
     archive.write_all(stack.as_bytes())?;
 
-    let merged = document.compose(source)?;
     archive.start_file("mergedimage.png", stored())?;
     write_png(&mut archive, &merged)?;
     let small = thumbnail(&merged, THUMBNAIL_SIDE).map_err(crate::EncodeError::from)?;
@@ -66,7 +67,7 @@ fn describe(nodes: &[Node], corners: &[(i32, i32)], next: &mut usize, out: &mut 
                     "<layer name=\"{}\" src=\"{}\" x=\"{x}\" y=\"{y}\" opacity=\"{}\" visibility=\"{}\" composite-op=\"svg:src-over\"/>",
                     escape(&layer.name),
                     file(*next),
-                    layer.opacity,
+                    effective_opacity(layer.opacity),
                     visibility(layer.visible),
                 )
             }
@@ -75,7 +76,7 @@ fn describe(nodes: &[Node], corners: &[(i32, i32)], next: &mut usize, out: &mut 
                     out,
                     "<stack name=\"{}\" opacity=\"{}\" visibility=\"{}\" composite-op=\"svg:src-over\" isolation=\"isolate\">",
                     escape(&group.name),
-                    group.opacity,
+                    effective_opacity(group.opacity),
                     visibility(group.visible),
                 );
                 describe(&group.children, corners, next, out);

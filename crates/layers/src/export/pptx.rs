@@ -8,13 +8,16 @@ use zip::ZipWriter;
 use super::xml::escape;
 use super::{ExportError, Placed, Target};
 use crate::archive::{deflated, stored};
-use crate::document::{Document, Node, PixelSource};
+use crate::compose::compose_each;
+use crate::document::{Document, Node, PixelSource, effective_opacity};
 use crate::{thumbnail_jpeg, write_png};
 
 /// English Metric Units of a pixel at 96 per inch.
 const EMU_PER_PIXEL: f64 = 9525.0;
 /// Sides that a slide may have, in EMU (ECMA-376 part 1, 22.1.2.69): 1 to 56 inches.
 const SLIDE_SIDES: (f64, f64) = (914_400.0, 51_206_400.0);
+/// The farthest that a shape may lie from the slide's corner, in EMU (ECMA-376 part 1, 22.1.2.19 `ST_CoordinateUnqualified`).
+const FARTHEST: i64 = 27_273_042_316_900;
 const THUMBNAIL_SIDE: u32 = 256;
 
 /// The parts that are the same in every file.
@@ -39,16 +42,17 @@ pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut 
     }
     put(&mut archive, "docProps/core.xml", &core(document))?;
     put(&mut archive, "ppt/presentation.xml", &presentation(&scale))?;
-    archive.start_file("docProps/thumbnail.jpeg", stored())?;
-    thumbnail_jpeg(&mut archive, &document.compose(source)?, THUMBNAIL_SIDE)?;
 
     let mut frames = Vec::new();
-    for (index, layer) in document.layers().into_iter().enumerate() {
-        let placed = Placed::load(layer, source)?;
-        archive.start_file(format!("ppt/media/image{}.png", index + 1), stored())?;
+    let composite = compose_each(document, source, |layer, pixels| -> Result<(), ExportError> {
+        let placed = Placed::trim(layer, pixels);
+        archive.start_file(format!("ppt/media/image{}.png", frames.len() + 1), stored())?;
         write_png(&mut archive, &placed.pixels)?;
         frames.push(scale.frame(&placed));
-    }
+        Ok(())
+    })?;
+    archive.start_file("docProps/thumbnail.jpeg", stored())?;
+    thumbnail_jpeg(&mut archive, &composite, THUMBNAIL_SIDE)?;
     put(&mut archive, "ppt/slides/_rels/slide1.xml.rels", &slide_rels(frames.len()))?;
     put(&mut archive, "ppt/slides/slide1.xml", &Slide::new(&frames).write(document))?;
     archive.finish()?;
@@ -88,13 +92,11 @@ impl Scale {
 
     /// Edges are rounded, not sizes, so that neighbours keep touching.
     fn frame(&self, placed: &Placed) -> Frame {
-        let edge = |pixels: i64| (pixels as f64 * self.emu_per_pixel).round() as i64;
-        Frame {
-            left: edge(placed.x.into()),
-            top: edge(placed.y.into()),
-            right: edge(placed.right()),
-            bottom: edge(placed.bottom()),
-        }
+        let edge = |pixels: i64| ((pixels as f64 * self.emu_per_pixel).round() as i64).clamp(-FARTHEST, FARTHEST);
+        // A shape beyond that distance is not seen, but still has a size.
+        let low = |pixels: i32| edge(pixels.into()).min(FARTHEST - 1);
+        let (left, top) = (low(placed.x), low(placed.y));
+        Frame { left, top, right: edge(placed.right()).max(left + 1), bottom: edge(placed.bottom()).max(top + 1) }
     }
 }
 
@@ -124,7 +126,7 @@ impl<'a> Slide<'a> {
             match node {
                 Node::Layer(layer) => {
                     let text = layer.text.as_deref().unwrap_or_default();
-                    self.picture(&layer.name, text, layer.visible, layer.opacity * opacity);
+                    self.picture(&layer.name, text, layer.visible, effective_opacity(layer.opacity) * opacity);
                 }
                 Node::Group(group) => {
                     let Some(frame) = self.group_frame(&group.children) else { continue };
@@ -136,7 +138,7 @@ impl<'a> Slide<'a> {
                          <p:grpSpPr><a:xfrm>{place}{}</a:xfrm></p:grpSpPr>",
                         place.replace("a:off", "a:chOff").replace("a:ext", "a:chExt"),
                     );
-                    self.nodes(&group.children, opacity * group.opacity);
+                    self.nodes(&group.children, opacity * effective_opacity(group.opacity));
                     self.out.push_str("</p:grpSp>");
                 }
             }
@@ -167,7 +169,7 @@ impl<'a> Slide<'a> {
         let properties = self.properties(name, text, visible);
         let alpha = if opacity < 1.0 {
             // In thousandths of a percent.
-            format!("<a:alphaModFix amt=\"{}\"/>", (opacity.max(0.0) * 100_000.0).round())
+            format!("<a:alphaModFix amt=\"{}\"/>", (opacity * 100_000.0).round())
         } else {
             String::new()
         };

@@ -11,7 +11,7 @@ use crate::{fit, thumbnail_jpeg};
 
 mod records;
 
-use records::{Entry, LayerRecord, entries, write_record};
+use records::{Entry, LayerRecord, write_record};
 
 /// The largest side of a PSD file, in pixels.
 const MAX_SIDE: u32 = 30_000;
@@ -22,13 +22,18 @@ pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut 
     if document.width > MAX_SIDE || document.height > MAX_SIDE {
         return Err(ExportError::TooLarge { format: "PSD", limit: "30000 pixels on a side" });
     }
+    let mut entries = Vec::new();
+    records::entries(&document.nodes, &mut entries);
+    let count = i16::try_from(entries.len())
+        .map_err(|_| ExportError::TooLarge { format: "PSD", limit: "32767 layers and groups" })?;
     let merged = document.compose(source)?;
     let has_alpha = merged.pixels().any(|pixel| pixel[3] != 255);
     write_header(document, has_alpha, writer)?;
     // No colour mode data.
     put_u32(writer, 0)?;
     write_resources(&merged, writer)?;
-    write_layers(document, source, has_alpha, writer)?;
+    // A negative count says that the merged picture's fourth channel is its transparency.
+    write_layers(&entries, if has_alpha { -count } else { count }, source, writer)?;
     write_merged(merged, has_alpha, writer)?;
     writer.flush()?;
     Ok(())
@@ -87,20 +92,16 @@ fn thumbnail(merged: &RgbaImage) -> Result<Vec<u8>, ExportError> {
 }
 
 fn write_layers(
-    document: &Document,
+    entries: &[Entry<'_>],
+    count: i16,
     source: &dyn PixelSource,
-    has_alpha: bool,
     writer: &mut dyn Target,
 ) -> Result<(), ExportError> {
-    let entries = entries(&document.nodes);
-    let count = i16::try_from(entries.len())
-        .map_err(|_| ExportError::TooLarge { format: "PSD", limit: "32767 layers and groups" })?;
     let section = Length::begin(writer)?;
     let info = Length::begin(writer)?;
-    // A negative count says that the merged picture's fourth channel is its transparency.
-    put_u16(writer, (if has_alpha { -count } else { count }) as u16)?;
+    writer.write_all(&count.to_be_bytes())?;
     let mut records = Vec::with_capacity(entries.len());
-    for (id, entry) in (1_u32..).zip(&entries) {
+    for (id, entry) in (1_u32..).zip(entries) {
         records.push(write_record(entry, id, writer)?);
     }
     for (entry, record) in entries.iter().zip(records) {
@@ -123,10 +124,7 @@ fn write_pixels(
     record: &LayerRecord,
     writer: &mut dyn Target,
 ) -> Result<(), ExportError> {
-    let placed = Placed::load(layer, source)?;
-    if placed.pixels.width() > MAX_SIDE || placed.pixels.height() > MAX_SIDE {
-        return Err(ExportError::TooLarge { format: "PSD", limit: "30000 pixels on a layer's side" });
-    }
+    let placed = within_limits(Placed::load(layer, source)?);
     let mut lengths = Vec::with_capacity(4);
     for channel in [3, 0, 1, 2] {
         let start = writer.stream_position()?;
@@ -135,6 +133,25 @@ fn write_pixels(
         lengths.push(u32::try_from(writer.stream_position()? - start).map_err(|_| too_long())?);
     }
     record.complete(&placed, &lengths, writer)
+}
+
+/// A layer larger than the format allows is cut to the part around the canvas, which is never larger. What is lost lies
+/// outside.
+fn within_limits(placed: Placed) -> Placed {
+    let (width, height) = placed.pixels.dimensions();
+    let (width_kept, height_kept) = (width.min(MAX_SIDE), height.min(MAX_SIDE));
+    if (width_kept, height_kept) == (width, height) {
+        return placed;
+    }
+    // From the canvas's own edge on, unless the layer ends before.
+    let start = |offset: i32, length: u32, kept: u32| offset.min(0).unsigned_abs().min(length - kept);
+    let (left, top) = (start(placed.x, width, width_kept), start(placed.y, height, height_kept));
+    let area = crate::Box { x: left, y: top, width: width_kept, height: height_kept };
+    Placed {
+        pixels: super::crop_in_place(placed.pixels, area),
+        x: placed.x.saturating_add_unsigned(left),
+        y: placed.y.saturating_add_unsigned(top),
+    }
 }
 
 /// Row lengths, then rows.

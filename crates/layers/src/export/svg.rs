@@ -5,7 +5,7 @@ use base64::write::EncoderWriter;
 
 use super::xml::escape;
 use super::{ExportError, Placed, Target};
-use crate::document::{Document, DocumentLayer, Node, PixelSource};
+use crate::document::{Document, DocumentLayer, Node, PixelSource, effective_opacity};
 use crate::write_png;
 
 /// SVG 1.1 with one named group per layer and the pixels inside as PNG. The
@@ -61,7 +61,7 @@ fn write_nodes(
 }
 
 fn open_group(writer: &mut dyn Write, id: &str, name: &str, visible: bool, opacity: f32) -> Result<(), ExportError> {
-    let name = escape(name);
+    let (name, opacity) = (escape(name), effective_opacity(opacity));
     write!(writer, "<g id=\"{id}\" inkscape:groupmode=\"layer\" inkscape:label=\"{name}\"")?;
     if opacity < 1.0 {
         write!(writer, " opacity=\"{opacity}\"")?;

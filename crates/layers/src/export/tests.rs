@@ -10,7 +10,7 @@ use zip::ZipArchive;
 
 use super::*;
 use crate::document::{DocumentGroup, Node};
-use crate::{Difference, Kind, Layer, LayerStack, Limits, decode};
+use crate::{Difference, Kind, Layer, LayerStack, Limits, crop, decode};
 
 pub(super) const NAMES: [&str; 4] = ["배경", "Kreis & \"Quadrat\" <1>", "標題 🎈", "leer"];
 
@@ -134,11 +134,11 @@ fn zip_holds_full_and_trimmed_layers() {
         assert_eq!(full, stack().layers()[index].pixels);
         let trimmed = picture(&entry(&mut archive, layer["trimmed_file"].as_str().unwrap()));
         let corner = (layer["x"].as_i64().unwrap() as i32, layer["y"].as_i64().unwrap() as i32);
-        canvas.draw(&trimmed, corner, 1.0);
+        canvas.draw(&trimmed, corner, 1.0).unwrap();
     }
     assert_eq!(manifest["layers"][2]["x"], 40);
     assert_eq!(manifest["layers"][2]["trimmed_height"], 34);
-    assert_close(&canvas.into_picture(), &crate::flatten(&stack()));
+    assert_close(&canvas.into_picture().unwrap(), &crate::flatten(&stack()));
     assert_eq!(entry(&mut archive, "metadata.json"), b"{}");
     assert_eq!(picture(&entry(&mut archive, "preview.jpg")).dimensions(), (64, 48));
 }
@@ -191,14 +191,14 @@ fn compose_ora(archive: &mut ZipArchive<Cursor<Vec<u8>>>, stack: roxmltree::Node
         }
         let opacity: f32 = child.attribute("opacity").unwrap().parse().unwrap();
         if child.has_tag_name("stack") {
-            canvas.draw(&compose_ora(archive, child), (0, 0), opacity);
+            canvas.draw(&compose_ora(archive, child), (0, 0), opacity).unwrap();
         } else {
             let number = |name| child.attribute(name).unwrap().parse().unwrap();
             let pixels = picture(&entry(archive, child.attribute("src").unwrap()));
-            canvas.draw(&pixels, (number("x"), number("y")), opacity);
+            canvas.draw(&pixels, (number("x"), number("y")), opacity).unwrap();
         }
     }
-    canvas.into_picture()
+    canvas.into_picture().unwrap()
 }
 
 #[test]

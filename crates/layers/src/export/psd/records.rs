@@ -1,7 +1,7 @@
 use std::io::{SeekFrom, Write};
 
 use super::{length, put_u16, put_u32};
-use crate::document::{DocumentGroup, DocumentLayer, Node};
+use crate::document::{DocumentGroup, DocumentLayer, Node, effective_opacity};
 use crate::export::{ExportError, Placed, Target};
 
 /// One record of the file, the lowest first. A group is a pair of records around its children.
@@ -13,19 +13,18 @@ pub(super) enum Entry<'a> {
     Group(&'a DocumentGroup),
 }
 
-pub(super) fn entries(nodes: &[Node]) -> Vec<Entry<'_>> {
-    let mut out = Vec::new();
+/// Adds the records of `nodes` to `out`.
+pub(super) fn entries<'a>(nodes: &'a [Node], out: &mut Vec<Entry<'a>>) {
     for node in nodes {
         match node {
             Node::Layer(layer) => out.push(Entry::Layer(layer)),
             Node::Group(group) => {
                 out.push(Entry::GroupEnd);
-                out.extend(entries(&group.children));
+                entries(&group.children, out);
                 out.push(Entry::Group(group));
             }
         }
     }
-    out
 }
 
 /// Where in the file a record lies that is to be completed.
@@ -38,8 +37,9 @@ impl LayerRecord {
     pub fn complete(&self, placed: &Placed, lengths: &[u32], writer: &mut dyn Target) -> Result<(), ExportError> {
         let end = writer.stream_position()?;
         writer.seek(SeekFrom::Start(self.at))?;
-        let corner = |value: i64| i32::try_from(value).unwrap_or(i32::MAX);
-        for value in [placed.y, placed.x, corner(placed.bottom()), corner(placed.right())] {
+        // The sizes are those of the pixels that were written, so nothing here may be cut: `Placed` lies within 32 bits.
+        let edge = |value: i64| i32::try_from(value).unwrap_or(i32::MAX);
+        for value in [placed.y, placed.x, edge(placed.bottom()), edge(placed.right())] {
             writer.write_all(&value.to_be_bytes())?;
         }
         write_channels(lengths, writer)?;
@@ -68,7 +68,7 @@ pub(super) fn write_record(entry: &Entry<'_>, id: u32, writer: &mut dyn Target) 
     writer.write_all(&[0; 16])?;
     write_channels(&[2; 4], writer)?;
     writer.write_all(b"8BIMnorm")?;
-    let opacity = (opacity.clamp(0.0, 1.0) * 255.0).round() as u8;
+    let opacity = (effective_opacity(opacity) * 255.0).round() as u8;
     // Bit 1 hides the layer; bit 3 says that bit 4 (no pixels of its own) holds.
     let flags = 0x08 | if visible { 0 } else { 0x02 } | if section.is_some() { 0x10 } else { 0 };
     writer.write_all(&[opacity, 0, flags, 0])?;
@@ -108,12 +108,40 @@ fn pascal_name(name: &str) -> Vec<u8> {
     out
 }
 
-/// The number of UTF-16 units and the units, padded to four bytes.
+/// The longest Unicode name, in UTF-16 units.
+const MAX_NAME_UNITS: usize = 255;
+
+/// The number of UTF-16 units and the units, padded to four bytes. A character of two units is never cut in half.
 fn unicode_name(name: &str) -> Vec<u8> {
-    // Photoshop shows no more than 255 characters.
-    let units: Vec<u16> = name.chars().take(255).collect::<String>().encode_utf16().collect();
+    let mut units: Vec<u16> = Vec::new();
+    for character in name.chars() {
+        if units.len() + character.len_utf16() > MAX_NAME_UNITS {
+            break;
+        }
+        units.extend_from_slice(character.encode_utf16(&mut [0; 2]));
+    }
     let mut out = (units.len() as u32).to_be_bytes().to_vec();
     out.extend(units.iter().flat_map(|unit| unit.to_be_bytes()));
     out.resize(out.len().next_multiple_of(4), 0);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_ends_between_two_characters() {
+        for (name, kept) in [
+            ("x".repeat(300), "x".repeat(255)),
+            ("\u{1F600}".repeat(255), "\u{1F600}".repeat(127)),
+            (format!("x{}", "\u{1F600}".repeat(255)), format!("x{}", "\u{1F600}".repeat(127))),
+        ] {
+            let bytes = unicode_name(&name);
+            let length = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
+            assert!(length <= 255 && bytes.len().is_multiple_of(4));
+            let units: Vec<u16> = bytes[4..].as_chunks::<2>().0.iter().map(|unit| u16::from_be_bytes(*unit)).collect();
+            assert_eq!(String::from_utf16(&units[..length]).unwrap(), kept);
+        }
+    }
 }
