@@ -2,6 +2,7 @@
 
 use image::RgbaImage;
 
+use crate::PREVIEW_SIDE;
 use crate::canvas::{Canvas, PIXEL_BYTES};
 use crate::document::{ComposeError, Document, DocumentGroup, DocumentLayer, Node, PixelSource, effective_opacity};
 
@@ -82,9 +83,12 @@ impl<'d, E: From<ComposeError>> Walk<'_, 'd, E> {
 /// See [`Document::compose_memory`].
 pub(crate) fn memory(document: &Document, layer_pixels: u64) -> u64 {
     let pixels = u64::from(document.width).saturating_mul(document.height.into());
+    // Previews of pictures too small to be reduced first are resized in 16 bits, with a copy of everything.
+    let small = document.width.max(document.height) < 4 * PREVIEW_SIDE;
+    let preview = if small { pixels.saturating_mul(24) } else { 0 };
     let canvases = canvases(&document.nodes, &mut false);
     let canvas = pixels.saturating_mul(canvases.saturating_mul(PIXEL_BYTES).saturating_add(4));
-    canvas.saturating_add(layer_pixels.saturating_mul(8))
+    canvas.saturating_add(layer_pixels.saturating_mul(6)).max(preview)
 }
 
 /// How many canvases exist at once while `nodes` are drawn on one; `drawn` says whether that one does already.

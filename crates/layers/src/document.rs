@@ -170,8 +170,9 @@ impl Document {
     /// largest layer that the source gives out.
     ///
     /// It is 8 bytes a pixel of the canvas, and as much again for every group with an opacity below 1 that is drawn
-    /// over something else inside such a group; 4 bytes a pixel of the canvas for the finished picture; 8 bytes a
-    /// pixel of the largest layer for it and its compressed form. 0 for a document that is nested too deep, which is
+    /// over something else inside such a group; 4 bytes a pixel of the canvas for the finished picture; 6 bytes a
+    /// pixel of the largest layer for it and one of its channels compressed; and at least
+    /// 24 bytes a pixel of a canvas below 4096 pixels a side, for its preview. 0 for a document that is nested too deep, which is
     /// refused before memory is taken.
     pub fn compose_memory(&self, layer_pixels: u64) -> u64 {
         if self.check_depth().is_err() {

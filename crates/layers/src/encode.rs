@@ -1,13 +1,15 @@
 use std::io::{self, Write};
 
-use image::RgbaImage;
 use image::codecs::jpeg::JpegEncoder;
+use image::{RgbaImage, imageops};
 
 use crate::composite::over_colour;
 use crate::resize::{ResizeError, thumbnail};
 
 /// Longest side of a preview, in pixels.
 pub const PREVIEW_SIDE: u32 = 1024;
+/// Bytes of compressed data that a PNG is written in.
+const CHUNK_BYTES: usize = 64 << 10;
 /// 0 to 100; higher shows no difference at preview size.
 const PREVIEW_QUALITY: u8 = 85;
 
@@ -55,12 +57,39 @@ pub fn write_png_with(
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_source_srgb(png::SrgbRenderingIntent::RelativeColorimetric);
     encoder.set_compression(match compression {
+        Compression::Fast if grows(picture) => png::Compression::NoCompression,
         Compression::Fast => png::Compression::Fast,
         Compression::Small => png::Compression::High,
     });
     let mut writer = encoder.write_header().map_err(from_png)?;
-    writer.write_image_data(picture.as_raw()).map_err(from_png)?;
+    // In pieces: the encoder would hold the whole compressed picture, several times over when it is noise.
+    let mut pieces = writer.stream_writer_with_size(CHUNK_BYTES).map_err(from_png)?;
+    pieces.write_all(picture.as_raw())?;
+    pieces.finish().map_err(from_png)?;
     writer.finish().map_err(from_png)
+}
+
+/// Whether the fast compression makes the picture larger, as it does with noise; judged by parts from all over it.
+fn grows(picture: &RgbaImage) -> bool {
+    const PARTS: u32 = 8;
+    let (width, height) = (picture.width().min(512), picture.height().min(8));
+    let mut sample = Vec::new();
+    for part in 0..PARTS {
+        let at = |side: u32, kept: u32| u64::from(side - kept) * u64::from(part) / u64::from(PARTS - 1);
+        // At most a side, which is a u32.
+        let (x, y) = (at(picture.width(), width) as u32, at(picture.height(), height) as u32);
+        sample.extend(imageops::crop_imm(picture, x, y, width, height).to_image().into_raw());
+    }
+    let mut compressed = Vec::new();
+    let mut encoder = png::Encoder::new(&mut compressed, width, height * PARTS);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.set_compression(png::Compression::Fast);
+    let written = encoder.write_header().and_then(|mut writer| {
+        let mut pieces = writer.stream_writer()?;
+        pieces.write_all(&sample)?;
+        pieces.finish()
+    });
+    written.is_ok() && compressed.len() > sample.len() + 1024
 }
 
 fn from_png(error: png::EncodingError) -> EncodeError {
@@ -115,6 +144,20 @@ mod tests {
                 prop_assert_eq!(&read.pixels, &picture);
             }
         }
+    }
+
+    #[test]
+    fn noise_is_not_made_larger() {
+        let mut state = 1_u32;
+        let mut noise = RgbaImage::new(300, 200);
+        noise.iter_mut().for_each(|byte| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *byte = (state >> 24) as u8;
+        });
+        let mut bytes = Vec::new();
+        write_png(&mut bytes, &noise).unwrap();
+        assert!(bytes.len() < noise.as_raw().len() * 101 / 100, "{}", bytes.len());
+        assert_eq!(decode(Cursor::new(bytes), &Limits::default()).unwrap().pixels, noise);
     }
 
     #[test]

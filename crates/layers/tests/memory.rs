@@ -1,4 +1,4 @@
-//! Memory of metadata: files whose profiles, texts and tags are bombs, decoded under an allocator that counts.
+//! Memory under an allocator that counts: of files whose profiles, texts and tags are bombs, and of exports.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Cursor, Write};
@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
-use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
-use layers::{DecodeError, Limits, Picture, decode};
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage, RgbaImage};
+use layers::{
+    DecodeError, Document, DocumentGroup, DocumentLayer, ExportOptions, Format, Kind, Limits, Node, Picture,
+    PixelSource, SourceError, decode, export,
+};
 
 /// The system's allocator, and the most bytes that were taken at once.
 struct Counting;
@@ -30,6 +33,14 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        TAKEN.fetch_sub(layout.size(), Relaxed);
+        let taken = TAKEN.fetch_add(size, Relaxed) + size;
+        PEAK.fetch_max(taken, Relaxed);
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
 }
 
 #[global_allocator]
@@ -40,7 +51,8 @@ const BOUND: usize = 40 << 20;
 
 /// One test, since what others allocate meanwhile would be counted too.
 #[test]
-fn bombs_in_metadata_stay_small() {
+fn memory_stays_within_its_bounds() {
+    exports();
     png_bombs();
     jpeg_bombs();
     webp_bombs();
@@ -209,4 +221,48 @@ fn tiff_bombs() {
     // A count without its values costs nothing either.
     let (result, peak) = measured("tiff empty count", &tiff(273, 4, 900_000, &[]));
     assert!(result.is_err() && peak < 80 << 20, "{peak}");
+}
+
+/// Noise, which no format compresses: source 0 as large as the canvas, source 1 larger.
+struct Noise;
+
+const CANVAS: (u32, u32) = (800, 700);
+const LARGE: (u32, u32) = (1000, 1100);
+
+impl PixelSource for Noise {
+    fn load(&self, source: usize) -> Result<RgbaImage, SourceError> {
+        let (width, height) = if source == 0 { CANVAS } else { LARGE };
+        let mut state = 1_u32;
+        let bytes = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        });
+        let mut picture = RgbaImage::new(width, height);
+        picture.iter_mut().zip(bytes).for_each(|(target, byte)| *target = byte);
+        Ok(picture)
+    }
+}
+
+fn exports() {
+    let layer = |source, x| {
+        let (name, kind) = (String::new(), Kind::Unknown);
+        Node::Layer(DocumentLayer { name, kind, text: None, visible: true, opacity: 0.7, x, y: -x, source })
+    };
+    let group = |children| Node::Group(DocumentGroup { name: String::new(), visible: true, opacity: 0.5, children });
+    let inner = group(vec![layer(0, 0), group(vec![layer(1, -30), group(vec![layer(0, 5)])])]);
+    for nodes in [vec![layer(0, 0)], vec![layer(1, 40), layer(0, 0)], vec![layer(0, 0), inner, layer(1, 900)]] {
+        let document = Document { title: String::new(), width: CANVAS.0, height: CANVAS.1, nodes };
+        let bound = document.compose_memory(u64::from(LARGE.0 * LARGE.1));
+        for format in Format::ALL {
+            let file = tempfile::tempfile().expect("a temporary file");
+            let before = TAKEN.load(Relaxed);
+            PEAK.store(before, Relaxed);
+            let options = ExportOptions { trim: true, extra_files: Vec::new() };
+            export(&document, &Noise, format, &options, &file).expect("the document is small");
+            let peak = (PEAK.load(Relaxed) - before) as u64;
+            println!("{format:?}: peak {} KB of {} KB", peak >> 10, bound >> 10);
+            // Tables and buffers that do not grow with the pictures come on top.
+            assert!(peak < bound + (2 << 20), "{format:?}: {peak} bytes, more than {bound}");
+        }
+    }
 }
