@@ -50,8 +50,43 @@ pub fn write_png_with(
     picture: &RgbaImage,
     compression: Compression,
 ) -> Result<(), EncodeError> {
-    // Not generic below, so that the encoder is compiled once and not for every writer.
-    let writer: &mut dyn Write = &mut writer;
+    let mut writer = KeepsError { writer: &mut writer, error: None };
+    let written = encode_png(&mut writer, picture, compression);
+    written.map_err(|error| writer.error.map_or(error, EncodeError::Io))
+}
+
+/// Keeps the error of a writer, of which the encoder leaves only the text: a full disk is told by its kind.
+struct KeepsError<'a> {
+    writer: &'a mut dyn Write,
+    error: Option<io::Error>,
+}
+
+impl KeepsError<'_> {
+    fn keep<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| {
+            let kind = error.kind();
+            if kind != io::ErrorKind::Interrupted {
+                self.error = Some(error);
+            }
+            kind.into()
+        })
+    }
+}
+
+impl Write for KeepsError<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.writer.write(bytes);
+        self.keep(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.writer.flush();
+        self.keep(result)
+    }
+}
+
+/// Not generic, so that the encoder is compiled once and not for every writer.
+fn encode_png(writer: &mut KeepsError<'_>, picture: &RgbaImage, compression: Compression) -> Result<(), EncodeError> {
     let mut encoder = png::Encoder::new(writer, picture.width(), picture.height());
     encoder.set_color(png::ColorType::Rgba);
     encoder.set_depth(png::BitDepth::Eight);
@@ -158,6 +193,28 @@ mod tests {
         write_png(&mut bytes, &noise).unwrap();
         assert!(bytes.len() < noise.as_raw().len() * 101 / 100, "{}", bytes.len());
         assert_eq!(decode(Cursor::new(bytes), &Limits::default()).unwrap().pixels, noise);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_by_its_kind() {
+        struct Disk(usize);
+        impl Write for Disk {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let picture = RgbaImage::from_fn(400, 300, |x, y| Rgba([(x * y) as u8, (x ^ y) as u8, x as u8, 255]));
+        let mut bytes = Vec::new();
+        write_png(&mut bytes, &picture).unwrap();
+        for room in [0, 40, 5000, 100_000, bytes.len() - 1] {
+            let error = write_png(Disk(room.min(bytes.len() - 1)), &picture).unwrap_err();
+            assert!(matches!(&error, EncodeError::Io(error) if error.kind() == io::ErrorKind::StorageFull), "{error}");
+        }
+        write_png(Disk(bytes.len()), &picture).unwrap();
     }
 
     #[test]
