@@ -201,7 +201,8 @@ function change(id, fields) {
 function gone(id, error) {
   if (job.value?.id !== id) return;
   forget(id);
-  change(id, { state: "gone", error: { code: "gone", message: error.message } });
+  const code = error.code === "removed" ? "removed" : "gone";
+  change(id, { state: "gone", error: { code, message: error.message } });
 }
 
 /** What each event changes of the job on the page. */

@@ -9,7 +9,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
-use jobs::{Broker, Store};
+use jobs::{Broker, Feed, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -28,12 +28,14 @@ use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 use crate::config::Config;
 use crate::decodes::Decodes;
 use crate::error::Error;
-use crate::{capabilities, compose, edit, live, openai, ops, page, results, split, status, submit, uploads};
+use crate::{capabilities, compose, edit, live, openai, ops, origin, page, results, split, status, submit, uploads};
 
 /// What every handler can reach. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
     pub broker: Arc<dyn Broker>,
+    /// How jobs go, for all that follow one in this process.
+    pub feed: Feed,
     pub store: Store,
     pub config: Arc<Config>,
     /// Places for pictures that are decoded at once.
@@ -196,8 +198,7 @@ fn csrf(config: &Config) -> CsrfLayer<fn(ProtectionError) -> Response> {
 }
 
 fn cross_origin(_: ProtectionError) -> Response {
-    let message = "the request comes from a web page of another origin; its origin must be listed in CORS_ORIGINS";
-    Error::new(StatusCode::FORBIDDEN, "cross_origin", message).into_response()
+    origin::cross_origin().into_response()
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {

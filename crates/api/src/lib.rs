@@ -22,6 +22,7 @@ mod multipart;
 mod openai;
 mod ops;
 mod options;
+mod origin;
 mod page;
 mod plain;
 mod responses;

@@ -9,18 +9,16 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt};
-use jobs::{BrokerError, Event, EventKind, Job};
+use jobs::{Event, Update};
 use serde::Serialize;
 use tracing::Instrument;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::error::{Error, ErrorBody};
 use crate::extract::{JobId, Query};
 use crate::status::AfterQuery;
-
-/// How often a waiting job's place in the queue is looked up.
-const POSITION_EVERY: Duration = Duration::from_secs(2);
 
 /// Shorter than the idle limits of common proxies (60 s).
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -28,135 +26,167 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 /// A peer that has answered no ping for so long is gone.
 const SILENCE: Duration = Duration::from_secs(70);
 
-/// What a listener is sent.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+/// How long a peer has to answer our close frame.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Bytes that are read at once from a peer, of which nothing of size is expected. Each socket holds a buffer of this
+/// size as long as it lives.
+const READ_BUFFER: usize = 1 << 10;
+
+/// The longest message of a peer that is taken.
+const MAX_MESSAGE: usize = 4 << 10;
+
+/// Bytes that wait to be sent to a peer. No event is near to it; a socket that has more to send is broken off.
+const MAX_UNSENT: usize = 1 << 20;
+
+/// The close code of a job that was removed, after the status with which a new connection is refused.
+const REMOVED: u16 = 4404;
+
+/// What a follower is sent.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Frame {
+    #[allow(dead_code, reason = "described here; the JSON of an event is made once for all of its followers")]
     Event(Event),
     /// The job's place in the queue changed; 0 is next. Not numbered, not replayed.
     Position(Position),
+    Removed(Removed),
 }
 
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Position {
     #[serde(rename = "type")]
     kind: PositionType,
     position: u64,
 }
 
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum PositionType {
     Position,
 }
 
-/// Events above `after`, and places in the queue while the job waits; ends after the last event.
-fn frames(app: App, job: Job, after: u64) -> impl Stream<Item = Result<Frame, BrokerError>> + Send {
-    async_stream::try_stream! {
-        let events = jobs::follow(app.broker.clone(), job.id, after);
-        tokio::pin!(events);
-        // With events still to replay, those say whether it waits.
-        let mut waits = job.state == jobs::State::Queued && job.seq <= after;
-        let mut shown = None;
-        let mut tick = tokio::time::interval(POSITION_EVERY);
-        loop {
-            let next = tokio::select! {
-                event = events.next() => match event {
-                    Some(event) => Next::Event(event),
-                    None => return,
-                },
-                _ = tick.tick(), if waits => Next::Look,
-            };
-            match next {
-                Next::Event(event) => {
-                    let event = event?;
-                    waits = match event.kind {
-                        EventKind::Queued | EventKind::Requeued { .. } => true,
-                        EventKind::Note { .. } => waits,
-                        _ => false,
-                    };
-                    if waits {
-                        tick.reset_immediately();
-                    }
-                    yield Frame::Event(event);
-                }
-                Next::Look => {
-                    let position = app.broker.job(job.id).await?.and_then(|job| job.position);
-                    if let Some(position) = position && shown != Some(position) {
-                        shown = Some(position);
-                        yield Frame::Position(Position { kind: PositionType::Position, position });
-                    }
-                }
-            }
+/// The job is gone without a last event: it was deleted, or the queue has lost it. Not numbered, not replayed; nothing
+/// comes after it, and a new connection is answered 404.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Removed {
+    #[serde(rename = "type")]
+    kind: RemovedType,
+    job_id: Uuid,
+    /// In words.
+    message: &'static str,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum RemovedType {
+    Removed,
+}
+
+/// An update of the job `id` as JSON.
+fn json(update: &Update, id: Uuid) -> Result<String, serde_json::Error> {
+    match update {
+        Update::Event(event) => Ok(event.json.clone()),
+        Update::Position(position) => {
+            serde_json::to_string(&Frame::Position(Position { kind: PositionType::Position, position: *position }))
         }
+        Update::Removed => serde_json::to_string(&Frame::Removed(Removed {
+            kind: RemovedType::Removed,
+            job_id: id,
+            message: "the job was removed: it was deleted, or the queue has lost it; start it again if it is still wanted",
+        })),
     }
 }
 
-/// What wakes a listener's stream.
-enum Next {
-    Event(Result<Event, BrokerError>),
-    /// Time to look up the place in the queue.
-    Look,
+/// Counts a stream in `/metrics` while it lives.
+struct Counted(&'static str);
+
+impl Counted {
+    fn new(kind: &'static str) -> Self {
+        metrics::gauge!("unflatten_live_streams", "kind" => kind).increment(1);
+        Self(kind)
+    }
 }
 
-/// Answers an upgrade with the job's frames.
-pub fn websocket(app: App, job: Job, after: u64, upgrade: WebSocketUpgrade) -> Response {
-    let span = tracing::info_span!("websocket", job_id = %job.id);
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!("unflatten_live_streams", "kind" => self.0).decrement(1);
+    }
+}
+
+/// Answers an upgrade with the events of the job `id` above `after`.
+pub fn websocket(app: App, id: Uuid, after: u64, upgrade: WebSocketUpgrade) -> Response {
+    let span = tracing::info_span!("websocket", job_id = %id);
     let sockets = app.sockets.clone();
-    // Nothing of size is expected from the other side.
-    upgrade.max_message_size(4 << 10).max_frame_size(4 << 10).on_upgrade(move |socket| {
-        sockets.track_future(
-            async move {
-                metrics::gauge!("unflatten_live_streams", "kind" => "websocket").increment(1);
-                serve(&app, job, after, socket).await;
-                metrics::gauge!("unflatten_live_streams", "kind" => "websocket").decrement(1);
-            }
-            .instrument(span),
-        )
-    })
+    upgrade
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(MAX_UNSENT)
+        .max_message_size(MAX_MESSAGE)
+        .max_frame_size(MAX_MESSAGE)
+        .on_upgrade(move |socket| {
+            sockets.track_future(
+                async move {
+                    let _counted = Counted::new("websocket");
+                    serve(&app, id, after, socket).await;
+                }
+                .instrument(span),
+            )
+        })
 }
 
-async fn serve(app: &App, job: Job, after: u64, mut socket: WebSocket) {
-    let (code, reason) = match send_frames(app, job, after, &mut socket).await {
+async fn serve(app: &App, id: Uuid, after: u64, mut socket: WebSocket) {
+    let (code, reason) = match send_updates(app, id, after, &mut socket).await {
         End::Over => (close_code::NORMAL, "the job is over"),
+        End::Removed => (REMOVED, "the job was removed"),
         End::ShuttingDown => (close_code::RESTART, "the server stops; connect again"),
         End::Failed => (close_code::ERROR, "the queue cannot be read; connect again"),
         End::Gone => return,
     };
     let frame = CloseFrame { code, reason: reason.into() };
-    if socket.send(Message::Close(Some(frame))).await.is_ok() {
-        // The peer answers with a close of its own; leaving earlier can lose our last frames.
-        let goodbye = async { while let Some(Ok(_)) = socket.recv().await {} };
-        let _ = tokio::time::timeout(Duration::from_secs(2), goodbye).await;
-    }
+    let goodbye = async {
+        if socket.send(Message::Close(Some(frame))).await.is_ok() {
+            // The peer answers with a close of its own; leaving earlier can lose our last frames.
+            while let Some(Ok(_)) = socket.recv().await {}
+        }
+    };
+    let _ = tokio::time::timeout(GOODBYE, goodbye).await;
 }
 
 /// Why no more frames are sent.
 enum End {
     Over,
+    Removed,
     ShuttingDown,
     Failed,
     /// The peer has left.
     Gone,
 }
 
-async fn send_frames(app: &App, job: Job, after: u64, socket: &mut WebSocket) -> End {
-    let frames = frames(app.clone(), job, after);
-    tokio::pin!(frames);
+async fn send_updates(app: &App, id: Uuid, after: u64, socket: &mut WebSocket) -> End {
+    let updates = app.feed.follow(id, after);
+    let stopping = app.shutdown.cancelled();
+    tokio::pin!(updates, stopping);
     let mut ping = tokio::time::interval(PING_EVERY);
     let mut last_heard = Instant::now();
+    let mut end = End::Over;
     loop {
         let message = tokio::select! {
-            frame = frames.next() => match frame {
-                Some(Ok(frame)) => match serde_json::to_string(&frame) {
-                    Ok(text) => Message::Text(text.into()),
-                    Err(_) => return End::Failed,
-                },
+            update = updates.next() => match update {
+                Some(Ok(update)) => {
+                    if matches!(update, Update::Removed) {
+                        end = End::Removed;
+                    }
+                    match json(&update, id) {
+                        Ok(text) => Message::Text(text.into()),
+                        Err(_) => return End::Failed,
+                    }
+                }
                 Some(Err(err)) => {
-                    tracing::error!(error = %err, "a live stream broke off");
+                    tracing::warn!(error = %err, "a live stream broke off");
                     return End::Failed;
                 }
-                None => return End::Over,
+                None => return end,
             },
             received = socket.recv() => match received {
                 Some(Ok(message)) if !matches!(message, Message::Close(_)) => {
@@ -171,20 +201,25 @@ async fn send_frames(app: &App, job: Job, after: u64, socket: &mut WebSocket) ->
                 }
                 Message::Ping(bytes::Bytes::new())
             }
-            () = app.shutdown.cancelled() => return End::ShuttingDown,
+            () = &mut stopping => return End::ShuttingDown,
+        };
+        let sent = tokio::select! {
+            sent = tokio::time::timeout(SILENCE, socket.send(message)) => sent,
+            () = &mut stopping => return End::ShuttingDown,
         };
         // A peer that reads nothing for so long is as good as gone.
-        match tokio::time::timeout(SILENCE, socket.send(message)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return End::Gone,
+        if !matches!(sent, Ok(Ok(()))) {
+            return End::Gone;
         }
     }
 }
 
 /// A job's events as Server-Sent Events
 ///
-/// `data` is an `Event` as JSON, `id` its number: an `EventSource` that connects again goes on where it was. Ends
-/// after the last event; asked again from there on it answers 204, which tells an `EventSource` to stop.
+/// `data` is an `Event` as JSON, `id` its number: an `EventSource` that connects again goes on where it was. While the
+/// job waits in the queue there are also events `{"type":"position","position":2}` without a number. Ends after the last
+/// event, and after `{"type":"removed",...}` when the job is gone without one. Asked again from there on it answers 204
+/// or 404, which tell an `EventSource` to stop.
 #[utoipa::path(
     get, path = "/api/jobs/{id}/events", operation_id = "follow_job", tag = "jobs",
     params(
@@ -195,6 +230,7 @@ async fn send_frames(app: &App, job: Job, after: u64, socket: &mut WebSocket) ->
     responses(
         (status = 200, description = "The events", body = Frame, content_type = "text/event-stream"),
         (status = 204, description = "The job is over and all its events are known"),
+        (status = 400, description = "`after` or `Last-Event-ID` is not a number", body = ErrorBody),
         (status = 404, description = "No such job", body = ErrorBody),
     )
 )]
@@ -216,27 +252,35 @@ pub async fn events(
     if job.state.is_terminal() && job.seq <= after {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let shutdown = app.shutdown.clone().cancelled_owned();
-    let events = frames(app, job, after)
-        .take_while(|frame| {
-            if let Err(err) = frame {
-                // Ends the stream; the client connects again from its last number.
-                tracing::error!(error = %err, "a live stream broke off");
-            }
-            std::future::ready(frame.is_ok())
-        })
-        .filter_map(|frame| std::future::ready(frame.ok().and_then(|frame| sse_event(&frame))))
-        .map(Ok::<_, Infallible>)
-        .take_until(shutdown);
     // nginx and its like otherwise hold events back until a buffer is full.
     let unbuffered = [(HeaderName::from_static("x-accel-buffering"), "no")];
+    let events = sse_events(&app, id, after);
     Ok((unbuffered, Sse::new(events).keep_alive(KeepAlive::new().interval(PING_EVERY))).into_response())
 }
 
-fn sse_event(frame: &Frame) -> Option<sse::Event> {
-    let event = sse::Event::default().json_data(frame).ok()?;
-    Some(match frame {
-        Frame::Event(numbered) => event.id(numbered.seq.to_string()),
-        Frame::Position(_) => event,
+fn sse_events(app: &App, id: Uuid, after: u64) -> impl Stream<Item = Result<sse::Event, Infallible>> + Send + use<> {
+    let counted = Counted::new("sse");
+    app.feed
+        .follow(id, after)
+        .take_while(|update| {
+            if let Err(err) = update {
+                // Ends the stream; the client connects again from its last number.
+                tracing::warn!(error = %err, "a live stream broke off");
+            }
+            std::future::ready(update.is_ok())
+        })
+        .filter_map(move |update| {
+            // It lives as long as the stream does.
+            let _ = &counted;
+            std::future::ready(update.ok().and_then(|update| sse_event(&update, id)).map(Ok))
+        })
+        .take_until(app.shutdown.clone().cancelled_owned())
+}
+
+fn sse_event(update: &Update, id: Uuid) -> Option<sse::Event> {
+    let event = sse::Event::default().data(json(update, id).ok()?);
+    Some(match update {
+        Update::Event(numbered) => event.id(numbered.event.seq.to_string()),
+        Update::Position(_) | Update::Removed => event,
     })
 }

@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use jobs::broker::Submitted;
-use jobs::{Broker, EventKind, JobId, LayerInfo, Metadata, Store};
+use jobs::{Broker, EventKind, JobId, LayerInfo, Metadata, Store, Update};
 use serde::Serialize;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
@@ -144,19 +144,22 @@ pub async fn edit_image(State(app): State<App>, request: Request) -> Result<Resp
 async fn end_of(app: &App, id: JobId) -> Result<EventKind, Error> {
     let mut seen = 0;
     loop {
-        let events = jobs::follow(Arc::clone(&app.broker), id, seen);
-        tokio::pin!(events);
+        let updates = app.feed.follow(id, seen);
+        tokio::pin!(updates);
         loop {
-            match events.next().await {
-                Some(Ok(event)) if event.kind.is_terminal() => return Ok(event.kind),
-                Some(Ok(event)) => seen = event.seq,
+            match updates.next().await {
+                Some(Ok(Update::Event(followed))) if followed.event.kind.is_terminal() => {
+                    return Ok(followed.event.kind.clone());
+                }
+                Some(Ok(Update::Event(followed))) => seen = followed.event.seq,
+                Some(Ok(Update::Position(_))) => {}
                 // The queue may be back before the client's patience ends.
                 Some(Err(err)) => {
                     tracing::debug!(error = %err, "the queue did not answer; asking again");
                     sleep(PAUSE).await;
                     break;
                 }
-                None => return Err(Error::job_not_found()),
+                Some(Ok(Update::Removed)) | None => return Err(Error::job_not_found()),
             }
         }
     }

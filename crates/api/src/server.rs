@@ -42,6 +42,7 @@ pub struct Context {
 pub async fn run(listener: TcpListener, context: Context, shutdown: CancellationToken) -> io::Result<()> {
     ops::recorder();
     let app = App {
+        feed: jobs::Feed::new(context.broker.clone()),
         broker: context.broker,
         store: context.store,
         config: Arc::new(context.config),

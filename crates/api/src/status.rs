@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::error::{Error, ErrorBody};
 use crate::extract::{JobId, Query};
 use crate::links::Links;
-use crate::live;
+use crate::{live, origin};
 
 /// A job and where to go on with it.
 #[derive(Serialize, ToSchema)]
@@ -47,12 +47,16 @@ impl AfterQuery {
 /// As JSON. On a WebSocket upgrade: each of the job's events as one JSON text frame (schema `Event`), first those
 /// that were (`?after=` skips those that are known), then those that come. While the job waits in the queue there are
 /// also frames `{"type":"position","position":2}` without a number. The socket closes normally (1000) after the last event.
+/// A job that is gone without one (deleted, or lost by the queue) ends with a frame `{"type":"removed",...}` without a
+/// number, and close code 4404. Web pages of other origins need to be listed in `CORS_ORIGINS`.
 #[utoipa::path(
     get, path = "/api/status/{id}", operation_id = "get_job", tag = "jobs",
     params(("id" = Uuid, Path, description = "The job"), AfterQuery),
     responses(
         (status = 101, description = "WebSocket: the events follow"),
         (status = 200, description = "The job", body = JobStatus),
+        (status = 400, description = "`after` is not a number, or the WebSocket upgrade is broken", body = ErrorBody),
+        (status = 403, description = "A WebSocket of a web page of another origin", body = ErrorBody),
         (status = 404, description = "No such job", body = ErrorBody),
     )
 )]
@@ -62,8 +66,12 @@ pub async fn status(
     Query(query): Query<AfterQuery>,
     request: Request,
 ) -> Result<Response, Error> {
+    let wants_websocket = wants_websocket(&request);
+    if wants_websocket {
+        origin::check(&request, &app.config)?;
+    }
     let job = app.broker.job(id).await?.ok_or_else(Error::job_not_found)?;
-    if !wants_websocket(&request) {
+    if !wants_websocket {
         let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         return Ok((headers, Json(JobStatus::from(job))).into_response());
     }
@@ -71,7 +79,7 @@ pub async fn status(
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &app)
         .await
         .map_err(|rejection| Error::bad_request("invalid_websocket", rejection.body_text()))?;
-    Ok(live::websocket(app, job, query.after, upgrade))
+    Ok(live::websocket(app, id, query.after, upgrade))
 }
 
 fn wants_websocket(request: &Request) -> bool {

@@ -138,6 +138,17 @@ pub enum Outcome {
     Cancelled,
 }
 
+/// Where the events of a job stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The number of its newest event.
+    pub seq: u64,
+    /// Whether that one is its last.
+    pub is_over: bool,
+    /// Its place in the queue while it waits; 0 is next.
+    pub position: Option<u64>,
+}
+
 /// Counts for `/metrics`, `/readyz` and queue limits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stats {
@@ -202,6 +213,10 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Up to `limit` events of a job with a number above `after`, in order.
     async fn events_after(&self, id: JobId, after: u64, limit: usize) -> Result<Vec<Event>, BrokerError>;
+
+    /// Where the events of each of these jobs stand, in the same order; `None` for a job that is
+    /// not there. One round trip: meant for a few hundred jobs at a time.
+    async fn heads(&self, ids: &[JobId]) -> Result<Vec<Option<Head>>, BrokerError>;
 
     /// Names each job that got a new event, in this process or (Redis) another.
     /// A hint: listeners also look now and then, because one can get lost.

@@ -25,7 +25,7 @@ pub use analysis::{Analysis, LayerAnalysis, Quality, Recommendation, Verdict};
 pub use broker::{Broker, BrokerError};
 pub use cleanup::{Cleaned, CleanupError, cleanup, cleanup_after};
 pub use event::{Event, EventKind};
-pub use follow::follow;
+pub use follow::{Feed, FollowedEvent, Update};
 pub use job::{Failure, FailureCode, Job, JobId, Progress, State, Timings};
 pub use metadata::{
     ChildJob, EngineInfo, InputInfo, LayerFlags, LayerInfo, Metadata, ModelLayers, ParentLayer, Recomposition,

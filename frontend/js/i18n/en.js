@@ -110,6 +110,7 @@ export const en = {
   "end.cancelled.hint": "Nothing was kept but the uploaded picture.",
   "end.gone": "This job is no longer there",
   "end.gone.hint": "Results are removed after a while. Drop the picture again to make new layers.",
+  "end.removed.hint": "It was deleted, or the service lost it. Drop the picture again to make new layers.",
   "end.again": "Try again",
   "failure.engine_failed": "Try again, or choose other options.",
   "failure.engine_panicked": "This is a bug of ours. Other options may avoid it; the service goes on working.",

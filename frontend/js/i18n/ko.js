@@ -110,6 +110,7 @@ export const ko = {
   "end.cancelled.hint": "올린 그림 외에는 남은 것이 없습니다.",
   "end.gone": "이 작업은 더 이상 없습니다",
   "end.gone.hint": "결과는 일정 시간이 지나면 지워집니다. 그림을 다시 놓으면 새로 만듭니다.",
+  "end.removed.hint": "작업이 삭제되었거나 서비스에서 사라졌습니다. 그림을 다시 놓으면 새로 만듭니다.",
   "end.again": "다시 시도",
   "failure.engine_failed": "다시 시도하거나 다른 옵션을 고르세요.",
   "failure.engine_panicked": "프로그램 오류입니다. 다른 옵션으로 피할 수 있으며, 서비스는 계속 작동합니다.",

@@ -14,7 +14,8 @@ const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
  * `position` frames; `onStatus(job)` sees where the job stands before each new
  * connection, which alone carries the page where sockets do not get through;
  * `onLink(up)` hears when the connection goes or comes back;
- * `onGone(error)` when the service no longer knows the job.
+ * `onGone(error)` when the service no longer knows the job; the error's code is
+ * `removed` when it went while it was followed.
  */
 export function follow(id, { onEvent, onStatus, onLink, onGone }) {
   let socket = null;
@@ -29,6 +30,11 @@ export function follow(id, { onEvent, onStatus, onLink, onGone }) {
     if (event.seq !== undefined) {
       if (event.seq <= seen) return;
       seen = event.seq;
+    }
+    if (event.type === "removed") {
+      over = true;
+      onGone(Object.assign(new Error(event.message), { code: "removed" }));
+      return;
     }
     over ||= TERMINAL.has(event.type);
     onEvent(event);

@@ -47,8 +47,13 @@ impl TestApp {
         let pairs = pairs.into_iter().map(|(name, value)| -> (&str, &str) { (name, value) });
         let settings = Settings::from_pairs(pairs.chain([("EMBEDDED_QUEUE_FILE", &*queue)]));
         let broker = jobs::broker::connect(&BrokerConfig::from_settings(&settings).unwrap()).await.unwrap();
+        Self::on(dir, broker, &settings).await
+    }
+
+    /// An API on a queue of the test's own.
+    pub async fn on(dir: TempDir, broker: Arc<dyn Broker>, settings: &Settings) -> Self {
         let store = Store::open(&dir.path().join("uploads"), &dir.path().join("results")).await.unwrap();
-        let config = api::Config::from_settings(&settings).unwrap();
+        let config = api::Config::from_settings(settings).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let shutdown = CancellationToken::new();

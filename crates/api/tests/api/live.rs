@@ -1,8 +1,15 @@
+use std::sync::Arc;
+
 use futures_util::{SinkExt, StreamExt};
 use jobs::JobId;
-use jobs::broker::Outcome;
+use jobs::broker::{EmbeddedBroker, Outcome, Rules};
+use jobs::settings::Settings;
+use jobs::testing::{RedisServer, TestBroker};
 use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
@@ -128,6 +135,106 @@ async fn an_unknown_job_is_refused_before_the_upgrade() {
     let half = app.client.get(path).header("upgrade", "websocket").send().await.unwrap();
     expect_error(half, 400, "invalid_websocket").await;
     expect_error(app.get(&format!("/api/status/{id}?after=x")).await, 400, "invalid_query").await;
+}
+
+/// All frames with JSON, and the close code after them.
+async fn to_the_end(socket: &mut Socket) -> (Vec<Value>, u16) {
+    let mut frames = Vec::new();
+    loop {
+        match socket.next().await.expect("a close frame comes before the end").unwrap() {
+            Message::Text(text) => frames.push(serde_json::from_str(&text).unwrap()),
+            Message::Close(frame) => return (frames, u16::from(frame.unwrap().code)),
+            _ => {}
+        }
+    }
+}
+
+/// Follows a waiting job over a socket and over SSE until `vanish` has made it vanish.
+async fn sees_a_job_vanish(app: &TestApp, id: JobId, vanish: impl AsyncFnOnce()) {
+    let path = format!("/api/jobs/{id}/events");
+    let mut socket = connect(app, id, 0).await;
+    assert_eq!(next(&mut socket).await.unwrap()["type"], "queued");
+    assert_eq!(next(&mut socket).await.unwrap()["type"], "position");
+    let events = app.get(&path).await;
+    vanish().await;
+    let (frames, code) = to_the_end(&mut socket).await;
+    let [last] = &frames[..] else { panic!("{frames:?}") };
+    assert_eq!((last["type"].as_str(), last["job_id"].as_str()), (Some("removed"), Some(&*id.to_string())));
+    assert!(last["message"].as_str().is_some_and(|words| words.contains("deleted")), "{last}");
+    assert_eq!(code, 4404);
+    let told = sse(&events.text().await.unwrap());
+    assert_eq!(told.last(), Some(&(None, "removed".to_owned())), "{told:?}");
+    // An EventSource that connects again takes this for "do not connect again".
+    let again = app.client.get(app.url(&path)).header("last-event-id", "1").send().await.unwrap();
+    expect_error(again, 404, "job_not_found").await;
+}
+
+#[tokio::test]
+async fn a_job_that_vanishes_from_the_file_ends_its_streams_in_words() {
+    let dir = TempDir::new().unwrap();
+    let file = EmbeddedBroker::open(&dir.path().join("queue.sqlite"), Rules::default()).await.unwrap();
+    let queue = TestBroker::new(Arc::new(file));
+    let app = TestApp::on(dir, queue.clone(), &Settings::from_pairs([])).await;
+    let id = app.job().await;
+    sees_a_job_vanish(&app, id, async || queue.lose(id)).await;
+}
+
+#[tokio::test]
+async fn a_job_that_vanishes_from_redis_ends_its_streams_in_words() {
+    let redis = RedisServer::start();
+    let app = TestApp::with([("REDIS_URL", &*redis.url())]).await;
+    let id = app.job().await;
+    let flush = async || {
+        let mut raw = TcpStream::connect(("127.0.0.1", redis.port())).await.unwrap();
+        raw.write_all(b"FLUSHALL\r\n").await.unwrap();
+        let mut reply = [0; 5];
+        raw.read_exact(&mut reply).await.unwrap();
+        assert_eq!(&reply, b"+OK\r\n");
+    };
+    sees_a_job_vanish(&app, id, flush).await;
+}
+
+#[tokio::test]
+async fn a_finished_job_that_is_deleted_ended_before_and_is_not_found_after() {
+    let app = TestApp::start().await;
+    let id = app.finished_job().await;
+    let mut socket = connect(&app, id, 0).await;
+    let (frames, code) = to_the_end(&mut socket).await;
+    assert_eq!((frames.len(), code), (3, 1000));
+    assert_eq!(app.delete(&format!("/api/jobs/{id}")).await.status(), 204);
+    let refused = connect_async(format!("ws://{}/api/status/{id}", app.address)).await.unwrap_err();
+    assert!(matches!(refused, Error::Http(response) if response.status() == 404));
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_open_no_socket() {
+    let app = TestApp::with([("CORS_ORIGINS", "https://app.example")]).await;
+    let id = app.job().await;
+    let open = async |origin: &str| {
+        let mut request = format!("ws://{}/api/status/{id}", app.address).into_client_request().unwrap();
+        request.headers_mut().insert("origin", origin.parse().unwrap());
+        match connect_async(request).await {
+            Ok(_) => 101,
+            Err(Error::Http(response)) => {
+                let body: Value = serde_json::from_slice(response.body().as_ref().unwrap()).unwrap();
+                assert_eq!(body["error"]["code"], "cross_origin");
+                response.status().as_u16()
+            }
+            Err(err) => panic!("{err}"),
+        }
+    };
+    for (origin, status) in [
+        ("https://evil.example", 403),
+        ("null", 403),
+        ("http://127.0.0.1", 403),
+        (&*format!("http://{}", app.address), 101),
+        ("https://app.example", 101),
+    ] {
+        assert_eq!(open(origin).await, status, "{origin}");
+    }
+    // What it reads as plain JSON is for CORS to say.
+    let plain = app.client.get(app.url(&format!("/api/status/{id}"))).header("origin", "https://evil.example");
+    assert_eq!(plain.send().await.unwrap().status(), 200);
 }
 
 /// `(id, type)` of each event of a stream that has ended.

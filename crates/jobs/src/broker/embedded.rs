@@ -1,6 +1,7 @@
 //! The queue in a file of this process's own.
 
 mod deliveries;
+mod heads;
 mod line;
 mod queue;
 mod tables;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 
 use self::queue::Queue;
 use super::signals::Signals;
-use super::{Broker, BrokerError, Lease, NewJob, Outcome, Rules, Standing, Stats, Submitted, WorkerInfo};
+use super::{Broker, BrokerError, Head, Lease, NewJob, Outcome, Rules, Standing, Stats, Submitted, WorkerInfo};
 use crate::{Delivery, Event, EventKind, Job, JobId, Settled};
 
 /// A durable queue in one SQLite file, for API and worker in one process.
@@ -84,6 +85,11 @@ impl Broker for EmbeddedBroker {
 
     async fn events_after(&self, id: JobId, after: u64, limit: usize) -> Result<Vec<Event>, BrokerError> {
         self.with(move |queue| queue.events_after(id, after, limit)).await
+    }
+
+    async fn heads(&self, ids: &[JobId]) -> Result<Vec<Option<Head>>, BrokerError> {
+        let ids = ids.to_vec();
+        self.with(move |queue| queue.heads(&ids)).await
     }
 
     fn wakes(&self) -> broadcast::Receiver<JobId> {

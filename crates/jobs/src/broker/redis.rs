@@ -22,7 +22,9 @@ use self::connection::Connection;
 use self::scripts::{Scripts, call, key};
 use super::rules::check_recordable;
 use super::signals::Signals;
-use super::{Broker, BrokerError, Lease, NewJob, Outcome, RedisAddress, Rules, Standing, Stats, Submitted, WorkerInfo};
+use super::{
+    Broker, BrokerError, Head, Lease, NewJob, Outcome, RedisAddress, Rules, Standing, Stats, Submitted, WorkerInfo,
+};
 use crate::{Delivery, Event, EventKind, Job, JobId, Settled, State, Webhook};
 
 type Result<T> = std::result::Result<T, BrokerError>;
@@ -142,6 +144,15 @@ impl Broker for RedisBroker {
         range.arg(key(&format!("events:{id}"))).arg(format!("({after}-0")).arg("+").arg("COUNT").arg(limit);
         let found: StreamRangeReply = self.connection.query(&range).await?;
         found.ids.iter().map(|entry| reply::event(id, entry)).collect()
+    }
+
+    async fn heads(&self, ids: &[JobId]) -> Result<Vec<Option<Head>>> {
+        let mut heads = call(&self.scripts.heads);
+        for id in ids {
+            heads.arg(id.to_string());
+        }
+        let found: Vec<Vec<i64>> = self.connection.call(&heads).await?;
+        found.iter().map(|head| reply::head(head)).collect()
     }
 
     fn wakes(&self) -> broadcast::Receiver<JobId> {

@@ -2,10 +2,12 @@
 
 #[cfg(feature = "testing-bucket")]
 mod bucket;
+mod broker;
 mod redis;
 
 #[cfg(feature = "testing-bucket")]
 pub use bucket::BucketServer;
+pub use broker::TestBroker;
 pub use redis::RedisServer;
 
 /// Chooses who does the cryptography of this process's HTTP clients. The tests of the whole workspace are built with

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt};
 use jobs::broker::{
     Backend, BrokerConfig, EngineOffer, Lease, NewJob, RedisAddress, Rules, Standing, Submitted, WorkerInfo, connect,
 };
 use jobs::testing::RedisServer;
-use jobs::{Broker, EngineChoice, Event, EventKind, Job, JobId, Params, Progress};
+use jobs::{Broker, BrokerError, EngineChoice, Event, EventKind, Job, JobId, Params, Progress, Update};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -135,6 +136,26 @@ pub async fn events(broker: &Arc<dyn Broker>, id: JobId) -> Vec<Event> {
 
 pub async fn kinds(broker: &Arc<dyn Broker>, id: JobId) -> Vec<EventKind> {
     events(broker, id).await.into_iter().map(|event| event.kind).collect()
+}
+
+/// All that a follower is told, to the end.
+pub async fn updates(follower: impl Stream<Item = Result<Update, Arc<BrokerError>>>) -> Vec<Update> {
+    let all = follower.map(Result::unwrap).collect();
+    tokio::time::timeout(PATIENCE, all).await.expect("following comes to an end")
+}
+
+/// All events that a follower is told of a job that is not removed, to the end.
+pub async fn followed(follower: impl Stream<Item = Result<Update, Arc<BrokerError>>>) -> Vec<Event> {
+    let told = updates(follower).await;
+    assert!(!told.iter().any(|update| matches!(update, Update::Removed)), "{told:?}");
+    told.iter().filter_map(event).cloned().collect()
+}
+
+pub fn event(update: &Update) -> Option<&Event> {
+    match update {
+        Update::Event(followed) => Some(&followed.event),
+        Update::Position(_) | Update::Removed => None,
+    }
 }
 
 /// Waits until the lease of a job has ended and it was taken back.

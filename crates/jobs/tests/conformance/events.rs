@@ -1,8 +1,5 @@
-use std::sync::Arc;
-
-use futures_util::StreamExt;
 use jobs::broker::Outcome;
-use jobs::{Broker, BrokerError, Event, EventKind, JobId, follow};
+use jobs::{BrokerError, EventKind, Feed, JobId};
 use tokio::time::timeout;
 
 use crate::bench::*;
@@ -53,17 +50,11 @@ pub async fn listeners_are_woken(bench: Bench) {
     .await;
 }
 
-/// All that a follower is told, to the end.
-async fn followed(broker: &Arc<dyn Broker>, id: JobId, after: u64) -> Vec<Event> {
-    let all = follow(broker.clone(), id, after).map(Result::unwrap).collect();
-    timeout(PATIENCE, all).await.expect("following comes to an end")
-}
-
 pub async fn a_follower_sees_every_event_once_to_the_end(bench: Bench) {
     let broker = bench.open(calm()).await;
     let listener = bench.other(&broker, calm()).await;
     let id = submit(&broker).await;
-    let follower = tokio::spawn(async move { followed(&listener, id, 0).await });
+    let follower = tokio::spawn(followed(Feed::new(listener).follow(id, 0)));
 
     // Over two claims, with more events than one look brings.
     let (lease, _) = claim(&broker, "a").await;
@@ -79,16 +70,17 @@ pub async fn a_follower_sees_every_event_once_to_the_end(bench: Bench) {
     assert_eq!(all.len(), 304);
     assert_eq!(follower.await.unwrap(), all);
     // A late one is given all that it missed, or what it asks for.
-    assert_eq!(followed(&broker, id, 0).await, all);
-    assert_eq!(followed(&broker, id, 301).await, all[301..]);
+    let feed = Feed::new(broker);
+    assert_eq!(followed(feed.follow(id, 0)).await, all);
+    assert_eq!(followed(feed.follow(id, 301)).await, all[301..]);
 }
 
 pub async fn a_follower_of_nothing_comes_to_an_end(bench: Bench) {
     let broker = bench.open(calm()).await;
-    assert!(followed(&broker, JobId::new_v4(), 0).await.is_empty());
+    let feed = Feed::new(broker.clone());
     let id = submit(&broker).await;
     broker.cancel(id).await.unwrap();
-    assert_eq!(followed(&broker, id, 1).await.len(), 1);
-    assert!(followed(&broker, id, 2).await.is_empty());
-    assert!(followed(&broker, id, 99).await.is_empty());
+    assert_eq!(followed(feed.follow(id, 1)).await.len(), 1);
+    assert!(followed(feed.follow(id, 2)).await.is_empty());
+    assert!(followed(feed.follow(id, 99)).await.is_empty());
 }

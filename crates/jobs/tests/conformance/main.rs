@@ -5,6 +5,7 @@
 mod bench;
 mod embedded;
 mod events;
+mod followers;
 mod lanes;
 mod leases;
 mod links;
@@ -63,6 +64,12 @@ on_every_broker! {
         listeners_are_woken,
         a_follower_sees_every_event_once_to_the_end,
         a_follower_of_nothing_comes_to_an_end,
+    },
+    followers::{
+        heads_say_where_many_jobs_stand,
+        a_waiting_follower_is_told_its_place,
+        a_follower_of_a_removed_job_is_told,
+        a_slow_follower_misses_nothing_and_holds_up_no_other,
     },
     lanes::{
         a_worker_takes_only_what_its_engines_can_do,

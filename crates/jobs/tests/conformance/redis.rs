@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use jobs::broker::{Backend, BrokerConfig, Outcome, RedisAddress, Rules, connect};
 use jobs::testing::RedisServer;
-use jobs::{EventKind, State, follow};
+use jobs::{EventKind, Feed, State, Update};
 
 use crate::bench::*;
 
@@ -16,7 +16,7 @@ async fn a_restart_of_redis_keeps_everything() {
     let (running, waiting) = (submit(&broker).await, submit(&broker).await);
     let (lease, _) = claim(&broker, "w").await;
     broker.record(&lease, progress(1)).await.unwrap();
-    let follower = follow(broker.clone(), running, 0).map(Result::unwrap).collect::<Vec<_>>();
+    let follower = tokio::spawn(followed(Feed::new(broker.clone()).follow(running, 0)));
     let before = (job(&broker, running).await, job(&broker, waiting).await, events(&broker, running).await);
 
     restart(&mut bench);
@@ -27,7 +27,7 @@ async fn a_restart_of_redis_keeps_everything() {
     assert_eq!(try_claim(&broker, &worker("other")).await, None);
     assert_eq!(broker.heartbeat(&lease).await.unwrap(), HELD);
     assert_eq!(broker.finish(&lease, Outcome::Succeeded { layers: 1 }).await.unwrap(), HELD);
-    assert_eq!(follower.await, events(&broker, running).await);
+    assert_eq!(follower.await.unwrap(), events(&broker, running).await);
     let late = submit(&broker).await;
     assert_eq!(claim(&broker, "w").await.0.job_id, late);
 }
@@ -62,6 +62,18 @@ async fn an_emptied_redis_is_used_afresh() {
     assert_eq!(lease.job_id, id);
     broker.finish(&lease, Outcome::Succeeded { layers: 1 }).await.unwrap();
     assert_eq!(kinds(&broker, id).await, [EventKind::Queued, EventKind::Succeeded { layers: 1 }]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_of_an_emptied_redis_are_told_that_the_job_is_gone() {
+    let bench = Bench::redis();
+    let broker = bench.open(calm()).await;
+    let id = submit(&broker).await;
+    let mut follower = Box::pin(Feed::new(broker.clone()).follow(id, 0));
+    // From here on it waits for news.
+    while !matches!(follower.next().await.unwrap().unwrap(), Update::Position(0)) {}
+    flush(&bench).await;
+    assert!(matches!(updates(follower).await[..], [Update::Removed]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -78,7 +78,7 @@ class Progress extends View {
           <p class="hint name"></p>
           <h1>${t(`end.${state}`)}</h1>
           ${error && state !== "gone" ? html`<p class="message">${error.message}</p>` : ""}
-          <p>${state === "gone" ? t("end.gone.hint") : known}</p>
+          <p>${state === "gone" ? t(error?.code === "removed" ? "end.removed.hint" : "end.gone.hint") : known}</p>
           <p class="actions">
             ${state !== "gone" && uploadId ? html`<button type="button" class="button primary" data-action="again">${icon("reset")}<span>${t("end.again")}</span></button>` : ""}
             <button type="button" class="button" data-action="home">${icon("plus")}<span>${t("top.new")}</span></button>

@@ -9,10 +9,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::tables::{self, Record};
-use super::{deliveries, line};
+use super::{deliveries, heads, line};
 use crate::broker::rules::{Lanes, Rules, check_recordable};
 use crate::broker::signals::Signals;
-use crate::broker::{BrokerError, Lease, NewJob, Outcome, Standing, Stats, Submitted, WorkerInfo};
+use crate::broker::{BrokerError, Head, Lease, NewJob, Outcome, Standing, Stats, Submitted, WorkerInfo};
 use crate::{Delivery, EngineChoice, Event, EventKind, Job, JobId, Settled, State};
 
 type Result<T> = std::result::Result<T, BrokerError>;
@@ -100,6 +100,10 @@ impl Queue {
 
     pub(super) fn events_after(&self, id: JobId, after: u64, limit: usize) -> Result<Vec<Event>> {
         tables::events_after(&self.db, id, after, limit)
+    }
+
+    pub(super) fn heads(&self, ids: &[JobId]) -> Result<Vec<Option<Head>>> {
+        heads::of(&self.db, ids)
     }
 
     pub(super) fn stats(&self) -> Result<Stats> {

@@ -7,7 +7,7 @@ use redis::streams::StreamId;
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
-use crate::broker::{BrokerError, Standing, WorkerInfo};
+use crate::broker::{BrokerError, Head, Standing, WorkerInfo};
 use crate::{Delivery, Event, EventKind, Job, JobId, State, Timings};
 
 type Result<T> = std::result::Result<T, BrokerError>;
@@ -76,6 +76,19 @@ pub(super) fn event(job_id: JobId, entry: &StreamId) -> Result<Event> {
     let (Some(seq), Some(at), Some(json)) = (seq, at, json) else { return Err(malformed("event", &entry.id)) };
     let kind: EventKind = serde_json::from_str(&json)?;
     Ok(Event { seq, job_id, at: time(at)?, kind })
+}
+
+/// Where a job's events stand: nothing for a job that is not there, else the number of the newest one, whether it is the
+/// last (1), and the job's place in the queue (below 0: it does not wait).
+pub(super) fn head(found: &[i64]) -> Result<Option<Head>> {
+    match *found {
+        [] => Ok(None),
+        [seq, is_over, position] => {
+            let seq = u64::try_from(seq).map_err(|_| malformed("seq", &seq.to_string()))?;
+            Ok(Some(Head { seq, is_over: is_over == 1, position: u64::try_from(position).ok() }))
+        }
+        _ => Err(malformed("head", &format!("{found:?}"))),
+    }
 }
 
 /// A webhook delivery in its hash.
