@@ -18,6 +18,7 @@ mod form;
 mod intake;
 mod links;
 mod live;
+mod memory;
 mod multipart;
 mod openai;
 mod ops;

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::error::{Error, ErrorBody};
 use crate::extract::{JobId, Query};
+use crate::memory;
 use crate::status::AfterQuery;
 
 /// Shorter than the idle limits of common proxies (60 s).
@@ -111,6 +112,7 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         metrics::gauge!("unflatten_live_streams", "kind" => self.0).decrement(1);
+        memory::stream_ended();
     }
 }
 

@@ -57,11 +57,7 @@ impl Feed {
     /// after [`Update::Removed`], and after an error: the queue has not
     /// answered for several seconds. To go on after an error, follow again from
     /// the last number seen. Has to be polled in a Tokio runtime.
-    pub fn follow(
-        &self,
-        id: JobId,
-        after: u64,
-    ) -> impl Stream<Item = Result<Update, Arc<BrokerError>>> + Send + use<> {
+    pub fn follow(&self, id: JobId, after: u64) -> impl Stream<Item = Result<Update, Arc<BrokerError>>> + Send + use<> {
         let topics = self.topics.clone();
         async_stream::try_stream! {
             // Joining comes before the first read, so that nothing falls in between.

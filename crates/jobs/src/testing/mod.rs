@@ -1,13 +1,13 @@
 //! What the tests of several crates need (cargo features `testing` and `testing-bucket`).
 
+mod broker;
 #[cfg(feature = "testing-bucket")]
 mod bucket;
-mod broker;
 mod redis;
 
+pub use broker::TestBroker;
 #[cfg(feature = "testing-bucket")]
 pub use bucket::BucketServer;
-pub use broker::TestBroker;
 pub use redis::RedisServer;
 
 /// Chooses who does the cryptography of this process's HTTP clients. The tests of the whole workspace are built with
