@@ -19,6 +19,8 @@ pub struct Capabilities {
     engines: Vec<Engine>,
     /// Processes that are alive and work on jobs.
     workers: usize,
+    /// Of workers that take no jobs at the moment, each one's reason.
+    paused: Vec<String>,
     queue: Queue,
     limits: Limits,
     /// What a job gets that does not say otherwise.
@@ -68,6 +70,7 @@ pub async fn capabilities(State(app): State<App>) -> Result<Response, Error> {
         version: env!("CARGO_PKG_VERSION"),
         engines: engines(&workers),
         workers: workers.len(),
+        paused: workers.iter().filter_map(|worker| worker.paused.clone()).collect(),
         queue: Queue { kind: app.broker.name(), stats: app.broker.stats().await? },
         limits: Limits {
             max_file_size_bytes: config.max_file_size,

@@ -67,6 +67,7 @@ pub struct ComposeLayer {
 )]
 pub async fn compose(State(app): State<App>, finished: Finished, request: Request) -> Result<Response, Error> {
     let asked: ComposeRequest = extract::json(request).await?;
+    let _in_flight = app.broker.in_flight();
     let target = target(asked.format.as_deref().unwrap_or("png"), asked.trim)?;
     let stored = app.store.tree(finished.id).await?.ok_or_else(Error::job_not_found)?;
     let composition = match asked.layers {

@@ -158,8 +158,10 @@ pub async fn store(app: &App, client: &str, picture: Received) -> Result<Upload,
     let _cancel = unwanted.clone().drop_guard();
     // A span of its own: blocking threads do not inherit the request's.
     let span = tracing::Span::current();
+    let in_flight = app.broker.in_flight();
     let work = move || {
         let _permit = permit;
+        let _in_flight = in_flight;
         let _span = span.enter();
         normalise(picture, scratch, &limits, &unwanted)
     };

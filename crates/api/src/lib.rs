@@ -25,6 +25,7 @@ mod ops;
 mod options;
 mod origin;
 mod page;
+mod paused;
 mod plain;
 mod responses;
 mod results;

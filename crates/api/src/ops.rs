@@ -57,6 +57,7 @@ pub async fn ready(State(app): State<App>) -> Result<Json<Health>, Error> {
         Ok(Err(err)) => return Err(Error::unavailable("storage_unavailable", "the storage cannot be used", err)),
         Err(err) => return Err(Error::unavailable("storage_unavailable", "the storage does not answer", err)),
     }
+    crate::paused::check(app.broker.as_ref()).await?;
     Ok(Json(Health { status: "ok" }))
 }
 

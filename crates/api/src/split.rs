@@ -101,8 +101,10 @@ async fn cut_out(
     stored.read().await.map_err(Error::internal)?.read_to_end(&mut bytes).await.map_err(Error::internal)?;
     let scratch = app.store.scratch()?;
     let filename = format!("{}.png", info.name);
+    let in_flight = app.broker.in_flight();
     let work = move || {
         let _permit = permit;
+        let _in_flight = in_flight;
         write_cut(bytes, &limits, area, scratch, filename, parent)
     };
     let (upload, png) = tokio::task::spawn_blocking(work).await.map_err(Error::internal)??;

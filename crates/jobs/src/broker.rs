@@ -3,6 +3,7 @@
 mod address;
 pub(crate) mod config;
 mod embedded;
+mod in_flight;
 mod redis;
 mod routing;
 mod rules;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 pub use self::address::RedisAddress;
 pub use self::config::{Backend, BrokerConfig, connect};
 pub use self::embedded::EmbeddedBroker;
+pub use self::in_flight::InFlight;
 pub use self::redis::RedisBroker;
 pub use self::routing::Tier;
 pub use self::rules::Rules;
@@ -84,6 +86,9 @@ pub struct WorkerInfo {
     pub job: Option<JobId>,
     #[serde(with = "time::serde::rfc3339")]
     pub seen_at: OffsetDateTime,
+    /// Why it takes no jobs at the moment: what it needs, such as the storage, does not work.
+    #[serde(default)]
+    pub paused: Option<String>,
 }
 
 /// An engine that a worker has, for `/api/capabilities`.
@@ -240,6 +245,13 @@ pub trait Broker: Send + Sync + 'static {
     /// Says what became of a delivery. That it is to be tried again counts only from its latest taker.
     async fn settle_delivery(&self, delivery: &Delivery, settled: Settled) -> Result<(), BrokerError>;
 
+    /// Notes that a request is having heavy work done (a picture decoded, a layer cut out, an export written), until
+    /// the answer is dropped: the work itself is to hold it. If the process dies meanwhile, the jobs that ran in it
+    /// are not taken for the cause. Does nothing where API and workers are processes of their own.
+    fn in_flight(&self) -> InFlight {
+        InFlight::default()
+    }
+
     // The worker's side.
 
     /// Says that a worker is alive and what it can do.
@@ -266,7 +278,8 @@ pub trait Broker: Send + Sync + 'static {
     /// Ends the job. `Held` means that this call ended it; the second of two says `Lost`.
     async fn finish(&self, lease: &Lease, outcome: Outcome) -> Result<Standing, BrokerError>;
 
-    /// Puts the job back at the head of the queue without counting the attempt, for a worker that shuts down.
+    /// Puts the job back at the head of the queue without counting the attempt, for a worker that shuts down or
+    /// pauses.
     async fn release(&self, lease: &Lease, reason: &str) -> Result<Standing, BrokerError>;
 
     /// Takes back jobs whose worker has not been heard of for the lease time:

@@ -66,7 +66,7 @@ impl Service {
             uses_prompt: false,
         };
         let seen_at = OffsetDateTime::now_utc();
-        let worker = WorkerInfo { id: "w".to_owned(), engines: vec![engine], job: None, seen_at };
+        let worker = WorkerInfo { id: "w".to_owned(), engines: vec![engine], job: None, seen_at, paused: None };
         let (lease, job) = self.broker.claim(&worker, Duration::ZERO).await.unwrap().unwrap();
         self.publish(job.id).await;
         if finish {

@@ -8,6 +8,7 @@ use crate::analysis::{self, AnalyzerConfig};
 use crate::cloud::CloudConfig;
 use crate::memory::MemoryLimit;
 use crate::model::{self, ModelConfig};
+use crate::outage::Retry;
 
 const ENGINES: Variable = Variable {
     name: "ENGINES",
@@ -80,6 +81,8 @@ pub struct Config {
     pub engine_stop_grace: Duration,
     /// Time between two heartbeats: a third of the lease, so that two may get lost.
     pub heartbeat: Duration,
+    /// When a job that the storage failed is tried again.
+    pub retry: Retry,
     /// The weights of the qwen engine, and what it runs on.
     pub model: ModelConfig,
     /// Vertex AI.
@@ -102,6 +105,7 @@ impl Config {
             shutdown_grace: seconds(settings, &SHUTDOWN_GRACE_S, 0)?,
             engine_stop_grace: seconds(settings, &ENGINE_STOP_GRACE_S, 1)?,
             heartbeat: BrokerConfig::from_settings(settings)?.rules.lease / 3,
+            retry: Retry::default(),
             model: ModelConfig::from_settings(settings)?,
             analyzer: AnalyzerConfig::from_settings(settings, &cloud)?,
             cloud,

@@ -107,4 +107,7 @@ pub enum EngineError {
     /// A failure that a person can act on: the message says what to do.
     #[error("{message}")]
     Failed { code: FailureCode, message: String },
+    /// Files, threads or descriptors that the engine needs were not to be had: the job is tried again.
+    #[error("{message}")]
+    Environment { message: String },
 }

@@ -1,10 +1,11 @@
 //! One OS thread owns the engines; jobs reach it over a channel.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::io;
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, mpsc as std_mpsc};
+use std::sync::{Arc, Mutex, mpsc as std_mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::{Decomposition, Engine, EngineError, EngineJob, News, ProgressSink, Step, Stopped};
 use crate::engines::EngineSet;
+use crate::fault::{Fault, Part, is_shortage, panic_text};
 use crate::memory::{free_bytes, human_bytes};
 use crate::stop::Stop;
 
@@ -50,6 +52,8 @@ pub(crate) struct Made {
 pub(crate) enum HostError {
     Stopped,
     Failed(Failure),
+    /// Files, threads or descriptors that the engine needs were not to be had.
+    Environment(Fault),
 }
 
 impl HostError {
@@ -85,7 +89,8 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn start(engines: Arc<dyn EngineSet>) -> std::io::Result<Self> {
+    pub(crate) fn start(engines: Arc<dyn EngineSet>) -> io::Result<Self> {
+        start_pool()?;
         let (commands, inbox) = std_mpsc::channel();
         let body = move || serve(engines.as_ref(), &inbox);
         let thread = thread::Builder::new().name("engine".to_owned()).stack_size(STACK_BYTES).spawn(body)?;
@@ -113,6 +118,20 @@ impl Host {
     pub(crate) fn abandon(self) -> thread::JoinHandle<()> {
         self.thread
     }
+}
+
+/// Starts the threads that engines compute with. They are made once for the process; where that fails for want of
+/// threads, it fails for good. So it is done at the start, and only when there are as many to be had.
+fn start_pool() -> io::Result<()> {
+    let wanted = thread::available_parallelism().map_or(1, NonZero::get);
+    let gate = Mutex::new(());
+    thread::scope(|scope| {
+        let _shut = gate.lock();
+        // All of them are there at once: none passes the gate before the last has started.
+        (0..wanted).try_for_each(|_| thread::Builder::new().spawn_scoped(scope, || drop(gate.lock())).map(drop))
+    })?;
+    let started = catch_unwind(rayon::current_num_threads).map(drop);
+    started.map_err(|panic| io::Error::other(panic_text(panic.as_ref())))
 }
 
 fn serve(set: &dyn EngineSet, inbox: &std_mpsc::Receiver<Command>) {
@@ -153,6 +172,10 @@ fn settle(engines: &mut HashMap<EngineChoice, Box<dyn Engine>>, job: Option<JobI
 fn guard(work: &Work, body: impl FnOnce() -> Result<Made, HostError>) -> Result<Made, HostError> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
         let cause = panic_text(panic.as_ref());
+        if is_shortage(&cause) {
+            let reason = format!("the {} engine got no thread: {cause}", work.engine);
+            return Err(HostError::Environment(Fault::new(Part::Engine, reason)));
+        }
         tracing::error!(engine = %work.engine, %cause, "an engine panicked");
         let message = format!(
             "the {} engine panicked ({cause}); this is a bug of Unflatten, please report it with the picture",
@@ -160,11 +183,6 @@ fn guard(work: &Work, body: impl FnOnce() -> Result<Made, HostError>) -> Result<
         );
         Err(HostError::failed(FailureCode::EnginePanicked, message))
     })
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
 fn run(
@@ -201,6 +219,7 @@ fn explain(error: EngineError) -> HostError {
     match error {
         EngineError::Stopped(Stopped) => HostError::Stopped,
         EngineError::Failed { code, message } => HostError::Failed(Failure { code, message }),
+        EngineError::Environment { message } => HostError::Environment(Fault::new(Part::Engine, message)),
     }
 }
 

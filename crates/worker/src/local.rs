@@ -149,6 +149,7 @@ impl Local {
             match self.run(work, stop, &mut meter, &reports).await {
                 Ok(made) => break made,
                 Err(HostError::Stopped) => return Err(LocalError::Cancelled),
+                Err(HostError::Environment(fault)) => return Err(LocalError::Failed(fault.failure(1))),
                 Err(HostError::Failed(failure)) => {
                     let next = after_failure(job.params.engine, choice.engine, &failure);
                     choice = next.ok_or(LocalError::Failed(failure))?;

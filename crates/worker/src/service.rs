@@ -1,31 +1,38 @@
 //! Takes jobs from the broker, one after the other, until told to stop.
 
+mod announcer;
+
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use jobs::broker::{Lease, WorkerInfo};
-use jobs::{Broker, EngineChoice, Job, JobId, Store};
+use jobs::{Broker, EngineChoice, Job, Store};
 use sysinfo::System;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use self::announcer::{Doing, announce};
 use crate::analysis::Analyzer;
-use crate::attempt::{Attempt, Ended};
+use crate::attempt::{After, Attempt, Ended, Hold};
 use crate::config::Config;
 use crate::engines::{Availability, EngineSet, Installed};
+use crate::fault::Fault;
 use crate::host::Host;
+use crate::outage::Outages;
 use crate::result::chain;
 use crate::stop::Stop;
 
 /// How long one look into the queue waits. A look is never dropped half-way (it
 /// might just have taken a job), so this is also how long an idle worker takes to stop.
 const CLAIM_WAIT: Duration = Duration::from_secs(1);
+
+/// How long a worker that ends waits for the queue to take back the jobs that wait for another try.
+const GIVE_BACK_WAIT: Duration = Duration::from_secs(5);
 
 /// Pause after a look into the queue that failed.
 const BACKOFF: Duration = Duration::from_secs(2);
@@ -46,8 +53,7 @@ pub struct EngineStuck;
 /// running job gets its grace period, or goes back to the queue.
 ///
 /// # Errors
-/// [`EngineStuck`], or when the engine thread cannot be started. Failures of
-/// jobs, of the queue and of the storage do not end a worker.
+/// [`EngineStuck`]. Failures of jobs, of the queue and of the storage do not end a worker, nor does a lack of threads.
 pub async fn run(context: Context, shutdown: CancellationToken) -> anyhow::Result<()> {
     let engines = Arc::new(Installed::new(&context.config));
     run_with(context, engines, shutdown).await
@@ -99,7 +105,7 @@ pub async fn run_with(
 /// What the others are told of a worker with these engines.
 fn introduce(available: &[Availability]) -> WorkerInfo {
     let engines = available.iter().filter_map(|entry| entry.state.clone().ok()).collect();
-    WorkerInfo { id: worker_id(), engines, job: None, seen_at: OffsetDateTime::now_utc() }
+    WorkerInfo { id: worker_id(), engines, job: None, seen_at: OffsetDateTime::now_utc(), paused: None }
 }
 
 /// Works on jobs with the engines in `available` alone.
@@ -110,14 +116,18 @@ async fn work_with(
     info: WorkerInfo,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let host = start_host(&engines)?;
-    tracing::info!(worker = info.id, broker = context.broker.name(), "worker ready");
-    let (current, watched) = watch::channel(None);
+    let (doing, watched) = watch::channel(Doing::default());
     let mut announcer = JoinSet::new();
     announcer.spawn(announce(Arc::clone(&context.broker), info.clone(), context.config.heartbeat, watched));
+    let outages = Outages::new(context.config.retry);
+    let Some(host) = start_host(&engines, &outages, &doing, &shutdown).await else { return Ok(()) };
+    tracing::info!(worker = info.id, broker = context.broker.name(), "worker ready");
     let analyzer = Analyzer::new(&context.config);
-    let mut worker = Worker { context, engines, available, analyzer, info, host, abandoned: Vec::new(), current };
+    let held = Held { jobs: JoinSet::new(), until: shutdown.child_token() };
+    let abandoned = Vec::new();
+    let mut worker = Worker { context, engines, available, analyzer, info, host, abandoned, outages, held, doing };
     let result = worker.serve(&shutdown).await;
+    worker.held.give_back().await;
     announcer.shutdown().await;
     if let Err(error) = worker.context.broker.retire(&worker.info.id).await {
         tracing::debug!(error = chain(&error), "the worker could not sign off; it will be forgotten soon");
@@ -134,7 +144,31 @@ struct Worker {
     host: Host,
     /// Engine threads that did not come back when they were stopped.
     abandoned: Vec<JoinHandle<()>>,
-    current: watch::Sender<Option<JobId>>,
+    outages: Outages,
+    held: Held,
+    doing: watch::Sender<Doing>,
+}
+
+/// Jobs that are given back after a while.
+struct Held {
+    jobs: JoinSet<()>,
+    /// The end of the worker, at which they go back at once.
+    until: CancellationToken,
+}
+
+impl Held {
+    fn add(&mut self, hold: Hold, broker: Arc<dyn Broker>, heartbeat: Duration) {
+        while self.jobs.try_join_next().is_some() {}
+        self.jobs.spawn(hold.keep(broker, heartbeat, self.until.clone()));
+    }
+
+    async fn give_back(&mut self) {
+        self.until.cancel();
+        let all = async { while self.jobs.join_next().await.is_some() {} };
+        if timeout(GIVE_BACK_WAIT, all).await.is_err() {
+            tracing::warn!("the queue does not answer; the leases of the jobs that wait for another try run out");
+        }
+    }
 }
 
 impl Worker {
@@ -150,7 +184,7 @@ impl Worker {
                 }
                 Err(error) => {
                     if !failing {
-                        tracing::error!(error = chain(&error), "the queue cannot be read; trying on");
+                        tracing::error!(error = chain(&error), "the queue cannot be read; retrying");
                     }
                     failing = true;
                     tokio::select! {
@@ -164,7 +198,7 @@ impl Worker {
     }
 
     async fn take(&mut self, lease: Lease, job: Job, shutdown: &CancellationToken) -> anyhow::Result<()> {
-        self.current.send_replace(Some(job.id));
+        self.doing.send_modify(|doing| doing.job = Some(job.id));
         let span = tracing::info_span!("job", job_id = %job.id, attempt = lease.attempt);
         let started = Instant::now();
         let attempt = Attempt {
@@ -174,51 +208,96 @@ impl Worker {
             available: &self.available,
             host: &self.host,
             analyzer: &self.analyzer,
+            outages: &self.outages,
             lease,
             job,
             stop: Stop::default(),
         };
         let ended = attempt.run(shutdown).instrument(span).await;
-        self.current.send_replace(None);
-        count(ended, started.elapsed());
-        if ended.stuck { self.replace_host() } else { Ok(()) }
+        self.doing.send_modify(|doing| doing.job = None);
+        count(&ended, started.elapsed());
+        if ended.stuck {
+            self.replace_host(shutdown).await?;
+        }
+        match ended.after {
+            After::Nothing => {}
+            After::Pause(fault) => self.pause(&fault, shutdown).await,
+            After::Hold(hold) => {
+                self.held.add(hold, Arc::clone(&self.context.broker), self.context.config.heartbeat);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until what failed works again.
+    async fn pause(&self, fault: &Fault, shutdown: &CancellationToken) {
+        tracing::error!(reason = fault.reason, "the worker pauses until the storage works again");
+        self.doing.send_modify(|doing| doing.paused = Some(fault.reason.clone()));
+        let works = async {
+            loop {
+                sleep(self.outages.next_pause()).await;
+                match self.outages.look(fault, &self.context.store).await {
+                    Ok(()) => return,
+                    Err(why) => tracing::debug!(why, "the storage does not work yet"),
+                }
+            }
+        };
+        tokio::select! {
+            () = works => tracing::info!("the storage works again; the worker takes jobs"),
+            () = shutdown.cancelled() => {}
+        }
+        self.doing.send_modify(|doing| doing.paused = None);
     }
 
     /// A thread cannot be ended from outside. One that is stuck may be left
     /// behind (a job's worth of memory, at most one core); with a second one the
     /// process is no longer fit for work, and whoever runs it starts a new one.
-    fn replace_host(&mut self) -> anyhow::Result<()> {
+    async fn replace_host(&mut self, shutdown: &CancellationToken) -> anyhow::Result<()> {
         self.abandoned.retain(|thread| !thread.is_finished());
         if !self.abandoned.is_empty() {
             return Err(EngineStuck.into());
         }
         tracing::error!("the engine does not react to being stopped; its thread is given up and a new one started");
-        let stuck = std::mem::replace(&mut self.host, start_host(&self.engines)?);
-        self.abandoned.push(stuck.abandon());
+        if let Some(host) = start_host(&self.engines, &self.outages, &self.doing, shutdown).await {
+            self.abandoned.push(std::mem::replace(&mut self.host, host).abandon());
+        }
         Ok(())
     }
 }
 
-fn start_host(engines: &Arc<dyn EngineSet>) -> anyhow::Result<Host> {
-    Host::start(Arc::clone(engines)).context("the engine thread cannot be started")
-}
-
-fn count(ended: Ended, took: Duration) {
-    metrics::counter!("worker_attempts_total", "outcome" => ended.outcome).increment(1);
-    metrics::histogram!("worker_attempt_duration_seconds", "outcome" => ended.outcome).record(took.as_secs_f64());
-}
-
-/// Tells the others regularly that this worker is alive and what it does.
-async fn announce(broker: Arc<dyn Broker>, info: WorkerInfo, every: Duration, job: watch::Receiver<Option<JobId>>) {
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// Starts the engine thread as soon as the system gives one; `None` at a shutdown.
+async fn start_host(
+    engines: &Arc<dyn EngineSet>,
+    outages: &Outages,
+    doing: &watch::Sender<Doing>,
+    shutdown: &CancellationToken,
+) -> Option<Host> {
+    let mut failing = false;
     loop {
-        ticks.tick().await;
-        let now = WorkerInfo { job: *job.borrow(), seen_at: OffsetDateTime::now_utc(), ..info.clone() };
-        if let Err(error) = broker.announce(&now).await {
-            tracing::debug!(error = chain(&error), "the worker could not be announced");
+        let error = match Host::start(Arc::clone(engines)) {
+            Ok(host) => {
+                doing.send_modify(|doing| doing.paused = None);
+                return Some(host);
+            }
+            Err(error) => error,
+        };
+        if !failing {
+            tracing::error!(error = chain(&error), "the engine thread cannot be started; retrying");
+            let reason =
+                format!("the engine thread cannot be started: {error}; see the limits of the process (ulimit -u)");
+            doing.send_modify(|doing| doing.paused = Some(reason));
+        }
+        failing = true;
+        tokio::select! {
+            () = sleep(outages.next_pause()) => {}
+            () = shutdown.cancelled() => return None,
         }
     }
+}
+
+fn count(ended: &Ended, took: Duration) {
+    metrics::counter!("worker_attempts_total", "outcome" => ended.outcome).increment(1);
+    metrics::histogram!("worker_attempt_duration_seconds", "outcome" => ended.outcome).record(took.as_secs_f64());
 }
 
 /// `host-pid-random`: readable, and unique even where containers share a host name and a pid.

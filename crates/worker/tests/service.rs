@@ -19,9 +19,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use worker::engines::{Availability, EngineSet};
-use worker::{Config, Context, Decomposition, Engine, EngineError, EngineJob, ProgressSink, Step};
+use worker::{Config, Context, Decomposition, Engine, EngineError, EngineJob, ProgressSink, Retry, Step};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often the engine was asked to work while the machine was short of something.
+static SHORTAGES: AtomicU32 = AtomicU32::new(0);
 
 /// What the engine does is written into the prompt of the job.
 struct Odd {
@@ -60,6 +63,15 @@ impl Engine for Odd {
                 return Err(EngineError::Failed { code: FailureCode::EngineFailed, message });
             }
             "panic" => panic!("a test of panics"),
+            // The machine has no threads or descriptors left, the first two times.
+            "short" => match SHORTAGES.fetch_add(1, Ordering::SeqCst) {
+                0 => {
+                    let spawned: std::io::Result<()> = Err(std::io::Error::from_raw_os_error(11));
+                    spawned.expect("failed to spawn thread");
+                }
+                1 => return Err(EngineError::Environment { message: "too many open files".to_owned() }),
+                _ => {}
+            },
             "fail" => {
                 let message = "the test said so".to_owned();
                 return Err(EngineError::Failed { code: FailureCode::EngineFailed, message });
@@ -119,7 +131,7 @@ impl EngineSet for OddSet {
 }
 
 struct Bench {
-    _dir: TempDir,
+    dir: TempDir,
     broker: Arc<dyn Broker>,
     store: Store,
     shutdown: CancellationToken,
@@ -132,16 +144,28 @@ impl Bench {
     }
 
     async fn start_with(settings: &[(&str, &str)], engines: &[EngineChoice]) -> Self {
+        let config = Config::from_settings(&Settings::from_pairs(settings.iter().copied())).expect("good settings");
+        Self::start_config(config, engines).await
+    }
+
+    /// A worker that looks soon, then every `longest` at most, whether what failed works again.
+    async fn start_retrying(first: Duration, longest: Duration, tries: u32) -> Self {
+        let settings = Settings::from_pairs([("JOB_LEASE_S", "1"), ("SHUTDOWN_GRACE_S", "0")]);
+        let config = Config::from_settings(&settings).expect("good settings");
+        let config = Config { retry: Retry { first, longest, tries }, ..config };
+        Self::start_config(config, &[EngineChoice::Draft]).await
+    }
+
+    async fn start_config(config: Config, engines: &[EngineChoice]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let rules = Rules { gpu_patience: Duration::from_secs(1), ..Rules::default() };
         let broker = EmbeddedBroker::open(&dir.path().join("queue.sqlite"), rules).await.expect("a queue");
         let broker: Arc<dyn Broker> = Arc::new(broker);
         let store = Store::open(&dir.path().join("uploads"), &dir.path().join("results")).await.expect("a store");
-        let config = Config::from_settings(&Settings::from_pairs(settings.iter().copied())).expect("good settings");
         let context = Context { broker: Arc::clone(&broker), store: store.clone(), config };
         let shutdown = CancellationToken::new();
         let worker = tokio::spawn(worker::run_with(context, OddSet::new(engines), shutdown.clone()));
-        Self { _dir: dir, broker, store, shutdown, worker }
+        Self { dir, broker, store, shutdown, worker }
     }
 
     async fn submit(&self, prompt: &str) -> JobId {
@@ -196,6 +220,35 @@ impl Bench {
     async fn failure(&self, id: JobId) -> (FailureCode, String) {
         let error = self.finished(id).await.error.expect("it failed");
         (error.code, error.message)
+    }
+
+    /// Why the worker takes no jobs, once it is as `is` says.
+    async fn paused(&self, is: impl Fn(&Option<String>) -> bool) -> Option<String> {
+        let look = async {
+            loop {
+                let workers = self.broker.workers().await.expect("the queue answers");
+                if let Some(worker) = workers.into_iter().find(|worker| is(&worker.paused)) {
+                    return worker.paused;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, look).await.expect("the worker gets there")
+    }
+
+    async fn ended(self) -> Arc<dyn Broker> {
+        self.shutdown.cancel();
+        let ended = tokio::time::timeout(PATIENCE, self.worker).await.expect("it ends").expect("no panic");
+        ended.expect("an orderly end");
+        self.broker
+    }
+
+    /// Makes the picture of a job unreadable, and nothing else.
+    async fn break_upload(&self, id: JobId) {
+        let job = self.broker.job(id).await.expect("the queue answers").expect("there");
+        let picture = self.dir.path().join("uploads").join(job.upload_id.to_string()).join("image.png");
+        std::fs::remove_file(&picture).expect("removed");
+        std::fs::create_dir(&picture).expect("made");
     }
 
     async fn events(&self, id: JobId) -> Vec<Event> {
@@ -367,4 +420,117 @@ async fn a_published_result_is_not_made_again() {
     // Without its picture it could only fail, had it been run again.
     assert_eq!(broker.job(id).await.expect("the queue answers").expect("there").state, State::Succeeded);
     worker.abort();
+}
+
+fn requeued(events: &[Event]) -> usize {
+    events.iter().filter(|event| matches!(event.kind, EventKind::Requeued { .. })).count()
+}
+
+const MOMENT: Duration = Duration::from_millis(20);
+const AGES: Duration = Duration::from_secs(3600);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storage_that_fails_for_a_while_fails_no_job() {
+    let bench = Bench::start_retrying(MOMENT, 5 * MOMENT, 2).await;
+    for folder in ["results", "uploads"] {
+        let (place, away) = (bench.dir.path().join(folder), bench.dir.path().join("away"));
+        // The jobs have to be handed in before their uploads are out of reach, and worked on after.
+        let first = bench.submit("endless").await;
+        bench.wait(first, |job| job.progress.is_some()).await;
+        let mut jobs = Vec::new();
+        for _ in 0..30 {
+            jobs.push(bench.submit("good").await);
+        }
+        std::fs::rename(&place, &away).expect("moved");
+        if folder == "results" {
+            std::fs::write(&place, "no folder").expect("written");
+        }
+        bench.broker.cancel(first).await.expect("the queue answers");
+        let reason = bench.paused(Option::is_some).await.expect("a reason");
+        assert!(reason.contains("storage"), "{reason}");
+        // Time for many looks.
+        tokio::time::sleep(10 * MOMENT).await;
+        for &id in &jobs {
+            let job = bench.broker.job(id).await.expect("the queue answers").expect("there");
+            assert_eq!((job.state, job.error), (State::Queued, None), "{folder}");
+        }
+        if folder == "results" {
+            std::fs::remove_file(&place).expect("removed");
+        }
+        std::fs::rename(&away, &place).expect("moved");
+        let mut given_back = 0;
+        for id in jobs {
+            assert_eq!(bench.finished(id).await.state, State::Succeeded, "{folder}");
+            given_back += requeued(&bench.events(id).await);
+        }
+        assert_eq!(given_back, 1, "one pause gives one job back once ({folder})");
+        bench.paused(Option::is_none).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_own_picture_cannot_be_read_fails_alone() {
+    let bench = Bench::start_retrying(50 * MOMENT, 50 * MOMENT, 3).await;
+    let first = bench.submit("endless").await;
+    bench.wait(first, |job| job.progress.is_some()).await;
+    let bad = bench.submit("good").await;
+    let good = [bench.submit("good").await, bench.submit("good").await];
+    bench.break_upload(bad).await;
+    bench.broker.cancel(first).await.expect("the queue answers");
+    let failed = bench.finished(bad).await;
+    let error = failed.error.expect("it failed");
+    assert_eq!(error.code, FailureCode::StorageFailed);
+    assert!(error.message.contains("tried 3 times"), "{}", error.message);
+    let events = bench.events(bad).await;
+    let told = events.iter().filter(|event| matches!(event.kind, EventKind::Note { .. })).count();
+    assert_eq!((told, requeued(&events)), (2, 2), "each further try is told once");
+    for id in good {
+        let job = bench.finished(id).await;
+        assert_eq!(job.state, State::Succeeded);
+        assert!(job.timings.finished_at < failed.timings.finished_at, "it waited for the bad one");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_waits_for_another_try_is_cancelled_and_given_back_at_a_shutdown() {
+    let bench = Bench::start_retrying(AGES, AGES, 3).await;
+    let first = bench.submit("endless").await;
+    bench.wait(first, |job| job.progress.is_some()).await;
+    let (cancelled, kept) = (bench.submit("good").await, bench.submit("good").await);
+    for id in [cancelled, kept] {
+        bench.break_upload(id).await;
+    }
+    bench.broker.cancel(first).await.expect("the queue answers");
+    for id in [cancelled, kept] {
+        let noted = async {
+            while !bench.events(id).await.iter().any(|event| matches!(event.kind, EventKind::Note { .. })) {
+                tokio::time::sleep(MOMENT).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, noted).await.expect("it is to be tried again");
+    }
+    bench.broker.cancel(cancelled).await.expect("the queue answers");
+    assert_eq!(bench.finished(cancelled).await.state, State::Cancelled);
+    let job = bench.broker.job(kept).await.expect("the queue answers").expect("there");
+    assert_eq!(job.state, State::Running, "it waits under its lease");
+    let broker = bench.ended().await;
+    assert_eq!(broker.job(kept).await.expect("the queue answers").expect("there").state, State::Queued);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_ends_a_pause_at_once() {
+    let bench = Bench::start_retrying(AGES, AGES, 3).await;
+    std::fs::rename(bench.dir.path().join("results"), bench.dir.path().join("away")).expect("moved");
+    let id = bench.submit("good").await;
+    bench.paused(Option::is_some).await;
+    let broker = bench.ended().await;
+    assert_eq!(broker.job(id).await.expect("the queue answers").expect("there").state, State::Queued);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_got_no_thread_is_asked_again() {
+    let bench = Bench::start_retrying(MOMENT, MOMENT, 5).await;
+    let id = bench.submit("short").await;
+    assert_eq!(bench.finished(id).await.state, State::Succeeded);
+    assert_eq!(requeued(&bench.events(id).await), 2);
 }

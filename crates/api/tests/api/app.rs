@@ -165,6 +165,7 @@ impl Worker {
             engines: vec![offer],
             job: None,
             seen_at: OffsetDateTime::now_utc(),
+            paused: None,
         };
         app.broker.announce(&info).await.unwrap();
         Self { broker: app.broker.clone(), store: app.store.clone(), info }

@@ -1,3 +1,4 @@
+use jobs::broker::WorkerInfo;
 use reqwest::header::HeaderMap;
 
 use crate::app::{TestApp, Worker, expect_error};
@@ -34,6 +35,26 @@ async fn health_and_readiness() {
     let failed = app.upload("p.png", crate::pictures::png()).await;
     let message = expect_error(failed, 503, "storage_unavailable").await;
     assert!(!message.contains(app.dir.path().to_str().unwrap()), "{message}");
+}
+
+#[tokio::test]
+async fn workers_that_pause_are_told_with_the_reason() {
+    let app = TestApp::start().await;
+    let (first, second) = (Worker::start(&app).await, Worker::start(&app).await);
+    for (worker, paused) in [(&first, true), (&second, true), (&first, false)] {
+        let paused = paused.then(|| "the disk is gone".to_owned());
+        app.broker.announce(&WorkerInfo { paused, ..worker.info.clone() }).await.unwrap();
+        let told = app.json("/api/capabilities").await["paused"].clone();
+        match told.as_array().map(Vec::len) {
+            // As long as one takes jobs, they do not wait.
+            Some(1) => assert_eq!(app.json("/readyz").await["status"], "ok"),
+            Some(2) => {
+                let message = expect_error(app.get("/readyz").await, 503, "workers_paused").await;
+                assert!(message.contains("the disk is gone"), "{message}");
+            }
+            _ => panic!("{told}"),
+        }
+    }
 }
 
 #[tokio::test]

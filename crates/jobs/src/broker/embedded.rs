@@ -17,6 +17,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use self::queue::Queue;
+use super::in_flight::{InFlight, Tally};
 use super::signals::Signals;
 use super::{Broker, BrokerError, Head, Lease, NewJob, Outcome, Rules, Standing, Stats, Submitted, WorkerInfo};
 use crate::{Delivery, Event, EventKind, Job, JobId, Settled};
@@ -26,10 +27,12 @@ pub struct EmbeddedBroker {
     queue: Arc<Mutex<Queue>>,
     signals: Signals,
     rules: Rules,
+    tally: Option<Arc<Tally>>,
 }
 
 impl EmbeddedBroker {
-    /// Opens the queue. Jobs that ran when the last process died are taken back.
+    /// Opens the queue. Jobs that ran when the last process died are taken back; where requests had heavy work done
+    /// in it ([`Broker::in_flight`]), without counting that against the jobs.
     ///
     /// # Errors
     /// When the file cannot be used, or another process uses it.
@@ -37,7 +40,8 @@ impl EmbeddedBroker {
         let signals = Signals::new();
         let (file, for_queue): (PathBuf, _) = (file.to_owned(), signals.clone());
         let queue = blocking(move || Queue::open(&file, rules, for_queue)).await?;
-        Ok(Self { queue: Arc::new(Mutex::new(queue)), signals, rules })
+        let tally = queue.tally();
+        Ok(Self { queue: Arc::new(Mutex::new(queue)), signals, rules, tally })
     }
 
     async fn with<T: Send + 'static>(
@@ -119,6 +123,10 @@ impl Broker for EmbeddedBroker {
     async fn settle_delivery(&self, delivery: &Delivery, settled: Settled) -> Result<(), BrokerError> {
         let (id, attempt) = (delivery.id(), delivery.attempt);
         self.with(move |queue| queue.settle_delivery(&id, attempt, settled)).await
+    }
+
+    fn in_flight(&self) -> InFlight {
+        self.tally.clone().map(InFlight::counted).unwrap_or_default()
     }
 
     async fn announce(&self, worker: &WorkerInfo) -> Result<(), BrokerError> {

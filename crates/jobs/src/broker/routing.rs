@@ -44,7 +44,8 @@ impl WorkerInfo {
 /// `patience` is how long a job waits for a GPU of our own before anything else takes it.
 pub(super) fn auto_wait(worker: &WorkerInfo, alive: &[WorkerInfo], patience: Duration) -> Option<Duration> {
     let own = worker.tier()?;
-    let lives = |tier: Tier| alive.iter().any(|other| other.tier() == Some(tier));
+    // One that pauses takes nothing, however good its engines are.
+    let lives = |tier: Tier| alive.iter().any(|other| other.paused.is_none() && other.tier() == Some(tier));
     match own {
         // A worker for Vertex AI takes what waited too long, and has the draft engine where Vertex AI fails.
         Tier::Simple if lives(Tier::Cloud) => None,
@@ -73,6 +74,7 @@ mod tests {
             engines: engines.iter().map(offer).collect(),
             job: None,
             seen_at: OffsetDateTime::UNIX_EPOCH,
+            paused: None,
         }
     }
 
@@ -97,5 +99,15 @@ mod tests {
         assert_eq!(wait(&draft, &[&gpu, &draft]), later, "without Vertex AI the draft engine takes its turn");
         assert_eq!(wait(&draft, &[&cloud, &draft]), None);
         assert_eq!(wait(&draft, &[&slow, &draft]), now, "a model on a CPU takes no such job");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_worker_that_pauses() {
+        let paused = |worker: WorkerInfo| WorkerInfo { paused: Some("no disk".to_owned()), ..worker };
+        let gpu = paused(worker(&[(EngineChoice::Qwen, "cuda:0")]));
+        let cloud = paused(worker(&[(EngineChoice::Vertex, "vertex")]));
+        let draft = worker(&[(EngineChoice::Draft, "cpu")]);
+        let alive = [gpu, cloud, draft.clone()];
+        assert_eq!(auto_wait(&draft, &alive, Duration::from_secs(30)), Some(Duration::ZERO));
     }
 }

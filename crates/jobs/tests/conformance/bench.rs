@@ -113,6 +113,7 @@ pub fn worker_with(id: &str, engines: &[EngineChoice]) -> WorkerInfo {
         engines: engines.iter().map(offer).collect(),
         job: None,
         seen_at: OffsetDateTime::UNIX_EPOCH,
+        paused: None,
     }
 }
 

@@ -70,6 +70,52 @@ async fn a_killed_process_loses_no_job() {
     assert_eq!((failed.state, failed.error.unwrap().code), (State::Failed, FailureCode::WorkerLost));
 }
 
+#[tokio::test]
+async fn a_crash_by_a_request_does_not_count_against_the_job() {
+    let bench = Bench::embedded();
+    let rules = Rules { max_attempts: 2, ..calm() };
+    let broker = bench.open(rules).await;
+    let id = submit(&broker).await;
+    let mut broker = broker;
+    // One process after the other dies with an export in it; what it left in its file is what counts.
+    for attempt in 1..=5 {
+        let (lease, _) = claim(&broker, "w").await;
+        assert_eq!(lease.attempt, attempt);
+        std::mem::forget(broker.in_flight());
+        drop(broker);
+        broker = bench.open(rules).await;
+        let Some(EventKind::Requeued { reason }) = kinds(&broker, id).await.pop() else { panic!("not requeued") };
+        assert!(reason.contains("1 request;"), "{reason}");
+    }
+    // Work that has ended is no excuse.
+    for state in [State::Queued, State::Failed] {
+        claim(&broker, "w").await;
+        drop(broker.in_flight());
+        drop(broker);
+        broker = bench.open(rules).await;
+        assert_eq!(job(&broker, id).await.state, state);
+    }
+}
+
+#[tokio::test]
+async fn no_job_is_excused_for_ever() {
+    let bench = Bench::embedded();
+    let mut broker = bench.open(calm()).await;
+    let id = submit(&broker).await;
+    let mut deaths = 0;
+    while !job(&broker, id).await.state.is_terminal() {
+        claim(&broker, "w").await;
+        std::mem::forget(broker.in_flight());
+        drop(broker);
+        broker = bench.open(calm()).await;
+        deaths += 1;
+        assert!(deaths < 20, "it is tried for ever");
+    }
+    let failed = job(&broker, id).await;
+    assert_eq!((failed.state, failed.error.unwrap().code), (State::Failed, FailureCode::WorkerLost));
+    assert!(deaths >= 10, "{deaths} deaths were too many for it");
+}
+
 /// Runs [`worker_process`] until it is in the middle of a job, and kills it.
 fn run_and_kill(queue: &Path) {
     let mut process = Command::new(std::env::current_exe().unwrap())

@@ -101,6 +101,7 @@ on_every_broker! {
     },
     registry::{
         workers_are_known_while_they_live,
+        a_worker_that_pauses_says_why,
         a_claim_says_that_the_worker_lives,
     },
 }

@@ -26,6 +26,16 @@ pub async fn workers_are_known_while_they_live(bench: Bench) {
     assert_eq!(broker.workers().await.unwrap().len(), 1);
 }
 
+pub async fn a_worker_that_pauses_says_why(bench: Bench) {
+    let broker = bench.open(calm()).await;
+    let paused = WorkerInfo { paused: Some("the disk is gone".to_owned()), ..worker("w") };
+    broker.announce(&paused).await.unwrap();
+    assert_eq!(broker.workers().await.unwrap()[0].paused, paused.paused);
+    // It takes a job: it goes on.
+    assert_eq!(try_claim(&broker, &worker("w")).await, None);
+    assert_eq!(broker.workers().await.unwrap()[0].paused, None);
+}
+
 pub async fn a_claim_says_that_the_worker_lives(bench: Bench) {
     let broker = bench.open(calm()).await;
     assert_eq!(try_claim(&broker, &worker("w")).await, None);

@@ -173,6 +173,7 @@ async fn warm(host: &Host, engine: EngineChoice) -> Result<(), ContainerError> {
     match done {
         Ok(_) => Ok(()),
         Err(HostError::Failed(failure)) => Err(ContainerError::Warming(failure.message)),
+        Err(HostError::Environment(fault)) => Err(ContainerError::Warming(fault.reason)),
         Err(HostError::Stopped) => Err(ContainerError::Warming("it was stopped".to_owned())),
     }
 }

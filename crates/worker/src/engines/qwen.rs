@@ -1,6 +1,7 @@
 //! Qwen-Image-Layered, run by crate `qwen-image-layered`.
 
 use std::cell::RefCell;
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::{Missing, fallback};
 use crate::analysis::LocalAnalyzer;
 use crate::config::Config;
 use crate::engine::{Decomposition, Engine, EngineError, EngineJob, ProgressSink, Step, Stopped};
+use crate::fault::is_environment;
 use crate::model::{Choices, DeviceChoice, Located, ModelConfig};
 
 /// What is asked for when the job leaves the number of layers to the engine; what is empty or repeated is dropped.
@@ -311,6 +313,10 @@ fn failed(code: FailureCode, message: String) -> EngineError {
 fn explain(error: Error) -> EngineError {
     match error {
         Error::Stopped => Stopped.into(),
+        // Weights that are missing stay so; a disk that fails may come back.
+        Error::File { ref source, .. } if source.kind() != ErrorKind::NotFound && is_environment(source) => {
+            EngineError::Environment { message: error.to_string() }
+        }
         other => failed(FailureCode::EngineFailed, other.to_string()),
     }
 }

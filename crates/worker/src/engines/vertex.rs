@@ -89,7 +89,9 @@ impl Engine for Vertex {
         job: &EngineJob<'_>,
         progress: &mut dyn ProgressSink,
     ) -> Result<Decomposition, EngineError> {
-        let runtime = runtime().map_err(|error| failed(format!("no runtime for calls to Google: {error}")))?;
+        let no_runtime =
+            |error| EngineError::Environment { message: format!("no runtime for calls to Google: {error}") };
+        let runtime = runtime().map_err(no_runtime)?;
         runtime.block_on(async {
             if self.clients.is_none() {
                 self.clients = Some(self.connect().map_err(|error| failed(error.to_string()))?);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 use super::tables::{self, Record};
 use super::{deliveries, heads, line};
+use crate::broker::in_flight::Tally;
 use crate::broker::rules::{Lanes, Rules, check_recordable};
 use crate::broker::signals::Signals;
 use crate::broker::{BrokerError, Head, Lease, NewJob, Outcome, Standing, Stats, Submitted, WorkerInfo};
@@ -26,19 +28,27 @@ pub(super) struct Queue {
     /// stands still while the machine sleeps and jumps for nobody.
     leases: HashMap<JobId, Instant>,
     workers: HashMap<String, (WorkerInfo, Instant)>,
+    /// `None` where its file cannot be used.
+    tally: Option<Arc<Tally>>,
 }
+
+/// A job that was taken this often is counted as lost whatever else the process was doing when it died: none is tried
+/// for ever.
+const MOST_SPARED: u32 = 10;
 
 impl Queue {
     /// Opens the file and takes back the jobs of the process that died with it.
     pub(super) fn open(file: &Path, rules: Rules, signals: Signals) -> Result<Self> {
         let db = tables::open(file)?;
-        let mut queue = Self { db, rules, signals, leases: HashMap::new(), workers: HashMap::new() };
+        let (tally, requests) = Tally::open_beside(file);
+        let mut queue = Self { db, rules, signals, leases: HashMap::new(), workers: HashMap::new(), tally };
         let orphans = tables::running(&queue.db)?;
-        queue.lose(
-            &orphans,
-            &EventKind::Requeued { reason: "the service stopped while it worked on the job".to_owned() },
-        )?;
+        queue.lose(&orphans, &requests.requeued(), requests.are_suspect())?;
         Ok(queue)
+    }
+
+    pub(super) fn tally(&self) -> Option<Arc<Tally>> {
+        self.tally.clone()
     }
 
     pub(super) fn ping(&self) -> Result<()> {
@@ -185,12 +195,12 @@ impl Queue {
     pub(super) fn reap(&mut self) -> Result<Vec<JobId>> {
         let now = Instant::now();
         let lapsed: Vec<_> = self.leases.iter().filter(|(_, end)| **end <= now).map(|(id, _)| *id).collect();
-        self.lose(&lapsed, &self.rules.requeued())?;
+        self.lose(&lapsed, &self.rules.requeued(), false)?;
         Ok(lapsed)
     }
 
-    /// Takes jobs back from workers that are gone.
-    fn lose(&mut self, ids: &[JobId], requeued: &EventKind) -> Result<()> {
+    /// Takes jobs back from workers that are gone. `spare`: perhaps for another reason than the job.
+    fn lose(&mut self, ids: &[JobId], requeued: &EventKind, spare: bool) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
         }
@@ -198,8 +208,9 @@ impl Queue {
         self.transact(|change| {
             for id in ids {
                 let Some(mut record) = tables::load(change, *id)? else { continue };
-                record.lost += 1;
-                if record.lost >= rules.max_attempts && !record.job.cancel_requested {
+                let spared = spare && record.job.attempt < MOST_SPARED;
+                record.lost += u32::from(!spared);
+                if !spared && record.lost >= rules.max_attempts && !record.job.cancel_requested {
                     change.emit(&mut record, EventKind::Failed { error: rules.worker_lost() })?;
                 } else {
                     change.give_back(&mut record, requeued.clone())?;

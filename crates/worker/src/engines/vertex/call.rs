@@ -69,7 +69,7 @@ impl Call<'_> {
                         | StopReason::OutOfMemory { .. }
                 )
             ),
-            (Err(EngineError::Failed { .. }), _) => true,
+            (Err(EngineError::Failed { .. } | EngineError::Environment { .. }), _) => true,
         };
         if unwanted && may_run {
             self.cancel().await;

@@ -56,6 +56,7 @@ pub(super) async fn see_through(
     let ending = async {
         let outcome = match encoded(done).await {
             Err(HostError::Failed(failure)) => Outcome::Failed { error: failure },
+            Err(HostError::Environment(fault)) => Outcome::Failed { error: fault.failure(1) },
             Err(HostError::Stopped) => stopped(&stop)?,
             Ok(result) => Outcome::Succeeded(Box::new(result)),
         };

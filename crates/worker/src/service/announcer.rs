@@ -1,0 +1,48 @@
+//! Tells the others what a worker does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobs::broker::WorkerInfo;
+use jobs::{Broker, JobId};
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::result::chain;
+
+/// What a worker does at the moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Doing {
+    pub(super) job: Option<JobId>,
+    /// Why it takes no jobs.
+    pub(super) paused: Option<String>,
+}
+
+/// Says regularly that the worker is alive and what it does, and at once when it pauses or goes on.
+pub(super) async fn announce(
+    broker: Arc<dyn Broker>,
+    info: WorkerInfo,
+    every: Duration,
+    mut doing: watch::Receiver<Doing>,
+) {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = None;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            changed = doing.wait_for(|now| now.paused != told) => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+        }
+        let Doing { job, paused } = doing.borrow().clone();
+        told.clone_from(&paused);
+        let now = WorkerInfo { job, paused, seen_at: OffsetDateTime::now_utc(), ..info.clone() };
+        if let Err(error) = broker.announce(&now).await {
+            tracing::debug!(error = chain(&error), "the worker could not be announced");
+        }
+    }
+}
