@@ -67,7 +67,7 @@ pub struct ComposeLayer {
 )]
 pub async fn compose(State(app): State<App>, finished: Finished, request: Request) -> Result<Response, Error> {
     let asked: ComposeRequest = extract::json(request).await?;
-    let _in_flight = app.broker.in_flight();
+    let in_flight = app.broker.in_flight();
     let target = target(asked.format.as_deref().unwrap_or("png"), asked.trim)?;
     let stored = app.store.tree(finished.id).await?.ok_or_else(Error::job_not_found)?;
     let composition = match asked.layers {
@@ -80,7 +80,7 @@ pub async fn compose(State(app): State<App>, finished: Finished, request: Reques
     };
     let metadata = with_children(&app, finished).await?;
     let name = format!("{}-edited.{}", metadata.title(), target.extension());
-    let body = export::body(&app.store, composition, metadata, target, app.config.max_pixels).await?;
+    let body = export::body(&app.store, in_flight, composition, metadata, target, app.config.max_pixels).await?;
     let headers = [
         (header::CONTENT_TYPE, target.media_type().to_owned()),
         (header::CONTENT_DISPOSITION, content_disposition(&name)),

@@ -5,6 +5,7 @@ use std::io::{BufReader, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
 
 use axum::body::Body;
 use image::RgbaImage;
+use jobs::broker::InFlight;
 use jobs::tree::{Composition, Leaf};
 use jobs::{JobId, Metadata, Store};
 use layers::{Document, ExportError, ExportOptions, Filter, Format, Limits, PixelSource, SourceError};
@@ -46,9 +47,10 @@ impl Target {
 
 /// `composition` as `target`, as the body of an answer. `metadata` goes into a ZIP.
 ///
-/// `max_pixels` holds for every picture that is enlarged for it.
+/// `max_pixels` holds for every picture that is enlarged for it. The work holds `in_flight`.
 pub async fn body(
     store: &Store,
+    in_flight: InFlight,
     composition: Composition,
     metadata: Metadata,
     target: Target,
@@ -63,7 +65,11 @@ pub async fn body(
     let _permit = EXPORTS.acquire().await.map_err(Error::internal)?;
     let canvas = u64::from(document.width) * u64::from(document.height);
     let source = StoredLeaves { store: store.clone(), leaves, canvas, runtime: Handle::current() };
-    let written = tokio::task::spawn_blocking(move || write(&source, &document, &metadata, target));
+    let work = move || {
+        let _in_flight = in_flight;
+        write(&source, &document, &metadata, target)
+    };
+    let written = tokio::task::spawn_blocking(work);
     let file = written.await.map_err(Error::internal)??;
     Ok(Body::from_stream(ReaderStream::with_capacity(tokio::fs::File::from_std(file), 64 << 10)))
 }

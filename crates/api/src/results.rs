@@ -64,7 +64,8 @@ pub async fn download(
         _ => {
             let tree = app.store.unedited_tree(id).await?.ok_or_else(Error::job_not_found)?;
             let target = Target::Document { format, trim: query.trim };
-            export::body(&app.store, tree.composition(), metadata, target, app.config.max_pixels).await?
+            let in_flight = app.broker.in_flight();
+            export::body(&app.store, in_flight, tree.composition(), metadata, target, app.config.max_pixels).await?
         }
     };
     let headers = [

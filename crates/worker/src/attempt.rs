@@ -67,7 +67,7 @@ pub(crate) enum After {
 }
 
 impl Ended {
-    fn new(outcome: &'static str) -> Self {
+    pub(crate) fn new(outcome: &'static str) -> Self {
         Self { outcome, stuck: false, after: After::Nothing }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) enum Broken {
 
 /// A failure of the storage or of the system under a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// What failed, with its causes, on one line.
     pub(crate) reason: String,
     /// Where it failed, and so what has to work before the next try.

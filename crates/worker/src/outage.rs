@@ -15,7 +15,7 @@ use crate::fault::{Fault, Part};
 use crate::result::chain;
 
 /// How long one look at the storage may take.
-const CHECK_PATIENCE: Duration = Duration::from_secs(30);
+const CHECK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many different jobs may meet faults in a row before the worker pauses although the storage passes its check.
 const MOST_IN_A_ROW: usize = 3;

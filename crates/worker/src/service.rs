@@ -21,9 +21,10 @@ use crate::analysis::Analyzer;
 use crate::attempt::{After, Attempt, Ended, Hold};
 use crate::config::Config;
 use crate::engines::{Availability, EngineSet, Installed};
-use crate::fault::Fault;
+use crate::fault::{Fault, panic_text};
 use crate::host::Host;
 use crate::outage::Outages;
+use crate::panics::caught;
 use crate::result::chain;
 use crate::stop::Stop;
 
@@ -213,7 +214,10 @@ impl Worker {
             job,
             stop: Stop::default(),
         };
-        let ended = attempt.run(shutdown).instrument(span).await;
+        let ended = caught(attempt.run(shutdown).instrument(span)).await.unwrap_or_else(|panic| {
+            tracing::error!(cause = panic_text(panic.as_ref()), "the end of a job panicked; its lease runs out");
+            Ended::new("panicked")
+        });
         self.doing.send_modify(|doing| doing.job = None);
         count(&ended, started.elapsed());
         if ended.stuck {

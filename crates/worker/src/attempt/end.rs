@@ -27,7 +27,7 @@ impl Attempt<'_> {
             Ok(layers) => Outcome::Succeeded { layers },
             Err(Broken::Job(failure)) => Outcome::Failed(failure),
             Err(Broken::Environment(fault)) => match self.after_fault(&fault).await {
-                Put::Ended(outcome) => outcome,
+                Put::Ended(outcome) => return Ended::new(self.finish(outcome).await),
                 Put::Off(ended) => return ended,
                 Put::Back => return Ended::new(self.let_go().await),
             },

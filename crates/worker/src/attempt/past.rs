@@ -39,9 +39,11 @@ impl Attempt<'_> {
         }
         let alive = timeout(RECORD_TIMEOUT, self.broker.workers()).await.ok().and_then(Result::ok).unwrap_or_default();
         let created = self.job.timings.created_at;
-        let waited = self.job.timings.started_at.map_or(0, |started| (started - created).whole_seconds().max(0));
-        match alive.iter().any(|worker| worker.tier() == Some(Tier::Local)) {
-            true => format!("every worker with the model on a GPU was busy for {waited} s; {reason}"),
+        // Both times are of the wall clock, which may have been set back between them.
+        let waited = self.job.timings.started_at.map(|started| (started - created).whole_seconds());
+        let waited = waited.filter(|waited| *waited >= 0).map(|waited| format!(" for {waited} s")).unwrap_or_default();
+        match alive.iter().any(|worker| worker.paused.is_none() && worker.tier() == Some(Tier::Local)) {
+            true => format!("every worker with the model on a GPU was busy{waited}; {reason}"),
             false if engine == EngineChoice::Vertex => format!("no worker has the model on a GPU; {reason}"),
             false => reason,
         }
