@@ -59,7 +59,7 @@ impl Requests {
             n => {
                 let s = if n == 1 { "" } else { "s" };
                 format!(
-                    "the service stopped while it worked on the job and {n} request{s}; this attempt is not counted"
+                    "the service stopped while it worked on the job and {n} request{s}, which may have been the cause"
                 )
             }
         };

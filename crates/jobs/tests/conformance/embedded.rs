@@ -74,9 +74,8 @@ async fn a_killed_process_loses_no_job() {
 async fn a_crash_by_a_request_does_not_count_against_the_job() {
     let bench = Bench::embedded();
     let rules = Rules { max_attempts: 2, ..calm() };
-    let broker = bench.open(rules).await;
+    let mut broker = bench.open(rules).await;
     let id = submit(&broker).await;
-    let mut broker = broker;
     // One process after the other dies with an export in it; what it left in its file is what counts.
     for attempt in 1..=5 {
         let (lease, _) = claim(&broker, "w").await;
@@ -85,7 +84,7 @@ async fn a_crash_by_a_request_does_not_count_against_the_job() {
         drop(broker);
         broker = bench.open(rules).await;
         let Some(EventKind::Requeued { reason }) = kinds(&broker, id).await.pop() else { panic!("not requeued") };
-        assert!(reason.contains("1 request;"), "{reason}");
+        assert!(reason.contains("1 request,"), "{reason}");
     }
     // Work that has ended is no excuse.
     for state in [State::Queued, State::Failed] {
