@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use image::RgbaImage;
 use jobs::broker::Lease;
-use jobs::{Broker, EventKind, Job, Progress, Store};
+use jobs::{Broker, EngineChoice, EventKind, FailureCode, Job, Progress, Store};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -144,14 +144,22 @@ impl Attempt<'_> {
     }
 
     async fn run_engine(&self, work: Work, meter: &mut Meter) -> Result<Made, Broken> {
-        let device = device_of(work.engine, self.available);
+        let (engine, device) = (work.engine, device_of(work.engine, self.available));
         let running = run_engine(self.host, work, &device, self.config.stall_timeout, meter, self);
         match self.unless_stuck(running).await.ok_or(Broken::Stuck)? {
             Ok(made) => Ok(made),
+            // It was there when the worker started: weights on a disk that fails look like none at all.
+            Err(HostError::Failed(failure)) if failure.code == FailureCode::EngineUnavailable && self.has(engine) => {
+                Err(Broken::Environment(Fault::engine_gone(failure)))
+            }
             Err(HostError::Failed(failure)) => Err(Broken::Job(failure)),
             Err(HostError::Environment(fault)) => Err(Broken::Environment(fault)),
             Err(HostError::Stopped) => Err(Broken::Stopped),
         }
+    }
+
+    fn has(&self, engine: EngineChoice) -> bool {
+        self.available.iter().any(|entry| entry.name == engine && entry.state.is_ok())
     }
 
     /// What was made, with what the analyzer says of it.

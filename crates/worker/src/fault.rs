@@ -34,6 +34,8 @@ pub(crate) struct Fault {
     pub(crate) reason: String,
     /// Where it failed, and so what has to work before the next try.
     pub(crate) part: Part,
+    /// What a job fails with that keeps meeting it.
+    code: FailureCode,
 }
 
 /// What an attempt was doing when its surroundings failed.
@@ -49,20 +51,27 @@ pub(crate) enum Part {
 
 impl Fault {
     pub(crate) fn new(part: Part, reason: String) -> Self {
-        Self { reason, part }
+        let code = match part {
+            Part::Read | Part::Write { .. } => FailureCode::StorageFailed,
+            Part::Engine => FailureCode::EngineFailed,
+        };
+        Self { reason, part, code }
+    }
+
+    /// An engine that the worker had when it started cannot be used now.
+    pub(crate) fn engine_gone(failure: Failure) -> Self {
+        Self { reason: failure.message, part: Part::Engine, code: failure.code }
     }
 
     /// What a job fails with that has met the fault `tries` times while the storage worked for others.
     pub(crate) fn failure(&self, tries: u32) -> Failure {
-        let (code, advice) = match self.part {
-            Part::Read | Part::Write { .. } => {
-                (FailureCode::StorageFailed, "check the disk of STORAGE and its free space")
-            }
-            Part::Engine => (FailureCode::EngineFailed, "check the worker's log, its disk and its limits (ulimit -a)"),
+        let advice = match self.part {
+            Part::Read | Part::Write { .. } => "check the disk of STORAGE and its free space",
+            Part::Engine => "check the worker's log, its disk and its limits (ulimit -a)",
         };
         let tried = if tries == 1 { String::new() } else { format!(" (tried {tries} times)") };
         let message = format!("{}{tried}; {advice}, then try again", self.reason);
-        Failure { code, message }
+        Failure { code: self.code, message }
     }
 }
 
@@ -118,15 +127,20 @@ pub(crate) fn is_environment(error: &(dyn Error + 'static)) -> bool {
     system_cause(error).is_some()
 }
 
-/// The system's own error under what wraps it.
-fn system_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+/// The system's own words under what wraps them.
+fn system_cause(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
+    let mut kind = None;
     while let Some(error) = next {
         if let Some(io) = error.downcast_ref::<io::Error>() {
+            if is_environment_kind(io.kind()) {
+                // All that is left where a library hides the error under the path that it adds.
+                kind = Some(io.kind().to_string());
+            }
             match io.get_ref() {
                 // Its `source` would skip the error that it wraps.
                 Some(inner) => next = Some(inner),
-                None => return Some(io).filter(|io| io.raw_os_error().is_some() || is_environment_kind(io.kind())),
+                None => return if io.raw_os_error().is_some() { Some(io.to_string()) } else { kind },
             }
             continue;
         }
@@ -135,12 +149,12 @@ fn system_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
             _ => error.source(),
         };
     }
-    None
+    kind
 }
 
 /// Why something failed, for everyone: the system's words without the paths that libraries add to them.
 fn cause(error: &(dyn Error + 'static)) -> String {
-    system_cause(error).map_or_else(|| chain(error), |system| system.to_string())
+    system_cause(error).unwrap_or_else(|| chain(error))
 }
 
 /// Kinds that no content of a file brings about.
@@ -201,7 +215,7 @@ mod tests {
         assert!(error.to_string().contains("/no/such"), "{error}");
         let failing = StoreError::Io { what: "making a folder".to_owned(), source: error };
         let Broken::Environment(fault) = Broken::store(Part::Read, &failing) else { panic!("not the job's fault") };
-        assert!(fault.reason.contains("os error 2") && !fault.reason.contains("/no/such"), "{}", fault.reason);
+        assert!(fault.reason.contains("not found") && !fault.reason.contains("/no/such"), "{}", fault.reason);
     }
 
     #[test]

@@ -63,13 +63,17 @@ impl Engine for Odd {
                 return Err(EngineError::Failed { code: FailureCode::EngineFailed, message });
             }
             "panic" => panic!("a test of panics"),
-            // The machine has no threads or descriptors left, the first two times.
+            // The machine has no threads or descriptors left, the first times.
             "short" => match SHORTAGES.fetch_add(1, Ordering::SeqCst) {
                 0 => {
                     let spawned: std::io::Result<()> = Err(std::io::Error::from_raw_os_error(11));
                     spawned.expect("failed to spawn thread");
                 }
                 1 => return Err(EngineError::Environment { message: "too many open files".to_owned() }),
+                2 => {
+                    let (code, message) = (FailureCode::EngineUnavailable, "the weights are not there".to_owned());
+                    return Err(EngineError::Failed { code, message });
+                }
                 _ => {}
             },
             "fail" => {
@@ -532,5 +536,5 @@ async fn an_engine_that_got_no_thread_is_asked_again() {
     let bench = Bench::start_retrying(MOMENT, MOMENT, 5).await;
     let id = bench.submit("short").await;
     assert_eq!(bench.finished(id).await.state, State::Succeeded);
-    assert_eq!(requeued(&bench.events(id).await), 2);
+    assert_eq!(requeued(&bench.events(id).await), 3);
 }
