@@ -232,11 +232,9 @@ mod tests {
 
     #[test]
     fn a_missing_thread_is_a_shortage_and_another_panic_a_bug() {
-        let no_thread = std::panic::catch_unwind(|| {
-            let spawned: io::Result<()> = Err(io::Error::from_raw_os_error(11));
-            spawned.expect("failed to spawn thread");
-        });
-        let panic = no_thread.expect_err("it panics");
+        // In the words of `std::thread::spawn`.
+        let no_thread = || panic!("failed to spawn thread: {:?}", io::Error::from_raw_os_error(11));
+        let panic = std::panic::catch_unwind::<_, ()>(no_thread).expect_err("it panics");
         assert!(matches!(Broken::panicked("the writer", panic.as_ref()), Broken::Environment(_)));
         assert!(matches!(Broken::panicked("the writer", &"index out of bounds"), Broken::Job(_)));
     }

@@ -65,10 +65,8 @@ impl Engine for Odd {
             "panic" => panic!("a test of panics"),
             // The machine has no threads or descriptors left, the first times.
             "short" => match SHORTAGES.fetch_add(1, Ordering::SeqCst) {
-                0 => {
-                    let spawned: std::io::Result<()> = Err(std::io::Error::from_raw_os_error(11));
-                    spawned.expect("failed to spawn thread");
-                }
+                // In the words of `std::thread::spawn`.
+                0 => panic!("failed to spawn thread: {:?}", std::io::Error::from_raw_os_error(11)),
                 1 => return Err(EngineError::Environment { message: "too many open files".to_owned() }),
                 2 => {
                     let (code, message) = (FailureCode::EngineUnavailable, "the weights are not there".to_owned());
