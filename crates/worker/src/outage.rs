@@ -9,7 +9,6 @@ use std::time::Duration;
 use jobs::{JobId, Store};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use crate::fault::{Fault, Part};
 use crate::result::chain;
@@ -154,7 +153,7 @@ async fn check(store: Store, part: Part) -> Result<(), String> {
     store.check().await.map_err(|error| chain(&error))?;
     let Part::Write { bytes } = part else { return Ok(()) };
     // Publishing may fail where a small temporary file can be written: no room, or no right to rename.
-    let id = Uuid::new_v4();
+    let id = JobId::new_v4();
     let staging = store.stage(id).map_err(|error| chain(&error))?;
     let fill = move || fill(staging.dir(), bytes.saturating_add(ROOM).min(MOST_WRITTEN)).map(|()| staging);
     let filled = spawn_blocking(fill).await.map_err(|error| error.to_string())?;
@@ -206,11 +205,11 @@ mod tests {
     #[tokio::test]
     async fn one_job_is_tried_a_bounded_number_of_times_while_the_storage_works() {
         let dir = tempfile::tempdir().expect("a folder");
-        let (store, outages, job) = (store(&dir).await, outages(3), Uuid::new_v4());
+        let (store, outages, job) = (store(&dir).await, outages(3), JobId::new_v4());
         let judged = async || outages.judge(job, &fault(Part::Read), &store).await;
         assert!(matches!(judged().await, Verdict::Later(_)));
         // Another job's success between says that the storage works, not that this job's does.
-        outages.over(Uuid::new_v4());
+        outages.over(JobId::new_v4());
         assert!(matches!(judged().await, Verdict::Later(_)));
         assert_eq!(judged().await, Verdict::Fail { tries: 3 });
     }
@@ -218,7 +217,7 @@ mod tests {
     #[tokio::test]
     async fn faults_of_a_storage_that_fails_its_check_are_never_counted() {
         let dir = tempfile::tempdir().expect("a folder");
-        let (store, outages, job) = (store(&dir).await, outages(2), Uuid::new_v4());
+        let (store, outages, job) = (store(&dir).await, outages(2), JobId::new_v4());
         for part in [Part::Read, Part::Write { bytes: 10 }] {
             std::fs::rename(dir.path().join("results"), dir.path().join("away")).expect("moved");
             for _ in 0..5 {
@@ -257,7 +256,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let (store, outages) = (store(&dir).await, outages(8));
         for n in 1..=MOST_IN_A_ROW {
-            let verdict = outages.judge(Uuid::new_v4(), &fault(Part::Engine), &store).await;
+            let verdict = outages.judge(JobId::new_v4(), &fault(Part::Engine), &store).await;
             assert_eq!(verdict == Verdict::Pause, n == MOST_IN_A_ROW, "{n}: {verdict:?}");
         }
     }
