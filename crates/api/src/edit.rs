@@ -5,7 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jobs::JobId as Id;
-use jobs::edits::{Blend, Edits, LayerEdit};
+use jobs::edits::{Blend, Edits, LayerEdit, whole};
 use jobs::tree::Tree;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -28,9 +28,11 @@ pub struct LayerPatch {
     blend: Option<Blend>,
     /// How far the layer is moved right, in pixels from where the engine put it.
     #[schema(minimum = -100_000, maximum = 100_000)]
+    #[serde(default, deserialize_with = "whole::optional")]
     x: Option<i32>,
     /// The same downwards.
     #[schema(minimum = -100_000, maximum = 100_000)]
+    #[serde(default, deserialize_with = "whole::optional")]
     y: Option<i32>,
     /// Size as a factor, about the middle of the layer's box.
     #[schema(minimum = 0.01, maximum = 16)]
@@ -45,6 +47,7 @@ pub struct LayerPatch {
     #[schema(minimum = 0, maximum = 4)]
     lightness: Option<f32>,
     /// Its new place in the stack, 0 for the lowest; more than there are layers is the highest.
+    #[serde(default, deserialize_with = "whole::optional")]
     order: Option<u32>,
 }
 

@@ -1,5 +1,7 @@
 //! What people change of a result. The result itself stays as it is.
 
+pub mod whole;
+
 use std::collections::BTreeMap;
 
 use layers::Recolour;
@@ -31,8 +33,10 @@ pub struct LayerEdit {
     pub blend: Blend,
     /// How far it is moved right and down, in pixels of the canvas.
     #[schema(minimum = -100_000, maximum = 100_000)]
+    #[serde(deserialize_with = "whole::number")]
     pub x: i32,
     #[schema(minimum = -100_000, maximum = 100_000)]
+    #[serde(deserialize_with = "whole::number")]
     pub y: i32,
     /// Size as a factor, about the middle of the layer's box.
     #[schema(minimum = 0.01, maximum = 16)]
@@ -117,9 +121,20 @@ pub struct Edits {
     pub order: Vec<u32>,
     /// The job that splits a layer.
     pub children: BTreeMap<u32, JobId>,
+    /// The result is about to be deleted: none of its layers is split any more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_closed: bool,
 }
 
 impl Edits {
+    /// The most layers that edits can speak of.
+    pub const MAX_LAYERS: usize = 1000;
+
+    /// Whether they speak of more layers than any result has.
+    pub(crate) fn is_too_large(&self) -> bool {
+        [self.layers.len(), self.order.len(), self.children.len()].into_iter().any(|count| count > Self::MAX_LAYERS)
+    }
+
     /// The numbers 0 to `count` in the order in which the layers are stacked, the lowest first.
     pub fn stacked(&self, count: u32) -> Vec<u32> {
         let mut order: Vec<u32> = Vec::new();

@@ -56,6 +56,20 @@ async fn a_moved_layer_is_where_it_was_moved_to_and_the_result_stays() {
 }
 
 #[tokio::test]
+async fn whole_numbers_may_have_a_point() {
+    let app = TestApp::start().await;
+    let id = app.finished_job().await;
+    let path = format!("/api/jobs/{id}/layers/1");
+    let patched = app.patch(&path, &json!({ "x": -3792.0, "y": 2.0, "order": 0.0 })).await;
+    assert_eq!(patched.status(), StatusCode::OK);
+    let document: Value = patched.json().await.unwrap();
+    assert_eq!((&document["layers"][0]["layer"], &document["layers"][0]["edit"]["x"]), (&json!(1), &json!(-3792)));
+    app.composed(id, &json!({ "layers": [{ "layer": 0, "edit": { "x": 1.0 } }] })).await;
+    let refused = expect_error(app.patch(&path, &json!({ "x": 0.5 })).await, 422, "invalid_parameter").await;
+    assert!(refused.contains("x must be a whole number"), "{refused}");
+}
+
+#[tokio::test]
 async fn opacity_order_visibility_size_and_colours_are_composed() {
     let app = TestApp::start().await;
     let id = app.finished_job().await;
