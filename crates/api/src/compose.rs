@@ -74,8 +74,7 @@ pub async fn compose(State(app): State<App>, finished: Finished, request: Reques
         None => stored.composition(),
         Some(layers) => {
             let entries = entries(layers, finished.id)?;
-            let unknown = |err: tree::UnknownEntry| Error::not_found("layer_not_found", err.to_string());
-            tree::compose(&stored, &entries).map_err(unknown)?
+            tree::compose(&stored, &entries)?
         }
     };
     let metadata = with_children(&app, finished).await?;

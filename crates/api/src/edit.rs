@@ -141,6 +141,7 @@ pub async fn document(State(app): State<App>, finished: Finished) -> Result<Resp
         (status = 204, description = "Done"),
         (status = 404, description = "No such job", body = ErrorBody),
         (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
+        StorageFaults,
     )
 )]
 pub async fn reset(State(app): State<App>, finished: Finished) -> Result<Response, Error> {

@@ -7,7 +7,8 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jobs::store::StoreError;
-use jobs::{BrokerError, Job, ParamsError, State};
+use jobs::tree::ComposeError;
+use jobs::{BrokerError, CleanupError, Job, ParamsError, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -238,6 +239,29 @@ impl From<StoreError> for Error {
         match &err {
             StoreError::Io { source, .. } => Self::storage_fault(source.kind(), err),
             StoreError::Corrupt { .. } => Self::internal(err),
+            StoreError::Busy { .. } => {
+                let message = "too many changes of this result wait for their turn; try again in a moment";
+                Self::unavailable("edits_busy", message, err)
+            }
+            StoreError::TooLarge { .. } => Self::unprocessable("edits_too_large", err.to_string()),
+        }
+    }
+}
+
+impl From<CleanupError> for Error {
+    fn from(err: CleanupError) -> Self {
+        match err {
+            CleanupError::Broker(err) => err.into(),
+            CleanupError::Store(err) => err.into(),
+        }
+    }
+}
+
+impl From<ComposeError> for Error {
+    fn from(err: ComposeError) -> Self {
+        match err {
+            ComposeError::UnknownLayer { .. } => Self::not_found("layer_not_found", err.to_string()),
+            ComposeError::TooDeep(_) => Self::unprocessable("too_many_groups", err.to_string()),
         }
     }
 }
@@ -269,5 +293,26 @@ impl From<QueryRejection> for Error {
 impl From<PathRejection> for Error {
     fn from(rejection: PathRejection) -> Self {
         Self::bad_request("invalid_path", rejection.body_text())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_the_storage_say_what_to_do() {
+        let io = |kind: io::ErrorKind| StoreError::Io { what: "x".to_owned(), source: kind.into() };
+        for (error, status, code) in [
+            (io(io::ErrorKind::StorageFull), 507, "storage_full"),
+            (io(io::ErrorKind::QuotaExceeded), 507, "storage_full"),
+            (io(io::ErrorKind::PermissionDenied), 503, "storage_unavailable"),
+            (StoreError::Busy { what: "x".to_owned() }, 503, "edits_busy"),
+            (StoreError::TooLarge { what: "x".to_owned() }, 422, "edits_too_large"),
+        ] {
+            let error = Error::from(error);
+            assert_eq!((error.status.as_u16(), error.code), (status, code));
+            assert_eq!(error.retry_after_s.is_some(), error.is_ours(), "{code}");
+        }
     }
 }

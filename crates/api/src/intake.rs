@@ -106,7 +106,7 @@ async fn read_form(app: &App, mut parts: Parts) -> Result<Form, Error> {
 
 async fn read_picture(store: &Store, limit: u64, part: Part) -> Result<Received, Error> {
     let filename = part.disposition.filename.as_deref().and_then(clean_filename);
-    let file = store.scratch()?;
+    let file = store.make_scratch().await?;
     let writer = file.reopen().map_err(Error::storage)?;
     let sha256 = save(limit, part, writer).await?;
     Ok(Received { file, sha256, filename })
@@ -151,7 +151,7 @@ fn too_much_text() -> Error {
 pub async fn store(app: &App, client: &str, picture: Received) -> Result<Upload, Error> {
     // Each decode may hold hundreds of megabytes, so few run at once.
     let permit = app.decodes.acquire(client).await?;
-    let scratch = app.store.scratch()?;
+    let scratch = app.store.make_scratch().await?;
     let limits = Limits { max_pixels: app.config.max_pixels };
     // Cancelled when this future is dropped: nobody waits for the picture then.
     let unwanted = CancellationToken::new();

@@ -27,6 +27,7 @@ mod origin;
 mod page;
 mod paused;
 mod plain;
+mod removal;
 mod responses;
 mod results;
 mod server;

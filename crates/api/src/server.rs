@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::{App, router};
 use crate::config::Config;
 use crate::decodes::Decodes;
-use crate::{ops, webhooks};
+use crate::{ops, removal, webhooks};
 
 /// Pictures that may be decoded at once: each may take hundreds of megabytes.
 const DECODES: usize = 2;
@@ -82,6 +82,7 @@ pub async fn run(listener: TcpListener, context: Context, shutdown: Cancellation
 
 /// What is to be done from time to time.
 async fn chores(app: App) {
+    tokio::spawn(removal::remove_unlinked(app.clone()));
     let mut cleanup = interval(CLEANUP_EVERY);
     let mut upkeep = interval(UPKEEP_EVERY);
     cleanup.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -99,8 +100,11 @@ async fn chores(app: App) {
 }
 
 async fn clean(app: &App) {
-    let Some(age) = app.config.cleanup_after else { return };
-    match jobs::cleanup(app.broker.as_ref(), &app.store, age).await {
+    let cleaned = match app.config.cleanup_after {
+        Some(age) => jobs::cleanup(app.broker.as_ref(), &app.store, age).await,
+        None => jobs::sweep_leftovers(&app.store).await,
+    };
+    match cleaned {
         Ok(cleaned) if cleaned == jobs::Cleaned::default() => {}
         Ok(cleaned) => tracing::info!(
             jobs = cleaned.jobs,

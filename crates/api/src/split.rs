@@ -5,14 +5,16 @@ use std::io::{BufReader, Cursor};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use jobs::broker::Submitted;
-use jobs::store::Upload;
-use jobs::{InputInfo, JobId as Id, LayerInfo, OutputSize, ParentLayer};
-use layers::{Box as Area, Limits};
+use jobs::store::{Link, Upload};
+use jobs::tree::MAX_DEPTH;
+use jobs::{InputInfo, JobId as Id, LayerInfo, OutputSize, ParentLayer, State as JobState};
+use layers::{Box as Area, EncodeError, Limits};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 use time::OffsetDateTime;
 use tokio::io::AsyncReadExt;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -20,6 +22,7 @@ use crate::caller::Caller;
 use crate::error::{Error, ErrorBody};
 use crate::extract::{self, Finished, Segments};
 use crate::form::{Asked, hex};
+use crate::removal;
 use crate::responses::{JsonFaults, StorageFaults};
 use crate::submit::{Accepted, accepted, check_engine, submit_own};
 
@@ -27,7 +30,8 @@ use crate::submit::{Accepted, accepted, check_engine, submit_own};
 ///
 /// Starts a job on one layer of a result, cut to its box; what is transparent stays so. Once it has succeeded, the
 /// layer's place in `document`, `compose` and `download` is taken by a group of what it was split into. Splitting the
-/// same layer once more replaces that. The body has the parameters of `POST /api/decompose`, or is empty.
+/// same layer once more replaces that: the job of before is deleted with its result. Layers are split up to 32 levels
+/// deep. The body has the parameters of `POST /api/decompose`, or is empty.
 #[utoipa::path(
     post, path = "/api/jobs/{id}/layers/{n}/decompose", operation_id = "decompose_layer", tag = "decompose",
     params(
@@ -44,7 +48,7 @@ use crate::submit::{Accepted, accepted, check_engine, submit_own};
         (status = 415, description = "The body is not JSON", body = ErrorBody),
         JsonFaults,
         StorageFaults,
-        (status = 422, description = "A parameter cannot be used, no worker has the engine, or the layer is empty", body = ErrorBody),
+        (status = 422, description = "A parameter cannot be used, no worker has the engine, or the layer is empty or 32 splits deep", body = ErrorBody),
         (status = 429, description = "The queue is full", body = ErrorBody, headers(("Retry-After" = u32, description = "Seconds"))),
     )
 )]
@@ -66,27 +70,58 @@ pub async fn decompose_layer(
     let area = info.bounding_box.ok_or_else(|| {
         Error::unprocessable("layer_empty", "the layer has no pixel that can be seen; choose another one")
     })?;
+    if app.store.depth(&finished.metadata).await? >= MAX_DEPTH {
+        let message =
+            format!("the layer lies {MAX_DEPTH} splits deep, and no deeper ones are made; split a layer further up");
+        return Err(Error::unprocessable("split_too_deep", message));
+    }
     check_engine(&app, asked.engine()).await?;
-    let parent = ParentLayer { job_id: id, layer, x: area.x, y: area.y };
+    let parent = ParentLayer { job_id: id, layer, x: area.x, y: area.y, split_by: Some(Id::new_v4()) };
     let (width, height) = finished.metadata.canvas();
     let limits = Limits { max_pixels: u64::from(width) * u64::from(height) };
-    let upload = cut_out(&app, &caller.client, info, area, parent, limits).await?;
-    let submitted = submit_own(&app, caller, &upload, asked).await?;
-    let (Submitted::Queued(job) | Submitted::Repeated(job)) = &submitted;
-    let child: Id = job.id;
-    let link = move |edits: &mut jobs::edits::Edits| {
-        edits.children.insert(layer, child);
-    };
-    let linked = app.store.change_edits(id, link).await;
-    if !matches!(&linked, Ok(Some(_))) {
-        // The result was deleted meanwhile, or the storage failed: the child would be out of reach.
-        app.broker.cancel(child).await?;
-    }
-    linked?.ok_or_else(Error::job_not_found)?;
+    let cut = cut_out(&app, &caller.client, info, area, parent, limits).await?;
+    let work = submit_and_link(app, caller, cut, asked, (id, layer));
+    // A task of its own: when the client leaves in between, no upload may stay that no job uses, and no job that is not
+    // linked to its layer.
+    let submitted = tokio::spawn(work.in_current_span()).await.map_err(Error::internal)??;
     Ok(accepted(&submitted))
 }
 
-/// Stores the layer's pixels as an upload.
+async fn submit_and_link(
+    app: App,
+    caller: Caller,
+    (upload, png): (Upload, NamedTempFile),
+    asked: Asked,
+    (parent, layer): (Id, u32),
+) -> Result<Submitted, Error> {
+    app.store.put_upload(&upload, png).await?;
+    let submitted = submit_own(&app, caller, &upload, asked).await?;
+    let (Submitted::Queued(job) | Submitted::Repeated(job)) = &submitted;
+    let is_new = matches!(submitted, Submitted::Queued(_));
+    if !is_new && (job.cancel_requested || matches!(job.state, JobState::Cancelled | JobState::Failed)) {
+        // A repeat for a job that has nothing to show must not replace one that has.
+        return Ok(submitted);
+    }
+    let linked = app.store.link_child(parent, layer, job.id).await;
+    let unwanted = match &linked {
+        Ok(Link::Made { replaced }) => *replaced,
+        // The result was deleted meanwhile: the new job would be out of reach.
+        Ok(Link::NoResult) => Some(job.id),
+        Err(_) => is_new.then_some(job.id),
+    };
+    if let Some(id) = unwanted
+        && let Err(error) = removal::remove(&app, id).await
+    {
+        tracing::warn!(unwanted = %id, %error, "a job that was split off could not be deleted; it is tried again");
+        removal::remove_later(&app, vec![id]);
+    }
+    match linked? {
+        Link::Made { .. } => Ok(submitted),
+        Link::NoResult => Err(Error::job_not_found()),
+    }
+}
+
+/// Writes the layer's pixels to a file that can be stored as an upload.
 async fn cut_out(
     app: &App,
     client: &str,
@@ -94,12 +129,12 @@ async fn cut_out(
     area: Area,
     parent: ParentLayer,
     limits: Limits,
-) -> Result<Upload, Error> {
+) -> Result<(Upload, NamedTempFile), Error> {
     let permit = app.decodes.acquire(client).await?;
     let stored = app.store.result_file(parent.job_id, &info.file).await?.ok_or_else(Error::job_not_found)?;
     let mut bytes = Vec::new();
-    stored.read().await.map_err(Error::internal)?.read_to_end(&mut bytes).await.map_err(Error::internal)?;
-    let scratch = app.store.scratch()?;
+    stored.read().await.map_err(Error::storage)?.read_to_end(&mut bytes).await.map_err(Error::storage)?;
+    let scratch = app.store.make_scratch().await?;
     let filename = format!("{}.png", info.name);
     let in_flight = app.broker.in_flight();
     let work = move || {
@@ -107,9 +142,7 @@ async fn cut_out(
         let _in_flight = in_flight;
         write_cut(bytes, &limits, area, scratch, filename, parent)
     };
-    let (upload, png) = tokio::task::spawn_blocking(work).await.map_err(Error::internal)??;
-    app.store.put_upload(&upload, png).await?;
-    Ok(upload)
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
 }
 
 fn write_cut(
@@ -122,8 +155,11 @@ fn write_cut(
 ) -> Result<(Upload, NamedTempFile), Error> {
     let pixels = layers::decode(BufReader::new(Cursor::new(bytes)), limits).map_err(Error::internal)?.pixels;
     let pixels = layers::crop(&pixels, area);
-    layers::write_png(scratch.as_file(), &pixels).map_err(Error::internal)?;
-    let written = std::fs::read(scratch.path()).map_err(Error::internal)?;
+    layers::write_png(scratch.as_file(), &pixels).map_err(|err| match err {
+        EncodeError::Io(err) => Error::storage(err),
+        err => Error::internal(err),
+    })?;
+    let written = std::fs::read(scratch.path()).map_err(Error::storage)?;
     let input = InputInfo {
         filename: Some(filename),
         format: "png".to_owned(),

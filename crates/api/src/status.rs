@@ -12,7 +12,8 @@ use crate::app::App;
 use crate::error::{Error, ErrorBody};
 use crate::extract::{JobId, Query};
 use crate::links::Links;
-use crate::{live, origin};
+use crate::responses::StorageFaults;
+use crate::{live, origin, removal};
 
 /// A job and where to go on with it.
 #[derive(Serialize, ToSchema)]
@@ -120,7 +121,7 @@ pub async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Res
 /// Cancel or delete a job
 ///
 /// A waiting job is cancelled at once, a running one at its next step. A finished one is deleted with its result and
-/// with the jobs that split its layers again.
+/// with all jobs that split its layers again; those that still run are deleted as soon as they have stopped.
 #[utoipa::path(
     delete, path = "/api/jobs/{id}", operation_id = "delete_job", tag = "jobs",
     params(("id" = Uuid, Path, description = "The job")),
@@ -128,42 +129,20 @@ pub async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Res
         (status = 202, description = "The job is or will be cancelled", body = JobStatus),
         (status = 204, description = "The finished job and its result are deleted"),
         (status = 404, description = "No such job", body = ErrorBody),
+        StorageFaults,
     )
 )]
 pub async fn delete(State(app): State<App>, JobId(id): JobId) -> Result<Response, Error> {
-    let Some(job) = app.broker.job(id).await? else {
-        delete_descendants(&app, id).await?;
-        // A result can outlive the queue's record of its job.
-        return if app.store.delete_result(id).await? {
-            Ok(StatusCode::NO_CONTENT.into_response())
-        } else {
-            Err(Error::job_not_found())
-        };
-    };
-    if job.state.is_terminal() {
-        delete_descendants(&app, id).await?;
-        // The result goes first: after a crash in between the job can be deleted again.
-        app.store.delete_result(id).await?;
-        app.broker.forget(id).await?;
-        tracing::info!("deleted a job");
-        return Ok(StatusCode::NO_CONTENT.into_response());
+    let job = app.broker.job(id).await?;
+    if job.is_some_and(|job| !job.state.is_terminal()) {
+        let job = app.broker.cancel(id).await?.ok_or_else(Error::job_not_found)?;
+        tracing::info!(state = ?job.state, "cancelled a job");
+        return Ok((StatusCode::ACCEPTED, Json(JobStatus::from(job))).into_response());
     }
-    let job = app.broker.cancel(id).await?.ok_or_else(Error::job_not_found)?;
-    tracing::info!(state = ?job.state, "cancelled a job");
-    Ok((StatusCode::ACCEPTED, Json(JobStatus::from(job))).into_response())
-}
-
-/// Deletes the jobs that split layers of `id` again, and stops those that still run: nobody could reach them any more.
-async fn delete_descendants(app: &App, id: Uuid) -> Result<(), Error> {
-    let Some(tree) = app.store.unedited_tree(id).await? else { return Ok(()) };
-    for child in tree.descendants() {
-        let is_live = app.broker.job(child).await?.is_some_and(|job| !job.state.is_terminal());
-        if is_live {
-            app.broker.cancel(child).await?;
-        } else {
-            app.store.delete_result(child).await?;
-            app.broker.forget(child).await?;
-        }
+    // A result can outlive the queue's record of its job.
+    if !removal::remove(&app, id).await? {
+        return Err(Error::job_not_found());
     }
-    Ok(())
+    tracing::info!("deleted a job");
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -112,7 +112,8 @@ pub async fn take_on(app: &App, caller: Caller, picture: Received, asked: Asked)
 
 /// Like [`submit`], for an upload that was made for this job alone: it is removed where no job uses it.
 pub async fn submit_own(app: &App, caller: Caller, upload: &Upload, asked: Asked) -> Result<Submitted, Error> {
-    let submitted = submit(app, caller, upload, asked).await;
+    let named = upload.input.parent.as_ref().and_then(|parent| parent.split_by);
+    let submitted = submit_as(named.unwrap_or_else(JobId::new_v4), app, caller, upload, asked).await;
     let is_unused = match &submitted {
         Ok(Submitted::Queued(_)) => false,
         Ok(Submitted::Repeated(_)) => true,
@@ -128,6 +129,10 @@ pub async fn submit_own(app: &App, caller: Caller, upload: &Upload, asked: Asked
 
 /// Starts a job on an upload.
 pub async fn submit(app: &App, caller: Caller, upload: &Upload, asked: Asked) -> Result<Submitted, Error> {
+    submit_as(JobId::new_v4(), app, caller, upload, asked).await
+}
+
+async fn submit_as(id: JobId, app: &App, caller: Caller, upload: &Upload, asked: Asked) -> Result<Submitted, Error> {
     let idempotency = match caller.idempotency_key {
         Some(key) => Some(Idempotency { key, fingerprint: asked.fingerprint(&upload.input.sha256)? }),
         None => None,
@@ -135,8 +140,7 @@ pub async fn submit(app: &App, caller: Caller, upload: &Upload, asked: Asked) ->
     let JobOptions { priority, webhook } = asked.options().clone();
     let client = caller.client;
     let new = NewJob::new(upload.id, asked.resolve(&app.config));
-    let id = new.id;
-    let new = NewJob { priority, client, idempotency, webhook, ..new };
+    let new = NewJob { id, priority, client, idempotency, webhook, ..new };
     let submitted = app.broker.submit(new).await?;
     let (Submitted::Queued(job) | Submitted::Repeated(job)) = &submitted;
     tracing::Span::current().record("job_id", tracing::field::display(job.id));

@@ -9,6 +9,7 @@ mod job;
 mod metadata;
 mod params;
 mod priority;
+mod removal;
 pub mod settings;
 mod state;
 pub mod telemetry;
@@ -23,7 +24,7 @@ pub mod testing;
 
 pub use analysis::{Analysis, LayerAnalysis, Quality, Recommendation, Verdict};
 pub use broker::{Broker, BrokerError};
-pub use cleanup::{Cleaned, CleanupError, cleanup, cleanup_after};
+pub use cleanup::{Cleaned, CleanupError, cleanup, cleanup_after, sweep_leftovers};
 pub use event::{Event, EventKind};
 pub use follow::{Feed, FollowedEvent, Update};
 pub use job::{Failure, FailureCode, Job, JobId, Progress, State, Timings};
@@ -35,6 +36,7 @@ pub use params::{
     CaptionLanguage, EngineChoice, LayerCount, MAX_LAYERS, MAX_SEED, OutputSize, Params, ParamsError, Resolution,
 };
 pub use priority::Priority;
+pub use removal::{Removed, remove, remove_unlinked};
 pub use store::Store;
 pub use variables::VARIABLES;
 pub use webhook::{Delivery, Settled, Webhook, WebhookEvent};

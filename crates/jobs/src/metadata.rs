@@ -112,6 +112,10 @@ pub struct ParentLayer {
     /// Where the picture's top left corner lies on that result's canvas.
     pub x: u32,
     pub y: u32,
+    /// The job that was started to split it; others may use its picture too. Absent in what older versions stored.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split_by: Option<JobId>,
 }
 
 /// A job that splits a layer of a result again.

@@ -6,6 +6,7 @@ mod backend;
 mod config;
 mod disk;
 mod edits;
+mod health;
 #[cfg(feature = "object-storage")]
 mod objects;
 mod results;
@@ -20,11 +21,14 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use self::backend::{Backend, Shelf};
+use self::backend::{Backend, Shelf, blocking};
 pub use self::backend::{Reader, StoredFile};
 pub use self::config::{Place, StoreConfig};
 pub(crate) use self::config::{RESULTS_DIR, STORAGE_URL, UPLOAD_DIR};
 use self::disk::Disk;
+use self::edits::EditQueue;
+pub use self::edits::Link;
+use self::health::Health;
 pub use self::results::{Published, Staging};
 use crate::InputInfo;
 
@@ -46,19 +50,32 @@ impl From<&Upload> for InputInfo {
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// `what` names the folder or bucket and the setting that says where it is.
     #[error(
-        "the storage failed at {what}; check its permissions and its free space, and in a bucket its address (STORAGE_URL) \
-         and credentials"
+        "the storage failed at {what}; check that it is there, that this service may write to it and that it has free \
+         space (of a bucket: its address and credentials)"
     )]
     Io { what: String, source: io::Error },
     #[error("{what} in the storage cannot be read; delete its folder if it was changed by hand")]
     Corrupt { what: String, source: serde_json::Error },
+    /// Too many changes of one result wait, or another process keeps its lock.
+    #[error("{what} takes too long because others change it too; try again in a moment")]
+    Busy { what: String },
+    #[error("{what} failed: it would hold edits of more than {} layers", crate::edits::Edits::MAX_LAYERS)]
+    TooLarge { what: String },
+}
+
+/// That something failed on a shelf.
+fn failed(backend: &dyn Backend, shelf: Shelf, what: impl std::fmt::Display, source: io::Error) -> StoreError {
+    StoreError::Io { what: format!("{what} in {}", backend.place(shelf)), source }
 }
 
 /// Uploads and results. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
     backend: Arc<dyn Backend>,
+    changes: EditQueue,
+    health: Health,
 }
 
 impl Store {
@@ -68,12 +85,24 @@ impl Store {
     /// # Errors
     /// When a folder cannot be made or written to.
     pub async fn open(uploads: &Path, results: &Path) -> Result<Self, StoreError> {
-        let disk = Disk::new(uploads, results);
+        Self::open_folders(uploads, results, [UPLOAD_DIR.name, RESULTS_DIR.name]).await
+    }
+
+    async fn open_folders(uploads: &Path, results: &Path, settings: [&'static str; 2]) -> Result<Self, StoreError> {
+        let disk = Disk::new(uploads, results, settings);
         for shelf in Shelf::ALL {
-            let failed = |source| StoreError::Io { what: format!("opening {}", disk.folder(shelf).display()), source };
-            disk.prepare(shelf).await.map_err(failed)?;
+            let prepared = disk.prepare(shelf).await;
+            prepared.map_err(|source| failed(&disk, shelf, "making the folder", source))?;
         }
-        Ok(Self { backend: Arc::new(disk) })
+        Ok(Self::on(disk))
+    }
+
+    fn on(backend: impl Backend + 'static) -> Self {
+        Self { backend: Arc::new(backend), changes: EditQueue::default(), health: Health::default() }
+    }
+
+    fn failed(&self, shelf: Shelf, what: impl std::fmt::Display, source: io::Error) -> StoreError {
+        failed(self.backend.as_ref(), shelf, what, source)
     }
 
     /// Where it is, for people.
@@ -81,12 +110,13 @@ impl Store {
         self.backend.describe()
     }
 
-    /// Says whether it can be used; cheap enough to be asked every few seconds.
+    /// Says whether it can be used: a few bytes can be written and synced, and there is room for uploads (64 MiB, or an
+    /// eighth of a smaller disk). Answers hold for a second, so any number may ask at any time.
     ///
     /// # Errors
-    /// When it cannot.
+    /// When it cannot; of kind `StorageFull` when there is too little room.
     pub async fn check(&self) -> Result<(), StoreError> {
-        self.backend.check().await.map_err(|source| StoreError::Io { what: self.describe(), source })
+        self.health.check(&self.backend).await
     }
 
     /// Removes what crashed processes left half-written before `cutoff`; answers how much it was.
@@ -94,7 +124,19 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn sweep(&self, cutoff: OffsetDateTime) -> Result<usize, StoreError> {
-        self.backend.sweep(cutoff).await.map_err(|source| StoreError::Io { what: "sweeping".to_owned(), source })
+        let swept = self.backend.sweep(cutoff).await;
+        swept.map_err(|source| StoreError::Io { what: format!("sweeping {}", self.describe()), source })
+    }
+
+    /// Runs work on the store that blocks where it blocks no other task.
+    async fn off_thread<T: Send + 'static>(
+        &self,
+        shelf: Shelf,
+        what: &str,
+        work: impl FnOnce(&dyn Backend) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let backend = Arc::clone(&self.backend);
+        blocking(move || work(backend.as_ref())).await.map_err(|source| self.failed(shelf, what, source))
     }
 
     /// The JSON in a file, `None` when there is no such file.
@@ -105,7 +147,7 @@ impl Store {
         name: &str,
         what: impl Fn() -> String,
     ) -> Result<Option<T>, StoreError> {
-        let json = backend::read_whole(self.backend.as_ref(), shelf, id, name, &what).await?;
+        let json = backend::read_json(self.backend.as_ref(), shelf, id, name, &what).await?;
         let read = |json: Vec<u8>| {
             serde_json::from_slice(&json).map_err(|source| StoreError::Corrupt { what: what(), source })
         };

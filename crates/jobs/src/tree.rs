@@ -1,5 +1,6 @@
 //! A result with its edits and with the results of its layers that were split again.
 
+use std::collections::HashSet;
 use std::pin::Pin;
 
 use layers::{Box as Area, Document, DocumentGroup, DocumentLayer, Kind, Node, Recolour};
@@ -11,7 +12,7 @@ use crate::store::StoreError;
 use crate::{JobId, Metadata, Store};
 
 /// A result as it stands: its layers in their order, each with its edits and,
-/// where it was split again, the tree of what it was split into.
+/// where it was split again, the tree of what it was split into. No deeper than [`MAX_DEPTH`].
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Tree {
     #[schema(value_type = uuid::Uuid)]
@@ -79,8 +80,9 @@ pub struct Composition {
     pub leaves: Vec<Leaf>,
 }
 
-/// Deeper trees would be no use to anyone, and a damaged record must not recurse for ever.
-const MAX_DEPTH: usize = 32;
+/// How many splits a layer may lie below a result, and how many groups a layer of a composition may be in. What walks over
+/// trees and documents is recursive, so nothing deeper is made.
+pub const MAX_DEPTH: usize = 32;
 
 impl Store {
     /// The tree of a result; `None` when there is no such result.
@@ -88,7 +90,7 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn tree(&self, id: JobId) -> Result<Option<Tree>, StoreError> {
-        self.subtree(id, MAX_DEPTH, true).await
+        self.subtree(id, MAX_DEPTH, true, &mut HashSet::from([id])).await
     }
 
     /// The tree of a result with every layer as the engines made it.
@@ -96,15 +98,31 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn unedited_tree(&self, id: JobId) -> Result<Option<Tree>, StoreError> {
-        self.subtree(id, MAX_DEPTH, false).await
+        self.subtree(id, MAX_DEPTH, false, &mut HashSet::from([id])).await
     }
 
-    fn subtree(
-        &self,
+    /// How many splits a result lies below the one that nothing was split for, at most [`MAX_DEPTH`].
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn depth(&self, metadata: &Metadata) -> Result<usize, StoreError> {
+        let mut parent = metadata.input.parent.clone();
+        for depth in 0..MAX_DEPTH {
+            let Some(above) = parent else { return Ok(depth) };
+            let Some(metadata) = self.metadata(above.job_id).await? else { return Ok(depth) };
+            parent = metadata.input.parent;
+        }
+        Ok(MAX_DEPTH)
+    }
+
+    /// `seen` are the results that are in the tree already: in a damaged record one may name another twice.
+    fn subtree<'a>(
+        &'a self,
         id: JobId,
         depth: usize,
         edited: bool,
-    ) -> Pin<std::boxed::Box<dyn Future<Output = Result<Option<Tree>, StoreError>> + Send + '_>> {
+        seen: &'a mut HashSet<JobId>,
+    ) -> Pin<std::boxed::Box<dyn Future<Output = Result<Option<Tree>, StoreError>> + Send + 'a>> {
         std::boxed::Box::pin(async move {
             let Some(metadata) = self.metadata(id).await? else { return Ok(None) };
             let mut edits = self.edits(id).await?;
@@ -118,8 +136,8 @@ impl Store {
                 let Some(info) = metadata.layers.get(number as usize) else { continue };
                 let edit = edits.layers.remove(&number).unwrap_or_default();
                 let child = match (edits.children.get(&number), info.bounding_box) {
-                    (Some(job_id), Some(area)) if depth > 0 => {
-                        let tree = self.subtree(*job_id, depth - 1, edited).await?;
+                    (Some(job_id), Some(area)) if depth > 0 && seen.insert(*job_id) => {
+                        let tree = self.subtree(*job_id, depth - 1, edited, seen).await?;
                         Some(Child { job_id: *job_id, x: area.x, y: area.y, tree })
                     }
                     _ => None,
@@ -211,7 +229,7 @@ impl Tree {
         }
         self.layers.iter().filter_map(|layer| layer.child.as_ref()).find_map(|child| {
             let (tree, (x, y)) = child.tree.as_ref()?.find(job)?;
-            Some((tree, (child.x + x, child.y + y)))
+            Some((tree, (child.x.saturating_add(x), child.y.saturating_add(y))))
         })
     }
 
@@ -224,16 +242,6 @@ impl Tree {
             let deeper = child.tree.as_ref()?.lineage(job)?;
             Some([vec![child.job_id], deeper].concat())
         })
-    }
-
-    /// The jobs of everything inside, at any depth, without this one.
-    pub fn descendants(&self) -> Vec<JobId> {
-        let mut found = Vec::new();
-        for child in self.layers.iter().filter_map(|layer| layer.child.as_ref()) {
-            found.push(child.job_id);
-            found.extend(child.tree.iter().flat_map(Tree::descendants));
-        }
-        found
     }
 }
 
@@ -281,12 +289,13 @@ pub struct Entry {
     pub edit: LayerEdit,
 }
 
-/// There is no such layer in the tree.
+/// An entry of [`compose`] that cannot be composed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("job {job_id} with a layer {layer} is no part of this result")]
-pub struct UnknownEntry {
-    pub job_id: JobId,
-    pub layer: u32,
+pub enum ComposeError {
+    #[error("layer {layer} of job {job_id} is not part of this result")]
+    UnknownLayer { job_id: JobId, layer: u32 },
+    #[error("groups names {0} groups, a layer may be in {MAX_DEPTH}; leave some out")]
+    TooDeep(usize),
 }
 
 /// A composition of just the layers in `entries`, the lowest first, with their
@@ -294,13 +303,16 @@ pub struct UnknownEntry {
 /// out as one: groups of the same name that were split from the same layer.
 ///
 /// # Errors
-/// When an entry is not in the tree.
-pub fn compose(tree: &Tree, entries: &[Entry]) -> Result<Composition, UnknownEntry> {
+/// When an entry is not in the tree, or in more than [`MAX_DEPTH`] groups.
+pub fn compose(tree: &Tree, entries: &[Entry]) -> Result<Composition, ComposeError> {
     let mut leaves = Vec::new();
     let mut nodes = Vec::new();
     let mut open: Vec<(&String, Option<JobId>)> = Vec::new();
     for entry in entries {
-        let unknown = UnknownEntry { job_id: entry.job_id, layer: entry.layer };
+        if entry.groups.len() > MAX_DEPTH {
+            return Err(ComposeError::TooDeep(entry.groups.len()));
+        }
+        let unknown = ComposeError::UnknownLayer { job_id: entry.job_id, layer: entry.layer };
         let (owner, origin) = tree.find(entry.job_id).ok_or_else(|| unknown.clone())?;
         let layer = owner.layers.iter().find(|layer| layer.layer == entry.layer).ok_or(unknown)?;
         let node = layer.with_edit(entry.job_id, origin, &entry.edit, &mut leaves);
@@ -315,7 +327,7 @@ pub fn compose(tree: &Tree, entries: &[Entry]) -> Result<Composition, UnknownEnt
     Ok(Composition { document, leaves })
 }
 
-/// The outermost `shared` of `groups` are those that the last node is in.
+/// The outermost `shared` of `groups`, at most [`MAX_DEPTH`], are those that the last node is in.
 fn put(nodes: &mut Vec<Node>, groups: &[String], shared: usize, node: Node) {
     let Some((outermost, inner)) = groups.split_first() else { return nodes.push(node) };
     if shared == 0 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jobs::broker::{EmbeddedBroker, EngineOffer, NewJob, Outcome, Rules, WorkerInfo};
 use jobs::store::{Store, Upload};
-use jobs::{Broker, Cleaned, EngineChoice, InputInfo, JobId, Params, cleanup};
+use jobs::{Broker, Cleaned, EngineChoice, InputInfo, JobId, Params, cleanup, sweep_leftovers};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -111,4 +111,18 @@ async fn old_things_go_and_those_in_use_stay() {
     }
     assert!(service.has_result(running).await, "the result of a job that still runs was removed");
     assert_eq!(service.clean(Duration::ZERO).await, Cleaned::default());
+}
+
+#[tokio::test]
+async fn leftovers_go_where_nothing_else_does() {
+    let service = Service::start().await;
+    let old = service.submit(service.upload().await).await;
+    service.work(true).await;
+    let (young, crashed) = (service.store.scratch().unwrap(), service.store.scratch().unwrap());
+    crashed.as_file().set_modified(std::time::SystemTime::now() - 25 * HOUR).unwrap();
+    young.as_file().set_modified(std::time::SystemTime::now() - 23 * HOUR).unwrap();
+    let expected = Cleaned { leftovers: 1, ..Cleaned::default() };
+    assert_eq!(sweep_leftovers(&service.store).await.unwrap(), expected);
+    assert!(young.path().exists() && !crashed.path().exists());
+    assert!(service.has_result(old).await);
 }

@@ -29,6 +29,8 @@ async fn health_and_readiness() {
     assert_eq!(app.json("/readyz").await["status"], "ok");
     // Without its storage the process lives but cannot serve.
     std::fs::remove_dir_all(app.dir.path().join("uploads")).unwrap();
+    // An answer holds for a second.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     expect_error(app.get("/readyz").await, 503, "storage_unavailable").await;
     assert_eq!(app.json("/healthz").await["status"], "ok");
     // What went wrong inside is for the log, not for the answer.

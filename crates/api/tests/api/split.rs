@@ -1,3 +1,4 @@
+use jobs::ParentLayer;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -27,7 +28,7 @@ async fn a_layer_becomes_a_group_of_what_it_was_split_into() {
     work(&app).await;
 
     let facts = app.json(&format!("/api/jobs/{child}/metadata.json")).await;
-    assert_eq!(facts["input"]["parent"], json!({ "job_id": id, "layer": 1, "x": 1, "y": 0 }));
+    assert_eq!(facts["input"]["parent"], json!({ "job_id": id, "layer": 1, "x": 1, "y": 0, "split_by": child }));
     assert_eq!((&facts["input"]["filename"], &facts["input"]["width"]), (&json!("triangle.png"), &json!(23)));
     let metadata = app.json(&format!("/api/jobs/{id}/metadata.json")).await;
     assert_eq!(metadata["children"], json!([{ "layer": 1, "job_id": child, "children": [] }]));
@@ -57,8 +58,120 @@ async fn what_was_split_goes_with_its_parent() {
     work(&app).await;
     let grandchild = split(&app, child).await;
     assert_eq!(app.delete(&format!("/api/jobs/{id}")).await.status(), 204);
-    expect_error(app.get(&format!("/api/status/{child}")).await, 404, "job_not_found").await;
-    assert_eq!(app.state(grandchild).await, "cancelled");
+    for gone in [id, child, grandchild] {
+        expect_error(app.get(&format!("/api/status/{gone}")).await, 404, "job_not_found").await;
+    }
+    assert_eq!(stored(&app, "results"), 0);
+    // The picture that was uploaded stays for other jobs; those of the layers had no other use.
+    assert_eq!(stored(&app, "uploads"), 1);
+}
+
+/// Uploads or results that are there.
+fn stored(app: &TestApp, shelf: &str) -> usize {
+    let entries = std::fs::read_dir(app.dir.path().join(shelf)).unwrap();
+    entries.filter(|entry| entry.as_ref().unwrap().file_name() != ".staging").count()
+}
+
+#[tokio::test]
+async fn a_part_that_still_runs_goes_when_it_stops() {
+    let app = TestApp::start().await;
+    let id = app.finished_job().await;
+    let child = split(&app, id).await;
+    let worker = Worker::start(&app).await;
+    let lease = worker.claim().await;
+    worker.begin(&lease).await;
+    assert_eq!(app.delete(&format!("/api/jobs/{id}")).await.status(), 204);
+    assert_eq!(app.json(&format!("/api/status/{child}")).await["cancel_requested"], true);
+    // A worker that has heard nothing of it yet.
+    worker.succeed(&lease).await;
+    eventually("the part is deleted", async || app.get(&format!("/api/status/{child}")).await.status() == 404).await;
+    assert_eq!((stored(&app, "results"), stored(&app, "uploads")), (0, 1));
+}
+
+async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    for _ in 0..600 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("{what}: not within 30 seconds");
+}
+
+#[tokio::test]
+async fn of_many_splits_of_one_layer_one_stays() {
+    let app = TestApp::start().await;
+    let id = app.finished_job().await;
+    let splits: Vec<Uuid> = futures_util::future::join_all((0..20).map(|_| split(&app, id))).await;
+    let document = app.json(&format!("/api/jobs/{id}/document")).await;
+    let linked: Uuid = document["layers"][1]["child"]["job_id"].as_str().unwrap().parse().unwrap();
+    assert!(splits.contains(&linked));
+    for other in splits.iter().filter(|other| **other != linked) {
+        expect_error(app.get(&format!("/api/status/{other}")).await, 404, "job_not_found").await;
+    }
+    assert_eq!(app.state(linked).await, "queued");
+    assert_eq!(stored(&app, "uploads"), 2);
+
+    // One that is finished, and one that runs, are replaced with what they were split into.
+    work(&app).await;
+    let grandchild = split(&app, linked).await;
+    let second = split(&app, id).await;
+    for gone in [linked, grandchild] {
+        expect_error(app.get(&format!("/api/status/{gone}")).await, 404, "job_not_found").await;
+    }
+    let worker = Worker::start(&app).await;
+    let lease = worker.claim().await;
+    let third = split(&app, id).await;
+    worker.succeed(&lease).await;
+    eventually("the second is deleted", async || app.get(&format!("/api/status/{second}")).await.status() == 404).await;
+    let document = app.json(&format!("/api/jobs/{id}/document")).await;
+    assert_eq!(document["layers"][1]["child"]["job_id"], json!(third));
+    assert_eq!((stored(&app, "results"), stored(&app, "uploads")), (1, 2));
+}
+
+/// A result that looks as if it were `depth` splits below `id`.
+async fn deep_result(app: &TestApp, id: Uuid, depth: usize) -> Uuid {
+    let mut parent = id;
+    for _ in 0..depth {
+        let mut metadata = app.store.metadata(id).await.unwrap().unwrap();
+        let child = Uuid::new_v4();
+        metadata.job_id = Some(child);
+        metadata.input.parent = Some(ParentLayer { job_id: parent, layer: 1, x: 1, y: 0, split_by: None });
+        let staging = app.store.stage(child).unwrap();
+        for file in ["layer_0.png", "layer_1.png"] {
+            let from = app.dir.path().join("results").join(id.to_string()).join(file);
+            std::fs::copy(from, staging.dir().join(file)).unwrap();
+        }
+        std::fs::write(staging.dir().join("metadata.json"), serde_json::to_vec(&metadata).unwrap()).unwrap();
+        app.store.publish(staging).await.unwrap();
+        app.store.link_child(parent, 1, child).await.unwrap();
+        parent = child;
+    }
+    parent
+}
+
+#[tokio::test]
+async fn no_layer_is_split_deeper_than_the_document_shows() {
+    let app = TestApp::start().await;
+    let id = app.finished_job().await;
+    let deepest = deep_result(&app, id, 32).await;
+    let before = stored(&app, "uploads");
+    let refused = app.post(&format!("/api/jobs/{deepest}/layers/1/decompose"), &json!({})).await;
+    let message = expect_error(refused, 422, "split_too_deep").await;
+    assert!(message.contains("32"), "{message}");
+    assert_eq!(stored(&app, "uploads"), before, "something was stored");
+    // All levels are shown, as text: no reader of ours takes a document that deep apart.
+    for path in ["document", "metadata.json"] {
+        let text = app.get(&format!("/api/jobs/{id}/{path}")).await.text().await.unwrap();
+        assert!(text.contains(&deepest.to_string()), "{path} hides the deepest level");
+    }
+    let svg = app.get(&format!("/api/download/{id}?format=svg")).await.text().await.unwrap();
+    assert_eq!(svg.matches("<image ").count(), 32 + 2, "{}", svg.len());
+    assert_eq!(app.delete(&format!("/api/jobs/{id}")).await.status(), 204);
+    assert_eq!(stored(&app, "results"), 0);
+    let id = app.finished_job().await;
+    let last = deep_result(&app, id, 31).await;
+    split(&app, last).await;
 }
 
 #[tokio::test]

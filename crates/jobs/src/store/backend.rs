@@ -4,15 +4,18 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::de::Error as _;
 use tempfile::{NamedTempFile, TempDir};
 use time::OffsetDateTime;
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::StoreError;
+use super::{StoreError, failed};
 
 /// What a place keeps apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,9 +72,12 @@ impl StoredFile {
     }
 }
 
-/// How the content of a file changes: from what it was, if it was, to what it is to be.
+/// How the content of a file changes: from what it was, if it was, to what it is to be; `None` leaves it.
 /// May be asked more than once.
-pub(super) type Change<'a> = &'a (dyn Fn(Option<&[u8]>) -> io::Result<Vec<u8>> + Send + Sync);
+pub(super) type Change = Arc<dyn Fn(Option<&[u8]>) -> io::Result<Option<Vec<u8>>> + Send + Sync>;
+
+/// The most bytes that a file holds which can be changed. A larger one was not written by this service.
+pub(super) const MAX_CHANGED: u64 = 8 << 20;
 
 /// A place that keeps folders of files, each under an id on a shelf.
 ///
@@ -82,10 +88,13 @@ pub(super) trait Backend: Debug + Send + Sync {
     /// Where it is, for people.
     fn describe(&self) -> String;
 
-    /// A temporary file on this machine.
+    /// Where a shelf is and which setting says so, for people.
+    fn place(&self, shelf: Shelf) -> String;
+
+    /// A temporary file on this machine. Blocks.
     fn scratch(&self, shelf: Shelf) -> io::Result<NamedTempFile>;
 
-    /// A temporary folder on this machine, on the same disk as [`Backend::scratch`].
+    /// A temporary folder on this machine, on the same disk as [`Backend::scratch`]. Blocks.
     fn stage(&self, shelf: Shelf) -> io::Result<TempDir>;
 
     /// Makes a staged folder visible. `false`: there is one already, which stands.
@@ -95,8 +104,10 @@ pub(super) trait Backend: Debug + Send + Sync {
     async fn open(&self, shelf: Shelf, id: Uuid, name: &str) -> io::Result<Option<StoredFile>>;
 
     /// Changes a file, or makes it, beside those that were published. Changes that come at once, from
-    /// other processes too, follow one another. Answers with the new content; `None` when there is no such folder.
-    async fn change(&self, shelf: Shelf, id: Uuid, name: &str, change: Change<'_>) -> io::Result<Option<Vec<u8>>>;
+    /// other processes too, follow one another. `false` when there is no such folder.
+    ///
+    /// `ResourceBusy` when others have it until `deadline`, `InvalidData` when what it holds cannot be changed.
+    async fn change(&self, shelf: Shelf, id: Uuid, name: &str, change: Change, deadline: Instant) -> io::Result<bool>;
 
     /// Removes a folder. `false`: there is none.
     async fn remove(&self, shelf: Shelf, id: Uuid) -> io::Result<bool>;
@@ -110,11 +121,22 @@ pub(super) trait Backend: Debug + Send + Sync {
     /// An address from which anyone can fetch the file for some time, where the place can give one.
     async fn signed_url(&self, shelf: Shelf, id: Uuid, name: &str, valid: Duration) -> io::Result<Option<String>>;
 
-    /// Says whether it can be used, without much ado.
-    async fn check(&self) -> io::Result<()>;
+    /// Writes a little to a shelf and removes it. `StorageFull` when there is too little space for an upload.
+    async fn check(&self, shelf: Shelf) -> io::Result<()>;
 }
 
-/// The whole content of a small file.
+/// Runs file work where it blocks no other task. The work itself must wait for no other.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    // A join error means that the runtime shuts down or the work panicked.
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|err| Err(io::Error::other(err)))
+}
+
+/// The most bytes of a file that holds JSON.
+const MAX_JSON: u64 = 32 << 20;
+
+/// The whole content of a picture's file.
 pub(super) async fn read_whole(
     backend: &dyn Backend,
     shelf: Shelf,
@@ -122,10 +144,34 @@ pub(super) async fn read_whole(
     name: &str,
     what: impl Fn() -> String,
 ) -> Result<Option<Vec<u8>>, StoreError> {
-    use tokio::io::AsyncReadExt;
+    read_up_to(u64::MAX, backend, shelf, id, name, what).await
+}
 
-    let failed = |source| StoreError::Io { what: what(), source };
+/// The whole content of a file with JSON. One that is too large for that was damaged.
+pub(super) async fn read_json(
+    backend: &dyn Backend,
+    shelf: Shelf,
+    id: Uuid,
+    name: &str,
+    what: impl Fn() -> String,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    read_up_to(MAX_JSON, backend, shelf, id, name, what).await
+}
+
+async fn read_up_to(
+    limit: u64,
+    backend: &dyn Backend,
+    shelf: Shelf,
+    id: Uuid,
+    name: &str,
+    what: impl Fn() -> String,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let failed = |source| failed(backend, shelf, what(), source);
     let Some(file) = backend.open(shelf, id, name).await.map_err(failed)? else { return Ok(None) };
+    if file.len > limit {
+        let source = serde_json::Error::custom(format!("it has more than {limit} bytes"));
+        return Err(StoreError::Corrupt { what: what(), source });
+    }
     let mut bytes = Vec::with_capacity(usize::try_from(file.len).unwrap_or_default().min(64 << 20));
     let mut reader = match file.read().await {
         Ok(reader) => reader,

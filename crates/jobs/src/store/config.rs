@@ -21,6 +21,8 @@ const PROVIDERS: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreConfig {
     pub place: Place,
+    /// Names of the settings that say where uploads and results are.
+    settings: [&'static str; 2],
 }
 
 /// A kind of place.
@@ -60,7 +62,8 @@ impl StoreConfig {
     fn read(settings: &Settings, has_buckets: bool) -> Result<Self, SettingError> {
         let Some(url) = settings.text(&STORAGE_URL) else {
             let (uploads, results) = (settings.require(&UPLOAD_DIR)?, settings.require(&RESULTS_DIR)?);
-            return Ok(Self { place: Place::Folders { uploads, results } });
+            let place = Place::Folders { uploads, results };
+            return Ok(Self { place, settings: [UPLOAD_DIR.name, RESULTS_DIR.name] });
         };
         let place = match url.split_once("://") {
             Some(("s3" | "gs" | "az" | "abfs" | "abfss", _)) if has_buckets => {
@@ -77,7 +80,7 @@ impl StoreConfig {
                 return Err(STORAGE_URL.refuse(url, problem));
             }
         };
-        Ok(Self { place })
+        Ok(Self { place, settings: [STORAGE_URL.name; 2] })
     }
 
     /// Opens the place and proves that it can be used.
@@ -86,7 +89,7 @@ impl StoreConfig {
     /// When it cannot.
     pub async fn open(&self) -> Result<Store, StoreError> {
         match &self.place {
-            Place::Folders { uploads, results } => Store::open(uploads, results).await,
+            Place::Folders { uploads, results } => Store::open_folders(uploads, results, self.settings).await,
             #[cfg(feature = "object-storage")]
             Place::Objects { url, options } => Store::open_objects(url, options).await,
             #[cfg(not(feature = "object-storage"))]

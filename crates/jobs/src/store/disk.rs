@@ -9,6 +9,9 @@
 //! A folder is filled and synced in `.staging` and then renamed to its place,
 //! so it is seen whole or not at all, also after a crash.
 
+mod change;
+pub(super) mod probe;
+
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, SeekFrom, Write};
@@ -21,34 +24,41 @@ use async_trait::async_trait;
 use tempfile::{NamedTempFile, TempDir};
 use time::OffsetDateTime;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::backend::{Backend, Change, Content, Reader, Shelf, StoredFile};
+use self::change::Target;
+use super::backend::{Backend, Change, Content, Reader, Shelf, StoredFile, blocking};
 
 /// Where a folder keeps what is not published: on the same disk, so that a
 /// rename publishes it, and under a name that is no id.
 const STAGING: &str = ".staging";
+
+/// The files without which a folder is no upload and no result to anyone.
+const FACTS: [&str; 2] = ["upload.json", "metadata.json"];
 
 /// A folder for each shelf.
 #[derive(Debug)]
 pub(super) struct Disk {
     uploads: Arc<Path>,
     results: Arc<Path>,
+    /// Names of the settings that say where they are.
+    settings: [&'static str; 2],
 }
 
 impl Disk {
-    pub(super) fn new(uploads: &Path, results: &Path) -> Self {
-        Self { uploads: uploads.into(), results: results.into() }
+    pub(super) fn new(uploads: &Path, results: &Path, settings: [&'static str; 2]) -> Self {
+        Self { uploads: uploads.into(), results: results.into(), settings }
     }
 
-    pub(super) fn folder(&self, shelf: Shelf) -> Arc<Path> {
+    fn folder(&self, shelf: Shelf) -> Arc<Path> {
         match shelf {
             Shelf::Uploads => self.uploads.clone(),
             Shelf::Results => self.results.clone(),
         }
     }
 
-    fn place(&self, shelf: Shelf, id: Uuid) -> PathBuf {
+    fn published(&self, shelf: Shelf, id: Uuid) -> PathBuf {
         self.folder(shelf).join(id.to_string())
     }
 
@@ -65,21 +75,29 @@ impl Backend for Disk {
         format!("{} and {}", self.uploads.display(), self.results.display())
     }
 
+    fn place(&self, shelf: Shelf) -> String {
+        let setting = match (self.settings, shelf) {
+            ([setting, _], Shelf::Uploads) | ([_, setting], Shelf::Results) => setting,
+        };
+        format!("{} ({setting})", self.folder(shelf).display())
+    }
+
     fn scratch(&self, shelf: Shelf) -> io::Result<NamedTempFile> {
         staged_file(&self.folder(shelf))
     }
 
     fn stage(&self, shelf: Shelf) -> io::Result<TempDir> {
-        builder(0o777).tempdir_in(self.folder(shelf).join(STAGING))
+        let folder = self.folder(shelf);
+        in_staging(&folder, |staging| builder(0o777).tempdir_in(staging))
     }
 
     async fn publish(&self, shelf: Shelf, id: Uuid, staged: TempDir) -> io::Result<bool> {
-        let place = self.place(shelf, id);
+        let place = self.published(shelf, id);
         blocking(move || publish(staged, &place)).await
     }
 
     async fn open(&self, shelf: Shelf, id: Uuid, name: &str) -> io::Result<Option<StoredFile>> {
-        let file = match tokio::fs::File::open(self.place(shelf, id).join(name)).await {
+        let file = match tokio::fs::File::open(self.published(shelf, id).join(name)).await {
             Ok(file) => file,
             Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
             Err(err) => return Err(err),
@@ -89,30 +107,9 @@ impl Backend for Disk {
         Ok(Some(StoredFile { len: metadata.len(), modified_at, content: Box::new(Opened(file)) }))
     }
 
-    async fn change(&self, shelf: Shelf, id: Uuid, name: &str, change: Change<'_>) -> io::Result<Option<Vec<u8>>> {
-        let (place, folder, name) = (self.place(shelf, id), self.folder(shelf), name.to_owned());
-        let path = place.join(&name);
-        let lock = {
-            let name = format!("{name}.lock");
-            blocking(move || lock(&place.join(name))).await?
-        };
-        let Some(_lock) = lock else { return Ok(None) };
-        let before = match tokio::fs::read(&path).await {
-            Ok(before) => Some(before),
-            Err(err) if err.kind() == ErrorKind::NotFound => None,
-            Err(err) => return Err(err),
-        };
-        let after = change(before.as_deref())?;
-        let written = after.clone();
-        blocking(move || {
-            let mut staged = staged_file(&folder)?;
-            staged.write_all(&written)?;
-            staged.as_file().sync_all()?;
-            staged.persist(path)?;
-            Ok(())
-        })
-        .await?;
-        Ok(Some(after))
+    async fn change(&self, shelf: Shelf, id: Uuid, name: &str, change: Change, deadline: Instant) -> io::Result<bool> {
+        let target = Target { shelf: self.folder(shelf), place: self.published(shelf, id), name: name.to_owned() };
+        change::change(target, change, deadline).await
     }
 
     async fn remove(&self, shelf: Shelf, id: Uuid) -> io::Result<bool> {
@@ -127,15 +124,16 @@ impl Backend for Disk {
 
     async fn sweep(&self, cutoff: OffsetDateTime) -> io::Result<usize> {
         let folders = Shelf::ALL.map(|shelf| self.folder(shelf));
-        blocking(move || folders.iter().map(|folder| sweep(folder, cutoff)).sum()).await
+        blocking(move || sweep_all(&folders, cutoff)).await
     }
 
     async fn signed_url(&self, _: Shelf, _: Uuid, _: &str, _: Duration) -> io::Result<Option<String>> {
         Ok(None)
     }
 
-    async fn check(&self) -> io::Result<()> {
-        Shelf::ALL.into_iter().try_for_each(|shelf| self.scratch(shelf).map(drop))
+    async fn check(&self, shelf: Shelf) -> io::Result<()> {
+        let folder = self.folder(shelf);
+        blocking(move || probe::probe(staged_file(&folder)?, &folder)).await
     }
 }
 
@@ -152,21 +150,6 @@ impl Content for Opened {
     }
 }
 
-/// Runs file work where it blocks no other task.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    // A join error means that the runtime shuts down or the work panicked.
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|err| Err(io::Error::other(err)))
-}
-
-/// Waits for a lock that lasts as long as the file is open. `None`: its folder is not there.
-fn lock(path: &Path) -> io::Result<Option<File>> {
-    match File::options().create(true).append(true).open(path) {
-        Ok(file) => file.lock().map(|()| Some(file)),
-        Err(err) if err.kind() == ErrorKind::NotFound => Ok(None),
-        Err(err) => Err(err),
-    }
-}
-
 /// Makes a folder and its staging place and proves that both can be written to.
 fn prepare(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder.join(STAGING))?;
@@ -175,7 +158,20 @@ fn prepare(folder: &Path) -> io::Result<()> {
 }
 
 fn staged_file(folder: &Path) -> io::Result<NamedTempFile> {
-    builder(0o666).tempfile_in(folder.join(STAGING))
+    in_staging(folder, |staging| builder(0o666).tempfile_in(staging))
+}
+
+/// Makes something in the staging place of a folder, which is made again when somebody has removed it.
+/// The folder itself is not: where a disk is not mounted, nothing is to be written in its place.
+fn in_staging<T>(folder: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<T> {
+    let staging = folder.join(STAGING);
+    match make(&staging) {
+        Err(err) if err.kind() == ErrorKind::NotFound => match fs::create_dir(&staging) {
+            Err(err) if err.kind() != ErrorKind::AlreadyExists => Err(err),
+            _ => make(&staging),
+        },
+        made => made,
+    }
 }
 
 /// Temporary files are private by default, but these become published ones,
@@ -204,13 +200,28 @@ fn publish(staged: TempDir, place: &Path) -> io::Result<bool> {
     }
 }
 
-/// Removes a published folder: out of sight in one step, then for good.
+/// Removes a published folder: out of sight in one step, then for good. What cannot be removed then is left to [`sweep`].
 fn remove(folder: &Path, id: Uuid) -> io::Result<bool> {
+    let place = folder.join(id.to_string());
     let grave = folder.join(STAGING).join(format!("deleted-{id}-{}", Uuid::new_v4()));
-    match fs::rename(folder.join(id.to_string()), &grave) {
-        Ok(()) => fs::remove_dir_all(&grave).map(|()| true),
-        Err(err) if err.kind() == ErrorKind::NotFound => Ok(false),
-        Err(err) => Err(err),
+    match fs::rename(&place, &grave) {
+        Ok(()) => {
+            if let Err(error) = fs::remove_dir_all(&grave) {
+                tracing::warn!(folder = %grave.display(), %error, "a deleted folder is still there; it is removed later");
+            }
+            Ok(true)
+        }
+        Err(_) if !place.try_exists()? => Ok(false),
+        // No room to move it, or no staging place: it goes where it is, the file first that makes it a result.
+        Err(_) => {
+            for fact in FACTS {
+                match fs::remove_file(place.join(fact)) {
+                    Err(err) if err.kind() != ErrorKind::NotFound => return Err(err),
+                    _ => {}
+                }
+            }
+            fs::remove_dir_all(&place).map(|()| true)
+        }
     }
 }
 
@@ -220,21 +231,33 @@ fn published_before(folder: &Path, cutoff: OffsetDateTime) -> io::Result<Vec<Uui
     Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
 }
 
-/// Removes what was staged before `cutoff`; answers how much it was.
-fn sweep(folder: &Path, cutoff: OffsetDateTime) -> io::Result<usize> {
+fn sweep_all(folders: &[Arc<Path>], cutoff: OffsetDateTime) -> io::Result<usize> {
+    let (mut removed, mut failed) = (0, None);
+    for folder in folders {
+        if let Err(err) = sweep(folder, cutoff, &mut removed) {
+            failed.get_or_insert(err);
+        }
+    }
+    failed.map_or(Ok(removed), Err)
+}
+
+/// Removes what was staged before `cutoff` and counts it. One thing that cannot be removed keeps no other.
+fn sweep(folder: &Path, cutoff: OffsetDateTime, removed: &mut usize) -> io::Result<()> {
     let staging = folder.join(STAGING);
-    let mut removed = 0;
+    let mut failed = None;
     for name in names_before(&staging, cutoff)? {
         let path = staging.join(name);
         let result = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         match result {
-            Ok(()) => removed += 1,
+            Ok(()) => *removed += 1,
             // Its owner was faster.
             Err(err) if err.kind() == ErrorKind::NotFound => {}
-            Err(err) => return Err(err),
+            Err(err) => {
+                failed.get_or_insert(err);
+            }
         }
     }
-    Ok(removed)
+    failed.map_or(Ok(()), Err)
 }
 
 fn names_before(folder: &Path, cutoff: OffsetDateTime) -> io::Result<Vec<OsString>> {

@@ -1,11 +1,36 @@
 //! Edits lie beside the result that they are of, and go with it.
 
+mod queue;
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+pub(super) use self::queue::EditQueue;
+use self::queue::Refused;
 use super::backend::Shelf;
 use super::{Store, StoreError};
 use crate::JobId;
 use crate::edits::Edits;
 
 const EDITS: &str = "edits.json";
+
+/// How long a change waits for its turn.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// The same for a result that is about to be deleted, which goes on without.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// What [`Store::link_child`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// The job now stands for the layer, in place of this one.
+    Made { replaced: Option<JobId> },
+    /// The result is not there, or about to be deleted.
+    NoResult,
+}
 
 impl Store {
     /// The edits of a result; none of them when nothing was changed or there is no such result.
@@ -22,22 +47,73 @@ impl Store {
     /// be asked again for that. `None` when there is no such result.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// [`StoreError::Busy`] after 30 seconds, or at once when too many wait; [`StoreError::TooLarge`];
+    /// and when the storage fails.
     pub async fn change_edits(
         &self,
         id: JobId,
-        change: impl Fn(&mut Edits) + Send + Sync,
+        change: impl Fn(&mut Edits) + Send + Sync + 'static,
     ) -> Result<Option<Edits>, StoreError> {
-        let what = || format!("changing the edits of job {id}");
-        let change = |before: Option<&[u8]>| {
-            let mut edits: Edits = before.map(serde_json::from_slice).transpose()?.unwrap_or_default();
-            change(&mut edits);
-            edits.revision += 1;
-            Ok(serde_json::to_vec_pretty(&edits)?)
+        self.change_edits_within(WAIT, id, change).await
+    }
+
+    async fn change_edits_within(
+        &self,
+        wait: Duration,
+        id: JobId,
+        change: impl Fn(&mut Edits) + Send + Sync + 'static,
+    ) -> Result<Option<Edits>, StoreError> {
+        let what = format!("changing the edits of job {id}");
+        let changing = self.changes.change(&self.backend, EDITS, id, Box::new(change));
+        match timeout(wait, changing).await.unwrap_or(Err(Refused::Busy)) {
+            Ok(edits) => Ok(Some(edits)),
+            Err(Refused::NoResult) => Ok(None),
+            Err(refused) => {
+                let failed = |source: io::Error| self.failed(Shelf::Results, &what, source);
+                Err(refused.told(what.clone(), failed))
+            }
+        }
+    }
+
+    /// Makes `child` the job that splits layer `layer` of a result.
+    ///
+    /// # Errors
+    /// As [`Store::change_edits`].
+    pub async fn link_child(&self, id: JobId, layer: u32, child: JobId) -> Result<Link, StoreError> {
+        let replaced = Arc::new(Mutex::new(None));
+        let found = Arc::clone(&replaced);
+        let link = move |edits: &mut Edits| {
+            if !edits.is_closed {
+                let before = edits.children.insert(layer, child).filter(|before| *before != child);
+                *found.lock().unwrap_or_else(PoisonError::into_inner) = before;
+            }
         };
-        let changed = self.backend.change(Shelf::Results, id, EDITS, &change).await;
-        let changed = changed.map_err(|source| StoreError::Io { what: what(), source })?;
-        let read = |json: Vec<u8>| serde_json::from_slice(&json);
-        changed.map(read).transpose().map_err(|source| StoreError::Corrupt { what: what(), source })
+        let edits = self.change_edits(id, link).await?;
+        if edits.is_none_or(|edits| edits.children.get(&layer) != Some(&child)) {
+            return Ok(Link::NoResult);
+        }
+        let replaced = *replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Link::Made { replaced })
+    }
+
+    /// Lets no layer of a result be split any more; answers with the jobs that split its layers.
+    ///
+    /// A storage that cannot write it down (a full disk) or a damaged record does not keep the result from being deleted.
+    ///
+    /// # Errors
+    /// When the storage cannot be read either.
+    pub async fn close(&self, id: JobId) -> Result<Vec<JobId>, StoreError> {
+        let edits = match self.change_edits_within(CLOSE_WAIT, id, |edits| edits.is_closed = true).await {
+            Ok(edits) => edits.unwrap_or_default(),
+            Err(StoreError::Corrupt { .. }) => Edits::default(),
+            Err(error) => {
+                tracing::warn!(job_id = %id, %error, "a result that is to be deleted could not be closed");
+                match self.edits(id).await {
+                    Err(StoreError::Corrupt { .. }) => Edits::default(),
+                    edits => edits?,
+                }
+            }
+        };
+        Ok(edits.children.into_values().collect())
     }
 }

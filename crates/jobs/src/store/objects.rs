@@ -36,11 +36,13 @@ use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempDir};
 use time::OffsetDateTime;
 use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
 use tokio_util::io::StreamReader;
 use uuid::Uuid;
 
 use self::scratch::Scratch;
-use super::backend::{Backend, Change, Content, Reader, Shelf, StoredFile};
+use super::backend::{Backend, Change, Content, MAX_CHANGED, Reader, Shelf, StoredFile, blocking};
+use super::disk::probe::probe;
 
 const MANIFEST: &str = "manifest.json";
 
@@ -49,9 +51,6 @@ const PARALLEL: usize = 4;
 
 /// From this size on a file is sent in parts, each of which is held in memory.
 const PART: usize = 8 << 20;
-
-/// How often a change is tried that others come before.
-const CHANGE_TRIES: u32 = 50;
 
 /// Which attempt stands.
 #[derive(Debug, Serialize, Deserialize)]
@@ -112,6 +111,20 @@ impl Objects {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(err) => Err(err.into()),
         }
+    }
+
+    /// What an object holds, and how it is replaced if it still does.
+    async fn version(&self, path: &Path) -> io::Result<(Option<Vec<u8>>, PutMode)> {
+        let found = match self.store.get(path).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok((None, PutMode::Create)),
+            Err(err) => return Err(err.into()),
+        };
+        if found.meta.size > MAX_CHANGED {
+            return Err(io::Error::new(ErrorKind::InvalidData, format!("it has more than {MAX_CHANGED} bytes")));
+        }
+        let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
+        Ok((Some(found.bytes().await?.into()), PutMode::Update(version)))
     }
 
     async fn upload(&self, from: &FilePath, to: Path) -> io::Result<u64> {
@@ -185,6 +198,10 @@ impl Backend for Objects {
         self.url.clone()
     }
 
+    fn place(&self, _: Shelf) -> String {
+        format!("{} (STORAGE_URL)", self.url)
+    }
+
     fn scratch(&self, _: Shelf) -> io::Result<NamedTempFile> {
         self.scratch.file()
     }
@@ -213,32 +230,25 @@ impl Backend for Objects {
         Ok(Some(StoredFile { len, modified_at, content }))
     }
 
-    async fn change(&self, shelf: Shelf, id: Uuid, name: &str, change: Change<'_>) -> io::Result<Option<Vec<u8>>> {
+    async fn change(&self, shelf: Shelf, id: Uuid, name: &str, change: Change, deadline: Instant) -> io::Result<bool> {
         if self.manifest(shelf, id).await?.is_none() {
-            return Ok(None);
+            return Ok(false);
         }
         let path = self.folder(shelf, id).join(name);
-        for _ in 0..CHANGE_TRIES {
-            let (before, mode) = match self.store.get(&path).await {
-                Ok(found) => {
-                    let version =
-                        UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
-                    (Some(found.bytes().await?), PutMode::Update(version))
-                }
-                Err(object_store::Error::NotFound { .. }) => (None, PutMode::Create),
-                Err(err) => return Err(err.into()),
-            };
-            let after = change(before.as_deref())?;
-            match self.store.put_opts(&path, PutPayload::from(after.clone()), mode.into()).await {
-                Ok(_) => return Ok(Some(after)),
+        loop {
+            let (before, mode) = self.version(&path).await?;
+            let Some(after) = change(before.as_deref())? else { return Ok(true) };
+            match self.store.put_opts(&path, PutPayload::from(after), mode.into()).await {
+                Ok(_) => return Ok(true),
                 // Somebody else was faster: on top of theirs then.
-                Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                    tokio::time::sleep(Duration::from_millis(rand::random_range(5..100))).await;
-                }
+                Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {}
                 Err(err) => return Err(err.into()),
             }
+            if Instant::now() >= deadline {
+                return Err(io::Error::new(ErrorKind::ResourceBusy, "others keep changing it"));
+            }
+            tokio::time::sleep(Duration::from_millis(rand::random_range(5..100))).await;
         }
-        Err(io::Error::new(ErrorKind::ResourceBusy, "others keep changing it"))
     }
 
     async fn remove(&self, shelf: Shelf, id: Uuid) -> io::Result<bool> {
@@ -258,7 +268,7 @@ impl Backend for Objects {
 
     async fn sweep(&self, cutoff: OffsetDateTime) -> io::Result<usize> {
         let scratch = self.scratch.clone();
-        let on_disk = tokio::task::spawn_blocking(move || scratch.sweep(cutoff)).await.map_err(io::Error::other)??;
+        let on_disk = blocking(move || scratch.sweep(cutoff)).await?;
         let mut swept = HashSet::new();
         for shelf in Shelf::ALL {
             let listed = self.list(shelf).await?;
@@ -299,12 +309,16 @@ impl Backend for Objects {
         Ok(Some(signer.signed_url(http::Method::GET, &path, valid).await?.into()))
     }
 
-    async fn check(&self) -> io::Result<()> {
-        match self.store.head(&self.probe()).await {
-            Ok(_) => Ok(()),
-            // Removed by hand, or by a rule that removes what is old.
-            Err(object_store::Error::NotFound { .. }) => self.prepare().await,
-            Err(err) => Err(err.into()),
+    async fn check(&self, shelf: Shelf) -> io::Result<()> {
+        match shelf {
+            Shelf::Uploads => {
+                let scratch = self.scratch.clone();
+                let probe = move || {
+                    scratch.file().and_then(|file| probe(file, scratch.place())).map_err(|err| scratch.failed(&err))
+                };
+                blocking(probe).await
+            }
+            Shelf::Results => self.prepare().await,
         }
     }
 }

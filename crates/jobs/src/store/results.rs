@@ -1,12 +1,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use serde::Deserialize;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
 use super::backend::Shelf;
 use super::{Store, StoreError, StoredFile};
-use crate::{JobId, Metadata};
+use crate::{JobId, Metadata, ParentLayer};
 
 const METADATA: &str = "metadata.json";
 const PREVIEW: &str = "preview.jpg";
@@ -36,28 +37,53 @@ pub enum Published {
 }
 
 impl Store {
-    /// A place for one attempt to write its result.
+    /// A place for one attempt to write its result. Blocks; [`Store::make_staging`] does not.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn stage(&self, job_id: JobId) -> Result<Staging, StoreError> {
-        let dir = self
-            .backend
-            .stage(Shelf::Results)
-            .map_err(|source| StoreError::Io { what: format!("making a folder for job {job_id}"), source })?;
+        let dir = self.backend.stage(Shelf::Results);
+        let dir = dir.map_err(|source| self.failed(Shelf::Results, making(job_id), source))?;
+        Ok(Staging { job_id, dir })
+    }
+
+    /// A place for one attempt to write its result.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub async fn make_staging(&self, job_id: JobId) -> Result<Staging, StoreError> {
+        let what = making(job_id);
+        let dir = self.off_thread(Shelf::Results, &what, |backend| backend.stage(Shelf::Results)).await?;
         Ok(Staging { job_id, dir })
     }
 
     /// Makes a staged result visible in one step, unless there is one already.
     ///
+    /// That of a job which split a layer is removed again when the result that it split was deleted meanwhile:
+    /// nobody could reach it any more.
+    ///
     /// # Errors
     /// When the storage fails, or `metadata.json` is missing.
     pub async fn publish(&self, staging: Staging) -> Result<Published, StoreError> {
         let Staging { job_id, dir } = staging;
-        let failed = |source| StoreError::Io { what: format!("publishing the result of job {job_id}"), source };
-        tokio::fs::metadata(dir.path().join(METADATA)).await.map_err(failed)?;
+        let failed = |source| self.failed(Shelf::Results, format!("publishing the result of job {job_id}"), source);
+        let staged = tokio::fs::read(dir.path().join(METADATA)).await.map_err(failed)?;
         let is_first = self.backend.publish(Shelf::Results, job_id, dir).await.map_err(failed)?;
+        if let Some(parent) = split_by(&staged, job_id)
+            && matches!(self.has_result(parent).await, Ok(false))
+        {
+            tracing::info!(%job_id, %parent, "the split result was deleted meanwhile; its part goes too");
+            self.delete_result(job_id).await?;
+        }
         Ok(if is_first { Published::Now } else { Published::Before })
+    }
+
+    /// Whether a job has a published result.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn has_result(&self, id: JobId) -> Result<bool, StoreError> {
+        Ok(self.result_file(id, METADATA).await?.is_some())
     }
 
     /// The metadata of a published result.
@@ -77,7 +103,7 @@ impl Store {
             return Ok(None);
         }
         let found = self.backend.open(Shelf::Results, id, name).await;
-        found.map_err(|source| StoreError::Io { what: format!("opening {name} of job {id}"), source })
+        found.map_err(|source| self.failed(Shelf::Results, format!("opening {name} of job {id}"), source))
     }
 
     /// An address from which anyone can fetch a file of a result for some time; `None` where the storage gives none.
@@ -89,7 +115,7 @@ impl Store {
             return Ok(None);
         }
         let url = self.backend.signed_url(Shelf::Results, id, name, valid).await;
-        url.map_err(|source| StoreError::Io { what: format!("signing for {name} of job {id}"), source })
+        url.map_err(|source| self.failed(Shelf::Results, format!("signing for {name} of job {id}"), source))
     }
 
     /// `false` when there is no such result.
@@ -98,7 +124,7 @@ impl Store {
     /// When the storage fails.
     pub async fn delete_result(&self, id: JobId) -> Result<bool, StoreError> {
         let removed = self.backend.remove(Shelf::Results, id).await;
-        removed.map_err(|source| StoreError::Io { what: format!("deleting the result of job {id}"), source })
+        removed.map_err(|source| self.failed(Shelf::Results, format!("deleting the result of job {id}"), source))
     }
 
     /// Results published before `cutoff`.
@@ -107,8 +133,26 @@ impl Store {
     /// When the storage fails.
     pub async fn results_before(&self, cutoff: OffsetDateTime) -> Result<Vec<JobId>, StoreError> {
         let found = self.backend.published_before(Shelf::Results, cutoff).await;
-        found.map_err(|source| StoreError::Io { what: "listing the results".to_owned(), source })
+        found.map_err(|source| self.failed(Shelf::Results, "listing the results", source))
     }
+}
+
+fn making(job_id: JobId) -> String {
+    format!("making a folder for job {job_id}")
+}
+
+/// The job whose layer `job_id` was started to split, by its metadata.
+fn split_by(metadata: &[u8], job_id: JobId) -> Option<JobId> {
+    #[derive(Deserialize)]
+    struct Facts {
+        input: Input,
+    }
+    #[derive(Deserialize)]
+    struct Input {
+        parent: Option<ParentLayer>,
+    }
+    let facts: Facts = serde_json::from_slice(metadata).ok()?;
+    facts.input.parent.filter(|parent| parent.split_by == Some(job_id)).map(|parent| parent.job_id)
 }
 
 /// Whether a result can have a file of this name. A list of what may be, rather

@@ -1,3 +1,4 @@
+use std::fs;
 use std::io;
 use std::time::Duration;
 
@@ -5,20 +6,29 @@ use tempfile::NamedTempFile;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::backend::{Shelf, read_whole};
+use super::backend::{Backend, Shelf, read_whole};
 use super::{Store, StoreError, StoredFile, Upload};
 
 const IMAGE: &str = "image.png";
 const FACTS: &str = "upload.json";
+const SCRATCH: &str = "making a temporary file";
 
 impl Store {
-    /// A temporary file, for a body that is still arriving.
+    /// A temporary file. Blocks; [`Store::make_scratch`] does not.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn scratch(&self) -> Result<NamedTempFile, StoreError> {
         let file = self.backend.scratch(Shelf::Uploads);
-        file.map_err(|source| StoreError::Io { what: "making a temporary file".to_owned(), source })
+        file.map_err(|source| self.failed(Shelf::Uploads, SCRATCH, source))
+    }
+
+    /// A temporary file, for a body that is still arriving.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub async fn make_scratch(&self) -> Result<NamedTempFile, StoreError> {
+        self.off_thread(Shelf::Uploads, SCRATCH, |backend| backend.scratch(Shelf::Uploads)).await
     }
 
     /// Stores a decoded picture: `png` (from [`Store::scratch`]) is moved in and made visible in one step.
@@ -26,16 +36,21 @@ impl Store {
     /// # Errors
     /// When the storage fails, or there is an upload of this id.
     pub async fn put_upload(&self, upload: &Upload, png: NamedTempFile) -> Result<(), StoreError> {
-        let what = || format!("storing upload {}", upload.id);
-        let facts = serde_json::to_vec_pretty(upload).map_err(|source| StoreError::Corrupt { what: what(), source })?;
-        let put = async {
-            let staged = self.backend.stage(Shelf::Uploads)?;
+        let what = format!("storing upload {}", upload.id);
+        let facts = serde_json::to_vec_pretty(upload)
+            .map_err(|source| StoreError::Corrupt { what: format!("upload {}", upload.id), source })?;
+        let stage = move |backend: &dyn Backend| {
+            let staged = backend.stage(Shelf::Uploads)?;
             png.persist(staged.path().join(IMAGE))?;
-            tokio::fs::write(staged.path().join(FACTS), facts).await?;
-            let is_first = self.backend.publish(Shelf::Uploads, upload.id, staged).await?;
-            if is_first { Ok(()) } else { Err(io::ErrorKind::AlreadyExists.into()) }
+            fs::write(staged.path().join(FACTS), facts)?;
+            Ok(staged)
         };
-        put.await.map_err(|source| StoreError::Io { what: what(), source })
+        let staged = self.off_thread(Shelf::Uploads, &what, stage).await?;
+        match self.backend.publish(Shelf::Uploads, upload.id, staged).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.failed(Shelf::Uploads, what, io::ErrorKind::AlreadyExists.into())),
+            Err(source) => Err(self.failed(Shelf::Uploads, what, source)),
+        }
     }
 
     /// What is known of an upload; `None` when there is no such one.
@@ -60,7 +75,7 @@ impl Store {
     /// When the storage fails.
     pub async fn upload_file(&self, id: Uuid) -> Result<Option<StoredFile>, StoreError> {
         let found = self.backend.open(Shelf::Uploads, id, IMAGE).await;
-        found.map_err(|source| StoreError::Io { what: format!("opening upload {id}"), source })
+        found.map_err(|source| self.failed(Shelf::Uploads, format!("opening upload {id}"), source))
     }
 
     /// An address from which anyone can fetch an upload's PNG for some time; `None` where the storage gives none.
@@ -69,7 +84,7 @@ impl Store {
     /// When the storage fails.
     pub async fn upload_url(&self, id: Uuid, valid: Duration) -> Result<Option<String>, StoreError> {
         let url = self.backend.signed_url(Shelf::Uploads, id, IMAGE, valid).await;
-        url.map_err(|source| StoreError::Io { what: format!("signing for upload {id}"), source })
+        url.map_err(|source| self.failed(Shelf::Uploads, format!("signing for upload {id}"), source))
     }
 
     /// `false` when there is no such upload.
@@ -78,7 +93,7 @@ impl Store {
     /// When the storage fails.
     pub async fn delete_upload(&self, id: Uuid) -> Result<bool, StoreError> {
         let removed = self.backend.remove(Shelf::Uploads, id).await;
-        removed.map_err(|source| StoreError::Io { what: format!("deleting upload {id}"), source })
+        removed.map_err(|source| self.failed(Shelf::Uploads, format!("deleting upload {id}"), source))
     }
 
     /// Uploads stored before `cutoff`.
@@ -87,6 +102,6 @@ impl Store {
     /// When the storage fails.
     pub async fn uploads_before(&self, cutoff: OffsetDateTime) -> Result<Vec<Uuid>, StoreError> {
         let found = self.backend.published_before(Shelf::Uploads, cutoff).await;
-        found.map_err(|source| StoreError::Io { what: "listing the uploads".to_owned(), source })
+        found.map_err(|source| self.failed(Shelf::Uploads, "listing the uploads", source))
     }
 }

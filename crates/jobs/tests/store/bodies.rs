@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use jobs::store::Published;
+use jobs::store::{Link, Published};
 use jobs::{JobId, Store};
 use time::OffsetDateTime;
 use tokio::io::AsyncReadExt;
@@ -174,4 +174,53 @@ pub async fn edits_follow_one_another(place: Place) {
 pub async fn a_store_says_that_it_can_be_used(place: Place) {
     place.store.check().await.unwrap();
     assert!(!place.store.describe().is_empty());
+}
+
+/// Makes `count` changes at once; gives the revisions that they made, in order.
+pub async fn crowd(store: &Store, id: JobId, count: u32) -> Vec<u64> {
+    let changes = (0..count).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let change = move |edits: &mut jobs::edits::Edits| {
+                edits.layers.entry(n % 10).or_default().x += 1;
+            };
+            store.change_edits(id, change).await.unwrap().unwrap().revision
+        })
+    });
+    let mut revisions = Vec::new();
+    for change in changes.collect::<Vec<_>>() {
+        revisions.push(change.await.unwrap());
+    }
+    revisions.sort_unstable();
+    revisions
+}
+
+pub async fn a_crowd_of_edits_is_made_in_turn(place: Place) {
+    let id = JobId::new_v4();
+    publish(&place.store, id, "x").await;
+    assert_eq!(crowd(&place.store, id, 300).await, (1..=300).collect::<Vec<_>>());
+    let edits = place.other().await.edits(id).await.unwrap();
+    assert_eq!(edits.layers.values().map(|edit| edit.x).collect::<Vec<_>>(), [30; 10]);
+}
+
+pub async fn edits_have_a_greatest_size(place: Place) {
+    let id = JobId::new_v4();
+    publish(&place.store, id, "x").await;
+    let grow = |edits: &mut jobs::edits::Edits| edits.order = (0..2000).collect();
+    let error = place.store.change_edits(id, grow).await.unwrap_err();
+    assert!(matches!(error, jobs::store::StoreError::TooLarge { .. }), "{error}");
+    assert_eq!(place.store.edits(id).await.unwrap(), jobs::edits::Edits::default());
+}
+
+pub async fn a_closed_result_is_split_no_more(place: Place) {
+    let (id, first, second) = (JobId::new_v4(), JobId::new_v4(), JobId::new_v4());
+    assert_eq!(place.store.link_child(id, 0, first).await.unwrap(), Link::NoResult);
+    assert!(place.store.close(id).await.unwrap().is_empty());
+    publish(&place.store, id, "x").await;
+    assert_eq!(place.store.link_child(id, 0, first).await.unwrap(), Link::Made { replaced: None });
+    assert_eq!(place.store.link_child(id, 0, first).await.unwrap(), Link::Made { replaced: None });
+    assert_eq!(place.store.link_child(id, 0, second).await.unwrap(), Link::Made { replaced: Some(first) });
+    assert_eq!(place.other().await.close(id).await.unwrap(), [second]);
+    assert_eq!(place.store.link_child(id, 0, first).await.unwrap(), Link::NoResult);
+    assert_eq!(place.store.edits(id).await.unwrap().children.into_values().collect::<Vec<_>>(), [second]);
 }

@@ -1,11 +1,161 @@
 //! What only a store in folders keeps to.
 
+use std::fs::File;
+use std::future::Future;
 use std::path::Path;
+use std::time::Duration;
 
-use jobs::Store;
+use jobs::store::StoreError;
+use jobs::{JobId, Store};
 use tempfile::TempDir;
 
+use crate::bodies::crowd;
 use crate::place::*;
+
+/// Runs a test where a waiting thread would soon be one too many.
+fn with_few_threads(test: impl Future<Output = ()>) {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).max_blocking_threads(2).enable_all().build().unwrap().block_on(test);
+}
+
+/// The lock of a result's edits, as another process would hold it.
+fn hold_lock(place: &Place, id: JobId) -> File {
+    let path = place.dir().join("b/results").join(id.to_string()).join("edits.json.lock");
+    let lock = File::options().create(true).append(true).open(path).unwrap();
+    lock.lock().unwrap();
+    lock
+}
+
+#[test]
+fn a_thousand_edits_at_once_need_no_thousand_threads() {
+    with_few_threads(async {
+        let place = Place::folder().await;
+        let id = JobId::new_v4();
+        publish(&place.store, id, "x").await;
+        assert_eq!(crowd(&place.store, id, 1000).await, (1..=1000).collect::<Vec<_>>());
+        let edits = place.store.edits(id).await.unwrap();
+        assert_eq!(edits.layers.values().map(|edit| edit.x).collect::<Vec<_>>(), [100; 10]);
+    });
+}
+
+#[test]
+fn a_lock_that_another_process_holds_stops_nothing_else() {
+    with_few_threads(async {
+        let place = Place::folder().await;
+        let (id, other) = (JobId::new_v4(), JobId::new_v4());
+        publish(&place.store, id, "x").await;
+        publish(&place.store, other, "y").await;
+        let lock = hold_lock(&place, id);
+        let waiting: Vec<_> = (0..50)
+            .map(|_| {
+                let store = place.store.clone();
+                tokio::spawn(async move { store.change_edits(id, |_| {}).await.unwrap().unwrap().revision })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        place.store.check().await.unwrap();
+        assert_eq!(read(&place.store, id, "layer_0.png").await.as_deref(), Some(&b"x"[..]));
+        let upload = put_upload(&place.store, b"pixels").await;
+        assert!(place.store.upload_png(upload.id).await.unwrap().is_some());
+        assert_eq!(place.store.edits(id).await.unwrap().revision, 0);
+        assert_eq!(place.store.change_edits(other, |_| {}).await.unwrap().unwrap().revision, 1);
+        assert!(waiting.iter().all(|change| !change.is_finished()), "somebody passed the lock");
+        drop(lock);
+        for change in waiting {
+            change.await.unwrap();
+        }
+        assert_eq!(place.store.edits(id).await.unwrap().revision, 50);
+        // What is left of the lock is a file without a meaning.
+        assert_eq!(place.store.change_edits(id, |_| {}).await.unwrap().unwrap().revision, 51);
+    });
+}
+
+#[tokio::test]
+async fn an_edit_that_nobody_waits_for_is_not_made() {
+    let place = Place::folder().await;
+    let id = JobId::new_v4();
+    publish(&place.store, id, "x").await;
+    let lock = hold_lock(&place, id);
+    let abandoned = place.store.change_edits(id, |edits| edits.order = vec![7]);
+    assert!(tokio::time::timeout(Duration::from_millis(50), abandoned).await.is_err());
+    drop(lock);
+    let edits = place.store.change_edits(id, |_| {}).await.unwrap().unwrap();
+    assert_eq!((edits.revision, edits.order), (1, vec![]));
+}
+
+#[tokio::test]
+async fn more_edits_than_may_wait_are_refused_at_once() {
+    let place = Place::folder().await;
+    let id = JobId::new_v4();
+    publish(&place.store, id, "x").await;
+    let lock = hold_lock(&place, id);
+    let mut changes: Vec<_> = (0..2500)
+        .map(|_| {
+            let store = place.store.clone();
+            tokio::spawn(async move { store.change_edits(id, |_| {}).await })
+        })
+        .collect();
+    // Of the test's one thread, each has had its turn by then.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let refused: Vec<_> = changes.extract_if(.., |change| change.is_finished()).collect();
+    assert!(!refused.is_empty() && refused.len() <= 500, "{} were refused", refused.len());
+    for refusal in refused {
+        assert!(matches!(refusal.await.unwrap(), Err(StoreError::Busy { .. })));
+    }
+    drop(lock);
+    let waited = changes.len() as u64;
+    for change in changes {
+        change.await.unwrap().unwrap().unwrap();
+    }
+    assert_eq!(place.store.edits(id).await.unwrap().revision, waited);
+}
+
+#[tokio::test]
+async fn damaged_edits_are_an_error_and_keep_nothing_from_being_deleted() {
+    let place = Place::folder().await;
+    let id = JobId::new_v4();
+    publish(&place.store, id, "x").await;
+    let file = place.dir().join("b/results").join(id.to_string()).join("edits.json");
+    for damage in [b"{".to_vec(), Vec::new(), vec![b' '; 33 << 20]] {
+        std::fs::write(&file, damage).unwrap();
+        assert!(matches!(place.store.edits(id).await, Err(StoreError::Corrupt { .. })));
+        assert!(matches!(place.store.change_edits(id, |_| {}).await, Err(StoreError::Corrupt { .. })));
+        assert!(place.store.close(id).await.unwrap().is_empty());
+    }
+    assert!(place.store.delete_result(id).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_folder_that_vanishes_is_told_with_its_setting() {
+    let place = Place::folder().await;
+    place.store.check().await.unwrap();
+    let folder = place.dir().join("b/results");
+    std::fs::remove_dir_all(folder.join(".staging")).unwrap();
+    publish(&place.store, JobId::new_v4(), "its staging place is made again").await;
+    std::fs::remove_dir_all(&folder).unwrap();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let error = place.store.check().await.unwrap_err().to_string();
+    assert!(error.contains(folder.to_str().unwrap()) && error.matches("RESULTS_DIR").count() == 1, "{error}");
+    assert!(!folder.exists(), "where a disk was, something was written in its place");
+    let error = place.store.stage(JobId::new_v4()).unwrap_err().to_string();
+    assert!(error.contains(folder.to_str().unwrap()) && error.contains("(RESULTS_DIR)"), "{error}");
+    std::fs::create_dir(&folder).unwrap();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    place.store.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_moved_away_is_deleted_where_it_is() {
+    let place = Place::folder().await;
+    let id = JobId::new_v4();
+    publish(&place.store, id, "x").await;
+    let staging = place.dir().join("b/results/.staging");
+    std::fs::remove_dir(&staging).unwrap();
+    std::fs::write(&staging, "in the way").unwrap();
+    assert!(place.store.delete_result(id).await.unwrap());
+    assert!(!place.store.has_result(id).await.unwrap());
+    assert!(!place.store.delete_result(id).await.unwrap());
+}
 
 #[tokio::test]
 async fn damaged_files_are_errors_with_a_name() {

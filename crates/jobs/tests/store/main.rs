@@ -40,5 +40,8 @@ on_every_store! {
     parts_of_files_are_read,
     large_files_arrive_whole,
     edits_follow_one_another,
+    a_crowd_of_edits_is_made_in_turn,
+    edits_have_a_greatest_size,
+    a_closed_result_is_split_no_more,
     a_store_says_that_it_can_be_used,
 }

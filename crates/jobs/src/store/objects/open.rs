@@ -22,10 +22,10 @@ impl Store {
     /// # Errors
     /// When it cannot be used.
     pub async fn open_objects(url: &str, options: &[(String, String)]) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Io { what: format!("opening {url}"), source };
+        let failed = |source| StoreError::Io { what: format!("opening {url} (STORAGE_URL)"), source };
         let objects = open(url, options).map_err(failed)?;
         objects.prepare().await.map_err(failed)?;
-        Ok(Self { backend: Arc::new(objects) })
+        Ok(Self::on(objects))
     }
 }
 

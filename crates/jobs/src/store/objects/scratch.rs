@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempDir};
@@ -28,6 +28,15 @@ impl Scratch {
         }
         let name: String = hash.finalize()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
         Self { folder: std::env::temp_dir(), prefix: format!("unflatten-{name}-") }
+    }
+
+    pub(super) fn place(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Says that the temporary folder failed, not the bucket.
+    pub(super) fn failed(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("the temporary folder {} (TMPDIR): {error}", self.folder.display()))
     }
 
     pub(super) fn file(&self) -> io::Result<NamedTempFile> {
