@@ -28,6 +28,7 @@ use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 use crate::config::Config;
 use crate::decodes::Decodes;
 use crate::error::Error;
+use crate::export::Turns;
 use crate::{capabilities, compose, edit, live, openai, ops, origin, page, results, split, status, submit, uploads};
 
 /// What every handler can reach. Cheap to clone.
@@ -40,6 +41,8 @@ pub struct App {
     pub config: Arc<Config>,
     /// Places for pictures that are decoded at once.
     pub decodes: Decodes,
+    /// The exports that wait and run.
+    pub exports: Arc<Turns>,
     pub shutdown: CancellationToken,
     /// Open WebSockets, which the HTTP server does not wait for itself.
     pub sockets: TaskTracker,

@@ -1,92 +1,132 @@
 //! A result as a ZIP that is written while it is sent: only a few blocks of it
-//! are in memory at any time.
+//! are in memory at any time, and none of its threads wait for the client.
 
 use std::io;
+use std::sync::{Arc, LazyLock};
+use std::thread::available_parallelism;
 
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
-use jobs::store::StoredFile;
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt};
 use jobs::{JobId, Metadata, Store};
-use layers::ArchiveEntry;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::io::SyncIoBridge;
+use layers::{ArchiveError, ZipStream};
+use tokio::sync::Semaphore;
 
+use crate::blocks::{self, BLOCK, Blocks, FileName};
 use crate::error::Error;
 
-const BLOCK: usize = 64 << 10;
+/// Bytes that are deflated in one go. The archive's bytes depend on it.
+const PIECE: usize = 8 << 10;
 
-/// Blocks that may wait for a slow client before the writer pauses.
-const BLOCKS_AHEAD: usize = 4;
+/// Blocks that are deflated at once: more than there are processors would only take turns from other work.
+static DEFLATING: LazyLock<Arc<Semaphore>> =
+    LazyLock::new(|| Arc::new(Semaphore::new(available_parallelism().map_or(2, usize::from))));
 
 /// The result of `id` as the body of an answer.
 pub async fn body(store: &Store, id: JobId, metadata: &Metadata) -> Result<Body, Error> {
-    let mut files = Vec::new();
     let layers = metadata.layers.iter().map(|layer| layer.file.as_str());
-    for name in layers.chain(metadata.other_files()).chain(["metadata.json", "preview.jpg"]) {
-        // All are open before the first byte goes out: a result that is deleted
-        // meanwhile still arrives whole.
-        let file = store.result_file(id, name).await?.ok_or_else(Error::job_not_found)?;
-        files.push((name.to_owned(), file));
-    }
-    let (sender, blocks) = mpsc::channel(BLOCKS_AHEAD);
+    let names: Vec<&str> = layers.chain(metadata.other_files()).chain(["metadata.json", "preview.jpg"]).collect();
+    let files = open_all(store, id, &names).await?;
     let span = tracing::Span::current();
-    tokio::task::spawn_blocking(move || {
+    // An error breaks the transfer off: the client must not take half an archive for a whole one.
+    let archive = write(files).inspect_err(move |err| {
         let _span = span.enter();
-        write(files, &sender);
-    });
-    Ok(Body::from_stream(ReceiverStream::new(blocks).boxed()))
-}
-
-fn write(files: Vec<(String, StoredFile)>, sender: &mpsc::Sender<io::Result<Bytes>>) {
-    let entries = files.into_iter().map(|(name, file)| {
-        // Read when its turn comes: a storage far away would not wait with it open.
-        let reader = Handle::current().block_on(file.read())?;
-        Ok(ArchiveEntry { name, content: SyncIoBridge::new(reader) })
-    });
-    let blocks = Blocks { block: BytesMut::with_capacity(BLOCK), sender };
-    let written = layers::stream_zip(blocks, entries).map_err(io::Error::other);
-    if let Err(err) = written.and_then(|mut blocks| blocks.send()) {
-        if sender.is_closed() {
-            tracing::debug!("the client left before the end of a download");
-            return;
-        }
         tracing::error!(error = %err, "a download broke off");
-        // Breaks the transfer off: the client must not take half an archive for a whole one.
-        let _ = sender.blocking_send(Err(err));
+    });
+    Ok(Body::from_stream(archive))
+}
+
+/// The files of a result, in their order.
+async fn open_all(store: &Store, id: JobId, names: &[&str]) -> Result<Vec<(String, Blocks)>, Error> {
+    let mut permit = blocks::keep_open(names.len());
+    let mut files = Vec::new();
+    for name in names {
+        let file_name = FileName::Result(id, (*name).to_owned());
+        let blocks = match permit.as_mut().and_then(|permit| permit.split(1)) {
+            // All are open before the first byte goes out: a result that is deleted meanwhile still arrives whole.
+            Some(permit) => {
+                let file = file_name.open(store).await?.ok_or_else(Error::job_not_found)?;
+                Blocks::opened(store, file_name, file, Some(permit))
+            }
+            None => Blocks::reopened(store, file_name),
+        };
+        files.push(((*name).to_owned(), blocks));
     }
+    Ok(files)
 }
 
-/// Cuts what is written into blocks and hands them to the sending side.
-struct Blocks<'a> {
-    block: BytesMut,
-    sender: &'a mpsc::Sender<io::Result<Bytes>>,
-}
-
-impl Blocks<'_> {
-    fn send(&mut self) -> io::Result<()> {
-        if self.block.is_empty() {
-            return Ok(());
+/// The archive as it grows. It is pulled by the connection, and ends with it.
+fn write(files: Vec<(String, Blocks)>) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    async_stream::try_stream! {
+        let mut archive = ZipStream::new();
+        for (name, mut file) in files {
+            let mut name = Some(name);
+            loop {
+                let block = file.next().await?;
+                let is_end = block.is_empty();
+                if !is_end || name.is_some() {
+                    archive = deflate(archive, name.take(), block).await?;
+                }
+                if is_end {
+                    break;
+                }
+                if archive.ready() >= BLOCK {
+                    yield Bytes::from(archive.take());
+                }
+            }
         }
-        let block = std::mem::replace(&mut self.block, BytesMut::with_capacity(BLOCK)).freeze();
-        self.sender.blocking_send(Ok(block)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        yield Bytes::from(archive.finish().map_err(io::Error::other)?);
     }
 }
 
-impl io::Write for Blocks<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(BLOCK - self.block.len());
-        self.block.extend_from_slice(&bytes[..taken]);
-        if self.block.len() == BLOCK {
-            self.send()?;
+/// Adds a block to an archive, to the next file where it has a name. A short work of its own for a thread of the pool,
+/// so that many downloads do not keep the threads of the connections from answering others.
+async fn deflate(mut archive: ZipStream, name: Option<String>, block: Bytes) -> io::Result<ZipStream> {
+    let permit = Arc::clone(&DEFLATING).acquire_owned().await.map_err(io::Error::other)?;
+    let work = move || {
+        let _permit = permit;
+        if let Some(name) = name {
+            archive.start(&name)?;
         }
-        Ok(taken)
+        for piece in block.chunks(PIECE) {
+            archive.write(piece)?;
+        }
+        Ok::<_, ArchiveError>(archive)
+    };
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?.map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blocks::{keep_open, stored};
+
+    #[tokio::test]
+    async fn an_archive_is_the_same_whether_its_files_stay_open_or_not() {
+        // Numbers that look random (xorshift32), so that the archive is as long as its files.
+        let random = std::iter::successors(Some(1_u32), |n| {
+            let n = n ^ (n << 13);
+            let n = n ^ (n >> 17);
+            Some(n ^ (n << 5))
+        });
+        let layer: Vec<u8> = random.take(150_000).map(|n| n as u8).collect();
+        let (_dir, store, id) = stored(&layer).await;
+        let names = ["layer_0.png", "metadata.json"];
+        let all = async |files| write(files).try_collect::<Vec<_>>().await.unwrap().concat();
+        let kept = all(open_all(&store, id, &names).await.unwrap()).await;
+        let anew = |name: &str| (name.to_owned(), Blocks::reopened(&store, FileName::Result(id, name.to_owned())));
+        assert!(all(names.map(anew).into()).await == kept);
+        assert!(kept.len() > 100_000);
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        // Small blocks would cost more than they hasten.
-        Ok(())
+    #[tokio::test]
+    async fn a_deleted_result_breaks_the_transfer_off_where_its_files_are_not_open() {
+        let (_dir, store, id) = stored(&vec![7; 8 * BLOCK]).await;
+        let file = Blocks::reopened(&store, FileName::Result(id, "layer_0.png".to_owned()));
+        let missing = Blocks::reopened(&store, FileName::Result(id, "preview.jpg".to_owned()));
+        let files = vec![("layer_0.png".to_owned(), file), ("preview.jpg".to_owned(), missing)];
+        let sent: Result<Vec<_>, _> = write(files).try_collect().await;
+        assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(keep_open(usize::MAX).is_none());
     }
 }

@@ -14,6 +14,7 @@ pub const VARIABLES: &[Variable] = &[
     PORT,
     MAX_FILE_SIZE,
     MAX_PIXELS,
+    EXPORT_MEMORY_LIMIT,
     DEFAULT_NUM_LAYERS,
     DEFAULT_RESOLUTION,
     INFERENCE_STEPS,
@@ -41,6 +42,11 @@ const MAX_FILE_SIZE: Variable = Variable {
 };
 const MAX_PIXELS: Variable =
     Variable { name: "MAX_PIXELS", default: "64000000", about: "Largest picture, width times height" };
+const EXPORT_MEMORY_LIMIT: Variable = Variable {
+    name: "EXPORT_MEMORY_LIMIT",
+    default: "1GiB",
+    about: "Memory for the exports that run at once (PSD, ORA, edited pictures): bytes, or with KB, MB, GB, KiB, MiB, GiB",
+};
 const DEFAULT_NUM_LAYERS: Variable = Variable {
     name: "DEFAULT_NUM_LAYERS",
     default: "4",
@@ -114,6 +120,8 @@ pub struct Config {
     pub max_file_size: u64,
     /// `MAX_PIXELS`: width times height.
     pub max_pixels: u64,
+    /// `EXPORT_MEMORY_LIMIT` in bytes.
+    pub export_memory: u64,
     /// `DEFAULT_NUM_LAYERS`.
     pub num_layers: LayerCount,
     /// `DEFAULT_RESOLUTION`.
@@ -145,6 +153,7 @@ impl Config {
             port: settings.require(&PORT)?,
             max_file_size: settings.require::<ByteSize>(&MAX_FILE_SIZE)?.0,
             max_pixels: settings.number(&MAX_PIXELS, 1..)?,
+            export_memory: settings.require::<ByteSize>(&EXPORT_MEMORY_LIMIT)?.0,
             num_layers: settings.require(&DEFAULT_NUM_LAYERS)?,
             resolution: Resolution(settings.require(&DEFAULT_RESOLUTION)?),
             steps: settings.require(&INFERENCE_STEPS)?,

@@ -7,10 +7,11 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_range_header::{EndPosition, RangeUnsatisfiableError, StartPosition, parse_range_header};
+use jobs::Store;
 use jobs::store::{StoreError, StoredFile};
-use tokio_util::io::ReaderStream;
 
 use crate::app::App;
+use crate::blocks::{Blocks, FileName, keep_open};
 use crate::error::Error;
 
 /// A result never changes under its id. `private`: who knows the id may see it, shared caches may not.
@@ -18,8 +19,6 @@ pub const CACHE_IMMUTABLE: &str = "private, max-age=86400, immutable";
 
 /// How long an address that is handed out can be used.
 const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
-
-const BLOCK: usize = 64 << 10;
 
 /// What to say of a file beside its content.
 pub struct About {
@@ -29,8 +28,14 @@ pub struct About {
     pub cache_control: &'static str,
 }
 
-/// Answers with a file, or 304, 206 or 416 as the request's headers ask.
-pub async fn answer(file: StoredFile, about: About, request: &HeaderMap) -> Result<Response, Error> {
+/// Answers with a file that was found under `name`, or 304, 206 or 416 as the request's headers ask.
+pub async fn answer(
+    store: &Store,
+    name: FileName,
+    file: StoredFile,
+    about: About,
+    request: &HeaderMap,
+) -> Result<Response, Error> {
     if not_modified(request, &about.etag) {
         let headers = [(header::ETAG, about.etag), (header::CACHE_CONTROL, about.cache_control.to_owned())];
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
@@ -44,16 +49,16 @@ pub async fn answer(file: StoredFile, about: About, request: &HeaderMap) -> Resu
     let len = file.len;
     match wanted(request, &about.etag, len) {
         Wanted::Whole => {
-            let body = body(file.read().await);
-            Ok((headers, [(header::CONTENT_LENGTH, len.to_string())], body?).into_response())
+            let body = body(store, name, file, 0..len).await?;
+            Ok((headers, [(header::CONTENT_LENGTH, len.to_string())], body).into_response())
         }
         Wanted::Part(range) => {
             let part = [
                 (header::CONTENT_RANGE, format!("bytes {}-{}/{len}", range.start, range.end - 1)),
                 (header::CONTENT_LENGTH, (range.end - range.start).to_string()),
             ];
-            let body = body(file.read_range(range).await);
-            Ok((StatusCode::PARTIAL_CONTENT, headers, part, body?).into_response())
+            let body = body(store, name, file, range).await?;
+            Ok((StatusCode::PARTIAL_CONTENT, headers, part, body).into_response())
         }
         Wanted::Nothing => {
             let message = format!("the file has {len} bytes; the Range header asks for none of them");
@@ -66,9 +71,9 @@ pub async fn answer(file: StoredFile, about: About, request: &HeaderMap) -> Resu
     }
 }
 
-fn body(reader: std::io::Result<jobs::store::Reader>) -> Result<Body, Error> {
-    let reader = reader.map_err(Error::internal)?;
-    Ok(Body::from_stream(ReaderStream::with_capacity(reader, BLOCK)))
+async fn body(store: &Store, name: FileName, file: StoredFile, range: Range<u64>) -> Result<Body, Error> {
+    let blocks = Blocks::opened(store, name, file, keep_open(1));
+    Ok(Body::from_stream(blocks.within(range).await.map_err(Error::storage)?.into_stream()))
 }
 
 enum Wanted {

@@ -2,6 +2,7 @@
 
 mod app;
 mod archive;
+mod blocks;
 mod body;
 mod caller;
 mod capabilities;

@@ -1,7 +1,12 @@
+use std::io;
+
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jobs::tree::Tree;
+use bytes::Bytes;
+use futures_util::stream;
+use jobs::tree::{Composition, Tree};
 use jobs::{ChildJob, JobId as Id, Metadata};
 use layers::Format;
 use serde::Deserialize;
@@ -10,8 +15,10 @@ use utoipa::IntoParams;
 
 use crate::app::App;
 use crate::archive;
+use crate::blocks::FileName;
+use crate::caller::Client;
 use crate::error::{Error, ErrorBody};
-use crate::export::{self, Target};
+use crate::export::{self, Export, Target};
 use crate::extract::{Finished, Query, Segments};
 use crate::files::{self, About, CACHE_IMMUTABLE, not_modified};
 use crate::form::hex;
@@ -36,18 +43,31 @@ pub struct DownloadQuery {
     get, path = "/api/download/{id}", operation_id = "download_result", tag = "results",
     params(("id" = Uuid, Path, description = "The job"), DownloadQuery),
     responses(
-        (status = 200, description = "The file", body = Vec<u8>, content_type = "application/zip",
+        (status = 200, description = "The file",
+            content(
+                (Vec<u8> = "application/zip"),
+                (Vec<u8> = "image/vnd.adobe.photoshop"),
+                (Vec<u8> = "image/openraster"),
+                (Vec<u8> = "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+                (Vec<u8> = "image/svg+xml"),
+            ),
             headers(("Content-Disposition" = String, description = "A file name made from the upload's"))),
+        (status = 304, description = "As in If-None-Match"),
         (status = 400, description = "No such format", body = ErrorBody),
         (status = 404, description = "No such job", body = ErrorBody),
         (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
         (status = 422, description = "The picture is too large for the format", body = ErrorBody),
+        (status = 429, description = "This client has too many exports that are not over", body = ErrorBody),
+        (status = 503, description = "Too many exports are under way", body = ErrorBody),
     )
 )]
 pub async fn download(
     State(app): State<App>,
     finished: Finished,
     Query(query): Query<DownloadQuery>,
+    Client(client): Client,
+    method: Method,
+    headers: HeaderMap,
 ) -> Result<Response, Error> {
     let word = query.format.as_deref().unwrap_or("zip");
     let format: Format = word.parse().map_err(|_| {
@@ -55,25 +75,45 @@ pub async fn download(
         let known = Format::ALL.map(Format::extension).join(", ");
         Error::bad_request("unknown_format", format!("results cannot be downloaded as \"{shown}\"; formats: {known}"))
     })?;
-    let id = finished.id;
-    let metadata = with_children(&app, finished).await?;
-    let disposition = content_disposition(&format!("{}-layers.{}", metadata.title(), format.extension()));
-    let body = match format {
-        // What is stored already goes out as it is, without waiting for anything to be written.
-        Format::Zip if !query.trim && metadata.children.is_empty() => archive::body(&app.store, id, &metadata).await?,
-        _ => {
-            let tree = app.store.unedited_tree(id).await?.ok_or_else(Error::job_not_found)?;
-            let target = Target::Document { format, trim: query.trim };
-            let in_flight = app.broker.in_flight();
-            export::body(&app.store, in_flight, tree.composition(), metadata, target, app.config.max_pixels).await?
-        }
-    };
+    let Finished { id, mut metadata } = finished;
+    let tree = app.store.unedited_tree(id).await?.ok_or_else(Error::job_not_found)?;
+    metadata.children = children(&tree);
+    let target = Target::Document { format, trim: query.trim };
+    let composition = tree.composition();
+    let etag = export_tag(&composition, &metadata.children, target);
+    let no_cache = "private, no-cache".to_owned();
+    if not_modified(&headers, &etag) {
+        let headers = [(header::ETAG, etag), (header::CACHE_CONTROL, no_cache)];
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
     let headers = [
         (header::CONTENT_TYPE, format.media_type().to_owned()),
-        (header::CONTENT_DISPOSITION, disposition),
-        (header::CACHE_CONTROL, "private, no-cache".to_owned()),
+        (
+            header::CONTENT_DISPOSITION,
+            content_disposition(&format!("{}-layers.{}", metadata.title(), format.extension())),
+        ),
+        (header::CACHE_CONTROL, no_cache),
+        (header::ETAG, etag),
     ];
+    let body = if method == Method::HEAD {
+        // Nothing is written for it, so its length is not known either.
+        Body::from_stream(stream::empty::<io::Result<Bytes>>())
+    } else if format == Format::Zip && !query.trim && metadata.children.is_empty() {
+        // What is stored already goes out as it is, without waiting for anything to be written.
+        archive::body(&app.store, id, &metadata).await?
+    } else {
+        let in_flight = app.broker.in_flight();
+        let export = Export { tree, composition, metadata, target, is_original: true, in_flight };
+        export::body(&app, &client, export).await?
+    };
     Ok((headers, body).into_response())
+}
+
+/// A result never changes, so what is exported of it changes with its splits and with how the service writes it. Weak:
+/// another version of the service may write other bytes.
+fn export_tag(composition: &Composition, children: &[ChildJob], target: Target) -> String {
+    let shown = format!("{} {composition:?} {children:?} {target:?}", env!("CARGO_PKG_VERSION"));
+    format!("W/\"{}\"", &hex(&Sha256::digest(shown))[..32])
 }
 
 /// One layer of a result
@@ -192,10 +232,11 @@ async fn open(
     {
         return Ok(redirect);
     }
-    let file = app.store.result_file(id, name).await?.ok_or_else(Error::job_not_found)?;
+    let file_name = FileName::Result(id, name.to_owned());
+    let file = file_name.open(&app.store).await?.ok_or_else(Error::job_not_found)?;
     // Results never change, so their name is as good as a hash of them.
     let about = About { content_type, etag: format!("\"{id}/{name}\""), cache_control: CACHE_IMMUTABLE };
-    files::answer(file, about, headers).await
+    files::answer(&app.store, file_name, file, about, headers).await
 }
 
 /// `Content-Disposition` for a file name in any language: a plain form for old

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::{App, router};
 use crate::config::Config;
 use crate::decodes::Decodes;
-use crate::{ops, removal, webhooks};
+use crate::{export, ops, removal, webhooks};
 
 /// Pictures that may be decoded at once: each may take hundreds of megabytes.
 const DECODES: usize = 2;
@@ -42,6 +42,7 @@ pub struct Context {
 pub async fn run(listener: TcpListener, context: Context, shutdown: CancellationToken) -> io::Result<()> {
     ops::recorder();
     let app = App {
+        exports: export::turns(context.config.export_memory),
         feed: jobs::Feed::new(context.broker.clone()),
         broker: context.broker,
         store: context.store,

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::blocks::FileName;
 use crate::caller::Client;
 use crate::error::{Error, ErrorBody};
 use crate::extract::Segments;
@@ -106,7 +107,8 @@ pub async fn image(
     {
         return Ok(redirect);
     }
-    let file = app.store.upload_file(id).await?.ok_or_else(Error::upload_not_found)?;
+    let name = FileName::Upload(id);
+    let file = name.open(&app.store).await?.ok_or_else(Error::upload_not_found)?;
     let about = About { content_type: "image/png", etag: format!("\"{id}\""), cache_control: CACHE_IMMUTABLE };
-    files::answer(file, about, &headers).await
+    files::answer(&app.store, name, file, about, &headers).await
 }

@@ -1,6 +1,7 @@
 use std::io::{self, Read, Seek, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use zip::write::SimpleFileOptions;
+use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 /// One file of an archive.
@@ -41,25 +42,85 @@ pub fn write_zip<W: Write + Seek, R: Read>(
     Ok(archive.finish()?)
 }
 
-/// [`write_zip`] to a writer that cannot seek, such as a response body.
+/// [`write_zip`] for a body that is sent while it is written: files are added piece by piece, and what the archive has
+/// grown by can be taken away at any time, so that no write ever waits for a slow reader.
 ///
-/// PNGs are deflated at the fastest level: a stored entry whose size follows
-/// its data cannot be read by programs that unpack while they receive.
-///
-/// # Errors
-/// As [`write_zip`].
-pub fn stream_zip<W: Write, R: Read>(
-    writer: W,
-    entries: impl IntoIterator<Item = io::Result<ArchiveEntry<R>>>,
-) -> Result<W, ArchiveError> {
-    let mut archive = ZipWriter::new_stream(writer);
-    for entry in entries {
-        let mut entry = entry?;
-        let level = if is_compressed(&entry.name) { 1 } else { 6 };
-        archive.start_file(entry.name, deflated(level))?;
-        io::copy(&mut entry.content, &mut archive)?;
+/// PNGs are deflated at the fastest level: a stored entry whose size follows its data cannot be read by programs that
+/// unpack while they receive. The same files give the same bytes when they are written in the same pieces.
+pub struct ZipStream {
+    archive: ZipWriter<StreamWriter<Grown>>,
+    grown: Grown,
+}
+
+impl ZipStream {
+    pub fn new() -> Self {
+        let grown = Grown::default();
+        Self { archive: ZipWriter::new_stream(grown.clone()), grown }
     }
-    Ok(archive.finish()?.into_inner())
+
+    /// Begins the next file; what is written from now on is its content.
+    ///
+    /// # Errors
+    /// When the name is used twice.
+    pub fn start(&mut self, name: &str) -> Result<(), ArchiveError> {
+        let level = if is_compressed(name) { 1 } else { 6 };
+        Ok(self.archive.start_file(name, deflated(level))?)
+    }
+
+    /// Adds to the file that was begun last.
+    ///
+    /// # Errors
+    /// When none was begun, or it grows beyond 4 GiB.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
+        Ok(self.archive.write_all(bytes)?)
+    }
+
+    /// Bytes that [`ZipStream::take`] would give.
+    pub fn ready(&self) -> usize {
+        self.grown.lock().len()
+    }
+
+    /// What the archive has grown by since the last call.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut *self.grown.lock())
+    }
+
+    /// The end of the archive.
+    ///
+    /// # Errors
+    /// When the last file grew too long.
+    pub fn finish(self) -> Result<Vec<u8>, ArchiveError> {
+        self.archive.finish()?;
+        Ok(std::mem::take(&mut *self.grown.lock()))
+    }
+}
+
+impl Default for ZipStream {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What an archive has grown by. Shared, because the archive does not give its writer away before its end.
+#[derive(Clone, Default)]
+struct Grown(Arc<Mutex<Vec<u8>>>);
+
+impl Grown {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        // Bytes are appended in one step: nothing half-done is left by a panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Grown {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 pub(crate) fn stored() -> SimpleFileOptions {
@@ -107,23 +168,62 @@ mod tests {
         assert!(archive.by_name("metadata.json").unwrap().compressed_size() < 100);
     }
 
+    /// `entries` through a [`ZipStream`], in pieces of `size` bytes.
+    fn streamed(size: usize, entries: Vec<io::Result<ArchiveEntry<&[u8]>>>) -> Result<Vec<u8>, ArchiveError> {
+        let (mut stream, mut out) = (ZipStream::new(), Vec::new());
+        for entry in entries {
+            let entry = entry?;
+            stream.start(&entry.name)?;
+            for piece in entry.content.chunks(size) {
+                stream.write(piece)?;
+                assert_eq!(stream.ready(), stream.grown.lock().len());
+                out.extend(stream.take());
+            }
+        }
+        out.extend(stream.finish()?);
+        Ok(out)
+    }
+
+    /// An archive written to its end in one go, in the pieces in which `io::copy` reads a file.
+    fn at_once(entries: Vec<io::Result<ArchiveEntry<&[u8]>>>) -> Vec<u8> {
+        let mut archive = ZipWriter::new_stream(Vec::new());
+        for entry in entries {
+            let entry = entry.unwrap();
+            let level = if is_compressed(&entry.name) { 1 } else { 6 };
+            archive.start_file(entry.name, deflated(level)).unwrap();
+            // A slice alone would be copied in one piece.
+            io::copy(&mut entry.content.take(u64::MAX), &mut archive).unwrap();
+        }
+        archive.finish().unwrap().into_inner()
+    }
+
     #[test]
     fn a_stream_is_a_valid_archive() {
-        let mut archive = check(stream_zip(Vec::new(), entries()).unwrap());
+        let mut archive = check(streamed(700, entries()).unwrap());
         assert_eq!(archive.by_name("layer_0.png").unwrap().compression(), CompressionMethod::Deflated);
     }
 
     #[test]
+    fn a_stream_has_the_bytes_of_an_archive_written_at_once() {
+        let noise: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let entries = || -> Vec<io::Result<ArchiveEntry<&[u8]>>> {
+            let entry = |name: &str, content| Ok(ArchiveEntry { name: name.into(), content });
+            vec![entry("layer_0.png", &noise[..]), entry("metadata.json", &[b' '; 90_000][..]), entry("empty", &[][..])]
+        };
+        assert!(streamed(8 << 10, entries()).unwrap() == at_once(entries()));
+    }
+
+    #[test]
     fn the_same_content_gives_the_same_bytes() {
-        let once = stream_zip(Vec::new(), entries()).unwrap();
-        assert_eq!(once, stream_zip(Vec::new(), entries()).unwrap());
+        assert_eq!(streamed(8 << 10, entries()).unwrap(), streamed(8 << 10, entries()).unwrap());
     }
 
     #[test]
     fn an_entry_that_cannot_be_read_is_an_error() {
         let broken = [Err::<ArchiveEntry<&[u8]>, _>(io::Error::other("gone"))];
-        assert!(matches!(stream_zip(Vec::new(), broken), Err(ArchiveError::Io(_))));
-        let twice = entries().into_iter().chain(entries());
-        assert!(matches!(stream_zip(Vec::new(), twice), Err(ArchiveError::Zip(_))));
+        assert!(matches!(write_zip(Cursor::new(Vec::new()), broken), Err(ArchiveError::Io(_))));
+        let twice = || entries().into_iter().chain(entries());
+        assert!(matches!(write_zip(Cursor::new(Vec::new()), twice()), Err(ArchiveError::Zip(_))));
+        assert!(matches!(streamed(64, twice().collect()), Err(ArchiveError::Zip(_))));
     }
 }

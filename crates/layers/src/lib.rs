@@ -20,7 +20,7 @@ mod resize;
 mod sheet;
 mod solve;
 
-pub use archive::{ArchiveEntry, ArchiveError, stream_zip, write_zip};
+pub use archive::{ArchiveEntry, ArchiveError, ZipStream, write_zip};
 pub use canvas::CanvasTooLarge;
 pub use composite::{flatten, flatten_pictures, flatten_sequential, over, over_colour, premultiply};
 pub use decode::{DecodeError, Limits, Picture, decode};

@@ -159,7 +159,12 @@ export const ko = {
   "refusal.layer_empty": "보이는 픽셀이 없는 레이어입니다. 다른 레이어를 고르세요.",
   "refusal.layer_too_large": "확대한 레이어의 픽셀 수가 한도를 넘습니다. 덜 확대하세요.",
   "refusal.too_many_layers": "레이어가 너무 많아 한 파일에 담을 수 없습니다.",
-  "refusal.export_too_large": "이 형식에 담기에는 그림이 너무 큽니다. 다른 형식을 고르세요.",
+  "refusal.export_too_large": "내보내기에는 그림이 너무 큽니다. 다른 형식을 고르거나 레이어를 덜 확대하세요.",
+  "refusal.composition_too_large": "레이어의 픽셀 수가 모두 합쳐 한도를 넘습니다. 레이어를 줄이거나 덜 확대하세요.",
+  "refusal.too_many_groups": "그룹이 너무 깊습니다. 그룹의 단계를 줄이세요.",
+  "refusal.names_too_long": "레이어와 그룹의 이름이 너무 깁니다. 이름을 줄이세요.",
+  "refusal.too_many_exports": "아직 끝나지 않은 내보내기가 너무 많습니다. 잠시 뒤에 다시 시도하세요.",
+  "refusal.exports_busy": "지금 내보내기가 많이 밀려 있습니다. 잠시 뒤에 다시 시도하세요.",
 
   "split.start": "이 레이어 나누기",
   "split.hint": "지금 옵션으로 다시 나눕니다",

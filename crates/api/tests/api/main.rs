@@ -6,6 +6,7 @@
 mod app;
 mod bodies;
 mod decompose;
+mod downloads;
 mod edits;
 mod flow;
 mod frontend;

@@ -1,0 +1,341 @@
+//! What an export will cost, known before any of it is done: pixels, for its time, and bytes, for its memory.
+
+use std::collections::{HashMap, HashSet};
+
+use jobs::JobId;
+use jobs::tree::{Composition, Leaf, Tree};
+use layers::{Document, Format, Node};
+
+use super::Target;
+
+/// Bytes of a pixel: of a picture, and of a canvas that layers are put on.
+const PICTURE: u64 = 4;
+const CANVAS: u64 = 8;
+/// Bytes of a pixel that is written as PNG, beside the picture: filtered, then compressed.
+const ENCODED: u64 = 8;
+/// Bytes of a source's and of a target's pixel while a picture is resized, the pictures themselves included.
+const RESIZED_FROM: u64 = 28;
+const RESIZED_TO: u64 = 20;
+
+/// What an export holds beside its pixels.
+const OVERHEAD: u64 = 16 << 20;
+
+/// Pixels of all layers together, as a multiple of the largest picture that is taken.
+const WORK: u64 = 32;
+
+/// Parts of the memory for all exports that one may keep pictures in, which it would otherwise make again.
+const FILES_PART: u64 = 4;
+const LAYERS_PART: u64 = 8;
+
+/// What an export will do and hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Whether any pixel of a leaf is needed.
+    pub used: Vec<bool>,
+    /// Whether decoded files are kept for further leaves cut from them.
+    pub keeps_files: bool,
+    /// Bytes that layers may take that were made and may be asked for again.
+    pub kept_layers: u64,
+    /// Pixels that are read, drawn and written.
+    pub work: u64,
+    /// Most bytes that are held at any time.
+    pub memory: u64,
+}
+
+/// Why something is not exported.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TooMuch {
+    #[error(
+        "a layer scaled to {width} x {height} pixels is too large: at most {max_pixels} pixels are taken; scale it less"
+    )]
+    Layer { width: u32, height: u32, max_pixels: u64 },
+    #[error(
+        "the layers come to {pixels} pixels, with all that is read and written for them; at most {most} are composed \
+         at once; leave layers out or scale them less"
+    )]
+    Work { pixels: u64, most: u64 },
+    #[error(
+        "the export would need {needed} MB of memory, and at most {most} are there for exports (EXPORT_MEMORY_LIMIT); \
+         scale layers less, make fewer groups translucent, or ask whoever runs the service for more"
+    )]
+    Memory { needed: u64, most: u64 },
+}
+
+impl Plan {
+    /// `tree` is what the leaves of `composition` were taken from; `budget` is the memory for all exports, in bytes.
+    pub fn of(composition: &Composition, tree: &Tree, target: Target, budget: u64) -> Self {
+        let Composition { document, leaves } = composition;
+        let canvas = pixels((document.width, document.height));
+        let used = used(composition, target);
+        let canvases = canvases(tree);
+        let costs: Vec<Cost> = leaves
+            .iter()
+            .map(|leaf| Cost::of(leaf, canvases.get(&leaf.job_id).copied().unwrap_or(canvas)))
+            .zip(&used)
+            .map(|(cost, used)| if *used { cost } else { Cost::default() })
+            .collect();
+        let needed = needed(document, &costs, canvas, target);
+        let spare = budget.saturating_sub(needed);
+
+        let files = files(leaves, &costs, &used);
+        let once = files.values().map(|(_, pixels)| pixels).sum::<u64>();
+        let each = files.values().map(|(count, pixels)| pixels.saturating_mul(*count)).sum::<u64>();
+        let kept_files = once.saturating_mul(PICTURE);
+        let keeps_files = each > once && kept_files <= spare.min(budget / FILES_PART);
+        let (decoded, kept_files) = if keeps_files { (once, kept_files) } else { (each, 0) };
+
+        let layers = costs.iter().fold(0_u64, |sum, cost| sum.saturating_add(cost.result));
+        let most = (budget / LAYERS_PART).min(spare - kept_files);
+        let kept_layers = layers.saturating_mul(PICTURE).min(most);
+        let drawn = drawn(&document.nodes, canvas, target);
+        let memory = needed.saturating_add(kept_files).saturating_add(kept_layers);
+        let work = decoded.saturating_add(layers).saturating_add(drawn);
+        Self { used, keeps_files, kept_layers, work, memory }
+    }
+
+    /// Whether that can be done here. `max_pixels` is the size of the largest picture that is taken.
+    pub fn check(&self, leaves: &[Leaf], max_pixels: u64, budget: u64) -> Result<(), TooMuch> {
+        let sizes = leaves.iter().zip(&self.used).filter(|(_, used)| **used).filter_map(|(leaf, _)| leaf.size);
+        if let Some((width, height)) = sizes.clone().find(|size| pixels(*size) > max_pixels) {
+            return Err(TooMuch::Layer { width, height, max_pixels });
+        }
+        let most = max_pixels.saturating_mul(WORK);
+        if self.work > most {
+            return Err(TooMuch::Work { pixels: self.work, most });
+        }
+        if self.memory > budget {
+            return Err(TooMuch::Memory { needed: self.memory.div_ceil(1_000_000), most: budget / 1_000_000 });
+        }
+        Ok(())
+    }
+}
+
+/// Pixels of one leaf.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cost {
+    /// Of the stored picture.
+    source: u64,
+    /// What is cut out of it.
+    cut: u64,
+    result: u64,
+    is_resized: bool,
+}
+
+impl Cost {
+    fn of(leaf: &Leaf, source: u64) -> Self {
+        let cut = leaf.area.map_or(source, |area| pixels((area.width, area.height)));
+        Self { source, cut, result: leaf.size.map_or(cut, pixels), is_resized: leaf.size.is_some() }
+    }
+
+    /// Most bytes held while it is loaded.
+    fn memory(&self) -> u64 {
+        // The file beside its pixels, at worst as large as they are; then what is cut out of them.
+        let decoding = (2 * PICTURE).saturating_mul(self.source);
+        let cutting = PICTURE.saturating_mul(self.source.saturating_add(self.cut));
+        let resizing = RESIZED_FROM.saturating_mul(self.cut).saturating_add(RESIZED_TO.saturating_mul(self.result));
+        decoding.max(cutting).max(if self.is_resized { resizing } else { 0 })
+    }
+}
+
+fn pixels((width, height): (u32, u32)) -> u64 {
+    u64::from(width) * u64::from(height)
+}
+
+/// Pixels of the canvas of each result in a tree.
+fn canvases(tree: &Tree) -> HashMap<JobId, u64> {
+    let mut found = HashMap::new();
+    let mut left = vec![tree];
+    while let Some(tree) = left.pop() {
+        found.insert(tree.job_id, pixels((tree.width, tree.height)));
+        left.extend(tree.layers.iter().filter_map(|layer| layer.child.as_ref()?.tree.as_ref()));
+    }
+    found
+}
+
+/// By stored file: how many different leaves are made from it, and its pixels.
+fn files<'a>(leaves: &'a [Leaf], costs: &[Cost], used: &[bool]) -> HashMap<(JobId, &'a str), (u64, u64)> {
+    let mut files = HashMap::new();
+    for ((leaf, cost), _) in leaves.iter().zip(costs).zip(used).filter(|(_, used)| **used) {
+        let (count, _) = files.entry((leaf.job_id, leaf.file.as_str())).or_insert((0, cost.source));
+        *count += 1;
+    }
+    files
+}
+
+/// Which leaves are needed. A picture shows none that is hidden or lies beside the canvas; documents keep those too.
+fn used(composition: &Composition, target: Target) -> Vec<bool> {
+    if target != Target::Png {
+        return vec![true; composition.leaves.len()];
+    }
+    let document = &composition.document;
+    let mut seen = HashSet::new();
+    let mut left: Vec<&Node> = document.nodes.iter().collect();
+    while let Some(node) = left.pop() {
+        match node {
+            Node::Layer(layer) if layer.visible && layer.opacity > 0.0 => {
+                let leaf = composition.leaves.get(layer.source);
+                let size = leaf.and_then(|leaf| leaf.size.or(leaf.area.map(|area| (area.width, area.height))));
+                let (width, height) = size.unwrap_or((document.width, document.height));
+                let overlaps = |at: i32, length: u32, side: u32| {
+                    i64::from(at) < i64::from(side) && i64::from(at) + i64::from(length) > 0
+                };
+                if overlaps(layer.x, width, document.width) && overlaps(layer.y, height, document.height) {
+                    seen.insert(layer.source);
+                }
+            }
+            Node::Group(group) if group.visible => left.extend(&group.children),
+            _ => {}
+        }
+    }
+    (0..composition.leaves.len()).map(|source| seen.contains(&source)).collect()
+}
+
+/// Canvases that are drawn on at the same time for groups, beside the outermost.
+fn group_canvases(nodes: &[Node]) -> u64 {
+    let of = |node: &Node| match node {
+        Node::Group(group) if group.visible => u64::from(group.opacity < 1.0) + group_canvases(&group.children),
+        _ => 0,
+    };
+    nodes.iter().map(of).max().unwrap_or(0)
+}
+
+/// Pixels that are drawn or written in the size of the canvas, beside the layers' own.
+fn drawn(nodes: &[Node], canvas: u64, target: Target) -> u64 {
+    fn count(nodes: &[Node], is_zip: bool) -> u64 {
+        let of = |node: &Node| match node {
+            // A ZIP has every layer as large as the canvas.
+            Node::Layer(_) => u64::from(is_zip),
+            Node::Group(group) => u64::from(group.visible && group.opacity < 1.0) + count(&group.children, is_zip),
+        };
+        nodes.iter().map(of).sum()
+    }
+    let is_zip = matches!(target, Target::Document { format: Format::Zip, .. });
+    canvas.saturating_mul(count(nodes, is_zip))
+}
+
+/// Most bytes held at any time, without what is kept for later.
+fn needed(document: &Document, costs: &[Cost], canvas: u64, target: Target) -> u64 {
+    let largest = |of: &dyn Fn(&Cost) -> u64| costs.iter().map(of).max().unwrap_or(0);
+    let loading = largest(&Cost::memory);
+    let canvases = CANVAS.saturating_mul(canvas).saturating_mul(1 + group_canvases(&document.nodes));
+    let composing = canvases.saturating_add(loading).max((CANVAS + PICTURE).saturating_mul(canvas));
+    let most = match target {
+        Target::Png => composing.max((PICTURE + ENCODED).saturating_mul(canvas)),
+        Target::Document { format, .. } => {
+            composing.max(writing(format, canvas, loading, largest(&|cost| cost.result)))
+        }
+    };
+    most.saturating_add(OVERHEAD)
+}
+
+/// Most bytes held while the layers of a document are written; the largest of them has `layer` pixels and needs
+/// `loading` bytes to be loaded.
+fn writing(format: Format, canvas: u64, loading: u64, layer: u64) -> u64 {
+    // The layer, then what is trimmed of it, which is written.
+    let trimmed = (PICTURE + PICTURE).max(PICTURE + ENCODED).saturating_mul(layer);
+    let written = loading.max(trimmed);
+    match format {
+        // The composite is kept for the end of the file.
+        Format::Psd => written.saturating_add(PICTURE.saturating_mul(canvas)),
+        // Each layer is drawn on a canvas of its own.
+        Format::Zip => {
+            let drawn = (CANVAS + PICTURE).max(PICTURE + ENCODED).saturating_mul(canvas);
+            written.max(drawn.saturating_add(PICTURE.saturating_mul(layer)))
+        }
+        Format::Ora | Format::Pptx | Format::Svg => written,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jobs::edits::LayerEdit;
+    use jobs::tree::{Entry, TreeLayer, compose};
+    use layers::{Box as Area, Kind};
+
+    use super::*;
+
+    const BUDGET: u64 = 1 << 30;
+    const MAX_PIXELS: u64 = 64_000_000;
+    const PNG: Target = Target::Png;
+    const ZIP: Target = Target::Document { format: Format::Zip, trim: false };
+
+    /// A result of two layers as large as its canvas.
+    fn tree(width: u32, height: u32) -> Tree {
+        let layer = |layer| TreeLayer {
+            layer,
+            name: format!("layer {layer}"),
+            kind: Kind::Object,
+            text: None,
+            bounding_box: Some(Area { x: 0, y: 0, width, height }),
+            edit: LayerEdit::default(),
+            child: None,
+            file: format!("layer_{layer}.png"),
+        };
+        let layers = vec![layer(0), layer(1)];
+        Tree { job_id: JobId::from_u128(1), width, height, revision: 0, layers, title: "title".to_owned() }
+    }
+
+    fn plan(tree: &Tree, edits: &[LayerEdit], target: Target) -> Result<Plan, TooMuch> {
+        let entry = |edit: &LayerEdit| Entry { job_id: tree.job_id, layer: 1, groups: Vec::new(), edit: edit.clone() };
+        let composition = compose(tree, &edits.iter().map(entry).collect::<Vec<_>>()).unwrap();
+        let plan = Plan::of(&composition, tree, target, BUDGET);
+        plan.check(&composition.leaves, MAX_PIXELS, BUDGET).map(|()| plan)
+    }
+
+    fn scaled(scale: f32) -> LayerEdit {
+        LayerEdit { scale, ..LayerEdit::default() }
+    }
+
+    #[test]
+    fn the_largest_picture_fits_whatever_it_is_exported_as() {
+        let tree = tree(8000, 8000);
+        let composition = tree.composition();
+        for target in Format::ALL.map(|format| Target::Document { format, trim: true }).into_iter().chain([PNG]) {
+            let plan = Plan::of(&composition, &tree, target, BUDGET);
+            assert_eq!(plan.check(&composition.leaves, MAX_PIXELS, BUDGET), Ok(()), "{target:?}");
+        }
+        let moved = LayerEdit { x: 5, ..LayerEdit::default() };
+        assert!(plan(&tree, &[moved], PNG).is_ok());
+    }
+
+    #[test]
+    fn pixels_of_one_and_of_all_layers_are_bounded() {
+        let tree = tree(2000, 1600);
+        assert!(plan(&tree, &[scaled(2.0)], PNG).is_ok());
+        assert!(matches!(plan(&tree, &[scaled(16.0)], PNG), Err(TooMuch::Layer { .. })));
+        assert!(matches!(plan(&tree, &vec![scaled(4.0); 1000], PNG), Err(TooMuch::Work { .. })));
+        // Small in the end, but each of them made from all of the layer.
+        let small: Vec<_> = (0..1000).map(|n| scaled(0.02 + n as f32 * 1e-5)).collect();
+        let plan = plan(&tree, &small, PNG).unwrap();
+        assert!(plan.keeps_files && plan.work < 100_000_000, "{plan:?}");
+        // A ZIP has each of them in the size of the canvas.
+        assert!(matches!(self::plan(&tree, &small, ZIP), Err(TooMuch::Work { .. })));
+    }
+
+    #[test]
+    fn a_picture_needs_no_pixels_of_layers_that_it_does_not_show() {
+        let tree = tree(100, 80);
+        let at = |x, y| LayerEdit { x, y, ..LayerEdit::default() };
+        let hidden = LayerEdit { visible: false, ..LayerEdit::default() };
+        let edits = [at(0, 0), at(100, 0), at(-100, 0), at(99, -79), at(0, 80), hidden];
+        assert_eq!(plan(&tree, &edits, PNG).unwrap().used, [true, false, false, true, false, false]);
+        assert_eq!(plan(&tree, &edits, ZIP).unwrap().used, [true; 6]);
+    }
+
+    #[test]
+    fn translucent_groups_count_for_the_memory() {
+        let tree = tree(4000, 4000);
+        let Composition { document, leaves } = tree.composition();
+        let nested = |depth: usize| {
+            let group = |children, _| {
+                let group = layers::DocumentGroup { name: "g".to_owned(), visible: true, opacity: 0.5, children };
+                vec![Node::Group(group)]
+            };
+            let nodes = (0..depth).fold(document.nodes.clone(), group);
+            let composition = Composition { document: Document { nodes, ..document.clone() }, leaves: leaves.clone() };
+            Plan::of(&composition, &tree, PNG, BUDGET).check(&leaves, MAX_PIXELS, BUDGET)
+        };
+        assert_eq!(nested(2), Ok(()));
+        assert!(matches!(nested(30), Err(TooMuch::Memory { .. })));
+    }
+}
