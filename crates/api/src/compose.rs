@@ -13,7 +13,7 @@ use crate::caller::Client;
 use crate::error::{Error, ErrorBody};
 use crate::export::{self, Export, Target};
 use crate::extract::{self, Finished};
-use crate::responses::JsonFaults;
+use crate::responses::{JsonFaults, StorageFaults};
 use crate::results::{content_disposition, with_children};
 
 /// More entries than any tree of results has.
@@ -83,7 +83,7 @@ pub struct ComposeLayer {
         JsonFaults,
         (status = 422, description = "A field is unknown or out of its range, or the picture is too large for the format or for the service", body = ErrorBody),
         (status = 429, description = "This client has too many exports that are not over", body = ErrorBody),
-        (status = 503, description = "Too many exports are under way", body = ErrorBody),
+        StorageFaults,
     )
 )]
 pub async fn compose(

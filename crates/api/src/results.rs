@@ -22,6 +22,7 @@ use crate::export::{self, Export, Target};
 use crate::extract::{Finished, Query, Segments};
 use crate::files::{self, About, CACHE_IMMUTABLE, not_modified};
 use crate::form::hex;
+use crate::responses::StorageFaults;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -58,7 +59,7 @@ pub struct DownloadQuery {
         (status = 409, description = "The job has no result: it is not finished, failed or was cancelled", body = ErrorBody),
         (status = 422, description = "The picture is too large for the format", body = ErrorBody),
         (status = 429, description = "This client has too many exports that are not over", body = ErrorBody),
-        (status = 503, description = "Too many exports are under way", body = ErrorBody),
+        StorageFaults,
     )
 )]
 pub async fn download(
