@@ -17,6 +17,10 @@ const ENCODED: u64 = 8;
 const RESIZED_FROM: u64 = 28;
 const RESIZED_TO: u64 = 20;
 
+/// Bytes of a pixel of the canvas while the preview of a small one is made; larger ones are reduced first.
+const PREVIEWED: u64 = 24;
+const SMALL_SIDE: u32 = 4 * layers::PREVIEW_SIDE;
+
 /// What an export holds beside its pixels.
 const OVERHEAD: u64 = 16 << 20;
 
@@ -222,7 +226,9 @@ fn needed(document: &Document, costs: &[Cost], canvas: u64, target: Target) -> u
     let most = match target {
         Target::Png => composing.max((PICTURE + ENCODED).saturating_mul(canvas)),
         Target::Document { format, .. } => {
-            composing.max(writing(format, canvas, loading, largest(&|cost| cost.result)))
+            let is_small = document.width.max(document.height) < SMALL_SIDE;
+            let preview = if is_small { PREVIEWED.saturating_mul(canvas) } else { 0 };
+            composing.max(preview).max(writing(format, canvas, loading, largest(&|cost| cost.result)))
         }
     };
     most.saturating_add(OVERHEAD)
