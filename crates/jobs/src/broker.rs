@@ -1,8 +1,10 @@
 //! Hands jobs from the API to the workers and news of them back.
 
 mod address;
+mod clock;
 pub(crate) mod config;
 mod embedded;
+mod fault;
 mod in_flight;
 mod redis;
 mod routing;
@@ -20,13 +22,17 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use self::address::RedisAddress;
+pub use self::clock::Clock;
 pub use self::config::{Backend, BrokerConfig, connect};
 pub use self::embedded::EmbeddedBroker;
+pub use self::fault::Fault;
 pub use self::in_flight::InFlight;
 pub use self::redis::RedisBroker;
 pub use self::routing::Tier;
 pub use self::rules::Rules;
-use crate::{Delivery, EngineChoice, Event, EventKind, Failure, Job, JobId, Params, Priority, Settled, Webhook};
+use crate::{
+    Delivery, EngineChoice, Event, EventKind, Failure, Job, JobId, Params, Priority, Settled, UnderWay, Webhook,
+};
 
 /// A job as the API hands it in.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,25 +171,37 @@ pub struct Stats {
 pub enum BrokerError {
     #[error("the queue is full: {queued} jobs wait, {limit} may")]
     QueueFull { queued: u64, limit: u64 },
+    #[error("{queued} jobs of this client wait, {limit} may")]
+    ClientFull { queued: u64, limit: u64 },
     #[error("this Idempotency-Key was used for another request")]
     IdempotencyMismatch,
-    #[error(
-        "the queue cannot be reached; check that Redis runs and that REDIS_URL (or REDIS_HOST, REDIS_PORT) names it"
-    )]
+    #[error("{}", self.words())]
     Redis(#[from] ::redis::RedisError),
-    #[error("the embedded queue failed; check the file EMBEDDED_QUEUE_FILE and the free space on its disk")]
+    #[error("{}", self.words())]
     Sqlite(#[from] rusqlite::Error),
     #[error("the queue holds a record that cannot be read")]
     Corrupt(#[from] serde_json::Error),
     #[error("the queue holds a record that cannot be read: {0}")]
     Malformed(String),
-    #[error("the embedded queue's file cannot be used; check EMBEDDED_QUEUE_FILE and its folder's permissions")]
+    #[error("{}", self.words())]
     Io(#[from] std::io::Error),
     #[error(
         "the embedded queue {} is in use by another process; stop that one, set EMBEDDED_QUEUE_FILE to another file, \
          or share a queue between processes through REDIS_URL", file.display()
     )]
     FileInUse { file: PathBuf },
+    #[error(
+        "{} is not a queue: it is not a SQLite file; move it away, or set EMBEDDED_QUEUE_FILE to another file",
+        file.display()
+    )]
+    NotAQueue { file: PathBuf },
+    #[error("{} ({})", self.words(), file.display())]
+    FileGone { file: PathBuf },
+    /// A bug of ours. What the call had changed was taken back.
+    #[error("a call of the embedded queue panicked; the log has the reason")]
+    Panicked,
+    #[error("{}", self.words())]
+    Stopping,
     #[error("a worker records only started, progress and note events; jobs end through finish or release")]
     NotRecordable,
 }
@@ -197,7 +215,7 @@ pub trait Broker: Send + Sync + 'static {
     /// `embedded` or `redis`.
     fn name(&self) -> &'static str;
 
-    /// Answers when the queue can be used.
+    /// Answers when the queue can be used: it is there, and takes changes.
     async fn ping(&self) -> Result<(), BrokerError>;
 
     // The API's side.
@@ -235,12 +253,16 @@ pub trait Broker: Send + Sync + 'static {
     /// Uploads that waiting or running jobs still need.
     async fn uploads_in_use(&self) -> Result<Vec<Uuid>, BrokerError>;
 
-    /// Jobs that finished before `cutoff`.
+    /// Jobs that finished before `cutoff`, by the queue's own time: a wall clock that was set does not make them
+    /// older, nor younger.
     async fn finished_before(&self, cutoff: OffsetDateTime) -> Result<Vec<JobId>, BrokerError>;
 
     /// Takes up to `limit` webhook deliveries that are due, for `Rules::delivery_lease`: whoever
     /// has taken one and does not settle it by then leaves it to others.
-    async fn claim_deliveries(&self, limit: usize) -> Result<Vec<Delivery>, BrokerError>;
+    ///
+    /// Clients have turns, as have the receivers of each. Receivers and clients that `under_way` counts
+    /// [`UnderWay::PER_RECEIVER`] and [`UnderWay::PER_CLIENT`] of are passed over, and keep their turn.
+    async fn claim_deliveries(&self, limit: usize, under_way: &UnderWay) -> Result<Vec<Delivery>, BrokerError>;
 
     /// Says what became of a delivery. That it is to be tried again counts only from its latest taker.
     async fn settle_delivery(&self, delivery: &Delivery, settled: Settled) -> Result<(), BrokerError>;

@@ -39,4 +39,4 @@ pub use priority::Priority;
 pub use removal::{Removed, remove, remove_unlinked};
 pub use store::Store;
 pub use variables::VARIABLES;
-pub use webhook::{Delivery, Settled, Webhook, WebhookEvent};
+pub use webhook::{Delivery, Settled, UnderWay, Webhook, WebhookEvent};

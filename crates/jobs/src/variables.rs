@@ -12,6 +12,7 @@ pub const VARIABLES: &[Variable] = &[
     config::REDIS_CA_FILE,
     config::EMBEDDED_QUEUE_FILE,
     config::QUEUE_LIMIT,
+    config::QUEUE_LIMIT_PER_CLIENT,
     config::JOB_LEASE_S,
     config::JOB_MAX_ATTEMPTS,
     config::VERTEX_FALLBACK_AFTER_S,

@@ -1,5 +1,7 @@
 //! Word of a job's events to an address that its client named.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -84,6 +86,9 @@ pub struct Delivery {
     pub url: String,
     /// How often it was taken to be posted, this time included.
     pub attempt: u32,
+    /// What tells the job's client from others, in a form of the queue's own.
+    #[serde(default)]
+    pub client: String,
 }
 
 impl Delivery {
@@ -94,6 +99,65 @@ impl Delivery {
 
     pub fn at(&self) -> OffsetDateTime {
         self.event.at
+    }
+
+    /// Scheme, host and port that it goes to.
+    pub fn receiver(&self) -> &str {
+        receiver_of(&self.url)
+    }
+}
+
+/// Scheme, host and port of an address: all before its path.
+pub(crate) fn receiver_of(url: &str) -> &str {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let end = url.get(start..).and_then(|rest| rest.find(['/', '?', '#'])).map_or(url.len(), |at| start + at);
+    url.get(..end).unwrap_or(url)
+}
+
+/// How many clients, and receivers of a client, one look for deliveries goes through. More than can have all their
+/// places taken at once, so that these hide nobody.
+pub(crate) const LOOKED_AT: usize = 64;
+
+/// The deliveries that a process is posting. A slow receiver, or one client with many of them, must not take all
+/// the places that the process has.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct UnderWay {
+    clients: HashMap<String, usize>,
+    receivers: HashMap<String, usize>,
+}
+
+impl UnderWay {
+    /// The most that a process posts to one receiver (scheme, host and port) at a time.
+    pub const PER_RECEIVER: usize = 4;
+    /// The most that a process posts for one client at a time.
+    pub const PER_CLIENT: usize = 8;
+
+    /// Counts a delivery that is about to be posted.
+    pub fn add(&mut self, delivery: &Delivery) {
+        *self.clients.entry(delivery.client.clone()).or_default() += 1;
+        *self.receivers.entry(delivery.receiver().to_owned()).or_default() += 1;
+    }
+
+    /// Counts a delivery no more.
+    pub fn remove(&mut self, delivery: &Delivery) {
+        for (counts, key) in
+            [(&mut self.clients, delivery.client.as_str()), (&mut self.receivers, receiver_of(&delivery.url))]
+        {
+            if let Some(count) = counts.get_mut(key) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(key);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn has_place_for_client(&self, client: &str) -> bool {
+        self.clients.get(client).is_none_or(|count| *count < Self::PER_CLIENT)
+    }
+
+    pub(crate) fn has_place_for_receiver(&self, receiver: &str) -> bool {
+        self.receivers.get(receiver).is_none_or(|count| *count < Self::PER_RECEIVER)
     }
 }
 
@@ -113,6 +177,20 @@ pub enum Settled {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_receiver_is_what_comes_before_the_path() {
+        for (url, receiver) in [
+            ("https://example.org/hook?a=/b", "https://example.org"),
+            ("http://127.0.0.1:9/", "http://127.0.0.1:9"),
+            ("http://[::1]:9?x", "http://[::1]:9"),
+            ("https://example.org", "https://example.org"),
+            ("nonsense", "nonsense"),
+            ("", ""),
+        ] {
+            assert_eq!(receiver_of(url), receiver);
+        }
+    }
 
     #[test]
     fn the_names_are_those_of_the_events() {

@@ -31,6 +31,11 @@ pub(crate) const REDIS_CA_FILE: Variable = Variable {
 };
 pub(crate) const QUEUE_LIMIT: Variable =
     Variable { name: "QUEUE_LIMIT", default: "100", about: "The most jobs that may wait; more are refused with 429" };
+pub(crate) const QUEUE_LIMIT_PER_CLIENT: Variable = Variable {
+    name: "QUEUE_LIMIT_PER_CLIENT",
+    default: "",
+    about: "The most jobs of one client (CLIENT_KEY_HEADER) that may wait; empty: half of QUEUE_LIMIT; 0: all of it",
+};
 pub(crate) const JOB_LEASE_S: Variable = Variable {
     name: "JOB_LEASE_S",
     default: "30",
@@ -71,8 +76,15 @@ impl BrokerConfig {
             Some(address) => Backend::Redis(address),
             None => Backend::Embedded(settings.require(&EMBEDDED_QUEUE_FILE)?),
         };
+        let queue_limit = settings.number(&QUEUE_LIMIT, 1_u32..)?;
+        let client_limit = match settings.parse(&QUEUE_LIMIT_PER_CLIENT)? {
+            None => queue_limit.div_ceil(2),
+            Some(0) => queue_limit,
+            Some(limit) => limit,
+        };
         let rules = Rules {
-            queue_limit: settings.number(&QUEUE_LIMIT, 1_u32..)?.into(),
+            queue_limit: queue_limit.into(),
+            client_limit: client_limit.into(),
             lease: Duration::from_secs(settings.number(&JOB_LEASE_S, 1_u32..)?.into()),
             max_attempts: settings.number(&JOB_MAX_ATTEMPTS, 1_u32..)?,
             gpu_patience: Duration::from_secs(settings.require::<u32>(&VERTEX_FALLBACK_AFTER_S)?.into()),
@@ -129,6 +141,19 @@ mod tests {
     }
 
     #[test]
+    fn a_client_may_have_half_of_the_queue_unless_told_otherwise() {
+        let limits = |pairs: &[(&str, &str)]| {
+            let rules = read(pairs).unwrap().rules;
+            (rules.queue_limit, rules.client_limit)
+        };
+        assert_eq!(limits(&[]), (100, 50));
+        assert_eq!(limits(&[("QUEUE_LIMIT", "1")]), (1, 1));
+        assert_eq!(limits(&[("QUEUE_LIMIT", "7")]), (7, 4));
+        assert_eq!(limits(&[("QUEUE_LIMIT", "7"), ("QUEUE_LIMIT_PER_CLIENT", "0")]), (7, 7));
+        assert_eq!(limits(&[("QUEUE_LIMIT", "7"), ("QUEUE_LIMIT_PER_CLIENT", "2")]), (7, 2));
+    }
+
+    #[test]
     fn redis_is_named_by_an_address_or_by_its_parts() {
         for pairs in [
             &[("REDIS_URL", "redis://:hush@queue:6380/2")][..],
@@ -145,6 +170,7 @@ mod tests {
     fn settings_that_cannot_work_are_refused_without_telling_secrets() {
         for (name, value) in [
             ("QUEUE_LIMIT", "0"),
+            ("QUEUE_LIMIT_PER_CLIENT", "-1"),
             ("JOB_LEASE_S", "soon"),
             ("JOB_MAX_ATTEMPTS", "-1"),
             ("REDIS_URL", "http://:hush@queue"),

@@ -1,14 +1,17 @@
 //! The queue in a file of this process's own.
 
 mod deliveries;
+mod file;
 mod heads;
 mod line;
+mod place;
 mod queue;
+mod rescue;
 mod tables;
+mod thread;
+mod wal;
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,14 +20,18 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use self::queue::Queue;
+use self::thread::QueueThread;
 use super::in_flight::{InFlight, Tally};
 use super::signals::Signals;
-use super::{Broker, BrokerError, Head, Lease, NewJob, Outcome, Rules, Standing, Stats, Submitted, WorkerInfo};
-use crate::{Delivery, Event, EventKind, Job, JobId, Settled};
+use super::{Broker, BrokerError, Clock, Head, Lease, NewJob, Outcome, Rules, Standing, Stats, Submitted, WorkerInfo};
+use crate::{Delivery, Event, EventKind, Job, JobId, Settled, UnderWay};
+
+/// How many rows one call of the queue reads of a list that can be of any length; other calls come in between.
+const PAGE: usize = 1000;
 
 /// A durable queue in one SQLite file, for API and worker in one process.
 pub struct EmbeddedBroker {
-    queue: Arc<Mutex<Queue>>,
+    queue: QueueThread,
     signals: Signals,
     rules: Rules,
     tally: Option<Arc<Tally>>,
@@ -37,28 +44,27 @@ impl EmbeddedBroker {
     /// # Errors
     /// When the file cannot be used, or another process uses it.
     pub async fn open(file: &Path, rules: Rules) -> Result<Self, BrokerError> {
+        Self::open_by(file, rules, Clock::default()).await
+    }
+
+    /// Like [`EmbeddedBroker::open`], by another wall clock than the machine's.
+    ///
+    /// # Errors
+    /// As [`EmbeddedBroker::open`].
+    pub async fn open_by(file: &Path, rules: Rules, clock: Clock) -> Result<Self, BrokerError> {
         let signals = Signals::new();
-        let (file, for_queue): (PathBuf, _) = (file.to_owned(), signals.clone());
-        let queue = blocking(move || Queue::open(&file, rules, for_queue)).await?;
-        let tally = queue.tally();
-        Ok(Self { queue: Arc::new(Mutex::new(queue)), signals, rules, tally })
+        let (file, for_queue) = (file.to_owned(), signals.clone());
+        let queue = QueueThread::start(move || Queue::open(&file, rules, for_queue, &clock)).await?;
+        let tally = queue.call(|queue| Ok(queue.tally())).await?;
+        Ok(Self { queue, signals, rules, tally })
     }
 
     async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Queue) -> Result<T, BrokerError> + Send + 'static,
     ) -> Result<T, BrokerError> {
-        let queue = self.queue.clone();
-        // A panic rolls its transaction back, so the queue is whole behind a poisoned lock.
-        blocking(move || work(&mut queue.lock().unwrap_or_else(PoisonError::into_inner))).await
+        self.queue.call(work).await
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, BrokerError> + Send + 'static,
-) -> Result<T, BrokerError> {
-    // A join error means that the runtime shuts down or the work panicked.
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|err| Err(io::Error::other(err).into()))
 }
 
 #[async_trait]
@@ -109,15 +115,34 @@ impl Broker for EmbeddedBroker {
     }
 
     async fn uploads_in_use(&self) -> Result<Vec<Uuid>, BrokerError> {
-        self.with(|queue| queue.uploads_in_use()).await
+        let mut uploads: Vec<Uuid> = Vec::new();
+        loop {
+            let after = uploads.last().map(Uuid::to_string).unwrap_or_default();
+            let page = self.with(move |queue| queue.uploads_in_use(&after, PAGE)).await?;
+            let is_last = page.len() < PAGE;
+            uploads.extend(page);
+            if is_last {
+                return Ok(uploads);
+            }
+        }
     }
 
     async fn finished_before(&self, cutoff: OffsetDateTime) -> Result<Vec<JobId>, BrokerError> {
-        self.with(move |queue| queue.finished_before(cutoff)).await
+        let (mut finished, mut after) = (Vec::new(), (i64::MIN, i64::MIN));
+        let before = self.with(move |queue| Ok(queue.own_time_at(cutoff))).await?;
+        loop {
+            let (page, last) = self.with(move |queue| queue.finished_before(before, after, PAGE)).await?;
+            finished.extend(page);
+            match last {
+                Some(last) => after = last,
+                None => return Ok(finished),
+            }
+        }
     }
 
-    async fn claim_deliveries(&self, limit: usize) -> Result<Vec<Delivery>, BrokerError> {
-        self.with(move |queue| queue.claim_deliveries(limit)).await
+    async fn claim_deliveries(&self, limit: usize, under_way: &UnderWay) -> Result<Vec<Delivery>, BrokerError> {
+        let under_way = under_way.clone();
+        self.with(move |queue| queue.claim_deliveries(limit, under_way)).await
     }
 
     async fn settle_delivery(&self, delivery: &Delivery, settled: Settled) -> Result<(), BrokerError> {

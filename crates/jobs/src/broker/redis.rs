@@ -6,7 +6,8 @@ mod reply;
 mod scripts;
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use redis::streams::StreamRangeReply;
@@ -19,18 +20,25 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use self::connection::Connection;
-use self::scripts::{Scripts, call, key};
+use self::scripts::{Scripts, call, key, tick_every};
 use super::rules::check_recordable;
 use super::signals::Signals;
 use super::{
     Broker, BrokerError, Head, Lease, NewJob, Outcome, RedisAddress, Rules, Standing, Stats, Submitted, WorkerInfo,
 };
-use crate::{Delivery, Event, EventKind, Job, JobId, Settled, State, Webhook};
+use crate::webhook::LOOKED_AT;
+use crate::{Delivery, Event, EventKind, Job, JobId, Settled, State, UnderWay, Webhook};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
 /// A job's fields, and its place in the queue or -1.
 type JobReply = (i64, HashMap<String, String>);
+
+/// How many entries one call reads of a list that can be of any length; other calls come in between.
+const PAGE: usize = 1000;
+
+/// How often at most readiness writes, to prove that Redis takes changes.
+const PROVE_EVERY: Duration = Duration::from_secs(5);
 
 /// A durable queue in Redis, for many API and worker processes.
 pub struct RedisBroker {
@@ -38,7 +46,10 @@ pub struct RedisBroker {
     scripts: Scripts,
     signals: Signals,
     rules: Rules,
+    /// When Redis last took a change for readiness.
+    proved: Mutex<Option<Instant>>,
     _listener: AbortOnDropHandle<()>,
+    _ticker: AbortOnDropHandle<()>,
 }
 
 impl RedisBroker {
@@ -48,12 +59,13 @@ impl RedisBroker {
     /// When it does not answer within a few seconds, or refuses.
     pub async fn connect(address: &RedisAddress, rules: Rules) -> Result<Self> {
         let connection = Connection::open(address).await?;
-        let scripts = Scripts::new();
+        let scripts = Scripts::new(&rules);
         connection.check_server(address, &call(&scripts.info)).await?;
         let signals = Signals::new();
         let listener = tokio::spawn(connection::listen(connection.subscriptions(address), signals.clone()));
         let _listener = AbortOnDropHandle::new(listener);
-        Ok(Self { connection, scripts, signals, rules, _listener })
+        let _ticker = AbortOnDropHandle::new(tokio::spawn(tick(connection.clone(), rules)));
+        Ok(Self { connection, scripts, signals, rules, proved: Mutex::default(), _listener, _ticker })
     }
 
     async fn try_claim(&self, worker: &WorkerInfo) -> Result<Option<(Lease, Job)>> {
@@ -78,6 +90,11 @@ impl RedisBroker {
         Ok(Some((Lease { job_id: job.id, attempt, worker_id: worker.id.clone() }, job)))
     }
 
+    /// When Redis last took a change for readiness.
+    fn proved(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.proved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Calls a script that answers how a lease stands.
     async fn standing(&self, script: &ScriptInvocation<'_>) -> Result<Standing> {
         Ok(reply::standing(self.connection.call(script).await?))
@@ -92,7 +109,13 @@ impl Broker for RedisBroker {
 
     async fn ping(&self) -> Result<()> {
         // A command with a key goes to the server that has the queue, in a cluster too.
-        Ok(self.connection.query::<()>(cmd("EXISTS").arg(key("turn"))).await?)
+        if self.proved().is_some_and(|at| at.elapsed() < PROVE_EVERY) {
+            return Ok(self.connection.ask::<()>(cmd("EXISTS").arg(key("turn"))).await?);
+        }
+        let seconds = 2 * PROVE_EVERY.as_secs();
+        self.connection.ask::<()>(cmd("SET").arg(key("probe")).arg(1).arg("EX").arg(seconds)).await?;
+        *self.proved() = Some(Instant::now());
+        Ok(())
     }
 
     async fn submit(&self, new: NewJob) -> Result<Submitted> {
@@ -106,19 +129,18 @@ impl Broker for RedisBroker {
         submit.arg(new.params.engine.as_str()).arg(new.priority.class()).arg(new.priority.as_str());
         // Hashed, because it becomes part of a key and may be of any length.
         submit.arg(hex(&Sha256::digest(&new.client)[..16])).arg(idempotency).arg(fingerprint);
-        submit.arg(self.rules.queue_limit).arg(json(&EventKind::Queued)?);
+        submit.arg(self.rules.queue_limit).arg(self.rules.client_limit).arg(json(&EventKind::Queued)?);
         if let Some(webhook) = &new.webhook {
             submit.arg(&webhook.url).arg(event_names(webhook));
         }
         let (answer, number, fields): (String, i64, _) = self.connection.call(&submit).await?;
+        let queued = u64::try_from(number).unwrap_or_default();
         match answer.as_str() {
             "queued" => Ok(Submitted::Queued(reply::job(number, fields)?)),
             "repeated" => Ok(Submitted::Repeated(reply::job(number, fields)?)),
             "mismatch" => Err(BrokerError::IdempotencyMismatch),
-            "full" => {
-                let queued = u64::try_from(number).unwrap_or_default();
-                Err(BrokerError::QueueFull { queued, limit: self.rules.queue_limit })
-            }
+            "full" => Err(BrokerError::QueueFull { queued, limit: self.rules.queue_limit }),
+            "client_full" => Err(BrokerError::ClientFull { queued, limit: self.rules.client_limit }),
             other => Err(BrokerError::Malformed(format!("submit answered {other}"))),
         }
     }
@@ -167,32 +189,55 @@ impl Broker for RedisBroker {
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {
         let mut workers = call(&self.scripts.workers);
         let found: Vec<_> = self.connection.call(workers.arg(milliseconds(self.rules.lease))).await?;
-        let mut alive = found.into_iter().map(reply::worker).collect::<Result<Vec<_>>>()?;
+        // One that only a newer program can read is no reason to know none.
+        let read = |worker| reply::worker(worker).map_err(|err| tracing::debug!("a worker cannot be read: {err}")).ok();
+        let mut alive: Vec<_> = found.into_iter().filter_map(read).collect();
         alive.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(alive)
     }
 
     async fn uploads_in_use(&self) -> Result<Vec<Uuid>> {
-        let mut uploads: Vec<String> = self.connection.query(cmd("HVALS").arg(key("active"))).await?;
+        let (mut uploads, mut cursor) = (Vec::new(), 0_u64);
+        loop {
+            let mut scan = cmd("HSCAN");
+            scan.arg(key("active")).arg(cursor).arg("COUNT").arg(PAGE);
+            let (next, found): (u64, Vec<(String, String)>) = self.connection.query(&scan).await?;
+            uploads.extend(found.into_iter().map(|(_, upload)| upload));
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
         uploads.sort_unstable();
         uploads.dedup();
         uploads.iter().map(|id| parse_id(id)).collect()
     }
 
     async fn finished_before(&self, cutoff: OffsetDateTime) -> Result<Vec<JobId>> {
-        let cutoff = cutoff.unix_timestamp_nanos() / 1_000_000;
-        let mut range = cmd("ZRANGEBYSCORE");
-        range.arg(key("finished")).arg("-inf").arg(format!("({cutoff}"));
-        let ids: Vec<String> = self.connection.query(&range).await?;
-        ids.iter().map(|id| parse_id(id)).collect()
+        let age_ms = (OffsetDateTime::now_utc() - cutoff).whole_milliseconds();
+        let mut ids: Vec<String> = Vec::new();
+        loop {
+            let mut finished = call(&self.scripts.finished);
+            finished.arg(i64::try_from(age_ms).unwrap_or(i64::MAX)).arg(ids.len()).arg(PAGE);
+            let (page, has_more): (Vec<String>, bool) = self.connection.call(&finished).await?;
+            ids.extend(page);
+            if !has_more {
+                return ids.iter().map(|id| parse_id(id)).collect();
+            }
+        }
     }
 
-    async fn claim_deliveries(&self, limit: usize) -> Result<Vec<Delivery>> {
+    async fn claim_deliveries(&self, limit: usize, under_way: &UnderWay) -> Result<Vec<Delivery>> {
         let mut deliver = call(&self.scripts.deliver);
-        deliver.arg(limit).arg(milliseconds(self.rules.delivery_lease));
+        deliver.arg(limit).arg(milliseconds(self.rules.delivery_lease)).arg(json(under_way)?);
+        deliver.arg(UnderWay::PER_CLIENT).arg(UnderWay::PER_RECEIVER).arg(LOOKED_AT);
         // Not repeated: what the first call took would wait for its lease to end.
-        let found: Vec<_> = self.connection.call_once(&deliver).await?;
-        found.into_iter().map(reply::delivery).collect()
+        let found: Vec<HashMap<String, String>> = self.connection.call_once(&deliver).await?;
+        // One that cannot be read comes again when its lease ends, and keeps nobody else's back until then.
+        let read = |fields| {
+            reply::delivery(fields).map_err(|err| tracing::error!(error = %err, "a webhook cannot be read")).ok()
+        };
+        Ok(found.into_iter().filter_map(read).collect())
     }
 
     async fn settle_delivery(&self, delivery: &Delivery, settled: Settled) -> Result<()> {
@@ -258,6 +303,20 @@ impl Broker for RedisBroker {
         reap.arg(json(&EventKind::Failed { error: error.clone() })?).arg(json(&error)?);
         let ids: Vec<String> = self.connection.call(&reap).await?;
         ids.iter().map(|id| parse_id(id)).collect()
+    }
+}
+
+/// Moves the queue's own time on, for ever.
+async fn tick(connection: Connection, rules: Rules) {
+    let scripts = Scripts::new(&rules);
+    let mut is_first = true;
+    loop {
+        // Not repeated: what comes late is the next one.
+        match connection.call_once::<()>(call(&scripts.tick).arg(u8::from(is_first))).await {
+            Ok(()) => is_first = false,
+            Err(err) => tracing::debug!("the queue's own time could not be moved on: {err}"),
+        }
+        tokio::time::sleep(tick_every(&rules)).await;
     }
 }
 

@@ -12,6 +12,9 @@ use crate::{EngineChoice, EventKind, Failure, FailureCode};
 pub struct Rules {
     /// The most jobs that may wait (`QUEUE_LIMIT`).
     pub queue_limit: u64,
+    /// The most of them that may be of one client (`QUEUE_LIMIT_PER_CLIENT`). Jobs that came back from a worker do
+    /// not count.
+    pub client_limit: u64,
     /// How long a worker may be silent before it loses its job (`JOB_LEASE_S`).
     pub lease: Duration,
     /// How many workers may die of a job before it fails (`JOB_MAX_ATTEMPTS`).
@@ -26,6 +29,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             queue_limit: 100,
+            client_limit: 50,
             lease: Duration::from_secs(30),
             max_attempts: 3,
             delivery_lease: Duration::from_secs(60),

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use jobs::broker::{
-    Backend, BrokerConfig, EngineOffer, Lease, NewJob, RedisAddress, Rules, Standing, Submitted, WorkerInfo, connect,
+    Backend, BrokerConfig, Clock, EmbeddedBroker, EngineOffer, Lease, NewJob, RedisAddress, Rules, Standing, Submitted,
+    WorkerInfo, connect,
 };
 use jobs::testing::RedisServer;
 use jobs::{Broker, BrokerError, EngineChoice, Event, EventKind, Job, JobId, Params, Progress, Update};
@@ -21,13 +22,13 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A queue of the test's own.
 pub enum Bench {
-    Embedded(TempDir),
+    Embedded(TempDir, Clock),
     Redis(RedisServer),
 }
 
 impl Bench {
     pub fn embedded() -> Self {
-        Self::Embedded(TempDir::new().unwrap())
+        Self::Embedded(TempDir::new().unwrap(), Clock::default())
     }
 
     pub fn redis() -> Self {
@@ -36,31 +37,70 @@ impl Bench {
 
     pub fn file(&self) -> PathBuf {
         match self {
-            Self::Embedded(dir) => dir.path().join("some/folder/queue.sqlite"),
+            Self::Embedded(dir, _) => dir.path().join("some/folder/queue.sqlite"),
             Self::Redis(_) => panic!("Redis has no file"),
         }
     }
 
     pub async fn open(&self, rules: Rules) -> Arc<dyn Broker> {
         let backend = match self {
-            Self::Embedded(_) => Backend::Embedded(self.file()),
+            Self::Embedded(_, clock) => {
+                return Arc::new(EmbeddedBroker::open_by(&self.file(), rules, clock.clone()).await.unwrap());
+            }
             Self::Redis(server) => Backend::Redis(RedisAddress::parse(&server.url()).unwrap()),
         };
         connect(&BrokerConfig { backend, rules }).await.unwrap()
     }
 
+    /// Sets the clock that the queue has forward, or back. That of Redis is the machine's, so instead its scripts
+    /// are told that they saw another time when they last looked.
+    pub async fn set_clock(&self, by: time::Duration) {
+        match self {
+            Self::Embedded(_, clock) => clock.set(by),
+            Self::Redis(server) => {
+                let client = redis::Client::open(server.url()).unwrap();
+                let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+                let by_ms = i64::try_from(by.whole_milliseconds()).unwrap();
+                let set = r"
+                    if redis.call('EXISTS', '{unflatten}:clock') == 0 then return 0 end
+                    redis.call('HINCRBY', '{unflatten}:clock', 'wall', -ARGV[1])
+                    local pending = redis.pcall('XPENDING', '{unflatten}:taken', 'workers', '-', '+', 100)
+                    for _, entry in ipairs(pending.err and {} or pending) do
+                        local idle = math.max(0, entry[3] + ARGV[1])
+                        redis.call('XCLAIM', '{unflatten}:taken', 'workers', entry[2], 0, entry[1],
+                            'IDLE', idle, 'JUSTID')
+                    end
+                    return 1";
+                let set = redis::Script::new(set);
+                eventually(async || {
+                    set.key("{unflatten}:clock").arg(by_ms).invoke_async::<i64>(&mut connection).await.unwrap() == 1
+                })
+                .await;
+            }
+        }
+    }
+
+    /// What the clock of this machine shows, as far as the queue can tell.
+    pub fn now(&self) -> OffsetDateTime {
+        match self {
+            Self::Embedded(_, clock) => clock.now(),
+            Self::Redis(_) => OffsetDateTime::now_utc(),
+        }
+    }
+
     /// As another process would see the queue, where there can be one.
     pub async fn other(&self, broker: &Arc<dyn Broker>, rules: Rules) -> Arc<dyn Broker> {
         match self {
-            Self::Embedded(_) => broker.clone(),
+            Self::Embedded(..) => broker.clone(),
             Self::Redis(_) => self.open(rules).await,
         }
     }
 }
 
-/// Rules under which no lease ends during a test.
+/// Rules under which no lease ends during a test, and one client may fill the queue.
 pub fn calm() -> Rules {
-    Rules { lease: Duration::from_secs(600), ..Rules::default() }
+    let rules = Rules::default();
+    Rules { lease: Duration::from_secs(600), client_limit: rules.queue_limit, ..rules }
 }
 
 /// Rules under which leases end soon.

@@ -116,7 +116,7 @@ async fn no_job_is_excused_for_ever() {
 }
 
 /// Runs [`worker_process`] until it is in the middle of a job, and kills it.
-fn run_and_kill(queue: &Path) {
+pub fn run_and_kill(queue: &Path) {
     let mut process = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "embedded::worker_process", "--ignored", "--nocapture"])
         .env(QUEUE, queue)

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bench;
+mod clocks;
+mod damage;
 mod embedded;
 mod events;
 mod followers;
@@ -12,6 +14,7 @@ mod links;
 mod load;
 mod queueing;
 mod redis;
+mod refusals;
 mod registry;
 mod shares;
 mod webhooks;
@@ -90,6 +93,7 @@ on_every_broker! {
         a_cancelled_job_takes_no_turn,
         positions_follow_the_turns,
         a_lane_that_nobody_serves_holds_up_no_other,
+        a_client_has_a_share_of_the_queue,
     },
     webhooks::{
         only_wanted_events_are_delivered,
@@ -98,6 +102,15 @@ on_every_broker! {
         a_delivery_is_tried_again_when_it_is_due,
         a_delivery_outlives_its_job,
         deliveries_outlive_a_restart,
+        a_slow_receiver_holds_up_no_other,
+        a_client_with_many_receivers_holds_up_no_other,
+    },
+    clocks::{
+        an_open_job_waits_no_longer_when_the_clock_is_set,
+        a_job_keeps_its_worker_when_the_clock_is_set,
+        a_lost_worker_is_missed_when_the_clock_is_set_back,
+        a_webhook_keeps_its_wait_when_the_clock_is_set,
+        a_clock_that_is_set_forward_makes_no_job_old,
     },
     registry::{
         workers_are_known_while_they_live,

@@ -101,7 +101,7 @@ async fn a_redis_that_is_not_there_is_an_error_that_says_what_to_do() {
 fn restart(bench: &mut Bench) {
     match bench {
         Bench::Redis(server) => server.restart(),
-        Bench::Embedded(_) => panic!("there is no server to restart"),
+        Bench::Embedded(..) => panic!("there is no server to restart"),
     }
 }
 

@@ -1,6 +1,6 @@
 use jobs::EngineChoice::{Auto, Draft, Qwen};
-use jobs::broker::NewJob;
-use jobs::{Broker, EngineChoice, JobId, Priority};
+use jobs::broker::{NewJob, Rules};
+use jobs::{Broker, BrokerError, EngineChoice, JobId, Priority};
 use std::sync::Arc;
 
 use crate::bench::*;
@@ -107,4 +107,27 @@ pub async fn a_lane_that_nobody_serves_holds_up_no_other(bench: Bench) {
     for expected in [Some(a), Some(b), Some(a_again), None] {
         assert_eq!(try_claim(&broker, &draft).await, expected);
     }
+}
+
+pub async fn a_client_has_a_share_of_the_queue(bench: Bench) {
+    let broker = bench.open(Rules { queue_limit: 5, client_limit: 3, ..calm() }).await;
+    let new = |client: &str, priority| NewJob { client: client.to_owned(), priority, ..new_job() };
+    for priority in [Priority::High, Priority::Normal, Priority::Low] {
+        submit_this(&broker, new("a", priority)).await;
+    }
+    let refused = broker.submit(new("a", Priority::High)).await;
+    assert!(matches!(refused, Err(BrokerError::ClientFull { queued: 3, limit: 3 })), "{refused:?}");
+    // There are places for others, until there are none.
+    for _ in 0..2 {
+        normal(&broker, "b").await;
+    }
+    let full = broker.submit(new("c", Priority::High)).await;
+    assert!(matches!(full, Err(BrokerError::QueueFull { queued: 5, limit: 5 })), "{full:?}");
+
+    // A job that a worker took, and one that came back from it, leaves its place to another.
+    let (lease, taken) = claim(&broker, "w").await;
+    assert_eq!(taken.priority, Priority::High);
+    submit_this(&broker, new("a", Priority::High)).await;
+    broker.release(&lease, "shutting down").await.unwrap();
+    assert_eq!(try_claim(&broker, &worker("w")).await, Some(lease.job_id));
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobs::broker::{NewJob, Outcome, Rules};
-use jobs::{Broker, Delivery, Event, EventKind, JobId, Settled, Webhook, WebhookEvent};
+use jobs::{Broker, Delivery, Event, EventKind, JobId, Settled, UnderWay, Webhook, WebhookEvent};
 
 use crate::bench::*;
 
@@ -21,7 +21,7 @@ async fn succeeded(broker: &Arc<dyn Broker>) -> JobId {
 }
 
 async fn due(broker: &Arc<dyn Broker>) -> Vec<Delivery> {
-    broker.claim_deliveries(10).await.unwrap()
+    broker.claim_deliveries(10, &UnderWay::default()).await.unwrap()
 }
 
 pub async fn only_wanted_events_are_delivered(bench: Bench) {
@@ -62,7 +62,7 @@ pub async fn a_delivery_is_taken_by_one_until_it_is_settled(bench: Bench) {
     for _ in 0..3 {
         succeeded(&broker).await;
     }
-    let first = broker.claim_deliveries(2).await.unwrap();
+    let first = broker.claim_deliveries(2, &UnderWay::default()).await.unwrap();
     assert_eq!(first.len(), 2);
     let second = due(&other).await;
     assert_eq!(second.len(), 1);
@@ -129,4 +129,62 @@ pub async fn deliveries_outlive_a_restart(mut bench: Bench) {
     }
     let broker = bench.open(rules).await;
     eventually(async || due(&broker).await.iter().any(|delivery| delivery.id() == taken[0].id())).await;
+}
+
+/// Queues a job of a client that is to be posted to a host at once.
+async fn post_to(broker: &Arc<dyn Broker>, client: &str, host: &str) {
+    let webhook = Webhook { url: format!("https://{host}/hook"), events: vec![WebhookEvent::Queued] };
+    submit_this(broker, NewJob { webhook: Some(webhook), client: client.to_owned(), ..new_job() }).await;
+}
+
+/// Takes what is due beside what is under way, and counts it there.
+async fn take_more(broker: &Arc<dyn Broker>, limit: usize, under_way: &mut UnderWay) -> Vec<Delivery> {
+    let taken = broker.claim_deliveries(limit, under_way).await.unwrap();
+    taken.iter().for_each(|delivery| under_way.add(delivery));
+    taken
+}
+
+pub async fn a_slow_receiver_holds_up_no_other(bench: Bench) {
+    let broker = bench.open(calm()).await;
+    for _ in 0..30 {
+        post_to(&broker, "a", "slow.example").await;
+    }
+    post_to(&broker, "a", "quick.example:8443").await;
+    let mut under_way = UnderWay::default();
+    let taken = take_more(&broker, 32, &mut under_way).await;
+    let to = |host: &str| taken.iter().filter(|delivery| delivery.receiver() == format!("https://{host}")).count();
+    assert_eq!((to("slow.example"), to("quick.example:8443")), (UnderWay::PER_RECEIVER, 1));
+    // Its places are taken until one of its posts ends; what comes for others passes it.
+    assert_eq!(take_more(&broker, 32, &mut under_way).await, []);
+    post_to(&broker, "a", "quick.example").await;
+    assert_eq!(take_more(&broker, 32, &mut under_way).await[0].receiver(), "https://quick.example");
+    let ended = taken.iter().find(|delivery| delivery.receiver() == "https://slow.example").unwrap();
+    broker.settle_delivery(ended, Settled::RetryIn(Duration::from_secs(3600))).await.unwrap();
+    under_way.remove(ended);
+    assert_eq!(take_more(&broker, 32, &mut under_way).await.len(), 1);
+}
+
+pub async fn a_client_with_many_receivers_holds_up_no_other(bench: Bench) {
+    let broker = bench.open(calm()).await;
+    for n in 0..20 {
+        post_to(&broker, "a", &format!("{n}.wild.example")).await;
+    }
+    post_to(&broker, "b", "quick.example").await;
+    // Clients have turns, so one that comes later waits for one post of the other at most ...
+    let mut under_way = UnderWay::default();
+    let mut all = take_more(&broker, 2, &mut under_way).await;
+    assert!(all.iter().any(|delivery| delivery.receiver() == "https://quick.example"), "{all:?}");
+    // ... and no client has all places.
+    all.extend(take_more(&broker, 32, &mut under_way).await);
+    assert_eq!(all.len(), UnderWay::PER_CLIENT + 1);
+    assert_eq!(take_more(&broker, 32, &mut under_way).await, []);
+    // In the end all are posted, once each.
+    let mut ended = 0;
+    while let Some(delivery) = all.pop() {
+        broker.settle_delivery(&delivery, Settled::Done).await.unwrap();
+        under_way.remove(&delivery);
+        ended += 1;
+        all.extend(take_more(&broker, 32, &mut under_way).await);
+    }
+    assert_eq!(ended, 21);
 }

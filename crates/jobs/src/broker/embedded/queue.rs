@@ -3,25 +3,35 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::tables::{self, Record};
+use super::file::{self, Opened, store_time};
+use super::place::Place;
+use super::tables::{self, Ended, Record};
 use super::{deliveries, heads, line};
+use crate::broker::clock::{Clock, EvenTime, Moment};
 use crate::broker::in_flight::Tally;
 use crate::broker::rules::{Lanes, Rules, check_recordable};
 use crate::broker::signals::Signals;
 use crate::broker::{BrokerError, Head, Lease, NewJob, Outcome, Standing, Stats, Submitted, WorkerInfo};
-use crate::{Delivery, EngineChoice, Event, EventKind, Job, JobId, Settled, State};
+use crate::{Delivery, EngineChoice, Event, EventKind, Job, JobId, Settled, State, UnderWay};
 
 type Result<T> = std::result::Result<T, BrokerError>;
+
+/// How often at most a change also stores how late it is, and readiness writes to prove that it can.
+const STORE_TIME_EVERY: Duration = Duration::from_secs(5);
 
 /// The tables, and what need not outlive the process: the workers are in it.
 pub(super) struct Queue {
     db: Connection,
+    place: Place,
+    time: EvenTime,
+    /// When something was last written for sure.
+    written: Instant,
     rules: Rules,
     signals: Signals,
     /// When the lease of each running job ends. Of the monotonic clock, which
@@ -38,10 +48,11 @@ const MOST_SPARED: u32 = 10;
 
 impl Queue {
     /// Opens the file and takes back the jobs of the process that died with it.
-    pub(super) fn open(file: &Path, rules: Rules, signals: Signals) -> Result<Self> {
-        let db = tables::open(file)?;
+    pub(super) fn open(file: &Path, rules: Rules, signals: Signals, clock: &Clock) -> Result<Self> {
+        let Opened { db, place, time } = file::open(file, clock)?;
         let (tally, requests) = Tally::open_beside(file);
-        let mut queue = Self { db, rules, signals, leases: HashMap::new(), workers: HashMap::new(), tally };
+        let (leases, workers) = (HashMap::new(), HashMap::new());
+        let mut queue = Self { db, place, time, written: Instant::now(), rules, signals, leases, workers, tally };
         let orphans = tables::running(&queue.db)?;
         queue.lose(&orphans, &requests.requeued(), requests.are_suspect())?;
         Ok(queue)
@@ -51,12 +62,21 @@ impl Queue {
         self.tally.clone()
     }
 
-    pub(super) fn ping(&self) -> Result<()> {
-        tables::stats(&self.db).map(drop)
+    /// Whether the queue can be written to, and what is written outlives the process.
+    pub(super) fn ping(&mut self) -> Result<()> {
+        self.place.check()?;
+        if self.written.elapsed() < STORE_TIME_EVERY {
+            return tables::stats(&self.db).map(drop);
+        }
+        store_time(&self.db, self.time.now(), false)?;
+        self.written = Instant::now();
+        Ok(())
     }
 
     pub(super) fn submit(&mut self, new: NewJob) -> Result<Submitted> {
-        let limit = self.rules.queue_limit;
+        // What goes into a file that has no name any more is lost with the process.
+        self.place.check()?;
+        let rules = self.rules;
         self.transact(|change| {
             if let Some(record) = tables::load(change, new.id)? {
                 return Ok(Submitted::Queued(shown(change, record.job)?));
@@ -68,13 +88,18 @@ impl Queue {
                 return repeat(change, id, fingerprint == given.fingerprint);
             }
             let queued = tables::stats(change)?.queued;
-            if queued >= limit {
-                return Err(BrokerError::QueueFull { queued, limit });
+            if queued >= rules.queue_limit {
+                return Err(BrokerError::QueueFull { queued, limit: rules.queue_limit });
+            }
+            let own = tables::queued_of(change, &new.client)?;
+            if own >= rules.client_limit {
+                return Err(BrokerError::ClientFull { queued: own, limit: rules.client_limit });
             }
             let (client, webhook) = (new.client.clone(), new.webhook.clone());
-            let job = Job::new(new, OffsetDateTime::now_utc());
-            let mut record = Record { job, worker: None, lost: 0, client, webhook };
-            tables::insert(change, &record, idempotency.as_ref())?;
+            let job = Job::new(new, change.now.wall);
+            let queued_at = change.now.even_ms;
+            let mut record = Record { job, worker: None, lost: 0, client, webhook, queued_at };
+            tables::insert(change, &record, idempotency.as_ref(), change.now)?;
             change.enqueue(&mut record, EventKind::Queued)?;
             Ok(Submitted::Queued(shown(change, record.job)?))
         })
@@ -120,33 +145,44 @@ impl Queue {
         tables::stats(&self.db)
     }
 
-    pub(super) fn uploads_in_use(&self) -> Result<Vec<Uuid>> {
-        tables::uploads_in_use(&self.db)
+    pub(super) fn uploads_in_use(&self, after: &str, limit: usize) -> Result<Vec<Uuid>> {
+        tables::uploads_in_use(&self.db, after, limit)
     }
 
-    pub(super) fn finished_before(&self, cutoff: OffsetDateTime) -> Result<Vec<JobId>> {
-        tables::finished_before(&self.db, cutoff)
+    /// The queue's own time when the wall clock showed `at`.
+    pub(super) fn own_time_at(&self, at: OffsetDateTime) -> i64 {
+        self.time.at(at)
     }
 
-    pub(super) fn claim_deliveries(&mut self, limit: usize) -> Result<Vec<Delivery>> {
+    pub(super) fn finished_before(
+        &self,
+        before: i64,
+        after: Ended,
+        limit: usize,
+    ) -> Result<(Vec<JobId>, Option<Ended>)> {
+        tables::finished_before(&self.db, before, after, limit)
+    }
+
+    pub(super) fn claim_deliveries(&mut self, limit: usize, under_way: UnderWay) -> Result<Vec<Delivery>> {
         let lease = self.rules.delivery_lease;
-        self.transact(|change| deliveries::claim(change, limit, lease))
+        self.transact(|change| deliveries::claim(change, limit, under_way, lease, change.now))
     }
 
     pub(super) fn settle_delivery(&mut self, id: &str, attempt: u32, settled: Settled) -> Result<()> {
-        self.transact(|change| deliveries::settle(change, id, attempt, settled))
+        self.transact(|change| deliveries::settle(change, id, attempt, settled, change.now))
     }
 
     pub(super) fn workers(&mut self) -> Vec<WorkerInfo> {
-        let lease = self.rules.lease;
+        let (lease, now) = (self.rules.lease, self.time.now().wall);
         self.workers.retain(|_, (_, seen)| seen.elapsed() < lease);
-        let mut alive: Vec<_> = self.workers.values().map(|(worker, _)| worker.clone()).collect();
+        let alive = self.workers.values();
+        let mut alive: Vec<_> =
+            alive.map(|(worker, seen)| WorkerInfo { seen_at: now - seen.elapsed(), ..worker.clone() }).collect();
         alive.sort_by(|a, b| a.id.cmp(&b.id));
         alive
     }
 
     pub(super) fn announce(&mut self, worker: WorkerInfo) {
-        let worker = WorkerInfo { seen_at: OffsetDateTime::now_utc(), ..worker };
         self.workers.insert(worker.id.clone(), (worker, Instant::now()));
     }
 
@@ -163,9 +199,9 @@ impl Queue {
             let Some(mut record) = next(change, lanes)? else { return Ok(None) };
             let id = record.job.id;
             line::take(change, id)?;
-            record.job.take(OffsetDateTime::now_utc());
+            record.job.take(change.now.shown(&record.job.timings));
             record.worker = Some(worker_id.clone());
-            tables::save(change, &record)?;
+            tables::save(change, &record, change.now)?;
             Ok(Some((Lease { job_id: id, attempt: record.job.attempt, worker_id }, record.job)))
         })?;
         if let Some((lease, _)) = &claimed {
@@ -207,7 +243,7 @@ impl Queue {
         let rules = self.rules;
         self.transact(|change| {
             for id in ids {
-                let Some(mut record) = tables::load(change, *id)? else { continue };
+                let Some(mut record) = load_or_set_aside(change, *id)? else { continue };
                 let spared = spare && record.job.attempt < MOST_SPARED;
                 record.lost += u32::from(!spared);
                 if !spared && record.lost >= rules.max_attempts && !record.job.cancel_requested {
@@ -248,19 +284,43 @@ impl Queue {
 
     /// Does `work` whole or not at all, and tells who waits for what it did.
     fn transact<T>(&mut self, work: impl FnOnce(&mut Change) -> Result<T>) -> Result<T> {
+        let changes = self.db.total_changes();
+        let now = self.time.now();
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut change = Change { tx, touched: Vec::new(), has_work: false };
+        let mut change = Change { tx, now, touched: Vec::new(), has_work: false };
         let done = work(&mut change)?;
-        let Change { tx, touched, has_work } = change;
+        let Change { tx, touched, has_work, .. } = change;
+        let is_written = tx.total_changes() > changes && self.written.elapsed() >= STORE_TIME_EVERY;
+        if is_written {
+            store_time(&tx, now, false)?;
+        }
         tx.commit()?;
+        if is_written {
+            self.written = Instant::now();
+        }
         self.signals.send(&touched, has_work);
         Ok(done)
+    }
+}
+
+impl Drop for Queue {
+    /// Says in the file that nothing is left in its log, which SQLite removes after this.
+    fn drop(&mut self) {
+        if let Err(err) = self.place.check() {
+            tracing::error!(error = %err, "the embedded queue is lost with this process");
+            // SQLite would remove a log by its name, and that may be another's by now.
+            let _ = file::tidy_up(&self.db, false);
+        } else if let Err(err) = store_time(&self.db, self.time.now(), true) {
+            tracing::warn!(error = %err, "the embedded queue could not be closed properly; no job is lost");
+        }
     }
 }
 
 /// A change of the queue that is not committed yet, and who is to hear of it.
 struct Change<'a> {
     tx: Transaction<'a>,
+    /// When it happens.
+    now: Moment,
     touched: Vec<JobId>,
     has_work: bool,
 }
@@ -276,7 +336,7 @@ impl std::ops::Deref for Change<'_> {
 impl Change<'_> {
     fn emit(&mut self, record: &mut Record, kind: EventKind) -> Result<()> {
         self.touched.push(record.job.id);
-        tables::emit(&self.tx, record, kind)
+        tables::emit(&self.tx, record, kind, self.now)
     }
 
     fn enqueue(&mut self, record: &mut Record, kind: EventKind) -> Result<()> {
@@ -303,20 +363,35 @@ fn holds(record: &Record, lease: &Lease) -> bool {
 }
 
 /// The job whose turn it is in some lanes.
-fn next(db: &Connection, mut lanes: Lanes) -> Result<Option<Record>> {
-    let head = |lanes: &Lanes| -> Result<Option<Record>> {
-        let Some(id) = line::head(db, &lanes.names)? else { return Ok(None) };
-        let missing = || BrokerError::Malformed(format!("job {id} waits but is not there"));
-        tables::load(db, id)?.ok_or_else(missing).map(Some)
-    };
-    let Some(first) = head(&lanes)? else { return Ok(None) };
-    let waited = OffsetDateTime::now_utc() - first.job.timings.created_at;
-    if first.job.params.engine != EngineChoice::Auto || waited >= lanes.auto_wait {
-        return Ok(Some(first));
+fn next(change: &Change, mut lanes: Lanes) -> Result<Option<Record>> {
+    while let Some(id) = line::head(change, &lanes.names)? {
+        let Some(first) = load_or_set_aside(change, id)? else { continue };
+        let waited_ms = change.now.even_ms.saturating_sub(first.queued_at);
+        // A time to come is none of this queue's.
+        let has_waited = u128::try_from(waited_ms).map_or(true, |ms| ms >= lanes.auto_wait.as_millis());
+        if first.job.params.engine != EngineChoice::Auto || has_waited {
+            return Ok(Some(first));
+        }
+        // Nobody overtakes the first of lane `auto`, so the others need no look.
+        lanes.names.retain(|lane| *lane != EngineChoice::Auto);
     }
-    // Nobody overtakes the first of lane `auto`, so the others need no look.
-    lanes.names.retain(|lane| *lane != EngineChoice::Auto);
-    head(&lanes)
+    Ok(None)
+}
+
+/// A job that waits or runs. One whose record cannot be read is taken out of the queue, where it would hold up all
+/// others, and kept for whoever looks into it.
+fn load_or_set_aside(db: &Connection, id: JobId) -> Result<Option<Record>> {
+    match tables::load(db, id) {
+        Ok(Some(record)) => return Ok(Some(record)),
+        Ok(None) => tracing::error!(job_id = %id, "a job waits but is not there; it is taken out of the queue"),
+        Err(err @ (BrokerError::Corrupt(_) | BrokerError::Malformed(_))) => {
+            tracing::error!(job_id = %id, error = %err, "a job cannot be read; it is taken out of the queue");
+        }
+        Err(err) => return Err(err),
+    }
+    line::leave(db, id)?;
+    tables::set_aside(db, id)?;
+    Ok(None)
 }
 
 fn shown(db: &Connection, job: Job) -> Result<Job> {
@@ -331,3 +406,6 @@ fn repeat(db: &Connection, id: JobId, same_request: bool) -> Result<Submitted> {
     let record = tables::load(db, id)?.ok_or_else(missing)?;
     Ok(Submitted::Repeated(shown(db, record.job)?))
 }
+
+#[cfg(test)]
+mod tests;

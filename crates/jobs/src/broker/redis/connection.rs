@@ -11,6 +11,8 @@ use crate::broker::signals::Signals;
 
 /// How long a call that can be repeated rides out a Redis that does not answer.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The same for whoever only asks whether it can be used.
+const SHORT_PATIENCE: Duration = Duration::from_secs(1);
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// After this long without a message the listener asks whether Redis is still there.
 const IDLE: Duration = Duration::from_secs(15);
@@ -37,12 +39,17 @@ impl Connection {
 
     /// Calls a script that may run twice, again while Redis does not answer.
     pub(super) async fn call<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
-        patiently(|| self.call_once(script)).await
+        patiently(PATIENCE, || self.call_once(script)).await
     }
 
     /// Like [`Connection::call`], for a plain command that only reads.
     pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
-        patiently(|| async { command.query_async(&mut self.0.clone()).await }).await
+        patiently(PATIENCE, || async { command.query_async(&mut self.0.clone()).await }).await
+    }
+
+    /// Like [`Connection::query`], for a command that may run twice and whose error is wanted soon.
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
+        patiently(SHORT_PATIENCE, || async { command.query_async(&mut self.0.clone()).await }).await
     }
 
     /// Warns of settings that lose jobs.
@@ -59,8 +66,11 @@ impl Connection {
     }
 }
 
-async fn patiently<T, F: Future<Output = RedisResult<T>>>(mut attempt: impl FnMut() -> F) -> RedisResult<T> {
-    let end = Instant::now() + PATIENCE;
+async fn patiently<T, F: Future<Output = RedisResult<T>>>(
+    patience: Duration,
+    mut attempt: impl FnMut() -> F,
+) -> RedisResult<T> {
+    let end = Instant::now() + patience;
     loop {
         match attempt().await {
             Err(err) if may_pass(&err) && Instant::now() < end => sleep(RETRY_DELAY).await,

@@ -104,6 +104,7 @@ pub(super) fn delivery(fields: HashMap<String, String>) -> Result<Delivery> {
         upload_id: fields.parse("upload_id")?,
         url: fields.get("url")?.to_owned(),
         attempt: fields.parse("attempt")?,
+        client: fields.get("client")?.to_owned(),
     })
 }
 

@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use redis::{Script, ScriptInvocation};
 
 use crate::EngineChoice;
+use crate::broker::Rules;
 
 /// The hash tag that all keys share, so that they live on one node of a cluster.
 const TAG: &str = "{unflatten}";
@@ -28,12 +31,15 @@ pub(super) struct Scripts {
     pub(super) retire: Script,
     pub(super) workers: Script,
     pub(super) stats: Script,
+    pub(super) finished: Script,
+    pub(super) tick: Script,
     pub(super) deliver: Script,
     pub(super) settle: Script,
 }
 
 impl Scripts {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(rules: &Rules) -> Self {
+        let script = |body| script(body, longest_gap(rules));
         Self {
             info: script(include_str!("scripts/info.lua")),
             submit: script(include_str!("scripts/submit.lua")),
@@ -51,16 +57,30 @@ impl Scripts {
             retire: script(include_str!("scripts/retire.lua")),
             workers: script(include_str!("scripts/workers.lua")),
             stats: script(include_str!("scripts/stats.lua")),
+            finished: script(include_str!("scripts/finished.lua")),
+            tick: script(include_str!("scripts/tick.lua")),
             deliver: script(include_str!("scripts/deliver.lua")),
             settle: script(include_str!("scripts/settle.lua")),
         }
     }
 }
 
-fn script(body: &str) -> Script {
+/// The most time that can have passed between two ticks of the queue's own time. With a heartbeat, a third of the
+/// lease, it is less than a lease: one lease at least is left to whoever renews it.
+fn longest_gap(rules: &Rules) -> Duration {
+    (rules.lease / 2).max(Duration::from_secs(1))
+}
+
+/// How often each process moves the queue's own time on.
+pub(super) fn tick_every(rules: &Rules) -> Duration {
+    longest_gap(rules) / 3
+}
+
+fn script(body: &str, gap: Duration) -> Script {
     let lanes: Vec<_> = EngineChoice::ALL.iter().map(|lane| format!("'{lane}'")).collect();
     let common = include_str!("scripts/common.lua");
-    Script::new(&format!("local lanes = {{{}}}\n{common}{body}", lanes.join(", ")))
+    let (lanes, gap) = (lanes.join(", "), gap.as_millis());
+    Script::new(&format!("local lanes, GAP = {{{lanes}}}, {gap}\n{common}{body}"))
 }
 
 /// A call of a script with its arguments to come.

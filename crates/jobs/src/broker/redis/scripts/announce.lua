@@ -1,2 +1,3 @@
 -- ARGV: worker, WorkerInfo
-announce(ARGV[1], ARGV[2], now())
+go_on_when_full()
+announce(ARGV[1], ARGV[2])

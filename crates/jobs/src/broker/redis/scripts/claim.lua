@@ -1,13 +1,15 @@
 -- ARGV: worker, WorkerInfo, milliseconds that a job in lane auto has to have waited, lane, ...
 -- Answers {attempt, job's fields}, or nothing when nothing waits in these lanes.
 local worker, info, auto_wait = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local at = now()
+local at, even = now(), even_now()
 
 -- Nobody overtakes the first of lane `auto`, so the others need no look.
 local function ripe(lane, id)
   if lane ~= 'auto' or auto_wait == 0 then return true end
-  local created = redis.call('HGET', key('job', id), 'created_at')
-  return not created or created + auto_wait <= at
+  local times = redis.call('HMGET', key('job', id), 'queued_at', 'created_at')
+  local queued = tonumber(times[1] or times[2] or even)
+  -- A time to come is none of this queue's.
+  return queued + auto_wait <= even or queued > even
 end
 
 -- The waiting job whose turn it is.
@@ -41,7 +43,8 @@ local function lend(id)
   return entry
 end
 
-announce(worker, info, at)
+go_on_when_full()
+announce(worker, info)
 while true do
   local first = head()
   if not first then return false end
@@ -50,7 +53,9 @@ while true do
     local class, round = step_out(id)
     redis.call('HSET', key('rounds'), string.format('%d', class), round)
     local attempt = redis.call('HINCRBY', job, 'attempt', 1)
+    at = math.max(at, tonumber(redis.call('HGET', job, 'created_at') or at))
     redis.call('HSET', job, 'state', 'running', 'started_at', at, 'worker', worker, 'entry', lend(id))
+    redis.call('ZADD', key('leases'), even, id)
     return {attempt, fields(id)}
   end
   -- Only a hand in the database removes a job that waits.

@@ -1,4 +1,4 @@
--- Put in front of every script, after `local lanes = {...}`.
+-- Put in front of every script, after `local lanes, GAP = {...}, ...`.
 -- KEYS[1] is the hash tag that all keys share.
 
 local group = 'workers'
@@ -7,22 +7,51 @@ local function key(...)
   return KEYS[1] .. ':' .. table.concat({...}, ':')
 end
 
--- Milliseconds since 1970 by Redis's clock, the only one that all agree on.
+-- Milliseconds since 1970 by Redis's clock, the only one that all agree on. For people: this clock can be set.
 local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- The queue's own time, for what is delayed or grows old: milliseconds that began as those since 1970 and go on
+-- evenly from there, whatever Redis's clock is set to. `tick` moves it on; every process calls that every few
+-- seconds, so more than GAP between two ticks is no time that passed for anybody.
+local function even_now()
+  local last = redis.call('HMGET', key('clock'), 'wall', 'even')
+  local wall = now()
+  if not last[1] then return wall end
+  return last[2] + math.min(math.max(wall - last[1], 0), GAP)
+end
+
+-- Redis whose memory is full refuses a script's first write if it could take more memory, but none that come after
+-- a write. New jobs are to be refused, while those that are there go on to their end, which makes room.
+local function go_on_when_full()
+  redis.call('ZREM', key('leases'), '')
+end
+
+-- Scheme, host and port of an address.
+local function receiver_of(url)
+  return url:match('^%a+://[^/?#]*') or url
+end
+
+-- Makes a delivery due, and gives its receiver and client a turn then. These scores are never later than the first
+-- delivery is due, or the last turn was; where they are too early, `deliver` mends them.
+local function schedule(delivery, client, receiver, due)
+  redis.call('ZADD', key('posts', client, receiver), due, delivery)
+  redis.call('ZADD', key('posts', client), 'LT', due, receiver)
+  redis.call('ZADD', key('posts'), 'LT', due, client)
+end
+
 -- Remembers that an event is to be posted to the job's webhook, where it asked for that.
 local function post(id, seq, event, at)
-  local job = redis.call('HMGET', key('job', id), 'webhook', 'webhook_events', 'upload_id')
+  local job = redis.call('HMGET', key('job', id), 'webhook', 'webhook_events', 'upload_id', 'client')
   if not job[1] then return end
   local kind = cjson.decode(event).type
   if not job[2]:find(' ' .. kind .. ' ', 1, true) then return end
-  local delivery = id .. '.' .. seq
+  local delivery, client, receiver = id .. '.' .. seq, job[4] or '', receiver_of(job[1])
   redis.call('HSET', key('delivery', delivery), 'job', id, 'seq', seq, 'at', at, 'event', event,
-    'upload_id', job[3], 'url', job[1], 'attempt', 0)
-  redis.call('ZADD', key('deliveries'), at, delivery)
+    'upload_id', job[3], 'url', job[1], 'attempt', 0, 'client', client, 'receiver', receiver)
+  schedule(delivery, client, receiver, even_now())
 end
 
 -- Writes an event under the job's next number and wakes its listeners.
@@ -93,6 +122,7 @@ end
 -- Takes a job from where it waits or is being worked on.
 local function leave(id)
   step_out(id)
+  redis.call('ZREM', key('leases'), id)
   local entry = redis.call('HGET', key('job', id), 'entry')
   if entry then
     redis.call('XACK', key('taken'), group, entry)
@@ -104,10 +134,13 @@ end
 local function over(id, state, event, at)
   local job = key('job', id)
   leave(id)
+  -- A clock that was set back does not let a job end before it began.
+  local times = redis.call('HMGET', job, 'started_at', 'created_at')
+  at = math.max(at, tonumber(times[1] or times[2] or at))
   redis.call('HSET', job, 'state', state, 'finished_at', at)
   redis.call('HDEL', job, 'worker', 'entry')
   redis.call('HDEL', key('active'), id)
-  redis.call('ZADD', key('finished'), at, id)
+  redis.call('ZADD', key('finished'), even_now(), id)
   emit(id, event, at)
 end
 
@@ -129,10 +162,11 @@ local function holds(id, attempt, worker)
   return job[1] == 'running' and job[2] == attempt and job[3] == worker
 end
 
--- A lease is how long the job's entry in `taken` has been idle: this sets it back to 0.
+-- A lease begins anew. Older versions of this program go by how long the entry in `taken` has been idle.
 local function renew(id, worker)
   redis.call('XCLAIM', key('taken'), group, worker, 0, redis.call('HGET', key('job', id), 'entry'), 'JUSTID')
-  redis.call('ZADD', key('seen'), 'XX', now(), worker)
+  redis.call('ZADD', key('leases'), even_now(), id)
+  redis.call('ZADD', key('seen'), 'XX', even_now(), worker)
 end
 
 -- What a worker is told: -1 the job is lost, 1 someone asked to cancel it, 0 go on.
@@ -141,9 +175,9 @@ local function standing(id)
   return tonumber(redis.call('HGET', key('job', id), 'cancel_requested'))
 end
 
-local function announce(worker, info, at)
+local function announce(worker, info)
   redis.call('HSET', key('workers'), worker, info)
-  redis.call('ZADD', key('seen'), at, worker)
+  redis.call('ZADD', key('seen'), even_now(), worker)
 end
 
 -- Deleting a consumer drops what it has pending, so one that has stays.

@@ -4,11 +4,8 @@ local lease, attempts = tonumber(ARGV[1]), tonumber(ARGV[2])
 local requeued, cancelled, failed, failure = unpack(ARGV, 3, 6)
 local reaped = {}
 
--- While Redis was down nobody could renew a lease: all get a whole one again.
-local uptime_s = tonumber(redis.call('INFO', 'server'):match('uptime_in_seconds:(%d+)'))
-if uptime_s * 1000 < lease then return reaped end
-
-local at = now()
+local at, even = now(), even_now()
+go_on_when_full()
 
 local function lose(id)
   local job = key('job', id)
@@ -22,21 +19,30 @@ local function lose(id)
   table.insert(reaped, id)
 end
 
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leases'), '-inf', even - lease, 'LIMIT', 0, 100)) do
+  if redis.call('HGET', key('job', id), 'state') == 'running' then
+    lose(id)
+  else
+    redis.call('ZREM', key('leases'), id)
+  end
+end
+
+-- Jobs that an older version of this program took have no such time: their entry's idle time is their lease.
 local taken = key('taken')
 local idle = redis.pcall('XPENDING', taken, group, 'IDLE', lease, '-', '+', 100)
 -- An error says that there is no such stream yet.
 for _, pending in ipairs(idle.err and {} or idle) do
   local entry = redis.call('XRANGE', taken, pending[1], pending[1])[1]
   local id = entry and entry[2][2]
-  if id and redis.call('HGET', key('job', id), 'entry') == pending[1] then
-    lose(id)
-  else
+  if not id or redis.call('HGET', key('job', id), 'entry') ~= pending[1] then
     redis.call('XACK', taken, group, pending[1])
     redis.call('XDEL', taken, pending[1])
+  elseif not redis.call('ZSCORE', key('leases'), id) then
+    lose(id)
   end
 end
 
-for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key('seen'), '-inf', at - lease)) do
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key('seen'), '-inf', even - lease)) do
   retire(worker)
 end
 return reaped

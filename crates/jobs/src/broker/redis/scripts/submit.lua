@@ -1,7 +1,9 @@
--- ARGV: id, upload, params, lane, class, priority, client, idempotency key or '', fingerprint, limit, Queued,
+-- ARGV: id, upload, params, lane, class, priority, client, idempotency key or '', fingerprint, limit, limit of a
+-- client, Queued,
 -- then, where events are to be posted, the webhook's address and its events, each between spaces
 local id, upload, params, lane, class, priority, client, idempotency, fingerprint = unpack(ARGV, 1, 9)
-local limit, event, webhook, webhook_events = tonumber(ARGV[10]), unpack(ARGV, 11)
+local limit, client_limit = tonumber(ARGV[10]), tonumber(ARGV[11])
+local event, webhook, webhook_events = unpack(ARGV, 12)
 
 -- The same id comes twice when the answer to the first call got lost.
 if exists(id) then return {'queued', position(id), fields(id)} end
@@ -16,11 +18,15 @@ end
 
 local waiting = queued()
 if waiting >= limit then return {'full', waiting, {}} end
+-- Those of class 0 came back from a worker.
+local own = 0
+for other = 1, 3 do own = own + redis.call('ZCARD', share(other, client)) end
+if own >= client_limit then return {'client_full', own, {}} end
 
 local at = now()
 redis.call('HSET', key('job', id), 'id', id, 'upload_id', upload, 'params', params, 'lane', lane,
   'class', class, 'priority', priority, 'client', client,
-  'idempotency', idempotency, 'attempt', 0, 'lost', 0, 'cancel_requested', 0, 'created_at', at, 'seq', 0)
+  'idempotency', idempotency, 'attempt', 0, 'lost', 0, 'cancel_requested', 0, 'created_at', at, 'queued_at', even_now(), 'seq', 0)
 redis.call('HSET', key('active'), id, upload)
 if idempotency ~= '' then
   redis.call('HSET', key('idempotency', idempotency), 'job', id, 'fingerprint', fingerprint)
