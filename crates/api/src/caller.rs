@@ -1,7 +1,7 @@
 //! Who asks.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -44,9 +44,17 @@ fn client(app: &App, headers: &HeaderMap, extensions: &Extensions) -> String {
     match named {
         Some(value) => format!("key {}", String::from_utf8_lossy(value.as_bytes())),
         None => match extensions.get::<ConnectInfo<SocketAddr>>() {
-            Some(ConnectInfo(address)) => format!("ip {}", address.ip()),
+            Some(ConnectInfo(address)) => format!("ip {}", network_of(address.ip())),
             None => String::new(),
         },
+    }
+}
+
+/// The address that stands for a client. With IPv6 a client has a network of 2^64 of them.
+fn network_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
+        ip => ip,
     }
 }
 
@@ -57,6 +65,25 @@ fn idempotency_key(request: &Request) -> Result<Option<String>, Error> {
         _ => {
             let message = "Idempotency-Key must have 1 to 200 printable ASCII characters; a random UUID is a good one";
             Err(Error::bad_request("invalid_idempotency_key", message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_an_address_or_a_network_of_version_6() {
+        for (ip, network) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2::9", "2001:db8:1:2::"),
+            ("2001:db8:1:3::9", "2001:db8:1:3::"),
+            ("::1", "::"),
+        ] {
+            assert_eq!(network_of(ip.parse().unwrap()), network.parse::<IpAddr>().unwrap(), "{ip}");
         }
     }
 }

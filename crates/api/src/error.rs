@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jobs::broker::Fault;
 use jobs::store::StoreError;
 use jobs::tree::ComposeError;
 use jobs::{BrokerError, CleanupError, Job, ParamsError, State};
@@ -226,10 +227,22 @@ impl From<BrokerError> for Error {
                 "idempotency_key_reused",
                 "this Idempotency-Key was used for another request; send a new key with a new request",
             ),
-            BrokerError::Redis(_) => {
-                Self::unavailable("queue_unavailable", "the queue cannot be reached; try again in a moment", err)
+            BrokerError::ClientFull { queued, limit } => {
+                let message = format!(
+                    "{queued} of your jobs wait in the queue and {limit} may, so that others have a place; wait until \
+                     some have started, or cancel some"
+                );
+                let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "client_queue_full", message);
+                Self { retry_after_s: Some(10), ..error }
             }
-            _ => Self::internal(err),
+            _ => match err.fault() {
+                Some(Fault::DiskFull) => Self::storage_fault(io::ErrorKind::StorageFull, err),
+                Some(fault) => {
+                    let message = format!("{}; try again later", fault.reason());
+                    Self::unavailable("queue_unavailable", &message, err)
+                }
+                None => Self::internal(err),
+            },
         }
     }
 }

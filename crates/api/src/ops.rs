@@ -49,7 +49,7 @@ pub async fn health() -> Json<Health> {
 pub async fn ready(State(app): State<App>) -> Result<Json<Health>, Error> {
     match tokio::time::timeout(PATIENCE, app.broker.ping()).await {
         Ok(Ok(())) => {}
-        Ok(Err(err)) => return Err(Error::unavailable("queue_unavailable", "the queue cannot be reached", err)),
+        Ok(Err(err)) => return Err(err.into()),
         Err(err) => return Err(Error::unavailable("queue_unavailable", "the queue does not answer", err)),
     }
     match tokio::time::timeout(PATIENCE, app.store.check()).await {

@@ -9,9 +9,10 @@ mod address;
 mod post;
 mod sign;
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jobs::{Delivery, Event, Settled};
+use jobs::{Delivery, Event, Settled, UnderWay};
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
@@ -23,7 +24,7 @@ pub use self::sign::Secrets;
 use crate::app::App;
 use crate::links::Links;
 
-/// Posts that may be under way at once: each is only a socket, and a few slow receivers must not keep the rest waiting.
+/// Posts that may be under way at once. A receiver, and a client, has only some of these places: see [`UnderWay`].
 const PARALLEL: usize = 32;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -69,6 +70,7 @@ pub async fn run(app: App) {
     let Some(config) = app.config.webhooks.clone() else { return };
     let poster = Poster::new(config.allow_private);
     let mut posts = JoinSet::new();
+    let places = Places::default();
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -82,16 +84,52 @@ pub async fn run(app: App) {
         if free == 0 {
             continue;
         }
-        match app.broker.claim_deliveries(free).await {
+        match app.broker.claim_deliveries(free, &places.taken()).await {
             Ok(due) => {
                 for delivery in due {
-                    posts.spawn(deliver(app.clone(), config.clone(), poster.clone(), delivery));
+                    let place = places.take(&delivery);
+                    let post = deliver(app.clone(), config.clone(), poster.clone(), delivery);
+                    posts.spawn(async move {
+                        post.await;
+                        drop(place);
+                    });
                 }
             }
             Err(err) => tracing::warn!(error = %err, "the webhooks that are due could not be read; trying on"),
         }
     }
     let _ = timeout(GRACE, async { while posts.join_next().await.is_some() {} }).await;
+}
+
+/// Who has which of the places.
+#[derive(Debug, Clone, Default)]
+struct Places(Arc<Mutex<UnderWay>>);
+
+/// A place that is free again when this is dropped, however the post ended.
+struct Place {
+    places: Places,
+    delivery: Delivery,
+}
+
+impl Places {
+    fn change<T>(&self, change: impl FnOnce(&mut UnderWay) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn taken(&self) -> UnderWay {
+        self.change(|under_way| under_way.clone())
+    }
+
+    fn take(&self, delivery: &Delivery) -> Place {
+        self.change(|under_way| under_way.add(delivery));
+        Place { places: self.clone(), delivery: delivery.clone() }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.change(|under_way| under_way.remove(&self.delivery));
+    }
 }
 
 async fn deliver(app: App, config: WebhookConfig, poster: Poster, delivery: Delivery) {

@@ -7,7 +7,7 @@ use ureq::unversioned::transport::DefaultConnector;
 
 use super::address::{AddressError, PublicOnly};
 
-/// Connection, request and answer together.
+/// The name's look-up, connection, request and answer together: nobody holds a place for longer.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 const USER_AGENT: &str = concat!("unflatten/", env!("CARGO_PKG_VERSION"));
@@ -39,8 +39,12 @@ pub struct Poster(Agent);
 
 impl Poster {
     pub fn new(allow_private: bool) -> Self {
+        Self::within(allow_private, TIMEOUT)
+    }
+
+    fn within(allow_private: bool, timeout: Duration) -> Self {
         let config = Agent::config_builder()
-            .timeout_global(Some(TIMEOUT))
+            .timeout_global(Some(timeout))
             .http_status_as_error(false)
             // A redirect or a proxy would lead to addresses that were not checked.
             .max_redirects(0)
@@ -120,5 +124,26 @@ mod tests {
         assert!(matches!(&answer, Answer::Failed { why, .. } if !why.contains("hush")), "{answer}");
         let nobody_came = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
         assert!(nobody_came.is_err());
+    }
+
+    /// An answer that comes in drops, each well before any time-out between two of them.
+    #[tokio::test]
+    async fn a_receiver_that_answers_slowly_is_left_in_time() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            use std::io::Write;
+            let (mut stream, _) = listener.accept().unwrap();
+            for byte in b"HTTP/1.1 200 OK\r\nx-slow: ".iter().chain([b'x'].iter().cycle()) {
+                if stream.write_all(&[*byte]).is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let poster = Poster::within(true, Duration::from_secs(1));
+        let posted = poster.post(url, "id".into(), 0, "v1,".into(), "{}".into());
+        let answer = tokio::time::timeout(Duration::from_secs(30), posted).await.expect("it is held for ever");
+        assert!(matches!(answer, Answer::Failed { .. }), "{answer}");
     }
 }

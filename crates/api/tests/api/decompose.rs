@@ -140,3 +140,21 @@ async fn a_full_queue_says_when_to_come_back() {
     assert!(seconds > 0);
     expect_error(refused, 429, "queue_full").await;
 }
+
+#[tokio::test]
+async fn a_client_leaves_places_in_the_queue_to_others() {
+    let app = TestApp::with([("QUEUE_LIMIT", "4"), ("CLIENT_KEY_HEADER", "x-client")]).await;
+    let id = app.upload_id().await;
+    let send = |client: &str| {
+        let request = app.client.post(app.url("/api/decompose")).header("x-client", client);
+        request.json(&json!({ "upload_id": id })).send()
+    };
+    for _ in 0..2 {
+        assert_eq!(send("a").await.unwrap().status(), 202);
+    }
+    let refused = send("a").await.unwrap();
+    assert!(refused.headers().contains_key("retry-after"));
+    let message = expect_error(refused, 429, "client_queue_full").await;
+    assert!(message.contains("2 of your jobs"), "{message}");
+    assert_eq!(send("b").await.unwrap().status(), 202);
+}

@@ -47,13 +47,14 @@ async fn whole_way(app: &TestApp) {
 
 #[tokio::test]
 async fn with_the_embedded_queue() {
-    whole_way(&TestApp::with([("QUEUE_LIMIT", "2")]).await).await;
+    whole_way(&TestApp::with([("QUEUE_LIMIT", "2"), ("QUEUE_LIMIT_PER_CLIENT", "0")]).await).await;
 }
 
 #[tokio::test]
 async fn with_redis() {
     let redis = RedisServer::start();
-    whole_way(&TestApp::with([("QUEUE_LIMIT", "2"), ("REDIS_URL", &redis.url())]).await).await;
+    let settings = [("QUEUE_LIMIT", "2"), ("QUEUE_LIMIT_PER_CLIENT", "0"), ("REDIS_URL", &redis.url())];
+    whole_way(&TestApp::with(settings).await).await;
 }
 
 #[tokio::test]

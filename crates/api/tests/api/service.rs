@@ -60,6 +60,19 @@ async fn workers_that_pause_are_told_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_queue_file_that_is_gone_takes_no_jobs() {
+    let app = TestApp::start().await;
+    let upload_id = app.upload_id().await;
+    std::fs::remove_file(app.dir.path().join("queue.sqlite")).unwrap();
+    let refused = app.decompose(&serde_json::json!({ "upload_id": upload_id })).await;
+    for answer in [refused, app.get("/readyz").await] {
+        let message = expect_error(answer, 503, "queue_unavailable").await;
+        assert!(message.contains("file was removed or replaced"), "{message}");
+        assert!(!message.contains(app.dir.path().to_str().unwrap()), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn metrics_count_by_route() {
     let app = TestApp::start().await;
     app.job().await;

@@ -212,6 +212,32 @@ async fn several_services_on_one_queue_post_once() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_never_answers_holds_up_no_other() {
+    let tarpit = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", tarpit.local_addr().unwrap());
+    let held = Arc::new(Mutex::new(Vec::new()));
+    let streams = held.clone();
+    let accepting = tokio::spawn(async move {
+        while let Ok((stream, _)) = tarpit.accept().await {
+            streams.lock().unwrap().push(stream);
+        }
+    });
+    let app = TestApp::with(ON).await;
+    let upload_id = app.upload_id().await;
+    for _ in 0..40 {
+        let job = json!({"upload_id": upload_id, "webhook_url": url, "webhook_events": ["queued"]});
+        assert_eq!(app.decompose(&job).await.status(), 202);
+    }
+    let receiver = Receiver::start(&[]).await;
+    hooked_job(&app, json!({"webhook_url": receiver.url, "webhook_events": ["queued"]})).await;
+    receiver.wait_for(1).await;
+    // Of 32 places the tarpit had a few, perhaps some of them twice.
+    let held = held.lock().unwrap().len();
+    assert!((1..=12).contains(&held), "{held} posts were held up");
+    accepting.abort();
+}
+
+#[tokio::test]
 async fn what_cannot_be_a_webhook_is_refused() {
     let off = TestApp::start().await;
     let upload = off.upload_id().await;
