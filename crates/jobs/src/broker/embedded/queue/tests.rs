@@ -24,8 +24,11 @@ async fn a_panic_in_a_change_takes_the_change_back() {
         })
     };
     assert!(matches!(queue.call(panics).await, Err(BrokerError::Panicked)));
-    let left = queue.call(|queue| Ok(queue.db.query_row("SELECT count(*) FROM rounds", [], |row| row.get(0))?));
-    assert_eq!(left.await.expect("the queue goes on"), 0_i64);
+    let count = |queue: &mut Queue| -> Result<i64> {
+        Ok(queue.db.query_row("SELECT count(*) FROM rounds", [], |row| row.get(0))?)
+    };
+    let left = queue.call(count);
+    assert_eq!(left.await.expect("the queue goes on"), 0);
     queue.call(|queue| queue.submit(new_job())).await.expect("the queue goes on");
 }
 
