@@ -102,7 +102,7 @@ struct LayerImage {
         (status = 413, description = "More bytes or pixels than allowed", body = OpenAiErrorBody),
         (status = 415, description = "Not a form, or a picture of a type that is not read", body = OpenAiErrorBody),
         (status = 422, description = "A field or the picture cannot be used, or the job failed", body = OpenAiErrorBody),
-        (status = 429, description = "The queue is full", body = OpenAiErrorBody),
+        (status = 429, description = "The queue, or this client's share of it, is full", body = OpenAiErrorBody),
         (status = 503, description = "The storage or the queue cannot be used at the moment, or too much is asked of \
             the service at once", body = OpenAiErrorBody, headers(("Retry-After" = u32, description = "Seconds"))),
         (status = 504, description = "The layers were not there within `OPENAI_WAIT_S`", body = OpenAiErrorBody),

@@ -49,7 +49,7 @@ use crate::submit::{Accepted, accepted, check_engine, submit_own};
         JsonFaults,
         StorageFaults,
         (status = 422, description = "A parameter cannot be used, no worker has the engine, or the layer is empty or 32 splits deep", body = ErrorBody),
-        (status = 429, description = "The queue is full", body = ErrorBody, headers(("Retry-After" = u32, description = "Seconds"))),
+        (status = 429, description = "The queue, or this client's share of it, is full", body = ErrorBody, headers(("Retry-After" = u32, description = "Seconds"))),
     )
 )]
 pub async fn decompose_layer(

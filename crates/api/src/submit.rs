@@ -57,7 +57,7 @@ pub struct Accepted {
         (status = 415, description = "Neither JSON nor a form, or a picture of a type that is not read", body = ErrorBody),
         (status = 422, description = "A parameter or the picture cannot be used, no worker has the engine, or the \
             Idempotency-Key was used for another request", body = ErrorBody),
-        (status = 429, description = "The queue is full", body = ErrorBody, headers(("Retry-After" = u32, description = "Seconds"))),
+        (status = 429, description = "The queue, or this client's share of it, is full", body = ErrorBody, headers(("Retry-After" = u32, description = "Seconds"))),
         StorageFaults,
     )
 )]
