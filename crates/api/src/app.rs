@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn, map_response};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_request, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use jobs::{Broker, Feed, Store};
@@ -29,7 +29,17 @@ use crate::config::Config;
 use crate::decodes::Decodes;
 use crate::error::Error;
 use crate::export::Turns;
+use crate::health::Health;
+use crate::hosts::{self, Hosts};
 use crate::{capabilities, compose, edit, live, openai, ops, origin, page, results, split, status, submit, uploads};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A UUID has 36 characters; what proxies make is not much longer.
+const MAX_REQUEST_ID: usize = 128;
+
+/// Bytes of a path that the log repeats.
+const MAX_SHOWN_PATH: usize = 200;
 
 /// What every handler can reach. Cheap to clone.
 #[derive(Clone)]
@@ -46,6 +56,7 @@ pub struct App {
     pub shutdown: CancellationToken,
     /// Open WebSockets, which the HTTP server does not wait for itself.
     pub sockets: TaskTracker,
+    pub health: Arc<Health>,
 }
 
 #[derive(OpenApi)]
@@ -111,6 +122,7 @@ pub fn router(app: App) -> Router {
     let api = with_one_error_shape(api)
         .layer(cors(&config))
         .layer(csrf(&config))
+        .layer(from_fn_with_state(Arc::new(Hosts::of(&config)), hosts::check))
         .layer(from_fn(openai::error_shape))
         .with_state(app);
     with_service_layers(api)
@@ -153,14 +165,31 @@ fn with_service_layers(router: Router) -> Router {
                 .on_failure(()),
         )
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(map_request(check_request_id))
+}
+
+/// An id that a client or a proxy gives a request is repeated in each line of the log and in the answer: it is only one
+/// of ours where it could be an id.
+async fn check_request_id(mut request: Request) -> Request {
+    let headers = request.headers_mut();
+    let is_id = |value: &HeaderValue| value.len() <= MAX_REQUEST_ID && value.to_str().is_ok();
+    if headers.get(&REQUEST_ID).is_some_and(|value| !is_id(value)) {
+        headers.remove(&REQUEST_ID);
+    }
+    request
+}
+
+/// The start of an address's path: all of it, unless somebody wants to fill the log.
+fn shown_path(path: &str) -> &str {
+    &path[..path.floor_char_boundary(MAX_SHOWN_PATH)]
 }
 
 fn span(request: &Request<Body>) -> tracing::Span {
     let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok()).unwrap_or_default();
     tracing::info_span!(
         "request",
-        method = %request.method(),
-        path = request.uri().path(),
+        method = ops::method(request.method()),
+        path = shown_path(request.uri().path()),
         request_id = id,
         job_id = tracing::field::Empty,
     )
@@ -176,7 +205,7 @@ fn docs() -> Router<App> {
 }
 
 fn cors(config: &Config) -> CorsLayer {
-    let id = HeaderName::from_static("x-request-id");
+    let id = REQUEST_ID;
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(config.cors_origins.iter().cloned()))
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])

@@ -6,12 +6,18 @@ use axum::http::{HeaderName, HeaderValue};
 use jobs::settings::{SettingError, Settings, Variable};
 use jobs::{LayerCount, Params, Priority, Resolution};
 
+use crate::server::ConnectionLimits;
 use crate::webhooks::WebhookConfig;
 
 /// The environment variables of the API.
 pub const VARIABLES: &[Variable] = &[
     HOST,
     PORT,
+    ALLOWED_HOSTS,
+    MAX_CONNECTIONS,
+    HEADER_TIMEOUT_S,
+    IDLE_TIMEOUT_S,
+    TRANSFER_TIMEOUT_S,
     MAX_FILE_SIZE,
     MAX_PIXELS,
     EXPORT_MEMORY_LIMIT,
@@ -35,6 +41,33 @@ const HOST: Variable = Variable {
     about: "Address to listen on; 0.0.0.0 lets other machines in (containers need it)",
 };
 const PORT: Variable = Variable { name: "PORT", default: "8000", about: "Port of the page and the API" };
+const ALLOWED_HOSTS: Variable = Variable {
+    name: "ALLOWED_HOSTS",
+    default: "",
+    about: "Names the service answers under, separated by commas, such as poster.example or *.example; localhost and \
+            addresses always work; empty: any name, but none other where HOST is 127.0.0.1 or ::1; * is any name there, too",
+};
+const MAX_CONNECTIONS: Variable = Variable {
+    name: "MAX_CONNECTIONS",
+    default: "auto",
+    about: "The most connections at once; a new one then takes the place of one without a request; auto: as many as the \
+            process may open files for, at most 10000",
+};
+const HEADER_TIMEOUT_S: Variable = Variable {
+    name: "HEADER_TIMEOUT_S",
+    default: "15",
+    about: "Seconds that the headers of a request may take to arrive",
+};
+const IDLE_TIMEOUT_S: Variable = Variable {
+    name: "IDLE_TIMEOUT_S",
+    default: "75",
+    about: "Seconds that a connection may wait for the next request; longer than the one of a proxy in front",
+};
+const TRANSFER_TIMEOUT_S: Variable = Variable {
+    name: "TRANSFER_TIMEOUT_S",
+    default: "60",
+    about: "Seconds that a client may lag behind 1 KiB a second while it sends a body or reads an answer",
+};
 const MAX_FILE_SIZE: Variable = Variable {
     name: "MAX_FILE_SIZE",
     default: "50MB",
@@ -116,6 +149,10 @@ pub struct Config {
     pub host: IpAddr,
     /// `PORT`; 0 takes any that is free.
     pub port: u16,
+    /// `ALLOWED_HOSTS`: names in lower case, `*.` in front for all below, or `*`.
+    pub allowed_hosts: Vec<String>,
+    /// `MAX_CONNECTIONS` and the timeouts of connections.
+    pub connections: ConnectionLimits,
     /// `MAX_FILE_SIZE` in bytes.
     pub max_file_size: u64,
     /// `MAX_PIXELS`: width times height.
@@ -151,6 +188,8 @@ impl Config {
         let config = Self {
             host: host(settings)?,
             port: settings.require(&PORT)?,
+            allowed_hosts: allowed_hosts(settings)?,
+            connections: connections(settings)?,
             max_file_size: settings.require::<ByteSize>(&MAX_FILE_SIZE)?.0,
             max_pixels: settings.number(&MAX_PIXELS, 1..)?,
             export_memory: settings.require::<ByteSize>(&EXPORT_MEMORY_LIMIT)?.0,
@@ -180,6 +219,38 @@ fn host(settings: &Settings) -> Result<IpAddr, SettingError> {
         "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
         _ => settings.require(&HOST),
     }
+}
+
+fn connections(settings: &Settings) -> Result<ConnectionLimits, SettingError> {
+    let max = match settings.require::<String>(&MAX_CONNECTIONS)?.as_str() {
+        "auto" => None,
+        _ => Some(settings.number(&MAX_CONNECTIONS, 1..)?),
+    };
+    // A deadline further away than a day is none.
+    let seconds = |variable| settings.number(variable, 1..=86_400).map(Duration::from_secs);
+    Ok(ConnectionLimits {
+        max,
+        header_timeout: seconds(&HEADER_TIMEOUT_S)?,
+        idle_timeout: seconds(&IDLE_TIMEOUT_S)?,
+        transfer_timeout: seconds(&TRANSFER_TIMEOUT_S)?,
+    })
+}
+
+fn allowed_hosts(settings: &Settings) -> Result<Vec<String>, SettingError> {
+    let text = settings.text(&ALLOWED_HOSTS).unwrap_or_default();
+    let names = text.split(',').map(|name| name.trim().trim_end_matches('.').to_ascii_lowercase());
+    names
+        .filter(|name| !name.is_empty())
+        .map(|name| {
+            let bare = name.strip_prefix("*.").unwrap_or(&name);
+            let is_name = bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+            if name == "*" || (is_name && !bare.starts_with('.')) {
+                return Ok(name);
+            }
+            let problem = format!("lists \"{name}\", which is not a host name such as poster.example");
+            Err(ALLOWED_HOSTS.refuse(&text, problem))
+        })
+        .collect()
 }
 
 fn webhooks(settings: &Settings) -> Result<Option<WebhookConfig>, SettingError> {
@@ -268,6 +339,13 @@ mod tests {
         for (name, value) in [
             ("HOST", "example.org"),
             ("PORT", "70000"),
+            ("MAX_CONNECTIONS", "0"),
+            ("MAX_CONNECTIONS", "many"),
+            ("HEADER_TIMEOUT_S", "0"),
+            ("IDLE_TIMEOUT_S", "-1"),
+            ("TRANSFER_TIMEOUT_S", "1000000"),
+            ("ALLOWED_HOSTS", "https://poster.example"),
+            ("ALLOWED_HOSTS", "poster.example:8000"),
             ("MAX_FILE_SIZE", "much"),
             ("MAX_PIXELS", "0"),
             ("DEFAULT_NUM_LAYERS", "11"),

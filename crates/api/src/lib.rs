@@ -16,6 +16,8 @@ mod export;
 mod extract;
 mod files;
 mod form;
+mod health;
+mod hosts;
 mod intake;
 mod links;
 mod live;
@@ -40,4 +42,4 @@ mod webhooks;
 
 pub use app::openapi;
 pub use config::{Config, VARIABLES};
-pub use server::{Context, run};
+pub use server::{Context, SHUTDOWN_GRACE, raise_descriptor_limit, run};

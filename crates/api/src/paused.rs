@@ -1,24 +1,16 @@
 //! Workers that pause because what they need, such as the storage, does not work.
 
-use std::time::Duration;
-
 use axum::http::StatusCode;
-use jobs::Broker;
 use jobs::broker::WorkerInfo;
-use tokio::time::timeout;
 
 use crate::error::Error;
-
-/// How long the queue may take to say which workers there are.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Whether some worker takes jobs, as far as there are any.
 ///
 /// # Errors
-/// 503 when all of them pause. A queue that does not answer is for the check of the queue to tell.
-pub async fn check(broker: &dyn Broker) -> Result<(), Error> {
-    let Ok(Ok(workers)) = timeout(PATIENCE, broker.workers()).await else { return Ok(()) };
-    let Some(reason) = workers_paused(&workers) else { return Ok(()) };
+/// 503 when all of them pause.
+pub fn check(workers: &[WorkerInfo]) -> Result<(), Error> {
+    let Some(reason) = workers_paused(workers) else { return Ok(()) };
     let message = format!("jobs wait, because every worker pauses: {reason}");
     Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, "workers_paused", message))
 }

@@ -1,15 +1,28 @@
-use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+//! The API's server: connections, what runs beside them, and the end.
 
-use axum::serve::ListenerExt;
+mod accept;
+mod bodies;
+mod chores;
+mod connection;
+mod connections;
+mod lag;
+mod limits;
+mod stream;
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use jobs::{Broker, Store};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::chores::keep_running;
+use self::connections::Connections;
+pub use self::limits::{ConnectionLimits, raise_descriptor_limit};
 use crate::app::{App, router};
 use crate::config::Config;
 use crate::decodes::Decodes;
@@ -18,13 +31,15 @@ use crate::{export, ops, removal, webhooks};
 /// Pictures that may be decoded at once: each may take hundreds of megabytes.
 const DECODES: usize = 2;
 
-const CLEANUP_EVERY: Duration = Duration::from_secs(600);
-
-/// The metrics library wants its histograms tidied now and then.
-const UPKEEP_EVERY: Duration = Duration::from_secs(5);
-
 /// How long requests may take to end once the service is told to stop.
-const GRACE: Duration = Duration::from_secs(20);
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
+
+/// How long connections that are cut off may take to close.
+const CUT_OFF: Duration = Duration::from_secs(2);
+
+/// Counts connections that were ended for one of these reasons: `header_timeout`, `idle_timeout`, `transfer_timeout`,
+/// `place_needed`.
+pub const CLOSED: &str = "unflatten_connections_closed_total";
 
 /// What the API works with.
 #[derive(Clone)]
@@ -34,13 +49,15 @@ pub struct Context {
     pub config: Config,
 }
 
-/// Serves on `listener` until `shutdown`. Then live streams end, requests in
-/// flight get twenty seconds to finish, and the call returns.
+/// Serves on `listener` until `shutdown`. Then live streams end, requests in flight get twenty seconds to finish,
+/// what is left is cut off, and the call returns.
 ///
 /// # Errors
-/// When the listener fails for good.
+/// None so far: a listener that cannot take connections is asked again.
 pub async fn run(listener: TcpListener, context: Context, shutdown: CancellationToken) -> io::Result<()> {
     ops::recorder();
+    let connections = Connections::new(context.config.connections.clone());
+    tracing::debug!(most = connections.most(), "connections that may be open at once");
     let app = App {
         exports: export::turns(context.config.export_memory),
         feed: jobs::Feed::new(context.broker.clone()),
@@ -50,70 +67,52 @@ pub async fn run(listener: TcpListener, context: Context, shutdown: Cancellation
         decodes: Decodes::new(DECODES),
         shutdown: shutdown.clone(),
         sockets: TaskTracker::new(),
+        health: Arc::default(),
     };
-    let chores = tokio::spawn(chores(app.clone()));
-    let webhooks = tokio::spawn(webhooks::run(app.clone()));
+    let mut beside = run_beside(&app, &connections, &shutdown);
+    let mut webhooks = JoinSet::new();
+    webhooks.spawn(keep_running("webhooks", shutdown.clone(), {
+        let app = app.clone();
+        move || webhooks::run(app.clone())
+    }));
     let sockets = app.sockets.clone();
-    // Progress frames are small; waiting to fill a packet would hold them back.
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    let server = axum::serve(listener, router(app).into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(shutdown.clone().cancelled_owned());
-    let mut server = tokio::spawn(server.into_future());
-    let served = tokio::select! {
-        served = &mut server => served,
-        () = shutdown.cancelled() => match timeout(GRACE, &mut server).await {
-            Ok(served) => served,
-            Err(_) => {
-                tracing::warn!("some requests did not end within {} s and are cut off", GRACE.as_secs());
-                server.abort();
-                Ok(Ok(()))
-            }
-        },
-    };
+    accept::accept(listener, router(app), Arc::clone(&connections), shutdown).await;
+
+    connections.end_half_sent();
     sockets.close();
-    // Sockets see the same token, so this is short.
-    let _ = timeout(GRACE, sockets.wait()).await;
-    chores.abort();
-    // It has a grace period of its own, and panics when it is a bug of ours: the service is at its end anyway.
-    let _ = webhooks.await;
-    served.unwrap_or_else(|err| Err(io::Error::other(err)))
-}
-
-/// What is to be done from time to time.
-async fn chores(app: App) {
-    tokio::spawn(removal::remove_unlinked(app.clone()));
-    let mut cleanup = interval(CLEANUP_EVERY);
-    let mut upkeep = interval(UPKEEP_EVERY);
-    cleanup.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = cleanup.tick() => clean(&app).await,
-            _ = upkeep.tick() => {
-                if let Some(recorder) = ops::recorder() {
-                    recorder.run_upkeep();
-                }
-            }
-        }
+    // They have a grace period of their own, which is shorter.
+    let all_ended = async { tokio::join!(connections.drained(), sockets.wait(), webhooks.join_next()) };
+    if timeout(SHUTDOWN_GRACE, all_ended).await.is_err() {
+        tracing::warn!("some requests did not end within {} s and are cut off", SHUTDOWN_GRACE.as_secs());
+        connections.end_all();
+        let _ = timeout(CUT_OFF, connections.drained()).await;
     }
+    beside.shutdown().await;
+    Ok(())
 }
 
-async fn clean(app: &App) {
-    let cleaned = match app.config.cleanup_after {
-        Some(age) => jobs::cleanup(app.broker.as_ref(), &app.store, age).await,
-        None => jobs::sweep_leftovers(&app.store).await,
-    };
-    match cleaned {
-        Ok(cleaned) if cleaned == jobs::Cleaned::default() => {}
-        Ok(cleaned) => tracing::info!(
-            jobs = cleaned.jobs,
-            results = cleaned.results,
-            uploads = cleaned.uploads,
-            leftovers = cleaned.leftovers,
-            "removed what was old"
-        ),
-        Err(err) => tracing::error!(error = %err, "the cleanup failed; it is tried again later"),
+/// Starts what runs beside the requests for as long as they are served.
+fn run_beside(app: &App, connections: &Arc<Connections>, shutdown: &CancellationToken) -> JoinSet<()> {
+    let mut beside = JoinSet::new();
+    let owned = app.clone();
+    beside.spawn(keep_running("cleanup", shutdown.clone(), move || chores::clean_up(owned.clone())));
+    let owned = app.clone();
+    beside.spawn(keep_running("removal", shutdown.clone(), move || removal::remove_unlinked(owned.clone())));
+    beside.spawn(keep_running("metrics", shutdown.clone(), chores::tidy_metrics));
+    let health = Arc::clone(&app.health);
+    beside.spawn(keep_running("health", shutdown.clone(), move || Arc::clone(&health).watch()));
+    let connections = Arc::clone(connections);
+    beside.spawn(keep_running("connections", shutdown.clone(), move || look_after(Arc::clone(&connections))));
+    beside
+}
+
+/// Ends connections that are over their time.
+async fn look_after(connections: Arc<Connections>) {
+    let mut ticks = interval(connections.sweep_every());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        connections.sweep(Instant::now());
+        metrics::gauge!("unflatten_connections").set(connections.open() as f64);
     }
 }

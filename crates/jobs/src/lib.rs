@@ -11,6 +11,7 @@ mod params;
 mod priority;
 mod removal;
 pub mod settings;
+pub mod signals;
 mod state;
 pub mod telemetry;
 pub mod tree;

@@ -146,7 +146,10 @@ fn outputs(images: &[PathBuf], dir: Option<&Path>) -> Vec<PathBuf> {
 
 fn stop_on_interrupt(stop: &Stop) {
     let token = CancellationToken::new();
-    tokio::spawn(worker::stop_on_signals(token.clone()));
+    // Without them, Ctrl-C ends the process as it ends any other.
+    if let Err(error) = jobs::signals::stop_on_signals(token.clone(), None) {
+        tracing::warn!(%error, "signals cannot be handled");
+    }
     let stop = stop.clone();
     tokio::spawn(async move {
         token.cancelled().await;

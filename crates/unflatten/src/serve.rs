@@ -27,6 +27,7 @@ pub async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<Ex
     let broker_config = BrokerConfig::from_settings(settings)?;
     let store_config = StoreConfig::from_settings(settings)?;
 
+    api::raise_descriptor_limit();
     // Before anything else: a second service must not touch the queue of the first.
     let (listener, address) = bind(api_config.host, api_config.port).await?;
     let store = store_config.open().await.map_err(|error| Failure::Failed(chain(&error)))?;
@@ -40,7 +41,8 @@ pub async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<Ex
     greet(address, broker.name(), &available(&worker_config));
 
     let stop = CancellationToken::new();
-    tokio::spawn(worker::stop_on_signals(stop.clone()));
+    jobs::signals::stop_on_signals(stop.clone(), Some(worker_config.shutdown_limit() + API_DRAIN))
+        .map_err(|error| Failure::Failed(format!("signals cannot be handled: {error}")))?;
     let stop_api = CancellationToken::new();
     let context = api::Context { broker: broker.clone(), store: store.clone(), config: api_config };
     let mut api = tokio::spawn(api::run(listener, context, stop_api.clone()));

@@ -128,6 +128,80 @@ async fn a_job_that_takes_too_long_fails_and_the_next_one_works() {
     assert_eq!(client.wait_finished(id).await.state, State::Succeeded);
 }
 
+/// A connection that has sent `start` and goes on with nothing.
+#[cfg(unix)]
+fn hold(url: &str, start: &str) -> std::net::TcpStream {
+    use std::io::Write;
+    let address = url.strip_prefix("http://").expect("an address");
+    let mut stream = std::net::TcpStream::connect(address).expect("the service takes connections");
+    stream.write_all(start.as_bytes()).expect("the service takes bytes");
+    stream
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_hangs_and_a_client_that_stalls_do_not_hold_up_the_end() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::all_in_one(dir.path(), &[("SHUTDOWN_GRACE_S", "1"), ("ENGINE_STOP_GRACE_S", "1")]);
+    let client = Client::new(&service.url);
+    let upload = client.upload(poster_png(64, 0)).await;
+    let id = client.decompose(upload).await;
+    assert_eq!(client.wait_finished(id).await.state, State::Succeeded);
+    // Whoever opens a pipe that nobody writes waits for ever, as on a network disk that is gone.
+    let preview = dir.path().join("storage/results").join(id.to_string()).join("preview.jpg");
+    std::fs::remove_file(&preview).expect("the preview is there");
+    let made = std::process::Command::new("mkfifo").arg(&preview).status().expect("mkfifo can be started");
+    assert!(made.success());
+    let hung = hold(&service.url, &format!("GET /api/jobs/{id}/preview.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    let stalled = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(30);
+    let stalled = hold(&service.url, &stalled);
+    let half = hold(&service.url, "GET /healthz HT");
+    // Answered after them, so they have arrived.
+    assert_eq!(client.json("/healthz").await["status"], "ok");
+    let before = std::time::Instant::now();
+    service.signal("TERM");
+    assert_eq!(service.exit_code(), Some(0));
+    assert!(before.elapsed() < support::PATIENCE / 4, "it took {:?}", before.elapsed());
+    drop((hung, stalled, half));
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_the_service_at_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut service = Service::all_in_one(dir.path(), &[("SHUTDOWN_GRACE_S", "1000")]);
+    let client = Client::new(&service.url);
+    let upload = client.upload(poster_png(3000, 0)).await;
+    let id = client.decompose(upload).await;
+    assert_eq!(client.wait_started(id).await.state, State::Running);
+    // Signals that come at the same moment are one.
+    while service.child.try_wait().expect("our own child can be asked").is_none() {
+        service.signal("TERM");
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    }
+    assert_eq!(service.exit_code(), Some(130));
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn half_sent_requests_take_no_files_from_the_queue_and_the_storage() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::with_open_files(dir.path(), 256);
+    let client = Client::new(&service.url);
+    let mut held = Vec::new();
+    for round in 0..3 {
+        for n in 0..150 {
+            let start = ["", "GET /hea", "GET /healthz HTTP/1.1\r\nHost: a"][n % 3];
+            held.push(hold(&service.url, start));
+        }
+        assert_eq!(reqwest::get(format!("{}/healthz", service.url)).await.expect("an answer").status(), 200);
+        let upload = client.upload(poster_png(64, round)).await;
+        let id = client.decompose(upload).await;
+        assert_eq!(client.wait_finished(id).await.state, State::Succeeded);
+    }
+    drop(held);
+}
+
 #[test]
 fn a_taken_port_is_a_clear_error() {
     let dir = tempfile::tempdir().expect("a folder");

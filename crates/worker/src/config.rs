@@ -111,6 +111,12 @@ impl Config {
             cloud,
         })
     }
+
+    /// How long a worker takes to end at most: the running job gets its grace, the engine time to stop, and the queue a
+    /// few seconds to be told.
+    pub fn shutdown_limit(&self) -> Duration {
+        self.shutdown_grace.saturating_add(self.engine_stop_grace).saturating_add(Duration::from_secs(10))
+    }
 }
 
 fn engines(settings: &Settings) -> Result<Vec<EngineChoice>, SettingError> {

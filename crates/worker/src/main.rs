@@ -41,9 +41,9 @@ fn start(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = Settings::from_env();
     jobs::telemetry::init(&settings)?;
     let runtime = tokio::runtime::Runtime::new().context("the async runtime cannot be started")?;
+    let shutdown = CancellationToken::new();
+    jobs::signals::stop_on_signals(shutdown.clone(), Some(Config::from_settings(&settings)?.shutdown_limit()))?;
     let result = runtime.block_on(async {
-        let shutdown = CancellationToken::new();
-        tokio::spawn(worker::stop_on_signals(shutdown.clone()));
         if arguments.vertex { serve_predictions(&settings, shutdown).await } else { work(&settings, shutdown).await }
     });
     // A blocking task that hangs (a dead network disk) must not keep the process alive.

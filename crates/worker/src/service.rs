@@ -35,6 +35,9 @@ const CLAIM_WAIT: Duration = Duration::from_secs(1);
 /// How long a worker that ends waits for the queue to take back the jobs that wait for another try.
 const GIVE_BACK_WAIT: Duration = Duration::from_secs(5);
 
+/// How long the queue may take to answer a worker that shuts down. A queue that hangs does not keep the process.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
+
 /// Pause after a look into the queue that failed.
 const BACKOFF: Duration = Duration::from_secs(2);
 
@@ -130,10 +133,20 @@ async fn work_with(
     let result = worker.serve(&shutdown).await;
     worker.held.give_back().await;
     announcer.shutdown().await;
-    if let Err(error) = worker.context.broker.retire(&worker.info.id).await {
-        tracing::debug!(error = chain(&error), "the worker could not sign off; it will be forgotten soon");
+    match timeout(LAST_ANSWER, worker.context.broker.retire(&worker.info.id)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::debug!(error = chain(&error), "the worker could not sign off; it will be forgotten soon");
+        }
+        Err(_) => tracing::debug!("the queue does not answer; the worker will be forgotten soon"),
     }
     result
+}
+
+/// Returns when a worker that shuts down has waited long enough for the queue.
+async fn unanswered(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    sleep(CLAIM_WAIT + LAST_ANSWER).await;
 }
 
 struct Worker {
@@ -177,7 +190,14 @@ impl Worker {
         let broker = Arc::clone(&self.context.broker);
         let mut failing = false;
         while !shutdown.is_cancelled() {
-            match broker.claim(&self.info, CLAIM_WAIT).await {
+            let claimed = tokio::select! {
+                claimed = broker.claim(&self.info, CLAIM_WAIT) => claimed,
+                () = unanswered(shutdown) => {
+                    tracing::error!("the queue does not answer; the worker ends without it");
+                    break;
+                }
+            };
+            match claimed {
                 Ok(claimed) => {
                     failing = false;
                     let Some((lease, job)) = claimed else { continue };

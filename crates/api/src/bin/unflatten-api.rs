@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -28,8 +29,10 @@ struct Options {
 /// Bad settings, like bad options.
 const BAD_USE: u8 = 2;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// What the end of the process takes beyond the grace of requests.
+const SHUTDOWN_MARGIN: Duration = Duration::from_secs(6);
+
+fn main() -> ExitCode {
     let options = Options::parse();
     // A missing .env is the usual case; one that cannot be read is told of below.
     let dotenv = dotenvy::dotenv();
@@ -43,7 +46,7 @@ async fn main() -> ExitCode {
     {
         tracing::warn!(error = %err, ".env cannot be read");
     }
-    match serve(&settings, &options).await {
+    match run(&settings, &options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
             tracing::error!("{err:#}");
@@ -51,6 +54,15 @@ async fn main() -> ExitCode {
             if is_setting { ExitCode::from(BAD_USE) } else { ExitCode::FAILURE }
         }
     }
+}
+
+fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
+    api::raise_descriptor_limit();
+    let runtime = tokio::runtime::Runtime::new().context("the async runtime cannot be started")?;
+    let result = runtime.block_on(serve(settings, options));
+    // Work that hangs (a dead network disk) must not keep the process alive.
+    runtime.shutdown_background();
+    result
 }
 
 async fn serve(settings: &Settings, options: &Options) -> anyhow::Result<()> {
@@ -72,26 +84,8 @@ async fn serve(settings: &Settings, options: &Options) -> anyhow::Result<()> {
     tracing::info!("listening on http://{address}, API description on http://{address}/docs");
 
     let shutdown = CancellationToken::new();
-    tokio::spawn(stop_on_signal(shutdown.clone()));
+    jobs::signals::stop_on_signals(shutdown.clone(), Some(api::SHUTDOWN_GRACE + SHUTDOWN_MARGIN))
+        .context("signals cannot be handled")?;
     api::run(listener, api::Context { broker, store, config }, shutdown).await?;
     Ok(())
-}
-
-/// Ctrl-C, or what container runtimes send to stop a process.
-async fn stop_on_signal(shutdown: CancellationToken) {
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<Option<()>>();
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate => {}
-    }
-    tracing::info!("stopping: requests in flight may finish, live streams end");
-    shutdown.cancel();
 }

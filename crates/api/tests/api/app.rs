@@ -43,17 +43,40 @@ impl TestApp {
 
     /// An API on the queue and storage that another one has left in `dir`.
     pub async fn within<'a>(dir: TempDir, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self::launch(dir, pairs, |_| {}).await
+    }
+
+    /// An API with what no setting says as finely.
+    pub async fn configured(change: impl FnOnce(&mut api::Config)) -> Self {
+        Self::launch(TempDir::new().unwrap(), [], change).await
+    }
+
+    async fn launch<'a>(
+        dir: TempDir,
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+        change: impl FnOnce(&mut api::Config),
+    ) -> Self {
         let queue = dir.path().join("queue.sqlite").into_os_string().into_string().unwrap();
         let pairs = pairs.into_iter().map(|(name, value)| -> (&str, &str) { (name, value) });
         let settings = Settings::from_pairs(pairs.chain([("EMBEDDED_QUEUE_FILE", &*queue)]));
         let broker = jobs::broker::connect(&BrokerConfig::from_settings(&settings).unwrap()).await.unwrap();
-        Self::on(dir, broker, &settings).await
+        Self::serve(dir, broker, &settings, change).await
     }
 
     /// An API on a queue of the test's own.
     pub async fn on(dir: TempDir, broker: Arc<dyn Broker>, settings: &Settings) -> Self {
+        Self::serve(dir, broker, settings, |_| {}).await
+    }
+
+    async fn serve(
+        dir: TempDir,
+        broker: Arc<dyn Broker>,
+        settings: &Settings,
+        change: impl FnOnce(&mut api::Config),
+    ) -> Self {
         let store = Store::open(&dir.path().join("uploads"), &dir.path().join("results")).await.unwrap();
-        let config = api::Config::from_settings(settings).unwrap();
+        let mut config = api::Config::from_settings(settings).unwrap();
+        change(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let shutdown = CancellationToken::new();

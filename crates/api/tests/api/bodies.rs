@@ -94,7 +94,7 @@ async fn until(holds: impl Fn() -> bool, what: &str) {
 async fn scratch_files_go_with_the_client() {
     let app = TestApp::start().await;
     let before = scratch_files(&app);
-    let head = "POST /api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\
+    let head = "POST /api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\
         Content-Type: multipart/form-data; boundary=BB\r\n\r\n\
         --BB\r\nContent-Disposition: form-data; name=image\r\n\r\n";
     let sent = [head.as_bytes(), &vec![0; 200_000]].concat();
@@ -107,14 +107,14 @@ async fn scratch_files_go_with_the_client() {
 #[tokio::test]
 async fn a_body_that_is_broken_is_told_from_one_that_is_too_long() {
     let app = TestApp::start().await;
-    let head = "POST /api/decompose HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+    let head = "POST /api/decompose HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
         Transfer-Encoding: chunked\r\n\r\n";
     let mut stream = connection(&app, format!("{head}5\r\n{{\"see\r\nno length\r\n").as_bytes()).await;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("invalid_body"), "{answer}");
     // A client that waits for our word is told before it sends.
-    let head = "POST /api/decompose HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n\
+    let head = "POST /api/decompose HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n\
         Expect: 100-continue\r\nContent-Length: 300000\r\n\r\n";
     let mut stream = connection(&app, head.as_bytes()).await;
     let mut answer = String::new();

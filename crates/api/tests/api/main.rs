@@ -5,6 +5,7 @@
 
 mod app;
 mod bodies;
+mod connections;
 mod decompose;
 mod downloads;
 mod edits;

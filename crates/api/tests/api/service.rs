@@ -95,12 +95,29 @@ async fn metrics_count_by_route() {
 }
 
 #[tokio::test]
+async fn made_up_methods_are_one_label() {
+    let app = TestApp::start().await;
+    for (n, path) in ["/healthz", "/api/upload", "/", "/nothing"].into_iter().enumerate() {
+        let method = format!("MADEUP{n}").parse().unwrap();
+        let response = app.client.request(method, app.url(path)).send().await.unwrap();
+        let (status, code) = if path == "/nothing" { (404, "not_found") } else { (405, "method_not_allowed") };
+        expect_error(response, status, code).await;
+    }
+    let text = app.get("/metrics").await.text().await.unwrap();
+    assert!(!text.contains("MADEUP"), "{text}");
+    assert!(text.contains(r#"{method="other",route="/healthz",status="405"}"#), "{text}");
+}
+
+#[tokio::test]
 async fn every_answer_has_a_request_id() {
     let app = TestApp::start().await;
     let own = app.get("/healthz").await;
     assert_eq!(own.headers()["x-request-id"].len(), 36);
     let given = app.client.get(app.url("/nothing")).header("x-request-id", "abc-1").send().await.unwrap();
     assert_eq!(given.headers()["x-request-id"], "abc-1");
+    // It is in every line of the log.
+    let long = app.client.get(app.url("/nothing")).header("x-request-id", "a".repeat(10_000)).send().await.unwrap();
+    assert_eq!(long.headers()["x-request-id"].len(), 36);
 }
 
 #[tokio::test]

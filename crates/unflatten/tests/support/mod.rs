@@ -140,8 +140,24 @@ impl Service {
     /// `unflatten serve` on a free port, with its queue and storage in `dir`.
     pub fn all_in_one(dir: &Path, settings: &[(&str, &str)]) -> Self {
         let mut command = command("unflatten", dir);
-        command.args(["serve", "--port", "0"]).envs(settings.iter().copied()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("unflatten can be started");
+        command.args(["serve", "--port", "0"]).envs(settings.iter().copied());
+        Self::serve(command)
+    }
+
+    /// Like [`Service::all_in_one`], with at most so many open files.
+    pub fn with_open_files(dir: &Path, most: u32) -> Self {
+        let limited = command("unflatten", dir);
+        let program = limited.get_program().to_owned();
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {most}; exec \"$0\" serve --port 0")]).arg(program);
+        // What it would be started with.
+        command.current_dir(dir).stdin(Stdio::null()).env_clear();
+        command.envs(limited.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Self::serve(command)
+    }
+
+    fn serve(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("unflatten can be started");
         let url = wait_for_url(child.stdout.take().expect("stdout is piped"), "http://localhost:");
         Self { child, url }
     }

@@ -1,0 +1,214 @@
+//! What is known of one connection, and how it is told to end.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::task::AtomicWaker;
+
+use super::lag::Lag;
+use super::limits::ConnectionLimits;
+
+/// One connection, as seen by what serves it and by what looks after all of them.
+pub struct Connection {
+    /// Whom its places are counted for: the address, or the network of an IPv6 address.
+    pub network: IpAddr,
+    activity: Mutex<Activity>,
+    ending: AtomicU8,
+    /// Wakes what serves the connection, so that it sees that it has to end.
+    waker: AtomicWaker,
+}
+
+struct Activity {
+    phase: Phase,
+    /// When the phase began.
+    since: Instant,
+    receiving: Lag,
+    sending: Lag,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The headers of a request are expected: the connection is new, or part of them has arrived.
+    Head,
+    /// A request was answered, and nothing of the next one has arrived.
+    Idle,
+    /// A request is worked on.
+    Busy,
+    /// A live stream: a WebSocket or Server-Sent Events.
+    Live,
+}
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Ending {
+    /// What is written already still goes out.
+    Soft = 1,
+    /// At once.
+    Hard = 2,
+}
+
+/// Why a connection ends before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overdue {
+    Header,
+    Idle,
+    Transfer,
+}
+
+/// Which connection gives its place to a new one: the least goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// No request is in flight; the one that has waited longest goes first.
+    Waiting(Instant),
+    /// The client of a request lags behind; the last one that moved goes last.
+    Lagging(Instant),
+    /// A live stream, which its client opens again where it broke off; the youngest goes first, so that clients that
+    /// connect again do not push each other out in turns.
+    Live(std::cmp::Reverse<Instant>),
+    /// A request is worked on; the youngest goes first, so that those that began end.
+    Busy(std::cmp::Reverse<Instant>),
+}
+
+/// Lag that tells a client that holds its request up from one on a slow line.
+const LAGGING: Duration = Duration::from_secs(5);
+
+impl Connection {
+    pub fn new(peer: IpAddr, now: Instant) -> Self {
+        let activity = Activity { phase: Phase::Head, since: now, receiving: Lag::default(), sending: Lag::default() };
+        Self {
+            network: network(peer),
+            activity: Mutex::new(activity),
+            ending: AtomicU8::new(0),
+            waker: AtomicWaker::new(),
+        }
+    }
+
+    fn activity(&self) -> MutexGuard<'_, Activity> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes arrived. Those of a body are counted where it is read.
+    pub fn received(&self) {
+        let mut activity = self.activity();
+        if activity.phase == Phase::Idle {
+            activity.enter(Phase::Head);
+        }
+    }
+
+    /// All headers of a request have arrived.
+    pub fn request(&self) {
+        self.activity().enter(Phase::Busy);
+    }
+
+    /// The answer to the request is a stream that goes on.
+    pub fn live(&self) {
+        self.activity().enter(Phase::Live);
+    }
+
+    /// The whole answer is under way.
+    pub fn answered(&self) {
+        let mut activity = self.activity();
+        activity.receiving.clear();
+        activity.enter(Phase::Idle);
+    }
+
+    /// The body of the request is waited for.
+    pub fn awaits_body(&self) {
+        self.activity().receiving.wait(Instant::now());
+    }
+
+    pub fn received_body(&self, bytes: usize) {
+        self.activity().receiving.moved(Instant::now(), bytes);
+    }
+
+    /// The body has arrived, or nobody wants more of it.
+    pub fn ended_body(&self) {
+        self.activity().receiving.clear();
+    }
+
+    /// The client has to read before more can be sent.
+    pub fn awaits_reader(&self) {
+        self.activity().sending.wait(Instant::now());
+    }
+
+    pub fn sent(&self, bytes: usize) {
+        self.activity().sending.moved(Instant::now(), bytes);
+    }
+
+    /// Whether a limit is passed.
+    pub fn overdue(&self, now: Instant, limits: &ConnectionLimits) -> Option<Overdue> {
+        let activity = self.activity();
+        let age = now.saturating_duration_since(activity.since);
+        match activity.phase {
+            Phase::Head if age > limits.header_timeout => Some(Overdue::Header),
+            Phase::Idle if age > limits.idle_timeout => Some(Overdue::Idle),
+            _ if activity.lag(now) > limits.transfer_timeout => Some(Overdue::Transfer),
+            _ => None,
+        }
+    }
+
+    /// `None` when it is ending already.
+    pub fn rank(&self, now: Instant) -> Option<Rank> {
+        if self.is_ending(Ending::Soft) {
+            return None;
+        }
+        let activity = self.activity();
+        let lag = activity.lag(now);
+        let last_moved = now.checked_sub(lag).unwrap_or(activity.since);
+        Some(match activity.phase {
+            // What is left of an answer is still on its way.
+            Phase::Idle if activity.sending.is_waiting() => Rank::Lagging(last_moved),
+            Phase::Head | Phase::Idle => Rank::Waiting(activity.since),
+            _ if lag > LAGGING => Rank::Lagging(last_moved),
+            Phase::Live => Rank::Live(std::cmp::Reverse(activity.since)),
+            Phase::Busy => Rank::Busy(std::cmp::Reverse(activity.since)),
+        })
+    }
+
+    /// Whether part of a request's headers is all that has arrived.
+    pub fn is_half_sent(&self) -> bool {
+        self.activity().phase == Phase::Head
+    }
+
+    pub fn end(&self, ending: Ending) {
+        self.ending.fetch_max(ending as u8, Ordering::AcqRel);
+        self.waker.wake();
+    }
+
+    /// Whether it is to end like this, or faster.
+    pub fn is_ending(&self, ending: Ending) -> bool {
+        self.ending.load(Ordering::Acquire) >= ending as u8
+    }
+
+    /// Ready when the connection is to end. Whoever asked last is woken: one task at a time serves a connection.
+    pub fn poll_ending(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.waker.register(cx.waker());
+        if self.is_ending(Ending::Soft) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Activity {
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.since = Instant::now();
+    }
+
+    fn lag(&self, now: Instant) -> Duration {
+        self.receiving.at(now).max(self.sending.at(now))
+    }
+}
+
+/// One client has as many IPv6 addresses as it likes, in a network of its own.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        v4 => v4,
+    }
+}
