@@ -77,7 +77,7 @@ impl Service {
             uses_prompt: false,
         };
         let seen_at = OffsetDateTime::now_utc();
-        let worker = WorkerInfo { id: "w".to_owned(), engines: vec![engine], job: None, seen_at };
+        let worker = WorkerInfo { id: "w".to_owned(), engines: vec![engine], job: None, paused: None, seen_at };
         self.broker.claim(&worker, Duration::ZERO).await.unwrap().unwrap().0
     }
 

@@ -25,6 +25,8 @@ enum Bench {
     Gpu,
     /// 500 jobs through three APIs and five workers that are killed, and a Redis that is restarted
     Scale,
+    /// The service under attack: stalled clients, requests too deep or too long, faults of disk and clock
+    Attack,
     /// Dragging on the page, in Chromium
     Page,
 }
@@ -35,8 +37,7 @@ impl Bench {
             Self::Layers => "layers",
             Self::Draft => "draft",
             Self::Model | Self::Gpu => "qwen-image-layered",
-            Self::Scale => "unflatten",
-            Self::Page => "unflatten",
+            Self::Scale | Self::Attack | Self::Page => "unflatten",
         }
     }
 
@@ -48,7 +49,7 @@ impl Bench {
     /// Which of the package's targets.
     fn target(self) -> &'static [&'static str] {
         match self {
-            Self::Layers | Self::Draft | Self::Scale => &["--benches"],
+            Self::Layers | Self::Draft | Self::Scale | Self::Attack => &["--benches"],
             Self::Model => &["--bench", "model"],
             Self::Gpu => &["--bench", "gpu"],
             // Of this package no others than the benchmark itself.
@@ -58,8 +59,10 @@ impl Bench {
 }
 
 pub fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
-    if matches!(arguments.what, Bench::Scale) {
-        return scale();
+    match arguments.what {
+        Bench::Scale => return scale(),
+        Bench::Attack => return attack(&arguments.pass_on),
+        _ => {}
     }
     let what = arguments.what;
     let on_cpu = arguments.pass_on.join(" ").replace('=', " ").contains("--device cpu");
@@ -80,4 +83,12 @@ fn scale() -> anyhow::Result<()> {
     run(&cargo(), ["build", "--release", "--package", "api", "--package", "worker", "--bins"])?;
     let test = ["test", "--release", "--package", "unflatten", "--test", "scale", "--", "--ignored", "--nocapture"];
     run(&cargo(), test)
+}
+
+/// Like [`scale`]: one attack after the other on a release build, those that take minutes included. `names` chooses some.
+fn attack(names: &[String]) -> anyhow::Result<()> {
+    install_test_programs()?;
+    let test = ["test", "--release", "--package", "unflatten", "--test", "attack", "--"];
+    let options = ["--include-ignored", "--nocapture", "--test-threads=1"];
+    run(&cargo(), test.into_iter().chain(options).chain(names.iter().map(String::as_str)))
 }

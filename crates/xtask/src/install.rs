@@ -6,12 +6,14 @@ use anyhow::{Context as _, bail};
 use crate::run::{exists, root, run, target};
 
 /// A program that tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 4] = [
+const NEEDED: [(&str, &str); 5] = [
     ("redis-server", "redis-server"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
     // Kernels for GPUs are tried as C++.
     ("c++", "g++"),
+    // The clock of a service under test jumps.
+    ("faketime", "faketime"),
 ];
 
 /// What brings the readers that tests open exports with.

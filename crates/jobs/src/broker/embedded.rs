@@ -12,6 +12,7 @@ mod thread;
 mod wal;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -39,6 +39,16 @@ pub fn command(name: &str, dir: &Path) -> Command {
     command
 }
 
+/// `command`, started with at most `most` open files.
+pub fn with_open_files(command: &Command, most: u32) -> Command {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]);
+    limited.arg(command.get_program()).args(command.get_args());
+    limited.current_dir(command.get_current_dir().expect("the folder is set")).stdin(Stdio::null()).env_clear();
+    limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited
+}
+
 pub fn run(dir: &Path, arguments: &[&str]) -> Output {
     command("unflatten", dir).args(arguments).output().expect("unflatten can be started")
 }
@@ -141,22 +151,18 @@ impl Service {
     pub fn all_in_one(dir: &Path, settings: &[(&str, &str)]) -> Self {
         let mut command = command("unflatten", dir);
         command.args(["serve", "--port", "0"]).envs(settings.iter().copied());
-        Self::serve(command)
+        Self::spawn(command)
     }
 
     /// Like [`Service::all_in_one`], with at most so many open files.
     pub fn with_open_files(dir: &Path, most: u32) -> Self {
-        let limited = command("unflatten", dir);
-        let program = limited.get_program().to_owned();
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("ulimit -n {most}; exec \"$0\" serve --port 0")]).arg(program);
-        // What it would be started with.
-        command.current_dir(dir).stdin(Stdio::null()).env_clear();
-        command.envs(limited.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        Self::serve(command)
+        let mut command = command("unflatten", dir);
+        command.args(["serve", "--port", "0"]);
+        Self::spawn(with_open_files(&command, most))
     }
 
-    fn serve(mut command: Command) -> Self {
+    /// A command that comes down to `unflatten serve`, such as one that sets limits first.
+    pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("unflatten can be started");
         let url = wait_for_url(child.stdout.take().expect("stdout is piped"), "http://localhost:");
         Self { child, url }
@@ -360,4 +366,19 @@ pub fn check_succeeded_once(events: &[Event]) {
 pub fn unzip(bytes: &[u8], into: &Path) {
     let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).expect("a ZIP archive");
     archive.extract(into).expect("the archive can be unpacked");
+}
+
+/// Noise: a picture whose layers compress badly, so that results are large.
+pub fn noise_png(width: u32, height: u32) -> Vec<u8> {
+    let mut state = 0x2545_f491_u32;
+    let picture = RgbaImage::from_fn(width, height, |_, _| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        let [r, g, b, _] = state.to_be_bytes();
+        Rgba([r, g, b, 255])
+    });
+    let mut png = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut png, image::ImageFormat::Png).expect("a PNG in memory");
+    png.into_inner()
 }

@@ -1,0 +1,111 @@
+//! Many followers of one job, and jobs that vanish under their followers.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use jobs::testing::RedisServer;
+use time::OffsetDateTime;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::tungstenite::Message;
+use uuid::Uuid;
+
+use crate::support::{noise_png, poster_png};
+use crate::victim::Victim;
+
+const FOLLOWERS: usize = 3_000;
+
+/// Follows a job to its end; how late each live event came, in milliseconds.
+async fn follow(url: String) -> Vec<i64> {
+    let (mut socket, _) = tokio_tungstenite::connect_async(&url).await.expect("a WebSocket");
+    let mut late = Vec::new();
+    while let Some(Ok(message)) = socket.next().await {
+        let Message::Text(text) = message else { continue };
+        let frame: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let Some(at) = frame["at"].as_str() else { continue };
+        let at = OffsetDateTime::parse(at, &time::format_description::well_known::Rfc3339).expect("a time");
+        late.push(i64::try_from((OffsetDateTime::now_utc() - at).whole_milliseconds()).unwrap_or(i64::MAX));
+    }
+    late
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes; `cargo xtask bench attack` runs it"]
+async fn three_thousand_followers_cost_little_and_hear_soon() {
+    let mut victim = Victim::with_files(20_000, &[("QUEUE_LIMIT_PER_CLIENT", "100")]).await;
+    // The job that is followed waits behind one that takes long enough for all to connect.
+    let first = victim.client.upload(noise_png(4000, 4000)).await;
+    let first = victim.client.decompose(first).await;
+    let followed = victim.client.upload(poster_png(900, 1)).await;
+    let followed = victim.client.decompose(followed).await;
+    let before = victim.memory_mb();
+    let url = format!("ws://{}/api/status/{followed}", victim.address());
+    let mut followers = JoinSet::new();
+    for _ in 0..FOLLOWERS {
+        followers.spawn(follow(url.clone()));
+        sleep(Duration::from_micros(300)).await;
+    }
+    sleep(Duration::from_secs(3)).await;
+    victim.client.http.delete(format!("{}/api/jobs/{first}", victim.client.url)).send().await.expect("an answer");
+    let waiting = victim.memory_mb();
+    victim.client.wait_finished(followed).await;
+    let mut late: Vec<i64> = Vec::new();
+    let mut ended = 0;
+    while let Some(seen) = timeout(Duration::from_secs(60), followers.join_next()).await.expect("followers end") {
+        // The first two (queued, and what came before the follower did) are history.
+        late.extend(seen.expect("no follower panics").into_iter().skip(1));
+        ended += 1;
+    }
+    assert_eq!(ended, FOLLOWERS);
+    late.sort_unstable();
+    let p99 = late[late.len() * 99 / 100];
+    victim.check_alive();
+    println!(
+        "{FOLLOWERS} followers: {} events, median {} ms, p99 {p99} ms, latest {} ms; memory before them {before} MB, \
+         with them waiting {waiting} MB, after {} MB",
+        late.len(),
+        late[late.len() / 2],
+        late[late.len() - 1],
+        victim.memory_mb()
+    );
+    assert!(waiting.saturating_sub(before) < 150, "{} MB for followers", waiting.saturating_sub(before));
+}
+
+/// The last frames of a follower of `id` while `vanish` is done to the job.
+async fn last_frame(victim: &Victim, id: Uuid, vanish: impl AsyncFnOnce()) -> String {
+    let url = format!("ws://{}/api/status/{id}", victim.address());
+    let (mut socket, _) = tokio_tungstenite::connect_async(&url).await.expect("a WebSocket");
+    let first = timeout(Duration::from_secs(20), socket.next()).await.expect("history comes at once");
+    let Some(Ok(Message::Text(mut last))) = first else { panic!("a frame") };
+    vanish().await;
+    let rest = async {
+        while let Some(Ok(message)) = socket.next().await {
+            match message {
+                Message::Text(text) => last = text,
+                Message::Close(_) => break,
+                _ => {}
+            }
+        }
+    };
+    timeout(Duration::from_secs(30), rest).await.expect("the stream ends");
+    last.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_vanishes_says_so() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let victim = Victim::start(&[("REDIS_URL", url.as_str())]).await;
+    let upload = victim.client.upload(noise_png(2200, 2200)).await;
+    let running = victim.client.decompose(upload).await;
+    let waiting = victim.client.decompose(upload).await;
+    let flush = async || {
+        let (host, port) = ("127.0.0.1", redis.port().to_string());
+        let flushed = std::process::Command::new("redis-cli").args(["-h", host, "-p", &port, "FLUSHALL"]).status();
+        assert!(flushed.expect("redis-cli can be started").success());
+    };
+    let last = last_frame(&victim, waiting, flush).await;
+    assert!(last.contains("removed"), "the last frame of a job that was flushed: {last}");
+    assert_eq!(victim.get(&format!("/api/status/{running}")).await.status(), 404);
+    println!("held: FLUSHALL with a follower: the last frame was {last}");
+}

@@ -1,0 +1,152 @@
+//! The service that is attacked, and what it costs.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use jobs::State;
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use crate::support::{Client, Service, command, poster_png, with_open_files};
+
+/// Attacks take the whole machine: one at a time.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// How soon the service has to answer others, however busy the machine is.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// How soon a process has to end after SIGTERM: the grace of requests and of the worker, and room for a busy machine.
+const END: Duration = Duration::from_secs(60);
+
+/// `unflatten serve` under attack.
+pub struct Victim {
+    pub service: Service,
+    pub client: Client,
+    pub dir: TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Victim {
+    pub async fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_as(settings, |command| command).await
+    }
+
+    /// With at most `limit` open files.
+    pub async fn with_files(limit: u32, settings: &[(&str, &str)]) -> Self {
+        Self::start_as(settings, |command| with_open_files(&command, limit)).await
+    }
+
+    /// With a command of the caller's around `unflatten serve`.
+    pub async fn start_as(settings: &[(&str, &str)], wrap: impl FnOnce(Command) -> Command) -> Self {
+        let turn = TURN.lock().await;
+        allow_many_files();
+        let dir = tempfile::tempdir().expect("a folder");
+        let (service, client) = serve(dir.path(), settings, wrap);
+        Self { service, client, dir, _turn: turn }
+    }
+
+    /// Starts the service again on the same folder, after the last one ended or was killed.
+    pub fn restart(&mut self, settings: &[(&str, &str)], wrap: impl FnOnce(Command) -> Command) {
+        let (service, client) = serve(self.dir.path(), settings, wrap);
+        self.service = service;
+        self.client = client;
+    }
+
+    /// The address without `http://`.
+    pub fn address(&self) -> &str {
+        self.client.url.trim_start_matches("http://")
+    }
+
+    /// A finished job on `png`.
+    pub async fn finished(&self, png: Vec<u8>) -> Uuid {
+        let upload = self.client.upload(png).await;
+        let id = self.client.decompose(upload).await;
+        let job = self.client.wait_finished(id).await;
+        assert_eq!(job.state, State::Succeeded, "{job:?}");
+        id
+    }
+
+    /// Others are answered: health, readiness, a job's state, and a new job that is taken.
+    pub async fn serves_others(&self, known: Uuid) {
+        for path in ["/healthz".to_owned(), "/readyz".to_owned(), format!("/api/status/{known}")] {
+            let answer = self.get(&path).await;
+            assert_eq!(answer.status(), 200, "{path}");
+        }
+        let submit = async {
+            let upload = self.client.upload(poster_png(48, 1)).await;
+            self.client.decompose(upload).await
+        };
+        timeout(ANSWER, submit).await.expect("a job is taken in time");
+    }
+
+    /// Answers of one address, in time.
+    pub async fn get(&self, path: &str) -> reqwest::Response {
+        let request = self.client.http.get(format!("{}{path}", self.client.url)).send();
+        let answer = timeout(ANSWER, request).await.unwrap_or_else(|_| panic!("{path} did not answer in {ANSWER:?}"));
+        answer.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// Whether the process is still there.
+    pub fn check_alive(&mut self) {
+        let ended = self.service.child.try_wait().expect("our own child can be asked");
+        assert!(ended.is_none(), "the process ended: {ended:?}");
+    }
+
+    /// SIGTERM ends the process by itself and in time.
+    pub async fn ends(&mut self) {
+        self.service.signal("TERM");
+        let deadline = Instant::now() + END;
+        while Instant::now() < deadline {
+            if let Some(status) = self.service.child.try_wait().expect("our own child can be asked") {
+                assert_eq!(status.code(), Some(0), "ended with {status}");
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        panic!("SIGTERM did not end the process within {END:?}");
+    }
+
+    /// Memory that the process holds now, in megabytes.
+    pub fn memory_mb(&self) -> u64 {
+        self.status("VmRSS:") / 1024
+    }
+
+    pub fn threads(&self) -> u64 {
+        self.status("Threads:")
+    }
+
+    /// Processor time that the process has taken, in seconds.
+    pub fn cpu_s(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.service.child.id())).expect("it runs");
+        // The fields after the name, which stands in brackets: user and system time are the 14th and 15th of all.
+        let fields: Vec<_> = stat.rsplit_once(") ").expect("a name in brackets").1.split(' ').collect();
+        let ticks = |index: usize| fields[index].parse::<f64>().expect("a number");
+        // Linux counts hundredths for programs, whatever its own clock does.
+        (ticks(11) + ticks(12)) / 100.0
+    }
+
+    fn status(&self, name: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.service.child.id());
+        let text = std::fs::read_to_string(path).expect("the process runs");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel tells it");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+}
+
+fn serve(dir: &Path, settings: &[(&str, &str)], wrap: impl FnOnce(Command) -> Command) -> (Service, Client) {
+    let mut plain = command("unflatten", dir);
+    plain.args(["serve", "--port", "0"]).env("RUST_LOG", "error").envs(settings.iter().copied());
+    let service = Service::spawn(wrap(plain));
+    let client = Client::new(&service.url);
+    (service, client)
+}
+
+/// The attacker needs a descriptor for each of its connections.
+fn allow_many_files() {
+    let own = std::process::id().to_string();
+    let status = Command::new("prlimit").args(["--pid", &own, "--nofile=8192:"]).status();
+    assert!(status.expect("prlimit can be started").success(), "8192 open files are needed: raise `ulimit -Hn`");
+}
