@@ -28,9 +28,9 @@ use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 use crate::config::Config;
 use crate::decodes::Decodes;
 use crate::error::Error;
-use crate::export::Turns;
 use crate::health::Health;
 use crate::hosts::{self, Hosts};
+use crate::turns::Turns;
 use crate::{capabilities, compose, edit, live, openai, ops, origin, page, results, split, status, submit, uploads};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -22,17 +22,15 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::blocks::BLOCK;
 use crate::error::Error;
+use crate::turns::{Busy, Place, Turn, TurnLimits, Turns};
 
 mod plan;
 mod source;
 #[cfg(test)]
 mod tests;
-mod turns;
 
 use plan::{Plan, TooMuch};
 use source::{LoadError, StoredLeaves};
-pub use turns::Turns;
-use turns::{Busy, Place, Turn, TurnLimits};
 
 /// Exports that run at once, in all and of one client.
 const RUNNING: usize = 3;

@@ -37,6 +37,7 @@ mod server;
 mod split;
 mod status;
 mod submit;
+mod turns;
 mod uploads;
 mod webhooks;
 

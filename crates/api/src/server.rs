@@ -28,9 +28,6 @@ use crate::config::Config;
 use crate::decodes::Decodes;
 use crate::{export, ops, removal, webhooks};
 
-/// Pictures that may be decoded at once: each may take hundreds of megabytes.
-const DECODES: usize = 2;
-
 /// How long requests may take to end once the service is told to stop.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
 
@@ -64,7 +61,7 @@ pub async fn run(listener: TcpListener, context: Context, shutdown: Cancellation
         broker: context.broker,
         store: context.store,
         config: Arc::new(context.config),
-        decodes: Decodes::new(DECODES),
+        decodes: Decodes::new(),
         shutdown: shutdown.clone(),
         sockets: TaskTracker::new(),
         health: Arc::default(),

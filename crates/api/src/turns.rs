@@ -1,5 +1,5 @@
-//! Whose export is next. Clients take turns, however many exports each of them asks for, and what runs at once stays
-//! within a budget of memory.
+//! Turns for work that takes much memory, such as exports and decoding. Clients take turns, however much each of them
+//! asks for, and what runs at once stays within a budget of memory.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,22 +11,22 @@ use tokio::time::timeout;
 /// How much may go on at once.
 #[derive(Debug, Clone, Copy)]
 pub struct TurnLimits {
-    /// Exports that run at once, in all and of one client. The second is less, so that others find a free one.
+    /// How many run at once, in all and of one client. Where the second is less, others find a free place.
     pub running: usize,
     pub running_per_client: usize,
-    /// Bytes that running exports may need together. One that needs more runs alone.
+    /// Bytes that all that run may need together. What needs more runs alone.
     pub memory: u64,
-    /// Exports that wait, run or are being sent.
+    /// How many wait, run or keep their [`Place`], in all and of one client.
     pub unfinished: usize,
     pub unfinished_per_client: usize,
     /// How long one may wait.
     pub wait: Duration,
 }
 
-/// Why an export is not taken.
+/// Why there is no turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Busy {
-    /// The client has this many others that are not over.
+    /// The client has this many that are not over.
     Client(usize),
     /// All clients together have.
     Service(usize),
@@ -34,7 +34,7 @@ pub enum Busy {
     Waited,
 }
 
-/// The exports of this process.
+/// The turns of one kind of work in this process.
 #[derive(Debug)]
 pub struct Turns {
     limits: TurnLimits,
@@ -43,7 +43,7 @@ pub struct Turns {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By what tells them apart; only those with an export that is not over.
+    /// By client key; only clients with work that is not over.
     clients: HashMap<String, Client>,
     waiting: Vec<Waiting>,
     running: usize,
@@ -70,14 +70,14 @@ struct Waiting {
     go: oneshot::Sender<()>,
 }
 
-/// An export that is not over: it waits, runs or is being sent.
+/// Counts as unfinished until it is dropped, such as when an export is sent.
 #[derive(Debug)]
 pub struct Place {
     turns: Arc<Turns>,
     client: String,
 }
 
-/// An export that waits or runs. Whoever does the work holds it until the work has stopped.
+/// A turn that is waited for or taken. The work holds it until it has stopped.
 #[derive(Debug)]
 pub struct Turn {
     turns: Arc<Turns>,
@@ -95,19 +95,19 @@ impl Turns {
         &self.limits
     }
 
-    /// Waits for the turn of an export of `client` that needs `memory` bytes. Whoever stops waiting leaves the line.
+    /// Waits for a turn of `client` for work that needs `memory` bytes. A dropped future gives its place up.
     ///
     /// # Errors
     /// When too many are under way, or the turn does not come.
     pub async fn enter(self: &Arc<Self>, client: &str, memory: u64) -> Result<(Turn, Place), Busy> {
-        let (turn, place, go) = self.line_up(client, memory)?;
+        let (turn, place, go) = self.register(client, memory)?;
         match timeout(self.limits.wait, go).await {
             Ok(Ok(())) => Ok((turn, place)),
             _ => Err(Busy::Waited),
         }
     }
 
-    fn line_up(self: &Arc<Self>, client: &str, memory: u64) -> Result<(Turn, Place, oneshot::Receiver<()>), Busy> {
+    fn register(self: &Arc<Self>, client: &str, memory: u64) -> Result<(Turn, Place, oneshot::Receiver<()>), Busy> {
         let mut state = self.lock();
         if state.unfinished >= self.limits.unfinished {
             return Err(Busy::Service(state.unfinished));
@@ -129,7 +129,7 @@ impl Turns {
         Ok((Turn { turns: Arc::clone(self), id, client, memory }, place, gone))
     }
 
-    /// Lets in whoever is next, as long as there is room.
+    /// Starts what is next, as long as there is room.
     fn admit(&self, state: &mut State) {
         while state.running < self.limits.running {
             let Some(at) = self.next(state) else { return };
@@ -208,7 +208,7 @@ impl Drop for Place {
     }
 }
 
-/// A client without exports is not remembered: there may be any number of them.
+/// Clients without work are not remembered: there may be any number of them.
 fn forget_idle(state: &mut State, client: &str) {
     if state.clients.get(client).is_some_and(|client| client.unfinished == 0 && client.running == 0) {
         state.clients.remove(client);
@@ -242,7 +242,7 @@ mod tests {
 
     impl Export {
         fn of(turns: &Arc<Turns>, client: &str, memory: u64) -> Self {
-            let (turn, place, go) = turns.line_up(client, memory).unwrap();
+            let (turn, place, go) = turns.register(client, memory).unwrap();
             Self { turn, _place: place, go }
         }
 
