@@ -1,6 +1,7 @@
 //! A job's events while they happen, as a WebSocket and as Server-Sent Events.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
@@ -8,8 +9,8 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::{Stream, StreamExt};
-use jobs::{Event, Update};
+use futures_util::{FutureExt, SinkExt, Stream, StreamExt, stream};
+use jobs::{BrokerError, Event, Update};
 use serde::Serialize;
 use tracing::Instrument;
 use utoipa::ToSchema;
@@ -33,6 +34,12 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// Bytes that are read at once from a peer, of which nothing of size is expected. Each socket holds a buffer of this
 /// size as long as it lives.
 const READ_BUFFER: usize = 1 << 10;
+
+/// Updates that are sent together at most, where several are due.
+const AT_ONCE: usize = 32;
+
+/// Frames up to this many bytes go out together, where several are due: each write costs a call of the system.
+const WRITE_BUFFER: usize = 4 << 10;
 
 /// The longest message of a peer that is taken.
 const MAX_MESSAGE: usize = 4 << 10;
@@ -122,7 +129,7 @@ pub fn websocket(app: App, id: Uuid, after: u64, upgrade: WebSocketUpgrade) -> R
     let sockets = app.sockets.clone();
     upgrade
         .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
+        .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(MAX_UNSENT)
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
@@ -171,25 +178,11 @@ async fn send_updates(app: &App, id: Uuid, after: u64, socket: &mut WebSocket) -
     tokio::pin!(updates, stopping);
     let mut ping = tokio::time::interval(PING_EVERY);
     let mut last_heard = Instant::now();
-    let mut end = End::Over;
     loop {
-        let message = tokio::select! {
-            update = updates.next() => match update {
-                Some(Ok(update)) => {
-                    if matches!(update, Update::Removed) {
-                        end = End::Removed;
-                    }
-                    match json(&update, id) {
-                        Ok(text) => Message::Text(text.into()),
-                        Err(_) => return End::Failed,
-                    }
-                }
-                Some(Err(err)) => {
-                    tracing::warn!(error = %err, "a live stream broke off");
-                    return End::Failed;
-                }
-                None => return end,
-            },
+        let mut messages = Vec::new();
+        let mut end = None;
+        tokio::select! {
+            update = updates.next() => end = take_update(update, id, &mut messages),
             received = socket.recv() => match received {
                 Some(Ok(message)) if !matches!(message, Message::Close(_)) => {
                     last_heard = Instant::now();
@@ -201,18 +194,47 @@ async fn send_updates(app: &App, id: Uuid, after: u64, socket: &mut WebSocket) -
                 if last_heard.elapsed() > SILENCE {
                     return End::Gone;
                 }
-                Message::Ping(bytes::Bytes::new())
+                messages.push(Message::Ping(bytes::Bytes::new()));
             }
             () = &mut stopping => return End::ShuttingDown,
-        };
+        }
+        // What else is due goes out with it.
+        while end.is_none()
+            && messages.len() < AT_ONCE
+            && let Some(update) = updates.next().now_or_never()
+        {
+            end = take_update(update, id, &mut messages);
+        }
+        let mut due = stream::iter(messages.into_iter().map(Ok));
         let sent = tokio::select! {
-            sent = tokio::time::timeout(SILENCE, socket.send(message)) => sent,
+            sent = tokio::time::timeout(SILENCE, socket.send_all(&mut due)) => sent,
             () = &mut stopping => return End::ShuttingDown,
         };
         // A peer that reads nothing for so long is as good as gone.
         if !matches!(sent, Ok(Ok(()))) {
             return End::Gone;
         }
+        if let Some(end) = end {
+            return end;
+        }
+    }
+}
+
+/// Adds what an update sends; says when nothing comes after it.
+fn take_update(update: Option<Result<Update, Arc<BrokerError>>>, id: Uuid, messages: &mut Vec<Message>) -> Option<End> {
+    match update {
+        Some(Ok(update)) => match json(&update, id) {
+            Ok(text) => {
+                messages.push(Message::Text(text.into()));
+                matches!(update, Update::Removed).then_some(End::Removed)
+            }
+            Err(_) => Some(End::Failed),
+        },
+        Some(Err(err)) => {
+            tracing::warn!(error = %err, "a live stream broke off");
+            Some(End::Failed)
+        }
+        None => Some(End::Over),
     }
 }
 

@@ -119,6 +119,14 @@ impl Store {
         self.health.check(&self.backend).await
     }
 
+    /// Like [`Store::check`], but looks anew whatever was found a moment ago: for one caller after a fault.
+    ///
+    /// # Errors
+    /// As [`Store::check`].
+    pub async fn check_anew(&self) -> Result<(), StoreError> {
+        self.health.check_anew(&self.backend).await
+    }
+
     /// Removes what crashed processes left half-written before `cutoff`; answers how much it was.
     ///
     /// # Errors

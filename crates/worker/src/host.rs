@@ -92,7 +92,10 @@ impl Host {
     pub(crate) fn start(engines: Arc<dyn EngineSet>) -> io::Result<Self> {
         start_pool()?;
         let (commands, inbox) = std_mpsc::channel();
-        let body = move || serve(engines.as_ref(), &inbox);
+        let body = move || {
+            yield_to_clients();
+            serve(engines.as_ref(), &inbox);
+        };
         let thread = thread::Builder::new().name("engine".to_owned()).stack_size(STACK_BYTES).spawn(body)?;
         Ok(Self { commands, thread })
     }
@@ -130,9 +133,26 @@ fn start_pool() -> io::Result<()> {
         // All of them are there at once: none passes the gate before the last has started.
         (0..wanted).try_for_each(|_| thread::Builder::new().spawn_scoped(scope, || drop(gate.lock())).map(drop))
     })?;
-    let started = catch_unwind(rayon::current_num_threads).map(drop);
-    started.map_err(|panic| io::Error::other(panic_text(panic.as_ref())))
+    let start = || {
+        // The threads of the pool inherit the priority of the one that starts them.
+        yield_to_clients();
+        catch_unwind(rayon::current_num_threads).map(drop)
+    };
+    let started = thread::scope(|scope| Ok::<_, io::Error>(thread::Builder::new().spawn_scoped(scope, start)?.join()))?;
+    started.and_then(|started| started).map_err(|panic| io::Error::other(panic_text(panic.as_ref())))
 }
+
+/// Lowers the priority of this thread: where API and worker share a machine, what answers clients in milliseconds goes
+/// before what computes for seconds. An idle machine computes as fast as before.
+fn yield_to_clients() {
+    // Only Linux has a priority for each thread.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(NICENESS);
+}
+
+/// A third of the processor time of a thread that serves, where both want all of it.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 5;
 
 fn serve(set: &dyn EngineSet, inbox: &std_mpsc::Receiver<Command>) {
     let mut engines: HashMap<EngineChoice, Box<dyn Engine>> = HashMap::new();

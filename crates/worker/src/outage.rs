@@ -150,11 +150,11 @@ impl Outages {
 }
 
 async fn check(store: Store, part: Part) -> Result<(), String> {
-    store.check().await.map_err(|error| chain(&error))?;
+    store.check_anew().await.map_err(|error| chain(&error))?;
     let Part::Write { bytes } = part else { return Ok(()) };
     // Publishing may fail where a small temporary file can be written: no room, or no right to rename.
     let id = JobId::new_v4();
-    let staging = store.stage(id).map_err(|error| chain(&error))?;
+    let staging = store.make_staging(id).await.map_err(|error| chain(&error))?;
     let fill = move || fill(staging.dir(), bytes.saturating_add(ROOM).min(MOST_WRITTEN)).map(|()| staging);
     let filled = spawn_blocking(fill).await.map_err(|error| error.to_string())?;
     let staging = filled.map_err(|error| format!("a test file could not be written: {error}"))?;

@@ -74,7 +74,7 @@ pub enum Rank {
 }
 
 /// Lag that tells a client that holds its request up from one on a slow line.
-const LAGGING: Duration = Duration::from_secs(5);
+const LAGGING: Duration = Duration::from_secs(1);
 
 impl Connection {
     pub fn new(peer: IpAddr, now: Instant) -> Self {

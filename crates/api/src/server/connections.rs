@@ -100,10 +100,7 @@ impl Connections {
             table.picked = pick(table.open.values(), now, self.most);
         }
         let Some((rank, connection)) = table.picked.pop() else { return PATIENCE };
-        if let Rank::Waiting(since) = rank
-            && let Some(wait) = YOUNG.checked_sub(now.saturating_duration_since(since)).filter(|wait| !wait.is_zero())
-        {
-            table.picked.push((rank, connection));
+        if let Some(wait) = young_for(rank, now) {
             return wait;
         }
         connection.end(if matches!(rank, Rank::Waiting(_)) { Ending::Soft } else { Ending::Hard });
@@ -172,7 +169,7 @@ fn pick<'a>(
     let mut ranked: Vec<_> = open
         .filter_map(|connection| {
             let rank = connection.rank(now)?;
-            Some(((kind(rank), is_light(&connection.network), rank), connection))
+            Some(((kind(rank, now), is_light(&connection.network), rank), connection))
         })
         .collect();
     let Some(&((first, ..), _)) = ranked.iter().min_by_key(|(key, _)| *key) else { return Vec::new() };
@@ -186,13 +183,22 @@ fn pick<'a>(
     ranked.into_iter().map(|((_, _, rank), connection)| (rank, Arc::clone(connection))).collect()
 }
 
-fn kind(rank: Rank) -> u8 {
+fn kind(rank: Rank, now: Instant) -> u8 {
     match rank {
-        Rank::Waiting(_) => 0,
+        Rank::Waiting(_) if young_for(rank, now).is_none() => 0,
         Rank::Lagging(_) => 1,
-        Rank::Live(_) => 2,
-        Rank::Busy(_) => 3,
+        // Behind those that lag: where bodies that stand still hold nearly all places, new connections would otherwise
+        // push each other out, one in so many milliseconds.
+        Rank::Waiting(_) => 2,
+        Rank::Live(_) => 3,
+        Rank::Busy(_) => 4,
     }
+}
+
+/// How long a connection without a request is still too young to lose its place.
+fn young_for(rank: Rank, now: Instant) -> Option<Duration> {
+    let Rank::Waiting(since) = rank else { return None };
+    YOUNG.checked_sub(now.saturating_duration_since(since)).filter(|rest| !rest.is_zero())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Whether the storage can be used, asked by many and looked at by one.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -30,15 +30,21 @@ struct Problem {
 
 impl Health {
     pub(super) async fn check(&self, backend: &Arc<dyn Backend>) -> Result<(), StoreError> {
-        let look = self.look(backend);
-        look.await.map_err(|problem| {
-            let source = io::Error::new(problem.kind, problem.text.clone());
-            failed(backend.as_ref(), problem.shelf, "checking", source)
-        })
+        told(self.look(backend).await, backend)
+    }
+
+    /// By a look that begins now: for after a fault, which an answer of before knows nothing of.
+    pub(super) async fn check_anew(&self, backend: &Arc<dyn Backend>) -> Result<(), StoreError> {
+        *self.latest() = None;
+        self.check(backend).await
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Option<(Instant, Look)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn look(&self, backend: &Arc<dyn Backend>) -> Look {
-        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latest = self.latest();
         if let Some((started, look)) = &*latest
             && (look.peek().is_none() || started.elapsed() < FRESH)
         {
@@ -48,6 +54,13 @@ impl Health {
         *latest = Some((Instant::now(), look.clone()));
         look
     }
+}
+
+fn told(answer: Result<(), Arc<Problem>>, backend: &Arc<dyn Backend>) -> Result<(), StoreError> {
+    answer.map_err(|problem| {
+        let source = io::Error::new(problem.kind, problem.text.clone());
+        failed(backend.as_ref(), problem.shelf, "checking", source)
+    })
 }
 
 async fn look_at(backend: Arc<dyn Backend>) -> Result<(), Arc<Problem>> {

@@ -83,7 +83,8 @@ impl Attempt<'_> {
         made: Made,
         meter: &mut Meter,
     ) -> Result<(Staging, u32), Broken> {
-        let staging = self.store.stage(self.job.id).map_err(|e| Broken::store(Part::Write { bytes: 0 }, &e))?;
+        let staging =
+            self.store.make_staging(self.job.id).await.map_err(|e| Broken::store(Part::Write { bytes: 0 }, &e))?;
         let (sender, mut steps) = mpsc::unbounded_channel();
         let stop = self.stop.clone();
         let writing = spawn_blocking(move || {
