@@ -80,14 +80,20 @@ pub fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
 /// Not a benchmark of cargo's: the programs themselves run, on the loopback device.
 fn scale() -> anyhow::Result<()> {
     install_test_programs()?;
-    run(&cargo(), ["build", "--release", "--package", "api", "--package", "worker", "--bins"])?;
+    build_programs()?;
     let test = ["test", "--release", "--package", "unflatten", "--test", "scale", "--", "--ignored", "--nocapture"];
     run(&cargo(), test)
+}
+
+/// Those that the tests of `unflatten` start beside it.
+fn build_programs() -> anyhow::Result<()> {
+    run(&cargo(), ["build", "--release", "--package", "api", "--package", "worker", "--bins"])
 }
 
 /// Like [`scale`]: one attack after the other on a release build, those that take minutes included. `names` chooses some.
 fn attack(names: &[String]) -> anyhow::Result<()> {
     install_test_programs()?;
+    build_programs()?;
     let test = ["test", "--release", "--package", "unflatten", "--test", "attack", "--"];
     let options = ["--include-ignored", "--nocapture", "--test-threads=1"];
     run(&cargo(), test.into_iter().chain(options).chain(names.iter().map(String::as_str)))

@@ -21,7 +21,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How soon a process has to end after SIGTERM: the grace of requests and of the worker, and room for a busy machine.
 const END: Duration = Duration::from_secs(60);
 
-/// `unflatten serve` under attack.
+/// A service under attack.
 pub struct Victim {
     pub service: Service,
     pub client: Client,
@@ -45,6 +45,16 @@ impl Victim {
         allow_many_files();
         let dir = tempfile::tempdir().expect("a folder");
         let (service, client) = serve(dir.path(), settings, wrap);
+        Self { service, client, dir, _turn: turn }
+    }
+
+    /// `unflatten-api` alone.
+    pub async fn api(settings: &[(&str, &str)]) -> Self {
+        let turn = TURN.lock().await;
+        allow_many_files();
+        let dir = tempfile::tempdir().expect("a folder");
+        let service = Service::api(dir.path(), settings);
+        let client = Client::new(&service.url);
         Self { service, client, dir, _turn: turn }
     }
 
