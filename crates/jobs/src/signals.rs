@@ -17,6 +17,10 @@ const OVERDUE: i32 = 1;
 /// How long the last word of a process may take: a log that nobody reads must not keep it.
 const LAST_WORD: Duration = Duration::from_millis(200);
 
+/// How long the runtime gets at the end of a process: the queue closes its file when the last task that uses it is
+/// dropped. Work that hangs (a dead network disk) must not keep the process alive any longer.
+pub const LAST_TASKS: Duration = Duration::from_secs(3);
+
 /// Raises `shutdown` at the first Ctrl-C or SIGTERM. Ends the process at the second, and `grace` after the first where
 /// it has not ended by itself.
 ///

@@ -49,7 +49,6 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::SynthCheckpoint(arguments) => synth::synth(&arguments),
         }
     });
-    // A blocking task that hangs (a dead network disk) must not keep the process alive.
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(jobs::signals::LAST_TASKS);
     result
 }

@@ -68,6 +68,7 @@ async fn a_service_that_is_stopped_gives_its_job_back() {
     assert_eq!(client.wait_started(id).await.state, State::Running);
     service.signal("TERM");
     assert_eq!(service.exit_code(), Some(0));
+    assert!(!dir.path().join("storage/queue.sqlite-wal").exists(), "the queue's file was not closed");
 
     let service = Service::all_in_one(dir.path(), &[]);
     let client = Client::new(&service.url);

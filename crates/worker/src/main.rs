@@ -46,8 +46,7 @@ fn start(arguments: &Arguments) -> anyhow::Result<()> {
     let result = runtime.block_on(async {
         if arguments.vertex { serve_predictions(&settings, shutdown).await } else { work(&settings, shutdown).await }
     });
-    // A blocking task that hangs (a dead network disk) must not keep the process alive.
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(jobs::signals::LAST_TASKS);
     result
 }
 

@@ -60,8 +60,7 @@ fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
     api::raise_descriptor_limit();
     let runtime = tokio::runtime::Runtime::new().context("the async runtime cannot be started")?;
     let result = runtime.block_on(serve(settings, options));
-    // Work that hangs (a dead network disk) must not keep the process alive.
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(jobs::signals::LAST_TASKS);
     result
 }
 

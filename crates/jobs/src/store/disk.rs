@@ -10,6 +10,7 @@
 //! so it is seen whole or not at all, also after a crash.
 
 mod change;
+mod identity;
 pub(super) mod probe;
 
 use std::ffi::OsString;
@@ -44,11 +45,32 @@ pub(super) struct Disk {
     results: Arc<Path>,
     /// Names of the settings that say where they are.
     settings: [&'static str; 2],
+    /// Of the uploads and of the results.
+    opened: [Arc<identity::FolderIdentity>; 2],
 }
 
 impl Disk {
     pub(super) fn new(uploads: &Path, results: &Path, settings: [&'static str; 2]) -> Self {
-        Self { uploads: uploads.into(), results: results.into(), settings }
+        Self { uploads: uploads.into(), results: results.into(), settings, opened: Default::default() }
+    }
+
+    fn opened(&self, shelf: Shelf) -> &Arc<identity::FolderIdentity> {
+        let [uploads, results] = &self.opened;
+        match shelf {
+            Shelf::Uploads => uploads,
+            Shelf::Results => results,
+        }
+    }
+
+    /// Fails when the folder of the shelf is not the one that was opened. Blocks.
+    fn verify_now(&self, shelf: Shelf) -> io::Result<()> {
+        self.opened(shelf).verify(&self.folder(shelf))
+    }
+
+    /// Like [`Disk::verify_now`]: for before it is said that something is not there.
+    async fn verify(&self, shelf: Shelf) -> io::Result<()> {
+        let (opened, folder) = (Arc::clone(self.opened(shelf)), self.folder(shelf));
+        blocking(move || opened.verify(&folder)).await
     }
 
     fn folder(&self, shelf: Shelf) -> Arc<Path> {
@@ -64,8 +86,8 @@ impl Disk {
 
     /// Makes the folder of a shelf and proves that it can be written to.
     pub(super) async fn prepare(&self, shelf: Shelf) -> io::Result<()> {
-        let folder = self.folder(shelf);
-        blocking(move || prepare(&folder)).await
+        let (opened, folder) = (Arc::clone(self.opened(shelf)), self.folder(shelf));
+        blocking(move || prepare(&folder).and_then(|()| opened.remember(&folder))).await
     }
 }
 
@@ -83,10 +105,12 @@ impl Backend for Disk {
     }
 
     fn scratch(&self, shelf: Shelf) -> io::Result<NamedTempFile> {
+        self.verify_now(shelf)?;
         staged_file(&self.folder(shelf))
     }
 
     fn stage(&self, shelf: Shelf) -> io::Result<TempDir> {
+        self.verify_now(shelf)?;
         let folder = self.folder(shelf);
         in_staging(&folder, |staging| builder(0o777).tempdir_in(staging))
     }
@@ -99,7 +123,7 @@ impl Backend for Disk {
     async fn open(&self, shelf: Shelf, id: Uuid, name: &str) -> io::Result<Option<StoredFile>> {
         let file = match tokio::fs::File::open(self.published(shelf, id).join(name)).await {
             Ok(file) => file,
-            Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(err) if err.kind() == ErrorKind::NotFound => return self.verify(shelf).await.map(|()| None),
             Err(err) => return Err(err),
         };
         let metadata = file.metadata().await?;
@@ -109,12 +133,20 @@ impl Backend for Disk {
 
     async fn change(&self, shelf: Shelf, id: Uuid, name: &str, change: Change, deadline: Instant) -> io::Result<bool> {
         let target = Target { shelf: self.folder(shelf), place: self.published(shelf, id), name: name.to_owned() };
-        change::change(target, change, deadline).await
+        let changed = change::change(target, change, deadline).await?;
+        if !changed {
+            self.verify(shelf).await?;
+        }
+        Ok(changed)
     }
 
     async fn remove(&self, shelf: Shelf, id: Uuid) -> io::Result<bool> {
         let folder = self.folder(shelf);
-        blocking(move || remove(&folder, id)).await
+        let removed = blocking(move || remove(&folder, id)).await?;
+        if !removed {
+            self.verify(shelf).await?;
+        }
+        Ok(removed)
     }
 
     async fn published_before(&self, shelf: Shelf, cutoff: OffsetDateTime) -> io::Result<Vec<Uuid>> {
@@ -132,8 +164,12 @@ impl Backend for Disk {
     }
 
     async fn check(&self, shelf: Shelf) -> io::Result<()> {
-        let folder = self.folder(shelf);
-        blocking(move || probe::probe(staged_file(&folder)?, &folder)).await
+        let (opened, folder) = (Arc::clone(self.opened(shelf)), self.folder(shelf));
+        blocking(move || {
+            opened.verify(&folder)?;
+            probe::probe(staged_file(&folder)?, &folder)
+        })
+        .await
     }
 }
 

@@ -139,9 +139,29 @@ async fn a_folder_that_vanishes_is_told_with_its_setting() {
     assert!(!folder.exists(), "where a disk was, something was written in its place");
     let error = place.store.stage(JobId::new_v4()).unwrap_err().to_string();
     assert!(error.contains(folder.to_str().unwrap()) && error.contains("(RESULTS_DIR)"), "{error}");
+}
+
+#[tokio::test]
+async fn an_empty_folder_in_the_place_of_one_that_is_not_mounted_is_not_taken_for_it() {
+    let place = Place::folder().await;
+    let (kept, gone) = (JobId::new_v4(), JobId::new_v4());
+    publish(&place.store, kept, "x").await;
+    let (folder, aside) = (place.dir().join("b/results"), place.dir().join("b/aside"));
+    std::fs::rename(&folder, &aside).unwrap();
     std::fs::create_dir(&folder).unwrap();
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-    place.store.check().await.unwrap();
+    let error = place.store.check_anew().await.unwrap_err();
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("mount"), "{error:?}");
+    // Neither is what was stored said to be gone, nor is anything written there.
+    assert!(place.store.has_result(kept).await.is_err());
+    assert!(place.store.delete_result(kept).await.is_err());
+    assert!(place.store.change_edits(kept, |_| {}).await.is_err());
+    assert!(place.store.make_staging(gone).await.is_err());
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    std::fs::remove_dir(&folder).unwrap();
+    std::fs::rename(&aside, &folder).unwrap();
+    place.store.check_anew().await.unwrap();
+    assert!(place.store.has_result(kept).await.unwrap());
+    assert!(!place.store.has_result(gone).await.unwrap());
 }
 
 #[tokio::test]
