@@ -108,8 +108,8 @@ const DOWNLOAD_REDIRECT: Variable = Variable {
 };
 const HIGHEST_PRIORITY: Variable = Variable {
     name: "HIGHEST_PRIORITY",
-    default: "high",
-    about: "Highest priority that a request may ask for: high, normal or low",
+    default: "normal",
+    about: "Highest priority that a request may ask for: high, normal or low; jobs of a higher one always go first",
 };
 const CLIENT_KEY_HEADER: Variable = Variable {
     name: "CLIENT_KEY_HEADER",
