@@ -43,4 +43,4 @@ mod webhooks;
 
 pub use app::openapi;
 pub use config::{Config, VARIABLES};
-pub use server::{Context, SHUTDOWN_GRACE, raise_descriptor_limit, run};
+pub use server::{Context, SHUTDOWN_GRACE, listen, raise_descriptor_limit, run};

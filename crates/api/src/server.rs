@@ -20,6 +20,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::accept::listen;
 use self::chores::keep_running;
 use self::connections::Connections;
 pub use self::limits::{ConnectionLimits, raise_descriptor_limit};

@@ -29,7 +29,7 @@ pub async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<Ex
 
     api::raise_descriptor_limit();
     // Before anything else: a second service must not touch the queue of the first.
-    let (listener, address) = bind(api_config.host, api_config.port).await?;
+    let (listener, address) = bind(api_config.host, api_config.port)?;
     let store = store_config.open().await.map_err(|error| Failure::Failed(chain(&error)))?;
     let broker = connect(&broker_config).await.map_err(|error| {
         let advice = match broker_config.backend {
@@ -90,7 +90,7 @@ fn parse_host(text: &str) -> Result<IpAddr, Failure> {
     })
 }
 
-async fn bind(host: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), Failure> {
+fn bind(host: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), Failure> {
     let explain = |error: io::Error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => {
@@ -104,7 +104,7 @@ async fn bind(host: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), Fail
         };
         Failure::Failed(format!("cannot listen on {}: {error}; {advice}", SocketAddr::new(host, port)))
     };
-    let listener = TcpListener::bind((host, port)).await.map_err(explain)?;
+    let listener = api::listen(SocketAddr::new(host, port)).map_err(explain)?;
     let address = listener.local_addr().map_err(explain)?;
     Ok((listener, address))
 }
@@ -151,8 +151,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_port_is_named_with_a_way_out() {
-        let (listener, address) = bind(IpAddr::from([127, 0, 0, 1]), 0).await.expect("a free port");
-        let failure = bind(address.ip(), address.port()).await.expect_err("it is taken");
+        let (listener, address) = bind(IpAddr::from([127, 0, 0, 1]), 0).expect("a free port");
+        let failure = bind(address.ip(), address.port()).expect_err("it is taken");
         assert!(failure.to_string().contains("--port"), "{failure}");
         drop(listener);
     }

@@ -1,7 +1,7 @@
 //! The API on its own. Workers on this or other machines meet it in Redis and
 //! in the store.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +11,6 @@ use jobs::broker::{Backend, BrokerConfig};
 use jobs::settings::{SettingError, Settings};
 use jobs::store::StoreConfig;
 use jobs::telemetry;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// Serve Unflatten's page and API; workers run on their own
@@ -76,8 +75,7 @@ async fn serve(settings: &Settings, options: &Options) -> anyhow::Result<()> {
     }
     let store = StoreConfig::from_settings(settings)?.open().await?;
     let broker = jobs::broker::connect(&broker_config).await.context("the queue cannot be used; check REDIS_URL")?;
-    let listener = TcpListener::bind((config.host, config.port))
-        .await
+    let listener = api::listen(SocketAddr::new(config.host, config.port))
         .with_context(|| format!("cannot listen on {}:{}; choose another PORT", config.host, config.port))?;
     let address = listener.local_addr()?;
     tracing::info!("listening on http://{address}, API description on http://{address}/docs");
