@@ -21,7 +21,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run every test; installs what they miss (Debian): redis-server, Chromium, g++, readers of exports
+    /// Run every test; installs what they miss (Debian): redis-server, Chromium, g++, faketime, readers of exports
     Test(test::TestArguments),
     /// Run rustfmt, clippy and the dependency audit
     Lint,
