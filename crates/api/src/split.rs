@@ -8,7 +8,7 @@ use jobs::broker::Submitted;
 use jobs::store::{Link, Upload};
 use jobs::tree::MAX_DEPTH;
 use jobs::{InputInfo, JobId as Id, LayerInfo, OutputSize, ParentLayer, State as JobState};
-use layers::{Box as Area, EncodeError, Limits};
+use layers::{EncodeError, Limits, Rect};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
@@ -126,7 +126,7 @@ async fn cut_out(
     app: &App,
     client: &str,
     info: &LayerInfo,
-    area: Area,
+    area: Rect,
     parent: ParentLayer,
     limits: Limits,
 ) -> Result<(Upload, NamedTempFile), Error> {
@@ -148,7 +148,7 @@ async fn cut_out(
 fn write_cut(
     bytes: Vec<u8>,
     limits: &Limits,
-    area: Area,
+    area: Rect,
     scratch: NamedTempFile,
     filename: String,
     parent: ParentLayer,

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use layers::{Box, Document, DocumentLayer, Kind, Node};
+use layers::{Document, DocumentLayer, Kind, Node, Rect};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -173,7 +173,7 @@ pub struct LayerInfo {
     /// The words of a text layer.
     pub text: Option<String>,
     /// The smallest rectangle that holds every pixel with alpha above 0; absent for an empty layer.
-    pub bounding_box: Option<Box>,
+    pub bounding_box: Option<Rect>,
     /// Mean alpha over the canvas, 0 to 1.
     pub coverage: f64,
     /// How much of its alpha the layers above leave to be seen, 0 to 1.

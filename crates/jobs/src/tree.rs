@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::pin::Pin;
 
-use layers::{Box as Area, Document, DocumentGroup, DocumentLayer, Kind, Node, Recolour};
+use layers::{Document, DocumentGroup, DocumentLayer, Kind, Node, Recolour, Rect};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -38,7 +38,7 @@ pub struct TreeLayer {
     pub kind: Kind,
     pub text: Option<String>,
     /// As the engine made it.
-    pub bounding_box: Option<Area>,
+    pub bounding_box: Option<Rect>,
     pub edit: LayerEdit,
     /// What it was split into.
     pub child: Option<Child>,
@@ -66,7 +66,7 @@ pub struct Leaf {
     /// Which file of the job's result.
     pub file: String,
     /// What of the file's picture is to be cut out; the whole where absent.
-    pub area: Option<Area>,
+    pub area: Option<Rect>,
     /// The size to bring it to.
     pub size: Option<(u32, u32)>,
     /// What happens to its colours, one after the other.
@@ -122,8 +122,8 @@ impl Store {
         depth: usize,
         edited: bool,
         seen: &'a mut HashSet<JobId>,
-    ) -> Pin<std::boxed::Box<dyn Future<Output = Result<Option<Tree>, StoreError>> + Send + 'a>> {
-        std::boxed::Box::pin(async move {
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Tree>, StoreError>> + Send + 'a>> {
+        Box::pin(async move {
             let Some(metadata) = self.metadata(id).await? else { return Ok(None) };
             let mut edits = self.edits(id).await?;
             if !edited {
@@ -176,7 +176,7 @@ impl Place {
     }
 
     /// Of a layer on this canvas that fills `area` and is scaled about its middle.
-    fn edited(self, area: Area, edit: &LayerEdit) -> Self {
+    fn edited(self, area: Rect, edit: &LayerEdit) -> Self {
         let middle = |start: u32, length: u32| start as f32 + length as f32 / 2.0;
         let (x, y) = (middle(area.x, area.width), middle(area.y, area.height));
         let moved = self.moved(x * (1.0 - edit.scale) + edit.x as f32, y * (1.0 - edit.scale) + edit.y as f32);
@@ -184,7 +184,7 @@ impl Place {
     }
 
     /// The pixel and the size that `area` has on the outermost canvas.
-    fn of(self, area: Area) -> ((i32, i32), (u32, u32)) {
+    fn of(self, area: Rect) -> ((i32, i32), (u32, u32)) {
         let at = |start: u32, origin: f32| (origin + self.scale * start as f32).round() as i32;
         let side = |length: u32| ((self.scale * length as f32).round() as u32).max(1);
         ((at(area.x, self.x), at(area.y, self.y)), (side(area.width), side(area.height)))

@@ -129,7 +129,7 @@ fn decode_dyn(mut reader: &mut dyn Source, limits: &Limits) -> Result<Picture, D
 
 /// A file whose decoder can keep and inflate no more metadata than is allowed.
 struct Prepared<'a> {
-    reader: std::boxed::Box<dyn Source + 'a>,
+    reader: Box<dyn Source + 'a>,
     profile: Option<Vec<u8>>,
     exif_too_large: bool,
     associated_alpha: bool,
@@ -148,7 +148,7 @@ fn prepare<'a>(
     let profile = match format {
         ImageFormat::Jpeg => {
             let jpeg::Jpeg { bytes, profile } = jpeg::read(reader, limits)?;
-            let reader = std::boxed::Box::new(Cursor::new(bytes));
+            let reader = Box::new(Cursor::new(bytes));
             return Ok(Prepared { reader, profile, exif_too_large, associated_alpha });
         }
         ImageFormat::Png => {
@@ -176,9 +176,9 @@ fn prepare<'a>(
         _ => None,
     };
     reader.seek(SeekFrom::Start(start)).map_err(DecodeError::Io)?;
-    let reader: std::boxed::Box<dyn Source> = match format {
-        ImageFormat::Png | ImageFormat::Gif => std::boxed::Box::new(Excerpt::new(reader, start, left_out)),
-        _ => std::boxed::Box::new(reader),
+    let reader: Box<dyn Source> = match format {
+        ImageFormat::Png | ImageFormat::Gif => Box::new(Excerpt::new(reader, start, left_out)),
+        _ => Box::new(reader),
     };
     Ok(Prepared { reader, profile, exif_too_large, associated_alpha })
 }

@@ -76,7 +76,7 @@ impl Drop for DocumentGroup {
 /// Pixels could not be had; the text says of what and why.
 #[derive(Debug, thiserror::Error)]
 #[error("the pixels of a layer could not be loaded: {0}")]
-pub struct SourceError(pub std::boxed::Box<dyn std::error::Error + Send + Sync>);
+pub struct SourceError(pub Box<dyn std::error::Error + Send + Sync>);
 
 /// A document with groups that are nested deeper than [`Document::MAX_DEPTH`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canvas::CanvasTooLarge;
 use crate::document::{ComposeError, Document, DocumentLayer, PixelSource, SourceError, TooDeep};
-use crate::{ArchiveError, Box, EncodeError, bounding_box};
+use crate::{ArchiveError, EncodeError, Rect, bounding_box};
 
 mod bundle;
 mod ora;
@@ -167,7 +167,7 @@ impl Placed {
     /// An empty layer becomes one transparent pixel, since no format has pictures of size zero.
     fn trim(layer: &DocumentLayer, pixels: RgbaImage) -> Self {
         let (found, pixels) = match bounding_box(&pixels) {
-            None => (Box { x: 0, y: 0, width: 1, height: 1 }, RgbaImage::new(1, 1)),
+            None => (Rect { x: 0, y: 0, width: 1, height: 1 }, RgbaImage::new(1, 1)),
             Some(found) => (found, crop_in_place(pixels, found)),
         };
         // Nobody sees a layer that far outside; its other edge must fit into the formats' 32 bits too.
@@ -188,7 +188,7 @@ impl Placed {
 }
 
 /// The part of the picture inside `area`, which lies on it, without a second copy of the pixels.
-fn crop_in_place(picture: RgbaImage, area: Box) -> RgbaImage {
+fn crop_in_place(picture: RgbaImage, area: Rect) -> RgbaImage {
     let row_bytes = picture.width() as usize * 4;
     let (start, length) = (area.x as usize * 4, area.width as usize * 4);
     let mut bytes = picture.into_raw();

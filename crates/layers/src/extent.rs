@@ -1,10 +1,10 @@
 use image::RgbaImage;
 use image::imageops;
 
-use crate::Box;
+use crate::Rect;
 
 /// The smallest rectangle that holds every pixel with alpha above 0; none when there is no such pixel.
-pub fn bounding_box(picture: &RgbaImage) -> Option<Box> {
+pub fn bounding_box(picture: &RgbaImage) -> Option<Rect> {
     let row_length = picture.width() as usize * 4;
     if row_length == 0 {
         return None;
@@ -21,7 +21,7 @@ pub fn bounding_box(picture: &RgbaImage) -> Option<Box> {
             Some((left, top, right, _)) => (left.min(first), top, right.max(last), y),
         });
     }
-    found.map(|(left, top, right, bottom)| Box { x: left, y: top, width: right - left + 1, height: bottom - top + 1 })
+    found.map(|(left, top, right, bottom)| Rect { x: left, y: top, width: right - left + 1, height: bottom - top + 1 })
 }
 
 /// Mean alpha over the picture, 0 to 1.
@@ -32,7 +32,7 @@ pub fn coverage(picture: &RgbaImage) -> f64 {
 }
 
 /// The part of the picture inside `area`, cut to what lies on the picture.
-pub fn crop(picture: &RgbaImage, area: Box) -> RgbaImage {
+pub fn crop(picture: &RgbaImage, area: Rect) -> RgbaImage {
     imageops::crop_imm(picture, area.x, area.y, area.width, area.height).to_image()
 }
 
@@ -68,7 +68,7 @@ mod tests {
             let right = points.iter().map(|p| p.0).max().unwrap();
             let top = points.iter().map(|p| p.1).min().unwrap();
             let bottom = points.iter().map(|p| p.1).max().unwrap();
-            let expected = Box { x: left, y: top, width: right - left + 1, height: bottom - top + 1 };
+            let expected = Rect { x: left, y: top, width: right - left + 1, height: bottom - top + 1 };
             prop_assert_eq!(bounding_box(&picture), Some(expected));
             let cut = crop(&picture, expected);
             prop_assert_eq!(cut.dimensions(), (expected.width, expected.height));

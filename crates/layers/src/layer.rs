@@ -18,7 +18,8 @@ pub enum Kind {
 
 /// A rectangle in pixels; `x`, `y` is its top left corner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Box {
+#[schema(as = Box)]
+pub struct Rect {
     pub x: u32,
     pub y: u32,
     pub width: u32,

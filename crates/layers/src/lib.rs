@@ -29,7 +29,7 @@ pub use document::{ComposeError, Document, DocumentGroup, DocumentLayer, Node, P
 pub use encode::{Compression, EncodeError, PREVIEW_SIDE, preview_jpeg, thumbnail_jpeg, write_png, write_png_with};
 pub use export::{ExportError, ExportOptions, Format, UnknownFormat, export};
 pub use extent::{bounding_box, coverage, crop};
-pub use layer::{Box, Kind, Layer, LayerStack, StackError, counted};
+pub use layer::{Kind, Layer, LayerStack, Rect, StackError, counted};
 pub use lift::{LiftError, lift};
 pub use prune::{Pruned, prune};
 pub use recolour::Recolour;

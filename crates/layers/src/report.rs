@@ -2,7 +2,7 @@ use image::RgbaImage;
 use serde::{Deserialize, Serialize};
 
 use crate::composite::premultiply;
-use crate::{Box, Difference, LayerStack, SizeMismatch, bounding_box, coverage, flatten};
+use crate::{Difference, LayerStack, Rect, SizeMismatch, bounding_box, coverage, flatten};
 
 /// What is told of a result: how well its layers give the input back and what is odd about each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerReport {
     /// Of the pixels with alpha above 0; none for an empty layer.
-    pub bounding_box: Option<Box>,
+    pub bounding_box: Option<Rect>,
     /// Mean alpha over the canvas, 0 to 1.
     pub coverage: f64,
     /// How much of the layer's alpha the layers above leave to be seen, 0 to 1; 0 for an empty layer.
@@ -198,7 +198,7 @@ mod tests {
         for layer in &report.layers {
             assert!(!layer.empty && !layer.copy_of_composite && layer.duplicate_of.is_none());
         }
-        assert_eq!(report.layers[1].bounding_box, Some(Box { x: 0, y: 0, width: 5, height: 20 }));
+        assert_eq!(report.layers[1].bounding_box, Some(Rect { x: 0, y: 0, width: 5, height: 20 }));
         assert!((report.layers[0].visible_share - 0.75).abs() < 1e-12);
         assert!((report.layers[1].visible_share - 1.0).abs() < 1e-12);
         assert!((report.layers[1].coverage - 0.25).abs() < 1e-12);

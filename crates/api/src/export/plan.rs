@@ -256,7 +256,7 @@ fn writing(format: Format, canvas: u64, loading: u64, layer: u64) -> u64 {
 mod tests {
     use jobs::edits::LayerEdit;
     use jobs::tree::{Entry, TreeLayer, compose};
-    use layers::{Box as Area, Kind};
+    use layers::{Kind, Rect};
 
     use super::*;
 
@@ -272,7 +272,7 @@ mod tests {
             name: format!("layer {layer}"),
             kind: Kind::Object,
             text: None,
-            bounding_box: Some(Area { x: 0, y: 0, width, height }),
+            bounding_box: Some(Rect { x: 0, y: 0, width, height }),
             edit: LayerEdit::default(),
             child: None,
             file: format!("layer_{layer}.png"),

@@ -8,7 +8,7 @@ use image::RgbaImage;
 use jobs::JobId;
 use jobs::edits::LayerEdit;
 use jobs::tree::{Entry, TreeLayer, compose};
-use layers::{Box as Area, Kind, PixelSource};
+use layers::{Kind, PixelSource, Rect};
 
 use super::*;
 use crate::blocks::stored;
@@ -30,7 +30,7 @@ fn export(job_id: JobId, count: usize, target: Target) -> Export {
         name: "layer".to_owned(),
         kind: Kind::Object,
         text: None,
-        bounding_box: Some(Area { x: 0, y: 0, width: SIDE, height: SIDE }),
+        bounding_box: Some(Rect { x: 0, y: 0, width: SIDE, height: SIDE }),
         edit: LayerEdit::default(),
         child: None,
         file: "layer_0.png".to_owned(),

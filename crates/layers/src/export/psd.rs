@@ -146,7 +146,7 @@ fn within_limits(placed: Placed) -> Placed {
     // From the canvas's own edge on, unless the layer ends before.
     let start = |offset: i32, length: u32, kept: u32| offset.min(0).unsigned_abs().min(length - kept);
     let (left, top) = (start(placed.x, width, width_kept), start(placed.y, height, height_kept));
-    let area = crate::Box { x: left, y: top, width: width_kept, height: height_kept };
+    let area = crate::Rect { x: left, y: top, width: width_kept, height: height_kept };
     Placed {
         pixels: super::crop_in_place(placed.pixels, area),
         x: placed.x.saturating_add_unsigned(left),
