@@ -74,14 +74,14 @@ pub async fn capabilities(State(app): State<App>) -> Result<Response, Error> {
         queue: Queue { kind: app.broker.name(), stats: app.broker.stats().await? },
         limits: Limits {
             max_file_size_bytes: config.max_file_size,
-            max_pixels: config.max_pixels,
+            max_pixels: config.defaults.max_pixels,
             max_layers: MAX_LAYERS,
             max_prompt_chars: 4000,
         },
         defaults: Params {
-            num_layers: config.num_layers,
-            steps: Some(config.steps),
-            resolution: Some(config.resolution),
+            num_layers: config.defaults.num_layers,
+            steps: Some(config.defaults.steps),
+            resolution: Some(config.defaults.resolution),
             ..Params::default()
         },
         formats: ["png", "jpeg", "webp", "gif", "bmp", "tiff"],

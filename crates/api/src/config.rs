@@ -1,10 +1,9 @@
 use std::net::IpAddr;
-use std::str::FromStr;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
-use jobs::settings::{SettingError, Settings, Variable};
-use jobs::{LayerCount, Params, Priority, Resolution};
+use jobs::{JobDefaults, Priority};
+use service::{ByteSize, SettingError, Settings, Variable};
 
 use crate::server::ConnectionLimits;
 use crate::webhooks::WebhookConfig;
@@ -19,11 +18,7 @@ pub const VARIABLES: &[Variable] = &[
     IDLE_TIMEOUT_S,
     TRANSFER_TIMEOUT_S,
     MAX_FILE_SIZE,
-    MAX_PIXELS,
     EXPORT_MEMORY_LIMIT,
-    DEFAULT_NUM_LAYERS,
-    DEFAULT_RESOLUTION,
-    INFERENCE_STEPS,
     CORS_ORIGINS,
     DOWNLOAD_REDIRECT,
     HIGHEST_PRIORITY,
@@ -73,27 +68,10 @@ const MAX_FILE_SIZE: Variable = Variable {
     default: "50MB",
     about: "Largest upload: bytes, or with KB, MB, GB (or KiB, MiB, GiB)",
 };
-const MAX_PIXELS: Variable =
-    Variable { name: "MAX_PIXELS", default: "64000000", about: "Largest picture, width times height" };
 const EXPORT_MEMORY_LIMIT: Variable = Variable {
     name: "EXPORT_MEMORY_LIMIT",
     default: "1GiB",
     about: "Memory for the exports that run at once (PSD, ORA, edited pictures): bytes, or with KB, MB, GB, KiB, MiB, GiB",
-};
-const DEFAULT_NUM_LAYERS: Variable = Variable {
-    name: "DEFAULT_NUM_LAYERS",
-    default: "4",
-    about: "Layers of a job that names no number: 1 to 10, or auto",
-};
-const DEFAULT_RESOLUTION: Variable = Variable {
-    name: "DEFAULT_RESOLUTION",
-    default: "640",
-    about: "Working size of the diffusion model for a job that names none: 640 or 1024",
-};
-const INFERENCE_STEPS: Variable = Variable {
-    name: "INFERENCE_STEPS",
-    default: "50",
-    about: "Denoising steps of a job that names no number: 1 to 200",
 };
 const CORS_ORIGINS: Variable = Variable {
     name: "CORS_ORIGINS",
@@ -155,16 +133,10 @@ pub struct Config {
     pub connections: ConnectionLimits,
     /// `MAX_FILE_SIZE` in bytes.
     pub max_file_size: u64,
-    /// `MAX_PIXELS`: width times height.
-    pub max_pixels: u64,
     /// `EXPORT_MEMORY_LIMIT` in bytes.
     pub export_memory: u64,
-    /// `DEFAULT_NUM_LAYERS`.
-    pub num_layers: LayerCount,
-    /// `DEFAULT_RESOLUTION`.
-    pub resolution: Resolution,
-    /// `INFERENCE_STEPS`.
-    pub steps: u32,
+    /// What holds for a job that does not say otherwise.
+    pub defaults: JobDefaults,
     /// `CORS_ORIGINS`: origins such as `https://example.org`.
     pub cors_origins: Vec<HeaderValue>,
     /// `DOWNLOAD_REDIRECT`
@@ -185,17 +157,14 @@ impl Config {
     /// # Errors
     /// When a setting cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
-        let config = Self {
+        Ok(Self {
             host: host(settings)?,
             port: settings.require(&PORT)?,
             allowed_hosts: allowed_hosts(settings)?,
             connections: connections(settings)?,
             max_file_size: settings.require::<ByteSize>(&MAX_FILE_SIZE)?.0,
-            max_pixels: settings.number(&MAX_PIXELS, 1..)?,
             export_memory: settings.require::<ByteSize>(&EXPORT_MEMORY_LIMIT)?.0,
-            num_layers: settings.require(&DEFAULT_NUM_LAYERS)?,
-            resolution: Resolution(settings.require(&DEFAULT_RESOLUTION)?),
-            steps: settings.require(&INFERENCE_STEPS)?,
+            defaults: JobDefaults::from_settings(settings)?,
             cors_origins: origins(settings)?,
             download_redirect: settings.flag(&DOWNLOAD_REDIRECT)?,
             highest_priority: settings.require(&HIGHEST_PRIORITY)?,
@@ -203,14 +172,7 @@ impl Config {
             webhooks: webhooks(settings)?,
             openai_wait: Duration::from_secs(settings.number(&OPENAI_WAIT_S, 1..)?),
             cleanup_after: jobs::cleanup_after(settings)?,
-        };
-        // A default out of its range would fail every job that relies on it.
-        let defaults = Params { steps: Some(config.steps), resolution: Some(config.resolution), ..Params::default() };
-        if let Err(err) = defaults.validate() {
-            let variable = if err.field == "steps" { &INFERENCE_STEPS } else { &DEFAULT_RESOLUTION };
-            return Err(variable.refuse(settings.text(variable).unwrap_or_default(), err.problem));
-        }
-        Ok(config)
+        })
     }
 }
 
@@ -283,54 +245,14 @@ fn origins(settings: &Settings) -> Result<Vec<HeaderValue>, SettingError> {
         .collect()
 }
 
-/// A number of bytes, written `52428800`, `50MB` or `50 MiB`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ByteSize(u64);
-
-impl FromStr for ByteSize {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at(digits);
-        let factor = match unit.trim().to_ascii_lowercase().as_str() {
-            "" | "b" => 1,
-            "k" | "kb" => 1_000,
-            "m" | "mb" => 1_000_000,
-            "g" | "gb" => 1_000_000_000,
-            "kib" => 1 << 10,
-            "mib" => 1 << 20,
-            "gib" => 1 << 30,
-            other => return Err(format!("\"{other}\" is no unit; use KB, MB, GB, KiB, MiB or GiB")),
-        };
-        let number: u64 = number.parse().map_err(|_| "it does not start with a whole number".to_owned())?;
-        match number.checked_mul(factor) {
-            Some(0) => Err("it must be at least 1 byte".to_owned()),
-            Some(bytes) => Ok(Self(bytes)),
-            None => Err("it is too large".to_owned()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_with_their_unit() {
-        for (text, bytes) in [("1", 1), ("50MB", 50_000_000), ("50 MiB", 52_428_800), ("2g", 2_000_000_000)] {
-            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
-        }
-        for text in ["", "MB", "-1", "1.5MB", "0", "5 parsecs", "99999999999999999999", "18446744073709551615KB"] {
-            assert!(text.parse::<ByteSize>().is_err(), "{text} was taken");
-        }
-    }
-
-    #[test]
     fn the_defaults_are_sound() {
         let config = Config::from_settings(&Settings::from_pairs([])).unwrap();
-        assert_eq!((config.port, config.max_file_size, config.max_pixels), (8000, 50_000_000, 64_000_000));
-        assert_eq!((config.num_layers, config.steps), (LayerCount::Exactly(4), 50));
+        assert_eq!((config.port, config.max_file_size), (8000, 50_000_000));
         assert!(config.cors_origins.is_empty());
     }
 
@@ -347,10 +269,6 @@ mod tests {
             ("ALLOWED_HOSTS", "https://poster.example"),
             ("ALLOWED_HOSTS", "poster.example:8000"),
             ("MAX_FILE_SIZE", "much"),
-            ("MAX_PIXELS", "0"),
-            ("DEFAULT_NUM_LAYERS", "11"),
-            ("DEFAULT_RESOLUTION", "641"),
-            ("INFERENCE_STEPS", "0"),
             ("CORS_ORIGINS", "https://a.example, *"),
             ("HIGHEST_PRIORITY", "urgent"),
             ("CLIENT_KEY_HEADER", "no header"),

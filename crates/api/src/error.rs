@@ -11,6 +11,7 @@ use jobs::store::StoreError;
 use jobs::tree::ComposeError;
 use jobs::{BrokerError, CleanupError, Job, ParamsError, State};
 use serde::Serialize;
+use service::error_chain;
 use utoipa::ToSchema;
 
 use crate::plain::plain;
@@ -193,7 +194,7 @@ impl fmt::Display for Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         if let Some(cause) = &self.cause {
-            tracing::error!(code = self.code, cause = %chain(cause.as_ref()), "request failed");
+            tracing::error!(code = self.code, cause = %error_chain(cause.as_ref()), "request failed");
         }
         let told = Told { code: self.code, message: self.message.clone(), param: self.param };
         let info = ErrorInfo { code: self.code, message: self.message, state: self.state };
@@ -207,12 +208,6 @@ impl IntoResponse for Error {
         }
         response
     }
-}
-
-/// An error and all that caused it, on one line.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl From<BrokerError> for Error {

@@ -98,7 +98,7 @@ pub struct Export {
 
 /// An export as the body of an answer. It ends, with all that is done for it, when the future or the body is dropped.
 pub async fn body(app: &App, client: &str, export: Export) -> Result<Body, Error> {
-    let max_pixels = app.config.max_pixels;
+    let max_pixels = app.config.defaults.max_pixels;
     let (file, place) = written(&app.store, &app.exports, max_pixels, client, export).await?;
     Ok(sent(file, place))
 }

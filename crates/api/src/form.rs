@@ -2,6 +2,7 @@
 
 use jobs::{EngineChoice, MAX_SEED, OutputSize, Params};
 use serde_json::{Map, Value};
+use service::hex;
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
@@ -49,7 +50,7 @@ impl Asked {
         let names_layers = fields.contains_key("num_layers");
         let mut params = read(fields)?;
         if !names_layers {
-            params.num_layers = config.num_layers;
+            params.num_layers = config.defaults.num_layers;
         }
         params.validate()?;
         if params.seed.is_some_and(|seed| seed > MAX_SEED) {
@@ -105,8 +106,8 @@ impl Asked {
         let params = self.params;
         Params {
             seed: Some(params.seed.unwrap_or_else(|| rand::random_range(0..=MAX_SEED))),
-            steps: Some(params.steps.unwrap_or(config.steps)),
-            resolution: Some(params.resolution.unwrap_or(config.resolution)),
+            steps: Some(params.steps.unwrap_or(config.defaults.steps)),
+            resolution: Some(params.resolution.unwrap_or(config.defaults.resolution)),
             ..params
         }
     }
@@ -165,15 +166,11 @@ fn typed(kind: Kind, text: String) -> Value {
     value.unwrap_or(Value::String(text))
 }
 
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use jobs::settings::Settings;
     use jobs::{LayerCount, Resolution};
     use serde_json::json;
+    use service::Settings;
 
     use super::*;
 

@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn names_are_limited_where_only_this_machine_reaches_the_service() {
         let of = |pairs: &[(&str, &str)]| {
-            let settings = jobs::settings::Settings::from_pairs(pairs.iter().copied());
+            let settings = service::Settings::from_pairs(pairs.iter().copied());
             Hosts::of(&Config::from_settings(&settings).unwrap()).takes("poster.example")
         };
         assert!(!of(&[]) && !of(&[("HOST", "::1")]));

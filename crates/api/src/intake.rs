@@ -7,6 +7,7 @@ use axum::http::header;
 use jobs::store::Upload;
 use jobs::{InputInfo, Store};
 use layers::{DecodeError, EncodeError, Limits};
+use service::hex;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 use time::OffsetDateTime;
@@ -17,7 +18,6 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::body::{Incoming, PORTION};
 use crate::error::Error;
-use crate::form::hex;
 use crate::multipart::{Part, PartError, Parts};
 
 /// Room beside the picture in a form: field headers, parameters, two long prompts.
@@ -152,7 +152,7 @@ pub async fn store(app: &App, client: &str, picture: Received) -> Result<Upload,
     // Each decode may hold hundreds of megabytes, so few run at once.
     let permit = app.decodes.acquire(client).await?;
     let scratch = app.store.make_scratch().await?;
-    let limits = Limits { max_pixels: app.config.max_pixels };
+    let limits = Limits { max_pixels: app.config.defaults.max_pixels };
     // Cancelled when this future is dropped: nobody waits for the picture then.
     let unwanted = CancellationToken::new();
     let _cancel = unwanted.clone().drop_guard();

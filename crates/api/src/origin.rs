@@ -45,7 +45,7 @@ pub fn cross_origin() -> Error {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use jobs::settings::Settings;
+    use service::Settings;
 
     use super::*;
 

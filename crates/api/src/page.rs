@@ -5,10 +5,10 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::Embed;
+use service::hex;
 
 use crate::error::Error;
 use crate::files::not_modified;
-use crate::form::hex;
 
 #[derive(Embed)]
 #[folder = "../../frontend"]

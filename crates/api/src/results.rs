@@ -10,6 +10,7 @@ use jobs::tree::{Composition, Tree};
 use jobs::{ChildJob, JobId as Id, Metadata};
 use layers::Format;
 use serde::Deserialize;
+use service::hex;
 use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 
@@ -21,7 +22,6 @@ use crate::error::{Error, ErrorBody};
 use crate::export::{self, Export, Target};
 use crate::extract::{Finished, Query, Segments};
 use crate::files::{self, About, CACHE_IMMUTABLE, not_modified};
-use crate::form::hex;
 use crate::responses::StorageFaults;
 
 #[derive(Deserialize, IntoParams)]

@@ -5,8 +5,8 @@ use time::OffsetDateTime;
 
 use crate::JobId;
 use crate::broker::{Broker, BrokerError};
-use crate::settings::{SettingError, Settings, Variable};
 use crate::store::{Store, StoreError};
+use service::{SettingError, Settings, Variable};
 
 pub(crate) const CLEANUP_AFTER_HOURS: Variable = Variable {
     name: "CLEANUP_AFTER_HOURS",

@@ -2,6 +2,7 @@
 
 mod analysis;
 mod cleanup;
+mod defaults;
 pub mod edits;
 mod event;
 mod follow;
@@ -10,10 +11,7 @@ mod metadata;
 mod params;
 mod priority;
 mod removal;
-pub mod settings;
-pub mod signals;
 mod state;
-pub mod telemetry;
 pub mod tree;
 mod variables;
 mod webhook;
@@ -26,6 +24,7 @@ pub mod testing;
 pub use analysis::{Analysis, LayerAnalysis, Quality, Recommendation, Verdict};
 pub use broker::{Broker, BrokerError};
 pub use cleanup::{Cleaned, CleanupError, cleanup, cleanup_after, sweep_leftovers};
+pub use defaults::JobDefaults;
 pub use event::{Event, EventKind};
 pub use follow::{Feed, FollowedEvent, Update};
 pub use job::{Failure, FailureCode, Job, JobId, Progress, State, Timings};

@@ -1,6 +1,7 @@
+use service::Variable;
+
 use crate::broker::config;
-use crate::settings::Variable;
-use crate::{cleanup, store, telemetry};
+use crate::{cleanup, defaults, store};
 
 /// Every environment variable that this crate reads.
 pub const VARIABLES: &[Variable] = &[
@@ -20,6 +21,8 @@ pub const VARIABLES: &[Variable] = &[
     store::UPLOAD_DIR,
     store::RESULTS_DIR,
     cleanup::CLEANUP_AFTER_HOURS,
-    telemetry::APP_ENV,
-    telemetry::RUST_LOG,
+    defaults::DEFAULT_NUM_LAYERS,
+    defaults::DEFAULT_RESOLUTION,
+    defaults::INFERENCE_STEPS,
+    defaults::MAX_PIXELS,
 ];

@@ -8,22 +8,21 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use jobs::settings::Settings;
-use jobs::{Params, Resolution};
+use jobs::{JobDefaults, Params, Resolution};
 use layers::Limits;
 use serde_json::json;
+use service::{Failure, Settings, error_chain};
 use tokio_util::sync::CancellationToken;
 use worker::model::ModelConfig;
 use worker::{Local, LocalDone, LocalError, LocalJob, Stop, StopReason, Told};
 
 use crate::arguments::DecomposeArguments;
-use crate::failure::{Failure, chain};
 
 /// Exit code after Ctrl-C: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
 
 pub async fn decompose(arguments: Box<DecomposeArguments>, settings: &Settings) -> Result<ExitCode, Failure> {
-    let defaults = api::Config::from_settings(settings)?;
+    let defaults = JobDefaults::from_settings(settings)?;
     let mut config = worker::Config::from_settings(settings)?;
     let params = params(&arguments, &defaults)?;
     check_images(&arguments.images)?;
@@ -69,7 +68,7 @@ pub async fn decompose(arguments: Box<DecomposeArguments>, settings: &Settings) 
     Ok(ExitCode::from(u8::from(failures > 0)))
 }
 
-fn params(arguments: &DecomposeArguments, defaults: &api::Config) -> Result<Params, Failure> {
+fn params(arguments: &DecomposeArguments, defaults: &JobDefaults) -> Result<Params, Failure> {
     let standard = Params::default();
     let params = Params {
         num_layers: arguments.layers.unwrap_or(defaults.num_layers),
@@ -147,7 +146,7 @@ fn outputs(images: &[PathBuf], dir: Option<&Path>) -> Vec<PathBuf> {
 fn stop_on_interrupt(stop: &Stop) {
     let token = CancellationToken::new();
     // Without them, Ctrl-C ends the process as it ends any other.
-    if let Err(error) = jobs::signals::stop_on_signals(token.clone(), None) {
+    if let Err(error) = service::signals::stop_on_signals(token.clone(), None) {
         tracing::warn!(%error, "signals cannot be handled");
     }
     let stop = stop.clone();
@@ -200,7 +199,7 @@ fn report(image: &Path, out: &Path, done: Result<LocalDone, LocalError>, as_json
             );
         }
         Err(error) => {
-            let message = chain(&error);
+            let message = error_chain(&error);
             if as_json {
                 println!("{}", json!({ "image": image, "error": { "code": code(&error), "message": message } }));
             }

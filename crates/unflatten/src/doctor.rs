@@ -4,9 +4,7 @@ mod checks;
 
 use std::process::ExitCode;
 
-use jobs::settings::Settings;
-
-use crate::failure::Failure;
+use service::{Failure, Settings};
 
 /// What a check found.
 pub struct Finding {

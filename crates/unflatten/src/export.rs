@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use image::RgbaImage;
 use jobs::Metadata;
 use layers::{ExportOptions, Format, Limits, PixelSource, SourceError};
+use service::{Failure, error_chain};
 
 use crate::arguments::ExportArguments;
-use crate::failure::{Failure, chain};
 
 pub fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
     let result = ResultFolder::open(&arguments.dir)?;
@@ -83,7 +83,7 @@ impl PixelSource for ResultFolder {
 /// Writes beside the target and renames, so that a failed run leaves no half file.
 fn write(result: &ResultFolder, format: Format, options: &ExportOptions, output: &Path) -> Result<(), Failure> {
     let failed = |error: &dyn std::error::Error| {
-        Failure::Failed(format!("{} cannot be written: {}", output.display(), chain(error)))
+        Failure::Failed(format!("{} cannot be written: {}", output.display(), error_chain(error)))
     };
     let parent = output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = tempfile::NamedTempFile::new_in(parent).map_err(|error| failed(&error))?;

@@ -6,15 +6,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use jobs::broker::{Backend, BrokerConfig, connect};
-use jobs::settings::Settings;
 use jobs::store::StoreConfig;
+use service::{Failure, Settings, error_chain};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use worker::engines::{Availability, available, better, choose};
 
 use crate::arguments::ServeArguments;
-use crate::failure::{Failure, chain};
 
 /// Open connections (live streams, slow downloads) get this long once the worker has ended.
 const API_DRAIN: Duration = Duration::from_secs(5);
@@ -30,18 +29,18 @@ pub async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<Ex
     api::raise_descriptor_limit();
     // Before anything else: a second service must not touch the queue of the first.
     let (listener, address) = bind(api_config.host, api_config.port)?;
-    let store = store_config.open().await.map_err(|error| Failure::Failed(chain(&error)))?;
+    let store = store_config.open().await.map_err(|error| Failure::Failed(error_chain(&error)))?;
     let broker = connect(&broker_config).await.map_err(|error| {
         let advice = match broker_config.backend {
             Backend::Redis(_) => "start Redis, or unset REDIS_URL and REDIS_HOST for the queue in a file",
             Backend::Embedded(_) => "check EMBEDDED_QUEUE_FILE, and that no other service uses it",
         };
-        Failure::Failed(format!("{}; {advice}", chain(&error)))
+        Failure::Failed(format!("{}; {advice}", error_chain(&error)))
     })?;
     greet(address, broker.name(), &available(&worker_config));
 
     let stop = CancellationToken::new();
-    jobs::signals::stop_on_signals(stop.clone(), Some(worker_config.shutdown_limit() + API_DRAIN))
+    service::signals::stop_on_signals(stop.clone(), Some(worker_config.shutdown_limit() + API_DRAIN))
         .map_err(|error| Failure::Failed(format!("signals cannot be handled: {error}")))?;
     let stop_api = CancellationToken::new();
     let context = api::Context { broker: broker.clone(), store: store.clone(), config: api_config };

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use qwen_image_layered::synthetic::Synthetic;
-use worker::{free_disk_bytes, human_bytes};
+use service::{ByteSize, Failure};
+use worker::free_disk_bytes;
 
 use crate::arguments::SynthArguments;
-use crate::failure::Failure;
 
 /// Configs, headers and what file systems add.
 const REST: u64 = 64 << 20;
@@ -41,8 +41,8 @@ pub fn synth(arguments: &SynthArguments) -> Result<ExitCode, Failure> {
         return Err(Failure::Failed(format!(
             "a {size} model in {format} takes {}, {} are free at {}; make room, choose a smaller --format or another \
              folder, or use --in-memory",
-            human_bytes(needed),
-            human_bytes(free),
+            ByteSize(needed),
+            ByteSize(free),
             dir.display()
         )));
     }
@@ -55,6 +55,6 @@ pub fn synth(arguments: &SynthArguments) -> Result<ExitCode, Failure> {
     });
     bar.finish_and_clear();
     written.map_err(failed)?;
-    println!("{}: a {size} model in {format}, {}", dir.display(), human_bytes(synthetic.bytes()));
+    println!("{}: a {size} model in {format}, {}", dir.display(), ByteSize(synthetic.bytes()));
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use jobs::settings::Variable;
+use service::Variable;
 
 fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
@@ -11,8 +11,9 @@ fn root() -> PathBuf {
 
 /// What `.env.example` has to be.
 fn example() -> String {
-    let tables: [(&str, &[Variable]); 4] = [
-        ("The queue, the storage and the log: API and workers need the same", jobs::VARIABLES),
+    let tables: [(&str, &[Variable]); 5] = [
+        ("The log", service::VARIABLES),
+        ("The queue, the storage and the defaults of jobs: API and workers need the same", jobs::VARIABLES),
         ("The page and the API", api::VARIABLES),
         ("Workers and their engines", worker::VARIABLES),
         ("Google Cloud, in builds with --features cloud", worker::CLOUD_VARIABLES),
@@ -46,13 +47,14 @@ fn env_example_lists_every_variable_with_its_default() {
 #[test]
 fn the_environment_is_read_in_one_place() {
     let mut readers = Vec::new();
-    for package in ["api", "draft", "google", "jobs", "layers", "networks", "qwen-image-layered", "unflatten", "worker"]
+    for package in
+        ["api", "draft", "google", "jobs", "layers", "networks", "qwen-image-layered", "service", "unflatten", "worker"]
     {
         find_readers(&root().join("crates").join(package).join("src"), &mut readers);
     }
     readers.sort();
-    let allowed = [root().join("crates/jobs/src/settings.rs")];
-    assert_eq!(readers, allowed, "only jobs::settings::Settings reads the environment");
+    let allowed = [root().join("crates/service/src/settings.rs")];
+    assert_eq!(readers, allowed, "only service::Settings reads the environment");
 }
 
 fn find_readers(dir: &Path, readers: &mut Vec<PathBuf>) {

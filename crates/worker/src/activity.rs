@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use service::ByteSize;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
-
-use crate::memory::human_bytes;
 
 /// A driver that hangs takes its tools with it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -69,7 +68,7 @@ async fn process() -> String {
     match (before, measure()) {
         (Some((before, _)), Some((after, memory))) => {
             let cores = after.saturating_sub(before) as f64 / SAMPLE.as_millis() as f64;
-            format!("this process uses {cores:.1} processor cores and {} of memory", human_bytes(memory))
+            format!("this process uses {cores:.1} processor cores and {} of memory", ByteSize(memory))
         }
         _ => "what this process does cannot be told".to_owned(),
     }

@@ -15,6 +15,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::end::Hold;
+use service::error_chain;
+
 use crate::analysis::{Analyzer, AnalyzerChoice};
 use crate::config::Config;
 use crate::engine::Step;
@@ -25,7 +27,7 @@ use crate::host::{Host, HostError, Made, Work};
 use crate::outage::Outages;
 use crate::panics::caught;
 use crate::progress::Meter;
-use crate::result::{ResultJob, chain};
+use crate::result::ResultJob;
 use crate::stop::Stop;
 use crate::watch::{self, heed};
 
@@ -177,7 +179,7 @@ impl Attempt<'_> {
     async fn record(&self, kind: EventKind) {
         match timeout(RECORD_TIMEOUT, self.broker.record(&self.lease, kind)).await {
             Ok(Ok(standing)) => heed(standing, &self.stop),
-            Ok(Err(error)) => tracing::debug!(error = chain(&error), "an event could not be recorded"),
+            Ok(Err(error)) => tracing::debug!(error = error_chain(&error), "an event could not be recorded"),
             Err(_) => tracing::debug!("the queue did not answer in time; an event may be missing"),
         }
     }

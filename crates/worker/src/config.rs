@@ -2,11 +2,10 @@ use std::time::Duration;
 
 use jobs::EngineChoice;
 use jobs::broker::BrokerConfig;
-use jobs::settings::{SettingError, Settings, Variable};
+use service::{ByteSize, SettingError, Settings, Variable};
 
 use crate::analysis::{self, AnalyzerConfig};
 use crate::cloud::CloudConfig;
-use crate::memory::MemoryLimit;
 use crate::model::{self, ModelConfig};
 use crate::outage::Retry;
 
@@ -96,7 +95,7 @@ impl Config {
     /// The first setting that cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let cloud = CloudConfig::from_settings(settings)?;
-        let limit: Option<MemoryLimit> = settings.parse(&JOB_MEMORY_LIMIT)?;
+        let limit: Option<ByteSize> = settings.parse(&JOB_MEMORY_LIMIT)?;
         Ok(Self {
             engines: engines(settings)?,
             job_timeout: seconds(settings, &JOB_TIMEOUT_S, 1)?,

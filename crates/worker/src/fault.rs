@@ -10,9 +10,8 @@ use image::ImageError;
 use jobs::store::StoreError;
 use jobs::{Failure, FailureCode};
 use layers::EncodeError;
+use service::error_chain;
 use tokio::task::JoinError;
-
-use crate::result::chain;
 
 /// Why an attempt made no result.
 #[derive(Debug)]
@@ -84,10 +83,10 @@ impl Broken {
     pub(crate) fn store(part: Part, error: &StoreError) -> Self {
         match error {
             StoreError::Io { what, source } if source.kind() != ErrorKind::InvalidData => {
-                tracing::debug!(error = chain(error), "the storage failed");
+                tracing::debug!(error = error_chain(error), "the storage failed");
                 Self::Environment(Fault::new(part, format!("the storage failed at {what}: {}", cause(source))))
             }
-            _ => Self::failed(FailureCode::StorageFailed, chain(error)),
+            _ => Self::failed(FailureCode::StorageFailed, error_chain(error)),
         }
     }
 
@@ -154,7 +153,7 @@ fn system_cause(error: &(dyn Error + 'static)) -> Option<String> {
 
 /// Why something failed, for everyone: the system's words without the paths that libraries add to them.
 fn cause(error: &(dyn Error + 'static)) -> String {
-    system_cause(error).unwrap_or_else(|| chain(error))
+    system_cause(error).unwrap_or_else(|| error_chain(error))
 }
 
 /// Kinds that no content of a file brings about.

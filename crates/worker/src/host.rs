@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use image::RgbaImage;
 use jobs::broker::EngineOffer;
 use jobs::{EngineChoice, Failure, FailureCode, JobId, Params};
+use service::ByteSize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::{Decomposition, Engine, EngineError, EngineJob, News, ProgressSink, Step, Stopped};
 use crate::engines::EngineSet;
 use crate::fault::{Fault, Part, is_shortage, panic_text};
-use crate::memory::{free_bytes, human_bytes};
+use crate::memory::free_bytes;
 use crate::stop::Stop;
 
 /// Recursive engines (parsers, region trees) need more than a thread's usual 2 MiB.
@@ -257,9 +258,9 @@ fn check_memory(engine: &dyn Engine, work: &Work) -> Result<(), HostError> {
     let message = format!(
         "a {width}x{height} picture needs about {} with the {} engine, {source} {}; \
          use a smaller picture, fewer layers, or give the worker more memory",
-        human_bytes(needed),
+        ByteSize(needed),
         work.engine,
-        human_bytes(limit),
+        ByteSize(limit),
     );
     Err(HostError::failed(FailureCode::OutOfMemory, message))
 }

@@ -29,7 +29,7 @@ pub use config::{Config, VARIABLES};
 pub use draft::allocator::one_heap;
 pub use engine::{Decomposition, Engine, EngineError, EngineJob, ProgressSink, Step, Stopped};
 pub use local::{Local, LocalDone, LocalError, LocalJob, Told};
-pub use memory::{MemoryLimit, free_bytes, free_disk_bytes, human_bytes, total_bytes};
+pub use memory::{free_bytes, free_disk_bytes, total_bytes};
 pub use outage::Retry;
 pub use service::{Context, EngineStuck, run, run_with};
 pub use stop::{Stop, StopReason};

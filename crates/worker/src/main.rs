@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::Parser;
 use jobs::broker::{Backend, BrokerConfig, connect};
-use jobs::settings::Settings;
 use jobs::store::StoreConfig;
+use service::{Settings, signals};
 use tokio_util::sync::CancellationToken;
 use worker::{Config, Context};
 
@@ -23,31 +23,17 @@ struct Arguments {
 fn main() -> ExitCode {
     worker::one_heap();
     let arguments = Arguments::parse();
-    match start(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("unflatten-worker: {error:#}");
-            ExitCode::FAILURE
+    service::run("unflatten-worker", async |settings| {
+        let shutdown = CancellationToken::new();
+        let limit = Config::from_settings(&settings)?.shutdown_limit();
+        signals::stop_on_signals(shutdown.clone(), Some(limit)).context("signals cannot be handled")?;
+        if arguments.vertex {
+            serve_predictions(&settings, shutdown).await?
+        } else {
+            work(&settings, shutdown).await?
         }
-    }
-}
-
-fn start(arguments: &Arguments) -> anyhow::Result<()> {
-    match dotenvy::dotenv() {
-        Ok(_) => {}
-        Err(error) if error.not_found() => {}
-        Err(error) => bail!("the file .env cannot be read: {error}"),
-    }
-    let settings = Settings::from_env();
-    jobs::telemetry::init(&settings)?;
-    let runtime = tokio::runtime::Runtime::new().context("the async runtime cannot be started")?;
-    let shutdown = CancellationToken::new();
-    jobs::signals::stop_on_signals(shutdown.clone(), Some(Config::from_settings(&settings)?.shutdown_limit()))?;
-    let result = runtime.block_on(async {
-        if arguments.vertex { serve_predictions(&settings, shutdown).await } else { work(&settings, shutdown).await }
-    });
-    runtime.shutdown_timeout(jobs::signals::LAST_TASKS);
-    result
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 #[cfg(feature = "cloud")]

@@ -7,11 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jobs::{JobId, Store};
+use service::error_chain;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::fault::{Fault, Part};
-use crate::result::chain;
 
 /// How long one look at the storage may take.
 const CHECK_PATIENCE: Duration = Duration::from_secs(10);
@@ -150,16 +150,16 @@ impl Outages {
 }
 
 async fn check(store: Store, part: Part) -> Result<(), String> {
-    store.check_anew().await.map_err(|error| chain(&error))?;
+    store.check_anew().await.map_err(|error| error_chain(&error))?;
     let Part::Write { bytes } = part else { return Ok(()) };
     // Publishing may fail where a small temporary file can be written: no room, or no right to rename.
     let id = JobId::new_v4();
-    let staging = store.make_staging(id).await.map_err(|error| chain(&error))?;
+    let staging = store.make_staging(id).await.map_err(|error| error_chain(&error))?;
     let fill = move || fill(staging.dir(), bytes.saturating_add(ROOM).min(MOST_WRITTEN)).map(|()| staging);
     let filled = spawn_blocking(fill).await.map_err(|error| error.to_string())?;
     let staging = filled.map_err(|error| format!("a test file could not be written: {error}"))?;
-    store.publish(staging).await.map_err(|error| chain(&error))?;
-    store.delete_result(id).await.map(drop).map_err(|error| chain(&error))
+    store.publish(staging).await.map_err(|error| error_chain(&error))?;
+    store.delete_result(id).await.map(drop).map_err(|error| error_chain(&error))
 }
 
 /// Writes a file of a result with that many bytes.

@@ -1,6 +1,5 @@
 //! Writes a result: `layer_0.png`, ..., `preview.jpg`, `metadata.json`.
 
-use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
@@ -205,15 +204,4 @@ fn write_file(path: &Path, body: impl FnOnce(&mut BufWriter<File>) -> io::Result
     let mut file = BufWriter::new(File::create(path)?);
     body(&mut file)?;
     file.flush()
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text = format!("{text}: {source}");
-        cause = source.source();
-    }
-    text
 }

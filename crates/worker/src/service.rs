@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use jobs::broker::{Lease, WorkerInfo};
 use jobs::{Broker, EngineChoice, Job, Store};
+use service::error_chain;
 use sysinfo::System;
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -25,7 +26,6 @@ use crate::fault::{Fault, panic_text};
 use crate::host::Host;
 use crate::outage::Outages;
 use crate::panics::caught;
-use crate::result::chain;
 use crate::stop::Stop;
 
 /// How long one look into the queue waits. A look is never dropped half-way (it
@@ -90,7 +90,7 @@ pub async fn run_with(
     let (own_info, cloud_info) = (introduce(&own), introduce(&cloud));
     for info in [&own_info, &cloud_info] {
         if let Err(error) = context.broker.announce(info).await {
-            tracing::debug!(error = chain(&error), "the worker could not be announced");
+            tracing::debug!(error = error_chain(&error), "the worker could not be announced");
         }
     }
     let ended = shutdown.child_token();
@@ -136,7 +136,7 @@ async fn work_with(
     match timeout(LAST_ANSWER, worker.context.broker.retire(&worker.info.id)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::debug!(error = chain(&error), "the worker could not sign off; it will be forgotten soon");
+            tracing::debug!(error = error_chain(&error), "the worker could not sign off; it will be forgotten soon");
         }
         Err(_) => tracing::debug!("the queue does not answer; the worker will be forgotten soon"),
     }
@@ -205,7 +205,7 @@ impl Worker {
                 }
                 Err(error) => {
                     if !failing {
-                        tracing::error!(error = chain(&error), "the queue cannot be read; retrying");
+                        tracing::error!(error = error_chain(&error), "the queue cannot be read; retrying");
                     }
                     failing = true;
                     tokio::select! {
@@ -306,7 +306,7 @@ async fn start_host(
             Err(error) => error,
         };
         if !failing {
-            tracing::error!(error = chain(&error), "the engine thread cannot be started; retrying");
+            tracing::error!(error = error_chain(&error), "the engine thread cannot be started; retrying");
             let reason =
                 format!("the engine thread cannot be started: {error}; see the limits of the process (ulimit -u)");
             doing.send_modify(|doing| doing.paused = Some(reason));

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobs::Broker;
 use jobs::broker::{Lease, Standing};
-use jobs::{Broker, BrokerError};
+use service::error_chain;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +40,7 @@ pub(crate) async fn lease(broker: Arc<dyn Broker>, lease: Lease, every: Duration
             // that comes back late answers `Lost`.
             Err(error) => {
                 if !failing {
-                    tracing::warn!(error = describe(&error), "the lease could not be renewed; trying on");
+                    tracing::warn!(error = error_chain(&error), "the lease could not be renewed; trying on");
                 }
                 failing = true;
             }
@@ -76,9 +77,4 @@ pub(crate) async fn memory(limit: Option<u64>, stop: Stop) {
             return;
         }
     }
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn describe(error: &BrokerError) -> String {
-    crate::result::chain(error)
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use image::{Rgba, RgbaImage};
 use jobs::broker::{EmbeddedBroker, EngineOffer, NewJob, Rules};
-use jobs::settings::Settings;
 use jobs::store::Upload;
 use jobs::{
     Broker, EngineChoice, Event, EventKind, FailureCode, InputInfo, Job, JobId, LayerCount, Params, State, Store,
 };
 use layers::{Kind, Layer, LayerStack};
+use service::Settings;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use tokio::task::JoinHandle;

@@ -8,9 +8,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use jobs::broker::{Backend, BrokerConfig};
-use jobs::settings::{SettingError, Settings};
 use jobs::store::StoreConfig;
-use jobs::telemetry;
+use service::{SettingError, Settings};
 use tokio_util::sync::CancellationToken;
 
 /// Serve Unflatten's page and API; workers run on their own
@@ -25,42 +24,16 @@ struct Options {
     port: Option<u16>,
 }
 
-/// Bad settings, like bad options.
-const BAD_USE: u8 = 2;
-
 /// What the end of the process takes beyond the grace of requests.
 const SHUTDOWN_MARGIN: Duration = Duration::from_secs(6);
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    // A missing .env is the usual case; one that cannot be read is told of below.
-    let dotenv = dotenvy::dotenv();
-    let settings = Settings::from_env();
-    if let Err(err) = telemetry::init(&settings) {
-        eprintln!("unflatten-api: {err}");
-        return ExitCode::from(BAD_USE);
-    }
-    if let Err(err) = dotenv
-        && !err.not_found()
-    {
-        tracing::warn!(error = %err, ".env cannot be read");
-    }
-    match run(&settings, &options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(err) => {
-            tracing::error!("{err:#}");
-            let is_setting = err.is::<SettingError>();
-            if is_setting { ExitCode::from(BAD_USE) } else { ExitCode::FAILURE }
-        }
-    }
-}
-
-fn run(settings: &Settings, options: &Options) -> anyhow::Result<()> {
-    api::raise_descriptor_limit();
-    let runtime = tokio::runtime::Runtime::new().context("the async runtime cannot be started")?;
-    let result = runtime.block_on(serve(settings, options));
-    runtime.shutdown_timeout(jobs::signals::LAST_TASKS);
-    result
+    service::run("unflatten-api", async |settings| {
+        api::raise_descriptor_limit();
+        serve(&settings, &options).await?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 async fn serve(settings: &Settings, options: &Options) -> anyhow::Result<()> {
@@ -81,7 +54,7 @@ async fn serve(settings: &Settings, options: &Options) -> anyhow::Result<()> {
     tracing::info!("listening on http://{address}, API description on http://{address}/docs");
 
     let shutdown = CancellationToken::new();
-    jobs::signals::stop_on_signals(shutdown.clone(), Some(api::SHUTDOWN_GRACE + SHUTDOWN_MARGIN))
+    service::signals::stop_on_signals(shutdown.clone(), Some(api::SHUTDOWN_GRACE + SHUTDOWN_MARGIN))
         .context("signals cannot be handled")?;
     api::run(listener, api::Context { broker, store, config }, shutdown).await?;
     Ok(())

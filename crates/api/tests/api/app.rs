@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobs::broker::{BrokerConfig, EngineOffer, Lease, Outcome, Standing, WorkerInfo};
-use jobs::settings::Settings;
 use jobs::{
     Broker, EngineChoice, EngineInfo, EventKind, Job, JobId, LayerFlags, LayerInfo, Metadata, Progress, Recomposition,
     SCHEMA_VERSION, Store,
@@ -11,6 +10,7 @@ use layers::{Kind, Layer, LayerStack};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
+use service::Settings;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;

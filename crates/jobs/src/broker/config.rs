@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Broker, BrokerError, EmbeddedBroker, RedisAddress, RedisBroker, Rules};
-use crate::settings::{SettingError, Settings, Variable};
+use service::{SettingError, Settings, Variable};
 
 pub(crate) const EMBEDDED_QUEUE_FILE: Variable = Variable {
     name: "EMBEDDED_QUEUE_FILE",

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use redis::streams::StreamRangeReply;
 use redis::{ScriptInvocation, cmd};
 use serde::Serialize;
+use service::hex;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use tokio::sync::broadcast;
@@ -341,8 +342,4 @@ fn milliseconds(duration: Duration) -> u64 {
 
 fn parse_id(text: &str) -> Result<Uuid> {
     text.parse().map_err(|_| BrokerError::Malformed(format!("\"{text}\" is no id")))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

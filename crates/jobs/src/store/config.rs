@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::{Store, StoreError};
-use crate::settings::{SettingError, Settings, Variable};
+use service::{SettingError, Settings, Variable};
 
 pub(crate) const STORAGE_URL: Variable = Variable {
     name: "STORAGE_URL",

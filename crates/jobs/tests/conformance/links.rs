@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobs::broker::{Backend, BrokerConfig, Outcome, Rules, Stats, connect};
-use jobs::settings::Settings;
 use jobs::testing::RedisServer;
 use jobs::{Broker, State};
+use service::Settings;
 use tempfile::TempDir;
 
 use crate::bench::*;

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::time::Duration;
 
 #[cfg(feature = "testing-bucket")]
-use jobs::settings::Settings;
-#[cfg(feature = "testing-bucket")]
 use jobs::store::StoreConfig;
 use jobs::store::{Published, Store, Upload};
 #[cfg(feature = "testing-bucket")]
 use jobs::testing::BucketServer;
 use jobs::{InputInfo, JobId, Metadata, Params};
+#[cfg(feature = "testing-bucket")]
+use service::Settings;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use tokio::io::AsyncReadExt;

@@ -3,17 +3,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use jobs::broker::{Backend, BrokerConfig, connect};
-use jobs::settings::{SettingError, Settings};
 use jobs::store::{Place, StoreConfig};
+use service::{ByteSize, SettingError, Settings, error_chain};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::timeout;
 use worker::engines::available;
 use worker::model::{ModelConfig, survey};
-use worker::{free_bytes, free_disk_bytes, human_bytes, total_bytes};
+use worker::{free_bytes, free_disk_bytes, total_bytes};
 
 use super::Finding;
-use crate::failure::chain;
 
 /// What one 1328x1328 poster needs with the draft engine, with room to spare.
 const MIN_MEMORY: u64 = 1 << 30;
@@ -60,9 +59,9 @@ fn memory() -> Finding {
     let (Some(free), Some(total)) = (free_bytes(), total_bytes()) else {
         return Finding::optional("memory", "this system does not tell", "look at it yourself");
     };
-    let text = format!("{} free of {}", human_bytes(free), human_bytes(total));
+    let text = format!("{} free of {}", ByteSize(free), ByteSize(total));
     if free < MIN_MEMORY {
-        let fix = format!("close other programs: a poster needs about {}", human_bytes(MIN_MEMORY));
+        let fix = format!("close other programs: a poster needs about {}", ByteSize(MIN_MEMORY));
         return Finding::bad("memory", text, fix);
     }
     Finding::good("memory", text)
@@ -83,7 +82,7 @@ async fn storage(settings: &Settings) -> Vec<Finding> {
                 }
                 Place::Objects { .. } => "check STORAGE_URL and the provider's credentials".to_owned(),
             };
-            Finding::bad("storage", format!("{place}: {}", chain(&error)), fix)
+            Finding::bad("storage", format!("{place}: {}", error_chain(&error)), fix)
         }
     };
     match place {
@@ -97,9 +96,9 @@ fn disk(results: &Path) -> Finding {
     match free_disk_bytes(&path) {
         Some(free) if free < MIN_DISK => {
             let fix = "make room, lower CLEANUP_AFTER_HOURS, or set RESULTS_DIR and UPLOAD_DIR to another disk";
-            Finding::bad("disk", format!("{} free for results", human_bytes(free)), fix)
+            Finding::bad("disk", format!("{} free for results", ByteSize(free)), fix)
         }
-        Some(free) => Finding::good("disk", format!("{} free for results", human_bytes(free))),
+        Some(free) => Finding::good("disk", format!("{} free for results", ByteSize(free))),
         None => Finding::optional("disk", "the free space cannot be told", "look at it yourself: df -h"),
     }
 }
@@ -119,7 +118,7 @@ async fn queue(settings: &Settings) -> Finding {
     let fix = "start it (apt-get install redis-server && redis-server), or unset REDIS_URL and REDIS_HOST";
     match timeout(PATIENCE, connect(&config)).await {
         Ok(Ok(_)) => Finding::good("queue", format!("{address} answers")),
-        Ok(Err(error)) => Finding::bad("queue", format!("{address}: {}", chain(&error)), fix),
+        Ok(Err(error)) => Finding::bad("queue", format!("{address}: {}", error_chain(&error)), fix),
         Err(_) => Finding::bad("queue", format!("{address} does not answer within {} s", PATIENCE.as_secs()), fix),
     }
 }
@@ -173,7 +172,7 @@ fn weights(settings: &Settings) -> Finding {
     match model.locate() {
         Ok(located) => {
             let variant = located.variant.map(|variant| format!(" ({variant})")).unwrap_or_default();
-            let (size, folder) = (human_bytes(located.bytes()), located.files.folder);
+            let (size, folder) = (ByteSize(located.bytes()), located.files.folder);
             Finding::good("weights", format!("{}{variant}, {size}, in {}", model.name, folder.display()))
         }
         Err(absent) => {

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use hf_hub::{Cache, Repo, RepoType};
 use serde::Deserialize;
+use service::Failure;
 use ureq::config::{Config, RedirectAuthHeaders};
 use ureq::http::Response;
 use ureq::http::header::{AUTHORIZATION, RANGE};
 use ureq::{Agent, Body};
-
-use crate::failure::Failure;
 
 /// The hub's side is our own few requests: hf-hub 0.5 lets the server choose file names on this disk, and sends the
 /// token to whatever host it redirects to.

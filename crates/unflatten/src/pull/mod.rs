@@ -13,13 +13,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs::settings::Settings;
+use service::{ByteSize, Failure, Settings};
 use tokio::task::spawn_blocking;
+use worker::free_disk_bytes;
 use worker::model::{HF_ENDPOINT, HF_TOKEN, ModelConfig};
-use worker::{free_disk_bytes, human_bytes};
 
 use crate::arguments::PullArguments;
-use crate::failure::Failure;
 
 use hub::Hub;
 use plan::Plan;
@@ -51,8 +50,8 @@ pub async fn pull(arguments: &PullArguments, settings: &Settings) -> Result<Exit
         println!(
             "{} files, {}; {} to fetch into {}",
             plan.files.len(),
-            human_bytes(plan.bytes()),
-            human_bytes(missing),
+            ByteSize(plan.bytes()),
+            ByteSize(missing),
             hub.dir().display()
         );
         check_space(hub.dir(), missing)?;
@@ -79,8 +78,8 @@ fn check_space(dir: &Path, missing: u64) -> Result<(), Failure> {
         Some(free) if free < missing.saturating_add(SPARE_BYTES) => Err(Failure::Failed(format!(
             "{} has {} free, {} are needed; set MODEL_CACHE_DIR to a larger disk, or pull a smaller --variant",
             dir.display(),
-            human_bytes(free),
-            human_bytes(missing + SPARE_BYTES)
+            ByteSize(free),
+            ByteSize(missing + SPARE_BYTES)
         ))),
         _ => Ok(()),
     }

@@ -1,10 +1,10 @@
 use std::fs;
 
+use service::Failure;
 use worker::model::Variant;
 
 use super::hub::{Commit, Hub, Listed, is_hex};
 use super::transfer::part_path;
-use crate::failure::Failure;
 
 /// The published folder's parts; the rest of the repository is for readers.
 const FOLDERS: [&str; 6] = ["scheduler/", "text_encoder/", "tokenizer/", "processor/", "transformer/", "vae/"];

@@ -6,13 +6,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use service::Failure;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use ureq::http::StatusCode;
 
 use super::hub::Hub;
 use super::plan::{Checksum, Plan, Wanted};
-use crate::failure::Failure;
 
 /// A transfer that brings nothing for so long is given up.
 pub const STALL: Duration = Duration::from_secs(60);

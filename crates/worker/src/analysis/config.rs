@@ -1,7 +1,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use jobs::settings::{SettingError, Settings, Variable};
+use service::{SettingError, Settings, Variable};
 
 use crate::cloud::CloudConfig;
 

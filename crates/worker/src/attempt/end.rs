@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use jobs::broker::{Lease, Outcome, Standing};
 use jobs::{Broker, BrokerError, EventKind, Failure, FailureCode};
+use service::{ByteSize, error_chain};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{After, Attempt, Ended};
 use crate::fault::{Broken, Fault};
-use crate::memory::human_bytes;
 use crate::outage::Verdict;
-use crate::result::chain;
 use crate::stop::StopReason;
 
 /// How often, and how long apart at most, the end of a job is told to a queue that fails.
@@ -61,7 +60,7 @@ impl Attempt<'_> {
             }
             Err(error) => {
                 // The lease runs out, another attempt finds the published result.
-                tracing::error!(error = chain(&error), "the end of the job could not be recorded");
+                tracing::error!(error = error_chain(&error), "the end of the job could not be recorded");
                 "unrecorded"
             }
         }
@@ -110,8 +109,8 @@ impl Attempt<'_> {
                 FailureCode::OutOfMemory,
                 format!(
                     "the job took {} of memory, {} are allowed; use a smaller picture or raise JOB_MEMORY_LIMIT",
-                    human_bytes(*used),
-                    human_bytes(*limit)
+                    ByteSize(*used),
+                    ByteSize(*limit)
                 ),
             ),
         }
@@ -186,7 +185,9 @@ impl Hold {
 async fn give_back(broker: &Arc<dyn Broker>, lease: &Lease, reason: &str) {
     match persist(|| broker.release(lease, reason)).await {
         Ok(standing) => tracing::info!(?standing, reason, "job given back to the queue"),
-        Err(error) => tracing::error!(error = chain(&error), "the job could not be given back; its lease runs out"),
+        Err(error) => {
+            tracing::error!(error = error_chain(&error), "the job could not be given back; its lease runs out")
+        }
     }
 }
 
@@ -200,7 +201,7 @@ where
     for _ in 1..FINISH_TRIES {
         match call().await {
             Ok(standing) => return Ok(standing),
-            Err(error) => tracing::warn!(error = chain(&error), "the queue failed; trying again"),
+            Err(error) => tracing::warn!(error = error_chain(&error), "the queue failed; trying again"),
         }
         sleep(pause).await;
         pause *= 2;

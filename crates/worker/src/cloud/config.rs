@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jobs::settings::{SettingError, Settings, Variable};
+use service::{SettingError, Settings, Variable};
 
 use crate::analysis::{GEMINI_API_KEY, GEMINI_ENDPOINT, GEMINI_LOCATION, GEMINI_MODEL};
 

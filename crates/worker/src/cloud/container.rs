@@ -21,9 +21,9 @@ use axum::{Json, Router};
 use google::Storage;
 use image::RgbaImage;
 use jobs::broker::EngineOffer;
-use jobs::settings::Settings;
 use jobs::{EngineChoice, Params, Resolution};
 use serde_json::json;
+use service::Settings;
 use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +61,7 @@ pub enum ContainerError {
     #[error("the engine does not react to being stopped; this process ends so that Vertex AI starts a new one")]
     Stuck,
     #[error(transparent)]
-    Setting(#[from] jobs::settings::SettingError),
+    Setting(#[from] service::SettingError),
 }
 
 struct App {

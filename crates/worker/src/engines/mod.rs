@@ -201,7 +201,7 @@ fn unavailable(name: EngineChoice, missing: &Missing) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use jobs::settings::Settings;
+    use service::Settings;
 
     use super::*;
 

@@ -226,7 +226,7 @@ fn gguf(part: &Path) -> (Option<PathBuf>, Option<PathBuf>) {
 mod tests {
     use super::*;
     use crate::model::DeviceChoice;
-    use jobs::settings::Settings;
+    use service::Settings;
 
     fn write(path: PathBuf, text: &str) {
         fs::create_dir_all(path.parent().expect("a folder")).expect("made");

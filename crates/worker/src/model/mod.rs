@@ -8,9 +8,7 @@ mod variant;
 
 use std::path::PathBuf;
 
-use jobs::settings::{SettingError, Settings, Variable};
-
-use crate::memory::MemoryLimit;
+use service::{ByteSize, SettingError, Settings, Variable};
 
 pub use device::{DeviceChoice, Precision};
 pub use files::{Located, NotThere};
@@ -101,7 +99,7 @@ impl ModelConfig {
     /// # Errors
     /// When a setting cannot be read.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
-        let limit: Option<MemoryLimit> = settings.parse(&DEVICE_MEMORY_LIMIT)?;
+        let limit: Option<ByteSize> = settings.parse(&DEVICE_MEMORY_LIMIT)?;
         Ok(Self {
             name: settings.require(&MODEL_NAME)?,
             cache_dir: settings.require(&MODEL_CACHE_DIR)?,

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use jobs::broker::WorkerInfo;
 use jobs::{Broker, JobId};
+use service::error_chain;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
-
-use crate::result::chain;
 
 /// What a worker does at the moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,7 +41,7 @@ pub(super) async fn announce(
         told.clone_from(&paused);
         let now = WorkerInfo { job, paused, seen_at: OffsetDateTime::now_utc(), ..info.clone() };
         if let Err(error) = broker.announce(&now).await {
-            tracing::debug!(error = chain(&error), "the worker could not be announced");
+            tracing::debug!(error = error_chain(&error), "the worker could not be announced");
         }
     }
 }

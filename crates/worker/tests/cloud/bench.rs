@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use image::{Rgba, RgbaImage};
 use jobs::broker::{BrokerConfig, EmbeddedBroker, NewJob};
-use jobs::settings::Settings;
 use jobs::store::Upload;
 use jobs::{Broker, Event, InputInfo, Job, JobId, Metadata, Params, Store};
+use service::Settings;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use tokio::io::AsyncReadExt;

@@ -3,9 +3,9 @@
 use std::path::{Component, Path, PathBuf};
 
 use google::{ObjectUri, Storage};
-use jobs::settings::Settings;
+use service::{ByteSize, Settings};
 
-use crate::memory::{free_disk_bytes, human_bytes};
+use crate::memory::free_disk_bytes;
 use crate::model::ModelConfig;
 
 /// Fetches every object below `uri` into `MODEL_CACHE_DIR/vertex`, which then has the published layout, and answers
@@ -37,8 +37,8 @@ pub(super) async fn fetch(storage: &Storage, uri: &str, settings: &Settings) -> 
     if let Some(free) = free_disk_bytes(&folder).filter(|free| *free < bytes) {
         return Err(format!(
             "{} are to be fetched, {} are free at {}; give the machine a larger disk",
-            human_bytes(bytes),
-            human_bytes(free),
+            ByteSize(bytes),
+            ByteSize(free),
             folder.display()
         ));
     }

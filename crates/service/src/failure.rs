@@ -1,18 +1,19 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use jobs::settings::SettingError;
+use crate::SettingError;
 
 /// Why a command failed, in one line that says what to do.
 #[derive(Debug)]
 pub enum Failure {
-    /// Exit code 2: what was asked makes no sense as it stands.
+    /// Exit code 2: the request makes no sense as it stands.
     BadUse(String),
-    /// Exit code 1: it made sense, but did not work.
+    /// Exit code 1: the request makes sense, but did not work.
     Failed(String),
 }
 
 impl Failure {
+    /// 2 for bad use, otherwise 1.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::BadUse(_) => ExitCode::from(2),
@@ -35,17 +36,10 @@ impl From<SettingError> for Failure {
     }
 }
 
-/// An error with its causes, on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        // Some errors repeat their cause in their own text.
-        let part = source.to_string();
-        if !text.contains(&part) {
-            text = format!("{text}: {part}");
-        }
-        cause = source.source();
+impl From<anyhow::Error> for Failure {
+    /// A bad setting is bad use, wherever it was found.
+    fn from(error: anyhow::Error) -> Self {
+        let text = format!("{error:#}");
+        if error.is::<SettingError>() { Self::BadUse(text) } else { Self::Failed(text) }
     }
-    text
 }

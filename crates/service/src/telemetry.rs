@@ -4,12 +4,15 @@ use std::io::{IsTerminal, stderr};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::settings::{SettingError, Settings, Variable};
+use crate::{SettingError, Settings, Variable};
 
-pub(crate) const APP_ENV: Variable =
+const APP_ENV: Variable =
     Variable { name: "APP_ENV", default: "development", about: "development logs for people, production logs JSON" };
-pub(crate) const RUST_LOG: Variable =
+const RUST_LOG: Variable =
     Variable { name: "RUST_LOG", default: "info", about: "What is logged, such as debug or warn,api=debug" };
+
+/// Every environment variable that this crate reads.
+pub const VARIABLES: &[Variable] = &[APP_ENV, RUST_LOG];
 
 /// Starts the log on stderr as `APP_ENV` and `RUST_LOG` say. A second start in
 /// one process (tests) keeps the first log.
