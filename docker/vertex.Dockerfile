@@ -30,7 +30,7 @@ WORKDIR /source
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
-    cargo build --release --locked --package worker --bin unflatten-worker --features "${FEATURES}" \
+    cargo build --release --locked --package unflatten --bin unflatten-worker --features "${FEATURES}" \
     && cp target/release/unflatten-worker /usr/local/bin/
 
 # hadolint ignore=DL3006

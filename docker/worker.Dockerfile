@@ -23,7 +23,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
         *cuda* | *flash-attn*) cargo="cargo xtask cuda cargo"; out=target/x86_64-unknown-linux-gnu/release ;; \
         *) cargo=cargo; out=target/release ;; \
     esac \
-    && ${cargo} build --release --locked --package worker --bin unflatten-worker --features "${FEATURES}" \
+    && ${cargo} build --release --locked --package unflatten --bin unflatten-worker --features "${FEATURES}" \
     && cp "${out}/unflatten-worker" /usr/local/bin/
 
 # hadolint ignore=DL3006

@@ -22,10 +22,10 @@ fn main() {
     let mut last = None;
     for _ in 0..runs {
         let start = Instant::now();
-        let mut stage = ("start", Instant::now());
+        let mut stage = ("Start".to_owned(), Instant::now());
         let mut report = String::new();
         let output = decompose(&input, &options, &mut |step| {
-            let key = step.stage;
+            let key = format!("{:?}", step.stage);
             if key != stage.0 {
                 report += &format!(" {} {:.0}", stage.0, stage.1.elapsed().as_secs_f32() * 1000.0);
                 stage = (key, Instant::now());

@@ -6,8 +6,9 @@ use layers::{Kind, Layer, LayerStack};
 use crate::colour::{bytes_plane, unit_plane};
 use crate::exact;
 use crate::fill::membrane::membrane;
-use crate::monitor::{Monitor, Progress, Stopped, monitor};
+use crate::monitor::{Monitor, Progress, Stage, Stopped, monitor};
 use crate::naming;
+use crate::note::Note;
 use crate::pipeline::{self, Found};
 use crate::plane::{Plane, Rgb8};
 use crate::split::Pile;
@@ -33,7 +34,7 @@ pub struct Output {
     /// The layers, the background first.
     pub stack: LayerStack,
     /// What was decided or could not be done, in words for people.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// Why there is no result.
@@ -91,19 +92,16 @@ pub fn decompose(
 }
 
 fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output, Error> {
-    monitor.step("read", 0, 1, 0.0)?;
+    monitor.step(Stage::Read, 0, 1, 0.0)?;
     let (opaque, opacity) = opaque_picture(input);
     let Found { mut pile, mut notes } = pipeline::run(opaque, monitor)?;
-    monitor.step("write", 0, 1, 0.88)?;
+    monitor.step(Stage::Write, 0, 1, 0.88)?;
     match options.layers {
         None => notes.push(pile.fit_naturally(usize::from(MOST_LAYERS) - 1)),
         Some(count) => {
             pile.fit(usize::from(count) - 1);
             if pile.sheets.len() + 1 < usize::from(count) {
-                notes.push(format!(
-                    "{count} layers were asked for; the picture gives {}: no other piece is large enough to stand alone.",
-                    pile.sheets.len() + 1
-                ));
+                notes.push(Note::FewerLayers { asked: count.into(), given: pile.sheets.len() + 1 });
             }
         }
     }
@@ -116,7 +114,7 @@ fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output
     };
     let pictures = exact::solve(&question, monitor)?;
     let stack = name_layers(input, pile, pictures);
-    monitor.step("write", 1, 1, 1.0)?;
+    monitor.step(Stage::Write, 1, 1, 1.0)?;
     Ok(Output { stack, notes })
 }
 

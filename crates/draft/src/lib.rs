@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![allow(clippy::needless_range_loop, reason = "index loops read like the formulas that they come from")]
-// Some tools serve the text stages only.
-#![cfg_attr(not(feature = "networks"), allow(dead_code))]
+#![cfg_attr(not(feature = "networks"), allow(dead_code, reason = "some tools serve the text stages only"))]
 
 pub mod allocator;
 mod check;
@@ -21,6 +20,7 @@ mod morphology;
 mod naming;
 #[cfg(feature = "networks")]
 mod networks;
+mod note;
 mod numeric;
 mod perceive;
 mod pipeline;
@@ -35,4 +35,5 @@ mod text;
 
 pub use check::worst_difference;
 pub use decompose::{Error, MOST_LAYERS, Options, Output, decompose, memory_bytes};
-pub use monitor::Progress;
+pub use monitor::{Progress, Stage};
+pub use note::Note;

@@ -10,11 +10,25 @@ use std::time::Duration;
 /// How often the caller is asked whether to go on while a step lasts.
 const PULSE: Duration = Duration::from_millis(40);
 
+/// What is being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Reading the picture.
+    Read,
+    /// Finding text and subject.
+    Text,
+    /// Completing the background.
+    Background,
+    /// Finding objects.
+    Objects,
+    /// Cutting out the layers.
+    Write,
+}
+
 /// One step of the work.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
-    /// A short snake_case word: `read`, `text`, `ground`, `objects`, `write`.
-    pub stage: &'static str,
+    pub stage: Stage,
     /// Steps done in this stage, 0 to `total`.
     pub step: u32,
     pub total: u32,
@@ -55,7 +69,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Stopped`] when the caller gave up.
-    pub fn step(&self, stage: &'static str, step: u32, total: u32, fraction: f32) -> Result<(), Stopped> {
+    pub fn step(&self, stage: Stage, step: u32, total: u32, fraction: f32) -> Result<(), Stopped> {
         // The reporter only goes away when the caller's thread panics.
         self.steps.send(Progress { stage, step, total, fraction }).map_err(|_| Stopped)?;
         self.check()
@@ -66,7 +80,7 @@ impl Reporter {
     /// Passes every step on until the monitor is dropped; between steps the last
     /// one is repeated, so that a caller can cancel at any time.
     pub fn run(&self, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) {
-        let mut last = Progress { stage: "read", step: 0, total: 1, fraction: 0.0 };
+        let mut last = Progress { stage: Stage::Read, step: 0, total: 1, fraction: 0.0 };
         loop {
             if !self.stop.load(Ordering::Relaxed) && progress(last).is_break() {
                 self.stop.store(true, Ordering::Relaxed);

@@ -2,8 +2,9 @@
 
 #[cfg(feature = "networks")]
 use crate::fill::membrane::membrane;
-use crate::monitor::{Monitor, Stopped};
+use crate::monitor::{Monitor, Stage, Stopped};
 #[cfg(feature = "networks")]
+use crate::note::Note;
 use crate::plane::Plane;
 use crate::plane::{Gray, Mask, Rect, Rgb8};
 use crate::text;
@@ -21,22 +22,21 @@ pub struct Perceived {
     pub letters: Vec<Said>,
     /// Saliency, 0 to 1, and the largest value before it was stretched; `None` without networks.
     pub saliency: Option<(Gray, f32)>,
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// What can be seen of text without networks.
 fn by_shape(picture: &Rgb8, monitor: &Monitor, why: String) -> Result<Perceived, Stopped> {
     let found = text::plain::find(picture, monitor)?;
     let letters = found.rows.into_iter().map(|(rect, size)| Said { text: String::new(), rect, size }).collect();
-    let note = format!("{why} Text is told by its shape only and not read, and the subject by its size.");
-    Ok(Perceived { text: found.mask, letters, saliency: None, notes: vec![note] })
+    Ok(Perceived { text: found.mask, letters, saliency: None, notes: vec![Note::NoNetworks { reason: why }] })
 }
 
 /// # Errors
 /// [`Stopped`] when the caller gave up.
 #[cfg(not(feature = "networks"))]
 pub fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, Stopped> {
-    monitor.step("text", 0, 3, 0.02)?;
+    monitor.step(Stage::Text, 0, 3, 0.02)?;
     by_shape(picture, monitor, "This build has no networks.".to_owned())
 }
 
@@ -84,14 +84,14 @@ fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, crate::
     use crate::morphology::clean;
     use crate::networks;
 
-    monitor.step("text", 0, 3, 0.02)?;
+    monitor.step(Stage::Text, 0, 3, 0.02)?;
     // Tiny pictures hold nothing that the networks could read.
     if picture.width.min(picture.height) < 16 {
         let text = Plane::new(picture.width, picture.height, false);
         return Ok(Perceived { text, letters: Vec::new(), saliency: None, notes: Vec::new() });
     }
     let marks = text::detect::find(picture, monitor)?;
-    monitor.step("text", 1, 3, 0.16)?;
+    monitor.step(Stage::Text, 1, 3, 0.16)?;
     // The recogniser and its threads read while the others look for the figure.
     let (lines, saliency) = std::thread::scope(|scope| {
         let lines = scope.spawn(|| text::detect::read_marks(picture, &marks, monitor));
@@ -104,7 +104,7 @@ fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, crate::
         let map = networks::grown(&saliency.0, picture.width, picture.height);
         clean(&map.map(|v| v > SALIENT), speck, speck * 2 / 5)
     });
-    monitor.step("text", 2, 3, 0.4)?;
+    monitor.step(Stage::Text, 2, 3, 0.4)?;
     let letters = text::glyphs::letters(picture, &lines, figure.as_ref(), monitor)?;
     let mut mask = Plane::new(picture.width, picture.height, false);
     for line in &letters {

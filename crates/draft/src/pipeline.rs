@@ -7,9 +7,10 @@ use crate::drawn;
 use crate::filter::resize_gray;
 use crate::ground::{self, Ground};
 use crate::matte::{Lift, Lifted, Shape, lift};
-use crate::monitor::{Monitor, Stopped};
+use crate::monitor::{Monitor, Stage, Stopped};
 use crate::morphology::{NOWHERE, clean, close, components, dilate, erode, nearest};
 use crate::naming;
+use crate::note::Note;
 use crate::perceive::{Perceived, perceive, saliency};
 use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
 use crate::refine::refine;
@@ -29,7 +30,7 @@ const SMALL_HOLE: f32 = 0.04;
 /// Layers as the picture suggests them, and what was decided on the way.
 pub struct Found {
     pub pile: Pile,
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// The work in progress: what is left of the picture, and what was lifted off it.
@@ -60,9 +61,9 @@ pub fn run(picture: Rgb8, monitor: &Monitor) -> Result<Found, Stopped> {
     });
     let seen = seen?;
     let mut work = Work { monitor, rest: picture, lifted: Vec::new(), speck };
-    monitor.step("text", 2, 3, 0.45)?;
+    monitor.step(Stage::Text, 2, 3, 0.45)?;
     work.lift_text(&seen, drawn.as_ref())?;
-    monitor.step("ground", 0, 1, 0.6)?;
+    monitor.step(Stage::Background, 0, 1, 0.6)?;
     let saliency = work.saliency_without_text(seen.saliency)?;
     // The outline is only asked for on a ground that is not flat, but while that is looked for there is time.
     let (ground, (drawn, outline)) = rayon::join(
@@ -78,7 +79,7 @@ pub fn run(picture: Rgb8, monitor: &Monitor) -> Result<Found, Stopped> {
     // On flat ground the figure is hardly ever asked for.
     let early = outline.as_ref().filter(|_| drawn.is_none() && !flat);
     let (standing, figure) = rayon::join(|| work.standing_on(&ground), || early.map(|outline| work.figure_in(outline)));
-    monitor.step("objects", 0, 2, 0.68)?;
+    monitor.step(Stage::Objects, 0, 2, 0.68)?;
     let clear = (0.0005..0.85).contains(&standing.share());
     if let Some(drawn) = drawn {
         work.lift_from_flat(&drawn, saliency.as_ref())?;
@@ -194,7 +195,7 @@ impl Work<'_> {
     /// whatever smooth ground is around it. `ground` is the share of the picture that is such ground.
     fn lift_from_scene(&mut self, figure: &Mask, standing: &Mask, ground: f32) -> Result<(), Stopped> {
         let figure = with_attached(figure, standing, self.speck);
-        self.monitor.step("objects", 1, 2, 0.72)?;
+        self.monitor.step(Stage::Objects, 1, 2, 0.72)?;
         if (0.004..0.8).contains(&figure.share())
             && let Some((_, lifted)) = self.lift(
                 &figure,
@@ -203,7 +204,7 @@ impl Work<'_> {
         {
             self.push(Kind::Subject, "Subject", opacity(&lifted.alpha), bytes_plane(&lifted.below));
         }
-        self.monitor.step("objects", 2, 2, 0.8)?;
+        self.monitor.step(Stage::Objects, 2, 2, 0.8)?;
         // Seams of the completion behind the subject are not scenery, and neither are hairlines.
         let filled = dilate(&figure, 7);
         let open = dilate(&erode(&standing.minus(&filled), 2), 3).and(standing);

@@ -4,6 +4,7 @@ use layers::Kind;
 
 use crate::morphology::{Components, NOWHERE, components, dilate, nearest};
 use crate::naming::OBJECTS;
+use crate::note::Note;
 use crate::plane::{Mask, Plane, Rgb8};
 use crate::sheet::{Sheet, Word};
 
@@ -44,25 +45,14 @@ impl Pile {
 
     /// As many sheets as the picture has: one per kind, and one for each large
     /// piece beside the largest. Gives the reason in words.
-    pub fn fit_naturally(&mut self, most: usize) -> String {
+    pub fn fit_naturally(&mut self, most: usize) -> Note {
         let most = most.min(MOST_BY_ITSELF);
         while self.sheets.len() < most && self.split_once(CLEARLY_A_LAYER) {}
         while self.sheets.len() > most {
             self.join_lowest();
         }
-        let mut parts = vec!["a background".to_owned()];
-        for (kind, one, many) in [
-            (Kind::Object, "one layer of objects", "layers of objects"),
-            (Kind::Subject, "a subject", "subjects"),
-            (Kind::Text, "one layer of text", "layers of text"),
-        ] {
-            match self.sheets.iter().filter(|sheet| sheet.kind == kind).count() {
-                0 => {}
-                1 => parts.push(one.to_owned()),
-                count => parts.push(format!("{count} {many}")),
-            }
-        }
-        format!("{}: {}.", layers::counted(self.sheets.len() + 1), parts.join(", "))
+        let count = |kind| self.sheets.iter().filter(|sheet| sheet.kind == kind).count();
+        Note::ChoseLayers { objects: count(Kind::Object), subjects: count(Kind::Subject), texts: count(Kind::Text) }
     }
 
     /// Makes one more layer from a piece of at least a `share` of the picture, or

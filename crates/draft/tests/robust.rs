@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use draft::{Options, Output, decompose, worst_difference};
+use draft::{Options, Output, Stage, decompose, worst_difference};
 use image::{Rgba, RgbaImage};
 use layers::Kind;
 
@@ -27,7 +27,7 @@ fn taken_apart(input: &RgbaImage, layers: Option<u8>) -> Output {
     })
     .expect("every picture can be taken apart");
     assert_eq!(last, 1.0);
-    assert_eq!((stages.first(), stages.last()), (Some(&"read"), Some(&"write")), "{stages:?}");
+    assert_eq!((stages.first(), stages.last()), (Some(&Stage::Read), Some(&Stage::Write)), "{stages:?}");
     let found = output.stack.layers();
     assert!((1..=usize::from(layers.unwrap_or(10))).contains(&found.len()), "{} layers at {size:?}", found.len());
     assert!(found.iter().all(|layer| layer.pixels.dimensions() == size));
@@ -66,7 +66,11 @@ fn one_colour_is_one_layer_and_the_notes_say_so() {
     for colour in [[0, 0, 0, 255], [255, 255, 255, 255], [70, 140, 30, 255], [90, 10, 200, 120], [0, 0, 0, 0]] {
         let output = taken_apart(&RgbaImage::from_pixel(96, 64, Rgba(colour)), Some(4));
         assert_eq!(output.stack.layers().len(), 1, "{colour:?}");
-        assert!(output.notes.iter().any(|note| note.contains("4 layers were asked for")), "{:?}", output.notes);
+        assert!(
+            output.notes.iter().any(|note| note.to_string().contains("4 layers were asked for")),
+            "{:?}",
+            output.notes
+        );
     }
 }
 
@@ -113,5 +117,5 @@ fn transparency_stays() {
 #[test]
 fn a_build_without_networks_says_so() {
     let output = taken_apart(&bars_and_a_disk(200, 160), Some(4));
-    assert!(output.notes.iter().any(|note| note.contains("no networks")), "{:?}", output.notes);
+    assert!(output.notes.iter().any(|note| note.to_string().contains("no networks")), "{:?}", output.notes);
 }

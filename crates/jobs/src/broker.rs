@@ -28,10 +28,10 @@ pub use self::embedded::EmbeddedBroker;
 pub use self::fault::Fault;
 pub use self::in_flight::InFlight;
 pub use self::redis::RedisBroker;
-pub use self::routing::Tier;
 pub use self::rules::Rules;
 use crate::{
-    Delivery, EngineChoice, Event, EventKind, Failure, Job, JobId, Params, Priority, Settled, UnderWay, Webhook,
+    Delivery, EngineChoice, EngineOffer, Event, EventKind, Failure, Job, JobId, Params, Priority, Settled, UnderWay,
+    Webhook,
 };
 
 /// A job as the API hands it in.
@@ -97,25 +97,12 @@ pub struct WorkerInfo {
     pub paused: Option<String>,
 }
 
-/// An engine that a worker has, for `/api/capabilities`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct EngineOffer {
-    pub name: EngineChoice,
-    pub version: String,
-    pub model: Option<String>,
-    pub device: String,
-    /// The most layers that it makes.
-    pub max_layers: u8,
-    /// Whether it reads the prompt.
-    pub uses_prompt: bool,
-}
-
 impl WorkerInfo {
     /// Whether this worker can do a job that asks for `engine`.
     pub fn can_do(&self, engine: EngineChoice) -> bool {
         match engine {
             EngineChoice::Auto => self.tier().is_some(),
-            named => self.engines.iter().any(|offer| offer.name == named),
+            EngineChoice::Named(name) => self.engines.iter().any(|offer| offer.name == name),
         }
     }
 }
@@ -293,6 +280,9 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Renews a lease.
     async fn heartbeat(&self, lease: &Lease) -> Result<Standing, BrokerError>;
+
+    /// How often a worker renews a lease and announces itself: see [`Rules::heartbeat`].
+    fn heartbeat_interval(&self) -> Duration;
 
     /// Adds `Started`, `Progress` or `Note` to the job's events (and its state); renews the lease.
     async fn record(&self, lease: &Lease, kind: EventKind) -> Result<Standing, BrokerError>;

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::{EngineChoice, Failure, JobId, Progress};
+use crate::{Data, EngineChoice, EngineName, Failure, JobId, Message, MessageCode, Progress};
 
 /// Something that happened to a job. A job's events are numbered 1, 2, 3, ...
 /// without gaps, and late listeners are given all that they missed.
@@ -26,14 +26,29 @@ pub enum EventKind {
     Started {
         worker: String,
         attempt: u32,
-        engine: EngineChoice,
+        #[schema(value_type = EngineChoice)]
+        engine: EngineName,
         /// Why this engine.
         reason: String,
+        /// The same for programs.
+        #[serde(default)]
+        reason_code: MessageCode,
+        /// What the reason is about, by name.
+        #[serde(default, skip_serializing_if = "Data::is_empty")]
+        #[schema(value_type = Object)]
+        reason_data: Data,
     },
     Progress(Progress),
     /// Something worth knowing that changes no state.
     Note {
         message: String,
+        /// The same for programs.
+        #[serde(default)]
+        code: MessageCode,
+        /// What the message is about, by name.
+        #[serde(default, skip_serializing_if = "Data::is_empty")]
+        #[schema(value_type = Object)]
+        data: Data,
     },
     /// The worker gave the job back or died; another will take it.
     Requeued {
@@ -48,6 +63,12 @@ pub enum EventKind {
         error: Failure,
     },
     Cancelled,
+}
+
+impl From<Message> for EventKind {
+    fn from(Message { code, text, data }: Message) -> Self {
+        Self::Note { message: text, code, data }
+    }
 }
 
 impl EventKind {

@@ -3,7 +3,9 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{EngineChoice, Params, Priority};
+use engine::{EngineName, Failure, Params, Stage};
+
+use crate::Priority;
 
 /// Names a job. Random (UUID v4), because whoever knows it may see the result.
 pub type JobId = Uuid;
@@ -38,40 +40,12 @@ impl State {
     }
 }
 
-/// Why a job failed, for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureCode {
-    /// The engine reported an error.
-    EngineFailed,
-    /// The engine panicked: a bug of ours.
-    EnginePanicked,
-    /// The job would need, or took, more memory than it may.
-    OutOfMemory,
-    /// The job ran longer than it may.
-    TimedOut,
-    /// Every worker that took the job died while it had it.
-    WorkerLost,
-    /// The uploaded picture is no longer there.
-    InputGone,
-    /// The result could not be written.
-    StorageFailed,
-    /// No engine here can do what was asked.
-    EngineUnavailable,
-}
-
-/// Why a job failed: a code for programs, words that say what to do for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Failure {
-    pub code: FailureCode,
-    pub message: String,
-}
-
 /// How far a running job is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
     /// What the engine is doing, a short snake_case word such as `denoise`.
-    pub stage: String,
+    #[schema(value_type = String)]
+    pub stage: Stage,
     /// Steps done in this stage, 0 to `total`.
     pub step: u32,
     /// Steps that this stage has.
@@ -106,7 +80,8 @@ pub struct Job {
     /// The upload that the job works on.
     pub upload_id: Uuid,
     /// The engine that works or worked on it.
-    pub engine: Option<EngineChoice>,
+    #[schema(value_type = Option<engine::EngineChoice>)]
+    pub engine: Option<EngineName>,
     pub progress: Option<Progress>,
     /// Place in the queue while queued; 0 is next.
     pub position: Option<u64>,

@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-mod analysis;
 mod cleanup;
 mod defaults;
 pub mod edits;
@@ -8,7 +7,6 @@ mod event;
 mod follow;
 mod job;
 mod metadata;
-mod params;
 mod priority;
 mod removal;
 mod state;
@@ -21,19 +19,20 @@ pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use analysis::{Analysis, LayerAnalysis, Quality, Recommendation, Verdict};
 pub use broker::{Broker, BrokerError};
 pub use cleanup::{Cleaned, CleanupError, cleanup, cleanup_after, sweep_leftovers};
 pub use defaults::JobDefaults;
+// What a job says of its engine is in the engine's own types.
+pub use engine::{
+    Analysis, CaptionLanguage, Data, EngineChoice, EngineName, EngineOffer, Failure, FailureCode, LayerCount,
+    MAX_LAYERS, MAX_SEED, Message, MessageCode, OutputSize, Params, ParamsError, Resolution, Stage,
+};
 pub use event::{Event, EventKind};
 pub use follow::{Feed, FollowedEvent, Update};
-pub use job::{Failure, FailureCode, Job, JobId, Progress, State, Timings};
+pub use job::{Job, JobId, Progress, State, Timings};
 pub use metadata::{
     ChildJob, EngineInfo, InputInfo, LayerFlags, LayerInfo, Metadata, ModelLayers, ParentLayer, Recomposition,
     SCHEMA_VERSION, Size,
-};
-pub use params::{
-    CaptionLanguage, EngineChoice, LayerCount, MAX_LAYERS, MAX_SEED, OutputSize, Params, ParamsError, Resolution,
 };
 pub use priority::Priority;
 pub use removal::{Removed, remove, remove_unlinked};

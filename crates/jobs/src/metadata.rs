@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::{Analysis, EngineChoice, JobId, Params};
+use crate::{Analysis, Data, EngineChoice, EngineName, JobId, Message, MessageCode, Params};
 
 /// Version of the `metadata.json` schema. Fields may be added without a new
 /// number; one that changes its meaning or goes away raises it.
@@ -46,8 +46,8 @@ pub struct Metadata {
     /// What a model said that looked at the layers (`ANALYZER`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis: Option<Analysis>,
-    /// What the engine decided or could not do, in words for people.
-    pub notes: Vec<String>,
+    /// What the engine decided or could not do.
+    pub notes: Vec<Message>,
 }
 
 impl Metadata {
@@ -148,9 +148,10 @@ pub struct ModelLayers {
     pub recomposition: Recomposition,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EngineInfo {
-    pub name: EngineChoice,
+    #[schema(value_type = EngineChoice)]
+    pub name: EngineName,
     /// Version of the engine's code.
     pub version: String,
     /// The weights, for engines that have them, and their revision.
@@ -160,6 +161,13 @@ pub struct EngineInfo {
     pub device: String,
     /// Why this engine.
     pub reason: String,
+    /// The same for programs.
+    #[serde(default)]
+    pub reason_code: MessageCode,
+    /// What the reason is about, by name.
+    #[serde(default, skip_serializing_if = "Data::is_empty")]
+    #[schema(value_type = Object)]
+    pub reason_data: Data,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

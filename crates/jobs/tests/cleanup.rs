@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use jobs::broker::{EmbeddedBroker, EngineOffer, NewJob, Outcome, Rules, WorkerInfo};
+use jobs::broker::{EmbeddedBroker, NewJob, Outcome, Rules, WorkerInfo};
 use jobs::store::{Store, Upload};
-use jobs::{Broker, Cleaned, EngineChoice, InputInfo, JobId, Params, cleanup, sweep_leftovers};
+use jobs::{Broker, Cleaned, EngineName, EngineOffer, InputInfo, JobId, Params, cleanup, sweep_leftovers};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -58,7 +58,7 @@ impl Service {
     /// Takes the next job and leaves a result behind, finished or not.
     async fn work(&self, finish: bool) {
         let engine = EngineOffer {
-            name: EngineChoice::Draft,
+            name: EngineName::Draft,
             version: String::new(),
             model: None,
             device: String::new(),

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use jobs::broker::{EmbeddedBroker, EngineOffer, Lease, NewJob, Outcome, Rules, WorkerInfo};
+use jobs::broker::{EmbeddedBroker, Lease, NewJob, Outcome, Rules, WorkerInfo};
 use jobs::store::{Link, Store, Upload};
 use jobs::tree::{ComposeError, Entry, MAX_DEPTH, Tree, compose};
 use jobs::{
-    Broker, EngineChoice, InputInfo, JobId, Metadata, Params, ParentLayer, Removed, State, cleanup, remove,
+    Broker, EngineName, EngineOffer, InputInfo, JobId, Metadata, Params, ParentLayer, Removed, State, cleanup, remove,
     remove_unlinked,
 };
 use serde_json::json;
@@ -69,7 +69,7 @@ impl Service {
 
     async fn claim(&self) -> Lease {
         let engine = EngineOffer {
-            name: EngineChoice::Draft,
+            name: EngineName::Draft,
             version: String::new(),
             model: None,
             device: String::new(),

@@ -7,14 +7,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use engine::{Stop, StopReason};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use jobs::{JobDefaults, Params, Resolution};
 use layers::Limits;
 use serde_json::json;
 use service::{Failure, Settings, error_chain};
 use tokio_util::sync::CancellationToken;
+use unflatten::equip;
 use worker::model::ModelConfig;
-use worker::{Local, LocalDone, LocalError, LocalJob, Stop, StopReason, Told};
+use worker::{FolderError, FolderJob, FolderResult, FolderRunner, Update};
 
 use crate::arguments::DecomposeArguments;
 
@@ -28,25 +30,26 @@ pub async fn decompose(arguments: Box<DecomposeArguments>, settings: &Settings) 
     check_images(&arguments.images)?;
     set_model(&mut config.model, &arguments)?;
     let outputs = outputs(&arguments.images, arguments.output.as_deref());
-    let local =
-        Local::new(&config).map_err(|error| Failure::Failed(format!("the engine cannot be started: {error}")))?;
+    let equipment = equip(settings, &config)?;
+    let runner = FolderRunner::start(&config, &equipment)
+        .map_err(|error| Failure::Failed(format!("the engine cannot be started: {error}")))?;
     // Before the first picture: an engine that is not here fails all of them.
-    local.choose(params.engine).map_err(|failure| Failure::Failed(failure.message))?;
+    runner.choose(params.engine).map_err(|failure| Failure::Failed(failure.message))?;
 
     let stop = Stop::default();
     stop_on_interrupt(&stop);
     let mut failures = 0;
     for (image, out) in arguments.images.iter().zip(outputs) {
-        let job = LocalJob {
+        let job = FolderJob {
             image: image.clone(),
             out: out.clone(),
             params: params.clone(),
             limits: Limits { max_pixels: defaults.max_pixels },
         };
         let bar = progress_bar(image, arguments.json);
-        let done = local.decompose(job, &stop, &|told| show(&bar, told)).await;
+        let done = runner.decompose(job, &stop, &|update| show(&bar, update)).await;
         bar.finish_and_clear();
-        if matches!(done, Err(LocalError::Cancelled)) {
+        if matches!(done, Err(FolderError::Cancelled)) {
             eprintln!("unflatten: interrupted; {} was not changed", out.display());
             return Ok(ExitCode::from(INTERRUPTED));
         }
@@ -170,18 +173,18 @@ fn progress_bar(image: &Path, json: bool) -> ProgressBar {
     bar
 }
 
-fn show(bar: &ProgressBar, told: Told) {
-    let progress = match told {
-        Told::Progress(progress) => progress,
-        Told::Note(note) => return bar.suspend(|| eprintln!("unflatten: {note}")),
+fn show(bar: &ProgressBar, update: Update) {
+    let progress = match update {
+        Update::Progress(progress) => progress,
+        Update::Note(note) => return bar.suspend(|| eprintln!("unflatten: {note}")),
     };
     bar.set_position(progress.percent as u64);
-    let stage = progress.stage.replace('_', " ");
+    let stage = progress.stage.as_str().replace('_', " ");
     let left = progress.eta_ms.map(|ms| format!(", about {:#} left", HumanDuration(Duration::from_millis(ms))));
     bar.set_message(format!("{stage} {}/{}{}", progress.step, progress.total, left.unwrap_or_default()));
 }
 
-fn report(image: &Path, out: &Path, done: Result<LocalDone, LocalError>, as_json: bool) {
+fn report(image: &Path, out: &Path, done: Result<FolderResult, FolderError>, as_json: bool) {
     match done {
         Ok(done) if as_json => {
             println!("{}", json!({ "image": image, "dir": out, "metadata": done.metadata }));
@@ -218,7 +221,7 @@ fn sheet_path(file: &Path, out: &Path, arguments: &DecomposeArguments) -> PathBu
 }
 
 /// Draws the contact sheet of a result that was just written to `out`.
-fn draw_sheet(image: &Path, out: &Path, done: &LocalDone, file: &Path, max_pixels: u64) -> anyhow::Result<()> {
+fn draw_sheet(image: &Path, out: &Path, done: &FolderResult, file: &Path, max_pixels: u64) -> anyhow::Result<()> {
     let read = |path: &Path| -> anyhow::Result<image::RgbaImage> {
         let reader = std::io::BufReader::new(std::fs::File::open(path)?);
         Ok(layers::decode(reader, &Limits { max_pixels })?.pixels)
@@ -237,13 +240,13 @@ fn draw_sheet(image: &Path, out: &Path, done: &LocalDone, file: &Path, max_pixel
 }
 
 /// For programs that read `--json`.
-fn code(error: &LocalError) -> serde_json::Value {
+fn code(error: &FolderError) -> serde_json::Value {
     match error {
-        LocalError::Read { .. } | LocalError::Decode { .. } => json!("bad_picture"),
-        LocalError::Write { .. } => json!("storage_failed"),
-        LocalError::Occupied { .. } => json!("output_occupied"),
-        LocalError::Failed(failure) => json!(failure.code),
-        LocalError::Cancelled => json!("cancelled"),
+        FolderError::Read(_) | FolderError::Decode(_) => json!("bad_picture"),
+        FolderError::Write { .. } => json!("storage_failed"),
+        FolderError::Occupied { .. } => json!("output_occupied"),
+        FolderError::Failed(failure) => json!(failure.code),
+        FolderError::Cancelled => json!("cancelled"),
     }
 }
 

@@ -5,13 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use engine::{Availability, EngineChoice, EngineChooser};
 use jobs::broker::{Backend, BrokerConfig, connect};
 use jobs::store::StoreConfig;
 use service::{Failure, Settings, error_chain};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use worker::engines::{Availability, available, better, choose};
+use unflatten::equip;
 
 use crate::arguments::ServeArguments;
 
@@ -23,6 +24,7 @@ pub async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<Ex
     api_config.host = arguments.host.as_deref().map_or(Ok(api_config.host), parse_host)?;
     api_config.port = arguments.port.unwrap_or(api_config.port);
     let worker_config = worker::Config::from_settings(settings)?;
+    let equipment = equip(settings, &worker_config)?;
     let broker_config = BrokerConfig::from_settings(settings)?;
     let store_config = StoreConfig::from_settings(settings)?;
 
@@ -37,7 +39,7 @@ pub async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<Ex
         };
         Failure::Failed(format!("{}; {advice}", error_chain(&error)))
     })?;
-    greet(address, broker.name(), &available(&worker_config));
+    greet(address, broker.name(), &equipment.engines.available());
 
     let stop = CancellationToken::new();
     service::signals::stop_on_signals(stop.clone(), Some(worker_config.shutdown_limit() + API_DRAIN))
@@ -46,7 +48,7 @@ pub async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<Ex
     let context = api::Context { broker: broker.clone(), store: store.clone(), config: api_config };
     let mut api = tokio::spawn(api::run(listener, context, stop_api.clone()));
     let context = worker::Context { broker, store, config: worker_config };
-    let mut worker = tokio::spawn(worker::run(context, stop.clone()));
+    let mut worker = tokio::spawn(worker::run(context, equipment, stop.clone()));
 
     // The API outlives the worker, so that pages see how the last job ends.
     let result = tokio::select! {
@@ -85,7 +87,9 @@ fn parse_host(text: &str) -> Result<IpAddr, Failure> {
         return Ok(IpAddr::from([127, 0, 0, 1]));
     }
     text.parse().map_err(|_| {
-        Failure::BadUse(format!("--host {text} is no address; use one such as 127.0.0.1, 0.0.0.0 or localhost"))
+        Failure::BadUse(format!(
+            "--host {text} is not a valid address; use one such as 127.0.0.1, 0.0.0.0 or localhost"
+        ))
     })
 }
 
@@ -115,10 +119,11 @@ fn next_port(port: u16) -> u16 {
 /// Says where to look and which engine works, and why that one.
 fn greet(address: SocketAddr, queue: &str, engines: &[Availability]) {
     println!("Unflatten is ready: http://{}", browsable(address));
-    match choose(jobs::EngineChoice::Auto, engines) {
+    let chooser = EngineChooser(engines);
+    match chooser.choose(EngineChoice::Auto) {
         Ok(choice) => {
             println!("Engine: {}, {}", choice.engine, choice.reason);
-            for (name, why) in better(choice.engine, engines) {
+            for (name, why) in chooser.better(choice.engine) {
                 println!("  {name}: {why}");
             }
         }

@@ -27,7 +27,7 @@ fn one_picture_becomes_layers_that_give_it_back() {
     let metadata = check_result(&dir.path().join("out"), &poster);
     assert!((1..=4).contains(&metadata.layers.len()));
     assert_eq!((metadata.seed, metadata.job_id), (5, None));
-    assert_eq!(metadata.engine.name, jobs::EngineChoice::Draft);
+    assert_eq!(metadata.engine.name, jobs::EngineName::Draft);
     assert!(metadata.recomposition.max_error <= 1, "{:?}", metadata.recomposition);
     let mut expected: Vec<_> = metadata.layers.iter().map(|layer| layer.file.clone()).collect();
     expected.extend(["metadata.json".to_owned(), "preview.jpg".to_owned()]);

@@ -9,7 +9,7 @@ fn read(name: &str) -> String {
 }
 
 fn known() -> BTreeSet<&'static str> {
-    let tables = [service::VARIABLES, jobs::VARIABLES, api::VARIABLES, worker::VARIABLES, worker::CLOUD_VARIABLES];
+    let tables = [service::VARIABLES, jobs::VARIABLES, api::VARIABLES, worker::VARIABLES, vertex::VARIABLES];
     tables.into_iter().flatten().map(|variable| variable.name).collect()
 }
 

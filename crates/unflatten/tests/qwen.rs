@@ -10,7 +10,7 @@ use std::process::Output;
 
 use candle_core::{Device, Tensor};
 use image::RgbaImage;
-use jobs::{EngineChoice, EventKind, Metadata, State};
+use jobs::{EngineName, EventKind, Metadata, State};
 use qwen_image_layered::testing::runs::{relative, whole_cases};
 use qwen_image_layered::testing::{fixture, whole_checkpoint};
 use serde_json::json;
@@ -57,9 +57,14 @@ fn the_command_line_gives_what_the_reference_gives() {
             assert!(error <= 1e-4, "{name} {stage}: {error}");
         }
         let metadata = check_result(&dir.path().join("out"), &picture);
-        assert_eq!(metadata.engine.name, EngineChoice::Qwen);
+        assert_eq!(metadata.engine.name, EngineName::Qwen);
         assert_eq!((metadata.engine.device.as_str(), metadata.layers.len(), metadata.seed), ("cpu", 2, 5));
-        assert_eq!(metadata.notes.iter().any(|note| note.contains("described")), captioned, "{:?}", metadata.notes);
+        assert_eq!(
+            metadata.notes.iter().any(|note| note.text.contains("described")),
+            captioned,
+            "{:?}",
+            metadata.notes
+        );
         // The model's own rendering is kept, but is no layer.
         let rendering = image::open(dir.path().join("out").join(metadata.rendering.expect("kept"))).expect("a picture");
         assert_eq!((rendering.width(), rendering.height()), (64, 64));
@@ -131,7 +136,8 @@ fn what_is_left_out_on_request_stands_in_the_result() {
     ] {
         let output = decompose(dir.path(), model.path(), &[&["--device", "cpu", "--prompt", "a kite"], more].concat());
         assert!(output.status.success(), "{}", stderr(&output));
-        let notes = check_result(&dir.path().join("out"), &picture).notes.join("\n");
+        let notes = check_result(&dir.path().join("out"), &picture).notes;
+        let notes: String = notes.iter().map(|note| format!("{note}\n")).collect();
         assert!(expected.iter().all(|words| notes.contains(words)), "{notes}");
         assert_eq!(notes.contains("PERCENT"), !expected.is_empty(), "{notes}");
     }
@@ -214,7 +220,7 @@ async fn a_service_runs_the_model_and_cancels_it() {
     }
     let metadata = client.http.get(format!("{}/api/jobs/{id}/metadata.json", client.url)).send().await;
     let metadata: Metadata = metadata.expect("the API answers").json().await.expect("metadata");
-    assert_eq!(metadata.engine.name, EngineChoice::Qwen);
+    assert_eq!(metadata.engine.name, EngineName::Qwen);
 
     // 200 steps take minutes; the cancel ends them within one.
     let id = submit(&client, 200).await;
@@ -239,7 +245,7 @@ fn doctor_and_auto_say_what_a_model_on_a_cpu_means() {
     assert!(with_model(&["decompose", "poster.png", "-o", "out"]).status.success());
     let metadata = fs::read(dir.path().join("out/metadata.json")).expect("a result");
     let metadata: Metadata = serde_json::from_slice(&metadata).expect("metadata");
-    assert_eq!(metadata.engine.name, EngineChoice::Draft);
+    assert_eq!(metadata.engine.name, EngineName::Draft);
     assert!(metadata.engine.reason.contains("by name"), "{}", metadata.engine.reason);
 }
 

@@ -27,7 +27,7 @@ async fn a_picture_goes_up_and_layers_come_down() {
         .collect();
     assert!(percents.is_sorted() && percents.last() == Some(&100.0), "{percents:?}");
     let job = client.job(id).await;
-    assert_eq!((job.state, job.engine), (State::Succeeded, Some(jobs::EngineChoice::Draft)));
+    assert_eq!((job.state, job.engine), (State::Succeeded, Some(jobs::EngineName::Draft)));
     let unpacked = dir.path().join("unpacked");
     unzip(&client.download(id).await, &unpacked);
     let metadata = check_result(&unpacked, &poster(300, 300, 0));

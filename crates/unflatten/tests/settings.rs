@@ -16,7 +16,7 @@ fn example() -> String {
         ("The queue, the storage and the defaults of jobs: API and workers need the same", jobs::VARIABLES),
         ("The page and the API", api::VARIABLES),
         ("Workers and their engines", worker::VARIABLES),
-        ("Google Cloud, in builds with --features cloud", worker::CLOUD_VARIABLES),
+        ("Google Cloud, in builds with --features cloud", vertex::VARIABLES),
     ];
     let mut text = "# Every setting of Unflatten with its default. Copy this file to .env and change what you need;\n\
                     # the process's environment goes before the file.\n"
@@ -47,9 +47,20 @@ fn env_example_lists_every_variable_with_its_default() {
 #[test]
 fn the_environment_is_read_in_one_place() {
     let mut readers = Vec::new();
-    for package in
-        ["api", "draft", "google", "jobs", "layers", "networks", "qwen-image-layered", "service", "unflatten", "worker"]
-    {
+    for package in [
+        "api",
+        "draft",
+        "google",
+        "jobs",
+        "layers",
+        "networks",
+        "qwen-image-layered",
+        "engine",
+        "service",
+        "unflatten",
+        "vertex",
+        "worker",
+    ] {
         find_readers(&root().join("crates").join(package).join("src"), &mut readers);
     }
     readers.sort();

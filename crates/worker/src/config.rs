@@ -1,13 +1,12 @@
 use std::time::Duration;
 
-use jobs::EngineChoice;
-use jobs::broker::BrokerConfig;
+use engine::{EngineChoice, EngineName};
 use service::{ByteSize, SettingError, Settings, Variable};
 
-use crate::analysis::{self, AnalyzerConfig};
-use crate::cloud::CloudConfig;
+use crate::describe::{self, AnalyzerConfig};
 use crate::model::{self, ModelConfig};
-use crate::outage::Retry;
+use crate::queue::Retry;
+use crate::run::RunLimits;
 
 const ENGINES: Variable = Variable {
     name: "ENGINES",
@@ -22,7 +21,7 @@ const JOB_TIMEOUT_S: Variable = Variable {
 const STALL_TIMEOUT_S: Variable = Variable {
     name: "STALL_TIMEOUT_S",
     default: "600",
-    about: "Seconds without any progress after which a job fails with a word on what its device was doing",
+    about: "Seconds without any progress after which a job fails; the error says what its device was doing",
 };
 const JOB_MEMORY_LIMIT: Variable = Variable {
     name: "JOB_MEMORY_LIMIT",
@@ -48,8 +47,8 @@ pub const VARIABLES: &[Variable] = &[
     JOB_MEMORY_LIMIT,
     SHUTDOWN_GRACE_S,
     ENGINE_STOP_GRACE_S,
-    analysis::ANALYZER,
-    analysis::ANALYZER_TIMEOUT_S,
+    describe::ANALYZER,
+    describe::ANALYZER_TIMEOUT_S,
     model::MODEL_NAME,
     model::MODEL_CACHE_DIR,
     model::MODEL_VARIANT,
@@ -67,26 +66,16 @@ pub const VARIABLES: &[Variable] = &[
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// `ENGINES`: the engines to offer; empty for all.
-    pub engines: Vec<EngineChoice>,
-    /// `JOB_TIMEOUT_S`.
-    pub job_timeout: Duration,
-    /// `STALL_TIMEOUT_S`.
-    pub stall_timeout: Duration,
-    /// `JOB_MEMORY_LIMIT`, in bytes.
-    pub job_memory_limit: Option<u64>,
+    pub engines: Vec<EngineName>,
+    /// Limits of one run.
+    pub limits: RunLimits,
     /// `SHUTDOWN_GRACE_S`.
     pub shutdown_grace: Duration,
-    /// `ENGINE_STOP_GRACE_S`.
-    pub engine_stop_grace: Duration,
-    /// Time between two heartbeats: a third of the lease, so that two may get lost.
-    pub heartbeat: Duration,
-    /// When a job that the storage failed is tried again.
+    /// When a job that the storage failed is retried.
     pub retry: Retry,
     /// The weights of the qwen engine, and what it runs on.
     pub model: ModelConfig,
-    /// Vertex AI.
-    pub cloud: CloudConfig,
-    /// Who describes the layers.
+    /// How the layers are described.
     pub analyzer: AnalyzerConfig,
 }
 
@@ -94,38 +83,37 @@ impl Config {
     /// # Errors
     /// The first setting that cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
-        let cloud = CloudConfig::from_settings(settings)?;
-        let limit: Option<ByteSize> = settings.parse(&JOB_MEMORY_LIMIT)?;
+        let memory: Option<ByteSize> = settings.parse(&JOB_MEMORY_LIMIT)?;
         Ok(Self {
             engines: engines(settings)?,
-            job_timeout: seconds(settings, &JOB_TIMEOUT_S, 1)?,
-            stall_timeout: seconds(settings, &STALL_TIMEOUT_S, 1)?,
-            job_memory_limit: limit.map(|limit| limit.0),
+            limits: RunLimits {
+                time: seconds(settings, &JOB_TIMEOUT_S, 1)?,
+                stall: seconds(settings, &STALL_TIMEOUT_S, 1)?,
+                memory: memory.map(|limit| limit.0),
+                stop_grace: seconds(settings, &ENGINE_STOP_GRACE_S, 1)?,
+            },
             shutdown_grace: seconds(settings, &SHUTDOWN_GRACE_S, 0)?,
-            engine_stop_grace: seconds(settings, &ENGINE_STOP_GRACE_S, 1)?,
-            heartbeat: BrokerConfig::from_settings(settings)?.rules.lease / 3,
             retry: Retry::default(),
             model: ModelConfig::from_settings(settings)?,
-            analyzer: AnalyzerConfig::from_settings(settings, &cloud)?,
-            cloud,
+            analyzer: AnalyzerConfig::from_settings(settings)?,
         })
     }
 
     /// How long a worker takes to end at most: the running job gets its grace, the engine time to stop, and the queue a
     /// few seconds to be told.
     pub fn shutdown_limit(&self) -> Duration {
-        self.shutdown_grace.saturating_add(self.engine_stop_grace).saturating_add(Duration::from_secs(10))
+        self.shutdown_grace.saturating_add(self.limits.stop_grace).saturating_add(Duration::from_secs(10))
     }
 }
 
-fn engines(settings: &Settings) -> Result<Vec<EngineChoice>, SettingError> {
+fn engines(settings: &Settings) -> Result<Vec<EngineName>, SettingError> {
     let Some(value) = settings.text(&ENGINES) else { return Ok(Vec::new()) };
     let mut engines = Vec::new();
     for name in value.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         match name.parse() {
             // "auto" among others would mean all of them.
             Ok(EngineChoice::Auto) => return Ok(Vec::new()),
-            Ok(engine) => engines.push(engine),
+            Ok(EngineChoice::Named(engine)) => engines.push(engine),
             Err(err) => return Err(ENGINES.refuse(&value, format!("cannot be read: {err}"))),
         }
     }
@@ -149,11 +137,11 @@ mod tests {
     #[test]
     fn defaults_and_values_are_read() {
         let config = read("UNRELATED", "1").expect("defaults");
-        assert_eq!(config.job_timeout, Duration::from_secs(3600));
-        assert_eq!(config.job_memory_limit, None);
-        assert_eq!(read("JOB_MEMORY_LIMIT", "2GiB").expect("a size").job_memory_limit, Some(2 << 30));
+        assert_eq!(config.limits.time, Duration::from_secs(3600));
+        assert_eq!(config.limits.memory, None);
+        assert_eq!(read("JOB_MEMORY_LIMIT", "2GiB").expect("a size").limits.memory, Some(2 << 30));
         let engines = read("ENGINES", "draft, qwen").expect("a list").engines;
-        assert_eq!(engines, [EngineChoice::Draft, EngineChoice::Qwen]);
+        assert_eq!(engines, [EngineName::Draft, EngineName::Qwen]);
         assert!(read("ENGINES", "auto").expect("all").engines.is_empty());
     }
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use image::{Rgba, RgbaImage};
-use jobs::broker::{EmbeddedBroker, EngineOffer, NewJob, Rules};
-use jobs::store::Upload;
-use jobs::{
-    Broker, EngineChoice, Event, EventKind, FailureCode, InputInfo, Job, JobId, LayerCount, Params, State, Store,
+use engine::{
+    Availability, Engine, EngineError, EngineJob, EngineName, EngineOffer, EngineSet, Message, MessageCode, Output,
+    ProgressSink, Stage, Step,
 };
+use image::{Rgba, RgbaImage};
+use jobs::broker::{BrokerConfig, EmbeddedBroker, NewJob, Rules};
+use jobs::store::Upload;
+use jobs::{Broker, Event, EventKind, FailureCode, InputInfo, Job, JobId, LayerCount, Params, State, Store};
 use layers::{Kind, Layer, LayerStack};
 use service::Settings;
 use tempfile::TempDir;
@@ -18,8 +20,7 @@ use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use worker::engines::{Availability, EngineSet};
-use worker::{Config, Context, Decomposition, Engine, EngineError, EngineJob, ProgressSink, Retry, Step};
+use worker::{Config, Context, Equipment, Retry};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -28,7 +29,7 @@ static SHORTAGES: AtomicU32 = AtomicU32::new(0);
 
 /// What the engine does is written into the prompt of the job.
 struct Odd {
-    name: EngineChoice,
+    name: EngineName,
     made: u32,
 }
 
@@ -38,7 +39,7 @@ impl Engine for Odd {
             name: self.name,
             version: "test".to_owned(),
             model: None,
-            device: if self.name == EngineChoice::Draft { "cpu" } else { "cuda:0" }.to_owned(),
+            device: if self.name == EngineName::Draft { "cpu" } else { "cuda:0" }.to_owned(),
             max_layers: 10,
             uses_prompt: true,
         }
@@ -48,19 +49,15 @@ impl Engine for Odd {
         if params.prompt == "huge" { 1 << 50 } else { 1 << 10 }
     }
 
-    fn decompose(
-        &mut self,
-        job: &EngineJob<'_>,
-        progress: &mut dyn ProgressSink,
-    ) -> Result<Decomposition, EngineError> {
+    fn decompose(&mut self, job: &EngineJob<'_>, progress: &mut dyn ProgressSink) -> Result<Output, EngineError> {
         let EngineJob { input, params, .. } = *job;
         let (width, height) = input.dimensions();
-        let step = |step: u32| Step { stage: "test", step, total: 1000, fraction: step as f32 / 1000.0 };
+        let step = |step: u32| Step { stage: Stage::Denoise, step, total: 1000, fraction: step as f32 / 1000.0 };
         match params.prompt.as_str() {
-            "no quota" if self.name != EngineChoice::Vertex => {}
+            "no quota" if self.name != EngineName::Vertex => {}
             "no quota" => {
                 let message = "the quota is used up".to_owned();
-                return Err(EngineError::Failed { code: FailureCode::EngineFailed, message });
+                return Err(EngineError::failed(FailureCode::EngineFailed, message));
             }
             "panic" => panic!("a test of panics"),
             // The machine has no threads or descriptors left, the first times.
@@ -70,13 +67,13 @@ impl Engine for Odd {
                 1 => return Err(EngineError::Environment { message: "too many open files".to_owned() }),
                 2 => {
                     let (code, message) = (FailureCode::EngineUnavailable, "the weights are not there".to_owned());
-                    return Err(EngineError::Failed { code, message });
+                    return Err(EngineError::failed(code, message));
                 }
                 _ => {}
             },
             "fail" => {
                 let message = "the test said so".to_owned();
-                return Err(EngineError::Failed { code: FailureCode::EngineFailed, message });
+                return Err(EngineError::failed(FailureCode::EngineFailed, message));
             }
             "endless" => {
                 for i in 0.. {
@@ -94,13 +91,13 @@ impl Engine for Odd {
             },
             "own size" => {
                 let stack = stack(RgbaImage::from_pixel(width / 2, height / 2, *input.get_pixel(0, 0)));
-                return Ok(Decomposition { stack, rendering: None, analysis: None, notes: Vec::new() });
+                return Ok(Output::new(stack));
             }
             _ => {}
         }
         progress.step(step(1000))?;
-        let notes = vec![format!("engine {}", self.made)];
-        Ok(Decomposition { stack: stack(input.clone()), rendering: None, analysis: None, notes })
+        let notes = vec![Message::new(MessageCode::Other, format!("engine {}", self.made))];
+        Ok(Output { notes, ..Output::new(stack(input.clone())) })
     }
 }
 
@@ -111,23 +108,23 @@ fn stack(pixels: RgbaImage) -> LayerStack {
 
 /// Engines of these names, the best first.
 struct OddSet {
-    names: Vec<EngineChoice>,
+    names: Vec<EngineName>,
     made: AtomicU32,
 }
 
 impl OddSet {
-    fn new(names: &[EngineChoice]) -> Arc<Self> {
+    fn new(names: &[EngineName]) -> Arc<Self> {
         Arc::new(Self { names: names.to_vec(), made: AtomicU32::new(0) })
     }
 }
 
 impl EngineSet for OddSet {
     fn available(&self) -> Vec<Availability> {
-        let entry = |name: &EngineChoice| Availability { name: *name, state: Ok(Odd { name: *name, made: 0 }.offer()) };
+        let entry = |name: &EngineName| Availability { name: *name, state: Ok(Odd { name: *name, made: 0 }.offer()) };
         self.names.iter().map(entry).collect()
     }
 
-    fn make(&self, name: EngineChoice) -> Result<Box<dyn Engine>, EngineError> {
+    fn make(&self, name: EngineName) -> Result<Box<dyn Engine>, EngineError> {
         Ok(Box::new(Odd { name, made: self.made.fetch_add(1, Ordering::SeqCst) + 1 }))
     }
 }
@@ -140,14 +137,23 @@ struct Bench {
     worker: JoinHandle<anyhow::Result<()>>,
 }
 
+fn odd(config: &Config, engines: &[EngineName]) -> Equipment {
+    Equipment::new(config, OddSet::new(engines), None).expect("good settings")
+}
+
+fn rules(settings: &Settings) -> Rules {
+    let rules = BrokerConfig::from_settings(settings).expect("good settings").rules;
+    Rules { gpu_patience: Duration::from_secs(1), ..rules }
+}
+
 impl Bench {
     async fn start(settings: &[(&str, &str)]) -> Self {
-        Self::start_with(settings, &[EngineChoice::Draft]).await
+        Self::start_with(settings, &[EngineName::Draft]).await
     }
 
-    async fn start_with(settings: &[(&str, &str)], engines: &[EngineChoice]) -> Self {
-        let config = Config::from_settings(&Settings::from_pairs(settings.iter().copied())).expect("good settings");
-        Self::start_config(config, engines).await
+    async fn start_with(settings: &[(&str, &str)], engines: &[EngineName]) -> Self {
+        let settings = Settings::from_pairs(settings.iter().copied());
+        Self::start_config(Config::from_settings(&settings).expect("good settings"), rules(&settings), engines).await
     }
 
     /// A worker that looks soon, then every `longest` at most, whether what failed works again.
@@ -155,18 +161,18 @@ impl Bench {
         let settings = Settings::from_pairs([("JOB_LEASE_S", "1"), ("SHUTDOWN_GRACE_S", "0")]);
         let config = Config::from_settings(&settings).expect("good settings");
         let config = Config { retry: Retry { first, longest, tries }, ..config };
-        Self::start_config(config, &[EngineChoice::Draft]).await
+        Self::start_config(config, rules(&settings), &[EngineName::Draft]).await
     }
 
-    async fn start_config(config: Config, engines: &[EngineChoice]) -> Self {
+    async fn start_config(config: Config, rules: Rules, engines: &[EngineName]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let rules = Rules { gpu_patience: Duration::from_secs(1), ..Rules::default() };
         let broker = EmbeddedBroker::open(&dir.path().join("queue.sqlite"), rules).await.expect("a queue");
         let broker: Arc<dyn Broker> = Arc::new(broker);
         let store = Store::open(&dir.path().join("uploads"), &dir.path().join("results")).await.expect("a store");
+        let equipment = odd(&config, engines);
         let context = Context { broker: Arc::clone(&broker), store: store.clone(), config };
         let shutdown = CancellationToken::new();
-        let worker = tokio::spawn(worker::run_with(context, OddSet::new(engines), shutdown.clone()));
+        let worker = tokio::spawn(worker::run(context, equipment, shutdown.clone()));
         Self { dir, broker, store, shutdown, worker }
     }
 
@@ -274,7 +280,7 @@ async fn a_panic_fails_its_job_and_the_engine_is_made_anew() {
     for (id, note) in [(first, "engine 1"), (next, "engine 2")] {
         assert_eq!(bench.finished(id).await.state, State::Succeeded);
         let metadata = bench.store.metadata(id).await.expect("readable").expect("published");
-        assert_eq!(metadata.notes, [note]);
+        assert_eq!(metadata.notes.iter().map(ToString::to_string).collect::<Vec<_>>(), [note]);
         assert_eq!((metadata.recomposition.max_error, metadata.layers.len()), (0, 1));
     }
 }
@@ -283,7 +289,7 @@ async fn a_panic_fails_its_job_and_the_engine_is_made_anew() {
 async fn a_job_that_gets_nowhere_fails_with_advice() {
     // The second one does not even notice that it is to stop.
     let bench = Bench::start(&[("STALL_TIMEOUT_S", "1"), ("ENGINE_STOP_GRACE_S", "1")]).await;
-    for (prompt, doing) in [("stalled", "in `test`, 3 of 1000 done"), ("deaf", "before its first step")] {
+    for (prompt, doing) in [("stalled", "in `denoise`, 3 of 1000 done"), ("deaf", "before its first step")] {
         let id = bench.submit(prompt).await;
         let (code, message) = bench.failure(id).await;
         assert_eq!(code, FailureCode::TimedOut, "{message}");
@@ -291,7 +297,8 @@ async fn a_job_that_gets_nowhere_fails_with_advice() {
             assert!(message.contains(words), "{words} in {message}");
         }
         let notes: Vec<_> = bench.events(id).await.into_iter().map(|event| event.kind).collect();
-        let told = |kind: &EventKind| matches!(kind, EventKind::Note { message } if message.contains("no progress"));
+        let told =
+            |kind: &EventKind| matches!(kind, EventKind::Note { message, .. } if message.contains("no progress"));
         assert_eq!(notes.iter().filter(|kind| told(kind)).count(), 1, "{notes:?}");
     }
     assert_eq!(bench.finished(bench.submit("good").await).await.state, State::Succeeded);
@@ -321,7 +328,7 @@ async fn layers_in_the_engines_own_size_are_lifted() {
     assert_eq!(bench.finished(id).await.state, State::Succeeded);
     let metadata = bench.store.metadata(id).await.expect("readable").expect("published");
     assert!(metadata.recomposition.max_error <= 1, "{:?}", metadata.recomposition);
-    assert!(metadata.notes.iter().any(|note| note.contains("lifted")), "{:?}", metadata.notes);
+    assert!(metadata.notes.iter().any(|note| note.text.contains("lifted")), "{:?}", metadata.notes);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -337,7 +344,7 @@ async fn a_running_job_is_cancelled_at_its_next_step() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_job_goes_to_the_gpu_then_to_vertex_then_to_draft() {
-    let engines = [EngineChoice::Qwen, EngineChoice::Vertex, EngineChoice::Draft];
+    let engines = [EngineName::Qwen, EngineName::Vertex, EngineName::Draft];
     let bench = Bench::start_with(&[], &engines).await;
     let of = async |id| {
         assert_eq!(bench.finished(id).await.state, State::Succeeded);
@@ -348,16 +355,16 @@ async fn an_open_job_goes_to_the_gpu_then_to_vertex_then_to_draft() {
     while bench.broker.workers().await.expect("the queue answers").len() < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(of(bench.submit("good").await).await.0, EngineChoice::Qwen);
+    assert_eq!(of(bench.submit("good").await).await.0, EngineName::Qwen);
 
     let busy = bench.submit("endless").await;
     bench.wait(busy, |job| job.state == State::Running).await;
     let (engine, reason) = of(bench.submit("good").await).await;
-    assert_eq!(engine, EngineChoice::Vertex);
+    assert_eq!(engine, EngineName::Vertex);
     assert!(reason.contains("busy for 1 s"), "{reason}");
 
     let (engine, reason) = of(bench.submit("no quota").await).await;
-    assert_eq!(engine, EngineChoice::Draft);
+    assert_eq!(engine, EngineName::Draft);
     assert!(reason.contains("Vertex AI failed") && reason.contains("quota is used up"), "{reason}");
     assert_eq!(bench.broker.job(busy).await.expect("the queue answers").expect("there").state, State::Running);
     bench.shutdown.cancel();
@@ -411,8 +418,9 @@ async fn a_published_result_is_not_made_again() {
     let new = NewJob { id, ..NewJob::new(Uuid::new_v4(), Params::default()) };
     broker.submit(new).await.expect("submitted");
     let config = Config::from_settings(&Settings::from_pairs([])).expect("defaults");
+    let equipment = odd(&config, &[EngineName::Draft]);
     let context = Context { broker: Arc::clone(&broker), store: bench.store.clone(), config };
-    let worker = tokio::spawn(worker::run_with(context, OddSet::new(&[EngineChoice::Draft]), CancellationToken::new()));
+    let worker = tokio::spawn(worker::run(context, equipment, CancellationToken::new()));
     let waited = tokio::time::timeout(PATIENCE, async {
         while !broker.job(id).await.expect("the queue answers").expect("the job is there").state.is_terminal() {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs::broker::{BrokerConfig, EngineOffer, Lease, Outcome, Standing, WorkerInfo};
+use jobs::broker::{BrokerConfig, Lease, Outcome, Standing, WorkerInfo};
 use jobs::{
-    Broker, EngineChoice, EngineInfo, EventKind, Job, JobId, LayerFlags, LayerInfo, Metadata, Progress, Recomposition,
-    SCHEMA_VERSION, Store,
+    Broker, Data, EngineInfo, EngineName, EngineOffer, EventKind, Job, JobId, LayerFlags, LayerInfo, MessageCode,
+    Metadata, Progress, Recomposition, SCHEMA_VERSION, Stage, Store,
 };
 use layers::{Kind, Layer, LayerStack};
 use reqwest::multipart::{Form, Part};
@@ -176,7 +176,7 @@ pub struct Worker {
 impl Worker {
     pub async fn start(app: &TestApp) -> Self {
         let offer = EngineOffer {
-            name: EngineChoice::Draft,
+            name: EngineName::Draft,
             version: "1".to_owned(),
             model: None,
             device: "cpu".to_owned(),
@@ -203,14 +203,16 @@ impl Worker {
         let kind = EventKind::Started {
             worker: self.info.id.clone(),
             attempt: lease.attempt,
-            engine: EngineChoice::Draft,
+            engine: EngineName::Draft,
             reason: "the test says so".to_owned(),
+            reason_code: MessageCode::Other,
+            reason_data: Data::new(),
         };
         self.record(lease, kind).await;
     }
 
     pub async fn progress(&self, lease: &Lease, percent: f32) {
-        let progress = Progress { stage: "group".to_owned(), step: 1, total: 2, percent, eta_ms: Some(1000) };
+        let progress = Progress { stage: Stage::Objects, step: 1, total: 2, percent, eta_ms: Some(1000) };
         self.record(lease, EventKind::Progress(progress)).await;
     }
 
@@ -273,12 +275,14 @@ fn metadata(job: &Job, input: jobs::InputInfo, stack: &LayerStack) -> Metadata {
         params: job.params.clone(),
         seed: job.params.seed.unwrap(),
         engine: EngineInfo {
-            name: EngineChoice::Draft,
+            name: EngineName::Draft,
             version: "1".to_owned(),
             model: None,
             model_revision: None,
             device: "cpu".to_owned(),
             reason: "the test says so".to_owned(),
+            reason_code: MessageCode::Other,
+            reason_data: Data::new(),
         },
         created_at: OffsetDateTime::now_utc(),
         duration_ms: 5,

@@ -104,13 +104,14 @@ fn cancel(input: &image::RgbaImage, options: &draft::Options, seconds: f64) -> B
     for stop in 0..STOPS {
         let moment = seconds * f64::from(stop) / f64::from(STOPS);
         let start = Instant::now();
-        let mut stage = "";
+        let mut stage = None;
         let answer = draft::decompose(input, options, &mut |step| {
-            stage = step.stage;
+            stage = Some(step.stage);
             if start.elapsed().as_secs_f64() < moment { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         if answer.is_err() {
-            let longest: &mut f64 = worst.entry(stage.to_owned()).or_default();
+            let longest: &mut f64 =
+                worst.entry(stage.map(|stage| format!("{stage:?}")).unwrap_or_default()).or_default();
             *longest = longest.max(start.elapsed().as_secs_f64() - moment);
         }
     }

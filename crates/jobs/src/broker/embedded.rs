@@ -181,6 +181,10 @@ impl Broker for EmbeddedBroker {
         self.signals.wait_for_work(wait, self.rules.poll(), look).await
     }
 
+    fn heartbeat_interval(&self) -> Duration {
+        self.rules.heartbeat()
+    }
+
     async fn heartbeat(&self, lease: &Lease) -> Result<Standing, BrokerError> {
         let lease = lease.clone();
         self.with(move |queue| queue.heartbeat(&lease)).await

@@ -263,6 +263,10 @@ impl Broker for RedisBroker {
         self.signals.wait_for_work(wait, self.rules.poll(), || self.try_claim(worker)).await
     }
 
+    fn heartbeat_interval(&self) -> Duration {
+        self.rules.heartbeat()
+    }
+
     async fn heartbeat(&self, lease: &Lease) -> Result<Standing> {
         self.standing(&under(lease, &self.scripts.heartbeat)).await
     }

@@ -5,32 +5,9 @@
 
 use std::time::Duration;
 
-use super::{EngineOffer, WorkerInfo};
-use crate::EngineChoice;
+use engine::{EngineOffer, Tier};
 
-/// How good the engine is that a worker would use for `auto`; the best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Tier {
-    /// The diffusion model on a GPU of our own.
-    Local,
-    /// The diffusion model on Vertex AI.
-    Cloud,
-    /// An engine for any machine.
-    Simple,
-}
-
-impl EngineOffer {
-    /// The tier that this engine has for `auto`; `None` for a model on a CPU: nobody who did not ask for it wants to
-    /// wait for hours.
-    pub fn tier(&self) -> Option<Tier> {
-        match self.name {
-            EngineChoice::Qwen if self.device == "cpu" => None,
-            EngineChoice::Qwen => Some(Tier::Local),
-            EngineChoice::Vertex => Some(Tier::Cloud),
-            EngineChoice::Draft | EngineChoice::Auto => Some(Tier::Simple),
-        }
-    }
-}
+use super::WorkerInfo;
 
 impl WorkerInfo {
     /// The best tier that this worker has for `auto`.
@@ -59,9 +36,10 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
+    use crate::EngineName;
 
-    fn worker(engines: &[(EngineChoice, &str)]) -> WorkerInfo {
-        let offer = |(name, device): &(EngineChoice, &str)| EngineOffer {
+    fn worker(engines: &[(EngineName, &str)]) -> WorkerInfo {
+        let offer = |(name, device): &(EngineName, &str)| EngineOffer {
             name: *name,
             version: "1".to_owned(),
             model: None,
@@ -80,10 +58,10 @@ mod tests {
 
     #[test]
     fn better_engines_come_first() {
-        let gpu = worker(&[(EngineChoice::Qwen, "cuda:0"), (EngineChoice::Draft, "cpu")]);
-        let cloud = worker(&[(EngineChoice::Vertex, "vertex")]);
-        let draft = worker(&[(EngineChoice::Draft, "cpu")]);
-        let slow = worker(&[(EngineChoice::Qwen, "cpu")]);
+        let gpu = worker(&[(EngineName::Qwen, "cuda:0"), (EngineName::Draft, "cpu")]);
+        let cloud = worker(&[(EngineName::Vertex, "vertex")]);
+        let draft = worker(&[(EngineName::Draft, "cpu")]);
+        let slow = worker(&[(EngineName::Qwen, "cpu")]);
         let (now, later) = (Some(Duration::ZERO), Some(Duration::from_secs(30)));
         let wait = |worker: &WorkerInfo, alive: &[&WorkerInfo]| {
             let alive: Vec<_> = alive.iter().map(|other| (*other).clone()).collect();
@@ -104,9 +82,9 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_worker_that_pauses() {
         let paused = |worker: WorkerInfo| WorkerInfo { paused: Some("no disk".to_owned()), ..worker };
-        let gpu = paused(worker(&[(EngineChoice::Qwen, "cuda:0")]));
-        let cloud = paused(worker(&[(EngineChoice::Vertex, "vertex")]));
-        let draft = worker(&[(EngineChoice::Draft, "cpu")]);
+        let gpu = paused(worker(&[(EngineName::Qwen, "cuda:0")]));
+        let cloud = paused(worker(&[(EngineName::Vertex, "vertex")]));
+        let draft = worker(&[(EngineName::Draft, "cpu")]);
         let alive = [gpu, cloud, draft.clone()];
         assert_eq!(auto_wait(&draft, &alive, Duration::from_secs(30)), Some(Duration::ZERO));
     }

@@ -149,7 +149,7 @@ mod tests {
     }
 
     fn note(seq: u64) -> Arc<FollowedEvent> {
-        event(seq, EventKind::Note { message: String::new() })
+        event(seq, EventKind::Note { message: String::new(), code: Default::default(), data: Default::default() })
     }
 
     fn head(seq: u64, position: Option<u64>) -> Option<Head> {

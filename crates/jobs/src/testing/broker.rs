@@ -156,6 +156,10 @@ impl Broker for TestBroker {
         self.inner.claim(worker, wait).await
     }
 
+    fn heartbeat_interval(&self) -> Duration {
+        self.inner.heartbeat_interval()
+    }
+
     async fn heartbeat(&self, lease: &Lease) -> Result<Standing, BrokerError> {
         self.inner.heartbeat(lease).await
     }

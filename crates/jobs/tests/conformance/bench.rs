@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use jobs::broker::{
-    Backend, BrokerConfig, Clock, EmbeddedBroker, EngineOffer, Lease, NewJob, RedisAddress, Rules, Standing, Submitted,
-    WorkerInfo, connect,
+    Backend, BrokerConfig, Clock, EmbeddedBroker, Lease, NewJob, RedisAddress, Rules, Standing, Submitted, WorkerInfo,
+    connect,
 };
 use jobs::testing::RedisServer;
-use jobs::{Broker, BrokerError, EngineChoice, Event, EventKind, Job, JobId, Params, Progress, Update};
+use jobs::{
+    Broker, BrokerError, EngineChoice, EngineName, EngineOffer, Event, EventKind, Job, JobId, Params, Progress, Stage,
+    Update,
+};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -112,7 +115,8 @@ pub fn new_job() -> NewJob {
     new_job_for(EngineChoice::Auto)
 }
 
-pub fn new_job_for(engine: EngineChoice) -> NewJob {
+pub fn new_job_for(engine: impl Into<EngineChoice>) -> NewJob {
+    let engine = engine.into();
     let params = Params { engine, seed: Some(u64::MAX), prompt: "a \"poster\"\n물".to_owned(), ..Params::default() };
     NewJob::new(Uuid::new_v4(), params)
 }
@@ -129,18 +133,18 @@ pub async fn submit_this(broker: &Arc<dyn Broker>, new: NewJob) -> Job {
 }
 
 pub fn worker(id: &str) -> WorkerInfo {
-    worker_with(id, &[EngineChoice::Qwen, EngineChoice::Draft])
+    worker_with(id, &[EngineName::Qwen, EngineName::Draft])
 }
 
 /// A worker with the model on a GPU.
 pub fn gpu_worker(id: &str) -> WorkerInfo {
-    let mut worker = worker_with(id, &[EngineChoice::Qwen, EngineChoice::Draft]);
+    let mut worker = worker_with(id, &[EngineName::Qwen, EngineName::Draft]);
     worker.engines[0].device = "cuda:0".to_owned();
     worker
 }
 
-pub fn worker_with(id: &str, engines: &[EngineChoice]) -> WorkerInfo {
-    let offer = |name: &EngineChoice| EngineOffer {
+pub fn worker_with(id: &str, engines: &[EngineName]) -> WorkerInfo {
+    let offer = |name: &EngineName| EngineOffer {
         name: *name,
         version: "1".to_owned(),
         model: None,
@@ -215,14 +219,21 @@ pub async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
 
 pub fn started(worker: &str, attempt: u32) -> EventKind {
     let reason = "it is here".to_owned();
-    EventKind::Started { worker: worker.to_owned(), attempt, engine: EngineChoice::Draft, reason }
+    EventKind::Started {
+        worker: worker.to_owned(),
+        attempt,
+        engine: EngineName::Draft,
+        reason,
+        reason_code: Default::default(),
+        reason_data: Default::default(),
+    }
 }
 
 pub fn progress(step: u32) -> EventKind {
     let percent = step as f32 * 10.0;
-    EventKind::Progress(Progress { stage: "regions".to_owned(), step, total: 10, percent, eta_ms: Some(5) })
+    EventKind::Progress(Progress { stage: Stage::Objects, step, total: 10, percent, eta_ms: Some(5) })
 }
 
 pub fn note(message: &str) -> EventKind {
-    EventKind::Note { message: message.to_owned() }
+    EventKind::Note { message: message.to_owned(), code: Default::default(), data: Default::default() }
 }

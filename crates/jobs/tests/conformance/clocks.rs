@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use jobs::EngineChoice::{Auto, Vertex};
+use jobs::EngineChoice::Auto;
+use jobs::EngineName::Vertex;
 use jobs::broker::{NewJob, Outcome, Rules, Standing};
 use jobs::{Settled, UnderWay, Webhook, WebhookEvent};
 use time::Duration as Time;

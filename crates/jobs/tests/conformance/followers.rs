@@ -17,7 +17,7 @@ pub async fn heads_say_where_many_jobs_stand(bench: Bench) {
     let broker = bench.open(calm()).await;
     assert!(broker.heads(&[]).await.unwrap().is_empty());
     let mut ids = vec![JobId::new_v4()];
-    for engine in [EngineChoice::Auto, EngineChoice::Draft, EngineChoice::Qwen, EngineChoice::Vertex] {
+    for engine in EngineChoice::ALL {
         for _ in 0..3 {
             ids.push(submit_this(&broker, new_job_for(engine)).await.id);
         }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use jobs::EngineChoice::{Auto, Draft, Qwen, Vertex};
+use jobs::EngineChoice::Auto;
+use jobs::EngineName::{Draft, Qwen, Vertex};
 use jobs::broker::Rules;
 
 use crate::bench::*;
@@ -27,7 +28,7 @@ pub async fn the_oldest_job_of_all_lanes_comes_first(bench: Bench) {
     let broker = bench.open(calm()).await;
     let everything = worker_with("all", &[Qwen, Draft, Vertex]);
     let mut ids = Vec::new();
-    for engine in [Draft, Auto, Qwen, Auto, Vertex, Draft, Qwen] {
+    for engine in [Draft.into(), Auto, Qwen.into(), Auto, Vertex.into(), Draft.into(), Qwen.into()] {
         ids.push(submit_this(&broker, new_job_for(engine)).await.id);
     }
     // A job that comes back precedes those of every lane.
@@ -44,7 +45,15 @@ pub async fn the_oldest_job_of_all_lanes_comes_first(bench: Bench) {
 pub async fn positions_count_the_jobs_that_can_come_before(bench: Bench) {
     let broker = bench.open(calm()).await;
     let mut ids = Vec::new();
-    for (engine, position) in [(Qwen, 0), (Qwen, 1), (Draft, 0), (Auto, 3), (Draft, 2), (Vertex, 1), (Auto, 6)] {
+    for (engine, position) in [
+        (Qwen.into(), 0),
+        (Qwen.into(), 1),
+        (Draft.into(), 0),
+        (Auto, 3),
+        (Draft.into(), 2),
+        (Vertex.into(), 1),
+        (Auto, 6),
+    ] {
         let queued = submit_this(&broker, new_job_for(engine)).await;
         assert_eq!(queued.position, Some(position), "{engine}");
         ids.push(queued.id);

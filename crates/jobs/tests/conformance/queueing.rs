@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use jobs::broker::{Idempotency, NewJob, Outcome, Rules, Standing, Stats, Submitted};
-use jobs::{BrokerError, EngineChoice, EventKind, Failure, FailureCode, Job, JobId, State};
+use jobs::{BrokerError, EngineName, EventKind, Failure, FailureCode, Job, JobId, State};
 use time::OffsetDateTime;
 
 use crate::bench::*;
@@ -30,7 +30,7 @@ pub async fn a_job_goes_from_queued_to_succeeded(bench: Bench) {
     assert_eq!(broker.record(&lease, progress(3)).await.unwrap(), HELD);
     assert_eq!(broker.record(&lease, note("blurry")).await.unwrap(), HELD);
     let running = job(&broker, id).await;
-    assert_eq!((running.engine, running.seq), (Some(EngineChoice::Draft), 4));
+    assert_eq!((running.engine, running.seq), (Some(EngineName::Draft), 4));
     assert_eq!(running.progress.map(|progress| progress.step), Some(3));
 
     assert_eq!(broker.finish(&lease, Outcome::Succeeded { layers: 4 }).await.unwrap(), HELD);

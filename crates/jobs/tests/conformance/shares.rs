@@ -1,11 +1,17 @@
-use jobs::EngineChoice::{Auto, Draft, Qwen};
+use jobs::EngineChoice::Auto;
+use jobs::EngineName::{Draft, Qwen};
 use jobs::broker::{NewJob, Rules};
 use jobs::{Broker, BrokerError, EngineChoice, JobId, Priority};
 use std::sync::Arc;
 
 use crate::bench::*;
 
-async fn submit_for(broker: &Arc<dyn Broker>, client: &str, priority: Priority, engine: EngineChoice) -> JobId {
+async fn submit_for(
+    broker: &Arc<dyn Broker>,
+    client: &str,
+    priority: Priority,
+    engine: impl Into<EngineChoice>,
+) -> JobId {
     let new = NewJob { client: client.to_owned(), priority, ..new_job_for(engine) };
     let queued = submit_this(broker, new).await;
     assert_eq!(queued.priority, priority);

@@ -8,7 +8,7 @@ use service::{ByteSize, SettingError, Settings, error_chain};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::timeout;
-use worker::engines::available;
+use unflatten::equip;
 use worker::model::{ModelConfig, survey};
 use worker::{free_bytes, free_disk_bytes, total_bytes};
 
@@ -188,7 +188,7 @@ fn plans(settings: &Settings) -> Vec<Finding> {
     if config.model.locate().is_err() {
         return Vec::new();
     }
-    match survey(&config.model, config.job_memory_limit) {
+    match survey(&config.model, config.limits.memory) {
         Ok(lines) => lines.into_iter().map(|line| Finding::good("plan", line)).collect(),
         Err(why) => vec![Finding::optional("plan", why, "the draft engine needs none of it")],
     }
@@ -199,7 +199,10 @@ fn engines(settings: &Settings) -> Vec<Finding> {
         Ok(config) => config,
         Err(error) => return vec![bad_setting("engine", &error)],
     };
-    let entries = available(&config);
+    let entries = match equip(settings, &config) {
+        Ok(equipment) => equipment.engines.available(),
+        Err(error) => return vec![bad_setting("engine", &error)],
+    };
     let none = entries.iter().all(|entry| entry.state.is_err());
     let findings = entries.into_iter().map(|entry| match entry.state {
         Ok(offer) => Finding::good("engine", format!("{} on {}", entry.name, offer.device)),

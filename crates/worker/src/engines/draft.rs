@@ -2,17 +2,33 @@
 
 use std::ops::ControlFlow;
 
-use jobs::broker::EngineOffer;
-use jobs::{EngineChoice, FailureCode, LayerCount, Params};
+use engine::{
+    Engine, EngineError, EngineFactory, EngineJob, EngineName, EngineOffer, FailureCode, LayerCount, Message,
+    MessageCode, Missing, Output, Params, ProgressSink, Step, Stopped,
+};
 
-use crate::engine::{Decomposition, Engine, EngineError, EngineJob, ProgressSink, Step, Stopped};
+pub(super) struct DraftFactory;
 
-pub(super) struct Draft;
+impl EngineFactory for DraftFactory {
+    fn name(&self) -> EngineName {
+        EngineName::Draft
+    }
+
+    fn probe(&self) -> Result<EngineOffer, Missing> {
+        Ok(Draft.offer())
+    }
+
+    fn make(&self) -> Result<Box<dyn Engine>, Missing> {
+        Ok(Box::new(Draft))
+    }
+}
+
+struct Draft;
 
 impl Engine for Draft {
     fn offer(&self) -> EngineOffer {
         EngineOffer {
-            name: EngineChoice::Draft,
+            name: EngineName::Draft,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             model: None,
             device: "cpu".to_owned(),
@@ -31,11 +47,7 @@ impl Engine for Draft {
         draft::memory_bytes(width, height, layers) + encoded
     }
 
-    fn decompose(
-        &mut self,
-        job: &EngineJob<'_>,
-        progress: &mut dyn ProgressSink,
-    ) -> Result<Decomposition, EngineError> {
+    fn decompose(&mut self, job: &EngineJob<'_>, progress: &mut dyn ProgressSink) -> Result<Output, EngineError> {
         let EngineJob { input, params, .. } = *job;
         let layers = match params.num_layers {
             LayerCount::Exactly(n) => Some(n),
@@ -43,24 +55,50 @@ impl Engine for Draft {
         };
         let options = draft::Options { layers, seed: params.seed.unwrap_or(0) };
         let mut report = |p: draft::Progress| {
-            let step = Step { stage: p.stage, step: p.step, total: p.total, fraction: p.fraction };
+            let step = Step { stage: stage(p.stage), step: p.step, total: p.total, fraction: p.fraction };
             match progress.step(step) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(Stopped) => ControlFlow::Break(()),
             }
         };
-        let output = draft::decompose(input, &options, &mut report).map_err(explain)?;
-        let mut notes = output.notes;
+        let made = draft::decompose(input, &options, &mut report).map_err(engine_error)?;
+        let mut notes: Vec<_> = made.notes.iter().map(message).collect();
         if !params.prompt.trim().is_empty() || !params.negative_prompt.trim().is_empty() {
-            notes.push("The draft engine does not read prompts; the prompt was ignored.".to_owned());
+            let text = "The draft engine does not read prompts; the prompt was ignored.";
+            notes.push(Message::new(MessageCode::PromptIgnored, text));
         }
-        Ok(Decomposition { stack: output.stack, rendering: None, analysis: None, notes })
+        Ok(Output { notes, ..Output::new(made.stack) })
+    }
+
+    fn job_ended(&mut self) {
+        draft::allocator::give_back();
     }
 }
 
-fn explain(error: draft::Error) -> EngineError {
+fn stage(stage: draft::Stage) -> engine::Stage {
+    match stage {
+        draft::Stage::Read => engine::Stage::Read,
+        draft::Stage::Text => engine::Stage::Text,
+        draft::Stage::Background => engine::Stage::Ground,
+        draft::Stage::Objects => engine::Stage::Objects,
+        draft::Stage::Write => engine::Stage::Write,
+    }
+}
+
+fn message(note: &draft::Note) -> Message {
+    let message = |code| Message::new(code, note.to_string());
+    match note {
+        draft::Note::FewerLayers { asked, given } => {
+            message(MessageCode::FewerLayers).with("asked", *asked).with("given", *given)
+        }
+        draft::Note::ChoseLayers { .. } => message(MessageCode::ChoseLayers).with("layers", note.layers()),
+        draft::Note::NoNetworks { reason } => message(MessageCode::NoNetworks).with("reason", reason.as_str()),
+    }
+}
+
+fn engine_error(error: draft::Error) -> EngineError {
     match error {
         draft::Error::Stopped => Stopped.into(),
-        other => EngineError::Failed { code: FailureCode::EngineFailed, message: other.to_string() },
+        other => EngineError::failed(FailureCode::EngineFailed, other.to_string()),
     }
 }

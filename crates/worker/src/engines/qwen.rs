@@ -5,20 +5,21 @@ use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use engine::{
+    CaptionLanguage, Engine, EngineError, EngineFactory, EngineJob, EngineName, EngineOffer, FailureCode, LayerCount,
+    Message, MessageCode, Missing, Params, ProgressSink, Step, Stopped,
+};
 use image::RgbaImage;
-use jobs::broker::EngineOffer;
-use jobs::{CaptionLanguage, EngineChoice, FailureCode, LayerCount, Params};
 use layers::{Filter, Kind, Layer, LayerStack, Report, Thresholds};
 use qwen_image_layered::plan::{Card, Plan, Workload};
 use qwen_image_layered::text::Language;
 use qwen_image_layered::{Error, Output, PassCount, Pipeline, Products, Progress, Stage, read_latents};
 
-use super::{Missing, fallback};
-use crate::analysis::LocalAnalyzer;
-use crate::config::Config;
-use crate::engine::{Decomposition, Engine, EngineError, EngineJob, ProgressSink, Step, Stopped};
-use crate::fault::is_environment;
+use super::replan;
+use crate::Config;
+use crate::describe::LocalAnalyzer;
 use crate::model::{Choices, DeviceChoice, Located, ModelConfig};
+use crate::run::is_environment;
 
 /// What is asked for when the job leaves the number of layers to the engine; what is empty or repeated is dropped.
 const AUTO_LAYERS: usize = 6;
@@ -26,8 +27,33 @@ const AUTO_LAYERS: usize = 6;
 /// Alpha (0 to 255) that the decoder leaves where a layer has nothing.
 const FAINT: u8 = 8;
 
+pub(super) struct QwenFactory {
+    config: Config,
+}
+
+impl QwenFactory {
+    pub(super) fn new(config: &Config) -> Self {
+        Self { config: config.clone() }
+    }
+}
+
+impl EngineFactory for QwenFactory {
+    fn name(&self) -> EngineName {
+        EngineName::Qwen
+    }
+
+    /// Looks whether weights and device are there, without loading anything.
+    fn probe(&self) -> Result<EngineOffer, Missing> {
+        Qwen::new(&self.config).map(|engine| engine.offer())
+    }
+
+    fn make(&self) -> Result<Box<dyn Engine>, Missing> {
+        Ok(Box::new(Qwen::new(&self.config)?))
+    }
+}
+
 /// The engine; the model is loaded by its first job.
-pub(super) struct Qwen {
+struct Qwen {
     config: ModelConfig,
     memory_limit: Option<u64>,
     /// The weights that run; before there are any, the finest that are here.
@@ -47,20 +73,15 @@ struct Loaded {
     pipeline: Pipeline,
 }
 
-/// Looks whether weights and device are there, without loading anything.
-pub(super) fn probe(config: &Config) -> Result<EngineOffer, Missing> {
-    Qwen::new(config).map(|engine| engine.offer())
-}
-
 impl Qwen {
     /// # Errors
     /// When the weights are not there or the device cannot be used.
-    pub(super) fn new(config: &Config) -> Result<Self, Missing> {
+    fn new(config: &Config) -> Result<Self, Missing> {
         let model = config.model.clone();
         let located = model.locate().map_err(|absent| Missing { why: absent.why, fix: absent.fix })?;
         let device = model.device.settled();
         device.open().map_err(|why| Missing { why, fix: "set DEVICE or --device to what is here".to_owned() })?;
-        let (memory_limit, analyzer_limit) = (config.job_memory_limit, config.analyzer.timeout);
+        let (memory_limit, analyzer_limit) = (config.limits.memory, config.analyzer.timeout);
         Ok(Self { config: model, memory_limit, located, device, analyzer_limit, choices: None, loaded: None })
     }
 
@@ -125,11 +146,11 @@ impl Engine for Qwen {
     fn offer(&self) -> EngineOffer {
         let variant = self.located.variant.map(|variant| format!(" ({variant})")).unwrap_or_default();
         EngineOffer {
-            name: EngineChoice::Qwen,
+            name: EngineName::Qwen,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             model: Some(format!("{}{variant}", self.config.name)),
             device: self.device.to_string(),
-            max_layers: jobs::MAX_LAYERS,
+            max_layers: engine::MAX_LAYERS,
             uses_prompt: true,
         }
     }
@@ -148,7 +169,7 @@ impl Engine for Qwen {
         &mut self,
         job: &EngineJob<'_>,
         progress: &mut dyn ProgressSink,
-    ) -> Result<Decomposition, EngineError> {
+    ) -> Result<engine::Output, EngineError> {
         let EngineJob { input, params, describe, .. } = *job;
         let request = self.request(params)?;
         let dump = self.config.dump.clone();
@@ -156,7 +177,7 @@ impl Engine for Qwen {
         let workload = Workload::new(&request, input.width(), input.height()).map_err(explain)?;
         let (plans, mut card) = self.plan(&workload)?;
         if let (None, Some(plan)) = (&self.loaded, plans.first()) {
-            progress.note(&plan.line());
+            progress.note(Message::new(MessageCode::MemoryPlan, plan.line()).with("plan", plan.short()));
         }
         // Heard of while an attempt is made, and between two.
         let sink = RefCell::new(progress);
@@ -177,10 +198,15 @@ impl Engine for Qwen {
             }
             result
         };
-        let output = fallback::run(&plans, attempt, |text| sink.borrow_mut().note(&text), explain)?;
+        let output = replan::run(
+            &plans,
+            attempt,
+            |text| sink.borrow_mut().note(Message::new(MessageCode::SmallerPlan, text.clone()).with("detail", text)),
+            explain,
+        )?;
         let progress = sink.into_inner();
         if let Some(remark) = self.loaded.as_ref().and_then(|loaded| loaded.pipeline.remark()) {
-            progress.note(&remark);
+            progress.note(Message::new(MessageCode::Degraded, remark.clone()).with("detail", remark));
         }
         if let Some(path) = dump {
             output.write_dump(&path).map_err(explain)?;
@@ -190,14 +216,19 @@ impl Engine for Qwen {
         made.notes.extend(shortcuts);
         if let (true, Some(Loaded { plan, card, .. })) = (self.config.fp8_products, &self.loaded) {
             made.notes.push(match self.no_float8(plan, card) {
-                Some(reason) => format!("FP8_PRODUCTS changed nothing: {reason}."),
-                None => "Products were taken in fp8 (FP8_PRODUCTS) as far as the events do not say otherwise: faster, \
-                         and not what the model would have made with exact ones."
-                    .to_owned(),
+                Some(reason) => {
+                    let text = format!("FP8_PRODUCTS changed nothing: {reason}.");
+                    Message::new(MessageCode::Fp8Unavailable, text).with("reason", reason)
+                }
+                None => Message::new(
+                    MessageCode::Fp8Products,
+                    "Products were taken in fp8 (FP8_PRODUCTS) as far as the events do not say otherwise: faster, and \
+                     not what the model would have made with exact ones.",
+                ),
             });
         }
         if let (true, Some(Loaded { pipeline, .. })) = (describe, &mut self.loaded) {
-            LocalAnalyzer { pipeline, model: &model, limit }.look(input, &mut made, progress)?;
+            LocalAnalyzer { pipeline, model: &model, limit }.describe(input, &mut made, progress)?;
         }
         Ok(made)
     }
@@ -234,27 +265,37 @@ impl Qwen {
 }
 
 /// What was left out of the work on request.
-fn shortcuts(request: &qwen_image_layered::Params, passes: PassCount) -> Vec<String> {
+fn shortcuts(request: &qwen_image_layered::Params, passes: PassCount) -> Vec<Message> {
     let mut notes = Vec::new();
     let (guided, steps) = (request.guided_steps(), request.steps);
     if request.guidance > 1.0 && guided < steps {
         let share = 100.0 * request.guided_share;
-        notes.push(format!(
+        let text = format!(
             "Only the first {guided} of {steps} steps were guided (GUIDED_STEPS_PERCENT={share:.0}): faster, and not \
              what the model would have made with all of them guided."
-        ));
+        );
+        notes.push(Message::new(MessageCode::GuidedSteps, text).with("guided", guided).with("steps", steps));
     }
     if request.step_cache > 0.0 {
         let PassCount { all, reused } = passes;
         let percent = 100.0 * request.step_cache;
         let asked = format!("Step caching (STEP_CACHE_PERCENT={percent:.0})");
-        notes.push(match reused {
-            0 => format!("{asked} changed nothing: no step was that much like the one before."),
-            _ => format!(
-                "{asked} took {reused} of {all} passes through the model from an earlier step: faster, and not what the \
-                 model would have made without it."
+        let note = match reused {
+            0 => Message::new(
+                MessageCode::StepCacheUnused,
+                format!("{asked} changed nothing: no step was that much like the one before."),
             ),
-        });
+            _ => Message::new(
+                MessageCode::StepCache,
+                format!(
+                    "{asked} took {reused} of {all} passes through the model from an earlier step: faster, and not what \
+                     the model would have made without it."
+                ),
+            )
+            .with("reused", reused)
+            .with("passes", all),
+        };
+        notes.push(note.with("percent", percent.round()));
     }
     notes
 }
@@ -268,22 +309,23 @@ fn layers_of(params: &Params) -> usize {
 
 fn step(progress: Progress) -> Step {
     let stage = match progress.stage {
-        Stage::LoadText | Stage::LoadTransformer => "load",
-        Stage::Caption => "caption",
-        Stage::EncodeText => "encode_text",
-        Stage::EncodeImage => "encode_image",
-        Stage::Denoise => "denoise",
-        Stage::Decode => "decode",
+        Stage::LoadText | Stage::LoadTransformer => engine::Stage::Load,
+        Stage::Caption => engine::Stage::Caption,
+        Stage::EncodeText => engine::Stage::EncodeText,
+        Stage::EncodeImage => engine::Stage::EncodeImage,
+        Stage::Denoise => engine::Stage::Denoise,
+        Stage::Decode => engine::Stage::Decode,
     };
     Step { stage, step: progress.done, total: progress.total, fraction: progress.fraction() }
 }
 
 /// The model's layers in its own size; the worker lifts them. Of an `auto` number, only those that say something.
-fn finish(input: &RgbaImage, output: Output, params: &Params) -> Result<Decomposition, EngineError> {
+fn finish(input: &RgbaImage, output: Output, params: &Params) -> Result<engine::Output, EngineError> {
     let (width, height) = output.layers.first().map_or((0, 0), RgbaImage::dimensions);
     let mut notes = Vec::new();
     if let Some(caption) = &output.caption {
-        notes.push(format!("No prompt was given; the model described the picture so: {caption}"));
+        let text = format!("No prompt was given; the model described the picture so: {caption}");
+        notes.push(Message::new(MessageCode::Captioned, text).with("caption", caption.as_str()));
     }
     let internal = |error: &dyn std::error::Error| failed(FailureCode::EngineFailed, error.to_string());
     let mut made = Vec::new();
@@ -301,13 +343,13 @@ fn finish(input: &RgbaImage, output: Output, params: &Params) -> Result<Decompos
         let report = Report::new(&stack, &reduced, &thresholds).map_err(|e| internal(&e))?;
         let pruned = layers::prune(stack, &report);
         stack = pruned.stack;
-        notes.extend(pruned.notes);
+        notes.extend(pruned.notes.into_iter().map(|text| Message::new(MessageCode::Other, text)));
     }
-    Ok(Decomposition { stack, rendering: output.rendering, analysis: None, notes })
+    Ok(engine::Output { rendering: output.rendering, notes, ..engine::Output::new(stack) })
 }
 
 fn failed(code: FailureCode, message: String) -> EngineError {
-    EngineError::Failed { code, message }
+    EngineError::failed(code, message)
 }
 
 fn explain(error: Error) -> EngineError {

@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+
+mod analysis;
+mod failure;
+mod job;
+mod message;
+mod name;
+mod params;
+mod progress;
+mod registry;
+mod stage;
+mod stop;
+
+pub use analysis::{Analysis, LayerAnalysis, Quality, Recommendation, Verdict};
+pub use failure::{Failure, FailureCode};
+pub use job::{Engine, EngineError, EngineJob, Origin, Output};
+pub use message::{Data, Message, MessageCode};
+pub use name::{EngineChoice, EngineName, Tier, Traits};
+pub use params::{CaptionLanguage, LayerCount, MAX_LAYERS, MAX_SEED, OutputSize, Params, ParamsError, Resolution};
+pub use progress::{ProgressSink, Step, Stopped};
+pub use registry::{
+    Availability, Choice, EngineChooser, EngineFactory, EngineOffer, EngineSet, Missing, NotBuiltIn, Registry,
+};
+pub use stage::Stage;
+pub use stop::{Stop, StopReason};

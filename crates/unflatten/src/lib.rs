@@ -1,0 +1,47 @@
+//! What the binaries of this package share: which engines a program has.
+
+use std::sync::Arc;
+
+use engine::Registry;
+use service::{SettingError, Settings};
+use worker::{AnalyzerChoice, Config, Equipment};
+
+/// The engines and the analyzer of this build. A new engine is registered here.
+///
+/// # Errors
+/// The first setting that cannot be used.
+pub fn equip(settings: &Settings, config: &Config) -> Result<Equipment, SettingError> {
+    let mut engines = worker::engines::built_in(config);
+    register_cloud(&mut engines, settings)?;
+    let gemini = match config.analyzer.choice {
+        AnalyzerChoice::Gemini => gemini(settings, config)?,
+        AnalyzerChoice::Off | AnalyzerChoice::Local => None,
+    };
+    Equipment::new(config, Arc::new(engines), gemini)
+}
+
+#[cfg(feature = "cloud")]
+fn register_cloud(engines: &mut Registry, settings: &Settings) -> Result<(), SettingError> {
+    engines.register(vertex::VertexFactory::new(vertex::CloudConfig::from_settings(settings)?));
+    Ok(())
+}
+
+#[cfg(feature = "cloud")]
+fn gemini(settings: &Settings, config: &Config) -> Result<Option<Box<dyn worker::describe::Analyzer>>, SettingError> {
+    Ok(Some(Box::new(vertex::GeminiAnalyzer::new(settings, config.analyzer.timeout)?)))
+}
+
+#[cfg(not(feature = "cloud"))]
+fn register_cloud(engines: &mut Registry, _: &Settings) -> Result<(), SettingError> {
+    engines.register(engine::NotBuiltIn {
+        name: engine::EngineName::Vertex,
+        why: "this build has no clients for Google Cloud",
+        fix: "build it with --features cloud, or use --engine auto",
+    });
+    Ok(())
+}
+
+#[cfg(not(feature = "cloud"))]
+fn gemini(_: &Settings, _: &Config) -> Result<Option<Box<dyn worker::describe::Analyzer>>, SettingError> {
+    Ok(None)
+}

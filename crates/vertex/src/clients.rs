@@ -1,0 +1,50 @@
+//! The clients of crate `google`, made of the settings.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use google::{Auth, Endpoint, Error, Method, Predictor, Retry, Storage};
+
+use crate::CloudConfig;
+
+/// The runtime on which engines, whose thread is not asynchronous, call Google, and on which tokens renew themselves.
+/// One for the process, which lives as long.
+pub(crate) fn runtime() -> std::io::Result<&'static tokio::runtime::Runtime> {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    let built =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().thread_name("google").build()?;
+    Ok(RUNTIME.get_or_init(|| built))
+}
+
+impl CloudConfig {
+    fn retry(&self) -> Retry {
+        Retry { times: self.retries, first: Duration::from_secs(1), longest: Duration::from_secs(30) }
+    }
+
+    /// Who calls. Within a runtime that lives on.
+    pub(crate) fn auth(&self) -> Result<Auth, Error> {
+        Auth::google(self.credentials.as_deref())
+    }
+
+    pub(crate) fn storage(&self, auth: Auth) -> Result<Storage, Error> {
+        Storage::new(auth, self.storage_endpoint.as_deref(), self.retry())
+    }
+
+    /// The endpoint; `None` when project or endpoint are not set.
+    pub(crate) fn endpoint(&self) -> Option<Endpoint> {
+        Some(Endpoint {
+            project: self.project.clone()?,
+            location: self.location.clone(),
+            id: self.endpoint_id.clone()?,
+            domain: self.endpoint_domain.clone(),
+            method: if self.raw_predict { Method::RawPredict } else { Method::Predict },
+        })
+    }
+
+    pub(crate) fn predictor(&self, endpoint: Endpoint, auth: Auth) -> Result<Predictor, Error> {
+        Predictor::new(endpoint, auth, self.retry())
+    }
+}

@@ -1,0 +1,296 @@
+//! Takes jobs in, hands them to the engine one at a time, remembers their results.
+
+use std::collections::VecDeque;
+use std::io::Cursor;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ::jobs::{JobId, Progress};
+use engine::{EngineName, Failure, FailureCode, Stop, StopReason};
+use google::{ObjectUri, Storage};
+use image::{ImageFormat, ImageReader, RgbaImage};
+use tokio::sync::{OnceCell, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use worker::run::{RunJob, Runner};
+
+use super::run::run;
+use super::{LONGEST_WAIT, storage_of};
+use crate::CloudConfig;
+use crate::protocol::{Blob, Instance, Outcome, Prediction, RemoteLayer, RemoteResult, RemoteStep, encoded_len};
+
+/// How many finished jobs are remembered for calls that come again, and in how many bytes at most.
+const REMEMBERED: usize = 16;
+const REMEMBERED_BYTES: usize = 1 << 30;
+
+/// The largest picture that is taken, width times height: the API's own limit.
+const MAX_PIXELS: u64 = 64_000_000;
+
+/// Why a call is not answered with a prediction.
+pub(super) enum Refusal {
+    /// Another job is being worked on.
+    Busy,
+    /// The request cannot be answered; why.
+    Bad(String),
+}
+
+/// The one job that is being worked on.
+struct RunningJob {
+    id: JobId,
+    stop: Stop,
+    /// The latest step; closed at the end.
+    progress: watch::Receiver<Option<Progress>>,
+}
+
+struct FinishedJob {
+    id: JobId,
+    /// Layers as PNG bytes.
+    outcome: Outcome,
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct Table {
+    current: Option<RunningJob>,
+    /// The latest last.
+    done: VecDeque<FinishedJob>,
+}
+
+pub(super) struct JobTable {
+    shared: Arc<Shared>,
+    cloud: CloudConfig,
+    storage: OnceCell<Storage>,
+    /// Names this container.
+    replica: u64,
+}
+
+pub(super) struct Shared {
+    pub(super) runner: Runner,
+    pub(super) engine: EngineName,
+    table: Mutex<Table>,
+    /// Cancelled when the engine no longer reacts.
+    pub(super) stuck: CancellationToken,
+}
+
+impl Shared {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // Each change is one assignment: a panic leaves no half of it.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes room for the next job; remembers how this one ended.
+    pub(super) fn close(&self, id: JobId, outcome: Outcome) {
+        let mut table = self.table();
+        table.current = None;
+        let bytes = match &outcome {
+            Outcome::Succeeded(result) => result.layers.iter().map(|layer| blob_len(&layer.png)).sum(),
+            _ => 0,
+        };
+        table.done.push_back(FinishedJob { id, outcome, bytes });
+        while table.done.len() > REMEMBERED
+            || (table.done.len() > 1 && table.done.iter().map(|done| done.bytes).sum::<usize>() > REMEMBERED_BYTES)
+        {
+            table.done.pop_front();
+        }
+    }
+}
+
+/// What is known of a job.
+enum Known {
+    Done(Outcome),
+    Running(watch::Receiver<Option<Progress>>),
+    Nothing,
+}
+
+impl JobTable {
+    pub(super) fn new(runner: Runner, engine: EngineName, cloud: CloudConfig, storage: OnceCell<Storage>) -> Self {
+        let shared = Shared { runner, engine, table: Mutex::default(), stuck: CancellationToken::new() };
+        // 53 bits, because some JSON readers on the way have only those.
+        let replica = rand::random::<u64>() >> 11;
+        Self { shared: Arc::new(shared), cloud, storage, replica }
+    }
+
+    /// Cancelled when the engine no longer reacts.
+    pub(super) fn stuck(&self) -> CancellationToken {
+        self.shared.stuck.clone()
+    }
+
+    pub(super) async fn answer(&self, instance: Instance) -> Result<Prediction, Refusal> {
+        if instance.cancel {
+            return Ok(self.prediction(&instance, self.cancel(instance.job_id)));
+        }
+        let started = Instant::now();
+        let wait = Duration::from_secs(instance.wait_s).min(LONGEST_WAIT);
+        if let Some(prediction) = self.wait_for(&instance, wait).await {
+            return Ok(prediction);
+        }
+        let Some(image) = &instance.image else { return Ok(self.prediction(&instance, Outcome::Unknown)) };
+        if self.shared.table().current.is_some() {
+            return Err(Refusal::Busy);
+        }
+        let input = self.picture(image).await?;
+        instance.params.validate().map_err(|error| Refusal::Bad(error.to_string()))?;
+        // Of two calls that came at once with the same picture, the second finds the job of the first.
+        if !self.start(&instance, input) && matches!(self.known(instance.job_id), Known::Nothing) {
+            return Err(Refusal::Busy);
+        }
+        let left = wait.saturating_sub(started.elapsed());
+        let prediction = self.wait_for(&instance, left).await;
+        // Newer jobs may have pushed this one out.
+        Ok(prediction.unwrap_or_else(|| self.prediction(&instance, Outcome::Unknown)))
+    }
+
+    fn prediction(&self, instance: &Instance, outcome: Outcome) -> Prediction {
+        Prediction { job_id: instance.job_id, replica: self.replica, outcome }
+    }
+
+    /// Waits for a job of this container's; `None`: it is none.
+    async fn wait_for(&self, instance: &Instance, wait: Duration) -> Option<Prediction> {
+        let mut latest: Option<Progress> = None;
+        if let Known::Running(mut progress) = self.known(instance.job_id) {
+            // The sender goes when the work is over.
+            let over = async { while progress.changed().await.is_ok() {} };
+            let _ = timeout(wait, over).await;
+            latest.clone_from(&progress.borrow());
+        }
+        let outcome = match self.known(instance.job_id) {
+            Known::Done(Outcome::Succeeded(result)) => self.pack(*result, instance).await,
+            Known::Done(outcome) => outcome,
+            Known::Running(_) => Outcome::Running { progress: latest.as_ref().map(remote) },
+            Known::Nothing => return None,
+        };
+        Some(self.prediction(instance, outcome))
+    }
+
+    async fn storage(&self) -> Result<&Storage, String> {
+        storage_of(&self.storage, &self.cloud).await.map_err(|error| error.to_string())
+    }
+
+    fn known(&self, id: JobId) -> Known {
+        let table = self.shared.table();
+        if let Some(done) = table.done.iter().find(|done| done.id == id) {
+            return Known::Done(done.outcome.clone());
+        }
+        match &table.current {
+            Some(current) if current.id == id => Known::Running(current.progress.clone()),
+            _ => Known::Nothing,
+        }
+    }
+
+    fn cancel(&self, id: JobId) -> Outcome {
+        let table = self.shared.table();
+        match &table.current {
+            Some(current) if current.id == id => {
+                current.stop.raise(StopReason::Cancelled);
+                Outcome::Cancelled
+            }
+            _ => match table.done.iter().find(|done| done.id == id) {
+                Some(done) if matches!(done.outcome, Outcome::Succeeded(_)) => Outcome::Cancelled,
+                Some(done) => done.outcome.clone(),
+                None => Outcome::Unknown,
+            },
+        }
+    }
+
+    /// Hands the job to the engine; `false`: there is a job already.
+    fn start(&self, instance: &Instance, input: RgbaImage) -> bool {
+        let id = instance.job_id;
+        let stop = Stop::default();
+        let (sender, progress) = watch::channel(None);
+        {
+            let mut table = self.shared.table();
+            if table.current.is_some() || table.done.iter().any(|done| done.id == id) {
+                return false;
+            }
+            table.current = Some(RunningJob { id, stop: stop.clone(), progress });
+        }
+        let job = RunJob {
+            job_id: Some(id),
+            input: Arc::new(input),
+            params: instance.params.clone(),
+            describe: instance.describe,
+        };
+        // A task of its own, because the call may be given up at any point.
+        tokio::spawn(run(Arc::clone(&self.shared), id, job, stop, sender));
+        true
+    }
+
+    async fn picture(&self, image: &Blob) -> Result<RgbaImage, Refusal> {
+        let png = match image {
+            Blob::Inline(png) => png.clone(),
+            Blob::Uri(uri) => {
+                let uri: ObjectUri = uri.parse().map_err(Refusal::Bad)?;
+                let storage = self.storage().await.map_err(Refusal::Bad)?;
+                storage.get(&uri).await.map_err(|error| Refusal::Bad(error.to_string()))?
+            }
+        };
+        let decoded = tokio::task::spawn_blocking(move || decode(&png)).await;
+        decoded.unwrap_or_else(|error| Err(error.to_string())).map_err(Refusal::Bad)
+    }
+
+    /// The result in an answer that the endpoint passes on: larger layers go to Cloud Storage.
+    async fn pack(&self, mut result: RemoteResult, instance: &Instance) -> Outcome {
+        let size = |layer: &RemoteLayer| match &layer.png {
+            Blob::Inline(png) => encoded_len(png.len()) + layer.name.len() + 512,
+            Blob::Uri(uri) => uri.len() + layer.name.len() + 512,
+        };
+        let total: usize = result.layers.iter().map(size).sum::<usize>() + 4096;
+        if total <= instance.max_answer_bytes {
+            return Outcome::Succeeded(Box::new(result));
+        }
+        let Some(folder) = &instance.output_uri else {
+            let message = format!(
+                "the layers take {total} bytes, answers of this endpoint may have {}; set VERTEX_STAGING_URI to a gs:// \
+                 folder, use a dedicated endpoint, or ask for fewer layers",
+                instance.max_answer_bytes
+            );
+            return failed(FailureCode::StorageFailed, message);
+        };
+        match self.store(&mut result, folder).await {
+            Ok(()) => Outcome::Succeeded(Box::new(result)),
+            Err(message) => failed(FailureCode::StorageFailed, message),
+        }
+    }
+
+    /// Writes a result's layers into a folder, and their addresses into the result.
+    async fn store(&self, result: &mut RemoteResult, folder: &str) -> Result<(), String> {
+        let folder: ObjectUri = folder.parse()?;
+        let storage = self.storage().await?;
+        for (index, layer) in result.layers.iter_mut().enumerate() {
+            if let Blob::Inline(png) = &mut layer.png {
+                let uri = folder.join(&format!("layer_{index}.png"));
+                storage.put(&uri, "image/png", std::mem::take(png)).await.map_err(|error| error.to_string())?;
+                layer.png = Blob::Uri(uri.to_string());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn failed(code: FailureCode, message: String) -> Outcome {
+    Outcome::Failed { error: Failure { code, message } }
+}
+
+fn blob_len(blob: &Blob) -> usize {
+    match blob {
+        Blob::Inline(png) => png.len(),
+        Blob::Uri(uri) => uri.len(),
+    }
+}
+
+fn remote(progress: &Progress) -> RemoteStep {
+    let Progress { stage, step, total, percent, .. } = *progress;
+    RemoteStep { stage, step, total, fraction: percent / 100.0 }
+}
+
+fn decode(png: &[u8]) -> Result<RgbaImage, String> {
+    let bad = |error: &dyn std::fmt::Display| format!("the picture is not a valid PNG: {error}");
+    let reader = || ImageReader::with_format(Cursor::new(png), ImageFormat::Png);
+    let (width, height) = reader().into_dimensions().map_err(|error| bad(&error))?;
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(format!("the picture has {width}x{height} pixels, at most {MAX_PIXELS} are taken"));
+    }
+    let mut reader = reader();
+    reader.no_limits();
+    reader.decode().map(image::DynamicImage::into_rgba8).map_err(|error| bad(&error))
+}

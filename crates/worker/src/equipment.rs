@@ -1,0 +1,36 @@
+use std::sync::Arc;
+
+use engine::EngineSet;
+use service::SettingError;
+
+use crate::Config;
+use crate::describe::{ANALYZER, Analyzer, AnalyzerChoice, Describer};
+
+/// The engines and the analyzer of a program, which its binary puts together.
+#[derive(Clone)]
+pub struct Equipment {
+    pub engines: Arc<dyn EngineSet>,
+    pub(crate) describer: Arc<Describer>,
+}
+
+impl Equipment {
+    /// `gemini` is the analyzer of `ANALYZER=gemini`, in builds that have one.
+    ///
+    /// # Errors
+    /// When `ANALYZER` asks for what there is not.
+    pub fn new(
+        config: &Config,
+        engines: Arc<dyn EngineSet>,
+        gemini: Option<Box<dyn Analyzer>>,
+    ) -> Result<Self, SettingError> {
+        let describer = match (config.analyzer.choice, gemini) {
+            (AnalyzerChoice::Off, _) => Describer::Nobody,
+            (AnalyzerChoice::Local, _) => Describer::Engine,
+            (AnalyzerChoice::Gemini, Some(analyzer)) => Describer::Analyzer(analyzer),
+            (AnalyzerChoice::Gemini, None) => {
+                return Err(ANALYZER.refuse("gemini", "needs a build with --features cloud"));
+            }
+        };
+        Ok(Self { engines, describer: Arc::new(describer) })
+    }
+}

@@ -1,0 +1,262 @@
+//! Pictures into folders without a queue, for the command line.
+
+use std::fs;
+use std::io::{self, BufReader, Cursor};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{Choice, EngineChoice, Failure, MAX_SEED, Message, Params, Stop};
+use jobs::{InputInfo, Metadata, Progress};
+use layers::{DecodeError, Limits};
+use service::hex;
+use sha2::{Digest, Sha256};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use crate::config::Config;
+use crate::equipment::Equipment;
+use crate::run::{Reporter, RunError, RunJob, Runner, WriteError, failure_of};
+use crate::staging::Staging;
+use crate::write::{self, ResultJob, is_layer_name, is_picture_name};
+
+/// How long an engine may take to tidy up after a picture.
+const TIDYING: Duration = Duration::from_secs(30);
+
+/// A picture to decompose and a folder for its layers.
+#[derive(Debug, Clone)]
+pub struct FolderJob {
+    pub image: PathBuf,
+    /// Made where missing. Layers of an earlier result in it are replaced.
+    pub out: PathBuf,
+    pub params: Params,
+    pub limits: Limits,
+}
+
+/// Why a picture was not decomposed.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    // The caller names the picture.
+    #[error("cannot be read: {0}")]
+    Read(#[source] io::Error),
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error("{path} cannot be written: {source}; choose another folder with -o", path = path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error(
+        "{path} holds layer files that no result of Unflatten lists; choose another folder with -o, or empty this one",
+        path = path.display()
+    )]
+    Occupied { path: PathBuf },
+    #[error("{}", .0.message)]
+    Failed(Failure),
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// A finished picture.
+#[derive(Debug, Clone)]
+pub struct FolderResult {
+    pub metadata: Metadata,
+    /// Whether layers of an earlier result were replaced.
+    pub replaced: bool,
+}
+
+/// What is heard of a picture on its way.
+#[derive(Debug, Clone, Copy)]
+pub enum Update<'a> {
+    Progress(&'a Progress),
+    /// Something worth knowing that is not progress.
+    Note(&'a Message),
+}
+
+/// Engines for the command line: started once, used for every picture.
+pub struct FolderRunner(Runner);
+
+impl FolderRunner {
+    /// # Errors
+    /// When the engine thread cannot be started.
+    pub fn start(config: &Config, equipment: &Equipment) -> io::Result<Self> {
+        Runner::start(equipment, equipment.engines.available(), config).map(Self)
+    }
+
+    /// The engine that `wanted` means here, and why.
+    ///
+    /// # Errors
+    /// When this machine does not have it.
+    pub fn choose(&self, wanted: EngineChoice) -> Result<Choice, Failure> {
+        self.0.choose(wanted)
+    }
+
+    /// Decomposes a picture. Everything is written into a hidden folder first,
+    /// so a run that fails or is cancelled leaves what was there before, and no empty folder; of one
+    /// that is killed only the hidden folder stays, until the next run into the same place.
+    ///
+    /// # Errors
+    /// See [`FolderError`]; raising `stop` gives [`FolderError::Cancelled`].
+    pub async fn decompose(
+        &self,
+        job: FolderJob,
+        stop: &Stop,
+        on_update: &(dyn Fn(Update) + Sync),
+    ) -> Result<FolderResult, FolderError> {
+        let added = missing(&job.out);
+        // Of its own: an engine that gets nowhere ends this picture, not those after it.
+        let result = self.make(job, &stop.child(), on_update).await;
+        // An engine that does not react any more would not tidy up either.
+        let _ = timeout(TIDYING, self.0.job_ended()).await;
+        if result.is_err() {
+            // They go only while they are empty; one that holds something is left to whoever put it there.
+            let _ = added.iter().try_for_each(fs::remove_dir);
+        }
+        result
+    }
+
+    async fn make(
+        &self,
+        job: FolderJob,
+        stop: &Stop,
+        on_update: &(dyn Fn(Update) + Sync),
+    ) -> Result<FolderResult, FolderError> {
+        let choice = self.choose(job.params.engine).map_err(FolderError::Failed)?;
+        let (old, staging) = prepare(&job.out)?;
+        let FolderJob { image, out, mut params, limits } = job;
+        let (picture, input_info) = join(spawn_blocking(move || read(&image, &limits)).await)??;
+        // As the API draws it: the seed in the metadata gives the same result again.
+        params.seed.get_or_insert_with(|| rand::random_range(0..=MAX_SEED));
+        let input = Arc::new(picture);
+        let run_job = RunJob { job_id: None, input: Arc::clone(&input), params: params.clone(), describe: false };
+        let reporter = Callback(on_update);
+        let mut run = self.0.begin(stop, &reporter);
+        let made = run.compute(&run_job, choice).await.map_err(|error| folder_error(error, stop))?;
+        let result = ResultJob { job_id: None, input_info, params };
+        let (dir, target) = (staging.path().to_owned(), out.clone());
+        let finish = move |metadata| {
+            replace(&target, &old, staging.path(), &metadata)?;
+            Ok(FolderResult { metadata, replaced: !old.is_empty() })
+        };
+        run.write(dir, result, input, made, finish).await.map_err(|error| match error {
+            WriteError::Run(error) => folder_error(error, stop),
+            WriteError::Stuck => FolderError::Cancelled,
+            WriteError::Io(source) => FolderError::Write { path: out, source },
+        })
+    }
+}
+
+fn folder_error(error: RunError, stop: &Stop) -> FolderError {
+    match error {
+        RunError::Failed(failure) => FolderError::Failed(failure),
+        RunError::Environment(fault) => FolderError::Failed(fault.failure(1)),
+        RunError::Stopped | RunError::Stuck => {
+            stop.reason().and_then(failure_of).map_or(FolderError::Cancelled, FolderError::Failed)
+        }
+    }
+}
+
+struct Callback<'a>(&'a (dyn Fn(Update) + Sync));
+
+impl Reporter for Callback<'_> {
+    async fn progress(&self, progress: Progress) {
+        (self.0)(Update::Progress(&progress));
+    }
+
+    async fn note(&self, note: Message) {
+        (self.0)(Update::Note(&note));
+    }
+
+    async fn engine_changed(&self, choice: &Choice) {
+        (self.0)(Update::Note(&choice.reason));
+    }
+}
+
+/// A blocking task that panicked is a bug; let it be seen as one.
+fn join<T>(joined: Result<T, tokio::task::JoinError>) -> Result<T, FolderError> {
+    joined.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => FolderError::Cancelled,
+    })
+}
+
+fn read(path: &Path, limits: &Limits) -> Result<(image::RgbaImage, InputInfo), FolderError> {
+    let bytes = fs::read(path).map_err(FolderError::Read)?;
+    let sha256 = hex(&Sha256::digest(&bytes));
+    let picture = layers::decode(BufReader::new(Cursor::new(bytes)), limits)?;
+    let info = InputInfo {
+        filename: path.file_name().map(|name| name.to_string_lossy().into_owned()),
+        format: picture.format.to_owned(),
+        width: picture.pixels.width(),
+        height: picture.pixels.height(),
+        has_alpha: picture.has_alpha,
+        sha256,
+        parent: None,
+    };
+    Ok((picture.pixels, info))
+}
+
+/// What has to be made for a folder to be there: itself, then those around it.
+fn missing(folder: &Path) -> Vec<PathBuf> {
+    let around = folder.ancestors().filter(|one| !one.as_os_str().is_empty());
+    around.take_while(|one| !one.exists()).map(Path::to_owned).collect()
+}
+
+/// Makes the folder and a hidden one inside it; answers with the files of an earlier result.
+fn prepare(out: &Path) -> Result<(Vec<String>, Staging), FolderError> {
+    let write_error = |source| FolderError::Write { path: out.to_owned(), source };
+    fs::create_dir_all(out).map_err(write_error)?;
+    let old = earlier_result(out).map_err(write_error)?;
+    let unlisted = fs::read_dir(out).map_err(write_error)?.filter_map(Result::ok).any(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        is_layer_name(&name) && !old.contains(&name)
+    });
+    if unlisted {
+        return Err(FolderError::Occupied { path: out.to_owned() });
+    }
+    let staging = Staging::inside(out).map_err(write_error)?;
+    Ok((old, staging))
+}
+
+/// Files of the result that `metadata.json` describes, without it; none when there is no result.
+fn earlier_result(out: &Path) -> io::Result<Vec<String>> {
+    let text = match fs::read(out.join("metadata.json")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    // A metadata.json of something else lists nothing of ours.
+    let Ok(metadata) = serde_json::from_slice::<Metadata>(&text) else { return Ok(Vec::new()) };
+    // Names come from a file that anyone may have edited: only ours are ever removed.
+    let others: Vec<_> = metadata.other_files().map(str::to_owned).collect();
+    let files = metadata.layers.into_iter().map(|layer| layer.file).chain(others);
+    Ok(files.filter(|name| is_picture_name(name)).collect())
+}
+
+/// Removes the old layers and moves the new ones in; `metadata.json` goes first
+/// and comes last, so that it never describes files that are not there.
+fn replace(out: &Path, old: &[String], staging: &Path, metadata: &Metadata) -> io::Result<()> {
+    for name in ["metadata.json"].into_iter().chain(old.iter().map(String::as_str)) {
+        match fs::remove_file(out.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    for name in write::names(metadata) {
+        fs::rename(staging.join(name), out.join(name))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_layer_files_are_never_mixed_with_ours() {
+        let dir = tempfile::tempdir().expect("a folder");
+        assert!(prepare(dir.path()).is_ok(), "an empty folder can be used");
+        fs::write(dir.path().join("notes.txt"), "mine").expect("written");
+        assert!(prepare(dir.path()).is_ok(), "other files do not matter");
+        fs::write(dir.path().join("layer_7.png"), "foreign").expect("written");
+        assert!(matches!(prepare(dir.path()), Err(FolderError::Occupied { .. })));
+        assert_eq!(fs::read(dir.path().join("layer_7.png")).expect("still there"), b"foreign");
+    }
+}

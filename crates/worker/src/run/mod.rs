@@ -1,0 +1,333 @@
+//! One job, wherever it comes from: the queue, the command line, or the HTTP server of a container.
+//!
+//! A [`Runner`] chooses an engine, has it work on a thread of its own, watches that it gets on, lets another engine take
+//! over or stops, has the layers described, and writes the result. Where the job comes from and where its result goes is
+//! the caller's business: it is told of everything through a [`Reporter`].
+
+mod activity;
+mod error;
+mod meter;
+mod panics;
+mod stall;
+mod thread;
+mod watch;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine::{
+    Availability, Choice, EngineChoice, EngineChooser, EngineName, EngineOffer, Failure, FailureCode, Message, Origin,
+    Output, Params, Stage, Step, Stop, StopReason,
+};
+use image::RgbaImage;
+use jobs::Progress;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, sleep_until};
+
+pub use self::error::{Fault, RunError, failure_of};
+pub(crate) use self::error::{Part, is_environment, panic_text};
+use self::meter::Meter;
+pub(crate) use self::panics::catch_panic;
+use self::stall::StallWatch;
+pub(crate) use self::thread::EngineThread;
+use self::thread::{Update, Work};
+pub use self::watch::Watchers;
+use crate::Config;
+use crate::describe::Describer;
+use crate::equipment::Equipment;
+use crate::write::{self, ResultJob};
+
+/// Share of the bar that the engine has; the rest is for upscaling and writing the layers.
+const ENGINE_SHARE: f32 = 0.95;
+
+/// What limits a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunLimits {
+    /// `JOB_TIMEOUT_S`.
+    pub time: Duration,
+    /// `STALL_TIMEOUT_S`.
+    pub stall: Duration,
+    /// `JOB_MEMORY_LIMIT` in bytes; `None`: what is free.
+    pub memory: Option<u64>,
+    /// `ENGINE_STOP_GRACE_S`: how long an engine may take to stop.
+    pub stop_grace: Duration,
+}
+
+/// What an engine is to work on.
+#[derive(Debug, Clone)]
+pub struct RunJob {
+    /// Absent on the command line.
+    pub job_id: Option<jobs::JobId>,
+    pub input: Arc<RgbaImage>,
+    pub params: Params,
+    /// Whether an engine that can is to describe its layers, even where the runner's analyzer does not ask for it.
+    pub describe: bool,
+}
+
+/// What an engine made, and which engine that was.
+#[derive(Debug, Clone)]
+pub struct EngineRun {
+    pub output: Output,
+    pub offer: EngineOffer,
+    pub model_revision: Option<String>,
+    pub duration: Duration,
+    /// Why this engine.
+    pub reason: Message,
+}
+
+/// Told of everything in a run that is worth showing.
+pub trait Reporter: Sync {
+    fn progress(&self, progress: Progress) -> impl Future<Output = ()> + Send;
+
+    /// Something worth knowing that is not progress.
+    fn note(&self, note: Message) -> impl Future<Output = ()> + Send;
+
+    /// Another engine takes the job.
+    fn engine_changed(&self, choice: &Choice) -> impl Future<Output = ()> + Send;
+
+    /// Whether an earlier attempt at the job may have begun a run with an engine that goes on without its worker.
+    fn may_be_running(&self, _engine: EngineName) -> impl Future<Output = bool> + Send {
+        std::future::ready(false)
+    }
+}
+
+/// Runs jobs on the engines of this process, one at a time.
+pub struct Runner {
+    thread: EngineThread,
+    available: Vec<Availability>,
+    describer: Arc<Describer>,
+    limits: RunLimits,
+}
+
+impl Runner {
+    /// Starts the engine thread. Of the engines in `equipment`, those in `available` are chosen from.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(equipment: &Equipment, available: Vec<Availability>, config: &Config) -> io::Result<Self> {
+        let Equipment { engines, describer } = equipment.clone();
+        Ok(Self { thread: EngineThread::start(engines)?, available, describer, limits: config.limits })
+    }
+
+    /// Chooses the engine for a job.
+    ///
+    /// # Errors
+    /// When this machine does not have it.
+    pub fn choose(&self, wanted: EngineChoice) -> Result<Choice, Failure> {
+        EngineChooser(&self.available).choose(wanted)
+    }
+
+    /// The limits on time and memory, which raise `stop` until what is returned is dropped.
+    pub fn watch(&self, stop: &Stop) -> Watchers {
+        Watchers::start(&self.limits, stop)
+    }
+
+    /// Begins a run, which `stop` ends.
+    pub fn begin<'a, R: Reporter>(&'a self, stop: &'a Stop, reporter: &'a R) -> Run<'a, R> {
+        Run { runner: self, stop, reporter, meter: Meter::new(Instant::now()) }
+    }
+
+    /// Lets the engines free what they kept for the last job; waits for them.
+    pub async fn job_ended(&self) {
+        self.thread.job_ended().await;
+    }
+
+    /// Waits for `work`, but not for longer than the grace once `stop` is raised.
+    ///
+    /// # Errors
+    /// [`RunError::Stuck`] when the grace is over.
+    pub(crate) async fn unless_stuck<T>(&self, stop: &Stop, work: impl Future<Output = T>) -> Result<T, RunError> {
+        let grace = async {
+            stop.raised().await;
+            sleep(self.limits.stop_grace).await;
+        };
+        tokio::select! {
+            done = work => Ok(done),
+            () = grace => Err(RunError::Stuck),
+        }
+    }
+
+    /// Gives up the engine thread, which goes on until its engine comes back.
+    pub(crate) fn abandon(self) -> std::thread::JoinHandle<()> {
+        self.thread.abandon()
+    }
+}
+
+/// A run that was begun: first [`Run::compute`], then [`Run::write`].
+pub struct Run<'a, R> {
+    runner: &'a Runner,
+    stop: &'a Stop,
+    reporter: &'a R,
+    meter: Meter,
+}
+
+impl<R: Reporter> Run<'_, R> {
+    /// Has the chosen engine make the layers, or the one that takes over from it, and has them described.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub async fn compute(&mut self, job: &RunJob, mut choice: Choice) -> Result<EngineRun, RunError> {
+        loop {
+            let failure = match self.run_engine(job, &choice).await {
+                Ok(run) => return Ok(self.describe(run, &job.input).await),
+                Err(RunError::Failed(failure)) => failure,
+                Err(error) => return Err(error),
+            };
+            let chooser = EngineChooser(&self.runner.available);
+            let next = chooser.after_failure(job.params.engine, choice.engine, &failure);
+            choice = next.ok_or(RunError::Failed(failure))?;
+            tracing::warn!(engine = %choice.engine, reason = %choice.reason, "another engine takes the job");
+            self.reporter.engine_changed(&choice).await;
+        }
+    }
+
+    async fn run_engine(&mut self, job: &RunJob, choice: &Choice) -> Result<EngineRun, RunError> {
+        let Self { runner, stop, reporter, .. } = *self;
+        let engine = choice.engine;
+        let chooser = EngineChooser(&runner.available);
+        let (device, traits) = (chooser.device(engine), engine.traits());
+        let resumed = traits.resumable && reporter.may_be_running(engine).await;
+        let work = Work {
+            engine,
+            job: RunJob { describe: job.describe || runner.describer.is_engine(), ..job.clone() },
+            origin: Origin { job_id: job.job_id, resumed },
+            reason: choice.reason.clone(),
+            memory_limit: runner.limits.memory,
+            stop: stop.clone(),
+        };
+        let watch = StallWatch::new(engine, runner.limits.stall, Instant::now());
+        let (mut updates, running) = runner.thread.run(work);
+        let engine_share = |step: Step| {
+            watch.step(step, Instant::now());
+            Step { fraction: step.fraction * ENGINE_SHARE, ..step }
+        };
+        let following = self.follow(&mut updates, running.ended(), engine_share);
+        let watched = async {
+            if traits.remote {
+                // It may take long to start, and each call to it has a time limit.
+                return following.await;
+            }
+            tokio::select! {
+                ended = following => ended,
+                never = watch.run(device, stop, |note| reporter.note(note)) => match never {},
+            }
+        };
+        match runner.unless_stuck(stop, watched).await? {
+            // It was there when the worker started: weights on a disk that fails look like none at all.
+            Err(RunError::Failed(failure)) if failure.code == FailureCode::EngineUnavailable && chooser.has(engine) => {
+                Err(RunError::Environment(Fault::engine_gone(failure)))
+            }
+            ended => ended,
+        }
+    }
+
+    async fn describe(&mut self, run: EngineRun, input: &Arc<RgbaImage>) -> EngineRun {
+        if self.runner.describer.calls_out() {
+            let step = Step { stage: Stage::Describe, step: 0, total: 1, fraction: ENGINE_SHARE };
+            for progress in self.meter.step(step, Instant::now()) {
+                self.reporter.progress(progress).await;
+            }
+        }
+        self.runner.describer.describe(run, input, self.stop).await
+    }
+
+    /// Writes the result into the folder `dir`, then calls `finish` with its metadata, both on a thread for blocking
+    /// work. A cancelled or lost job ends the writing, a time limit does not: a result that is nearly there beats it.
+    ///
+    /// # Errors
+    /// [`RunError::Stopped`], or what `finish` or writing ran into.
+    pub(crate) async fn write<T: Send + 'static>(
+        &mut self,
+        dir: PathBuf,
+        job: ResultJob,
+        input: Arc<RgbaImage>,
+        run: EngineRun,
+        finish: impl FnOnce(jobs::Metadata) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, WriteError> {
+        let (sender, mut updates) = mpsc::unbounded_channel();
+        let stop = self.stop.clone();
+        let writing = spawn_blocking(move || {
+            let mut on_step = |step: Step| {
+                let fraction = ENGINE_SHARE + (1.0 - ENGINE_SHARE) * step.fraction;
+                // Nobody listens any more when the attempt was given up; the stop below ends it.
+                let _ = sender.send(Update::Step(Step { fraction, ..step }));
+                if is_unwanted(&stop) { Err(io::Error::other("stopped")) } else { Ok(()) }
+            };
+            write::write(&dir, job, &input, run, &mut on_step).and_then(finish)
+        });
+        let (runner, stop) = (self.runner, self.stop);
+        let followed = self.follow(&mut updates, writing, |step| step);
+        let Ok(joined) = runner.unless_stuck(stop, followed).await else { return Err(WriteError::Stuck) };
+        match joined {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(_)) if is_unwanted(stop) => Err(WriteError::Run(RunError::Stopped)),
+            Ok(Err(error)) => Err(WriteError::Io(error)),
+            Err(error) => Err(WriteError::Run(RunError::joined("writing the result", error))),
+        }
+    }
+
+    /// Reports the steps of `work` until it is done.
+    async fn follow<T>(
+        &mut self,
+        updates: &mut mpsc::UnboundedReceiver<Update>,
+        work: impl Future<Output = T>,
+        map: impl Fn(Step) -> Step,
+    ) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let due = self.meter.due().map(Into::into);
+            let held_back = async move {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                done = &mut work => {
+                    while let Ok(update) = updates.try_recv() {
+                        self.report(update, &map).await;
+                    }
+                    self.flush().await;
+                    return done;
+                }
+                Some(update) = updates.recv() => self.report(update, &map).await,
+                () = held_back => self.flush().await,
+            }
+        }
+    }
+
+    async fn report(&mut self, update: Update, map: &impl Fn(Step) -> Step) {
+        match update {
+            Update::Note(note) => self.reporter.note(note).await,
+            Update::Step(step) => {
+                for progress in self.meter.step(map(step), Instant::now()) {
+                    self.reporter.progress(progress).await;
+                }
+            }
+        }
+    }
+
+    async fn flush(&mut self) {
+        if let Some(progress) = self.meter.flush(Instant::now()) {
+            self.reporter.progress(progress).await;
+        }
+    }
+}
+
+/// Why a result was not written.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    Run(RunError),
+    /// The disk does not answer.
+    Stuck,
+    Io(io::Error),
+}
+
+/// Whether nobody wants the result any more.
+fn is_unwanted(stop: &Stop) -> bool {
+    matches!(stop.reason(), Some(StopReason::Cancelled | StopReason::Lost))
+}

@@ -1,0 +1,83 @@
+//! The files of a result, beside `metadata.json`.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use image::RgbaImage;
+use jobs::ModelLayers;
+use layers::{Difference, Filter, LayerStack};
+
+pub(super) const METADATA: &str = "metadata.json";
+pub(super) const PREVIEW: &str = "preview.jpg";
+
+/// The model's own rendering of the whole picture.
+pub(super) const RENDERING: &str = "rendering.png";
+
+/// The file of a layer.
+pub(super) fn layer_name(index: usize) -> String {
+    format!("layer_{index}.png")
+}
+
+/// The file of a layer in the model's size.
+fn model_layer_name(index: usize) -> String {
+    format!("model_layer_{index}.png")
+}
+
+/// Whether a result may have a picture of this name. Only such files are ever removed from a folder.
+pub(crate) fn is_picture_name(name: &str) -> bool {
+    name == RENDERING || is_layer_name(name)
+}
+
+/// Whether a layer is called so, in either size.
+pub(crate) fn is_layer_name(name: &str) -> bool {
+    let number = name.strip_prefix("model_").unwrap_or(name);
+    let number = number.strip_prefix("layer_").and_then(|rest| rest.strip_suffix(".png"));
+    number.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Names of all files of a result; `metadata.json` is the last.
+pub(crate) fn names(metadata: &jobs::Metadata) -> impl Iterator<Item = &str> {
+    let pictures = metadata.layers.iter().map(|layer| layer.file.as_str()).chain(metadata.other_files());
+    pictures.chain([PREVIEW, METADATA])
+}
+
+/// Writes the layers that are kept in the model's size.
+pub(super) fn write_model_layers(dir: &Path, model: &LayerStack, input: &RgbaImage) -> io::Result<ModelLayers> {
+    let (width, height) = (model.width(), model.height());
+    let mut files = Vec::new();
+    for (index, layer) in model.layers().iter().enumerate() {
+        let file = model_layer_name(index);
+        write_png(&dir.join(&file), &layer.pixels)?;
+        files.push(file);
+    }
+    let reduced = layers::resize(input, width, height, Filter::Lanczos3).map_err(io::Error::other)?;
+    let difference = Difference::between(&layers::flatten(model), &reduced).map_err(io::Error::other)?;
+    Ok(ModelLayers { width, height, files, recomposition: difference.into() })
+}
+
+pub(super) fn write_png(path: &Path, pixels: &RgbaImage) -> io::Result<()> {
+    write_file(path, |file| layers::write_png(file, pixels).map_err(io::Error::other))
+}
+
+pub(super) fn write_file(path: &Path, body: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    body(&mut file)?;
+    file.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_ours_count_as_layers() {
+        for index in [0, 12] {
+            assert!(is_layer_name(&layer_name(index)) && is_layer_name(&model_layer_name(index)), "{index}");
+        }
+        for name in ["layer_.png", "layer_x.png", "../layer_0.png", "layer_0.png/..", "metadata.json", ""] {
+            assert!(!is_layer_name(name), "{name}");
+        }
+        assert!(is_picture_name(RENDERING) && !is_picture_name(METADATA));
+    }
+}

@@ -1,0 +1,141 @@
+//! Writes a result: `layer_0.png`, ..., `preview.jpg`, `metadata.json`.
+
+mod files;
+mod upscale;
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use engine::{Message, Params, Stage, Step};
+use image::RgbaImage;
+use jobs::{EngineInfo, InputInfo, JobId, LayerFlags, LayerInfo, Metadata, Recomposition, SCHEMA_VERSION, Size};
+use layers::{Layer, LayerReport, LayerStack, Report, Thresholds};
+use time::OffsetDateTime;
+
+use self::files::{METADATA, PREVIEW, RENDERING, layer_name, write_file, write_model_layers, write_png};
+pub(crate) use self::files::{is_layer_name, is_picture_name, names};
+use self::upscale::Sized;
+use crate::run::EngineRun;
+
+/// What a result is of.
+pub(crate) struct ResultJob {
+    /// Absent on the command line.
+    pub(crate) job_id: Option<JobId>,
+    pub(crate) input_info: InputInfo,
+    pub(crate) params: Params,
+}
+
+/// Writes everything into `dir`, which exists; `on_step` is told how far it is (stages `lift` and `save`, the fraction
+/// from 0 to 1) and may end the work.
+///
+/// # Errors
+/// When a file cannot be written, or `on_step` says so.
+pub(crate) fn write(
+    dir: &Path,
+    job: ResultJob,
+    input: &RgbaImage,
+    run: EngineRun,
+    on_step: &mut dyn FnMut(Step) -> io::Result<()>,
+) -> io::Result<Metadata> {
+    let engine::Output { stack, rendering, analysis, mut notes } = run.output;
+    let sized = upscale::to_size(stack, input, job.params.output_size, &mut notes, on_step)?;
+    let Sized { stack, reference, model, fraction: upscaled } = sized;
+    // A picture that lies in another one must not add its own rounding to that one's.
+    let stack = match job.input_info.parent {
+        Some(_) if reference.is_none() => layers::solve_closely(stack, input).map_err(io::Error::other)?,
+        _ => stack,
+    };
+    let total = count(stack.layers().len()).saturating_add(2);
+    let mut on_file = |done: u32| {
+        let fraction = upscaled + (1.0 - upscaled) * done as f32 / total as f32;
+        on_step(Step { stage: Stage::Save, step: done, total, fraction })
+    };
+    on_file(0)?;
+    let compared = reference.as_ref().unwrap_or(input);
+    let report = Report::new(&stack, compared, &Thresholds::default()).map_err(io::Error::other)?;
+    let mut infos = write_layers(dir, &stack, report.layers, &mut on_file)?;
+    for (info, described) in infos.iter_mut().zip(analysis.iter().flat_map(|analysis| &analysis.layers)) {
+        if let Some(name) = &described.name {
+            info.name.clone_from(name);
+        }
+    }
+    let composite = layers::flatten(&stack);
+    write_file(&dir.join(PREVIEW), |file| layers::preview_jpeg(file, &composite).map_err(io::Error::other))?;
+    on_file(total - 1)?;
+    if let Some(picture) = &rendering {
+        write_png(&dir.join(RENDERING), picture)?;
+    }
+    let model_layers = model.map(|model| write_model_layers(dir, &model, input)).transpose()?;
+    let Message { text: reason, code: reason_code, data: reason_data } = run.reason;
+    let metadata = Metadata {
+        schema_version: SCHEMA_VERSION,
+        job_id: job.job_id,
+        input: job.input_info,
+        seed: job.params.seed.unwrap_or(0),
+        params: job.params,
+        engine: EngineInfo {
+            name: run.offer.name,
+            version: run.offer.version,
+            model: run.offer.model,
+            model_revision: run.model_revision,
+            device: run.offer.device,
+            reason,
+            reason_code,
+            reason_data,
+        },
+        created_at: OffsetDateTime::now_utc(),
+        duration_ms: u64::try_from(run.duration.as_millis()).unwrap_or(u64::MAX),
+        layers: infos,
+        recomposition: Recomposition::from(report.recomposition),
+        canvas: reference.map(|picture| Size { width: picture.width(), height: picture.height() }),
+        model_layers,
+        children: Vec::new(),
+        analysis,
+        rendering: rendering.map(|_| RENDERING.to_owned()),
+        notes,
+    };
+    write_file(&dir.join(METADATA), |file| {
+        serde_json::to_writer_pretty(&mut *file, &metadata)?;
+        file.write_all(b"\n")
+    })?;
+    on_file(total)?;
+    Ok(metadata)
+}
+
+fn write_layers(
+    dir: &Path,
+    stack: &LayerStack,
+    reports: Vec<LayerReport>,
+    on_file: &mut dyn FnMut(u32) -> io::Result<()>,
+) -> io::Result<Vec<LayerInfo>> {
+    let mut infos = Vec::new();
+    for (index, (layer, report)) in stack.layers().iter().zip(reports).enumerate() {
+        let info = layer_info(index, layer, report);
+        write_png(&dir.join(&info.file), &layer.pixels)?;
+        infos.push(info);
+        on_file(count(infos.len()))?;
+    }
+    Ok(infos)
+}
+
+fn layer_info(index: usize, layer: &Layer, report: LayerReport) -> LayerInfo {
+    LayerInfo {
+        file: layer_name(index),
+        z_index: count(index),
+        name: layer.name.clone(),
+        kind: layer.kind,
+        text: layer.text.clone(),
+        bounding_box: report.bounding_box,
+        coverage: report.coverage,
+        visible_share: report.visible_share,
+        flags: LayerFlags {
+            empty: report.empty,
+            duplicate_of: report.duplicate_of.map(count),
+            copy_of_composite: report.copy_of_composite,
+        },
+    }
+}
+
+fn count(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
