@@ -1,8 +1,9 @@
+// @ts-check
 import { html, render } from "../../lib/html.js";
 import { language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View, delegate } from "../../lib/view.js";
-import { dismiss, notices } from "../../state.js";
+import { dismiss, notices } from "../../notices.js";
 
 const INFO_STAYS_MS = 6000;
 
@@ -12,6 +13,7 @@ const INFO_STAYS_MS = 6000;
  *     <un-notices></un-notices>
  */
 class Notices extends View {
+  /** @type {Set<number>} */
   #timed = new Set();
 
   mount() {
@@ -22,8 +24,8 @@ class Notices extends View {
   }
 
   #draw() {
-    for (const region of this.children) {
-      const kind = region.dataset.kind;
+    for (const kind of ["error", "info"]) {
+      const region = this.find(`[data-kind=${kind}]`);
       render(region, notices.value.filter((one) => one.kind === kind).map((one) => html`
         <div class="notice ${kind}">
           ${icon(kind === "error" ? "alert" : "info")}
