@@ -11,7 +11,7 @@ export async function loadCapabilities() {
   try {
     capabilities.value = await api.capabilities();
   } catch {
-    // Not there yet; asked again below.
+    // Not reachable yet: asks again below.
   }
   if (!capabilities.value?.engines.length) setTimeout(loadCapabilities, RETRY_MS);
 }
@@ -34,7 +34,7 @@ export function isDiffusion(engine) {
 }
 
 /**
- * What `POST /api/decompose` is to be given: only what was chosen and what the engine reads.
+ * Parameters for `POST /api/decompose`: only values that were chosen and that the engine reads.
  * @returns {import("./types.js").Params}
  */
 export function jobParams() {

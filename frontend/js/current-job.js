@@ -39,7 +39,7 @@ export async function openJob(id) {
   });
 }
 
-/** Follows no job any more. Answers with the number of the opening that begins now. */
+/** Stops following. Answers with the number of the opening that begins now. */
 export function leaveJob() {
   stopFollowing();
   stopFollowing = () => {};
@@ -55,7 +55,7 @@ export function closeJob() {
 }
 
 /**
- * Takes over where the service says that a job stands. Answers with whether that is its end.
+ * Takes over the status of a job. Answers with whether the job is over.
  * @param {string} id
  * @param {import("./types.js").JobStatus} status
  */

@@ -28,8 +28,8 @@ function formatOf(file) {
 }
 
 /**
- * What stands against sending a file, in words; `null` when nothing does.
- * The service checks again, by the bytes.
+ * Why a file cannot be sent, in words; `null` if it can. The service checks
+ * again, by the bytes.
  * @param {File} file
  */
 export async function problemWith(file) {
@@ -67,7 +67,7 @@ async function tooManyPixels(file, name, limit) {
     const mega = (count) => number(count / 1e6, { maximumFractionDigits: 1 });
     return t("file.tooManyPixels", { name, pixels: mega(pixels), limit: mega(limit) });
   } catch {
-    // The browser cannot read every format that the service can: let that one judge.
+    // The browser cannot read every format that the service can: leave it to the service.
     return null;
   } finally {
     URL.revokeObjectURL(url);

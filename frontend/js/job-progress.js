@@ -2,8 +2,8 @@
 import { reasonOf } from "./lib/i18n.js";
 
 /**
- * How a job on the page changes with what the service tells of it. Nothing here
- * talks to the service or to the page.
+ * How events and status change the job on the page. Nothing here talks to the
+ * service or to the page.
  *
  * @typedef {import("./types.js").CurrentJob} CurrentJob
  * @typedef {import("./types.js").JobEvent} JobEvent
@@ -28,7 +28,7 @@ export function newJob(id, known) {
 }
 
 /**
- * What the answer of `GET /api/status/{id}` changes.
+ * The changes that an answer of `GET /api/status/{id}` makes.
  * @param {import("./types.js").JobStatus} status
  * @param {number} [now]
  * @returns {Partial<CurrentJob>}
@@ -47,7 +47,7 @@ export function afterStatus(status, now = Date.now()) {
 }
 
 /**
- * What an event changes; nothing for an event of a newer service.
+ * The changes that an event makes; none for an event of a newer service.
  * @param {CurrentJob} job
  * @param {JobEvent} event
  * @param {number} [now]

@@ -4,7 +4,7 @@ import { signal } from "./lib/signal.js";
 /** @typedef {import("./types.js").Notice} Notice */
 
 /**
- * What is to be said to the person.
+ * The notices on the page.
  * @type {import("./lib/signal.js").Signal<Notice[]>}
  */
 export const notices = signal([]);
@@ -13,7 +13,7 @@ const NOTICES_MAX = 4;
 let nextNotice = 1;
 
 /**
- * The service's messages begin in lower case; the name of a file stays as it is.
+ * Begins with a capital, unless with the name of a file.
  * @param {string} text
  */
 function sentence(text) {
@@ -27,7 +27,7 @@ function sentence(text) {
 export function notify(kind, words) {
   const text = sentence(words);
   const notice = { id: nextNotice++, kind, text };
-  // The same words once are enough.
+  // The same words are shown once.
   notices.value = [...notices.value.filter((one) => one.text !== text), notice].slice(-NOTICES_MAX);
 }
 
@@ -43,7 +43,7 @@ export function report(error, name = "") {
 }
 
 /**
- * What was thrown, as a code and words.
+ * A thrown value as a code and words.
  * @param {unknown} error
  * @returns {import("./types.js").Failure}
  */

@@ -60,6 +60,6 @@ export async function refreshRecent() {
     for (const { id, state } of found) update({ id, state });
     for (const id of ids) if (!found.some((one) => one.id === id)) forget(id);
   } catch {
-    // Not reachable at the moment: the next look will tell.
+    // Not reachable: the next refresh may succeed.
   }
 }

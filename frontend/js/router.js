@@ -10,7 +10,7 @@ const HASH = /^#job=([0-9a-f-]{36})$/i;
 let screens = { openJob: () => {}, closeJob: () => {} };
 
 /**
- * Shows what the address asks for, now and whenever it changes.
+ * Shows the screen that the address names, now and whenever it changes.
  * @param {typeof screens} handlers
  */
 export function startRouter(handlers) {
@@ -19,7 +19,7 @@ export function startRouter(handlers) {
   route();
 }
 
-/** Shows what the address asks for. */
+/** Shows the screen that the address names. */
 export function route() {
   const id = jobInAddress();
   if (id) screens.openJob(id);

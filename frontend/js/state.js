@@ -7,7 +7,7 @@ import { signal, stored } from "./lib/signal.js";
  */
 
 /**
- * What the service says of itself; `null` until it has answered.
+ * Engines and limits of the service; `null` until it has answered.
  * @type {Signal<import("./types.js").Capabilities | null>}
  */
 export const capabilities = signal(null);
@@ -24,9 +24,9 @@ const OPTIONS = {
   output_size: "native",
 };
 
-/** What a job is asked for, in the words of the API. */
+/** The options of the next job, named as in the API. */
 export const options = stored("unflatten.options", OPTIONS);
-// An option that is new to the page is not among those that the browser kept.
+// Options that are new to the page are not in the browser's storage yet.
 options.value = { ...OPTIONS, ...options.value };
 
 /**

@@ -1,10 +1,9 @@
 // @ts-check
-// The shapes that modules of the page hand to each other, for the type check alone: nothing imports this at run time.
+// The shapes of data on the page, for the type check alone: nothing imports this at run time.
 // Those of the API are as `/api/openapi.json` has them, as far as the page reads them.
 
 /**
- * What the service says to people. Its English words are in `text`; `code` and `data` tell the same to programs, and
- * are what the page translates by.
+ * A message of the service. `text` is in English; the page translates by `code` and `data`, where they are there.
  * @typedef {{ code?: string | null, text?: string | null, data?: Record<string, unknown> | null }} Message
  */
 
@@ -89,7 +88,7 @@
 /** @typedef {{ num_layers?: number | null, redo: number[], text: string }} Recommendation */
 
 /**
- * What a model says that looked at the layers.
+ * A model's opinion of the layers.
  * @typedef {object} Analysis
  * @property {string} analyzer
  * @property {string} model
@@ -238,12 +237,12 @@
  */
 
 /**
- * What stands where a layer was that was split again; it has that layer's key.
+ * A group takes the place of a layer that was split, and has its key.
  * @typedef {{ key: number, name: string }} Group
  */
 
 /**
- * What can be edited of a layer. `x` and `y` say how far it was moved in pixels, `scale` is about its middle, `hue` is
+ * The editable fields of a layer. `x` and `y` say how far it was moved in pixels, `scale` is about its middle, `hue` is
  * in degrees, `saturation` and `lightness` are factors.
  * @typedef {LayerEdit & { name: string, locked: boolean }} Editable
  */

@@ -29,7 +29,7 @@ export async function takeFiles(files) {
   if (!sending) await sendWaiting();
 }
 
-// The first file of a batch comes to the front, the rest goes into the list of jobs.
+// The page shows the first file of a batch; the others go into the list of jobs.
 async function sendWaiting() {
   let front = true;
   while (waiting.value.length > 0) {

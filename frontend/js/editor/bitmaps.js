@@ -50,7 +50,7 @@ async function load({ key, job, info }) {
   }
 }
 
-/** Gives back the memory of all pixels. */
+/** Frees all pixels. */
 export function closeBitmaps() {
   for (const bitmap of bitmaps.values()) bitmap.close();
   bitmaps.clear();

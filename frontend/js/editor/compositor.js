@@ -9,7 +9,7 @@ import { boxOf } from "./geometry.js";
  * @typedef {import("../types.js").Rect} Rect
  */
 
-// Of 255: what is fainter is not what a person meant to touch.
+// Of 255; fainter pixels are not hit.
 const TOUCH_ALPHA = 24;
 
 /** @type {WeakMap<ImageBitmap, { filter: string, pixels: HTMLCanvasElement }>} */
@@ -109,7 +109,7 @@ export class Compositor {
     this.#canvas = canvas;
   }
 
-  /** Paints before the next frame, once however often it is asked for. */
+  /** Schedules one repaint before the next frame. */
   request() {
     if (this.#frame !== 0) return;
     this.#frame = requestAnimationFrame(() => {
@@ -131,7 +131,7 @@ export class Compositor {
   }
 
   /**
-   * Takes a layer or a group up, to be moved by `drag`.
+   * Begins to drag a layer or group, which `drag` then moves.
    * @param {number} key
    */
   beginDrag(key) {
@@ -140,7 +140,7 @@ export class Compositor {
   }
 
   /**
-   * Shows what was taken up (dx, dy) pixels of the document from its place.
+   * Shows the dragged layer or group (dx, dy) document pixels from its place.
    * @param {number} dx
    * @param {number} dy
    */
@@ -224,7 +224,7 @@ export function layerAt(x, y) {
  */
 export function drawThumbnail(canvas, key) {
   const box = boxAt(key);
-  // A hidden layer has a picture too.
+  // Thumbnails ignore opacity.
   const shown = partsAt(key).map((layer) => ({ ...layer, opacity: 1 }));
   const context = contextOf(canvas);
   context.setTransform(1, 0, 0, 1, 0, 0);

@@ -33,7 +33,7 @@ export async function fetchLayers(id, metadata) {
 }
 
 /**
- * What a layer was split into, as layers of the document; `null` while there is no such result.
+ * The parts of a split layer, as layers of the document; `null` while that job has no result.
  * @param {Layer} layer
  * @param {string} job
  */

@@ -7,16 +7,16 @@ import { pathOf } from "./tree.js";
  * @typedef {import("../lib/signal.js").Signal<T>} Signal
  */
 
-/** How the document is shown, and what in it is worked on. None of this is part of the document. */
+/** How the document is shown and which layer is selected. None of this is part of the document. */
 
 /**
- * What the canvas shows.
+ * The canvas shows the layers, the input, or both beside each other.
  * @type {Signal<"layers" | "input" | "compare">}
  */
 export const mode = signal("layers");
 
 /**
- * What is behind the layers.
+ * The ground behind the layers.
  * @type {Signal<"checker" | "white" | "black" | "magenta">}
  */
 export const ground = stored("unflatten.ground", "checker");
@@ -34,7 +34,7 @@ export const solo = signal(null);
 export const selected = signal(null);
 
 /**
- * What is being dragged on the canvas and how far it is from its place, or `null`.
+ * The drag on the canvas: which layer or group, how far from its place; or `null`.
  * @type {Signal<{ key: number, dx: number, dy: number } | null>}
  */
 export const dragged = signal(null);

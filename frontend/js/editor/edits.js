@@ -5,7 +5,7 @@ import { beforeMerged, edit } from "./history.js";
 import { membersOf, placed, shifted } from "./tree.js";
 
 /**
- * What a person does to the document. Edits in a row with the same `merge` are
+ * The edits that the page offers. Edits in a row with the same `merge` are
  * undone as one.
  *
  * @typedef {import("../types.js").Layer} Layer

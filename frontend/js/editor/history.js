@@ -76,7 +76,7 @@ export function redo() {
 }
 
 /**
- * Changes the document as it is, was and will be: undoing an edit must not take this back.
+ * Changes the document and its whole history, so that undo does not revert this.
  * @param {(layers: Layer[]) => Layer[]} change
  */
 export function rewrite(change) {

@@ -10,7 +10,7 @@ import { read, write } from "../lib/signal.js";
  */
 
 /**
- * What was changed of a layer; of `groups`, the names that are new.
+ * The changed fields of a layer; `groups` has the names that are new.
  * @typedef {Partial<Editable> & { groups?: (string | null)[] }} Changes
  */
 
@@ -23,7 +23,7 @@ const KEY = "unflatten.edits";
 const RESULTS_MAX = 24;
 /** @type {(keyof Editable)[]} */
 const FIELDS = ["name", "visible", "locked", "opacity", "x", "y", "scale", "hue", "saturation", "lightness"];
-// A drag changes the layers with every frame.
+// Sliders change the layers many times a second.
 const WRITE_AFTER_MS = 400;
 
 /** @type {(layer: Layer) => string} */
@@ -32,7 +32,7 @@ const nameOf = ({ job, info }) => `${job}/${info.z_index}`;
 const groupNames = (layer) => layer.groups.map((group) => group.name);
 
 /**
- * What differs of a layer from the one that was delivered.
+ * The fields in which a layer differs from the delivered one.
  * @param {Layer} layer
  * @param {Layer} before
  * @returns {Changes}
@@ -73,7 +73,7 @@ export function saveEdits(id, layers, delivered) {
   timer ||= setTimeout(flushEdits, WRITE_AFTER_MS);
 }
 
-/** Writes what is still to be kept. */
+/** Writes pending edits at once. */
 export function flushEdits() {
   clearTimeout(timer);
   timer = undefined;

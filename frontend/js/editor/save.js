@@ -5,7 +5,7 @@ import { failureOf, notify } from "../notices.js";
 import { isShown } from "./display.js";
 import { doc } from "./document.js";
 
-/** What one sees can be saved as these; the first is one picture, the others keep the layers. */
+/** Formats of an export; the first is one flat picture, the others keep the layers. */
 export const FORMATS = [["png", "PNG"], ["psd", "PSD"], ["ora", "ORA"], ["pptx", "PPTX"], ["svg", "SVG"], ["zip", "ZIP"]];
 
 /**
@@ -25,12 +25,12 @@ function stackOf(layers) {
 }
 
 /**
- * Saves what one sees to the person's disk.
+ * Exports the document as it is shown, and downloads the file.
  * @param {string} format
  * @param {string} name of the picture
  */
 export async function save(format, name) {
-  // The layers are still on their way.
+  // The layers have not arrived yet.
   if (!doc.value) return;
   try {
     const file = await api.compose(doc.value.id, { format, layers: stackOf(doc.value.layers) });

@@ -30,7 +30,7 @@ function note(key, fields) {
 }
 
 /**
- * Splits a layer again with the options as they are now, and puts its parts in its place.
+ * Splits a layer with the current options and puts its parts in its place.
  * @param {number} key
  */
 export async function splitLayer(key) {

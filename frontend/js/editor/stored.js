@@ -12,7 +12,7 @@ import { middleOf, scaledAbout } from "./geometry.js";
 const HERE = { x: 0, y: 0 };
 
 /**
- * What the service takes of a layer; edits of groups in groups can add up to more.
+ * Limits of the service; edits of nested groups can add up to more.
  * @type {Record<Ranged, [number, number]>}
  */
 const RANGES = { x: [-100_000, 100_000], y: [-100_000, 100_000], scale: [0.01, 16], saturation: [0, 4], lightness: [0, 4] };
@@ -21,8 +21,8 @@ const RANGES = { x: [-100_000, 100_000], y: [-100_000, 100_000], scale: [0.01, 1
  * `layers` with the edits that the service keeps, which are those made over the
  * API: `tree` is the answer of `GET /api/jobs/{id}/document`.
  *
- * What a layer was split into follows its edits, as in the service; of opacities
- * and colours it takes the product, since a group here has none of its own.
+ * The parts of a split layer follow its edits, as in the service. Opacities and
+ * colours are multiplied, since a group here has none of its own.
  * @param {Layer[]} layers
  * @param {Tree} tree
  */
@@ -30,7 +30,7 @@ export function withStored(layers, tree) {
   const byName = new Map(layers.map((layer) => [`${layer.job}/${layer.info.z_index}`, layer]));
   const edited = inside(tree, HERE, 0, byName);
   if (edited.length === layers.length) return edited;
-  // Something was split or deleted between two answers of the service: what only one of them has stays as it was.
+  // A layer was split or deleted between the two requests: layers that only one of them knows stay as they were.
   const byKey = new Map(edited.map((layer) => [layer.key, layer]));
   return layers.map((layer) => byKey.get(layer.key) ?? layer);
 }

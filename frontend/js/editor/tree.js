@@ -147,7 +147,7 @@ export function rows(layers) {
 }
 
 /**
- * What a click on a layer means while `selected` is chosen: the outermost group
+ * The key that a click on a layer selects after `selected`: the outermost group
  * around it, unless something inside that group is chosen already; `deeper`
  * (a double click) goes one group further in.
  * @param {Layer[]} layers

@@ -106,7 +106,7 @@ export const en = {
   "analysis.by.gemini": "Written by {model}, which was shown the picture and its layers.",
   "analysis.by.local": "Written by the text encoder of {model} on this service.",
 
-  "end.failed": "This did not work",
+  "end.failed": "The job failed",
   "end.cancelled": "Cancelled",
   "end.cancelled.hint": "Only the uploaded picture was kept.",
   "end.gone": "This job no longer exists",

@@ -1,7 +1,7 @@
 // @ts-check
 import { refusal, t } from "./i18n.js";
 
-/** A refusal by the service, or no answer at all, in words for people. */
+/** An error that the service answered with, or no answer at all, in words for people. */
 export class ApiError extends Error {
   /**
    * @param {string} code

@@ -50,8 +50,8 @@ export function tOr(key, fallback) {
 }
 
 /**
- * What the service says, in the page's language where it has words for the code (`message.*`), else in the service's
- * own. Older results have notes without a code.
+ * A message of the service in the page's language, where `message.<code>` has words; otherwise its own text. Notes of
+ * older results are plain strings.
  * @param {Message | string | null | undefined} message
  * @returns {string}
  */
@@ -100,7 +100,7 @@ export function messageOf({ code, message, data }) {
 }
 
 /**
- * What a refusal says: in the page's language where it has words for the code, else in the service's.
+ * The words of a refusal: the page's, where it has some for the code, otherwise the service's.
  * @param {{ code?: string, message?: string }} error
  */
 export function refusal({ code, message }) {

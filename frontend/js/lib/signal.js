@@ -51,7 +51,7 @@ export function stored(key, fallback) {
 }
 
 /**
- * What the browser's storage has under a key; `null` where it has nothing that can be read.
+ * A value from the browser's storage; `null` where there is none that can be read.
  * @param {string} key
  */
 export function read(key) {

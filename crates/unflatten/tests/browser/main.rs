@@ -1,6 +1,6 @@
 //! The page in a real browser (headless Chromium) against the real service.
 //!
-//! Needs `chromium` and `chromedriver`; `cargo xtask test` installs them.
+//! Needs `chromium` and `chromedriver`; `cargo xtask test` installs them or says how.
 
 mod browser;
 mod editing;

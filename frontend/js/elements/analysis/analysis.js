@@ -7,9 +7,9 @@ import { View, delegate } from "../../lib/view.js";
 import { job, result } from "../../state.js";
 
 /**
- * What a model said that looked at the layers: how good they are, what to do
- * differently, and of each layer what is to be seen, with its name to take or
- * to give back. Shows nothing where no model looked.
+ * A model's opinion of the layers: how good they are, what to do differently,
+ * and for each layer a description and a name, which can be taken over or
+ * given back. Hidden where there is no analysis.
  *
  *     <un-analysis></un-analysis>
  */

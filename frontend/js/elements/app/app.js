@@ -50,7 +50,7 @@ class App extends View {
     const tag = SCREENS[screen.value];
     if (main.firstElementChild?.localName === tag && tag === "un-progress") return;
     main.replaceChildren(document.createElement(tag));
-    // Those who do not see the screen change hear that it did.
+    // Announces the change to screen readers.
     this.find(".said").textContent = screen.value === "result" ? t("result.ready", { count: result.value?.layers.length ?? 0 }) : "";
     scrollTo(0, 0);
   }
@@ -59,7 +59,7 @@ class App extends View {
     const veil = this.find(".drop-veil");
     /** @type {(event: DragEvent) => boolean} */
     const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-    // Leaving one element enters another: only the balance tells whether the pointer is still inside.
+    // Entering a child leaves its parent: only counting both tells whether the pointer is still inside.
     let depth = 0;
     /** @type {(change: 1 | -1) => (event: DragEvent) => void} */
     const over = (change) => (event) => {

@@ -84,14 +84,14 @@ export class Gestures {
     this.#pointers.set(event.pointerId, point);
     if (this.#pointers.size > 1) return this.#drop();
     const key = event.button === 0 ? this.#keyAt(point) : null;
-    // A finger must be able to scroll the page: it moves only what was chosen before.
+    // Touch must still scroll the page: it moves only a layer that is already selected.
     const moves = key !== null && !isLocked(key) && (event.pointerType !== "touch" || key === selected.value);
     this.#drag = { from: point, last: point, key, moves, begun: false };
     this.#frame.setPointerCapture(event.pointerId);
   }
 
   /**
-   * What a click at a point chooses.
+   * The key that a click at a point selects.
    * @param {Point} point
    * @param {boolean} [deeper]
    */
@@ -103,7 +103,7 @@ export class Gestures {
   }
 
   /**
-   * Into a group.
+   * Selects one group further in.
    * @param {MouseEvent} event
    */
   #deeper(event) {
@@ -201,7 +201,7 @@ export class Gestures {
   }
 
   /**
-   * What a key does, or `null`.
+   * The action of a key, or `null`.
    * @param {KeyboardEvent} event
    * @returns {(() => void) | null}
    */
@@ -213,7 +213,7 @@ export class Gestures {
     if (key === "0") return () => this.#viewport.fit();
     if (key === "1") return () => this.#viewport.zoomTo(1);
     if (key === "Escape" && this.#drag) return () => this.#drop();
-    // Out of a group first.
+    // To the enclosing group first.
     const chosen = selected.value;
     if (key === "Escape" && chosen !== null) return () => (selected.value = pathTo(layersNow(), chosen).at(-2) ?? null);
     if (!(key in ARROWS)) return null;

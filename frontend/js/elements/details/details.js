@@ -5,7 +5,7 @@ import { icon } from "../../lib/icons.js";
 import { View } from "../../lib/view.js";
 import { result } from "../../state.js";
 
-/** Up to this difference (of 255) the layers count as giving the input back. */
+/** Up to this difference (of 255) the layers count as exact. */
 const EXACT_UP_TO = 1;
 
 /**

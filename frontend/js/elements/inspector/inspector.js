@@ -11,7 +11,7 @@ import { icon } from "../../lib/icons.js";
 import { View, closest } from "../../lib/view.js";
 
 /**
- * What a slider or number field changes, its smallest and largest value, in hundredths where the unit is %.
+ * A field that a slider or number input edits. Limits are in hundredths where the unit is %.
  * @typedef {[field: "opacity" | "hue" | "saturation" | "lightness" | "scale", least: number, most: number, unit: "%" | "°"]} Field
  */
 
@@ -25,7 +25,7 @@ const SCALE = ["scale", 5, 400, "%"];
 const UNITS = Object.fromEntries([...SLIDERS, ...COLOURS, SCALE].map(([field, , , unit]) => [field, unit]));
 
 /**
- * What can be changed of the selected layer or group: name, opacity, place,
+ * Edits the selected layer or group: name, opacity, place,
  * size, order, colours, lock.
  *
  *     <un-inspector></un-inspector>
@@ -124,7 +124,7 @@ class Inspector extends View {
   #sync() {
     const key = selected.value;
     const members = partsAt(key);
-    // A layer that was split is a group from then on.
+    // A layer becomes a group when it is split.
     const isGroup = members.length > 0 && layerOf(key) === null;
     if (key !== this.#key || isGroup !== this.#isGroup) return this.#draw();
     if (key === null || members.length === 0 || !this.querySelector("section")) return;
@@ -135,7 +135,7 @@ class Inspector extends View {
     for (const input of this.querySelectorAll("input")) {
       const value = values[input.name];
       const shown = typeof value === "number" ? Math.round(UNITS[input.name] === "%" ? value * 100 : value) : value;
-      // What is being typed stays as typed: "-" on the way to "-5".
+      // A field stays as it is while someone types in it: "-" on the way to "-5".
       if (input.type === "range" || input !== document.activeElement) input.value = String(shown);
       const output = input.parentElement?.querySelector("output");
       if (output) output.textContent = `${number(Number(shown))}${UNITS[input.name] === "%" ? " %" : "°"}`;
@@ -159,7 +159,7 @@ class Inspector extends View {
 }
 
 /**
- * What a layer is called when its name is taken away.
+ * The name of a layer or group whose name field is empty.
  * @param {number} key
  */
 function givenName(key) {

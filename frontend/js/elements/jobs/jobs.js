@@ -33,7 +33,7 @@ class JobList extends View {
   }
 
   #draw() {
-    // Progress of the job on the page is no news here.
+    // Progress of the job on the page changes nothing here.
     const key = JSON.stringify([recent.value, language.value, job.value?.id]);
     if (key === this.dataset.key) return;
     this.dataset.key = key;
@@ -62,7 +62,7 @@ class JobList extends View {
 }
 
 /**
- * The same list in a dialog, with what still waits to be uploaded.
+ * The same list in a dialog, with the number of files still to upload.
  *
  *     <un-jobs></un-jobs>   document.querySelector("un-jobs").show()
  */

@@ -19,7 +19,7 @@ import { View, delegate, within } from "../../lib/view.js";
 
 const THUMBNAIL_PX = 96;
 const DRAG_TYPE = "application/x-unflatten-layer";
-// Rows of what lies deeper are indented no further.
+// Deeper rows are indented no further.
 const DEEPEST = 4;
 
 /**
@@ -48,7 +48,7 @@ class Layers extends View {
    */
   #eye(key, alone) {
     if (alone) return toggle(solo, key);
-    // Showing or hiding while one layer is alone means the stack again.
+    // Showing or hiding a layer ends solo.
     solo.value = null;
     editLayer(key, { visible: !isVisible(key) });
   }
@@ -106,7 +106,7 @@ class Layers extends View {
     const wanted = rows(layersNow());
     const found = list ? wanted.map((row) => this.#rowOf(row)) : [];
     const listed = found.flatMap((row) => row ?? []);
-    // Parts that came in place of a layer that was split have no row yet, and its own becomes a group's.
+    // After a split the parts have no rows yet, and the layer's row is not a group's.
     if (!list || list.children.length !== wanted.length || listed.length !== wanted.length) return this.#draw();
     this.#repaint();
     wanted.forEach((row, at) => {
@@ -156,7 +156,7 @@ class Layers extends View {
     }
   }
 
-  // Colours change what a thumbnail shows, and the places of its parts that of a group's.
+  // Thumbnails depend on colours, those of groups also on where their parts are.
   #repaint() {
     const seen = JSON.stringify(layersNow().map(({ key, groups, x, y, scale, hue, saturation, lightness }) =>
       [key, hue, saturation, lightness, ...(groups.length > 0 ? [x, y, scale] : [])]));

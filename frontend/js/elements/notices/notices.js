@@ -8,7 +8,7 @@ import { dismiss, notices } from "../../notices.js";
 const INFO_STAYS_MS = 6000;
 
 /**
- * What there is to say, errors until they are closed.
+ * Notices: errors stay until they are closed, the others for some seconds.
  *
  *     <un-notices></un-notices>
  */
@@ -17,7 +17,7 @@ class Notices extends View {
   #timed = new Set();
 
   mount() {
-    // The regions must stand before words come into them, or nothing is read out.
+    // Live regions must exist before their content does, or nothing is announced.
     render(this, html`<div role="alert" data-kind="error"></div><div role="status" data-kind="info"></div>`);
     delegate(this, "click", "[data-close]", (_, button) => dismiss(Number(button.dataset.close)));
     this.watch([notices, language], () => this.#draw());

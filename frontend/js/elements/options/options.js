@@ -11,12 +11,12 @@ import { capabilities, options } from "../../state.js";
 const NUMBERS = new Set(["seed", "steps", "guidance", "resolution"]);
 const RESOLUTIONS = [640, 1024];
 const SIZES = ["native", "model", "both"];
-/** Until the service has said. */
+/** Used until the service has answered. */
 const MOST_LAYERS = 10;
 const MAX_SEED = Number.MAX_SAFE_INTEGER;
 
 /**
- * What a job is asked for. Writes each change to the `options` signal.
+ * The options of the next job. Writes each change to the `options` signal.
  *
  *     <un-options></un-options>
  */
@@ -30,7 +30,7 @@ class Options extends View {
   #take(input) {
     if (!(input.name in options.value)) return;
     const name = /** @type {keyof OptionValues} */ (input.name);
-    // Out of range: the field says so, and the last good value stays.
+    // Out of range: the browser marks the field, the last valid value stays.
     if (!input.checkValidity()) return;
     const text = input.value.trim();
     if (name === "num_layers") return this.#set(name, text === "auto" ? "auto" : Number(text));

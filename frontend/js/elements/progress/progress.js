@@ -16,11 +16,11 @@ import { abortUpload } from "../../uploads.js";
 
 const TICK_MS = 500;
 
-/** Of these the service's own words tell nothing that ours do not. */
+/** Failures whose original message adds nothing to the page's own sentence. */
 const WITHOUT_DETAILS = new Set(["input_gone", "worker_lost"]);
 
 /**
- * A job on its way, from the upload to its end when that is no result.
+ * A job from its upload until its result is shown, or until it ends without one.
  * Kept as one element and changed in place, so that the bar glides and
  * screen readers hear changes of stage, not every step.
  *
@@ -139,7 +139,7 @@ class Progress extends View {
    */
   #picture(src, name) {
     const image = this.find(".picture img");
-    // While the stored picture loads, the one from the disk stays.
+    // The local picture stays until the stored one has loaded.
     if (src && image.getAttribute("src") !== src) image.setAttribute("src", src);
     this.find(".picture").hidden = !src;
     this.find(".name").textContent = name;
@@ -164,7 +164,7 @@ class Progress extends View {
     if (!this.querySelector(".left")) return;
     const now = upload.value ? null : job.value;
     const eta = now?.state === "running" ? now.progress?.eta_ms : null;
-    // Between two events the estimate runs down on its own.
+    // Counts down between two events.
     const left = eta === null || eta === undefined ? null : Math.max(0, eta - (Date.now() - (now?.progressAt ?? 0)));
     const words = left === null ? "" : left < 1000 ? t("progress.almost") : t("progress.left", { time: duration(Math.round(left / 1000) * 1000) });
     this.#text(".left", words);
@@ -188,7 +188,7 @@ class Progress extends View {
   }
 
   /**
-   * Setting the same text again would make live regions speak again.
+   * Writes only what changed: live regions announce every write.
    * @param {string} selector
    * @param {string} text
    */
@@ -199,7 +199,7 @@ class Progress extends View {
 }
 
 /**
- * Why a job failed and what to do, in our words where we have some for its code; below, what the service says.
+ * Explains why a job failed and what to do. Where the page has words for its code, the original message becomes a detail.
  * @param {import("../../types.js").Failure | null | undefined} error
  */
 function failureWords(error) {

@@ -19,8 +19,8 @@ const SHEETS = html`
   </svg>`;
 
 /**
- * What the page shows before there is a picture: what it does, where to drop
- * one, and the options.
+ * The start page: what Unflatten does, a drop zone, the options and
+ * recent jobs.
  *
  *     <un-start></un-start>
  */
