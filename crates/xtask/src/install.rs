@@ -27,8 +27,8 @@ const FOR_CI: [(&str, &str); 1] = [("soffice", "libreoffice-impress")];
 /// Fonts that pages in Chromium need: without them, Korean is boxes.
 const FONTS: [&str; 2] = ["fonts-dejavu-core", "fonts-noto-cjk"];
 
-/// The oldest node that has the test runner with its hooks.
-const NODE_MAJOR: u32 = 18;
+/// The oldest node whose test runner takes hooks.
+const OLDEST_NODE: (u32, u32) = (18, 19);
 
 /// Options for what this machine lacks.
 #[derive(Clone, Copy, Default, clap::Args)]
@@ -107,15 +107,20 @@ fn decide(packages: &[&str], machine: Machine, options: InstallOptions) -> Decis
 fn check_node() -> anyhow::Result<()> {
     let output = Command::new("node").arg("--version").output().context("node cannot be started")?;
     let version = String::from_utf8_lossy(&output.stdout);
-    match node_major(&version) {
-        Some(major) if major >= NODE_MAJOR => Ok(()),
-        _ => bail!("the tests need node {NODE_MAJOR} or later; the one on the PATH is {}", version.trim()),
+    match node_version(&version) {
+        Some(found) if found >= OLDEST_NODE => Ok(()),
+        _ => {
+            let (major, minor) = OLDEST_NODE;
+            bail!("the tests need node {major}.{minor} or later; the one on the PATH is {}", version.trim())
+        }
     }
 }
 
-/// 20 of `v20.19.2`.
-fn node_major(version: &str) -> Option<u32> {
-    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+/// (20, 19) of `v20.19.2`.
+fn node_version(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.trim().strip_prefix('v')?.split('.');
+    let mut next = || numbers.next()?.parse().ok();
+    Some((next()?, next()?))
 }
 
 /// Whether nobody is there to read a warning.
@@ -217,9 +222,10 @@ mod tests {
 
     #[test]
     fn a_version_of_node_is_read() {
-        assert_eq!(node_major("v18.20.4\n"), Some(18));
-        assert_eq!(node_major("v24.0.0"), Some(24));
-        assert_eq!(node_major("node"), None);
-        assert_eq!(node_major(""), None);
+        assert_eq!(node_version("v18.20.4\n"), Some((18, 20)));
+        assert_eq!(node_version("v24.0.0"), Some((24, 0)));
+        for odd in ["node", "", "v", "v18", "18.20.4"] {
+            assert_eq!(node_version(odd), None, "{odd}");
+        }
     }
 }
