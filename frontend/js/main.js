@@ -1,12 +1,13 @@
+// @ts-check
 import { loadCapabilities } from "./capabilities.js";
-import { route } from "./actions.js";
+import { closeJob, openJob } from "./current-job.js";
 import { showLanguage } from "./lib/i18n.js";
 import { showTheme } from "./lib/theme.js";
+import { startRouter } from "./router.js";
 import { register as registerApp } from "./elements/app/app.js";
 
 showTheme();
 showLanguage();
 loadCapabilities();
-addEventListener("hashchange", route);
 registerApp();
-route();
+startRouter({ openJob, closeJob });

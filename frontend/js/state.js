@@ -1,8 +1,18 @@
+// @ts-check
 import { signal, stored } from "./lib/signal.js";
 
-/** What the service says of itself; `null` until it has answered. See `capabilities.js`. */
+/**
+ * @template T
+ * @typedef {import("./lib/signal.js").Signal<T>} Signal
+ */
+
+/**
+ * Engines and limits of the service; `null` until it has answered.
+ * @type {Signal<import("./types.js").Capabilities | null>}
+ */
 export const capabilities = signal(null);
 
+/** @type {import("./types.js").Options} */
 const OPTIONS = {
   num_layers: "auto",
   engine: "auto",
@@ -14,67 +24,37 @@ const OPTIONS = {
   output_size: "native",
 };
 
-/** What a job is asked for; the words of the API, `seed` and the like `null` when left to the service. */
+/** The options of the next job, named as in the API. */
 export const options = stored("unflatten.options", OPTIONS);
-// What an earlier version of the page has kept may lack some.
+// Options that are new to the page are not in the browser's storage yet.
 options.value = { ...OPTIONS, ...options.value };
 
 /**
- * What the page shows: `empty`, `uploading`, `job` or `result`.
- * `upload` and `job` below say more of it.
+ * Which screen is on; `upload`, `job` and `result` say more of it.
+ * @type {Signal<import("./types.js").Screen>}
  */
 export const screen = signal("empty");
 
-/** The file on its way: `{ name, url, fraction }`. */
+/**
+ * The file on its way.
+ * @type {Signal<import("./types.js").Upload | null>}
+ */
 export const upload = signal(null);
 
 /**
- * The job on the page: `{ id, uploadId, name, state, position, progress, engine,
- * reason, notes, stages, error, linked, cancelling, progressAt }`.
+ * Files that wait for their turn to be uploaded.
+ * @type {Signal<File[]>}
+ */
+export const waiting = signal([]);
+
+/**
+ * The job on the page.
+ * @type {Signal<import("./types.js").CurrentJob | null>}
  */
 export const job = signal(null);
 
-/** `metadata.json` of the result on the page. */
+/**
+ * `metadata.json` of the result on the page.
+ * @type {Signal<import("./types.js").Metadata | null>}
+ */
 export const result = signal(null);
-
-/** What is to be said to the person: `[{ id, kind: "error" | "info", text }]`. */
-export const notices = signal([]);
-
-/** This browser's jobs, the newest first: `[{ id, uploadId, name, state, at }]`. */
-export const recent = stored("unflatten.jobs", []);
-
-/** Files that wait for their turn to be uploaded. */
-export const waiting = signal([]);
-
-const RECENT_MAX = 24;
-
-export function remember(entry) {
-  const before = recent.value.find((one) => one.id === entry.id);
-  if (before && Object.entries(entry).every(([name, value]) => before[name] === value)) return;
-  // A job that is known keeps its place.
-  recent.value = before
-    ? recent.value.map((one) => (one.id === entry.id ? { ...one, ...entry } : one))
-    : [{ at: new Date().toISOString(), ...entry }, ...recent.value].slice(0, RECENT_MAX);
-}
-
-export function forget(id) {
-  recent.value = recent.value.filter((one) => one.id !== id);
-}
-
-let nextNotice = 1;
-
-/** The service's messages begin in lower case; the name of a file stays as it is. */
-function sentence(text) {
-  return /^[^:]*\.(png|jpe?g|webp|gif|bmp|tiff?|psd)\b/i.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
-}
-
-export function notify(kind, words) {
-  const text = sentence(words);
-  const notice = { id: nextNotice++, kind, text };
-  // The same words once are enough.
-  notices.value = [...notices.value.filter((one) => one.text !== text), notice].slice(-4);
-}
-
-export function dismiss(id) {
-  notices.value = notices.value.filter((one) => one.id !== id);
-}

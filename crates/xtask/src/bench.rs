@@ -1,13 +1,15 @@
 use clap::{Args, ValueEnum};
 
 use crate::cuda;
-use crate::install::install_test_programs;
+use crate::install::{InstallOptions, install_test_programs};
 use crate::run::{cargo, run};
 
 /// Runs one of the benchmarks.
 #[derive(Args)]
 pub struct BenchArguments {
     what: Bench,
+    #[command(flatten)]
+    install: InstallOptions,
     /// Passed on to the benchmark
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pass_on: Vec<String>,
@@ -60,8 +62,8 @@ impl Bench {
 
 pub fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
     match arguments.what {
-        Bench::Scale => return scale(),
-        Bench::Attack => return attack(&arguments.pass_on),
+        Bench::Scale => return scale(arguments.install),
+        Bench::Attack => return attack(arguments.install, &arguments.pass_on),
         _ => {}
     }
     let what = arguments.what;
@@ -78,8 +80,8 @@ pub fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
 }
 
 /// Not a benchmark of cargo's: the programs themselves run, on the loopback device.
-fn scale() -> anyhow::Result<()> {
-    install_test_programs()?;
+fn scale(install: InstallOptions) -> anyhow::Result<()> {
+    install_test_programs(install)?;
     build_programs()?;
     let test = ["test", "--release", "--package", "unflatten", "--test", "scale", "--", "--ignored", "--nocapture"];
     run(&cargo(), test)
@@ -91,8 +93,8 @@ fn build_programs() -> anyhow::Result<()> {
 }
 
 /// Like [`scale`]: one attack after the other on a release build, those that take minutes included. `names` chooses some.
-fn attack(names: &[String]) -> anyhow::Result<()> {
-    install_test_programs()?;
+fn attack(install: InstallOptions, names: &[String]) -> anyhow::Result<()> {
+    install_test_programs(install)?;
     build_programs()?;
     let test = ["test", "--release", "--package", "unflatten", "--test", "attack", "--"];
     let options = ["--include-ignored", "--nocapture", "--test-threads=1"];

@@ -4,6 +4,7 @@ mod bench;
 mod cuda;
 mod install;
 mod lint;
+mod page;
 mod run;
 mod test;
 
@@ -21,7 +22,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run every test; installs what they miss (Debian): redis-server, Chromium, g++, faketime, readers of exports
+    /// Run every test; as root installs the Debian packages that they need, otherwise says which are missing
     Test(test::TestArguments),
     /// Run rustfmt, clippy and the dependency audit
     Lint,

@@ -1,18 +1,33 @@
-import { bitmapOf, boxAt, doc, dragged, isShown } from "./document.js";
+// @ts-check
+import { bitmapOf } from "./bitmaps.js";
+import { dragged, isShown } from "./display.js";
+import { boxAt, doc, layersNow, partsAt } from "./document.js";
 import { boxOf } from "./geometry.js";
-import { membersOf } from "./tree.js";
 
-// Of 255: what is fainter is not what a person meant to touch.
+/**
+ * @typedef {import("../types.js").Layer} Layer
+ * @typedef {import("../types.js").Rect} Rect
+ */
+
+// Of 255; fainter pixels are not hit.
 const TOUCH_ALPHA = 24;
 
+/** @type {WeakMap<ImageBitmap, { filter: string, pixels: HTMLCanvasElement }>} */
 const recoloured = new WeakMap();
 
-function filterOf({ hue, saturation, lightness }) {
+/**
+ * The CSS filter that gives a layer its colours; `null` where they are its own.
+ * @param {Pick<Layer, "hue" | "saturation" | "lightness">} layer
+ */
+export function filterOf({ hue, saturation, lightness }) {
   if (hue === 0 && saturation === 1 && lightness === 1) return null;
   return `hue-rotate(${hue}deg) saturate(${saturation}) brightness(${lightness})`;
 }
 
-/** A layer's pixels in the colours it has now. Kept, because filters are slow. */
+/**
+ * A layer's pixels in the colours it has now. Kept, because filters are slow.
+ * @param {Layer} layer
+ */
 function pixelsOf(layer) {
   const bitmap = bitmapOf(layer.key);
   const filter = filterOf(layer);
@@ -20,30 +35,51 @@ function pixelsOf(layer) {
   const kept = recoloured.get(bitmap);
   if (kept?.filter === filter) return kept.pixels;
   const pixels = sheet(bitmap);
-  const context = pixels.getContext("2d");
+  const context = contextOf(pixels);
   context.filter = filter;
   context.drawImage(bitmap, 0, 0);
   recoloured.set(bitmap, { filter, pixels });
   return pixels;
 }
 
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Layer} layer
+ */
 function drawLayer(context, layer) {
   const pixels = pixelsOf(layer);
-  if (!pixels) return;
-  const { x, y, width, height } = boxOf(layer);
+  const box = boxOf(layer);
+  if (!pixels || !box) return;
+  const { x, y, width, height } = box;
   context.globalAlpha = layer.opacity;
   context.imageSmoothingQuality = "high";
   context.drawImage(pixels, x, y, width, height);
 }
 
+/** @param {import("../types.js").Size} size */
 function sheet({ width, height }) {
   return Object.assign(document.createElement("canvas"), { width, height });
 }
 
-/** The part of the document in `box` as a canvas of its own, with `density` pixels for each of the document's. */
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {CanvasRenderingContext2DSettings} [settings]
+ */
+function contextOf(canvas, settings) {
+  const context = canvas.getContext("2d", settings);
+  if (!context) throw new Error("this browser draws on no canvas");
+  return context;
+}
+
+/**
+ * The part of the document in `box` as a canvas of its own, with `density` pixels for each of the document's.
+ * @param {Layer[]} layers
+ * @param {Rect} box
+ * @param {number} density
+ */
 function flattened(layers, box, density) {
   const target = sheet({ width: Math.ceil(box.width * density) || 1, height: Math.ceil(box.height * density) || 1 });
-  const context = target.getContext("2d");
+  const context = contextOf(target);
   context.setTransform(target.width / box.width, 0, 0, target.height / box.height, 0, 0);
   context.translate(-box.x, -box.y);
   for (const layer of layers) if (isShown(layer)) drawLayer(context, layer);
@@ -60,17 +96,23 @@ function flattened(layers, box, density) {
 export class Compositor {
   #canvas;
   #frame = 0;
+  /** @type {{ key: number, holder: HTMLElement, moving: HTMLElement } | null} */
   #sheets = null;
+  /** @type {HTMLElement | null} */
   #dropped = null;
 
-  /** `canvas` fills its parent, which takes the sheets while something is dragged. */
+  /**
+   * `canvas` fills its parent, which takes the sheets while something is dragged.
+   * @param {HTMLCanvasElement} canvas
+   */
   constructor(canvas) {
     this.#canvas = canvas;
   }
 
-  /** Paints before the next frame, once however often it is asked for. */
+  /** Schedules one repaint before the next frame. */
   request() {
-    this.#frame ||= requestAnimationFrame(() => {
+    if (this.#frame !== 0) return;
+    this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
       this.paint();
     });
@@ -81,21 +123,29 @@ export class Compositor {
     if (this.#sheets) this.#lift(this.#sheets.key);
     const { width, height, layers } = doc.value;
     if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
-    const context = this.#canvas.getContext("2d");
+    const context = contextOf(this.#canvas);
     context.clearRect(0, 0, width, height);
     for (const layer of layers) if (isShown(layer)) drawLayer(context, layer);
     this.#dropped?.remove();
     this.#dropped = null;
   }
 
-  /** Takes a layer or a group up, to be moved by `drag`. */
+  /**
+   * Begins to drag a layer or group, which `drag` then moves.
+   * @param {number} key
+   */
   beginDrag(key) {
     this.#lift(key);
     dragged.value = { key, dx: 0, dy: 0 };
   }
 
-  /** Shows what was taken up (dx, dy) pixels of the document from its place. */
+  /**
+   * Shows the dragged layer or group (dx, dy) document pixels from its place.
+   * @param {number} dx
+   * @param {number} dy
+   */
   drag(dx, dy) {
+    if (!dragged.value) return;
     dragged.value = { ...dragged.value, dx, dy };
     this.#place();
   }
@@ -104,15 +154,17 @@ export class Compositor {
     dragged.value = null;
     // The sheets stay until the canvas below them has been painted.
     this.#dropped?.remove();
-    this.#dropped = this.#sheets?.holder;
+    this.#dropped = this.#sheets?.holder ?? null;
     this.#sheets = null;
     this.request();
   }
 
+  /** @param {number} key */
   #lift(key) {
-    const { width, height, layers } = doc.value;
-    const members = membersOf(layers, key);
+    const members = partsAt(key);
     const box = boxAt(key);
+    if (!doc.value || !box) return;
+    const { width, height, layers } = doc.value;
     const first = layers.indexOf(members[0]);
     // No finer than the screen shows it.
     const density = Math.min(1, (this.#canvas.clientWidth * devicePixelRatio) / width);
@@ -136,20 +188,26 @@ export class Compositor {
 
   #place() {
     const { dx, dy } = dragged.value ?? { dx: 0, dy: 0 };
+    if (!doc.value || !this.#sheets) return;
     const scale = this.#canvas.clientWidth / doc.value.width;
     this.#sheets.moving.style.transform = `translate(${dx * scale}px, ${dy * scale}px)`;
   }
 }
 
+/** @type {CanvasRenderingContext2D | null} */
 let probe = null;
 
-/** The highest shown, unlocked layer with a visible pixel at a point of the canvas, or `null`. */
+/**
+ * The highest shown, unlocked layer with a visible pixel at a point of the canvas, or `null`.
+ * @param {number} x
+ * @param {number} y
+ */
 export function layerAt(x, y) {
-  probe ??= Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
-  for (const layer of doc.value?.layers.toReversed() ?? []) {
+  probe ??= contextOf(sheet({ width: 1, height: 1 }), { willReadFrequently: true });
+  for (const layer of [...layersNow()].reverse()) {
     const bitmap = bitmapOf(layer.key);
-    if (!bitmap || !isShown(layer) || layer.locked) continue;
     const box = boxOf(layer);
+    if (!bitmap || !box || !isShown(layer) || layer.locked) continue;
     const [left, top] = [Math.floor((x - box.x) / layer.scale), Math.floor((y - box.y) / layer.scale)];
     if (left < 0 || top < 0 || left >= bitmap.width || top >= bitmap.height) continue;
     probe.clearRect(0, 0, 1, 1);
@@ -159,13 +217,16 @@ export function layerAt(x, y) {
   return null;
 }
 
-/** Draws a layer or group, trimmed and centred, into a square thumbnail. */
+/**
+ * Draws a layer or group, trimmed and centred, into a square thumbnail.
+ * @param {HTMLCanvasElement} canvas
+ * @param {number} key
+ */
 export function drawThumbnail(canvas, key) {
   const box = boxAt(key);
-  const members = membersOf(doc.value.layers, key);
-  // A hidden layer has a picture too.
-  const shown = members.map((layer) => ({ ...layer, opacity: 1 }));
-  const context = canvas.getContext("2d");
+  // Thumbnails ignore opacity.
+  const shown = partsAt(key).map((layer) => ({ ...layer, opacity: 1 }));
+  const context = contextOf(canvas);
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
   if (!box) return;

@@ -1,4 +1,16 @@
-/** Where a layer's pixels lie on the canvas now; `null` for an empty layer. */
+// @ts-check
+
+/**
+ * @typedef {import("../types.js").Layer} Layer
+ * @typedef {import("../types.js").Point} Point
+ * @typedef {import("../types.js").Rect} Rect
+ */
+
+/**
+ * Where a layer's pixels lie on the canvas now; `null` for an empty layer.
+ * @param {Pick<Layer, "info" | "origin" | "x" | "y" | "scale">} layer
+ * @returns {Rect | null}
+ */
 export function boxOf({ info, origin, x, y, scale }) {
   const box = info.bounding_box;
   if (!box) return null;
@@ -10,9 +22,13 @@ export function boxOf({ info, origin, x, y, scale }) {
   };
 }
 
-/** The smallest box around several; `null` around none. */
+/**
+ * The smallest box around several; `null` around none.
+ * @param {(Rect | null)[]} boxes
+ * @returns {Rect | null}
+ */
 export function around(boxes) {
-  const all = boxes.filter(Boolean);
+  const all = boxes.flatMap((box) => box ?? []);
   if (all.length === 0) return null;
   const [x, y] = [Math.min(...all.map((box) => box.x)), Math.min(...all.map((box) => box.y))];
   const right = Math.max(...all.map((box) => box.x + box.width));
@@ -20,7 +36,13 @@ export function around(boxes) {
   return { x, y, width: right - x, height: bottom - y };
 }
 
-/** Several layers as one: scaled by `factor` about a point of the canvas. */
+/**
+ * Several layers as one: scaled by `factor` about a point of the canvas.
+ * @param {Layer[]} layers
+ * @param {number} factor
+ * @param {Point} centre
+ * @returns {Layer[]}
+ */
 export function scaledAbout(layers, factor, { x: cx, y: cy }) {
   return layers.map((layer) => {
     const box = boxOf(layer);
@@ -33,4 +55,5 @@ export function scaledAbout(layers, factor, { x: cx, y: cy }) {
   });
 }
 
+/** @type {(box: Rect) => Point} */
 export const middleOf = ({ x, y, width, height }) => ({ x: x + width / 2, y: y + height / 2 });

@@ -1,12 +1,17 @@
+// @ts-check
 import * as api from "../lib/api.js";
 import { t } from "../lib/i18n.js";
-import { notify } from "../state.js";
-import { doc, isShown } from "./document.js";
+import { failureOf, notify } from "../notices.js";
+import { isShown } from "./display.js";
+import { doc } from "./document.js";
 
-/** What one sees can be saved as these; the first is one picture, the others keep the layers. */
+/** Formats of an export; the first is one flat picture, the others keep the layers. */
 export const FORMATS = [["png", "PNG"], ["psd", "PSD"], ["ora", "ORA"], ["pptx", "PPTX"], ["svg", "SVG"], ["zip", "ZIP"]];
 
-/** The document in the words of `POST /api/jobs/{id}/compose`. */
+/**
+ * The document in the words of `POST /api/jobs/{id}/compose`.
+ * @param {import("../types.js").Layer[]} layers
+ */
 function stackOf(layers) {
   return layers.map((layer) => {
     const { info, opacity, x, y, scale, hue, saturation, lightness } = layer;
@@ -19,9 +24,13 @@ function stackOf(layers) {
   });
 }
 
-/** Saves what one sees to the person's disk. */
+/**
+ * Exports the document as it is shown, and downloads the file.
+ * @param {string} format
+ * @param {string} name of the picture
+ */
 export async function save(format, name) {
-  // The layers are still on their way.
+  // The layers have not arrived yet.
   if (!doc.value) return;
   try {
     const file = await api.compose(doc.value.id, { format, layers: stackOf(doc.value.layers) });
@@ -31,6 +40,6 @@ export async function save(format, name) {
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   } catch (error) {
-    notify("error", t("error.export", { message: error.message }));
+    notify("error", t("error.export", { message: failureOf(error).message }));
   }
 }

@@ -1,68 +1,98 @@
+// @ts-check
 import * as api from "../lib/api.js";
 import { jobParams } from "../capabilities.js";
-import { t } from "../lib/i18n.js";
+import { messageOf, say, t } from "../lib/i18n.js";
 import { follow } from "../lib/live.js";
 import { signal } from "../lib/signal.js";
-import { notify } from "../state.js";
-import { doc, layerOf, partsOf, replaceWithParts } from "./document.js";
+import { failureOf, notify } from "../notices.js";
+import { fetchParts } from "./delivery.js";
+import { doc, layerOf } from "./document.js";
+import { replaceWithParts } from "./open.js";
 
-/** Layers that are being split: `{ [key]: { job, percent } }`. */
+/**
+ * A layer's job, once there is one, and how far it is.
+ * @typedef {{ job?: string, percent: number }} Splitting
+ */
+
+/**
+ * Layers that are being split, by key.
+ * @type {import("../lib/signal.js").Signal<Record<number, Splitting>>}
+ */
 export const splitting = signal({});
 
+/**
+ * @param {number} key
+ * @param {Partial<Splitting> | null} fields
+ */
 function note(key, fields) {
-  const { [key]: before, ...others } = splitting.value;
+  const { [key]: before = { percent: 0 }, ...others } = splitting.value;
   splitting.value = fields === null ? others : { ...others, [key]: { ...before, ...fields } };
 }
 
-/** Splits a layer again with the options as they are now, and puts its parts in its place. */
+/**
+ * Splits a layer with the current options and puts its parts in its place.
+ * @param {number} key
+ */
 export async function splitLayer(key) {
   const layer = layerOf(key);
+  const open = doc.value?.id;
   if (!layer || splitting.value[key]) return;
-  const open = doc.value.id;
+  /** @param {string} message */
+  const fail = (message) => notify("error", t("split.failed", { name: layer.name, message }));
   note(key, { percent: 0 });
   try {
     // The parts have the layer's size.
     const { output_size: _, ...params } = jobParams();
     const { job_id: job } = await api.split(layer.job, layer.info.z_index, params);
     note(key, { job });
-    const failure = await end(job, (percent) => note(key, { percent }));
+    const failure = await untilEnd(job, (percent) => note(key, { percent }));
     if (doc.value?.id !== open) return;
-    if (failure) return notify("error", t("split.failed", { name: layer.name, message: failure }));
-    const parts = await partsOf(layerOf(key) ?? layer, job);
+    if (failure) return fail(failure);
+    const parts = await fetchParts(layerOf(key) ?? layer, job);
     if (doc.value?.id !== open) return;
-    if (!parts) return notify("error", t("split.failed", { name: layer.name, message: t("error.offline") }));
+    if (!parts) return fail(t("error.offline"));
     replaceWithParts(key, parts);
     notify("info", t(parts.length > 1 ? "split.done" : "split.one", { name: layer.name, count: parts.length }));
   } catch (error) {
-    notify("error", t("split.failed", { name: layer.name, message: error.message }));
+    fail(failureOf(error).message);
   } finally {
     note(key, null);
   }
 }
 
-/** Stops a layer's job. */
+/**
+ * Stops a layer's job.
+ * @param {number} key
+ */
 export async function stopSplitting(key) {
   const { job } = splitting.value[key] ?? {};
   if (job) await api.remove(job).catch((error) => notify("error", error.message));
 }
 
-/** Waits for the end of a job: `null` for success, otherwise why not. */
-function end(job, onPercent) {
+/**
+ * Waits for the end of a job: `null` for success, otherwise why not.
+ * @param {string} job
+ * @param {(percent: number) => void} onPercent
+ * @returns {Promise<string | null>}
+ */
+function untilEnd(job, onPercent) {
   return new Promise((resolve) => {
     let stop = () => {};
+    /** @param {string | null} failure */
     const finish = (failure) => {
       stop();
       resolve(failure);
     };
+    /** @param {{ state: string, error?: import("../types.js").Failure | null }} job */
     const look = ({ state, error }) => {
       if (state === "succeeded") finish(null);
-      if (state === "failed") finish(error?.message ?? t("failure.other"));
+      if (state === "failed") finish(error ? say(messageOf(error)) : t("failure.other"));
       if (state === "cancelled") finish(t("end.cancelled"));
     };
     stop = follow(job, {
       onEvent: (event) => {
         if (event.type === "progress") onPercent(event.percent);
-        look({ state: event.type, error: event.error });
+        look({ state: event.type, error: event.type === "failed" ? event.error : null });
       },
       onStatus: look,
       onLink: () => {},

@@ -1,23 +1,48 @@
+// @ts-check
+
 /**
  * The document is a flat list of layers, the lowest first; a layer that was
  * split again left its key and its name to a group, which its parts carry in
  * `groups`, the outermost first. Here that list is read as the tree that it is:
  * a key names a layer or a group. Parts of a group are always neighbours.
+ *
+ * @typedef {import("../types.js").Layer} Layer
+ * @typedef {import("../types.js").Group} Group
+ * @typedef {import("../types.js").Row} Row
  */
 
-/** Keys from the outermost group down to the layer itself. */
+/**
+ * Keys from the outermost group down to the layer itself.
+ * @param {Layer} layer
+ */
 export const pathOf = (layer) => [...layer.groups.map(({ key }) => key), layer.key];
 
-/** The layers that a key stands for: itself, or all parts of the group. */
+/**
+ * The layers that a key stands for: itself, or all parts of the group.
+ * @param {Layer[]} layers
+ * @param {number} key
+ */
 export const membersOf = (layers, key) => layers.filter((layer) => pathOf(layer).includes(key));
 
-/** Keys from the outermost group down to a layer or group; empty where there is none. */
+/**
+ * Keys from the outermost group down to a layer or group; empty where there is none.
+ * @param {Layer[]} layers
+ * @param {number | null} key
+ */
 export function pathTo(layers, key) {
-  const layer = layers.find((one) => pathOf(one).includes(key));
-  return layer ? pathOf(layer).slice(0, pathOf(layer).indexOf(key) + 1) : [];
+  for (const path of layers.map(pathOf)) {
+    const depth = path.findIndex((one) => one === key);
+    if (depth >= 0) return path.slice(0, depth + 1);
+  }
+  return [];
 }
 
-/** A group as `{ key, name }`; `null` for a layer. */
+/**
+ * The group with a key; `null` for a layer.
+ * @param {Layer[]} layers
+ * @param {number} key
+ * @returns {Group | null}
+ */
 export function groupOf(layers, key) {
   for (const layer of layers) {
     const group = layer.groups.find((one) => one.key === key);
@@ -26,22 +51,37 @@ export function groupOf(layers, key) {
   return null;
 }
 
+/** @type {(layer: Layer, parent: number[]) => boolean} */
 const isInside = (layer, parent) => parent.every((key, depth) => pathOf(layer)[depth] === key);
 
-/** The keys right inside a group (`parent` is the path to it, empty for the whole), the lowest first. */
+/**
+ * The keys right inside a group (`parent` is the path to it, empty for the whole), the lowest first.
+ * @param {Layer[]} layers
+ * @param {number[]} parent
+ */
 export function siblings(layers, parent) {
   return [...new Set(layers.filter((layer) => isInside(layer, parent)).map((layer) => pathOf(layer)[parent.length]))];
 }
 
-/** `layers` with what is right inside a group in another order. */
+/**
+ * `layers` with what is right inside a group in another order.
+ * @param {Layer[]} layers
+ * @param {number[]} parent
+ * @param {number[]} order
+ */
 function arranged(layers, parent, order) {
   const from = layers.findIndex((layer) => isInside(layer, parent));
   const block = layers.filter((layer) => isInside(layer, parent));
   const sorted = order.flatMap((key) => block.filter((layer) => pathOf(layer)[parent.length] === key));
-  return layers.toSpliced(from, block.length, ...sorted);
+  return [...layers.slice(0, from), ...sorted, ...layers.slice(from + block.length)];
 }
 
-/** `layers` with a layer or group one place up (+1) or down (-1) among its siblings; `null` at the end. */
+/**
+ * `layers` with a layer or group one place up (+1) or down (-1) among its siblings; `null` at the end.
+ * @param {Layer[]} layers
+ * @param {number} key
+ * @param {1 | -1} by
+ */
 export function shifted(layers, key, by) {
   const parent = pathTo(layers, key).slice(0, -1);
   const order = siblings(layers, parent);
@@ -54,6 +94,9 @@ export function shifted(layers, key, by) {
 /**
  * `layers` with a layer or group where `target` is, or where the group is that
  * holds `target`. `null` where it cannot go: a part stays in its group.
+ * @param {Layer[]} layers
+ * @param {number} key
+ * @param {number} target
  */
 export function placed(layers, key, target) {
   const parent = pathTo(layers, key).slice(0, -1);
@@ -66,8 +109,14 @@ export function placed(layers, key, target) {
   return arranged(layers, parent, order);
 }
 
-/** `layers` with the parts of each group side by side, where its lowest is. */
+/**
+ * `layers` with the parts of each group side by side, where its lowest is.
+ * @param {Layer[]} layers
+ * @param {number} [depth]
+ * @returns {Layer[]}
+ */
 export function gathered(layers, depth = 0) {
+  /** @type {Set<number>} */
   const seen = new Set();
   return layers.flatMap((layer) => {
     const group = layer.groups[depth];
@@ -78,11 +127,16 @@ export function gathered(layers, depth = 0) {
   });
 }
 
-/** The rows of a list, the highest first, each group above its parts: `[{ key, depth, layer | group }]`. */
+/**
+ * The rows of a list, the highest first, each group above its parts.
+ * @param {Layer[]} layers
+ */
 export function rows(layers) {
+  /** @type {Row[]} */
   const out = [];
+  /** @type {number[]} */
   let open = [];
-  for (const layer of layers.toReversed()) {
+  for (const layer of [...layers].reverse()) {
     const shared = layer.groups.findIndex((group, depth) => open[depth] !== group.key);
     const from = shared < 0 ? layer.groups.length : shared;
     layer.groups.slice(from).forEach((group, at) => out.push({ key: group.key, depth: from + at, group }));
@@ -93,9 +147,13 @@ export function rows(layers) {
 }
 
 /**
- * What a click on a layer means while `selected` is chosen: the outermost group
+ * The key that a click on a layer selects after `selected`: the outermost group
  * around it, unless something inside that group is chosen already; `deeper`
  * (a double click) goes one group further in.
+ * @param {Layer[]} layers
+ * @param {Layer} layer
+ * @param {number | null} selected
+ * @param {boolean} deeper
  */
 export function hit(layers, layer, selected, deeper) {
   const path = pathOf(layer);

@@ -1,7 +1,13 @@
+// @ts-check
 import { refusal, t } from "./i18n.js";
 
-/** A refusal by the service, or no answer at all, in words for people. */
+/** An error that the service answered with, or no answer at all, in words for people. */
 export class ApiError extends Error {
+  /**
+   * @param {string} code
+   * @param {string} message
+   * @param {number} [status]
+   */
   constructor(code, message, status = 0) {
     super(message);
     this.code = code;
@@ -9,6 +15,11 @@ export class ApiError extends Error {
   }
 }
 
+/**
+ * @param {number} status
+ * @param {{ error?: { code?: string, message?: string } } | null} body
+ * @param {string | null} retryAfter
+ */
 function fromBody(status, body, retryAfter) {
   const message = refusal(body?.error ?? {}) ?? t("error.unexpected", { status });
   const seconds = Number(retryAfter);
@@ -16,6 +27,7 @@ function fromBody(status, body, retryAfter) {
   return new ApiError(body?.error?.code ?? "unexpected", words, status);
 }
 
+/** @param {string} text */
 function parse(text) {
   try {
     return JSON.parse(text);
@@ -24,16 +36,28 @@ function parse(text) {
   }
 }
 
-async function request(path, init) {
+/**
+ * @param {string} path
+ * @param {RequestInit} [init]
+ */
+async function fetched(path, init) {
   let response;
   try {
     response = await fetch(path, init);
   } catch {
     throw new ApiError("offline", t("error.offline"));
   }
-  const body = response.status === 204 ? null : parse(await response.text());
-  if (!response.ok) throw fromBody(response.status, body, response.headers.get("Retry-After"));
-  return body;
+  if (!response.ok) throw fromBody(response.status, parse(await response.text()), response.headers.get("Retry-After"));
+  return response;
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [init]
+ */
+async function request(path, init) {
+  const response = await fetched(path, init);
+  return response.status === 204 ? null : parse(await response.text());
 }
 
 // crypto.randomUUID exists only on secure origins; services at home often have none.
@@ -44,6 +68,9 @@ function randomKey() {
 /**
  * Sends a file with progress, which `fetch` cannot report.
  * `onProgress(fraction)` is called with 0 to 1; aborting `signal` stops it.
+ * @param {File} file
+ * @param {{ onProgress: (fraction: number) => void, signal: AbortSignal }} options
+ * @returns {Promise<import("../types.js").Uploaded>}
  */
 export function upload(file, { onProgress, signal }) {
   return new Promise((resolve, reject) => {
@@ -64,6 +91,11 @@ export function upload(file, { onProgress, signal }) {
   });
 }
 
+/**
+ * @param {string} uploadId
+ * @param {import("../types.js").Params} params
+ * @returns {Promise<import("../types.js").Accepted>}
+ */
 export function decompose(uploadId, params) {
   return request("/api/decompose", {
     method: "POST",
@@ -72,38 +104,56 @@ export function decompose(uploadId, params) {
   });
 }
 
+/**
+ * @param {unknown} body
+ * @returns {RequestInit}
+ */
 function postJson(body) {
   return { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
 }
 
-/** Starts a job that splits one layer of a result again. */
+/**
+ * Starts a job that splits one layer of a result again.
+ * @type {(id: string, n: number, params: import("../types.js").Params) => Promise<import("../types.js").Accepted>}
+ */
 export const split = (id, n, params) => request(`/api/jobs/${id}/layers/${n}/decompose`, postJson(params));
 
-/** A stack of layers as a file: a `Blob`. */
+/**
+ * A stack of layers as a file.
+ * @param {string} id
+ * @param {unknown} body
+ */
 export async function compose(id, body) {
-  let response;
-  try {
-    response = await fetch(`/api/jobs/${id}/compose`, postJson(body));
-  } catch {
-    throw new ApiError("offline", t("error.offline"));
-  }
-  if (!response.ok) throw fromBody(response.status, parse(await response.text()), response.headers.get("Retry-After"));
+  const response = await fetched(`/api/jobs/${id}/compose`, postJson(body));
   return response.blob();
 }
 
+/** @type {() => Promise<import("../types.js").Capabilities>} */
 export const capabilities = () => request("/api/capabilities");
+/** @type {(id: string) => Promise<import("../types.js").JobStatus>} */
 export const status = (id) => request(`/api/status/${id}`, { headers: { Accept: "application/json" } });
+/** @type {(ids: string[]) => Promise<import("../types.js").JobSummary[]>} */
 export const statuses = (ids) => request(`/api/jobs?ids=${ids.join()}`);
+/** @type {(id: string) => Promise<import("../types.js").Metadata>} */
 export const metadata = (id) => request(`/api/jobs/${id}/metadata.json`);
-/** The result with the edits that the service keeps, and those of its layers that were split again. */
+/**
+ * The result with the edits that the service keeps, and those of its layers that were split again.
+ * @type {(id: string) => Promise<import("../types.js").Tree>}
+ */
 export const tree = (id) => request(`/api/jobs/${id}/document`);
+/** @type {(id: string) => Promise<null>} */
 export const remove = (id) => request(`/api/jobs/${id}`, { method: "DELETE" });
 
 export const urls = {
+  /** @type {(uploadId: string) => string} */
   input: (uploadId) => `/api/uploads/${uploadId}.png`,
+  /** @type {(id: string, n: number) => string} */
   layer: (id, n) => `/api/jobs/${id}/layers/${n}.png`,
+  /** @type {(id: string) => string} */
   preview: (id) => `/api/jobs/${id}/preview.jpg`,
+  /** @type {(id: string) => string} */
   zip: (id) => `/api/download/${id}`,
+  /** @type {(id: string, after: number) => string} */
   live(id, after) {
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     return `${scheme}//${location.host}/api/status/${id}?after=${after}`;

@@ -1,7 +1,11 @@
+// @ts-check
 import { en } from "../i18n/en.js";
 import { ko } from "../i18n/ko.js";
 import { stored } from "./signal.js";
 
+/** @typedef {import("../types.js").Message} Message */
+
+/** @type {Record<string, Record<string, string>>} */
 const WORDS = { en, ko };
 
 export const LANGUAGES = [
@@ -17,32 +21,110 @@ function fromBrowser() {
 /** The language of the page, from the browser until someone chooses. */
 export const language = stored("unflatten.language", fromBrowser());
 
-/** The words for `key`, with `{name}` filled in from `values`. */
+/**
+ * The text for `key` in the page's language, if there is one.
+ * @param {string} key
+ * @returns {string | undefined}
+ */
+const lookUp = (key) => WORDS[language.value]?.[key];
+
+const PLACEHOLDER = /\{(\w+)\}/g;
+
+/**
+ * The words for `key`, with `{name}` filled in from `values`.
+ * @param {string} key
+ * @param {Record<string, unknown>} [values]
+ */
 export function t(key, values = {}) {
-  const text = WORDS[language.value]?.[key] ?? en[key] ?? key;
-  return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  const text = lookUp(key) ?? WORDS.en[key] ?? key;
+  return text.replace(PLACEHOLDER, (whole, name) => String(values[name] ?? whole));
 }
 
-/** The words for `key`, or `fallback` where there are none (a stage that a newer service has). */
+/**
+ * The words for `key`, or `fallback` where there are none (a stage that a newer service has).
+ * @param {string} key
+ * @param {string} fallback
+ */
 export function tOr(key, fallback) {
   return key in en ? t(key) : fallback;
 }
 
-/** What an answer of the service says: in the page's language where it has words for the code, else in the service's. */
-export function refusal({ code, message }) {
-  return WORDS[language.value]?.[`refusal.${code}`] ?? message;
+/**
+ * A message of the service in the page's language, where `message.<code>` has words; otherwise its own text. Notes of
+ * older results are plain strings.
+ * @param {Message | string | null | undefined} message
+ * @returns {string}
+ */
+export function say(message) {
+  if (typeof message === "string") return message;
+  const { code, text, data } = message ?? {};
+  const words = code ? lookUp(`message.${code}`) : undefined;
+  if (words === undefined) return text ?? "";
+  const values = data ?? {};
+  const isLacking = [...words.matchAll(PLACEHOLDER)].some(([, name]) => values[name] === undefined || values[name] === null);
+  if (isLacking && text) return text;
+  return words.replace(PLACEHOLDER, (whole, name) => shown(name, values[name]) ?? whole);
 }
 
+/**
+ * A value of a message, by the unit that its name ends in.
+ * @param {string} name
+ * @param {unknown} value
+ */
+function shown(name, value) {
+  if (value === undefined || value === null) return null;
+  if (name === "engine" || name === "stage") return tOr(`${name}.${value}`, String(value));
+  if (typeof value !== "number") return String(value);
+  if (name.endsWith("_bytes")) return fileSize(value);
+  if (name.endsWith("_ms")) return duration(value);
+  if (name.endsWith("_s")) return duration(1000 * value);
+  return number(value);
+}
+
+/**
+ * Why something was done, as `say` takes it.
+ * @param {import("../types.js").Reason} from
+ * @returns {Message}
+ */
+export function reasonOf({ reason, reason_code: code, reason_data: data }) {
+  return { code, text: reason, data };
+}
+
+/**
+ * Why a job failed, as `say` takes it.
+ * @param {import("../types.js").Failure} failure
+ * @returns {Message}
+ */
+export function messageOf({ code, message, data }) {
+  return { code, text: message, data };
+}
+
+/**
+ * The words of a refusal: the page's, where it has some for the code, otherwise the service's.
+ * @param {{ code?: string, message?: string }} error
+ */
+export function refusal({ code, message }) {
+  return lookUp(`refusal.${code}`) ?? message;
+}
+
+/**
+ * @param {number} value
+ * @param {Intl.NumberFormatOptions} [options]
+ */
 export function number(value, options) {
   return new Intl.NumberFormat(language.value, options).format(value);
 }
 
-/** A fraction from 0 to 1 as a percentage; small ones keep a digit, so that nothing that is there reads as 0 %. */
+/**
+ * A fraction from 0 to 1 as a percentage; small ones keep a digit, so that nothing that is there reads as 0 %.
+ * @param {number} fraction
+ */
 export function percent(fraction) {
   const digits = fraction > 0 && fraction < 0.1 ? 1 : 0;
   return number(fraction, { style: "percent", maximumFractionDigits: digits });
 }
 
+/** @param {number} bytes */
 export function fileSize(bytes) {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
   let size = bytes;
@@ -54,8 +136,10 @@ export function fileSize(bytes) {
   return number(size, { style: "unit", unit: units[unit], unitDisplay: "short", maximumFractionDigits: size < 10 ? 1 : 0 });
 }
 
+/** @param {number} ms */
 export function duration(ms) {
   const seconds = Math.max(0, ms / 1000);
+  /** @type {(value: number, name: string, digits?: number) => string} */
   const unit = (value, name, digits = 0) =>
     number(value, { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: digits });
   if (seconds < 60) return unit(seconds, "second", seconds < 10 ? 1 : 0);
@@ -64,12 +148,16 @@ export function duration(ms) {
   return `${unit(Math.floor(minutes / 60), "hour")} ${unit(minutes % 60, "minute")}`;
 }
 
-/** "3 minutes ago", in the page's language. */
+/**
+ * "3 minutes ago", in the page's language.
+ * @param {string} isoTime
+ */
 export function ago(isoTime) {
   const seconds = (Date.parse(isoTime) - Date.now()) / 1000;
   const format = new Intl.RelativeTimeFormat(language.value, { numeric: "auto" });
+  /** @type {[number, number, Intl.RelativeTimeFormatUnit][]} */
   const steps = [[60, 1, "second"], [3600, 60, "minute"], [86400, 3600, "hour"], [Infinity, 86400, "day"]];
-  const [, size, unit] = steps.find(([limit]) => Math.abs(seconds) < limit);
+  const [, size, unit] = steps.find(([limit]) => Math.abs(seconds) < limit) ?? steps[0];
   return format.format(Math.round(seconds / size), unit);
 }
 

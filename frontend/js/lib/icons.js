@@ -1,6 +1,8 @@
+// @ts-check
 import { html } from "./html.js";
 
 // Drawn on a 20 x 20 grid with a 1.5 line.
+/** @type {Record<string, string[]>} */
 const PATHS = {
   plus: ["M10 4v12", "M4 10h12"],
   minus: ["M4 10h12"],
@@ -26,7 +28,10 @@ const PATHS = {
   reset: ["M4 10a6 6 0 1 1 1.8 4.3", "M4 15.5V11.8h3.7"],
 };
 
-/** A decorative icon: the control around it carries the name. */
+/**
+ * A decorative icon: the control around it carries the name.
+ * @param {string} name
+ */
 export function icon(name) {
   const paths = PATHS[name].map((d) => html`<path d="${d}"/>`);
   return html`<svg class="icon" viewBox="0 0 20 20" aria-hidden="true" focusable="false">${paths}</svg>`;

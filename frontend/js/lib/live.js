@@ -1,8 +1,18 @@
-import { status, urls } from "./api.js";
+// @ts-check
+import { ApiError, status, urls } from "./api.js";
+import { say } from "./i18n.js";
+
+/**
+ * @typedef {object} Follower
+ * @property {(event: import("../types.js").JobEvent) => void} onEvent
+ * @property {(job: import("../types.js").JobStatus) => void} onStatus
+ * @property {(up: boolean) => void} onLink
+ * @property {(error: ApiError) => void} onGone
+ */
 
 const FIRST_DELAY_MS = 400;
 const LONGEST_DELAY_MS = 8000;
-const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
+const ENDS = new Set(["succeeded", "failed", "cancelled"]);
 
 /**
  * Follows a job's events until it is over, through any number of lost
@@ -16,15 +26,21 @@ const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
  * `onLink(up)` hears when the connection goes or comes back;
  * `onGone(error)` when the service no longer knows the job; the error's code is
  * `removed` when it went while it was followed.
+ * @param {string} id
+ * @param {Follower} follower
  */
 export function follow(id, { onEvent, onStatus, onLink, onGone }) {
+  /** @type {WebSocket | null} */
   let socket = null;
-  let timer = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
   let seen = 0;
   let delay = FIRST_DELAY_MS;
   let over = false;
 
+  /** @param {string} text */
   function receive(text) {
+    /** @type {import("../types.js").JobEvent} */
     const event = JSON.parse(text);
     delay = FIRST_DELAY_MS;
     if (event.seq !== undefined) {
@@ -33,10 +49,10 @@ export function follow(id, { onEvent, onStatus, onLink, onGone }) {
     }
     if (event.type === "removed") {
       over = true;
-      onGone(Object.assign(new Error(event.message), { code: "removed" }));
+      onGone(new ApiError("removed", say({ code: "removed", text: event.message })));
       return;
     }
-    over ||= TERMINAL.has(event.type);
+    over ||= ENDS.has(event.type);
     onEvent(event);
   }
 
@@ -56,17 +72,17 @@ export function follow(id, { onEvent, onStatus, onLink, onGone }) {
 
   // A refused socket does not say why; a plain request does.
   async function check() {
-    timer = 0;
+    timer = undefined;
     try {
       const state = await status(id);
       if (over) return;
-      over = TERMINAL.has(state.state);
+      over = ENDS.has(state.state);
       onStatus(state);
       if (!over) open();
     } catch (error) {
       if (over) return;
-      if (error.status === 404) return onGone(error);
-      retry();
+      if (error instanceof ApiError && error.status === 404) onGone(error);
+      else retry();
     }
   }
 

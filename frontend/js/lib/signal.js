@@ -1,12 +1,25 @@
+// @ts-check
+
 /**
  * A value that tells its listeners when it changes.
- *
+ * @template T
+ * @typedef {object} Signal
+ * @property {T} value
+ * @property {(listener: (value: T) => void) => () => void} subscribe answers with what ends it
+ */
+
+/**
  *     const count = signal(0);
  *     const stop = count.subscribe((n) => console.log(n));
  *     count.value = 1;
+ *
+ * @template T
+ * @param {T} initial
+ * @returns {Signal<T>}
  */
 export function signal(initial) {
   let current = initial;
+  /** @type {Set<(value: T) => void>} */
   const listeners = new Set();
   return {
     get value() {
@@ -19,27 +32,41 @@ export function signal(initial) {
     },
     subscribe(listener) {
       listeners.add(listener);
-      return () => listeners.delete(listener);
+      return () => void listeners.delete(listener);
     },
   };
 }
 
-/** A signal that is kept in the browser's storage, where the browser allows it. */
+/**
+ * A signal that is kept in the browser's storage, where the browser allows it.
+ * @template T
+ * @param {string} key
+ * @param {T} fallback
+ * @returns {Signal<T>}
+ */
 export function stored(key, fallback) {
-  const value = signal(read(key) ?? fallback);
+  const value = signal(/** @type {T} */ (read(key) ?? fallback));
   value.subscribe((next) => write(key, next));
   return value;
 }
 
-function read(key) {
+/**
+ * A value from the browser's storage; `null` where there is none that can be read.
+ * @param {string} key
+ */
+export function read(key) {
   try {
-    return JSON.parse(localStorage.getItem(key));
+    return JSON.parse(localStorage.getItem(key) ?? "null");
   } catch {
     return null;
   }
 }
 
-function write(key, value) {
+/**
+ * @param {string} key
+ * @param {unknown} value
+ */
+export function write(key, value) {
   try {
     localStorage.setItem(key, JSON.stringify(value));
   } catch {

@@ -1,3 +1,4 @@
+// @ts-check
 import { stored } from "./signal.js";
 
 /** `system`, `light` or `dark`. */

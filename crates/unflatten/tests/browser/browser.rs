@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use crate::service::free_port;
 
 const MISSING: &str = "cannot be started; the browser tests need Chromium and its driver: run `cargo xtask test`, \
-    which installs them (or `apt-get install chromium chromium-driver`)";
+    which installs them or says how (`apt-get install chromium chromium-driver`)";
 
 /// How the page is looked at.
 #[derive(Debug, Clone, Copy)]

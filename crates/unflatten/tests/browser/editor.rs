@@ -32,10 +32,10 @@ async fn what_was_moved_stays_moved_after_a_reload_and_leaves_in_every_format() 
         for (format, magic) in
             [("psd", b"8BPS".as_slice()), ("ora", b"PK"), ("pptx", b"PK"), ("svg", b"<"), ("zip", b"PK")]
         {
-            page.click(&format!("[data-action=save-{format}]")).await;
+            page.click(&format!("[data-save={format}]")).await;
             assert!(page.downloaded(format).await.starts_with(magic), "{format}");
         }
-        page.click("[data-action=save-png]").await;
+        page.click("[data-save=png]").await;
         let exported = image::load_from_memory(&page.downloaded("png").await).expect("a PNG").into_rgba8();
         // The page and the service agree in every pixel, but for the 8 bits that a browser keeps between layers.
         for at in [RED_AT, there, BLUE_AT, (3, 3), (100, 80), (159, 320)] {
@@ -63,7 +63,7 @@ async fn colours_opacity_and_size_are_saved_as_they_are_seen() {
         page.frame().await;
         let seen = page.pixel(RED_AT).await;
         assert!(!near(seen, RED), "nothing changed");
-        page.click("[data-action=save-png]").await;
+        page.click("[data-save=png]").await;
         let exported = image::load_from_memory(&page.downloaded("png").await).expect("a PNG").into_rgba8();
         for at in [RED_AT, (RED_AT.0 + 90, RED_AT.1), BLUE_AT] {
             let (found, seen) = (exported.get_pixel(at.0, at.1).0, page.pixel(at).await);
@@ -90,9 +90,9 @@ async fn a_layer_can_be_decomposed_again() {
             assert!(near(page.pixel(at).await, colour), "{at:?}: {:?}", page.pixel(at).await);
         }
         // What is seen is still the poster, in the file too.
-        page.click("[data-action=save-png]").await;
+        page.click("[data-save=png]").await;
         Poster::new(640, 480).assert_is(&page.downloaded("png").await);
-        page.click("[data-action=save-svg]").await;
+        page.click("[data-save=svg]").await;
         let svg = String::from_utf8(page.downloaded("svg").await).expect("SVG is text");
         assert!(svg.matches("<g ").count() > before.len(), "the parts are in no group");
         let metadata = service.metadata(&page.job_id().await).await;

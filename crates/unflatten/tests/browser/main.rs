@@ -1,6 +1,6 @@
 //! The page in a real browser (headless Chromium) against the real service.
 //!
-//! Needs `chromium` and `chromedriver`; `cargo xtask test` installs them.
+//! Needs `chromium` and `chromedriver`; `cargo xtask test` installs them or says how.
 
 mod browser;
 mod editing;
@@ -94,7 +94,7 @@ async fn a_moved_layer_is_exported_where_it_was_moved_to() {
         assert!(near(page.pixel(there).await, RED), "the disc did not come along: {:?}", page.pixel(there).await);
         assert!(!near(page.pixel(RED_AT).await, RED), "the disc is still where it was");
 
-        page.click("[data-action=save-png]").await;
+        page.click("[data-save=png]").await;
         let bytes = page.downloaded("png").await;
         let exported = image::load_from_memory(&bytes).expect("a PNG").into_rgba8();
         assert_eq!(exported.dimensions(), (640, 480));

@@ -70,7 +70,7 @@ async fn what_a_script_edited_is_on_the_page_as_in_the_service() {
         assert_eq!(names.iter().rev().nth(1).map(String::as_str), Some("빨간 원"), "{names:?}");
         assert!(names.iter().any(|name| name == "inner"), "{names:?}");
         // What the page changes goes on top of it, and a file has both.
-        page.click("[data-action=save-png]").await;
+        page.click("[data-save=png]").await;
         let saved = image::load_from_memory(&page.downloaded("png").await).expect("a PNG").into_rgba8();
         assert_shows(page, &saved).await;
         page.click("un-layers li.group [data-pick]").await;

@@ -1,13 +1,15 @@
-import { doc, editLayer } from "../../editor/document.js";
+// @ts-check
+import { doc, layersNow } from "../../editor/document.js";
+import { editLayer } from "../../editor/edits.js";
 import { html, render } from "../../lib/html.js";
 import { language, t } from "../../lib/i18n.js";
 import { View, delegate } from "../../lib/view.js";
 import { job, result } from "../../state.js";
 
 /**
- * What a model said that looked at the layers: how good they are, what to do
- * differently, and of each layer what is to be seen, with its name to take or
- * to give back. Shows nothing where no model looked.
+ * A model's opinion of the layers: how good they are, what to do differently,
+ * and for each layer a description and a name, which can be taken over or
+ * given back. Hidden where there is no analysis.
  *
  *     <un-analysis></un-analysis>
  */
@@ -35,6 +37,7 @@ class LayerAnalysis extends View {
     this.#sync();
   }
 
+  /** @param {import("../../types.js").Recommendation} recommendation */
   #advice({ num_layers: count, redo, text }) {
     const parts = [text];
     if (count) parts.push(t("analysis.count", { count }));
@@ -42,6 +45,10 @@ class LayerAnalysis extends View {
     return parts.filter(Boolean).join(" ");
   }
 
+  /**
+   * @param {import("../../types.js").LayerAnalysis} layer
+   * @param {number} index
+   */
   #layer({ name, description, language: tag, quality_notes: notes }, index) {
     return html`
       <li><b data-name="${index}">${this.#nameOf(index)}</b>${tag ? html` <span class="chip" lang="en">${tag}</span>` : ""}
@@ -50,32 +57,49 @@ class LayerAnalysis extends View {
         ${name ? html`<button type="button" class="button quiet small" data-layer="${index}"></button>` : ""}</li>`;
   }
 
-  /** The layer on the page; absent once it was split. */
+  /**
+   * The layer on the page; absent once it was split.
+   * @param {number} index
+   */
   #own(index) {
-    return doc.value?.layers.find((layer) => layer.job === job.value?.id && layer.info.z_index === index);
+    return layersNow().find((layer) => layer.job === job.value?.id && layer.info.z_index === index);
   }
 
+  /** @param {number} index */
   #nameOf(index) {
-    return this.#own(index)?.name ?? result.value.layers[index]?.name ?? String(index);
+    return this.#own(index)?.name ?? result.value?.layers[index]?.name ?? String(index);
   }
 
-  /** The name that the button gives: the model's, or, where the layer has it already, the engine's. */
+  /**
+   * The name that the button gives: the model's, or, where the layer has it already, the engine's.
+   * @param {number} index
+   */
   #other(index) {
-    const { name, engine_name: before } = result.value.analysis.layers[index];
-    return this.#own(index)?.name === name ? before : name;
+    const { name = "", engine_name: before = "" } = result.value?.analysis?.layers[index] ?? {};
+    return (this.#own(index)?.name === name ? before : name) ?? "";
   }
 
   #sync() {
     if (!result.value?.analysis) return;
-    for (const label of this.querySelectorAll("[data-name]")) label.textContent = this.#nameOf(Number(label.dataset.name));
-    for (const button of this.querySelectorAll("[data-layer]")) {
+    for (const label of this.#all("[data-name]")) label.textContent = this.#nameOf(Number(label.dataset.name));
+    for (const button of this.#all("[data-layer]")) {
       const index = Number(button.dataset.layer);
+      const own = this.#own(index);
       const name = this.#other(index);
       button.textContent = t("analysis.rename", { name });
-      button.hidden = !this.#own(index) || this.#own(index).locked || name === this.#nameOf(index);
+      button.hidden = !own || own.locked || name === this.#nameOf(index);
     }
   }
 
+  /**
+   * @param {string} selector
+   * @returns {NodeListOf<HTMLElement>}
+   */
+  #all(selector) {
+    return this.querySelectorAll(selector);
+  }
+
+  /** @param {number} index */
   #rename(index) {
     const own = this.#own(index);
     if (own) editLayer(own.key, { name: this.#other(index) });

@@ -1,10 +1,11 @@
-import { abortUpload, takeFiles } from "../../actions.js";
+// @ts-check
 import { filesIn } from "../../files.js";
 import { html, render } from "../../lib/html.js";
 import { language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View } from "../../lib/view.js";
 import { result, screen } from "../../state.js";
+import { abortUpload, takeFiles } from "../../uploads.js";
 import { register as registerJobs } from "../jobs/jobs.js";
 import { register as registerNotices } from "../notices/notices.js";
 import { register as registerProgress } from "../progress/progress.js";
@@ -49,16 +50,18 @@ class App extends View {
     const tag = SCREENS[screen.value];
     if (main.firstElementChild?.localName === tag && tag === "un-progress") return;
     main.replaceChildren(document.createElement(tag));
-    // Those who do not see the screen change hear that it did.
-    this.find(".said").textContent = screen.value === "result" ? t("result.ready", { count: result.value.layers.length }) : "";
+    // Announces the change to screen readers.
+    this.find(".said").textContent = screen.value === "result" ? t("result.ready", { count: result.value?.layers.length ?? 0 }) : "";
     scrollTo(0, 0);
   }
 
   #takeDrops() {
     const veil = this.find(".drop-veil");
+    /** @type {(event: DragEvent) => boolean} */
     const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-    // Leaving one element enters another: only the balance tells whether the pointer is still inside.
+    // Entering a child leaves its parent: only counting both tells whether the pointer is still inside.
     let depth = 0;
+    /** @type {(change: 1 | -1) => (event: DragEvent) => void} */
     const over = (change) => (event) => {
       if (!carriesFiles(event)) return;
       event.preventDefault();
@@ -70,7 +73,7 @@ class App extends View {
     this.listen(document, "dragover", (event) => {
       if (!carriesFiles(event)) return;
       event.preventDefault();
-      event.dataTransfer.dropEffect = "copy";
+      if (event.dataTransfer) event.dataTransfer.dropEffect = "copy";
     });
     this.listen(document, "drop", (event) => {
       if (!carriesFiles(event)) return;
@@ -81,6 +84,7 @@ class App extends View {
     });
   }
 
+  /** @param {ClipboardEvent} event */
   #paste(event) {
     const files = filesIn(event.clipboardData);
     if (files.length === 0) return;

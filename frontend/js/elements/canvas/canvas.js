@@ -1,10 +1,13 @@
+// @ts-check
+import { arrived, isComplete } from "../../editor/bitmaps.js";
 import { Compositor } from "../../editor/compositor.js";
-import { arrived, boxAt, doc, dragged, ground, isComplete, isShown, mode, selected, solo } from "../../editor/document.js";
+import { dragged, ground, isShown, mode, selected, solo } from "../../editor/display.js";
+import { boxAt, doc } from "../../editor/document.js";
 import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { language, number, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
-import { View } from "../../lib/view.js";
+import { View, closest } from "../../lib/view.js";
 import { job } from "../../state.js";
 import { Gestures } from "./gestures.js";
 import { Viewport } from "./viewport.js";
@@ -19,7 +22,7 @@ const PIXELS_FROM = 3;
  */
 class Canvas extends View {
   #viewport = new Viewport((view) => this.#place(view));
-  #size = null;
+  #size = "";
   #observer = new ResizeObserver(() => this.#measure());
 
   mount() {
@@ -40,10 +43,10 @@ class Canvas extends View {
         <button type="button" class="button quiet small square" data-zoom="in">${icon("plus")}</button>
         <button type="button" class="button quiet small square" data-zoom="fit">${icon("fit")}</button>
       </div>`);
-    const compositor = new Compositor(this.find("canvas"));
+    const compositor = new Compositor(this.find("canvas", HTMLCanvasElement));
     new Gestures(this.find(".frame"), this.#viewport, compositor);
     this.#observer.observe(this.find(".frame"));
-    this.addEventListener("click", (event) => this.#zoom(event.target.closest("[data-zoom]")?.dataset.zoom));
+    this.addEventListener("click", (event) => this.#zoom(closest(event, "[data-zoom]")?.dataset.zoom));
     this.find(".compare").addEventListener("input", () => this.#split());
     this.watch([language], () => this.#words());
     this.watch([doc, solo, arrived], () => {
@@ -51,7 +54,7 @@ class Canvas extends View {
       this.#describe();
     });
     this.watch([doc], () => {
-      const size = doc.value && `${doc.value.width} ${doc.value.height}`;
+      const size = doc.value ? `${doc.value.width} ${doc.value.height}` : "";
       if (size !== this.#size) this.#measure();
       this.#size = size;
     });
@@ -74,13 +77,13 @@ class Canvas extends View {
     this.find(".frame").setAttribute("aria-label", t("canvas.frame"));
     this.find(".zoom").setAttribute("aria-label", t("canvas.zoom"));
     this.find(".compare").setAttribute("aria-label", t("canvas.split"));
-    this.find(".original").alt = t("canvas.input");
+    this.find(".original", HTMLImageElement).alt = t("canvas.input");
     this.find(".before").textContent = t("view.input");
     this.find(".after").textContent = t("view.layers");
-    for (const button of this.querySelectorAll("[data-zoom]")) {
-      const name = t(`zoom.${button.dataset.zoom}`);
-      button.title = name;
-      if (button.dataset.zoom !== "one") button.setAttribute("aria-label", name);
+    for (const how of ["in", "out", "one", "fit"]) {
+      const button = this.find(`[data-zoom=${how}]`);
+      button.title = t(`zoom.${how}`);
+      if (how !== "one") button.setAttribute("aria-label", button.title);
     }
     this.#describe();
   }
@@ -99,9 +102,9 @@ class Canvas extends View {
     this.#viewport.resize({ width, height }, doc.value);
   }
 
+  /** @param {Viewport} view */
   #place({ scale, x, y, overflows, content }) {
     const stage = this.find(".stage");
-    if (!stage) return;
     Object.assign(stage.style, {
       width: `${content.width * scale}px`,
       height: `${content.height * scale}px`,
@@ -115,7 +118,7 @@ class Canvas extends View {
 
   #outline() {
     const outline = this.find(".outline");
-    const box = doc.value && selected.value !== null ? boxAt(selected.value) : null;
+    const box = boxAt(selected.value);
     outline.hidden = !box;
     this.find(".frame").toggleAttribute("data-selected", Boolean(box));
     if (!box) return;
@@ -130,11 +133,13 @@ class Canvas extends View {
   }
 
   #split() {
-    const slider = this.find(".compare");
-    this.find(".stage").style.setProperty("--split", slider.value / 100);
-    slider.setAttribute("aria-valuetext", t("canvas.splitAt", { share: Math.round(slider.value) }));
+    const slider = this.find(".compare", HTMLInputElement);
+    const share = Number(slider.value);
+    this.find(".stage").style.setProperty("--split", String(share / 100));
+    slider.setAttribute("aria-valuetext", t("canvas.splitAt", { share: Math.round(share) }));
   }
 
+  /** @param {string | undefined} how */
   #zoom(how) {
     const { scale } = this.#viewport;
     if (how === "in") this.#viewport.zoomTo(scale * 1.4);

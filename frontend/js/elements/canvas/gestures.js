@@ -1,10 +1,30 @@
+// @ts-check
 import { layerAt } from "../../editor/compositor.js";
-import { boxAt, doc, endEdit, mode, moveBy, redo, selected, undo } from "../../editor/document.js";
-import { hit, membersOf, pathTo } from "../../editor/tree.js";
+import { mode, selected } from "../../editor/display.js";
+import { boxAt, layersNow, partsAt } from "../../editor/document.js";
+import { moveBy } from "../../editor/edits.js";
+import { endEdit, redo, undo } from "../../editor/history.js";
+import { hit, pathTo } from "../../editor/tree.js";
+import { closest } from "../../lib/view.js";
+
+/** @typedef {import("../../types.js").Point} Point */
+
+/**
+ * A press that may become a drag: of a layer or group that `moves`, or of the view.
+ * @typedef {object} Drag
+ * @property {Point} from
+ * @property {Point} last
+ * @property {number | null} key what is under the pointer
+ * @property {boolean} moves
+ * @property {boolean} begun
+ * @property {[number, number]} [by] how far it was dragged, in pixels of the document
+ * @property {number | null} [frame] that is asked for
+ */
 
 const DRAG_FROM_PX = 4;
 const WHEEL_ZOOM = 0.0022;
 const PAN_KEY_PX = 60;
+/** @type {Record<string, [number, number]>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** Pointer, wheel and keys on the canvas: zoom, pan, select, move, nudge. */
@@ -12,9 +32,16 @@ export class Gestures {
   #frame;
   #viewport;
   #compositor;
+  /** @type {Map<number, Point>} */
   #pointers = new Map();
+  /** @type {Drag | null} */
   #drag = null;
 
+  /**
+   * @param {HTMLElement} frame
+   * @param {import("./viewport.js").Viewport} viewport
+   * @param {import("../../editor/compositor.js").Compositor} compositor
+   */
   constructor(frame, viewport, compositor) {
     this.#frame = frame;
     this.#viewport = viewport;
@@ -28,11 +55,16 @@ export class Gestures {
     frame.addEventListener("keydown", (event) => this.#key(event));
   }
 
+  /**
+   * @param {MouseEvent} event
+   * @returns {Point} in the frame
+   */
   #point(event) {
     const box = this.#frame.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   }
 
+  /** @param {WheelEvent} event */
   #wheel(event) {
     const { x, y } = this.#point(event);
     if (event.ctrlKey || event.metaKey) {
@@ -45,80 +77,100 @@ export class Gestures {
     }
   }
 
+  /** @param {PointerEvent} event */
   #down(event) {
-    if (event.target.closest("input, button")) return;
+    if (closest(event, "input, button")) return;
     const point = this.#point(event);
     this.#pointers.set(event.pointerId, point);
     if (this.#pointers.size > 1) return this.#drop();
     const key = event.button === 0 ? this.#keyAt(point) : null;
-    // A finger must be able to scroll the page: it moves only what was chosen before.
+    // Touch must still scroll the page: it moves only a layer that is already selected.
     const moves = key !== null && !isLocked(key) && (event.pointerType !== "touch" || key === selected.value);
     this.#drag = { from: point, last: point, key, moves, begun: false };
     this.#frame.setPointerCapture(event.pointerId);
   }
 
-  /** What a click at a point chooses. */
+  /**
+   * The key that a click at a point selects.
+   * @param {Point} point
+   * @param {boolean} [deeper]
+   */
   #keyAt(point, deeper = false) {
     if (mode.value !== "layers") return null;
     const { x, y } = this.#viewport.toContent(point.x, point.y);
     const layer = layerAt(x, y);
-    return layer && hit(doc.value.layers, layer, selected.value, deeper);
+    return layer && hit(layersNow(), layer, selected.value, deeper);
   }
 
-  // Into a group.
+  /**
+   * Selects one group further in.
+   * @param {MouseEvent} event
+   */
   #deeper(event) {
-    if (event.target.closest("input, button")) return;
+    if (closest(event, "input, button")) return;
     const key = this.#keyAt(this.#point(event), true);
     if (key !== null) selected.value = key;
   }
 
+  /** @param {PointerEvent} event */
   #move(event) {
     const before = this.#pointers.get(event.pointerId);
     if (!before) return;
     const point = this.#point(event);
     this.#pointers.set(event.pointerId, point);
-    if (this.#pointers.size === 2) return this.#pinch(event.pointerId, before);
-    if (!this.#drag) return;
-    const { from } = this.#drag;
-    if (!this.#drag.begun) {
-      if (Math.hypot(point.x - from.x, point.y - from.y) < DRAG_FROM_PX) return;
-      this.#begin();
+    if (this.#pointers.size === 2) return this.#pinch(event.pointerId, before, point);
+    const drag = this.#drag;
+    if (!drag) return;
+    if (!drag.begun) {
+      if (Math.hypot(point.x - drag.from.x, point.y - drag.from.y) < DRAG_FROM_PX) return;
+      this.#begin(drag);
     }
-    if (this.#drag.moves) this.#moveLayer(point);
-    else this.#viewport.panBy(point.x - this.#drag.last.x, point.y - this.#drag.last.y);
-    this.#drag.last = point;
+    if (drag.moves) this.#moveLayer(drag, point);
+    else this.#viewport.panBy(point.x - drag.last.x, point.y - drag.last.y);
+    drag.last = point;
   }
 
-  #begin() {
-    this.#drag.begun = true;
+  /** @param {Drag} drag */
+  #begin(drag) {
+    drag.begun = true;
     this.#frame.dataset.dragging = "";
-    if (!this.#drag.moves) return;
-    selected.value = this.#drag.key;
+    if (!drag.moves || drag.key === null) return;
+    selected.value = drag.key;
     endEdit();
-    this.#compositor.beginDrag(this.#drag.key);
+    this.#compositor.beginDrag(drag.key);
   }
 
-  #moveLayer(point) {
-    const { from } = this.#drag;
+  /**
+   * @param {Drag} drag
+   * @param {Point} point
+   */
+  #moveLayer(drag, point) {
+    /** @type {(to: number, start: number) => number} */
     const by = (to, start) => Math.round((to - start) / this.#viewport.scale);
-    this.#drag.by = [by(point.x, from.x), by(point.y, from.y)];
+    drag.by = [by(point.x, drag.from.x), by(point.y, drag.from.y)];
     // A mouse may report more often than the screen shows.
-    this.#drag.frame ??= requestAnimationFrame(() => {
-      if (!this.#drag?.by) return;
-      this.#drag.frame = null;
-      this.#compositor.drag(...this.#drag.by);
+    drag.frame ??= requestAnimationFrame(() => {
+      if (this.#drag !== drag || !drag.by) return;
+      drag.frame = null;
+      this.#compositor.drag(...drag.by);
     });
   }
 
-  #pinch(id, before) {
-    const after = this.#pointers.get(id);
+  /**
+   * @param {number} id of the finger that moved
+   * @param {Point} before
+   * @param {Point} after
+   */
+  #pinch(id, before, after) {
     const [other] = [...this.#pointers].filter(([one]) => one !== id).map(([, point]) => point);
+    /** @param {Point} point */
     const spread = (point) => Math.max(1, Math.hypot(point.x - other.x, point.y - other.y));
     const factor = spread(after) / spread(before);
     this.#viewport.zoomTo(this.#viewport.scale * factor, (after.x + other.x) / 2, (after.y + other.y) / 2);
     this.#viewport.panBy((after.x - before.x) / 2, (after.y - before.y) / 2);
   }
 
+  /** @param {PointerEvent} event */
   #up(event) {
     if (!this.#pointers.delete(event.pointerId) || !this.#drag) return;
     const isWhole = event.type === "pointerup";
@@ -126,24 +178,33 @@ export class Gestures {
     this.#drop(isWhole);
   }
 
-  /** Ends a drag; what was moved stays there, or goes back to its place. */
+  /**
+   * Ends a drag; what was moved stays there, or goes back to its place.
+   * @param {boolean} [keep]
+   */
   #drop(keep = false) {
     const drag = this.#drag;
     this.#drag = null;
     delete this.#frame.dataset.dragging;
-    if (!drag?.begun || !drag.moves) return;
+    if (!drag?.begun || !drag.moves || drag.key === null) return;
     if (keep && drag.by?.some(Boolean)) moveBy(drag.key, ...drag.by);
     this.#compositor.endDrag();
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
-    if (event.target.closest("input")) return;
+    if (closest(event, "input")) return;
     const action = this.#action(event);
     if (!action) return;
     event.preventDefault();
     action();
   }
 
+  /**
+   * The action of a key, or `null`.
+   * @param {KeyboardEvent} event
+   * @returns {(() => void) | null}
+   */
   #action(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return null;
     const { key } = event;
@@ -152,26 +213,36 @@ export class Gestures {
     if (key === "0") return () => this.#viewport.fit();
     if (key === "1") return () => this.#viewport.zoomTo(1);
     if (key === "Escape" && this.#drag) return () => this.#drop();
-    // Out of a group first.
-    if (key === "Escape" && selected.value !== null) return () => (selected.value = pathTo(doc.value.layers, selected.value).at(-2) ?? null);
+    // To the enclosing group first.
+    const chosen = selected.value;
+    if (key === "Escape" && chosen !== null) return () => (selected.value = pathTo(layersNow(), chosen).at(-2) ?? null);
     if (!(key in ARROWS)) return null;
     const [dx, dy] = ARROWS[key];
-    if (selected.value === null) return () => this.#viewport.panBy(-dx * PAN_KEY_PX, -dy * PAN_KEY_PX);
-    return () => nudge(dx, dy, event.shiftKey ? 10 : 1);
+    if (chosen === null) return () => this.#viewport.panBy(-dx * PAN_KEY_PX, -dy * PAN_KEY_PX);
+    return () => nudge(chosen, dx, dy, event.shiftKey ? 10 : 1);
   }
 }
 
-const isLocked = (key) => membersOf(doc.value.layers, key).some((layer) => layer.locked);
+/** @param {number} key */
+const isLocked = (key) => partsAt(key).some((layer) => layer.locked);
 
-function nudge(dx, dy, by) {
-  const key = selected.value;
+/**
+ * @param {number} key
+ * @param {number} dx
+ * @param {number} dy
+ * @param {number} by how many pixels
+ */
+function nudge(key, dx, dy, by) {
   if (boxAt(key) === null || isLocked(key)) return;
   moveBy(key, dx * by, dy * by, `nudge ${key}`);
 }
 
-/** Undo and redo from anywhere on the page but text fields. */
+/**
+ * Undo and redo from anywhere on the page but text fields.
+ * @param {KeyboardEvent} event
+ */
 export function takeUndoKeys(event) {
-  if (!(event.ctrlKey || event.metaKey) || event.altKey || event.target.closest?.("textarea, input:not([type=range], [type=checkbox])")) return;
+  if (!(event.ctrlKey || event.metaKey) || event.altKey || closest(event, "textarea, input:not([type=range], [type=checkbox])")) return;
   const key = event.key.toLowerCase();
   if (key === "z" && !event.shiftKey) undo();
   else if ((key === "z" && event.shiftKey) || key === "y") redo();

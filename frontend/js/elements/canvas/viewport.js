@@ -1,11 +1,11 @@
+// @ts-check
 const LARGEST = 16;
 const SMALLEST = 0.02;
 const MARGIN_PX = 24;
 
-/**
- * Zoom and pan: where the document lies in a frame, in CSS pixels.
- * `onChange({ scale, x, y })` is told of each change.
- */
+/** @typedef {import("../../types.js").Size} Size */
+
+/** Zoom and pan: where the document lies in a frame, in CSS pixels. */
 export class Viewport {
   scale = 1;
   x = 0;
@@ -13,12 +13,19 @@ export class Viewport {
   /** Follows the frame's size until someone zooms or pans. */
   fits = true;
 
+  /** @param {(view: Viewport) => void} onChange is told of each change */
   constructor(onChange) {
     this.onChange = onChange;
+    /** @type {Size} */
     this.frame = { width: 0, height: 0 };
+    /** @type {Size} */
     this.content = { width: 1, height: 1 };
   }
 
+  /**
+   * @param {Size} frame
+   * @param {Size} content
+   */
   resize(frame, content) {
     this.frame = frame;
     this.content = content;
@@ -35,7 +42,12 @@ export class Viewport {
     this.#settle();
   }
 
-  /** Zooms to `scale`; the point at (x, y) of the frame stays where it is. */
+  /**
+   * Zooms to `scale`; the point at (x, y) of the frame stays where it is.
+   * @param {number} scale
+   * @param {number} [x]
+   * @param {number} [y]
+   */
   zoomTo(scale, x = this.frame.width / 2, y = this.frame.height / 2) {
     const next = Math.min(LARGEST, Math.max(SMALLEST, scale));
     this.x = x - ((x - this.x) * next) / this.scale;
@@ -45,6 +57,10 @@ export class Viewport {
     this.#settle();
   }
 
+  /**
+   * @param {number} dx
+   * @param {number} dy
+   */
   panBy(dx, dy) {
     this.x += dx;
     this.y += dy;
@@ -57,7 +73,11 @@ export class Viewport {
     return this.content.width * this.scale > this.frame.width || this.content.height * this.scale > this.frame.height;
   }
 
-  /** The document's pixel at a point of the frame. */
+  /**
+   * The document's pixel at a point of the frame.
+   * @param {number} x
+   * @param {number} y
+   */
   toContent(x, y) {
     return { x: (x - this.x) / this.scale, y: (y - this.y) / this.scale };
   }
@@ -69,7 +89,12 @@ export class Viewport {
   }
 }
 
-// Small documents stand in the middle, large ones never leave the frame by more than half of it.
+/**
+ * Small documents stand in the middle, large ones never leave the frame by more than half of it.
+ * @param {number} at
+ * @param {number} size
+ * @param {number} frame
+ */
 function keep(at, size, frame) {
   if (size <= frame) return (frame - size) / 2;
   return Math.min(frame / 2, Math.max(frame / 2 - size, at));

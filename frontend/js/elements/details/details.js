@@ -1,10 +1,11 @@
+// @ts-check
 import { html, render } from "../../lib/html.js";
-import { duration, language, number, t, tOr } from "../../lib/i18n.js";
+import { duration, language, number, reasonOf, say, t, tOr } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View } from "../../lib/view.js";
 import { result } from "../../state.js";
 
-/** Up to this difference (of 255) the layers count as giving the input back. */
+/** Up to this difference (of 255) the layers count as exact. */
 const EXACT_UP_TO = 1;
 
 /**
@@ -23,13 +24,14 @@ class Details extends View {
     render(this, html`
       ${this.#recomposition(recomposition)}
       <p class="engine"><b>${t("details.engine", { engine: tOr(`engine.${engine.name}`, engine.name) })}</b>
-        <span class="hint">${engine.reason}</span></p>
-      ${notes.length > 0 ? html`<div><h3 class="label">${t("details.notes")}</h3><ul class="note-list">${notes.map((note) => html`<li>${note}</li>`)}</ul></div>` : ""}
+        <span class="hint">${say(reasonOf(engine))}</span></p>
+      ${notes.length > 0 ? html`<div><h3 class="label">${t("details.notes")}</h3><ul class="note-list">${notes.map((note) => html`<li>${say(note)}</li>`)}</ul></div>` : ""}
       <details><summary>${t("details.more")}</summary>
-        <dl>${this.#facts().filter(([, value]) => value).map(([name, value]) => html`<div><dt>${t(`details.${name}`)}</dt><dd>${value}</dd></div>`)}</dl>
+        <dl>${this.#facts(result.value).filter(([, value]) => value).map(([name, value]) => html`<div><dt>${t(`details.${name}`)}</dt><dd>${value}</dd></div>`)}</dl>
       </details>`);
   }
 
+  /** @param {import("../../types.js").Recomposition} recomposition */
   #recomposition({ max_error: max, mean_error: mean, psnr_db: psnr, worst }) {
     const exact = max <= EXACT_UP_TO;
     const figures = {
@@ -45,8 +47,11 @@ class Details extends View {
       </div>`;
   }
 
-  #facts() {
-    const { canvas, engine, input, seed, duration_ms: took, params } = result.value;
+  /**
+   * @param {import("../../types.js").Metadata} metadata
+   * @returns {[string, string | undefined][]}
+   */
+  #facts({ canvas, engine, input, seed, duration_ms: took, params }) {
     return [
       ["size", `${input.width} × ${input.height} px, ${input.format.toUpperCase()}`],
       ["time", duration(took)],

@@ -1,24 +1,37 @@
-import { doc, dragged, editLayer, endEdit, layerOf, moveBy, nameOf, rename, scaleTo, selected, shift } from "../../editor/document.js";
-import { membersOf, pathTo, siblings } from "../../editor/tree.js";
+// @ts-check
+import { dragged, selected } from "../../editor/display.js";
+import { doc, layerOf, layersNow, nameOf, partsAt } from "../../editor/document.js";
+import { editLayer, moveBy, rename, scaleTo, shift } from "../../editor/edits.js";
+import { endEdit } from "../../editor/history.js";
 import { splitLayer, splitting, stopSplitting } from "../../editor/split.js";
+import { pathTo, siblings } from "../../editor/tree.js";
 import { html, render } from "../../lib/html.js";
 import { language, number, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
-import { View } from "../../lib/view.js";
+import { View, closest } from "../../lib/view.js";
 
-/** What sliders and number fields change: `[field, smallest, largest, unit]`, in hundredths where the unit is %. */
+/**
+ * A field that a slider or number input edits. Limits are in hundredths where the unit is %.
+ * @typedef {[field: "opacity" | "hue" | "saturation" | "lightness" | "scale", least: number, most: number, unit: "%" | "°"]} Field
+ */
+
+/** @type {Field[]} */
 const SLIDERS = [["opacity", 0, 100, "%"]];
+/** @type {Field[]} */
 const COLOURS = [["hue", -180, 180, "°"], ["saturation", 0, 200, "%"], ["lightness", 40, 160, "%"]];
+/** @type {Field} */
 const SCALE = ["scale", 5, 400, "%"];
+/** @type {Record<string, string>} */
 const UNITS = Object.fromEntries([...SLIDERS, ...COLOURS, SCALE].map(([field, , , unit]) => [field, unit]));
 
 /**
- * What can be changed of the selected layer or group: name, opacity, place,
+ * Edits the selected layer or group: name, opacity, place,
  * size, order, colours, lock.
  *
  *     <un-inspector></un-inspector>
  */
 class Inspector extends View {
+  /** @type {number | null} */
   #key = null;
   #isGroup = false;
 
@@ -27,25 +40,26 @@ class Inspector extends View {
     this.watch([doc, dragged, splitting], () => this.#sync());
     this.addEventListener("input", (event) => this.#take(event.target));
     this.addEventListener("change", () => endEdit());
-    this.addEventListener("click", (event) => {
-      const action = event.target.closest("[data-action]")?.dataset.action;
-      if (action === "up") shift(selected.value, 1);
-      if (action === "down") shift(selected.value, -1);
-      if (action === "split") splitLayer(selected.value);
-      if (action === "stop") stopSplitting(selected.value);
-      if (action === "lock") editLayer(selected.value, { locked: !this.#members().every((layer) => layer.locked) });
-    });
+    this.addEventListener("click", (event) => this.#act(closest(event, "[data-action]")?.dataset.action));
   }
 
-  #members() {
-    return doc.value && selected.value !== null ? membersOf(doc.value.layers, selected.value) : [];
+  /** @param {string | undefined} action */
+  #act(action) {
+    const key = selected.value;
+    if (key === null) return;
+    if (action === "up") shift(key, 1);
+    if (action === "down") shift(key, -1);
+    if (action === "split") splitLayer(key);
+    if (action === "stop") stopSplitting(key);
+    if (action === "lock") editLayer(key, { locked: !partsAt(key).every((layer) => layer.locked) });
   }
 
   #draw() {
-    this.#key = selected.value;
-    if (this.#members().length === 0) return render(this, html`<p class="hint empty">${t("inspector.none")}</p>`);
-    const name = nameOf(selected.value);
-    const isGroup = layerOf(selected.value) === null;
+    const key = selected.value;
+    this.#key = key;
+    if (key === null || partsAt(key).length === 0) return render(this, html`<p class="hint empty">${t("inspector.none")}</p>`);
+    const name = nameOf(key);
+    const isGroup = layerOf(key) === null;
     this.#isGroup = isGroup;
     const [, least, most] = SCALE;
     render(this, html`
@@ -70,11 +84,16 @@ class Inspector extends View {
     this.#sync();
   }
 
+  /**
+   * @param {"lock" | "up" | "down"} action
+   * @param {string} picture
+   */
   #button(action, picture) {
     const name = t(`inspector.${action}`);
     return html`<button type="button" class="button quiet small square" data-action="${action}" aria-label="${name}" title="${name}">${icon(picture)}</button>`;
   }
 
+  /** @param {Field} field */
   #slider([field, least, most]) {
     return html`
       <div class="inspector-row">
@@ -84,60 +103,67 @@ class Inspector extends View {
       </div>`;
   }
 
+  /** @param {EventTarget | null} input */
   #take(input) {
-    const { name: field, value } = input;
-    if (!field || !input.checkValidity()) return;
     const key = selected.value;
+    if (!(input instanceof HTMLInputElement) || key === null || !input.checkValidity()) return;
+    const { name: field, value } = input;
     const merge = `${field} ${key}`;
-    if (field === "name") return rename(key, value.trim() || this.#givenName(), merge);
+    if (field === "name") return rename(key, value.trim() || givenName(key), merge);
     let next = Number(value);
     if (!Number.isFinite(next) || (field === "scale" && value === "")) return;
     if (UNITS[field] === "%") next /= 100;
     // A group has the place and the size of its lowest layer.
-    const [lowest] = this.#members();
+    const [lowest] = partsAt(key);
     if (field === "x") moveBy(key, next - lowest.x, 0, merge);
     else if (field === "y") moveBy(key, 0, next - lowest.y, merge);
     else if (field === "scale" && this.#isGroup) scaleTo(key, next, merge);
     else editLayer(key, { [field]: next }, merge);
   }
 
-  /** What a layer is called when its name is taken away. */
-  #givenName() {
-    return layerOf(selected.value)?.info.name ?? t("layers.unnamedGroup");
-  }
-
   #sync() {
-    const members = this.#members();
-    // A layer that was split is a group from then on.
-    const isGroup = members.length > 0 && layerOf(selected.value) === null;
-    if (selected.value !== this.#key || isGroup !== this.#isGroup) return this.#draw();
-    if (members.length === 0 || !this.find("section")) return;
+    const key = selected.value;
+    const members = partsAt(key);
+    // A layer becomes a group when it is split.
+    const isGroup = members.length > 0 && layerOf(key) === null;
+    if (key !== this.#key || isGroup !== this.#isGroup) return this.#draw();
+    if (key === null || members.length === 0 || !this.querySelector("section")) return;
     const [lowest] = members;
     const { dx, dy } = dragged.value ?? { dx: 0, dy: 0 };
-    const values = { ...lowest, name: nameOf(selected.value), x: lowest.x + dx, y: lowest.y + dy };
+    /** @type {Record<string, unknown>} */
+    const values = { ...lowest, name: nameOf(key), x: lowest.x + dx, y: lowest.y + dy };
     for (const input of this.querySelectorAll("input")) {
       const value = values[input.name];
-      const shown = input.name === "name" ? value : Math.round(UNITS[input.name] === "%" ? value * 100 : value);
-      // What is being typed stays as typed: "-" on the way to "-5".
-      if (input.type === "range" || input !== document.activeElement) input.value = shown;
-      const output = input.parentElement.querySelector("output");
-      if (output) output.textContent = `${number(shown)}${UNITS[input.name] === "%" ? " %" : "°"}`;
+      const shown = typeof value === "number" ? Math.round(UNITS[input.name] === "%" ? value * 100 : value) : value;
+      // A field stays as it is while someone types in it: "-" on the way to "-5".
+      if (input.type === "range" || input !== document.activeElement) input.value = String(shown);
+      const output = input.parentElement?.querySelector("output");
+      if (output) output.textContent = `${number(Number(shown))}${UNITS[input.name] === "%" ? " %" : "°"}`;
     }
-    const order = siblings(doc.value.layers, pathTo(doc.value.layers, selected.value).slice(0, -1));
-    this.find('[data-action="up"]').disabled = order.at(-1) === selected.value;
-    this.find('[data-action="down"]').disabled = order[0] === selected.value;
-    this.find('[data-action="lock"]').setAttribute("aria-pressed", members.every((layer) => layer.locked));
+    const order = siblings(layersNow(), pathTo(layersNow(), key).slice(0, -1));
+    this.find("[data-action=up]", HTMLButtonElement).disabled = order.at(-1) === key;
+    this.find("[data-action=down]", HTMLButtonElement).disabled = order[0] === key;
+    this.find("[data-action=lock]").setAttribute("aria-pressed", String(members.every((layer) => layer.locked)));
     if (!isGroup) this.#syncSplit(lowest);
   }
 
+  /** @param {import("../../types.js").Layer} layer */
   #syncSplit(layer) {
     const running = splitting.value[layer.key];
-    const bar = this.find("progress");
-    this.find('[data-action="split"]').disabled = running !== undefined || layer.info.bounding_box === null;
-    this.find('[data-action="stop"]').hidden = !running?.job;
+    const bar = this.find("progress", HTMLProgressElement);
+    this.find("[data-action=split]", HTMLButtonElement).disabled = running !== undefined || !layer.info.bounding_box;
+    this.find("[data-action=stop]").hidden = !running?.job;
     bar.hidden = !running;
     bar.value = running?.percent ?? 0;
   }
+}
+
+/**
+ * The name of a layer or group whose name field is empty.
+ * @param {number} key
+ */
+function givenName(key) {
+  return layerOf(key)?.info.name ?? t("layers.unnamedGroup");
 }
 
 export function register() {

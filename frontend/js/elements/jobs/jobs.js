@@ -1,12 +1,15 @@
-import { refreshRecent, removeJob } from "../../actions.js";
+// @ts-check
+import { removeJob } from "../../current-job.js";
 import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { ago, language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
-import { View, delegate } from "../../lib/view.js";
-import { job, recent, waiting } from "../../state.js";
+import { View, closest, delegate } from "../../lib/view.js";
+import { recent, refreshRecent } from "../../recent-jobs.js";
+import { job, waiting } from "../../state.js";
 
 const REFRESH_MS = 3000;
+/** @type {Record<string, string>} */
 const TONES = { succeeded: "good", failed: "bad", cancelled: "", queued: "live", running: "live", finishing: "live" };
 
 /**
@@ -15,10 +18,11 @@ const TONES = { succeeded: "good", failed: "bad", cancelled: "", queued: "live",
  *     <un-job-list></un-job-list>
  */
 class JobList extends View {
-  #timer = 0;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #timer;
 
   mount() {
-    delegate(this, "click", "[data-remove]", (_, button) => removeJob(button.dataset.remove));
+    delegate(this, "click", "[data-remove]", (_, button) => removeJob(button.dataset.remove ?? ""));
     this.watch([recent, language, job], () => this.#draw());
     refreshRecent();
     this.#timer = setInterval(refreshRecent, REFRESH_MS);
@@ -29,17 +33,21 @@ class JobList extends View {
   }
 
   #draw() {
-    // Progress of the job on the page is no news here.
+    // Progress of the job on the page changes nothing here.
     const key = JSON.stringify([recent.value, language.value, job.value?.id]);
     if (key === this.dataset.key) return;
     this.dataset.key = key;
-    const focused = this.contains(document.activeElement) ? document.activeElement.closest("[data-id]")?.dataset.id : null;
+    const card = this.contains(document.activeElement) ? document.activeElement?.closest("[data-id]") : null;
+    const focused = card?.getAttribute("data-id");
     render(this, html`<ul class="job-list">${recent.value.map((one) => this.#card(one))}</ul>`);
-    if (focused) this.find(`[data-id="${focused}"] a`)?.focus();
+    /** @type {HTMLElement | null} */
+    const link = focused ? this.querySelector(`[data-id="${focused}"] a`) : null;
+    link?.focus();
   }
 
+  /** @param {import("../../types.js").RecentJob} job */
   #card({ id, uploadId, name, state, at }) {
-    const picture = state === "succeeded" ? urls.preview(id) : urls.input(uploadId);
+    const picture = state === "succeeded" ? urls.preview(id) : urls.input(uploadId ?? "");
     return html`
       <li data-id="${id}">
         <a href="#job=${id}" ${job.value?.id === id ? html`aria-current="true"` : ""}>
@@ -54,21 +62,21 @@ class JobList extends View {
 }
 
 /**
- * The same list in a dialog, with what still waits to be uploaded.
+ * The same list in a dialog, with the number of files still to upload.
  *
  *     <un-jobs></un-jobs>   document.querySelector("un-jobs").show()
  */
-class Jobs extends View {
+export class Jobs extends View {
   mount() {
     render(this, html`<dialog aria-labelledby="jobs-title"></dialog>`);
     this.addEventListener("click", (event) => {
       const outside = event.target === this.find("dialog");
-      if (outside || event.target.closest("a[href], [data-close]")) this.find("dialog").close();
+      if (outside || closest(event, "a[href], [data-close]")) this.find("dialog", HTMLDialogElement).close();
     });
   }
 
   show() {
-    const dialog = this.find("dialog");
+    const dialog = this.find("dialog", HTMLDialogElement);
     render(dialog, html`
       <div class="dialog-head">
         <h2 id="jobs-title">${t("recent.title")}</h2>

@@ -1,15 +1,25 @@
+// @ts-check
+import { arrived } from "../../editor/bitmaps.js";
 import { drawThumbnail } from "../../editor/compositor.js";
-import { arrived, doc, edit, editLayer, isShown, place, selected, solo } from "../../editor/document.js";
-import { membersOf, placed, rows } from "../../editor/tree.js";
+import { isShown, selected, solo } from "../../editor/display.js";
+import { doc, layersNow, partsAt } from "../../editor/document.js";
+import { editLayer, place, showAll } from "../../editor/edits.js";
+import { placed, rows } from "../../editor/tree.js";
 import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { language, percent, t, tOr } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
-import { View, delegate } from "../../lib/view.js";
+import { View, delegate, within } from "../../lib/view.js";
+
+/**
+ * @typedef {import("../../types.js").Layer} Layer
+ * @typedef {import("../../types.js").LayerInfo} LayerInfo
+ * @typedef {import("../../types.js").Row} Row
+ */
 
 const THUMBNAIL_PX = 96;
 const DRAG_TYPE = "application/x-unflatten-layer";
-// Rows of what lies deeper are indented no further.
+// Deeper rows are indented no further.
 const DEEPEST = 4;
 
 /**
@@ -22,27 +32,30 @@ class Layers extends View {
   #painted = "";
 
   mount() {
-    const keyOf = (element) => Number(element.closest("li").dataset.key);
     delegate(this, "click", "[data-eye]", (event, button) => this.#eye(keyOf(button), event.altKey));
     delegate(this, "click", "[data-solo]", (_, button) => toggle(solo, keyOf(button)));
     delegate(this, "click", "[data-pick]", (_, button) => toggle(selected, keyOf(button)));
     delegate(this, "click", "[data-all]", () => this.#showAll());
-    this.#reorder(keyOf);
+    this.#reorder();
     this.watch([language], () => this.#draw());
     this.watch([doc, solo, selected], () => this.#sync());
     this.watch([arrived], () => this.#thumbnails());
   }
 
+  /**
+   * @param {number} key
+   * @param {boolean} alone
+   */
   #eye(key, alone) {
     if (alone) return toggle(solo, key);
-    // Showing or hiding while one layer is alone means the stack again.
+    // Showing or hiding a layer ends solo.
     solo.value = null;
     editLayer(key, { visible: !isVisible(key) });
   }
 
   #showAll() {
     solo.value = null;
-    if (doc.value.layers.some((layer) => !layer.visible)) edit(doc.value.layers.map((layer) => ({ ...layer, visible: true })));
+    showAll();
     this.find("ol button").focus();
   }
 
@@ -50,16 +63,18 @@ class Layers extends View {
     if (!doc.value) return;
     render(this, html`
       <div class="layers-head">
-        <h2 id="layers-title">${t("layers.title", { count: doc.value.layers.length })}</h2>
+        <h2 id="layers-title">${t("layers.title", { count: layersNow().length })}</h2>
         <button type="button" class="button quiet small" data-all hidden>${t("layers.showAll")}</button>
       </div>
-      <ol aria-labelledby="layers-title">${rows(doc.value.layers).map((row) => this.#row(row))}</ol>`);
+      <ol aria-labelledby="layers-title">${rows(layersNow()).map((row) => this.#row(row))}</ol>`);
     this.#thumbnails();
     this.#sync();
   }
 
-  #row({ key, depth, layer, group }) {
-    const { name } = layer ?? group;
+  /** @param {Row} row */
+  #row(row) {
+    const { key, depth, layer } = row;
+    const name = nameIn(row);
     const [show, solo] = [t("layers.visible", { name }), t("layers.solo", { name })];
     return html`
       <li data-key="${key}" data-depth="${Math.min(depth, DEEPEST)}" draggable="true" class="${layer ? (depth > 0 ? "part" : "") : "group"}">
@@ -69,7 +84,7 @@ class Layers extends View {
           <canvas class="checker" width="${THUMBNAIL_PX}" height="${THUMBNAIL_PX}" aria-hidden="true"></canvas>
           <span class="words"><b title="${name}">${name}</b>
             <span class="meta"><span class="lock" hidden>${icon("lock")}<span class="visually-hidden">${t("layers.locked")} </span></span>${layer
-              ? layerWords(layer.info) : t("layers.group", { count: membersOf(doc.value.layers, key).length })}</span>
+              ? layerWords(layer.info) : t("layers.group", { count: partsAt(key).length })}</span>
             ${layer ? flagsOf(layer).map((words) => html`<span class="chip warn">${words}</span>`) : ""}
           </span>
         </button>
@@ -78,6 +93,7 @@ class Layers extends View {
       </li>`;
   }
 
+  /** @param {Layer} layer */
   #download({ job, info, name }) {
     const words = t("layers.download", { name });
     return html`<a class="button quiet small square" href="${urls.layer(job, info.z_index)}" download="${info.file}"
@@ -86,45 +102,63 @@ class Layers extends View {
 
   #sync() {
     if (!doc.value) return;
-    if (!this.find("ol")) return this.#draw();
-    const { layers } = doc.value;
-    const wanted = rows(layers);
-    const list = this.find("ol");
-    // Parts that came in place of a layer that was split have no row yet, and its own becomes a group's.
-    const rowOf = ({ key, layer }) => list.querySelector(`[data-key="${key}"]${layer ? ":not(.group)" : ".group"}`);
-    if (list.children.length !== wanted.length || wanted.some((one) => !rowOf(one))) return this.#draw();
+    const list = this.querySelector("ol");
+    const wanted = rows(layersNow());
+    const found = list ? wanted.map((row) => this.#rowOf(row)) : [];
+    const listed = found.flatMap((row) => row ?? []);
+    // After a split the parts have no rows yet, and the layer's row is not a group's.
+    if (!list || list.children.length !== wanted.length || listed.length !== wanted.length) return this.#draw();
     this.#repaint();
-    wanted.forEach((one, at) => {
-      const { key } = one;
-      const row = rowOf(one);
-      const members = membersOf(layers, key);
-      if (list.children[at] !== row) moveTo(list, row, at);
-      row.classList.toggle("hidden", !members.some(isShown));
-      row.classList.toggle("selected", selected.value === key);
-      this.#name(row, one.layer ?? one.group);
-      row.querySelector(".lock").hidden = !members.every((layer) => layer.locked);
-      row.querySelector("[data-eye]").setAttribute("aria-pressed", isVisible(key));
-      row.querySelector("[data-solo]").setAttribute("aria-pressed", solo.value === key);
-      row.querySelector("[data-pick]").setAttribute("aria-pressed", selected.value === key);
+    wanted.forEach((row, at) => {
+      if (list.children[at] !== listed[at]) moveTo(list, listed[at], at);
+      this.#show(row, listed[at]);
     });
-    this.find("[data-all]").hidden = solo.value === null && layers.every((layer) => layer.visible);
+    this.find("[data-all]").hidden = solo.value === null && layersNow().every((layer) => layer.visible);
   }
 
-  #name(row, { name }) {
-    const place = row.querySelector("b");
+  /**
+   * @param {Row} row
+   * @returns {HTMLElement | null}
+   */
+  #rowOf({ key, layer }) {
+    return this.querySelector(`li[data-key="${key}"]${layer ? ":not(.group)" : ".group"}`);
+  }
+
+  /**
+   * @param {Row} row
+   * @param {HTMLElement} element
+   */
+  #show(row, element) {
+    const { key } = row;
+    const members = partsAt(key);
+    element.classList.toggle("hidden", !members.some(isShown));
+    element.classList.toggle("selected", selected.value === key);
+    this.#name(element, nameIn(row));
+    within(element, ".lock").hidden = !members.every((layer) => layer.locked);
+    within(element, "[data-eye]").setAttribute("aria-pressed", String(isVisible(key)));
+    within(element, "[data-solo]").setAttribute("aria-pressed", String(solo.value === key));
+    within(element, "[data-pick]").setAttribute("aria-pressed", String(selected.value === key));
+  }
+
+  /**
+   * @param {HTMLElement} element
+   * @param {string} name
+   */
+  #name(element, name) {
+    const place = within(element, "b");
     if (place.textContent === name) return;
     place.textContent = place.title = name;
     for (const [selector, key] of [["[data-eye]", "visible"], ["[data-solo]", "solo"], ["a", "download"]]) {
-      const control = row.querySelector(selector);
-      if (!control) continue;
-      control.title = t(`layers.${key}`, { name });
-      control.setAttribute("aria-label", control.title);
+      const control = element.querySelector(selector);
+      const words = t(`layers.${key}`, { name });
+      control?.setAttribute("title", words);
+      control?.setAttribute("aria-label", words);
     }
   }
 
-  // Colours change what a thumbnail shows, and the places of its parts that of a group's.
+  // Thumbnails depend on colours, those of groups also on where their parts are.
   #repaint() {
-    const seen = JSON.stringify(doc.value.layers.map(({ key, groups, x, y, scale, hue, saturation, lightness }) =>
+    const seen = JSON.stringify(layersNow().map(({ key, groups, x, y, scale, hue, saturation, lightness }) =>
       [key, hue, saturation, lightness, ...(groups.length > 0 ? [x, y, scale] : [])]));
     if (seen !== this.#painted) this.#thumbnails();
     this.#painted = seen;
@@ -132,16 +166,18 @@ class Layers extends View {
 
   #thumbnails() {
     if (!doc.value) return;
-    for (const row of this.querySelectorAll("li")) drawThumbnail(row.querySelector("canvas"), Number(row.dataset.key));
+    for (const row of this.querySelectorAll("li")) drawThumbnail(within(row, "canvas", HTMLCanvasElement), keyOf(row));
   }
 
-  #reorder(keyOf) {
-    let taken = null;
-    const fits = (event, row) => event.dataTransfer.types.includes(DRAG_TYPE) && placed(doc.value.layers, taken, keyOf(row)) !== null;
-    delegate(this, "dragstart", "li", (event, row) => {
+  #reorder() {
+    let taken = -1;
+    /** @type {(event: DragEvent, row: HTMLElement) => boolean} */
+    const fits = (event, row) => Boolean(event.dataTransfer?.types.includes(DRAG_TYPE)) && placed(layersNow(), taken, keyOf(row)) !== null;
+    delegate(this, "dragstart", "li", ({ dataTransfer }, row) => {
       taken = keyOf(row);
-      event.dataTransfer.setData(DRAG_TYPE, row.dataset.key);
-      event.dataTransfer.effectAllowed = "move";
+      if (!dataTransfer) return;
+      dataTransfer.setData(DRAG_TYPE, String(taken));
+      dataTransfer.effectAllowed = "move";
     });
     delegate(this, "dragover", "li", (event, row) => {
       for (const other of this.querySelectorAll(".target")) other.classList.remove("target");
@@ -158,29 +194,50 @@ class Layers extends View {
   }
 }
 
+/**
+ * Key of the layer or group whose row an element is in.
+ * @param {HTMLElement} element
+ */
+const keyOf = (element) => Number(element.closest("li")?.dataset.key);
+
+/** @param {Row} row */
+const nameIn = ({ layer, group }) => layer?.name ?? group?.name ?? "";
+
+/**
+ * @param {import("../../lib/signal.js").Signal<number | null>} choice
+ * @param {number} key
+ */
 function toggle(choice, key) {
   choice.value = choice.value === key ? null : key;
 }
 
+/**
+ * @param {HTMLElement} list
+ * @param {HTMLElement} row
+ * @param {number} place
+ */
 function moveTo(list, row, place) {
   const focused = row.contains(document.activeElement) ? document.activeElement : null;
   list.insertBefore(row, list.children[place] ?? null);
-  focused?.focus();
+  if (focused instanceof HTMLElement) focused.focus();
 }
 
-const isVisible = (key) => membersOf(doc.value.layers, key).some((layer) => layer.visible);
+/** @param {number} key */
+const isVisible = (key) => partsAt(key).some((layer) => layer.visible);
 
+/** @param {LayerInfo} info */
 function layerWords({ kind, coverage, visible_share: seen, flags }) {
   const words = [tOr(`kind.${kind}`, kind), t("layers.coverage", { share: percent(coverage) })];
   if (seen < 0.995 && !flags.empty) words.push(t("layers.seen", { share: percent(seen) }));
   return words.join(" · ");
 }
 
+/** @param {Layer} layer */
 function flagsOf({ job, info: { flags } }) {
   const words = [];
   if (flags.empty) words.push(t("flag.empty"));
   if (flags.duplicate_of !== null && flags.duplicate_of !== undefined) {
-    const other = doc.value.layers.find((layer) => layer.job === job && layer.info.z_index === flags.duplicate_of);
+    const other = layersNow().find((layer) => layer.job === job && layer.info.z_index === flags.duplicate_of);
     words.push(t("flag.duplicate", { name: other?.info.name ?? flags.duplicate_of }));
   }
   if (flags.copy_of_composite) words.push(t("flag.copy"));

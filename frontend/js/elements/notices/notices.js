@@ -1,29 +1,31 @@
+// @ts-check
 import { html, render } from "../../lib/html.js";
 import { language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View, delegate } from "../../lib/view.js";
-import { dismiss, notices } from "../../state.js";
+import { dismiss, notices } from "../../notices.js";
 
 const INFO_STAYS_MS = 6000;
 
 /**
- * What there is to say, errors until they are closed.
+ * Notices: errors stay until they are closed, the others for some seconds.
  *
  *     <un-notices></un-notices>
  */
 class Notices extends View {
+  /** @type {Set<number>} */
   #timed = new Set();
 
   mount() {
-    // The regions must stand before words come into them, or nothing is read out.
+    // Live regions must exist before their content does, or nothing is announced.
     render(this, html`<div role="alert" data-kind="error"></div><div role="status" data-kind="info"></div>`);
     delegate(this, "click", "[data-close]", (_, button) => dismiss(Number(button.dataset.close)));
     this.watch([notices, language], () => this.#draw());
   }
 
   #draw() {
-    for (const region of this.children) {
-      const kind = region.dataset.kind;
+    for (const kind of ["error", "info"]) {
+      const region = this.find(`[data-kind=${kind}]`);
       render(region, notices.value.filter((one) => one.kind === kind).map((one) => html`
         <div class="notice ${kind}">
           ${icon(kind === "error" ? "alert" : "info")}

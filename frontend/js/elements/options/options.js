@@ -1,3 +1,4 @@
+// @ts-check
 import { chosenEngine, isDiffusion } from "../../capabilities.js";
 import { html, render } from "../../lib/html.js";
 import { language, t, tOr } from "../../lib/i18n.js";
@@ -5,26 +6,31 @@ import { icon } from "../../lib/icons.js";
 import { View } from "../../lib/view.js";
 import { capabilities, options } from "../../state.js";
 
+/** @typedef {import("../../types.js").Options} OptionValues */
+
 const NUMBERS = new Set(["seed", "steps", "guidance", "resolution"]);
 const RESOLUTIONS = [640, 1024];
 const SIZES = ["native", "model", "both"];
+/** Used until the service has answered. */
+const MOST_LAYERS = 10;
 const MAX_SEED = Number.MAX_SAFE_INTEGER;
 
 /**
- * What a job is asked for. Writes each change to the `options` signal.
+ * The options of the next job. Writes each change to the `options` signal.
  *
  *     <un-options></un-options>
  */
 class Options extends View {
   mount() {
     this.watch([language, capabilities], () => this.#draw());
-    this.addEventListener("input", (event) => this.#take(event.target));
+    this.addEventListener("input", (event) => this.#take(/** @type {HTMLInputElement} */ (event.target)));
   }
 
+  /** @param {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} input */
   #take(input) {
-    const { name } = input;
-    if (!(name in options.value)) return;
-    // Out of range: the field says so, and the last good value stays.
+    if (!(input.name in options.value)) return;
+    const name = /** @type {keyof OptionValues} */ (input.name);
+    // Out of range: the browser marks the field, the last valid value stays.
     if (!input.checkValidity()) return;
     const text = input.value.trim();
     if (name === "num_layers") return this.#set(name, text === "auto" ? "auto" : Number(text));
@@ -33,15 +39,20 @@ class Options extends View {
     if (name === "engine") this.#redrawKeepingFocus(input);
   }
 
+  /**
+   * @param {keyof OptionValues} name
+   * @param {string | number | null} value
+   */
   #set(name, value) {
     options.value = { ...options.value, [name]: value };
   }
 
-  #redrawKeepingFocus(input) {
-    const open = this.find("details")?.open;
+  /** @param {{ name: string, value: string }} input */
+  #redrawKeepingFocus({ name, value }) {
+    const { open } = this.find("details", HTMLDetailsElement);
     this.#draw();
-    if (open) this.find("details").open = true;
-    this.find(`[name="${input.name}"][value="${CSS.escape(input.value)}"]`)?.focus();
+    this.find("details", HTMLDetailsElement).open = open;
+    this.find(`[name="${name}"][value="${CSS.escape(value)}"]`).focus();
   }
 
   #draw() {
@@ -63,7 +74,7 @@ class Options extends View {
   }
 
   #layers() {
-    const max = capabilities.value?.maxLayers ?? 10;
+    const max = capabilities.value?.limits.max_layers ?? MOST_LAYERS;
     const counts = ["auto", ...Array.from({ length: max }, (_, i) => i + 1)];
     return html`
       <fieldset class="field">
@@ -82,6 +93,7 @@ class Options extends View {
     const { engines } = capabilities.value;
     if (engines.length === 0) return html`<p class="note">${icon("info")}<span>${t("options.noEngine")}</span></p>`;
     const only = engines.length === 1;
+    /** @type {import("../../types.js").Engine[]} */
     const choices = only ? engines : [{ name: "auto" }, ...engines];
     const chosen = choices.some((one) => one.name === options.value.engine) ? options.value.engine : choices[0].name;
     return html`
@@ -107,6 +119,10 @@ class Options extends View {
       </div>`;
   }
 
+  /**
+   * @param {"seed" | "steps" | "guidance"} name
+   * @param {{ min: number, max: number, step: number, placeholder: string | number }} field
+   */
   #number(name, { min, max, step, placeholder }) {
     return html`
       <div class="field">
@@ -118,7 +134,7 @@ class Options extends View {
   }
 
   #diffusion() {
-    const { defaults } = capabilities.value;
+    const defaults = capabilities.value?.defaults ?? {};
     return html`
       ${this.#number("steps", { min: 1, max: 200, step: 1, placeholder: defaults.steps ?? 50 })}
       ${this.#number("guidance", { min: 1, max: 20, step: 0.1, placeholder: defaults.guidance ?? 4 })}

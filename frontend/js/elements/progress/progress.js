@@ -1,31 +1,38 @@
-import { abortUpload, cancelJob, goHome, runAgain } from "../../actions.js";
+// @ts-check
+import { cancelJob, runAgain } from "../../current-job.js";
 import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
-import { duration, language, number, t, tOr } from "../../lib/i18n.js";
+import { duration, language, messageOf, number, say, t, tOr } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
-import { View } from "../../lib/view.js";
+import { View, closest } from "../../lib/view.js";
+import { goHome } from "../../router.js";
 import { job, upload } from "../../state.js";
+import { abortUpload } from "../../uploads.js";
+
+/**
+ * @typedef {import("../../types.js").CurrentJob} CurrentJob
+ * @typedef {import("../../types.js").Upload} Upload
+ */
 
 const TICK_MS = 500;
 
+/** Failures whose original message adds nothing to the page's own sentence. */
+const WITHOUT_DETAILS = new Set(["input_gone", "worker_lost"]);
+
 /**
- * A job on its way, from the upload to its end when that is no result.
+ * A job from its upload until its result is shown, or until it ends without one.
  * Kept as one element and changed in place, so that the bar glides and
  * screen readers hear changes of stage, not every step.
  *
  *     <un-progress></un-progress>
  */
 class Progress extends View {
-  #timer = 0;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #timer;
   #shape = "";
 
   mount() {
-    this.addEventListener("click", (event) => {
-      const action = event.target.closest("[data-action]")?.dataset.action;
-      if (action === "cancel") upload.value ? abortUpload() : cancelJob();
-      if (action === "again") runAgain();
-      if (action === "home") goHome();
-    });
+    this.addEventListener("click", (event) => this.#act(closest(event, "[data-action]")?.dataset.action));
     this.watch([job, upload, language], () => this.#update());
     this.#timer = setInterval(() => this.#left(), TICK_MS);
   }
@@ -34,21 +41,59 @@ class Progress extends View {
     clearInterval(this.#timer);
   }
 
+  /** @param {string | undefined} action */
+  #act(action) {
+    if (action === "cancel") upload.value ? abortUpload() : cancelJob();
+    if (action === "again") runAgain();
+    if (action === "home") goHome();
+  }
+
   #update() {
-    const now = upload.value ?? job.value;
+    if (upload.value) return this.#showUpload(upload.value);
+    const now = job.value;
     if (!now) return;
-    const ended = !upload.value && ["failed", "cancelled", "gone"].includes(now.state);
-    // Drawn anew only when its structure changes.
-    const shape = [ended, now.state === "gone", language.value, upload.value ? "" : now.id].join();
-    if (shape !== this.#shape) {
-      this.#shape = shape;
-      ended ? this.#drawEnd(now) : this.#drawRunning();
-    }
-    this.#picture(now);
-    if (ended) return;
-    this.#bar(now);
-    this.#stages(now);
-    this.#notes(now);
+    const isEnd = ["failed", "cancelled", "gone"].includes(now.state);
+    this.#reshape([now.id, isEnd, now.state === "gone"], () => (isEnd ? this.#drawEnd(now) : this.#drawRunning()));
+    this.#picture(now.uploadId && now.state !== "gone" ? urls.input(now.uploadId) : "", now.name);
+    if (!isEnd) this.#showJob(now);
+  }
+
+  /**
+   * Draws anew only when the structure changes.
+   * @param {unknown[]} structure
+   * @param {() => void} draw
+   */
+  #reshape(structure, draw) {
+    const shape = [...structure, language.value].join();
+    if (shape === this.#shape) return;
+    this.#shape = shape;
+    draw();
+  }
+
+  /** @param {Upload} now */
+  #showUpload(now) {
+    this.#reshape(["upload"], () => this.#drawRunning());
+    this.#picture(now.url, now.name);
+    this.#bar(now.fraction, t(now.fraction < 1 ? "progress.uploading" : "progress.checking"), true);
+    this.#left();
+  }
+
+  /** @param {CurrentJob} now */
+  #showJob(now) {
+    const isRunning = now.state === "running";
+    this.#bar(now.state === "finishing" ? 1 : (now.progress?.percent ?? 0) / 100, stageWords(now), now.state !== "queued");
+    const { step = 0, total = 0 } = (isRunning && now.progress) || {};
+    this.#text(".step", step > 0 && total > 1 ? t("progress.step", { step, total }) : "");
+    this.#left();
+    this.find(".link").hidden = now.linked;
+    this.#text(".link", t("progress.reconnecting"));
+    this.find("[data-action=cancel]", HTMLButtonElement).disabled = Boolean(now.cancelling);
+    this.#text("[data-action=cancel] span", t(now.cancelling ? "progress.cancelling" : "progress.cancel"));
+    const engine = now.engine ? tOr(`engine.${now.engine}`, now.engine) : "";
+    this.#text(".engine", engine ? t("progress.engine", { engine }) : "");
+    this.#text(".reason", engine ? say(now.reason) : "");
+    this.#stages(now.stages);
+    this.#notes(now.notes.map(say));
   }
 
   #drawRunning() {
@@ -69,70 +114,64 @@ class Progress extends View {
       </div>`);
   }
 
+  /** @param {CurrentJob} job */
   #drawEnd({ state, error, uploadId }) {
-    const known = state === "cancelled" ? t("end.cancelled.hint") : tOr(`failure.${error?.code}`, t("failure.other"));
+    const canRunAgain = state !== "gone" && uploadId;
+    const end = error?.code === "removed" ? "removed" : state;
     render(this, html`
       <div class="progress">
         <figure class="picture checker"><img alt=""></figure>
         <section class="card end" role="alert">
           <p class="hint name"></p>
           <h1>${t(`end.${state}`)}</h1>
-          ${error && state !== "gone" ? html`<p class="message">${error.message}</p>` : ""}
-          <p>${state === "gone" ? t(error?.code === "removed" ? "end.removed.hint" : "end.gone.hint") : known}</p>
+          ${state === "failed" ? failureWords(error) : html`<p>${t(`end.${end}.hint`)}</p>`}
           <p class="actions">
-            ${state !== "gone" && uploadId ? html`<button type="button" class="button primary" data-action="again">${icon("reset")}<span>${t("end.again")}</span></button>` : ""}
+            ${canRunAgain ? html`<button type="button" class="button primary" data-action="again">${icon("reset")}<span>${t("end.again")}</span></button>` : ""}
             <button type="button" class="button" data-action="home">${icon("plus")}<span>${t("top.new")}</span></button>
           </p>
         </section>
       </div>`);
   }
 
-  #picture(now) {
+  /**
+   * @param {string} src
+   * @param {string} name
+   */
+  #picture(src, name) {
     const image = this.find(".picture img");
-    const src = now.url ?? (now.uploadId ? urls.input(now.uploadId) : "");
-    // While the stored picture loads, the one from the disk stays.
-    if (src && image.getAttribute("src") !== src) image.src = src;
-    this.find(".picture").hidden = !src || now.state === "gone";
-    this.find(".name").textContent = now.name;
+    // The local picture stays until the stored one has loaded.
+    if (src && image.getAttribute("src") !== src) image.setAttribute("src", src);
+    this.find(".picture").hidden = !src;
+    this.find(".name").textContent = name;
   }
 
-  #bar(now) {
-    const fraction = now.fraction ?? (now.state === "finishing" ? 1 : (now.progress?.percent ?? 0) / 100);
+  /**
+   * @param {number} fraction
+   * @param {string} stage in words
+   * @param {boolean} hasPercent
+   */
+  #bar(fraction, stage, hasPercent) {
     const bar = this.find(".bar");
     const shown = Math.round(fraction * 100);
-    bar.setAttribute("aria-valuenow", shown);
-    bar.firstElementChild.style.setProperty("--done", fraction.toFixed(4));
-    this.#text(".stage", stageWords(now));
-    this.#text(".percent", now.state === "queued" ? "" : number(shown / 100, { style: "percent" }));
-    const progress = now.state === "running" ? now.progress : null;
-    this.#text(".step", progress && progress.step > 0 && progress.total > 1 ? t("progress.step", progress) : "");
-    bar.setAttribute("aria-valuetext", `${stageWords(now)}, ${shown} %`);
-    this.#left();
-
-    const link = this.find(".link");
-    link.hidden = upload.value !== null || now.linked !== false;
-    this.#text(".link", t("progress.reconnecting"));
-    const cancel = this.find('[data-action="cancel"]');
-    cancel.disabled = Boolean(now.cancelling);
-    this.#text('[data-action="cancel"] span', t(now.cancelling ? "progress.cancelling" : "progress.cancel"));
-    const engine = now.engine ? tOr(`engine.${now.engine}`, now.engine) : "";
-    this.#text(".engine", engine ? t("progress.engine", { engine }) : "");
-    this.#text(".reason", (engine && now.reason) || "");
+    bar.setAttribute("aria-valuenow", String(shown));
+    bar.setAttribute("aria-valuetext", `${stage}, ${shown} %`);
+    this.find(".bar > div").style.setProperty("--done", fraction.toFixed(4));
+    this.#text(".stage", stage);
+    this.#text(".percent", hasPercent ? number(shown / 100, { style: "percent" }) : "");
   }
 
   #left() {
-    const place = this.find(".left");
-    const now = upload.value ?? job.value;
-    if (!place || !now) return;
-    const eta = now.state === "running" ? now.progress?.eta_ms : null;
-    // Between two events the estimate runs down on its own.
-    const left = eta === null || eta === undefined ? null : Math.max(0, eta - (Date.now() - now.progressAt));
+    if (!this.querySelector(".left")) return;
+    const now = upload.value ? null : job.value;
+    const eta = now?.state === "running" ? now.progress?.eta_ms : null;
+    // Counts down between two events.
+    const left = eta === null || eta === undefined ? null : Math.max(0, eta - (Date.now() - (now?.progressAt ?? 0)));
     const words = left === null ? "" : left < 1000 ? t("progress.almost") : t("progress.left", { time: duration(Math.round(left / 1000) * 1000) });
     this.#text(".left", words);
   }
 
-  #stages(now) {
-    const stages = now.stages ?? [];
+  /** @param {string[]} stages */
+  #stages(stages) {
     const list = this.find(".stages");
     const key = stages.join();
     if (list.dataset.key === key) return;
@@ -142,23 +181,41 @@ class Progress extends View {
       ${stageName(stage)}</li>`));
   }
 
-  #notes(now) {
-    const notes = now.notes ?? [];
+  /** @param {string[]} notes */
+  #notes(notes) {
     const list = this.find(".notes");
     if (list.childElementCount !== notes.length) render(list, notes.map((note) => html`<li>${note}</li>`));
   }
 
-  // Setting the same text again would make live regions speak again.
+  /**
+   * Writes only what changed: live regions announce every write.
+   * @param {string} selector
+   * @param {string} text
+   */
   #text(selector, text) {
     const place = this.find(selector);
     if (place.textContent !== text) place.textContent = text;
   }
 }
 
+/**
+ * Explains why a job failed and what to do. Where the page has words for its code, the original message becomes a detail.
+ * @param {import("../../types.js").Failure | null | undefined} error
+ */
+function failureWords(error) {
+  if (!error) return html`<p>${t("failure.other")}</p>`;
+  const message = messageOf(error);
+  const words = say(message);
+  if (words === message.text) return html`<p class="message">${words}</p><p>${t("failure.other")}</p>`;
+  return html`<p>${words}</p>
+    ${WITHOUT_DETAILS.has(error.code) ? "" : html`<details><summary>${t("failure.details")}</summary><p class="message" lang="en">${message.text}</p></details>`}`;
+}
+
+/** @param {string} stage */
 const stageName = (stage) => tOr(`stage.${stage}`, stage.replaceAll("_", " "));
 
+/** @param {CurrentJob} now */
 function stageWords(now) {
-  if (now.fraction !== undefined) return t(now.fraction < 1 ? "progress.uploading" : "progress.checking");
   if (now.state === "finishing") return t("progress.finishing");
   if (now.state === "queued") {
     if (now.position === null || now.position === undefined) return t("progress.queued");

@@ -1,11 +1,15 @@
-import { removeJob, runAgain } from "../../actions.js";
-import { closeDocument, ground, history, mode, openDocument, redo, reset, undo } from "../../editor/document.js";
+// @ts-check
+import { removeJob, runAgain } from "../../current-job.js";
+import { ground, mode } from "../../editor/display.js";
+import { reset } from "../../editor/edits.js";
+import { history, redo, undo } from "../../editor/history.js";
+import { closeDocument, openDocument } from "../../editor/open.js";
 import { FORMATS, save } from "../../editor/save.js";
 import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
-import { View } from "../../lib/view.js";
+import { View, closest, delegate } from "../../lib/view.js";
 import { job, result } from "../../state.js";
 import { register as registerAnalysis } from "../analysis/analysis.js";
 import { register as registerCanvas } from "../canvas/canvas.js";
@@ -14,7 +18,9 @@ import { register as registerDetails } from "../details/details.js";
 import { register as registerInspector } from "../inspector/inspector.js";
 import { register as registerLayers } from "../layers/layers.js";
 
+/** @type {(typeof mode.value)[]} */
 const MODES = ["layers", "compare", "input"];
+/** @type {(typeof ground.value)[]} */
 const GROUNDS = ["checker", "white", "black", "magenta"];
 
 /**
@@ -24,9 +30,10 @@ const GROUNDS = ["checker", "white", "black", "magenta"];
  */
 class Result extends View {
   mount() {
-    openDocument(job.value.id, result.value);
-    this.addEventListener("change", (event) => this.#choose(event.target));
-    this.addEventListener("click", (event) => this.#act(event.target.closest("[data-action]")?.dataset.action));
+    if (job.value && result.value) openDocument(job.value.id, result.value);
+    this.addEventListener("change", (event) => this.#choose(/** @type {HTMLInputElement} */ (event.target)));
+    this.addEventListener("click", (event) => this.#act(closest(event, "[data-action]")?.dataset.action));
+    delegate(this, "click", "[data-save]", (_, button) => this.#save(/** @type {HTMLButtonElement} */ (button)));
     this.listen(document, "keydown", takeUndoKeys);
     this.watch([language], () => this.#draw());
     this.watch([history], () => this.#sync());
@@ -37,7 +44,7 @@ class Result extends View {
   }
 
   #draw() {
-    const { id, name } = job.value;
+    const { id, name } = job.value ?? { id: "", name: "" };
     render(this, html`
       <h1 class="visually-hidden">${t("result.title", { name })}</h1>
       <div class="tools" role="toolbar" aria-label="${t("tools.title")}">
@@ -58,7 +65,7 @@ class Result extends View {
           <a class="button primary" href="${urls.zip(id)}" data-zip download>${icon("download")}${t("take.all")}</a>
           <h3 class="label" id="save-title">${t("take.seen")}</h3>
           <div class="formats" role="group" aria-labelledby="save-title">${FORMATS.map(([format, word]) => html`
-            <button type="button" class="button small" data-action="save-${format}" title="${t(`take.${format}`)}">${word}</button>`)}</div>
+            <button type="button" class="button small" data-save="${format}" title="${t(`take.${format}`)}">${word}</button>`)}</div>
         </section>
         <un-analysis></un-analysis>
         <un-details></un-details>
@@ -71,6 +78,12 @@ class Result extends View {
     this.#sync();
   }
 
+  /**
+   * @param {"mode" | "ground"} name
+   * @param {string[]} values
+   * @param {string} chosen
+   * @param {string} words what the keys of their words begin with
+   */
   #choices(name, values, chosen, words) {
     return html`
       <fieldset><legend class="visually-hidden">${t(`${words}.title`)}</legend>
@@ -82,41 +95,44 @@ class Result extends View {
       </div></fieldset>`;
   }
 
+  /** @param {HTMLInputElement} input */
   #choose({ name, value }) {
-    if (name === "mode") mode.value = value;
-    if (name === "ground") ground.value = value;
+    if (name === "mode") mode.value = MODES.find((one) => one === value) ?? mode.value;
+    if (name === "ground") ground.value = GROUNDS.find((one) => one === value) ?? ground.value;
   }
 
   #sync() {
-    this.find('[data-action="undo"]').disabled = !history.value.undo;
-    this.find('[data-action="redo"]').disabled = !history.value.redo;
-    this.find('[data-action="reset"]').hidden = !history.value.undo;
+    this.find("[data-action=undo]", HTMLButtonElement).disabled = !history.value.undo;
+    this.find("[data-action=redo]", HTMLButtonElement).disabled = !history.value.redo;
+    this.find("[data-action=reset]").hidden = !history.value.undo;
   }
 
+  /** @param {string | undefined} action */
   #act(action) {
     if (action === "undo") undo();
     if (action === "redo") redo();
     if (action === "reset") reset();
-    if (action?.startsWith("save-")) this.#save(action.slice("save-".length));
     if (action === "options") this.#askOptions();
     if (action === "delete") this.#askDelete();
-    if (action === "close") this.find("dialog").close();
-    if (action === "again") {
-      this.find("dialog").close();
-      runAgain();
-    }
-    if (action === "really-delete") removeJob(job.value.id);
+    if (action === "close" || action === "again") this.find("dialog", HTMLDialogElement).close();
+    if (action === "again") runAgain();
+    if (action === "really-delete" && job.value) removeJob(job.value.id);
   }
 
-  async #save(format) {
-    const button = this.find(`[data-action="save-${format}"]`);
+  /** @param {HTMLButtonElement} button whose `data-save` is the format */
+  async #save(button) {
     button.disabled = true;
-    await save(format, job.value.name);
+    await save(button.dataset.save ?? "", job.value?.name ?? "");
     button.disabled = false;
   }
 
+  /**
+   * @param {string} title
+   * @param {import("../../lib/html.js").Content} body
+   * @param {import("../../lib/html.js").Content} foot
+   */
   #dialog(title, body, foot) {
-    const dialog = this.find("dialog");
+    const dialog = this.find("dialog", HTMLDialogElement);
     render(dialog, html`
       <div class="dialog-head"><h2 id="again-title">${title}</h2>
         <button type="button" class="button quiet square" data-action="close" aria-label="${t("dialog.close")}">${icon("close")}</button></div>

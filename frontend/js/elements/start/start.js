@@ -1,10 +1,12 @@
-import { takeFiles } from "../../actions.js";
+// @ts-check
 import { acceptAttribute, formatNames } from "../../files.js";
 import { html, render } from "../../lib/html.js";
 import { fileSize, language, number, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View } from "../../lib/view.js";
-import { capabilities, recent } from "../../state.js";
+import { recent } from "../../recent-jobs.js";
+import { capabilities } from "../../state.js";
+import { takeFiles } from "../../uploads.js";
 import { register as registerOptions } from "../options/options.js";
 
 // Four sheets in perspective; the style sheet fans them out while a picture is held above.
@@ -17,8 +19,8 @@ const SHEETS = html`
   </svg>`;
 
 /**
- * What the page shows before there is a picture: what it does, where to drop
- * one, and the options.
+ * The start page: what Unflatten does, a drop zone, the options and
+ * recent jobs.
  *
  *     <un-start></un-start>
  */
@@ -28,9 +30,10 @@ class Start extends View {
     this.watch([capabilities, language], () => this.#limits());
     this.watch([recent], () => this.#recent());
     this.addEventListener("change", (event) => {
-      if (!event.target.matches("input[type=file]")) return;
-      takeFiles([...event.target.files]);
-      event.target.value = "";
+      const { target } = event;
+      if (!(target instanceof HTMLInputElement) || !target.files) return;
+      takeFiles([...target.files]);
+      target.value = "";
     });
   }
 
@@ -62,11 +65,11 @@ class Start extends View {
   }
 
   #limits() {
-    const limits = capabilities.value;
+    const limits = capabilities.value?.limits;
     const parts = [formatNames().join(", ")];
-    if (limits && Number.isFinite(limits.maxBytes)) parts.push(t("start.maxSize", { size: fileSize(limits.maxBytes) }));
-    if (limits && Number.isFinite(limits.maxPixels)) {
-      parts.push(t("start.maxPixels", { count: number(limits.maxPixels / 1e6, { maximumFractionDigits: 0 }) }));
+    if (limits) {
+      parts.push(t("start.maxSize", { size: fileSize(limits.max_file_size_bytes) }));
+      parts.push(t("start.maxPixels", { count: number(limits.max_pixels / 1e6, { maximumFractionDigits: 0 }) }));
     }
     this.find(".limits").textContent = parts.join(" · ");
   }

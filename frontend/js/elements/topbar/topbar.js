@@ -1,10 +1,13 @@
-import { goHome } from "../../actions.js";
+// @ts-check
+import { goHome } from "../../router.js";
 import { html, render } from "../../lib/html.js";
 import { LANGUAGES, language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { isDark, theme, toggleTheme } from "../../lib/theme.js";
-import { View } from "../../lib/view.js";
-import { recent, screen } from "../../state.js";
+import { View, closest } from "../../lib/view.js";
+import { recent } from "../../recent-jobs.js";
+import { screen } from "../../state.js";
+import { Jobs } from "../jobs/jobs.js";
 
 /**
  * The bar at the top: the way home, this browser's jobs, language, light or dark.
@@ -16,18 +19,18 @@ class Topbar extends View {
     this.watch([language, theme], () => this.#draw());
     this.watch([recent, screen], () => this.#sync());
     this.addEventListener("click", (event) => {
-      if (event.target.closest("[data-home]")) {
+      if (closest(event, "[data-home]")) {
         event.preventDefault();
         goHome();
       }
-      if (event.target.closest("[data-theme-switch]")) {
+      if (closest(event, "[data-theme-switch]")) {
         toggleTheme();
         this.find("[data-theme-switch]").focus();
       }
-      if (event.target.closest("[data-jobs]")) this.find("un-jobs").show();
+      if (closest(event, "[data-jobs]")) this.find("un-jobs", Jobs).show();
     });
     this.addEventListener("change", (event) => {
-      if (!event.target.matches("select")) return;
+      if (!(event.target instanceof HTMLSelectElement)) return;
       language.value = event.target.value;
       this.find("select").focus();
     });
@@ -62,7 +65,7 @@ class Topbar extends View {
   #sync() {
     this.find("[data-new]").hidden = screen.value === "empty";
     this.find("[data-jobs]").hidden = recent.value.length === 0;
-    this.find(".count").textContent = recent.value.length;
+    this.find(".count").textContent = String(recent.value.length);
   }
 }
 

@@ -1,0 +1,254 @@
+// The document: edits, their history, and what outlives a reload.
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+
+import { filterOf } from "../../../../frontend/js/editor/compositor.js";
+import { isShown, mode, resetDisplay, selected, solo } from "../../../../frontend/js/editor/display.js";
+import { boxAt, doc, layerOf, layersNow, nameOf, partsAt } from "../../../../frontend/js/editor/document.js";
+import { editLayer, moveBy, place, rename, reset, scaleTo, shift, showAll } from "../../../../frontend/js/editor/edits.js";
+import { edit, endEdit, history, redo, startHistory, undo } from "../../../../frontend/js/editor/history.js";
+import { flushEdits, loadEdits, saveEdits } from "../../../../frontend/js/editor/kept.js";
+import { closeDocument, openDocument, replaceWithParts } from "../../../../frontend/js/editor/open.js";
+import { notices } from "../../../../frontend/js/notices.js";
+import { group, keysOf, layer, nested } from "./layers.mjs";
+
+/** Shows layers as a document that was just opened. */
+function open(layers) {
+  doc.value = { id: "job", width: 800, height: 600, layers, delivered: layers };
+  startHistory();
+}
+
+beforeEach(() => {
+  closeDocument();
+  localStorage.clear();
+});
+
+test("without a document there is nothing to ask for and nothing to do", () => {
+  assert.deepEqual(layersNow(), []);
+  assert.equal(layerOf(0), null);
+  assert.equal(nameOf(0), "");
+  assert.equal(boxAt(0), null);
+  assert.equal(boxAt(null), null);
+  assert.deepEqual(partsAt(null), []);
+  for (const act of [undo, redo, reset, showAll, endEdit, () => edit([]), () => moveBy(0, 1, 1), () => shift(0, 1), () => place(0, 1)]) act();
+  assert.equal(doc.value, null);
+});
+
+test("an edit is undone and redone", () => {
+  open([layer(0), layer(1)]);
+  const before = layersNow();
+  editLayer(1, { opacity: 0.5 });
+  moveBy(0, 3, -4);
+  assert.deepEqual(history.value, { undo: true, redo: false });
+  assert.deepEqual([layerOf(0).x, layerOf(0).y, layerOf(1).opacity], [3, -4, 0.5]);
+  undo();
+  undo();
+  assert.equal(layersNow(), before);
+  assert.deepEqual(history.value, { undo: false, redo: true });
+  undo();
+  redo();
+  redo();
+  redo();
+  assert.deepEqual([layerOf(0).x, layerOf(1).opacity], [3, 0.5]);
+  undo();
+  editLayer(0, { locked: true });
+  assert.deepEqual(history.value, { undo: true, redo: false }, "a new edit ends what could be redone");
+});
+
+test("a slider that is drawn is undone at once, and two are not", () => {
+  open([layer(0)]);
+  for (const opacity of [0.9, 0.8, 0.7]) editLayer(0, { opacity }, "opacity 0");
+  endEdit();
+  for (const opacity of [0.6, 0.5]) editLayer(0, { opacity }, "opacity 0");
+  undo();
+  assert.equal(layerOf(0).opacity, 0.7);
+  undo();
+  assert.equal(layerOf(0).opacity, 1);
+});
+
+test("no more than a hundred edits are kept", () => {
+  open([layer(0)]);
+  for (let i = 0; i < 150; i += 1) moveBy(0, 1, 0);
+  for (let i = 0; i < 150; i += 1) undo();
+  assert.equal(layerOf(0).x, 50);
+});
+
+test("a group moves, hides, and is renamed as a whole", () => {
+  open(nested());
+  moveBy(1, 10, 0);
+  assert.deepEqual(partsAt(1).map(({ x }) => x), [10, 10, 10]);
+  assert.equal(layerOf(9).x, 0);
+  assert.equal(layerOf(1), null, "a group is no layer");
+  rename(4, "안쪽 그룹", "name 4");
+  assert.equal(nameOf(4), "안쪽 그룹");
+  assert.equal(nameOf(1), "Group 1");
+  rename(9, "글자", "name 9");
+  assert.equal(nameOf(9), "글자");
+});
+
+test("a group that is scaled back and forth in one go is as it was", () => {
+  open(nested());
+  const before = boxAt(1);
+  for (const scale of [1.37, 0.21, 3.3, 1]) scaleTo(1, scale, "scale 1");
+  assert.deepEqual(boxAt(1), before);
+  undo();
+  assert.deepEqual(history.value, { undo: false, redo: true });
+});
+
+test("everything goes back to what was delivered, and that can be undone", () => {
+  open([layer(0), layer(1)]);
+  shift(0, 1);
+  editLayer(1, { visible: false });
+  reset();
+  assert.equal(layersNow(), doc.value.delivered);
+  undo();
+  assert.deepEqual(keysOf(layersNow()), [1, 0]);
+  showAll();
+  assert.ok(layersNow().every(({ visible }) => visible));
+});
+
+test("what is shown alone is a layer or a group", () => {
+  open([...nested(), layer(10, { visible: false })]);
+  const shown = () => keysOf(layersNow().filter(isShown));
+  assert.deepEqual(shown(), [0, 3, 5, 6, 9]);
+  solo.value = 4;
+  assert.deepEqual(shown(), [5, 6]);
+  solo.value = 10;
+  assert.deepEqual(shown(), [10], "a hidden layer too");
+  selected.value = 3;
+  mode.value = "compare";
+  resetDisplay();
+  assert.deepEqual([solo.value, selected.value, mode.value], [null, null, "layers"]);
+});
+
+test("a layer that is split leaves its edits and its key to its parts, before and after each edit", () => {
+  open([layer(0), layer(1)]);
+  editLayer(1, { name: "원", visible: false, x: 5, scale: 2 });
+  const parts = [5, 6].map((key) => layer(key, { job: "child", groups: [group(1, "Layer 1")] }));
+  replaceWithParts(1, parts);
+  assert.deepEqual(keysOf(layersNow()), [0, 5, 6]);
+  assert.deepEqual(keysOf(doc.value.delivered), [0, 5, 6]);
+  for (const part of partsAt(1)) {
+    assert.equal(part.visible, false);
+    assert.equal(part.scale, 2);
+    assert.deepEqual(part.groups, [group(1, "원")]);
+  }
+  undo();
+  assert.deepEqual(keysOf(layersNow()), [0, 5, 6], "undoing does not bring the layer back");
+  assert.deepEqual(partsAt(1).map(({ visible, x, scale }) => [visible, x, scale]), [[true, 0, 1], [true, 0, 1]]);
+});
+
+test("edits outlive a reload, of groups and of order as well", () => {
+  const delivered = nested();
+  const edited = delivered.map((one) => (one.key === 9 ? { ...one, name: "여름 세일", hue: -90 } : one))
+    .map((one) => ({ ...one, groups: one.groups.map((own) => (own.key === 4 ? { ...own, name: "안쪽" } : own)) }));
+  const [background, ...others] = edited;
+  const reordered = [...others, background];
+  saveEdits("job", reordered, delivered);
+  flushEdits();
+  assert.deepEqual(loadEdits("job", nested()), reordered);
+  const layers = nested();
+  assert.equal(loadEdits("another job", layers), layers, "the very same");
+});
+
+test("what was taken back is kept no longer", () => {
+  const delivered = nested();
+  saveEdits("job", delivered.map((one) => ({ ...one, x: 1 })), delivered);
+  flushEdits();
+  saveEdits("job", delivered, delivered);
+  flushEdits();
+  const layers = nested();
+  assert.equal(loadEdits("job", layers), layers);
+});
+
+test("edits of the 24 results that were worked on last are kept", () => {
+  const delivered = [layer(0)];
+  for (let i = 0; i < 30; i += 1) {
+    saveEdits(`job ${i}`, [layer(0, { x: i + 1 })], delivered);
+    flushEdits();
+  }
+  assert.equal(loadEdits("job 5", delivered), delivered);
+  assert.equal(loadEdits("job 6", delivered)[0].x, 7);
+  assert.equal(loadEdits("job 29", delivered)[0].x, 30);
+});
+
+test("parts of a layer that was split since stay beside their neighbours", () => {
+  const delivered = [layer(0), layer(1), layer(2)];
+  saveEdits("job", [delivered[2], delivered[0], delivered[1]], delivered);
+  flushEdits();
+  const parts = [7, 8].map((key) => layer(key, { job: "child", groups: [group(1)] }));
+  assert.deepEqual(keysOf(loadEdits("job", [layer(0), ...parts, layer(2)])), [2, 0, 7, 8]);
+});
+
+test("a layer without colours of its own needs no filter", () => {
+  assert.equal(filterOf({ hue: 0, saturation: 1, lightness: 1 }), null);
+  assert.equal(filterOf({ hue: -90, saturation: 0, lightness: 4 }), "hue-rotate(-90deg) saturate(0) brightness(4)");
+});
+
+// Opening, with a service in its place.
+
+const PARENT = { job_id: "job", layer: 1, x: 30, y: 40 };
+
+function metadata(count, fields = {}) {
+  const layers = Array.from({ length: count }, (_, at) => layer(at, { info: { z_index: at, name: `Layer ${at}`, bounding_box: null } }).info);
+  return { input: { width: 640, height: 480, format: "png" }, layers, ...fields };
+}
+
+/** Answers by path; what has no answer is not found. */
+function serve(answers) {
+  globalThis.fetch = async (path) => {
+    const body = answers[path];
+    return new Response(JSON.stringify(body ?? { error: { code: "not_found", message: "nothing there" } }), { status: body ? 200 : 404 });
+  };
+}
+
+const node = (number, fields = {}) => ({
+  layer: number, name: `Layer ${number}`, bounding_box: null, ...fields,
+  edit: { visible: true, opacity: 1, x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1, ...fields.edit },
+});
+
+test("a result is opened with what was edited over the API below what this browser kept", async () => {
+  serve({ "/api/jobs/job/document": { job_id: "job", layers: [node(1), node(0, { edit: { x: 7 } })] } });
+  await openDocument("job", metadata(2));
+  assert.deepEqual(keysOf(layersNow()), [1, 0]);
+  assert.equal(layerOf(0).x, 7);
+  assert.deepEqual([doc.value.width, doc.value.height], [640, 480]);
+  assert.deepEqual(history.value, { undo: false, redo: false });
+
+  editLayer(0, { x: 9 });
+  closeDocument();
+  await openDocument("job", metadata(2, { canvas: { width: 64, height: 48 } }));
+  assert.equal(layerOf(0).x, 9);
+  assert.deepEqual([doc.value.width, doc.value.height], [64, 48]);
+  assert.deepEqual(history.value, { undo: true, redo: false }, "and can be undone");
+});
+
+test("layers that were split are opened as groups, those whose split failed as they are", async () => {
+  const children = [{ layer: 1, job_id: "child" }, { layer: 0, job_id: "lost" }];
+  serve({
+    "/api/jobs/job/document": { job_id: "job", layers: [node(0), node(1, { child: { job_id: "child", x: 30, y: 40, tree: { job_id: "child", layers: [node(0), node(1)] } } })] },
+    "/api/jobs/child/metadata.json": metadata(2, { input: { width: 9, height: 9, format: "png", parent: PARENT } }),
+  });
+  await openDocument("job", metadata(2, { children }));
+  assert.deepEqual(keysOf(layersNow()), [0, 2, 3], "keys of the result itself come first");
+  assert.deepEqual(partsAt(1).map(({ job, origin, groups }) => [job, origin, groups]), [
+    ["child", { x: 30, y: 40 }, [group(1, "Layer 1")]],
+    ["child", { x: 30, y: 40 }, [group(1, "Layer 1")]],
+  ]);
+});
+
+test("a service that does not know the edits is told of, and the result opens", async () => {
+  notices.value = [];
+  serve({});
+  await openDocument("job", metadata(1));
+  assert.deepEqual(keysOf(layersNow()), [0]);
+  assert.equal(notices.value[0].kind, "error");
+});
+
+test("a result that is left while it loads does not come after another", async () => {
+  serve({ "/api/jobs/one/document": { job_id: "one", layers: [node(0)] }, "/api/jobs/two/document": { job_id: "two", layers: [node(0)] } });
+  const one = openDocument("one", metadata(1));
+  const two = openDocument("two", metadata(1));
+  await Promise.all([one, two]);
+  assert.equal(doc.value.id, "two");
+});

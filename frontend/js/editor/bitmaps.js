@@ -1,0 +1,57 @@
+// @ts-check
+import { urls } from "../lib/api.js";
+import { t } from "../lib/i18n.js";
+import { signal } from "../lib/signal.js";
+import { notify } from "../notices.js";
+import { doc, layersNow } from "./document.js";
+
+/** @typedef {import("../types.js").Layer} Layer */
+
+/** Raised by one whenever another layer's pixels have arrived. */
+export const arrived = signal(0);
+
+/** @type {Map<number, ImageBitmap>} */
+const bitmaps = new Map();
+
+/**
+ * A layer's pixels within its bounding box; absent for empty layers and until they have arrived.
+ * @param {number} key
+ */
+export const bitmapOf = (key) => bitmaps.get(key);
+
+/** Whether the pixels of all layers are there. */
+export function isComplete() {
+  return layersNow().every(({ key, info }) => !info.bounding_box || bitmaps.has(key));
+}
+
+/**
+ * Fetches the pixels of layers; each one is shown as it arrives.
+ * @param {Layer[]} layers
+ */
+export function loadBitmaps(layers) {
+  for (const layer of layers) load(layer);
+}
+
+/** @param {Layer} layer */
+async function load({ key, job, info }) {
+  const box = info.bounding_box;
+  const id = doc.value?.id;
+  if (!box || bitmaps.has(key)) return;
+  try {
+    const response = await fetch(urls.layer(job, info.z_index));
+    if (!response.ok) throw new Error(response.statusText);
+    // Kept trimmed: eight full canvases of a large poster would not fit a phone.
+    const bitmap = await createImageBitmap(await response.blob(), box.x, box.y, box.width, box.height, { colorSpaceConversion: "none" });
+    if (doc.value?.id !== id) return bitmap.close();
+    bitmaps.set(key, bitmap);
+    arrived.value += 1;
+  } catch {
+    if (doc.value?.id === id) notify("error", t("error.layer", { name: info.name }));
+  }
+}
+
+/** Frees all pixels. */
+export function closeBitmaps() {
+  for (const bitmap of bitmaps.values()) bitmap.close();
+  bitmaps.clear();
+}

@@ -1,0 +1,91 @@
+// @ts-check
+import * as api from "../lib/api.js";
+import { withStored } from "./stored.js";
+
+/**
+ * The layers of a result as the service has them.
+ *
+ * @typedef {import("../types.js").Layer} Layer
+ * @typedef {import("../types.js").LayerInfo} LayerInfo
+ * @typedef {import("../types.js").LayerPlace} LayerPlace
+ * @typedef {import("../types.js").Metadata} Metadata
+ */
+
+/**
+ * Keys of layers by `job/number`.
+ * @type {Map<string, number>}
+ */
+const keys = new Map();
+
+/**
+ * The layers of a result with what was edited over the API; `error` where that is not known.
+ * @param {string} id
+ * @param {Metadata} metadata
+ */
+export async function fetchLayers(id, metadata) {
+  keys.clear();
+  // The lowest numbers are for the layers of the result itself.
+  for (const info of metadata.layers) keyFor(id, info.z_index);
+  const stored = api.tree(id).then((tree) => ({ tree, error: null }), (error) => ({ tree: null, error }));
+  const layers = await unfold(metadata, { job: id, origin: { x: 0, y: 0 }, groups: [] });
+  const { tree, error } = await stored;
+  return { layers: tree ? withStored(layers, tree) : layers, error };
+}
+
+/**
+ * The parts of a split layer, as layers of the document; `null` while that job has no result.
+ * @param {Layer} layer
+ * @param {string} job
+ */
+export async function fetchParts(layer, job) {
+  try {
+    const metadata = await api.metadata(job);
+    const { x, y } = metadata.input.parent ?? { x: 0, y: 0 };
+    const groups = [...layer.groups, { key: layer.key, name: layer.info.name }];
+    return await unfold(metadata, { job, origin: { x: layer.origin.x + x, y: layer.origin.y + y }, groups });
+  } catch {
+    // Still at work, failed or deleted: the layer stands for itself.
+    return null;
+  }
+}
+
+/**
+ * The layers of a result; those that were split again give way to their parts.
+ * @param {Metadata} metadata
+ * @param {LayerPlace} place
+ * @returns {Promise<Layer[]>}
+ */
+async function unfold(metadata, place) {
+  const layers = [];
+  for (const info of metadata.layers) {
+    const layer = unedited(info, place);
+    const child = metadata.children?.find((one) => one.layer === info.z_index);
+    const parts = child && (await fetchParts(layer, child.job_id));
+    layers.push(...(parts ?? [layer]));
+  }
+  return layers;
+}
+
+/**
+ * A layer as the engine made it.
+ * @param {LayerInfo} info
+ * @param {LayerPlace} place
+ * @returns {Layer}
+ */
+function unedited(info, place) {
+  return {
+    key: keyFor(place.job, info.z_index), ...place, info, name: info.name, visible: true, locked: false,
+    opacity: 1, x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1,
+  };
+}
+
+/**
+ * @param {string} job
+ * @param {number} number of the layer in that job's result
+ */
+function keyFor(job, number) {
+  const name = `${job}/${number}`;
+  const key = keys.get(name) ?? keys.size;
+  keys.set(name, key);
+  return key;
+}

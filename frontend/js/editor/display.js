@@ -1,0 +1,56 @@
+// @ts-check
+import { signal, stored } from "../lib/signal.js";
+import { pathOf } from "./tree.js";
+
+/**
+ * @template T
+ * @typedef {import("../lib/signal.js").Signal<T>} Signal
+ */
+
+/** How the document is shown and which layer is selected. None of this is part of the document. */
+
+/**
+ * The canvas shows the layers, the input, or both beside each other.
+ * @type {Signal<"layers" | "input" | "compare">}
+ */
+export const mode = signal("layers");
+
+/**
+ * The ground behind the layers.
+ * @type {Signal<"checker" | "white" | "black" | "magenta">}
+ */
+export const ground = stored("unflatten.ground", "checker");
+
+/**
+ * Key of the one layer or group that is shown alone, or `null`.
+ * @type {Signal<number | null>}
+ */
+export const solo = signal(null);
+
+/**
+ * Key of the layer or group that is worked on, or `null`.
+ * @type {Signal<number | null>}
+ */
+export const selected = signal(null);
+
+/**
+ * The drag on the canvas: which layer or group, how far from its place; or `null`.
+ * @type {Signal<{ key: number, dx: number, dy: number } | null>}
+ */
+export const dragged = signal(null);
+
+/**
+ * Whether a layer is among those that the canvas shows.
+ * @param {import("../types.js").Layer} layer
+ */
+export function isShown(layer) {
+  return solo.value === null ? layer.visible : pathOf(layer).includes(solo.value);
+}
+
+/** Back to how a document is first shown. */
+export function resetDisplay() {
+  solo.value = null;
+  selected.value = null;
+  dragged.value = null;
+  mode.value = "layers";
+}

@@ -1,0 +1,278 @@
+// @ts-check
+// The shapes of data on the page, for the type check alone: nothing imports this at run time.
+// Those of the API are as `/api/openapi.json` has them, as far as the page reads them.
+
+/**
+ * A message of the service. `text` is in English; the page translates by `code` and `data`, where they are there.
+ * @typedef {{ code?: string | null, text?: string | null, data?: Record<string, unknown> | null }} Message
+ */
+
+// Geometry.
+
+/** @typedef {{ x: number, y: number }} Point */
+/** @typedef {{ width: number, height: number }} Size */
+/**
+ * `x` and `y` are the top left corner.
+ * @typedef {{ x: number, y: number, width: number, height: number }} Rect
+ */
+
+// What the API answers with.
+
+/** @typedef {"queued" | "running" | "succeeded" | "failed" | "cancelled"} State */
+/** @typedef {{ code: string, message: string, data?: Record<string, unknown> | null }} Failure */
+/** @typedef {{ stage: string, step: number, total: number, percent: number, eta_ms?: number | null }} Progress */
+/** @typedef {{ upload_id: string }} Uploaded */
+/** @typedef {{ job_id: string }} Accepted */
+/** @typedef {{ id: string, state: State }} JobSummary */
+
+/**
+ * Answer of `GET /api/status/{id}`.
+ * @typedef {object} JobStatus
+ * @property {string} id
+ * @property {State} state
+ * @property {string} upload_id
+ * @property {boolean} cancel_requested
+ * @property {number | null} [position] in the queue; 0 is next
+ * @property {Progress | null} [progress]
+ * @property {string | null} [engine]
+ * @property {Failure | null} [error]
+ */
+
+/**
+ * Why something was done: the words, and the code that stands for them.
+ * @typedef {{ reason: string, reason_code?: string | null, reason_data?: Record<string, unknown> | null }} Reason
+ */
+
+/**
+ * A numbered entry in a job's history, or a `position` or `removed` frame without a number.
+ * @typedef {{ seq?: number } & (
+ *   | { type: "queued" | "succeeded" | "cancelled" | "cancel_requested" }
+ *   | { type: "position", position: number }
+ *   | { type: "started", engine: string } & Reason
+ *   | { type: "progress" } & Progress
+ *   | { type: "note", message?: string } & Message
+ *   | { type: "requeued" } & Reason
+ *   | { type: "failed", error: Failure }
+ *   | { type: "removed", message: string }
+ * )} JobEvent
+ */
+
+/** @typedef {"background" | "object" | "subject" | "text" | "unknown"} Kind */
+/** @typedef {{ empty: boolean, copy_of_composite: boolean, duplicate_of?: number | null }} LayerFlags */
+
+/**
+ * What `metadata.json` says of one layer.
+ * @typedef {object} LayerInfo
+ * @property {string} file
+ * @property {number} z_index 0 is the lowest
+ * @property {string} name
+ * @property {Kind} kind
+ * @property {number} coverage 0 to 1
+ * @property {number} visible_share 0 to 1
+ * @property {LayerFlags} flags
+ * @property {Rect | null} [bounding_box] absent for an empty layer
+ */
+
+/** @typedef {{ job_id: string, layer: number, x: number, y: number }} ParentLayer */
+/** @typedef {{ layer: number, job_id: string }} ChildJob */
+
+/**
+ * @typedef {object} LayerAnalysis
+ * @property {string} engine_name
+ * @property {string} description
+ * @property {string} quality_notes
+ * @property {string | null} [name]
+ * @property {string | null} [language]
+ */
+
+/** @typedef {{ num_layers?: number | null, redo: number[], text: string }} Recommendation */
+
+/**
+ * A model's opinion of the layers.
+ * @typedef {object} Analysis
+ * @property {string} analyzer
+ * @property {string} model
+ * @property {LayerAnalysis[]} layers
+ * @property {{ quality: "good" | "fair" | "poor", reason: string } | null} [verdict]
+ * @property {Recommendation | null} [recommendation]
+ */
+
+/**
+ * How far the composite is from the input, of 255.
+ * @typedef {object} Recomposition
+ * @property {number} max_error
+ * @property {number} mean_error
+ * @property {number | null} [psnr_db]
+ * @property {[number, number] | null} [worst]
+ */
+
+/**
+ * @typedef {object} EngineInfo
+ * @property {string} name
+ * @property {string} version
+ * @property {string} device
+ * @property {string | null} [model]
+ * @property {string | null} [model_revision]
+ */
+
+/**
+ * `metadata.json` of a result.
+ * @typedef {object} Metadata
+ * @property {Size & { filename?: string | null, format: string, parent?: ParentLayer | null }} input
+ * @property {Params} params
+ * @property {number} seed
+ * @property {EngineInfo & Reason} engine
+ * @property {number} duration_ms
+ * @property {LayerInfo[]} layers the lowest first
+ * @property {Recomposition} recomposition
+ * @property {(Message | string)[]} notes
+ * @property {Size | null} [canvas] absent where layers are as large as the input
+ * @property {ChildJob[]} [children] the layers that were split again
+ * @property {Analysis | null} [analysis]
+ */
+
+/**
+ * What a job is asked for; what is absent is left to the service.
+ * @typedef {object} Params
+ * @property {number | "auto"} [num_layers]
+ * @property {string} [engine]
+ * @property {string} [prompt]
+ * @property {number | null} [seed]
+ * @property {number | null} [steps]
+ * @property {number | null} [guidance]
+ * @property {number | null} [resolution]
+ * @property {string | null} [output_size]
+ */
+
+/**
+ * An edit as the service keeps it.
+ * @typedef {object} LayerEdit
+ * @property {boolean} visible
+ * @property {number} opacity
+ * @property {number} x
+ * @property {number} y
+ * @property {number} scale
+ * @property {number} hue
+ * @property {number} saturation
+ * @property {number} lightness
+ */
+
+/**
+ * Answer of `GET /api/jobs/{id}/document`: layers in their order, with edits and with what they were split into.
+ * @typedef {{ job_id: string, layers: TreeLayer[] }} Tree
+ */
+
+/**
+ * @typedef {object} TreeLayer
+ * @property {number} layer its number in the result
+ * @property {string} name
+ * @property {LayerEdit} edit
+ * @property {Rect | null} [bounding_box]
+ * @property {{ job_id: string, x: number, y: number, tree?: Tree | null } | null} [child]
+ */
+
+/**
+ * @typedef {object} Engine
+ * @property {string} name
+ * @property {string} [device]
+ * @property {string | null} [model]
+ * @property {boolean} [uses_prompt]
+ */
+
+/**
+ * Answer of `GET /api/capabilities`.
+ * @typedef {object} Capabilities
+ * @property {Engine[]} engines the best first
+ * @property {string[]} formats
+ * @property {{ max_file_size_bytes: number, max_pixels: number, max_layers: number }} limits
+ * @property {Params} defaults
+ */
+
+// What the page keeps.
+
+/**
+ * @typedef {object} Options
+ * @property {number | "auto"} num_layers
+ * @property {string} engine
+ * @property {string} prompt
+ * @property {number | null} seed `null`, as below, where it is left to the service
+ * @property {number | null} steps
+ * @property {number | null} guidance
+ * @property {number | null} resolution
+ * @property {string} output_size
+ */
+
+/** @typedef {"empty" | "uploading" | "job" | "result"} Screen */
+/** @typedef {{ name: string, url: string, fraction: number }} Upload */
+/** @typedef {{ id: number, kind: "error" | "info", text: string }} Notice */
+
+/**
+ * The job on the page. `finishing` is a job that has succeeded and whose result is still on its way; `gone` is one that
+ * the service no longer knows.
+ * @typedef {object} CurrentJob
+ * @property {string} id
+ * @property {string} name
+ * @property {string | null} uploadId
+ * @property {State | "finishing" | "gone"} state
+ * @property {Message[]} notes
+ * @property {string[]} stages those that it has come to, in their order
+ * @property {boolean} linked whether its events arrive
+ * @property {boolean} [cancelling]
+ * @property {number | null} [position]
+ * @property {Progress | null} [progress]
+ * @property {number} [progressAt] when `progress` arrived, in milliseconds since 1970
+ * @property {string | null} [engine]
+ * @property {Message | null} [reason] why this engine
+ * @property {Failure | null} [error]
+ */
+
+/**
+ * One of this browser's jobs.
+ * @typedef {object} RecentJob
+ * @property {string} id
+ * @property {string | null} uploadId
+ * @property {string} name
+ * @property {string} state
+ * @property {string} at when it was sent, as ISO 8601
+ */
+
+/**
+ * A group takes the place of a layer that was split, and has its key.
+ * @typedef {{ key: number, name: string }} Group
+ */
+
+/**
+ * The editable fields of a layer. `x` and `y` say how far it was moved in pixels, `scale` is about its middle, `hue` is
+ * in degrees, `saturation` and `lightness` are factors.
+ * @typedef {LayerEdit & { name: string, locked: boolean }} Editable
+ */
+
+/**
+ * Where a layer comes from.
+ * @typedef {object} LayerPlace
+ * @property {string} job the result that it is a layer of
+ * @property {Point} origin where that result's canvas lies on the document's
+ * @property {Group[]} groups those that it is in, the outermost first
+ */
+
+/**
+ * A layer of the document. Its `key` is the same whenever the result is opened.
+ * @typedef {Editable & LayerPlace & { key: number, info: LayerInfo }} Layer
+ */
+
+/**
+ * The document on the page. Never changed in place: each edit makes a new value, so that undo can keep the old ones.
+ * @typedef {object} Doc
+ * @property {string} id the result's job
+ * @property {number} width
+ * @property {number} height
+ * @property {Layer[]} layers the lowest first
+ * @property {Layer[]} delivered the same as the service has them
+ */
+
+/**
+ * A row in the list of layers.
+ * @typedef {{ key: number, depth: number, layer?: Layer, group?: Group }} Row
+ */
+
+export {};
