@@ -23,7 +23,7 @@ pub mod testing;
 
 pub use analysis::{Analysis, LayerAnalysis, Quality, Recommendation, Verdict};
 pub use broker::{Broker, BrokerError};
-pub use cleanup::{Cleaned, CleanupError, cleanup, cleanup_after, sweep_leftovers};
+pub use cleanup::{CleanupError, CleanupReport, cleanup, cleanup_after, sweep_leftovers};
 pub use defaults::JobDefaults;
 pub use event::{Event, EventKind};
 pub use follow::{Feed, FollowedEvent, Update};
@@ -36,7 +36,7 @@ pub use params::{
     CaptionLanguage, EngineChoice, LayerCount, MAX_LAYERS, MAX_SEED, OutputSize, Params, ParamsError, Resolution,
 };
 pub use priority::Priority;
-pub use removal::{Removed, remove, remove_unlinked};
+pub use removal::{Removal, remove, remove_unlinked};
 pub use store::Store;
 pub use variables::VARIABLES;
-pub use webhook::{Delivery, Settled, UnderWay, Webhook, WebhookEvent};
+pub use webhook::{DeliveriesInFlight, Delivery, DeliveryOutcome, Webhook, WebhookEvent};

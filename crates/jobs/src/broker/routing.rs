@@ -1,27 +1,26 @@
 //! Which worker may take a job that leaves the engine open (`engine=auto`).
 //!
-//! Better engines come first: a GPU of our own, then Vertex AI, then the draft engine. A worker finds out by itself,
-//! from the workers that live and from how long a job has waited, so no one has to hand jobs out.
+//! Better engines come first: a local GPU, then Vertex AI, then the draft engine. Each worker decides for itself, from the
+//! workers that are alive and from how long a job has waited; there is no scheduler.
 
 use std::time::Duration;
 
 use super::{EngineOffer, WorkerInfo};
 use crate::EngineChoice;
 
-/// How good the engine is that a worker would use for `auto`; the best first.
+/// The quality of the engine that a worker would use for `auto`; the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tier {
-    /// The diffusion model on a GPU of our own.
+    /// The diffusion model on a local GPU.
     Local,
     /// The diffusion model on Vertex AI.
     Cloud,
-    /// An engine for any machine.
+    /// An engine that runs on any machine.
     Simple,
 }
 
 impl EngineOffer {
-    /// The tier that this engine has for `auto`; `None` for a model on a CPU: nobody who did not ask for it wants to
-    /// wait for hours.
+    /// The tier of this engine for `auto`; `None` for the model on a CPU, which takes hours and has to be asked for.
     pub fn tier(&self) -> Option<Tier> {
         match self.name {
             EngineChoice::Qwen if self.device == "cpu" => None,
@@ -33,21 +32,21 @@ impl EngineOffer {
 }
 
 impl WorkerInfo {
-    /// The best tier that this worker has for `auto`.
+    /// The best tier of this worker for `auto`.
     pub fn tier(&self) -> Option<Tier> {
         self.engines.iter().filter_map(EngineOffer::tier).min()
     }
 }
 
-/// How long an `auto` job has to have waited before a worker may take it; `None`: this worker never does.
+/// How long an `auto` job must have waited before this worker may take it; `None`: it never may.
 ///
-/// `patience` is how long a job waits for a GPU of our own before anything else takes it.
+/// `patience` is how long a job waits for a local GPU before other engines take it.
 pub(super) fn auto_wait(worker: &WorkerInfo, alive: &[WorkerInfo], patience: Duration) -> Option<Duration> {
     let own = worker.tier()?;
-    // One that pauses takes nothing, however good its engines are.
+    // A paused worker takes no jobs.
     let lives = |tier: Tier| alive.iter().any(|other| other.paused.is_none() && other.tier() == Some(tier));
     match own {
-        // A worker for Vertex AI takes what waited too long, and has the draft engine where Vertex AI fails.
+        // A worker for Vertex AI takes the jobs that waited too long, and falls back to the draft engine itself.
         Tier::Simple if lives(Tier::Cloud) => None,
         Tier::Cloud | Tier::Simple if lives(Tier::Local) => Some(patience),
         _ => Some(Duration::ZERO),

@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use crate::broker::{Head, Lease, NewJob, Outcome, Standing, Stats, Submitted, WorkerInfo};
-use crate::{Broker, BrokerError, Delivery, Event, EventKind, Job, JobId, Settled, UnderWay};
+use crate::{Broker, BrokerError, DeliveriesInFlight, Delivery, DeliveryOutcome, Event, EventKind, Job, JobId};
 
 /// A queue that counts how often it is looked at, can lose jobs, and can be out of reach for those who follow them.
 pub struct TestBroker {
@@ -136,12 +136,16 @@ impl Broker for TestBroker {
         self.inner.finished_before(cutoff).await
     }
 
-    async fn claim_deliveries(&self, limit: usize, under_way: &UnderWay) -> Result<Vec<Delivery>, BrokerError> {
-        self.inner.claim_deliveries(limit, under_way).await
+    async fn claim_deliveries(
+        &self,
+        limit: usize,
+        in_flight: &DeliveriesInFlight,
+    ) -> Result<Vec<Delivery>, BrokerError> {
+        self.inner.claim_deliveries(limit, in_flight).await
     }
 
-    async fn settle_delivery(&self, delivery: &Delivery, settled: Settled) -> Result<(), BrokerError> {
-        self.inner.settle_delivery(delivery, settled).await
+    async fn settle_delivery(&self, delivery: &Delivery, outcome: DeliveryOutcome) -> Result<(), BrokerError> {
+        self.inner.settle_delivery(delivery, outcome).await
     }
 
     async fn announce(&self, worker: &WorkerInfo) -> Result<(), BrokerError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jobs::EngineChoice::{Auto, Vertex};
 use jobs::broker::{NewJob, Outcome, Rules, Standing};
-use jobs::{Settled, UnderWay, Webhook, WebhookEvent};
+use jobs::{DeliveriesInFlight, DeliveryOutcome, Webhook, WebhookEvent};
 use time::Duration as Time;
 
 use crate::bench::*;
@@ -86,8 +86,8 @@ pub async fn a_webhook_keeps_its_wait_when_the_clock_is_set(bench: Bench) {
     for restarts in [false, true] {
         for jump in JUMPS {
             submit_this(&broker, posted()).await;
-            let first = broker.claim_deliveries(9, &UnderWay::default()).await.unwrap().remove(0);
-            broker.settle_delivery(&first, Settled::RetryIn(Duration::from_millis(300))).await.unwrap();
+            let first = broker.claim_deliveries(9, &DeliveriesInFlight::default()).await.unwrap().remove(0);
+            broker.settle_delivery(&first, DeliveryOutcome::RetryIn(Duration::from_millis(300))).await.unwrap();
             bench.set_clock(jump).await;
             if restarts {
                 drop(broker);
@@ -95,22 +95,22 @@ pub async fn a_webhook_keeps_its_wait_when_the_clock_is_set(bench: Bench) {
             }
             let mut again = Vec::new();
             eventually(async || {
-                again = broker.claim_deliveries(9, &UnderWay::default()).await.unwrap();
+                again = broker.claim_deliveries(9, &DeliveriesInFlight::default()).await.unwrap();
                 !again.is_empty()
             })
             .await;
             assert_eq!((again.len(), again[0].id()), (1, first.id()));
-            broker.settle_delivery(&again[0], Settled::Done).await.unwrap();
+            broker.settle_delivery(&again[0], DeliveryOutcome::Done).await.unwrap();
         }
     }
     // Nor does one come early that is to wait for long.
     submit_this(&broker, posted()).await;
-    let far = broker.claim_deliveries(9, &UnderWay::default()).await.unwrap().remove(0);
-    broker.settle_delivery(&far, Settled::RetryIn(Duration::from_secs(1800))).await.unwrap();
+    let far = broker.claim_deliveries(9, &DeliveriesInFlight::default()).await.unwrap().remove(0);
+    broker.settle_delivery(&far, DeliveryOutcome::RetryIn(Duration::from_secs(1800))).await.unwrap();
     bench.set_clock(Time::hours(1)).await;
     for wait_ms in [0, 2000] {
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-        assert_eq!(broker.claim_deliveries(9, &UnderWay::default()).await.unwrap(), []);
+        assert_eq!(broker.claim_deliveries(9, &DeliveriesInFlight::default()).await.unwrap(), []);
     }
 }
 

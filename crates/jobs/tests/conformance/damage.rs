@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jobs::broker::{Fault, Submitted};
-use jobs::{BrokerError, State, UnderWay, Webhook, WebhookEvent};
+use jobs::{BrokerError, DeliveriesInFlight, State, Webhook, WebhookEvent};
 
 use crate::bench::*;
 use crate::embedded::run_and_kill;
@@ -145,7 +145,7 @@ async fn a_record_that_cannot_be_read_holds_up_no_other() {
     let broker = bench.open(calm()).await;
     assert_eq!(claim(&broker, "w").await.0.job_id, others[0]);
     assert_eq!(job(&broker, others[1]).await.state, State::Queued);
-    let due = broker.claim_deliveries(10, &UnderWay::default()).await.unwrap();
+    let due = broker.claim_deliveries(10, &DeliveriesInFlight::default()).await.unwrap();
     assert_eq!(due.iter().map(|delivery| delivery.event.job_id).collect::<Vec<_>>(), others[1..]);
     assert!(matches!(broker.job(waiting).await, Err(BrokerError::Corrupt(_))), "it is kept for whoever looks into it");
 }

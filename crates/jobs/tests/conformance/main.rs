@@ -12,6 +12,7 @@ mod lanes;
 mod leases;
 mod links;
 mod load;
+mod migration;
 mod queueing;
 mod redis;
 mod refusals;
