@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::{Analyzer, Found, LAYER_SIDE, LayerAnswer, WHOLE_SIDE, WholeAnswer, assemble, shown};
+use crate::cloud::advice::advised;
 use crate::host::Made;
 use crate::stop::Stop;
 
@@ -58,7 +59,7 @@ impl Analyzer {
         let answer = timeout(limit, asking).await.map_err(|_| {
             format!("Gemini took longer than {} s; raise ANALYZER_TIMEOUT_S, or use a faster model", limit.as_secs())
         })?;
-        let answer = answer.map_err(|error| error.to_string())?;
+        let answer = answer.map_err(|error| advised(&error))?;
         let (layers, verdict, recommendation) = assemble(&made.decomposition.stack, answer.layers, answer.whole);
         Ok(Analysis {
             analyzer: "gemini".to_owned(),

@@ -29,6 +29,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use self::desk::{Desk, Refused};
+use super::advice::advised;
 use super::protocol::{PredictRequest, PredictResponse};
 use super::{CloudConfig, ContainerConfig};
 use crate::config::Config;
@@ -113,7 +114,7 @@ async fn warm_and_watch(
     let storage = OnceCell::new();
     let mut settings = settings.clone();
     if let Some(uri) = &container.storage_uri {
-        let store = storage_of(&storage, cloud).await.map_err(|error| ContainerError::Weights(error.to_string()))?;
+        let store = storage_of(&storage, cloud).await.map_err(|error| ContainerError::Weights(advised(&error)))?;
         let folder = weights::fetch(store, uri, &settings).await.map_err(ContainerError::Weights)?;
         settings.set(&MODEL_NAME, folder.display());
     }

@@ -5,6 +5,8 @@
 mod config;
 
 #[cfg(feature = "cloud")]
+pub(crate) mod advice;
+#[cfg(feature = "cloud")]
 pub(crate) mod clients;
 #[cfg(feature = "cloud")]
 pub mod container;

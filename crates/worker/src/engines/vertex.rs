@@ -17,6 +17,7 @@ use uuid::Uuid;
 use self::call::Call;
 use super::Missing;
 use crate::cloud::CloudConfig;
+use crate::cloud::advice::advised;
 use crate::cloud::clients::runtime;
 use crate::config::Config;
 use crate::engine::{Decomposition, Engine, EngineError, EngineJob, ProgressSink};
@@ -94,7 +95,7 @@ impl Engine for Vertex {
         let runtime = runtime().map_err(no_runtime)?;
         runtime.block_on(async {
             if self.clients.is_none() {
-                self.clients = Some(self.connect().map_err(|error| failed(error.to_string()))?);
+                self.clients = Some(self.connect().map_err(|error| failed(advised(&error)))?);
             }
             let Some(clients) = &self.clients else { return Err(failed("there are no connections".to_owned())) };
             let id = job.id.unwrap_or_else(Uuid::new_v4);
@@ -121,7 +122,9 @@ impl Engine for Vertex {
         let tidying = async { timeout(TIDY_PATIENCE, tidy(&clients.storage, &folder)).await };
         match runtime.block_on(tidying) {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(job_id = %id, %error, "files in Cloud Storage could not be removed"),
+            Ok(Err(error)) => {
+                tracing::warn!(job_id = %id, error = advised(&error), "files in Cloud Storage could not be removed");
+            }
             Err(_) => tracing::warn!(job_id = %id, "files in Cloud Storage could not be removed in time"),
         }
     }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use self::run::see_through;
 use super::ledger::{Entry, Ledger, Pace, Sightings, store_layers};
 use super::{CloudConfig, LONGEST_WAIT, storage_of};
+use crate::cloud::advice::advised;
 use crate::cloud::protocol::{Blob, Instance, Outcome, Prediction, RemoteLayer, RemoteResult, RemoteStep, encoded_len};
 use crate::config::Config;
 use crate::engine::Step;
@@ -208,7 +209,7 @@ impl Desk {
     }
 
     async fn storage(&self) -> Result<&Storage, String> {
-        storage_of(&self.storage, &self.cloud).await.map_err(|error| error.to_string())
+        storage_of(&self.storage, &self.cloud).await.map_err(|error| advised(&error))
     }
 
     async fn cancel_elsewhere(&self, instance: &Instance) -> Result<Outcome, Refused> {
@@ -277,7 +278,7 @@ impl Desk {
             Blob::Uri(uri) => {
                 let uri: ObjectUri = uri.parse().map_err(Refused::Bad)?;
                 let storage = self.storage().await.map_err(Refused::Bad)?;
-                storage.get(&uri).await.map_err(|error| Refused::Bad(error.to_string()))?
+                storage.get(&uri).await.map_err(|error| Refused::Bad(advised(&error)))?
             }
         };
         let decoded = tokio::task::spawn_blocking(move || decode(&png)).await;

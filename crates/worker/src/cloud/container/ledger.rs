@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::desk::remote;
+use crate::cloud::advice::advised;
 use crate::cloud::protocol::{Blob, Outcome, Prediction, RemoteResult};
 use crate::engine::Step;
 use crate::stop::{Stop, StopReason};
@@ -101,7 +102,7 @@ impl Ledger {
 
     /// The record and its generation.
     async fn read(&self) -> Result<Option<(Prediction, u64)>, String> {
-        let found = self.storage.get_versioned(&self.record()).await.map_err(|error| error.to_string())?;
+        let found = self.storage.get_versioned(&self.record()).await.map_err(|error| advised(&error))?;
         let Some(found) = found else { return Ok(None) };
         let prediction = serde_json::from_slice(&found.bytes)
             .map_err(|error| format!("{} is not what a container writes: {error}", self.record()))?;
@@ -113,7 +114,7 @@ impl Ledger {
         let prediction = Prediction { job_id: self.job, replica: self.replica, outcome };
         let bytes = serde_json::to_vec(&prediction).map_err(|error| error.to_string())?;
         let written = self.storage.put_if(&self.record(), "application/json", bytes, generation).await;
-        written.map_err(|error| error.to_string())
+        written.map_err(|error| advised(&error))
     }
 
     async fn look(&self) -> Result<Entry, String> {
@@ -185,7 +186,7 @@ pub(super) async fn store_layers(
     for (index, layer) in result.layers.iter_mut().enumerate() {
         if let Blob::Inline(png) = &mut layer.png {
             let uri = folder.join(&format!("layer_{index}.png"));
-            storage.put(&uri, "image/png", std::mem::take(png)).await.map_err(|error| error.to_string())?;
+            storage.put(&uri, "image/png", std::mem::take(png)).await.map_err(|error| advised(&error))?;
             layer.png = Blob::Uri(uri.to_string());
         }
     }

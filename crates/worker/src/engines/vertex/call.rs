@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Clients, failed};
 use crate::cloud::CloudConfig;
+use crate::cloud::advice::advised;
 use crate::cloud::protocol::{Blob, Instance, Outcome, Prediction, RemoteLayer, RemoteResult, RemoteStep, encoded_len};
 use crate::engine::{EngineError, EngineJob, ProgressSink, Step, Stopped};
 use crate::stop::StopReason;
@@ -106,7 +107,7 @@ impl Call<'_> {
                 }
                 Err(error) => {
                     *may_run = known || error.may_have_begun();
-                    return Err(failed(error.to_string()));
+                    return Err(failed(advised(&error)));
                 }
             };
             match prediction.outcome {
@@ -201,7 +202,9 @@ impl Call<'_> {
         };
         match timeout(CANCEL_PATIENCE, telling).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(job_id = %self.id, %error, "Vertex AI could not be told to stop"),
+            Ok(Err(error)) => {
+                tracing::warn!(job_id = %self.id, error = advised(&error), "Vertex AI could not be told to stop");
+            }
             Err(_) => tracing::warn!(job_id = %self.id, "Vertex AI could not be told to stop in time"),
         }
     }
@@ -221,7 +224,7 @@ impl Call<'_> {
         let Some(folder) = self.folder().filter(|_| !inline) else { return Ok(Blob::Inline(png)) };
         let uri = folder.join("input.png");
         let put = self.clients.storage.put(&uri, "image/png", png).await;
-        put.map_err(|error| failed(error.to_string()))?;
+        put.map_err(|error| failed(advised(&error)))?;
         Ok(Blob::Uri(uri.to_string()))
     }
 
@@ -232,7 +235,7 @@ impl Call<'_> {
                 Blob::Inline(png) => decode(png)?,
                 Blob::Uri(uri) => {
                     let uri = self.own(uri)?;
-                    let png = self.clients.storage.get(&uri).await.map_err(|error| failed(error.to_string()))?;
+                    let png = self.clients.storage.get(&uri).await.map_err(|error| failed(advised(&error)))?;
                     decode(&png)?
                 }
             };
