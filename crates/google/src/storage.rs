@@ -20,6 +20,7 @@ use object_store::{
     UpdateVersion,
 };
 use reqwest::Url;
+use reqwest::header::AUTHORIZATION;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
@@ -231,7 +232,6 @@ impl Storage {
             .with_base_url(&self.address)
             .with_bucket_name(&uri.bucket)
             .with_credentials(none)
-            .with_skip_signature(true)
             .with_http_connector(self.transport.clone())
             .with_retry(retry);
         builder.build().map_err(of_store)
@@ -261,6 +261,8 @@ impl Transport {
     async fn send(&self, request: &HttpRequest) -> Result<HttpResponse, Error> {
         let attempt = async {
             let mut request = request.clone();
+            // In place of the empty token of `Storage::bucket`.
+            request.headers_mut().remove(AUTHORIZATION);
             request.headers_mut().extend(self.0.auth.headers().await?);
             let response = self.0.client.call(request).await.map_err(|error| of_connection(&error))?;
             if response.status().is_success() {

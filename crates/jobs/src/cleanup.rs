@@ -11,7 +11,7 @@ use service::{SettingError, Settings, Variable};
 pub(crate) const CLEANUP_AFTER_HOURS: Variable = Variable {
     name: "CLEANUP_AFTER_HOURS",
     default: "24",
-    about: "Hours after which finished jobs, their results and uploads are removed; 0 keeps everything",
+    about: "Hours after which finished jobs, their results and uploads are removed; 0 keeps them",
 };
 
 /// The age after which jobs, results and uploads are removed (`CLEANUP_AFTER_HOURS`); `None` keeps everything.

@@ -77,7 +77,7 @@ impl Webhook {
     }
 }
 
-/// One event on its way to one webhook. It contains all that is needed, so it outlives its job.
+/// One event on its way to one webhook. Self-contained, because it may outlive its job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
     pub event: Event,

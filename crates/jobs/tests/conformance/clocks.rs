@@ -11,7 +11,7 @@ use crate::bench::*;
 
 const JUMPS: [Time; 2] = [Time::hours(-1), Time::hours(1)];
 
-/// The queue's own time moves on every second, and leases do not end during a test unless it waits for that.
+/// The queue's own time advances every second, and leases do not expire during a test unless it waits for that.
 fn brisk() -> Rules {
     Rules { lease: Duration::from_secs(9), ..Rules::default() }
 }
@@ -30,7 +30,7 @@ pub async fn an_open_job_waits_no_longer_when_the_clock_is_set(bench: Bench) {
             }
             let after = submit_this(&broker, new_job_for(Auto)).await.id;
             for expected in [before, after] {
-                // The GPU worker lives, but takes nothing.
+                // The GPU worker is alive but takes nothing.
                 eventually(async || {
                     broker.announce(&gpu).await.unwrap();
                     match try_claim(&broker, &cloud).await {
@@ -103,7 +103,7 @@ pub async fn a_webhook_keeps_its_wait_when_the_clock_is_set(bench: Bench) {
             broker.settle_delivery(&again[0], DeliveryOutcome::Done).await.unwrap();
         }
     }
-    // Nor does one come early that is to wait for long.
+    // A retry that is due much later does not come early either.
     submit_this(&broker, posted()).await;
     let far = broker.claim_deliveries(9, &DeliveriesInFlight::default()).await.unwrap().remove(0);
     broker.settle_delivery(&far, DeliveryOutcome::RetryIn(Duration::from_secs(1800))).await.unwrap();

@@ -1,4 +1,4 @@
-//! The embedded queue's file goes away, is replaced or damaged.
+//! The embedded queue's file is removed, replaced or damaged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The damaged files that were kept.
+/// The copies of damaged files.
 fn kept(file: &Path) -> Vec<String> {
     let names = fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
     names.filter_map(|name| name.into_string().ok()).filter(|name| name.contains(".damaged-")).collect()
@@ -39,7 +39,7 @@ async fn nothing_is_taken_on_into_a_file_that_is_gone() {
                 assert_eq!(error.fault(), Some(Fault::FileGone), "{error}");
                 assert!(error.to_string().contains("EMBEDDED_QUEUE_FILE"), "{error}");
             }
-            // What is there already can come to its end.
+            // Existing jobs can still be finished.
             let (lease, _) = claim(&broker, "w").await;
             assert_eq!(lease.job_id, id);
         }

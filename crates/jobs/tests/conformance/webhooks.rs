@@ -12,7 +12,7 @@ fn hooked(events: &[WebhookEvent]) -> NewJob {
     NewJob { webhook: Some(Webhook { url: URL.to_owned(), events: events.to_vec() }), ..new_job() }
 }
 
-/// A job that has succeeded, and whose success is to be posted.
+/// A succeeded job whose success has a delivery.
 async fn succeeded(broker: &Arc<dyn Broker>) -> JobId {
     let id = submit_this(broker, hooked(&[WebhookEvent::Succeeded])).await.id;
     let (lease, _) = claim(broker, "w").await;
@@ -71,7 +71,7 @@ pub async fn a_delivery_is_taken_by_one_until_it_is_settled(bench: Bench) {
     for delivery in first.iter().chain(&second) {
         other.settle_delivery(delivery, DeliveryOutcome::Done).await.unwrap();
     }
-    // To settle what is settled changes nothing.
+    // Settling twice has no effect.
     other.settle_delivery(&first[0], DeliveryOutcome::RetryIn(Duration::ZERO)).await.unwrap();
     assert_eq!(due(&broker).await, []);
 }
@@ -87,7 +87,7 @@ pub async fn a_delivery_whose_taker_is_gone_is_taken_again(bench: Bench) {
     })
     .await;
     assert_eq!((second[0].id(), second[0].attempt), (first.id(), 2));
-    // The first taker is alive after all, but its word does not count any more ...
+    // The first taker is still alive, but its retry no longer counts ...
     broker.settle_delivery(&first, DeliveryOutcome::RetryIn(Duration::from_secs(3600))).await.unwrap();
     eventually(async || !due(&broker).await.is_empty()).await;
     // ... unless it says that the delivery arrived.
@@ -131,16 +131,16 @@ pub async fn deliveries_outlive_a_restart(mut bench: Bench) {
     eventually(async || due(&broker).await.iter().any(|delivery| delivery.id() == taken[0].id())).await;
 }
 
-/// Queues a job of a client that is to be posted to a host at once.
+/// Queues a job of a client with a delivery to a host.
 async fn post_to(broker: &Arc<dyn Broker>, client: &str, host: &str) {
     let webhook = Webhook { url: format!("https://{host}/hook"), events: vec![WebhookEvent::Queued] };
     submit_this(broker, NewJob { webhook: Some(webhook), client: client.to_owned(), ..new_job() }).await;
 }
 
-/// Takes what is due beside what is under way, and counts it there.
-async fn take_more(broker: &Arc<dyn Broker>, limit: usize, under_way: &mut DeliveriesInFlight) -> Vec<Delivery> {
-    let taken = broker.claim_deliveries(limit, under_way).await.unwrap();
-    taken.iter().for_each(|delivery| under_way.add(delivery));
+/// Takes due deliveries and adds them to those in flight.
+async fn take_more(broker: &Arc<dyn Broker>, limit: usize, in_flight: &mut DeliveriesInFlight) -> Vec<Delivery> {
+    let taken = broker.claim_deliveries(limit, in_flight).await.unwrap();
+    taken.iter().for_each(|delivery| in_flight.add(delivery));
     taken
 }
 
@@ -150,18 +150,18 @@ pub async fn a_slow_receiver_holds_up_no_other(bench: Bench) {
         post_to(&broker, "a", "slow.example").await;
     }
     post_to(&broker, "a", "quick.example:8443").await;
-    let mut under_way = DeliveriesInFlight::default();
-    let taken = take_more(&broker, 32, &mut under_way).await;
+    let mut in_flight = DeliveriesInFlight::default();
+    let taken = take_more(&broker, 32, &mut in_flight).await;
     let to = |host: &str| taken.iter().filter(|delivery| delivery.receiver() == format!("https://{host}")).count();
     assert_eq!((to("slow.example"), to("quick.example:8443")), (DeliveriesInFlight::PER_RECEIVER, 1));
-    // Its places are taken until one of its posts ends; what comes for others passes it.
-    assert_eq!(take_more(&broker, 32, &mut under_way).await, []);
+    // The receiver is at its limit until one of its deliveries ends; deliveries to others overtake it.
+    assert_eq!(take_more(&broker, 32, &mut in_flight).await, []);
     post_to(&broker, "a", "quick.example").await;
-    assert_eq!(take_more(&broker, 32, &mut under_way).await[0].receiver(), "https://quick.example");
+    assert_eq!(take_more(&broker, 32, &mut in_flight).await[0].receiver(), "https://quick.example");
     let ended = taken.iter().find(|delivery| delivery.receiver() == "https://slow.example").unwrap();
     broker.settle_delivery(ended, DeliveryOutcome::RetryIn(Duration::from_secs(3600))).await.unwrap();
-    under_way.remove(ended);
-    assert_eq!(take_more(&broker, 32, &mut under_way).await.len(), 1);
+    in_flight.remove(ended);
+    assert_eq!(take_more(&broker, 32, &mut in_flight).await.len(), 1);
 }
 
 pub async fn a_client_with_many_receivers_holds_up_no_other(bench: Bench) {
@@ -170,21 +170,21 @@ pub async fn a_client_with_many_receivers_holds_up_no_other(bench: Bench) {
         post_to(&broker, "a", &format!("{n}.wild.example")).await;
     }
     post_to(&broker, "b", "quick.example").await;
-    // Clients have turns, so one that comes later waits for one post of the other at most ...
-    let mut under_way = DeliveriesInFlight::default();
-    let mut all = take_more(&broker, 2, &mut under_way).await;
+    // Clients take turns, so a later one waits for at most one delivery of the other ...
+    let mut in_flight = DeliveriesInFlight::default();
+    let mut all = take_more(&broker, 2, &mut in_flight).await;
     assert!(all.iter().any(|delivery| delivery.receiver() == "https://quick.example"), "{all:?}");
-    // ... and no client has all places.
-    all.extend(take_more(&broker, 32, &mut under_way).await);
+    // ... and no client uses the whole capacity.
+    all.extend(take_more(&broker, 32, &mut in_flight).await);
     assert_eq!(all.len(), DeliveriesInFlight::PER_CLIENT + 1);
-    assert_eq!(take_more(&broker, 32, &mut under_way).await, []);
-    // In the end all are posted, once each.
+    assert_eq!(take_more(&broker, 32, &mut in_flight).await, []);
+    // In the end each one is posted once.
     let mut ended = 0;
     while let Some(delivery) = all.pop() {
         broker.settle_delivery(&delivery, DeliveryOutcome::Done).await.unwrap();
-        under_way.remove(&delivery);
+        in_flight.remove(&delivery);
         ended += 1;
-        all.extend(take_more(&broker, 32, &mut under_way).await);
+        all.extend(take_more(&broker, 32, &mut in_flight).await);
     }
     assert_eq!(ended, 21);
 }
