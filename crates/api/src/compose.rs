@@ -3,7 +3,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use jobs::JobId as Id;
 use jobs::edits::LayerEdit;
-use jobs::tree::{self, Entry};
+use jobs::tree::{self, ComposedLayer};
 use layers::Format;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -127,7 +127,7 @@ fn target(word: &str, trim: bool) -> Result<Target, Error> {
     Ok(Target::Document { format, trim })
 }
 
-fn entries(layers: Vec<ComposeLayer>, job: Id) -> Result<Vec<Entry>, Error> {
+fn entries(layers: Vec<ComposeLayer>, job: Id) -> Result<Vec<ComposedLayer>, Error> {
     if layers.len() > MAX_ENTRIES {
         let message = format!("layers has {} entries, at most {MAX_ENTRIES} are taken; leave some out", layers.len());
         return Err(Error::unprocessable("too_many_layers", message));
@@ -136,7 +136,7 @@ fn entries(layers: Vec<ComposeLayer>, job: Id) -> Result<Vec<Entry>, Error> {
     let entry = |layer: ComposeLayer| {
         layer.edit.validate()?;
         let job_id = layer.job_id.unwrap_or(job);
-        Ok(Entry { job_id, layer: layer.layer, groups: layer.groups, edit: layer.edit })
+        Ok(ComposedLayer { job_id, layer: layer.layer, groups: layer.groups, edit: layer.edit })
     };
     layers.into_iter().map(entry).collect()
 }

@@ -23,6 +23,20 @@ pub enum FailureCode {
     EngineUnavailable,
 }
 
+impl FailureCode {
+    /// Every code.
+    pub const ALL: [Self; 8] = [
+        Self::EngineFailed,
+        Self::EnginePanicked,
+        Self::OutOfMemory,
+        Self::TimedOut,
+        Self::WorkerLost,
+        Self::InputGone,
+        Self::StorageFailed,
+        Self::EngineUnavailable,
+    ];
+}
+
 /// Why a job failed: a code for programs, words that say what to do for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {

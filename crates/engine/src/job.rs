@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use image::RgbaImage;
 use layers::LayerStack;
 use uuid::Uuid;
@@ -71,6 +73,17 @@ impl Output {
     pub fn new(stack: LayerStack) -> Self {
         Self { stack, rendering: None, analysis: None, notes: Vec::new() }
     }
+}
+
+/// What an engine made, and which engine that was.
+#[derive(Debug, Clone)]
+pub struct EngineRun {
+    pub output: Output,
+    pub offer: EngineOffer,
+    pub model_revision: Option<String>,
+    pub duration: Duration,
+    /// Why this engine.
+    pub reason: Message,
 }
 
 /// Why an engine made no layers.

@@ -13,7 +13,7 @@ mod stop;
 
 pub use analysis::{Analysis, LayerAnalysis, Quality, Recommendation, Verdict};
 pub use failure::{Failure, FailureCode};
-pub use job::{Engine, EngineError, EngineJob, Origin, Output};
+pub use job::{Engine, EngineError, EngineJob, EngineRun, Origin, Output};
 pub use message::{Data, Message, MessageCode};
 pub use name::{EngineChoice, EngineName, Tier, Traits};
 pub use params::{CaptionLanguage, LayerCount, MAX_LAYERS, MAX_SEED, OutputSize, Params, ParamsError, Resolution};

@@ -9,17 +9,17 @@ use serde_json::Value;
 
 use crate::error::{Error, Kind, Service};
 
-/// What Vertex AI and Cloud Storage ask for.
+/// The scope of Vertex AI and Cloud Storage.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
-/// Proves to Google who calls. Cheap to clone; shows itself without its secrets.
+/// Credentials for Google. Cheap to clone; `Debug` omits secrets.
 #[derive(Clone)]
 pub enum Auth {
     /// A service account, workload identity or the metadata server. Tokens are cached and renewed.
     Google(Credentials),
     /// A key of the Gemini API.
     ApiKey(String),
-    /// For servers that ask for nothing.
+    /// For servers without authentication.
     Anonymous,
 }
 
@@ -34,14 +34,14 @@ impl std::fmt::Debug for Auth {
 }
 
 impl Auth {
-    /// Credentials from a file (`GOOGLE_APPLICATION_CREDENTIALS`: the key of a service account, or the configuration
-    /// of workload identity federation); without one, what this machine has: those of `gcloud auth
-    /// application-default login`, or the metadata server of a machine, pod or job in Google Cloud.
+    /// Credentials from a file: the key of a service account, or a configuration of workload identity federation. Without
+    /// a file, the application default credentials of this machine: those of `gcloud auth application-default login`, or
+    /// the metadata server of a machine, pod or job in Google Cloud.
     ///
-    /// Call it within a tokio runtime that lives as long as the credentials: they renew themselves on it.
+    /// Call it within a tokio runtime that lives as long as the credentials, which renew themselves on it.
     ///
     /// # Errors
-    /// [`Kind::Credentials`] when the file cannot be read or is no file of credentials.
+    /// [`Kind::Credentials`] when the file cannot be read or does not contain credentials.
     pub fn google(file: Option<&Path>) -> Result<Self, Error> {
         install_crypto();
         let Some(file) = file else {
@@ -61,7 +61,7 @@ impl Auth {
             "authorized_user" => user_account::Builder::new(json).with_scopes([SCOPE]).build(),
             _ => {
                 return Err(named(format!(
-                    "it says `type: {kind:?}`, not service_account, external_account, impersonated_service_account or \
+                    "`type` is {kind:?}, not service_account, external_account, impersonated_service_account or \
                      authorized_user"
                 )));
             }
@@ -69,20 +69,25 @@ impl Auth {
         built.map(Self::Google).map_err(|error| named(chain(&error)))
     }
 
-    /// The headers that a request needs; errors hold no secret.
+    /// The authentication headers of a request. Errors contain no secrets.
     pub(crate) async fn headers(&self) -> Result<HeaderMap, Error> {
         match self {
             Self::Google(credentials) => match credentials.headers(Extensions::new()).await {
                 Ok(CacheableResource::New { data, .. }) => Ok(data),
-                // Only a caller that names an earlier answer is told this.
+                // Answered only to a caller that passes the tag of an earlier answer.
                 Ok(CacheableResource::NotModified) => Ok(HeaderMap::new()),
-                // A token server that does not answer just now.
+                // The token server is temporarily unavailable.
                 Err(error) if error.is_transient() => Err(Error::new(Service::Auth, Kind::Network, chain(&error))),
                 Err(error) => Err(refused(&chain(&error))),
             },
             Self::ApiKey(key) => {
-                let mut value = HeaderValue::from_str(key)
-                    .map_err(|_| Error::new(Service::Gemini, Kind::KeyInvalid, "it has characters that no key has"))?;
+                let mut value = HeaderValue::from_str(key).map_err(|_| {
+                    Error::new(
+                        Service::Gemini,
+                        Kind::KeyInvalid,
+                        "it contains characters that are not allowed in a header",
+                    )
+                })?;
                 value.set_sensitive(true);
                 Ok(HeaderMap::from_iter([(::http::HeaderName::from_static("x-goog-api-key"), value)]))
             }
@@ -106,12 +111,12 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Both the credentials and the connections take their cryptography from the process's default; `ring` is what the
-/// rest of the program is built with.
+/// Credentials and connections use the cryptography that the process has installed. `ring` is what the rest of the program
+/// is built with.
 pub(crate) fn install_crypto() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // Someone else's choice is as good.
+        // Fails where another provider is installed already, which is just as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
 }

@@ -1,16 +1,16 @@
-//! What Google's services answer when they do not do what was asked, in words that say what to do.
+//! Errors of Google's services, as typed facts.
 //!
 //! Sources: the error tables of Vertex AI ("Generative AI on Vertex AI inference API errors"), the Gemini API
-//! ("Troubleshooting guide"), Cloud Storage ("HTTP status and error codes for JSON"), and `google.api.ErrorReason`.
+//! ("Troubleshooting guide"), Cloud Storage ("HTTP status and error codes for XML" and "for JSON"), and `google.api.ErrorReason`.
 
 mod answer;
 
 use std::fmt;
 use std::time::Duration;
 
-use answer::{kind_of, parse, plain};
+use answer::{kind_of, parse};
 
-/// Which service answered.
+/// The service that was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Service {
     Auth,
@@ -24,7 +24,8 @@ pub enum Service {
 }
 
 impl Service {
-    fn name(self) -> &'static str {
+    /// The name for messages.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Auth => "Google authentication",
             Self::Gemini => "the Gemini API",
@@ -38,42 +39,42 @@ impl Service {
 /// What went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// 429: too many requests at a time.
+    /// 429: too many requests.
     Quota,
-    /// 429: nothing more today.
+    /// 429: the daily quota is used up.
     DailyQuota,
     /// 503.
     Unavailable,
     /// 500.
     Internal,
-    /// 504 or 408: the service took longer than it may.
+    /// 504 or 408: the service exceeded its own deadline.
     Deadline,
-    /// 409: another request changed the same thing.
+    /// 409: a concurrent change.
     Aborted,
     /// 499.
     Cancelled,
     /// 501.
     Unimplemented,
-    /// The API key is not one.
+    /// The API key is not valid.
     KeyInvalid,
-    /// The API key may not be used for this, or from here.
+    /// The API key is restricted to other calls or addresses.
     KeyRestricted,
     /// 401.
     Unauthenticated,
-    /// No credentials, or ones that Google does not take.
+    /// There are no credentials, or they are malformed.
     Credentials,
-    /// The token is for other services.
+    /// The token has the wrong scope.
     Scope,
     /// 403.
     PermissionDenied,
-    /// A rule of the organisation forbids it.
+    /// An organization policy forbids it.
     Policy,
-    /// The API is not switched on in the project.
+    /// The API is not enabled in the project.
     ServiceDisabled,
     BillingDisabled,
-    /// The project is not there or suspended.
+    /// The project does not exist or is suspended.
     Project,
-    /// Not from this country, or not in this region.
+    /// Not available in this country or region.
     Location,
     /// Only for paid plans.
     PlanRequired,
@@ -81,32 +82,32 @@ pub enum Kind {
     NotFound,
     /// No model is deployed to the endpoint.
     NothingDeployed,
-    /// The request is larger than the service takes.
+    /// The request or the answer exceeds a size limit.
     TooLarge,
     /// 400.
     InvalidArgument,
     /// 400 or 412.
     FailedPrecondition,
-    /// The picture or the question was refused.
+    /// The picture or the prompt was blocked.
     PromptBlocked,
-    /// The answer was held back.
+    /// The answer was blocked.
     AnswerBlocked,
     /// The answer ended before it was complete.
     Truncated,
-    /// The answer is not what the service is documented to give.
+    /// The answer does not have the documented form.
     Malformed,
     /// No connection could be made.
     Unreachable,
     /// The connection broke.
     Network,
-    /// No answer within the time that the caller gave.
+    /// No answer within the caller's timeout.
     Timeout,
-    /// Something that is documented nowhere.
+    /// An undocumented error.
     Unknown,
 }
 
 impl Kind {
-    /// Whether the same request may succeed a little later.
+    /// Whether a retry may succeed.
     pub fn is_transient(self) -> bool {
         use Kind::{Aborted, Deadline, Internal, Network, Quota, Unavailable, Unreachable};
         matches!(self, Quota | Unavailable | Internal | Deadline | Aborted | Unreachable | Network)
@@ -114,138 +115,55 @@ impl Kind {
 
     fn problem(self) -> &'static str {
         match self {
-            Self::Quota => "is asked too often or is busy",
-            Self::DailyQuota => "gives no more answers today",
+            Self::Quota => "is rate-limited or busy",
+            Self::DailyQuota => "has reached its daily quota",
             Self::Unavailable => "is overloaded or down",
             Self::Internal => "had an internal error",
-            Self::Deadline => "did not finish in the time that it has",
-            Self::Aborted => "met another request that changed the same thing",
-            Self::Cancelled => "was told to stop",
-            Self::Unimplemented => "cannot do this",
-            Self::KeyInvalid => "does not know the API key",
-            Self::KeyRestricted => "does not take this API key for this call",
-            Self::Unauthenticated => "does not accept the credentials",
-            Self::Credentials => "failed: there are no credentials that can be used",
-            Self::Scope => "was called with a token for other services",
+            Self::Deadline => "exceeded its deadline",
+            Self::Aborted => "was interrupted by a concurrent change",
+            Self::Cancelled => "cancelled the request",
+            Self::Unimplemented => "does not support this call",
+            Self::KeyInvalid => "rejected the API key",
+            Self::KeyRestricted => "does not allow this API key for this call",
+            Self::Unauthenticated => "rejected the credentials",
+            Self::Credentials => "failed: there are no usable credentials",
+            Self::Scope => "was called with a token of the wrong scope",
             Self::PermissionDenied => "denied permission",
-            Self::Policy => "is closed by a rule of the organisation",
-            Self::ServiceDisabled => "is not switched on in the project",
-            Self::BillingDisabled => "needs a project with billing",
+            Self::Policy => "is blocked by an organization policy",
+            Self::ServiceDisabled => "is not enabled in the project",
+            Self::BillingDisabled => "requires a project with billing",
             Self::Project => "does not know the project, or it is suspended",
             Self::Location => "is not available at this location",
-            Self::PlanRequired => "has no free plan here",
-            Self::NotFound => "does not find what was asked for",
-            Self::NothingDeployed => "has no model on the endpoint",
-            Self::TooLarge => "does not take requests or answers of this size",
-            Self::InvalidArgument => "did not understand the request",
-            Self::FailedPrecondition => "refused the request in its present state",
-            Self::PromptBlocked => "refused the picture or the question",
-            Self::AnswerBlocked => "held its answer back",
+            Self::PlanRequired => "requires a paid plan here",
+            Self::NotFound => "did not find what was requested",
+            Self::NothingDeployed => "has no model deployed to the endpoint",
+            Self::TooLarge => "does not accept requests or answers of this size",
+            Self::InvalidArgument => "rejected the request as invalid",
+            Self::FailedPrecondition => "rejected the request in its present state",
+            Self::PromptBlocked => "blocked the picture or the prompt",
+            Self::AnswerBlocked => "blocked its answer",
             Self::Truncated => "stopped before its answer was complete",
-            Self::Malformed => "answered with something unreadable",
+            Self::Malformed => "returned an unreadable answer",
             Self::Unreachable => "cannot be reached",
-            Self::Network => "broke the connection off",
+            Self::Network => "closed the connection early",
             Self::Timeout => "did not answer in time",
-            Self::Unknown => "answered with an undocumented error",
-        }
-    }
-
-    fn advice(self, service: Service) -> &'static str {
-        use Service::{Auth, Gemini, Prediction, Storage, VertexGemini};
-        match (self, service) {
-            (Self::Quota, Prediction) => {
-                "wait, add replicas or endpoints, or raise the quota of Vertex AI at IAM & Admin > Quotas"
-            }
-            (Self::Quota, Gemini) => "wait a minute, or raise the rate limit of the key's project in Google AI Studio",
-            (Self::Quota, _) => "wait a minute, or raise the quota at IAM & Admin > Quotas",
-            (Self::DailyQuota, _) => {
-                "wait until tomorrow, switch billing on, or set GEMINI_MODEL to a model with a larger daily limit"
-            }
-            (Self::Unavailable | Self::Internal, _) => {
-                "try again in some minutes; https://status.cloud.google.com says whether it is a known outage"
-            }
-            (Self::Deadline, Prediction) => {
-                "use a dedicated endpoint (VERTEX_ENDPOINT_DOMAIN), which may take up to an hour; shared ones have 60 s"
-            }
-            (Self::Deadline, _) => "try again, with a smaller picture or fewer layers",
-            (Self::Aborted | Self::Cancelled, _) => "try again",
-            (Self::Unimplemented, Gemini | VertexGemini) => "set GEMINI_MODEL to a model that reads pictures",
-            (Self::Unimplemented, _) => "set VERTEX_PREDICT_METHOD to the other of predict and rawPredict",
-            (Self::KeyInvalid, _) => "set GEMINI_API_KEY to a key from https://aistudio.google.com/apikey",
-            (Self::KeyRestricted, _) => {
-                "allow the Generative Language API and this machine's address for the key at APIs & Services > \
-                 Credentials"
-            }
-            (Self::Unauthenticated, Gemini) => "set GEMINI_API_KEY to a key from https://aistudio.google.com/apikey",
-            (Self::Unauthenticated | Self::Credentials, _) => {
-                "set GOOGLE_APPLICATION_CREDENTIALS to the key file of a service account that exists and is enabled, or \
-                 run where workload identity or the metadata server gives credentials; check this machine's clock"
-            }
-            (Self::Scope, _) => "give the machine or pod the scope https://www.googleapis.com/auth/cloud-platform",
-            (Self::PermissionDenied, Gemini) => "check that the key's project may use the Gemini API and this model",
-            (Self::PermissionDenied, Storage) => {
-                "give the service account roles/storage.objectUser on the bucket (the endpoint's one needs it too)"
-            }
-            (Self::PermissionDenied, _) => "give the service account roles/aiplatform.user in GOOGLE_CLOUD_PROJECT",
-            (Self::Policy, _) => "ask the organisation's administrator about VPC Service Controls and its policies",
-            (Self::ServiceDisabled, Gemini) => "switch it on: gcloud services enable generativelanguage.googleapis.com",
-            (Self::ServiceDisabled, Storage) => "switch it on: gcloud services enable storage.googleapis.com",
-            (Self::ServiceDisabled, _) => "switch it on: gcloud services enable aiplatform.googleapis.com",
-            (Self::BillingDisabled, _) => {
-                "switch billing on for the project at https://console.cloud.google.com/billing"
-            }
-            (Self::Project, _) => "check GOOGLE_CLOUD_PROJECT, and that the project is active",
-            (Self::Location, Gemini) => {
-                "use Gemini on Vertex AI instead: leave GEMINI_API_KEY empty and set GOOGLE_CLOUD_PROJECT"
-            }
-            (Self::Location, VertexGemini) => "set GEMINI_LOCATION to a region that has the model, or to global",
-            (Self::Location, _) => "set VERTEX_AI_LOCATION to the endpoint's region",
-            (Self::PlanRequired, _) => "set up billing for the key's project in Google AI Studio, or use Vertex AI",
-            (Self::NotFound, Gemini) => "set GEMINI_MODEL to a model of https://ai.google.dev/gemini-api/docs/models",
-            (Self::NotFound, VertexGemini) => "check GEMINI_MODEL, and that GEMINI_LOCATION has this model",
-            (Self::NotFound, Prediction) => {
-                "check GOOGLE_CLOUD_PROJECT, VERTEX_AI_LOCATION and VERTEX_ENDPOINT_ID (gcloud ai endpoints list)"
-            }
-            (Self::NotFound, Storage) => "check the bucket's and the object's name (gcloud storage ls)",
-            (Self::NotFound, Auth) => "check GOOGLE_APPLICATION_CREDENTIALS",
-            (Self::NothingDeployed, _) => {
-                "deploy the model to it: gcloud ai endpoints deploy-model, see docs/vertex.md"
-            }
-            (Self::TooLarge, Prediction) => {
-                "set VERTEX_STAGING_URI to a gs:// folder, through which larger pictures travel, or use a dedicated \
-                 endpoint"
-            }
-            (Self::TooLarge, _) => "use a smaller picture or fewer layers",
-            (Self::InvalidArgument, Gemini | VertexGemini) => {
-                "set GEMINI_MODEL to a model that reads pictures and keeps to a response schema"
-            }
-            (Self::InvalidArgument, _) => "check that the endpoint runs a container of this release",
-            (Self::FailedPrecondition, Prediction) => "check the endpoint's state: gcloud ai endpoints describe",
-            (Self::FailedPrecondition, _) => "check that the project may use this model",
-            (Self::PromptBlocked | Self::AnswerBlocked, _) => {
-                "the layers keep the engine's names; nothing is to be done but using another picture"
-            }
-            (Self::Truncated, _) => "use fewer layers, or set GEMINI_MODEL to a model with longer answers",
-            (Self::Malformed, Prediction) => "check that the endpoint runs a container of this release",
-            (Self::Malformed, _) => "try again; if it stays so, set GEMINI_MODEL to another model",
-            (Self::Unreachable | Self::Network, _) => {
-                "check the network, its proxy, and the names in VERTEX_AI_LOCATION and GEMINI_LOCATION"
-            }
-            (Self::Timeout, Gemini | VertexGemini) => "raise ANALYZER_TIMEOUT_S, or use a faster model",
-            (Self::Timeout, _) => "try again; raise JOB_TIMEOUT_S if pictures really take that long",
-            (Self::Unknown, _) => "look at the message; if it does not help, please report it",
+            Self::Unknown => "returned an undocumented error",
         }
     }
 }
 
-/// What went wrong, where, and what to do.
+/// What went wrong and where. What to do about it is for the caller to say, who knows its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     pub service: Service,
     pub kind: Kind,
-    /// The service's own words.
+    /// The HTTP status of an answer.
+    pub status: Option<u16>,
+    /// Method and URL of the request, if one was sent. They contain no secrets.
+    pub request: Option<String>,
+    /// The service's own message, or the cause.
     pub detail: String,
-    /// When the service says that another try makes sense.
+    /// When the service suggests a retry.
     pub retry_after: Option<Duration>,
 }
 
@@ -253,17 +171,19 @@ impl std::error::Error for Error {}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { service, kind, detail, .. } = self;
+        let Self { service, kind, status, detail, .. } = self;
         write!(f, "{} {}", service.name(), kind.problem())?;
-        if !detail.is_empty() {
-            write!(f, " ({detail})")?;
+        match (status, detail.is_empty()) {
+            (Some(status), true) => write!(f, " ({status})"),
+            (Some(status), false) => write!(f, " ({status} {detail})"),
+            (None, true) => Ok(()),
+            (None, false) => write!(f, " ({detail})"),
         }
-        write!(f, "; {}", kind.advice(*service))
     }
 }
 
 impl Error {
-    /// Whether the service may work on the request although this came back. `false`: it surely does not.
+    /// Whether the service may be working on the request in spite of this error. `false`: it certainly is not.
     pub fn may_have_begun(&self) -> bool {
         use Kind::{Aborted, Cancelled, Deadline, Internal, Malformed, Network, Timeout, Unavailable, Unknown};
         // Without credentials nothing is sent.
@@ -275,7 +195,7 @@ impl Error {
     }
 }
 
-/// Longer messages are cut: some repeat the whole request.
+/// Longer messages are cut, because some repeat the whole request.
 const DETAIL_CHARS: usize = 300;
 
 impl Error {
@@ -284,19 +204,26 @@ impl Error {
         let text = detail.split_whitespace().collect::<Vec<_>>().join(" ");
         let cut: String = text.chars().take(DETAIL_CHARS).collect();
         let detail = if cut.len() < text.len() { cut + "..." } else { cut };
-        Self { service, kind, detail, retry_after: None }
+        Self { service, kind, status: None, request: None, detail, retry_after: None }
     }
 
-    /// Reads an answer with a status that is no success.
+    /// Adds which request it was. Errors of authentication keep their own.
+    pub(crate) fn of_request(self, method: &impl fmt::Display, url: impl fmt::Display) -> Self {
+        let request = self.request.or_else(|| Some(format!("{method} {url}")));
+        Self { request, ..self }
+    }
+
+    /// Parses an answer whose status is not a success.
     pub(crate) fn from_answer(service: Service, status: u16, body: &[u8]) -> Self {
         let parsed = parse(body);
-        let status_name = parsed.status.as_deref().unwrap_or_default();
-        let kind = kind_of(status, status_name, &parsed);
-        let detail = if parsed.message.is_empty() { plain(body) } else { parsed.message.clone() };
-        let shown = if status_name.is_empty() { status.to_string() } else { format!("{status} {status_name}") };
-        let mut error = Self::new(service, kind, format!("{shown}: {detail}"));
-        error.retry_after = parsed.retry_delay;
-        error
+        let status_name = parsed.status.clone().unwrap_or_default();
+        let kind = kind_of(status, &status_name, &parsed);
+        let detail = match status_name.as_str() {
+            "" => parsed.message,
+            name => format!("{name}: {}", parsed.message),
+        };
+        let error = Self::new(service, kind, detail);
+        Self { status: Some(status), retry_after: parsed.retry_delay, ..error }
     }
 }
 

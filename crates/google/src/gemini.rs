@@ -10,13 +10,13 @@ use crate::auth::Auth;
 use crate::error::{Error, Kind, Service};
 use crate::http::{Http, Repeat, Retry};
 
-/// The largest request with pictures in it, in bytes, as documented for both ways to Gemini.
+/// The documented size limit of a request with pictures, in bytes.
 pub const MAX_REQUEST_BYTES: usize = 20_000_000;
 
-/// Room for the answer and for what the model thinks before it.
+/// For the answer and the model's thoughts before it.
 const MAX_OUTPUT_TOKENS: u32 = 16_384;
 
-/// The two ways to Gemini.
+/// How to reach Gemini.
 #[derive(Debug, Clone)]
 pub enum Access {
     /// The Gemini API, with a key.
@@ -25,18 +25,18 @@ pub enum Access {
     Vertex { project: String, location: String, auth: Auth },
 }
 
-/// A piece of a question.
+/// A part of a prompt.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Part {
     Text(String),
-    /// A picture, encoded.
+    /// An encoded picture.
     Picture {
         mime_type: &'static str,
         bytes: Vec<u8>,
     },
 }
 
-/// A Gemini model that is asked for JSON.
+/// A client of a Gemini model that answers in JSON.
 #[derive(Debug, Clone)]
 pub struct Gemini {
     http: Http,
@@ -44,10 +44,10 @@ pub struct Gemini {
 }
 
 impl Gemini {
-    /// `address` takes the place of Google's, `https://...` without a path.
+    /// `address` replaces Google's address: `https://...` without a path.
     ///
     /// # Errors
-    /// When no connections can be made at all.
+    /// When the HTTP client cannot be built.
     pub fn new(access: Access, model: &str, address: Option<&str>, retry: Retry) -> Result<Self, Error> {
         let (service, auth, usual, path) = match access {
             Access::ApiKey(key) => {
@@ -70,11 +70,11 @@ impl Gemini {
         Ok(Self { http: Http::new(service, auth, retry)?, url: format!("{origin}/{path}") })
     }
 
-    /// Asks for JSON that keeps to `schema` (OpenAPI's subset that Gemini takes). `timeout` is for each try.
+    /// Asks for JSON that matches `schema` (the subset of OpenAPI that Gemini supports). `timeout` is that of each try.
     ///
     /// # Errors
-    /// What the service answered; [`Kind::PromptBlocked`], [`Kind::AnswerBlocked`], [`Kind::Truncated`] and
-    /// [`Kind::Malformed`] for answers that hold no such JSON.
+    /// The error of the service; [`Kind::PromptBlocked`], [`Kind::AnswerBlocked`], [`Kind::Truncated`] and
+    /// [`Kind::Malformed`] for answers without such JSON.
     pub async fn ask<T: DeserializeOwned>(
         &self,
         instruction: &str,
@@ -104,7 +104,7 @@ impl Gemini {
             return Err(error(Kind::PromptBlocked, reason));
         }
         let Some(candidate) = answer.candidates.into_iter().next() else {
-            return Err(error(Kind::Malformed, "there is no candidate in the answer".to_owned()));
+            return Err(error(Kind::Malformed, "the answer contains no candidate".to_owned()));
         };
         let said = candidate.finish_message.map(|message| format!(": {message}")).unwrap_or_default();
         match candidate.finish_reason.as_deref() {
@@ -124,7 +124,7 @@ impl Gemini {
             ) => return Err(error(Kind::AnswerBlocked, format!("{reason}{said}"))),
             Some(other) => return Err(error(Kind::Malformed, format!("{other}{said}"))),
         }
-        // Thoughts, where a model shows them, are no part of the answer.
+        // Thoughts are not part of the answer.
         let parts = candidate.content.unwrap_or_default().parts;
         let text: String = parts.into_iter().filter(|part| !part.thought).filter_map(|part| part.text).collect();
         serde_json::from_str(text.trim()).map_err(|problem| {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, Response};
+use reqwest::{Client, Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
@@ -9,14 +9,14 @@ use tokio::time::{sleep, timeout};
 use crate::auth::{Auth, chain, install_crypto};
 use crate::error::{Error, Kind, Service};
 
-/// How often and how soon a request that failed for a passing reason is sent again.
+/// How often and how soon a request is retried after a transient error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// Tries after the first.
+    /// Maximum number of retries.
     pub times: u32,
-    /// Pause before the first of them; each next one is twice as long.
+    /// Pause before the first retry; each next one is twice as long.
     pub first: Duration,
-    /// The longest pause, also where the service asks for a longer one.
+    /// The longest pause, even if the service asks for a longer one.
     pub longest: Duration,
 }
 
@@ -27,11 +27,11 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// Never a second time.
+    /// No retries.
     pub const NONE: Self = Self { times: 0, first: Duration::ZERO, longest: Duration::ZERO };
 
-    /// The pause before try `number` (1 for the second), between half and all of what is due, so that many clients
-    /// that failed together do not come back together.
+    /// The pause before retry `number`, which starts at 1. Jittered between half and all of the backoff, so that clients
+    /// that failed together do not retry together.
     fn pause(&self, number: u32, asked: Option<Duration>) -> Duration {
         let due = self.first.saturating_mul(1_u32.checked_shl(number - 1).unwrap_or(u32::MAX));
         let due = due.min(self.longest);
@@ -40,12 +40,12 @@ impl Retry {
     }
 }
 
-/// After which failures a request is sent again.
+/// After which errors a request may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
-    /// After all that may pass: for a request that does no harm when it comes twice.
+    /// After any transient error: for a request that may arrive twice.
     Harmless,
-    /// Only after those that say that nothing was begun: for a request that starts work which costs money.
+    /// Only after errors which show that no work was started: for a request whose work costs money.
     Costly,
 }
 
@@ -55,42 +55,32 @@ impl Repeat {
     }
 }
 
-/// The largest answer that is read; more is a mistake.
+/// The largest answer that is read.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
 
-/// As much of an answer that is no success.
+/// The same for error answers.
 const MAX_ERROR_BYTES: usize = 1 << 20;
 
 /// Connections and credentials for one service.
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
-    client: Client,
-    auth: Auth,
+    pub(crate) client: Client,
+    pub(crate) auth: Auth,
     pub(crate) service: Service,
     retry: Retry,
-}
-
-/// One request, as often as it has to be sent.
-pub(crate) struct Request<'a> {
-    pub(crate) method: Method,
-    pub(crate) url: &'a str,
-    pub(crate) content_type: Option<&'a str>,
-    pub(crate) body: Vec<u8>,
-    /// For each try.
-    pub(crate) timeout: Duration,
 }
 
 impl Http {
     pub(crate) fn new(service: Service, auth: Auth, retry: Retry) -> Result<Self, Error> {
         install_crypto();
-        // None of these services redirects. Whatever does is not told the key, nor sent the picture.
+        // None of these services redirects, and a redirect must not receive the credentials or the picture.
         let builder = Client::builder().redirect(reqwest::redirect::Policy::none());
         let client = builder.connect_timeout(Duration::from_secs(10)).build();
         let client = client.map_err(|error| Error::new(service, Kind::Network, chain(&error)))?;
         Ok(Self { client, auth, service, retry })
     }
 
-    fn error(&self, kind: Kind, detail: impl Into<String>) -> Error {
+    pub(crate) fn error(&self, kind: Kind, detail: impl Into<String>) -> Error {
         Error::new(self.service, kind, detail)
     }
 
@@ -105,36 +95,23 @@ impl Http {
     ) -> Result<T, Error> {
         let body = serde_json::to_vec(body).map_err(|error| self.error(Kind::InvalidArgument, error.to_string()))?;
         if body.len() > limit {
-            return Err(self.error(Kind::TooLarge, format!("{} bytes, at most {limit} are taken", body.len())));
+            return Err(self.error(Kind::TooLarge, format!("{} bytes, the limit is {limit}", body.len())));
         }
-        let content_type = Some("application/json");
-        let request = Request { method: Method::POST, url, content_type, body, timeout };
-        let (_, answer) = self.patiently(repeat, || self.whole(&request)).await?;
+        let answer = self.with_retries(repeat, || self.post_once(url, &body, timeout)).await?;
         serde_json::from_slice(&answer).map_err(|error| self.error(Kind::Malformed, error.to_string()))
     }
 
-    /// Sends a request, again while it fails for a passing reason; answers with a success and its whole body.
-    pub(crate) async fn fetch(&self, request: &Request<'_>) -> Result<Vec<u8>, Error> {
-        Ok(self.fetch_with_headers(request).await?.1)
+    async fn post_once(&self, url: &str, body: &[u8], within: Duration) -> Result<Vec<u8>, Error> {
+        let response = timeout(within, self.send(url, body)).await.unwrap_or_else(|_| Err(self.timed_out(within)));
+        let read = match response {
+            Ok(response) => self.bytes(response, within).await,
+            Err(error) => Err(error),
+        };
+        read.map_err(|error| error.of_request(&Method::POST, url))
     }
 
-    /// Like [`Http::fetch`], with what the answer says of its body.
-    pub(crate) async fn fetch_with_headers(&self, request: &Request<'_>) -> Result<(HeaderMap, Vec<u8>), Error> {
-        self.patiently(Repeat::Harmless, || self.whole(request)).await
-    }
-
-    /// Like [`Http::fetch`], with the body still to be read.
-    pub(crate) async fn open(&self, request: &Request<'_>) -> Result<Response, Error> {
-        self.patiently(Repeat::Harmless, || self.send_once(request)).await
-    }
-
-    async fn whole(&self, request: &Request<'_>) -> Result<(HeaderMap, Vec<u8>), Error> {
-        let mut response = self.send_once(request).await?;
-        let headers = std::mem::take(response.headers_mut());
-        Ok((headers, self.bytes(response, request.timeout).await?))
-    }
-
-    async fn patiently<T, F: Future<Output = Result<T, Error>>>(
+    /// Calls `attempt` until it succeeds, fails for good or has used up the retries.
+    pub(crate) async fn with_retries<T, F: Future<Output = Result<T, Error>>>(
         &self,
         repeat: Repeat,
         attempt: impl Fn() -> F,
@@ -150,58 +127,59 @@ impl Http {
                 return Err(error);
             }
             let pause = self.retry.pause(number, error.retry_after);
-            tracing::info!(%error, pause_ms = pause.as_millis(), number, "trying again");
+            let request = error.request.as_deref();
+            tracing::info!(%error, request, pause_ms = pause.as_millis(), number, "retrying");
             sleep(pause).await;
         }
     }
 
-    async fn send_once(&self, request: &Request<'_>) -> Result<Response, Error> {
-        let attempt = async {
-            let headers = self.auth.headers().await?;
-            let mut builder = self.client.request(request.method.clone(), request.url).headers(headers);
-            if let Some(content_type) = request.content_type {
-                builder = builder.header("content-type", content_type).body(request.body.clone());
+    /// Answers a success whose body is still to be read.
+    async fn send(&self, url: &str, body: &[u8]) -> Result<Response, Error> {
+        let request = self.client.post(url).headers(self.auth.headers().await?);
+        let request = request.header("content-type", "application/json").body(body.to_vec());
+        let mut response = request.send().await.map_err(|error| self.no_answer(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let mut body = Vec::new();
+        while let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_ERROR_BYTES {
+                break;
             }
-            let mut response = builder.send().await.map_err(|error| self.no_answer(&error))?;
-            if response.status().is_success() {
-                return Ok(response);
-            }
-            let status = response.status().as_u16();
-            let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-            let mut body = Vec::new();
-            while let Ok(Some(chunk)) = response.chunk().await {
-                body.extend_from_slice(&chunk);
-                if body.len() > MAX_ERROR_BYTES {
-                    break;
-                }
-            }
-            let mut error = Error::from_answer(self.service, status, &body);
-            error.retry_after = error.retry_after.or(header.map(Duration::from_secs));
-            Err(error)
-        };
-        timeout(request.timeout, attempt).await.unwrap_or_else(|_| Err(self.timed_out(request.timeout)))
+        }
+        Err(self.rejection(response.status(), response.headers(), &body))
+    }
+
+    /// The error in an answer whose status is not a success.
+    pub(crate) fn rejection(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
+        let mut error = Error::from_answer(self.service, status.as_u16(), body);
+        let header = headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        error.retry_after = error.retry_after.or(header.map(Duration::from_secs));
+        error
     }
 
     fn no_answer(&self, error: &reqwest::Error) -> Error {
         if error.is_builder() {
             return self.error(Kind::InvalidArgument, chain(error));
         }
-        // The address is in the message; it holds no secret.
         let kind = if error.is_connect() { Kind::Unreachable } else { Kind::Network };
         self.error(kind, chain(error))
     }
 
-    fn timed_out(&self, after: Duration) -> Error {
+    pub(crate) fn timed_out(&self, after: Duration) -> Error {
         self.error(Kind::Timeout, format!("{} s", after.as_secs_f32()))
     }
 
-    /// The whole body of an answer.
+    /// The body of an answer.
     async fn bytes(&self, mut response: Response, within: Duration) -> Result<Vec<u8>, Error> {
         let read = async {
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await.map_err(|error| self.no_answer(&error))? {
                 if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                    return Err(self.error(Kind::Malformed, format!("more than {MAX_ANSWER_BYTES} bytes")));
+                    return Err(
+                        self.error(Kind::Malformed, format!("the answer has more than {MAX_ANSWER_BYTES} bytes"))
+                    );
                 }
                 body.extend_from_slice(&chunk);
             }

@@ -1,31 +1,48 @@
+//! Cloud Storage through `object_store`, which speaks its XML API. [`Transport`] sends the requests, so that credentials,
+//! retries, redirects and errors are those of the other clients.
+
+use std::error::Error as _;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Method, Url};
-use serde::Deserialize;
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    StaticCredentialProvider,
+};
+use object_store::gcp::{GcpCredential, GoogleCloudStorage, GoogleCloudStorageBuilder};
+use object_store::{
+    Attribute, BackoffConfig, ClientOptions, GetResult, ObjectStore, ObjectStoreExt, PutOptions, RetryConfig,
+};
+use reqwest::Url;
+use reqwest::header::AUTHORIZATION;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::auth::{Auth, chain};
 use crate::error::{Error, Kind, Service};
-use crate::http::{Http, Request, Retry};
+use crate::http::{Http, Repeat, Retry};
 
-/// Where Cloud Storage is.
 const ADDRESS: &str = "https://storage.googleapis.com";
 
-/// For a call that moves a picture or less, each try.
+/// For one try of a call, and for the body of an object that is read into memory.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A download that brings nothing for this long has failed.
+/// A download that receives nothing for this long has failed.
 const STALL: Duration = Duration::from_secs(60);
+
+/// A download that breaks off is resumed for this long at most.
+const RESUME: Duration = Duration::from_secs(24 * 3600);
 
 /// The address of an object, or of a folder of them: `gs://bucket/name`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectUri {
     pub bucket: String,
-    /// Without a slash at its start; may be empty or end in a slash for a folder.
+    /// Does not start with a slash. A folder may be empty or end with a slash.
     pub name: String,
 }
 
@@ -33,10 +50,10 @@ impl FromStr for ObjectUri {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let rest = text.strip_prefix("gs://").ok_or_else(|| format!("an address begins with gs://, not \"{text}\""))?;
+        let rest = text.strip_prefix("gs://").ok_or_else(|| format!("\"{text}\" does not start with gs://"))?;
         let (bucket, name) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
-            return Err(format!("\"{text}\" names no bucket"));
+            return Err(format!("\"{text}\" contains no bucket"));
         }
         Ok(Self { bucket: bucket.to_owned(), name: name.to_owned() })
     }
@@ -65,202 +82,185 @@ pub struct ObjectInfo {
     pub size: u64,
 }
 
-/// What an object holds, and which of its versions this is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Versioned {
-    pub bytes: Vec<u8>,
-    pub generation: u64,
-}
-
-/// The few calls to Cloud Storage's JSON API that pictures on their way to Vertex AI and back need.
+/// A client of Cloud Storage, for any bucket.
 #[derive(Debug, Clone)]
 pub struct Storage {
-    http: Http,
-    origin: Url,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Listing {
-    #[serde(default)]
-    items: Vec<Item>,
-    next_page_token: Option<String>,
-}
-
-/// An object that was written.
-#[derive(Deserialize)]
-struct Written {
-    /// A number as text, as the API writes 64 bits.
-    generation: String,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    name: String,
-    /// A number as text, as the API writes 64 bits.
-    size: String,
+    transport: Transport,
+    address: String,
+    retry: Retry,
 }
 
 impl Storage {
-    /// `address` takes the place of Google's.
+    /// `address` replaces Google's address.
     ///
     /// # Errors
-    /// When no connections can be made at all, or `address` is none.
+    /// When the HTTP client cannot be built, or `address` is not a URL.
     pub fn new(auth: Auth, address: Option<&str>, retry: Retry) -> Result<Self, Error> {
-        let origin = Url::parse(address.unwrap_or(ADDRESS))
-            .map_err(|error| Error::new(Service::Storage, Kind::InvalidArgument, error.to_string()))?;
-        Ok(Self { http: Http::new(Service::Storage, auth, retry)?, origin })
+        let address = address.unwrap_or(ADDRESS).trim_end_matches('/').to_owned();
+        Url::parse(&address).map_err(|error| failed(Kind::InvalidArgument, error.to_string()))?;
+        Ok(Self { transport: Transport(Http::new(Service::Storage, auth, retry)?), address, retry })
     }
 
-    /// Writes an object, in place of one of this name.
+    /// Writes an object, or replaces it.
     ///
     /// # Errors
-    /// What the service answered.
+    /// The error of the service.
     pub async fn put(&self, uri: &ObjectUri, content_type: &str, bytes: Vec<u8>) -> Result<(), Error> {
-        let mut url = self.url(&["upload", "storage", "v1", "b", &uri.bucket, "o"]);
-        url.query_pairs_mut().append_pair("uploadType", "media").append_pair("name", &uri.name);
-        let url = url.to_string();
-        let content_type = Some(content_type);
-        let request = Request { method: Method::POST, url: &url, content_type, body: bytes, timeout: TIMEOUT };
-        self.http.fetch(&request).await.map(drop)
+        let attributes = [(Attribute::ContentType, content_type.to_owned())].into_iter().collect();
+        let options = PutOptions { attributes, ..PutOptions::default() };
+        self.bucket(uri)?.put_opts(&key(uri)?, bytes.into(), options).await.map(drop).map_err(of_store)
     }
 
-    /// Writes an object if it is still of `generation` (0: if there is none), and answers with its new generation;
-    /// `None`: it is another by now, and stays.
+    /// The content of an object.
     ///
     /// # Errors
-    /// What the service answered.
-    pub async fn put_if(
-        &self,
-        uri: &ObjectUri,
-        content_type: &str,
-        bytes: Vec<u8>,
-        generation: u64,
-    ) -> Result<Option<u64>, Error> {
-        let mut url = self.url(&["upload", "storage", "v1", "b", &uri.bucket, "o"]);
-        url.query_pairs_mut()
-            .append_pair("uploadType", "media")
-            .append_pair("name", &uri.name)
-            .append_pair("ifGenerationMatch", &generation.to_string());
-        let url = url.to_string();
-        let content_type = Some(content_type);
-        let request = Request { method: Method::POST, url: &url, content_type, body: bytes, timeout: TIMEOUT };
-        let answer = match self.http.fetch(&request).await {
-            Ok(answer) => answer,
-            Err(error) if error.kind == Kind::FailedPrecondition => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let malformed = |detail: String| Error::new(Service::Storage, Kind::Malformed, detail);
-        let written: Written = serde_json::from_slice(&answer).map_err(|error| malformed(error.to_string()))?;
-        let number = written.generation.parse();
-        number.map(Some).map_err(|_| malformed(format!("a generation is {:?}", written.generation)))
-    }
-
-    /// An object and its generation; `None` where there is none.
-    ///
-    /// # Errors
-    /// What the service answered.
-    pub async fn get_versioned(&self, uri: &ObjectUri) -> Result<Option<Versioned>, Error> {
-        let (headers, bytes) = match self.http.fetch_with_headers(&plain(Method::GET, &self.media(uri))).await {
-            Ok(found) => found,
-            Err(error) if error.kind == Kind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let generation = headers.get("x-goog-generation").and_then(|value| value.to_str().ok()?.parse().ok());
-        let missing = || Error::new(Service::Storage, Kind::Malformed, "the answer names no x-goog-generation");
-        Ok(Some(Versioned { bytes, generation: generation.ok_or_else(missing)? }))
-    }
-
-    /// The bytes of an object.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`] when there is none; otherwise what the service answered.
+    /// [`Kind::NotFound`] if it does not exist; otherwise the error of the service.
     pub async fn get(&self, uri: &ObjectUri) -> Result<Vec<u8>, Error> {
-        self.http.fetch(&plain(Method::GET, &self.media(uri))).await
+        content(self.open(uri).await?).await
     }
 
-    /// Removes an object; one that is not there is removed already.
+    /// Deletes an object; succeeds if it does not exist.
     ///
     /// # Errors
-    /// What the service answered.
+    /// The error of the service.
     pub async fn delete(&self, uri: &ObjectUri) -> Result<(), Error> {
-        let url = self.url(&["storage", "v1", "b", &uri.bucket, "o", &uri.name]).to_string();
-        match self.http.fetch(&plain(Method::DELETE, &url)).await {
+        match self.bucket(uri)?.delete(&key(uri)?).await.map_err(of_store) {
             Err(error) if error.kind != Kind::NotFound => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// Every object whose name begins as `folder` does, in the order of their names.
+    /// The objects in `folder` and the folders in it, in the order of their names. Empty objects are left out: consoles
+    /// create them in place of folders, and `object_store` answers their names without the slash that would tell.
     ///
     /// # Errors
-    /// What the service answered.
+    /// The error of the service.
     pub async fn list(&self, folder: &ObjectUri) -> Result<Vec<ObjectInfo>, Error> {
-        let mut found = Vec::new();
-        let mut page: Option<String> = None;
-        loop {
-            let mut url = self.url(&["storage", "v1", "b", &folder.bucket, "o"]);
-            url.query_pairs_mut().append_pair("prefix", &folder.name).append_pair("fields", FIELDS);
-            if let Some(token) = &page {
-                url.query_pairs_mut().append_pair("pageToken", token);
-            }
-            let url = url.to_string();
-            let bytes = self.http.fetch(&plain(Method::GET, &url)).await?;
-            let malformed = |detail: String| Error::new(Service::Storage, Kind::Malformed, detail);
-            let listing: Listing = serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
-            for item in listing.items {
-                let size = item.size.parse().map_err(|_| malformed(format!("a size is {:?}", item.size)))?;
-                found.push(ObjectInfo { uri: ObjectUri { bucket: folder.bucket.clone(), name: item.name }, size });
-            }
-            match listing.next_page_token.filter(|token| !token.is_empty()) {
-                Some(token) => page = Some(token),
-                None => return Ok(found),
-            }
-        }
+        let objects: Vec<_> = self.bucket(folder)?.list(Some(&key(folder)?)).try_collect().await.map_err(of_store)?;
+        let info = |object: object_store::ObjectMeta| ObjectInfo {
+            uri: ObjectUri { bucket: folder.bucket.clone(), name: object.location.into() },
+            size: object.size,
+        };
+        Ok(objects.into_iter().filter(|object| object.size > 0).map(info).collect())
     }
 
-    /// Writes an object to a file, whatever its size.
+    /// Writes an object of any size to a file. A connection that breaks is resumed where it was.
     ///
     /// # Errors
-    /// What the service answered, or that the file cannot be written.
+    /// The error of the service, or of the file.
     pub async fn download(&self, uri: &ObjectUri, file: &Path) -> Result<(), Error> {
-        let failed = |kind, detail: String| Error::new(Service::Storage, kind, detail);
         let disk = |error: std::io::Error| failed(Kind::Unknown, format!("{}: {error}", file.display()));
-        let url = self.media(uri);
-        let mut response = self.http.open(&plain(Method::GET, &url)).await?;
+        let mut chunks = self.open(uri).await?.into_stream();
         let mut out = tokio::fs::File::create(file).await.map_err(disk)?;
-        loop {
-            let chunk = timeout(STALL, response.chunk()).await;
-            let chunk = chunk.map_err(|_| failed(Kind::Timeout, format!("nothing came for {} s", STALL.as_secs())))?;
-            match chunk.map_err(|error| failed(Kind::Network, chain(&error)))? {
-                Some(bytes) => out.write_all(&bytes).await.map_err(disk)?,
-                None => break,
-            }
+        let stalled = |_| failed(Kind::Timeout, format!("no data for {} s", STALL.as_secs()));
+        while let Some(chunk) = timeout(STALL, chunks.next()).await.map_err(stalled)? {
+            out.write_all(&chunk.map_err(of_store)?).await.map_err(disk)?;
         }
         out.flush().await.map_err(disk)
     }
 
-    fn media(&self, uri: &ObjectUri) -> String {
-        let mut url = self.url(&["storage", "v1", "b", &uri.bucket, "o", &uri.name]);
-        url.query_pairs_mut().append_pair("alt", "media");
-        url.to_string()
+    async fn open(&self, uri: &ObjectUri) -> Result<GetResult, Error> {
+        self.bucket(uri)?.get(&key(uri)?).await.map_err(of_store)
     }
 
-    /// Each part becomes one segment of the path, its slashes encoded.
-    fn url(&self, parts: &[&str]) -> Url {
-        let mut url = self.origin.clone();
-        // Only addresses such as mailto: have no path.
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.clear().extend(parts);
-        }
-        url
+    fn bucket(&self, uri: &ObjectUri) -> Result<GoogleCloudStorage, Error> {
+        // These retries only resume downloads; `Transport` has its own.
+        let retry = RetryConfig {
+            backoff: BackoffConfig { init_backoff: self.retry.first, max_backoff: self.retry.longest, base: 2.0 },
+            max_retries: self.retry.times as usize,
+            retry_timeout: RESUME,
+        };
+        // `Transport` authenticates. Without any credentials `object_store` would search the machine for some.
+        let none = Arc::new(StaticCredentialProvider::new(GcpCredential { bearer: String::new() }));
+        let builder = GoogleCloudStorageBuilder::new()
+            .with_base_url(&self.address)
+            .with_bucket_name(&uri.bucket)
+            .with_credentials(none)
+            .with_http_connector(self.transport.clone())
+            .with_retry(retry);
+        builder.build().map_err(of_store)
     }
 }
 
-const FIELDS: &str = "items(name,size),nextPageToken";
+/// Sends the requests of `object_store` as every other client of this crate does.
+#[derive(Debug, Clone)]
+struct Transport(Http);
 
-fn plain(method: Method, url: &str) -> Request<'_> {
-    Request { method, url, content_type: None, body: Vec::new(), timeout: TIMEOUT }
+impl HttpConnector for Transport {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl HttpService for Transport {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let sent = self.0.with_retries(Repeat::Harmless, || self.send(&request)).await;
+        // `object_store` does not retry errors of an unknown kind. `of_store` finds ours inside its own.
+        sent.map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))
+    }
+}
+
+impl Transport {
+    async fn send(&self, request: &HttpRequest) -> Result<HttpResponse, Error> {
+        let attempt = async {
+            let mut request = request.clone();
+            // In place of the empty token of `Storage::bucket`.
+            request.headers_mut().remove(AUTHORIZATION);
+            request.headers_mut().extend(self.0.auth.headers().await?);
+            let response = self.0.client.call(request).await.map_err(|error| of_connection(&error))?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let (parts, body) = response.into_parts();
+            Err(self.0.rejection(parts.status, &parts.headers, &body.bytes().await.unwrap_or_default()))
+        };
+        let sent = timeout(TIMEOUT, attempt).await.unwrap_or_else(|_| Err(self.0.timed_out(TIMEOUT)));
+        sent.map_err(|error| error.of_request(request.method(), request.uri()))
+    }
+}
+
+fn failed(kind: Kind, detail: impl Into<String>) -> Error {
+    Error::new(Service::Storage, kind, detail)
+}
+
+fn key(uri: &ObjectUri) -> Result<object_store::path::Path, Error> {
+    object_store::path::Path::parse(&uri.name).map_err(|error| failed(Kind::InvalidArgument, error.to_string()))
+}
+
+async fn content(object: GetResult) -> Result<Vec<u8>, Error> {
+    let bytes = timeout(TIMEOUT, object.bytes()).await;
+    let bytes = bytes.map_err(|_| failed(Kind::Timeout, format!("{} s", TIMEOUT.as_secs())))?;
+    Ok(bytes.map_err(of_store)?.into())
+}
+
+/// The error of this crate inside one of `object_store`; otherwise what `object_store` itself found wrong.
+fn of_store(error: object_store::Error) -> Error {
+    if let Some(own) = cause::<Error>(&error) {
+        return own.clone();
+    }
+    if let Some(connection) = cause::<HttpError>(&error) {
+        return of_connection(connection);
+    }
+    let kind = match &error {
+        object_store::Error::InvalidPath { .. } => Kind::InvalidArgument,
+        _ => Kind::Malformed,
+    };
+    failed(kind, chain(&error))
+}
+
+/// The error or the cause of it that is a `T`.
+fn cause<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a T> {
+    error.downcast_ref().or_else(|| cause(error.source()?))
+}
+
+fn of_connection(error: &HttpError) -> Error {
+    let kind = match error.kind() {
+        HttpErrorKind::Connect => Kind::Unreachable,
+        HttpErrorKind::Timeout => Kind::Timeout,
+        _ => Kind::Network,
+    };
+    failed(kind, error.source().map_or_else(|| error.to_string(), |source| chain(source)))
 }
 
 #[cfg(test)]
@@ -276,15 +276,5 @@ mod tests {
         for text in ["posters/a", "gs://", "gs:///a", "s3://posters/a"] {
             assert!(text.parse::<ObjectUri>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn names_are_encoded_into_one_segment() {
-        let storage = Storage::new(Auth::Anonymous, None, Retry::NONE).expect("a client");
-        let uri = "gs://posters/a b/c?.png".parse().expect("an address");
-        assert_eq!(
-            storage.media(&uri),
-            "https://storage.googleapis.com/storage/v1/b/posters/o/a%20b%2Fc%3F.png?alt=media"
-        );
     }
 }

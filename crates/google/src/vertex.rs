@@ -7,21 +7,21 @@ use crate::auth::Auth;
 use crate::error::{Error, Kind, Service};
 use crate::http::{Http, Repeat, Retry};
 
-/// Documented limits of a request and of an answer, in bytes: of shared public endpoints, and of dedicated ones.
+/// Documented size limits of a request and of an answer, in bytes: of shared public endpoints, and of dedicated ones.
 const SHARED_LIMIT: usize = 1_500_000;
 const DEDICATED_LIMIT: usize = 10_000_000;
 
-/// How long one call may take, with a margin: shared public endpoints end it after 60 seconds, dedicated ones after up
-/// to an hour.
+/// Time limits of a call, with a margin: shared public endpoints end it after 60 seconds, dedicated ones after up to an
+/// hour.
 const SHARED_TIME: Duration = Duration::from_secs(50);
 const DEDICATED_TIME: Duration = Duration::from_secs(600);
 
-/// Which of the two methods of an endpoint is called. Both carry the same JSON here.
+/// The method of an endpoint to call. Both carry the same JSON here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
     #[default]
     Predict,
-    /// Passes the body on to the container untouched.
+    /// Forwards the body to the container unchanged.
     RawPredict,
 }
 
@@ -34,8 +34,8 @@ pub struct Endpoint {
     pub location: String,
     /// Id of the endpoint.
     pub id: String,
-    /// Of a dedicated endpoint, such as `1234.us-central1-5678.prediction.vertexai.goog`; a whole `http(s)://` address
-    /// is taken as it is.
+    /// Domain of a dedicated endpoint, such as `1234.us-central1-5678.prediction.vertexai.goog`, or a whole `http(s)://`
+    /// address.
     pub domain: Option<String>,
     pub method: Method,
 }
@@ -55,18 +55,18 @@ impl Endpoint {
         format!("{origin}/v1/projects/{project}/locations/{location}/endpoints/{id}:{method}")
     }
 
-    /// The largest request and the largest answer, in bytes.
+    /// The size limit of a request and of an answer, in bytes.
     pub fn size_limit(&self) -> usize {
         if self.domain.is_some() { DEDICATED_LIMIT } else { SHARED_LIMIT }
     }
 
-    /// How long one call may take.
+    /// The time limit of a call.
     pub fn time_limit(&self) -> Duration {
         if self.domain.is_some() { DEDICATED_TIME } else { SHARED_TIME }
     }
 }
 
-/// Calls an endpoint of Vertex AI. Dropping a call's future ends it.
+/// A client of an endpoint of Vertex AI. Dropping the future of a call cancels it.
 #[derive(Debug, Clone)]
 pub struct Predictor {
     http: Http,
@@ -85,7 +85,7 @@ struct Predictions<T> {
 
 impl Predictor {
     /// # Errors
-    /// When no connections can be made at all.
+    /// When the HTTP client cannot be built.
     pub fn new(endpoint: Endpoint, auth: Auth, retry: Retry) -> Result<Self, Error> {
         Ok(Self { http: Http::new(Service::Prediction, auth, retry)?, endpoint })
     }
@@ -94,12 +94,12 @@ impl Predictor {
         &self.endpoint
     }
 
-    /// Sends one instance and answers with its prediction; again while the service fails for a passing reason, as far
-    /// as `repeat` lets it. `timeout` is for each try.
+    /// Sends one instance and answers its prediction. Retries transient errors as far as `repeat` allows. `timeout` is that
+    /// of each try.
     ///
     /// # Errors
-    /// [`Kind::TooLarge`], before anything is sent, when the instance is larger than the endpoint takes; otherwise
-    /// what the service answered.
+    /// [`Kind::TooLarge`], before anything is sent, when the instance exceeds the size limit; otherwise the error of the
+    /// service.
     pub async fn predict<I: Serialize, P: DeserializeOwned>(
         &self,
         instance: &I,
@@ -109,7 +109,7 @@ impl Predictor {
         let body = Instances { instances: [instance] };
         let answer: Predictions<P> =
             self.http.post(&self.endpoint.url(), &body, self.endpoint.size_limit(), timeout, repeat).await?;
-        let malformed = || Error::new(Service::Prediction, Kind::Malformed, "there is no prediction in the answer");
+        let malformed = || Error::new(Service::Prediction, Kind::Malformed, "the answer contains no prediction");
         answer.predictions.into_iter().next().ok_or_else(malformed)
     }
 }

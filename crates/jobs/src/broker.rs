@@ -1,4 +1,4 @@
-//! Hands jobs from the API to the workers and news of them back.
+//! Hands jobs from the API to the workers, and their events back.
 
 mod address;
 mod clock;
@@ -30,8 +30,8 @@ pub use self::in_flight::InFlight;
 pub use self::redis::RedisBroker;
 pub use self::rules::Rules;
 use crate::{
-    Delivery, EngineChoice, EngineOffer, Event, EventKind, Failure, Job, JobId, Params, Priority, Settled, UnderWay,
-    Webhook,
+    DeliveriesInFlight, Delivery, DeliveryOutcome, EngineChoice, EngineOffer, Event, EventKind, Failure, Job, JobId,
+    Params, Priority, Webhook,
 };
 
 /// A job as the API hands it in.
@@ -42,14 +42,14 @@ pub struct NewJob {
     /// Checked, with a seed drawn and the service's defaults filled in.
     pub params: Params,
     pub priority: Priority,
-    /// Who asks, in any form that tells clients apart. Jobs of the same priority are taken from the clients in turn.
+    /// Identifies the client, in any form. Jobs of the same priority are taken from the clients in turn.
     pub client: String,
     pub idempotency: Option<Idempotency>,
     pub webhook: Option<Webhook>,
 }
 
 impl NewJob {
-    /// A job of normal priority that nobody in particular asks for.
+    /// A job of normal priority without a client, an idempotency key or a webhook.
     pub fn new(upload_id: Uuid, params: Params) -> Self {
         Self {
             id: JobId::new_v4(),
@@ -63,12 +63,12 @@ impl NewJob {
     }
 }
 
-/// Makes a repeated request answer with the job of the first.
+/// Makes a repeated request answer with the job of the first one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
     /// The client's `Idempotency-Key`.
     pub key: String,
-    /// Hash of what was asked, to tell a repeat from a reuse of the key.
+    /// Hash of the request, to tell a repeat from another request with the same key.
     pub fingerprint: String,
 }
 
@@ -76,7 +76,7 @@ pub struct Idempotency {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Submitted {
     Queued(Job),
-    /// The idempotency key was used before for the same request: its job.
+    /// The job of an earlier request with the same idempotency key.
     Repeated(Job),
 }
 
@@ -92,7 +92,7 @@ pub struct WorkerInfo {
     pub job: Option<JobId>,
     #[serde(with = "time::serde::rfc3339")]
     pub seen_at: OffsetDateTime,
-    /// Why it takes no jobs at the moment: what it needs, such as the storage, does not work.
+    /// Why it takes no jobs at the moment, such as a storage that fails.
     #[serde(default)]
     pub paused: Option<String>,
 }
@@ -107,10 +107,10 @@ impl WorkerInfo {
     }
 }
 
-/// The right to work on a job, until the broker hears nothing for the lease time.
+/// The right to work on a job. It ends when it is not renewed for the lease time.
 ///
-/// `attempt` fences: once another worker has taken the job, everything done
-/// under this lease answers [`Standing::Lost`].
+/// `attempt` is the fencing token: once another worker has taken the job, every call with this lease answers
+/// [`Standing::Lost`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     pub job_id: JobId,
@@ -118,13 +118,13 @@ pub struct Lease {
     pub worker_id: String,
 }
 
-/// Whether a worker still has the job.
+/// Whether a lease still stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     Held {
         cancel_requested: bool,
     },
-    /// Another worker has it, or it is over: stop and publish nothing.
+    /// Another worker has the job, or it has ended: stop and publish nothing.
     Lost,
 }
 
@@ -136,14 +136,14 @@ pub enum Outcome {
     Cancelled,
 }
 
-/// Where the events of a job stand.
+/// The newest event of a job, and its position in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// The number of its newest event.
+    /// Number of the newest event.
     pub seq: u64,
-    /// Whether that one is its last.
+    /// Whether that event is the last one.
     pub is_over: bool,
-    /// Its place in the queue while it waits; 0 is next.
+    /// Position in the queue while the job waits; 0 is next.
     pub position: Option<u64>,
 }
 
@@ -156,11 +156,11 @@ pub struct Stats {
 
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    #[error("the queue is full: {queued} jobs wait, {limit} may")]
+    #[error("the queue is full: {queued} of at most {limit} jobs are waiting")]
     QueueFull { queued: u64, limit: u64 },
-    #[error("{queued} jobs of this client wait, {limit} may")]
+    #[error("this client has {queued} of at most {limit} jobs waiting")]
     ClientFull { queued: u64, limit: u64 },
-    #[error("this Idempotency-Key was used for another request")]
+    #[error("this Idempotency-Key was already used for a different request")]
     IdempotencyMismatch,
     #[error("{}", self.words())]
     Redis(#[from] ::redis::RedisError),
@@ -182,9 +182,14 @@ pub enum BrokerError {
         file.display()
     )]
     NotAQueue { file: PathBuf },
+    #[error(
+        "the file of the embedded queue has version {found}, this program knows version {known}; use a newer program, or \
+         set EMBEDDED_QUEUE_FILE to another file"
+    )]
+    NewerFile { found: i64, known: i64 },
     #[error("{} ({})", self.words(), file.display())]
     FileGone { file: PathBuf },
-    /// A bug of ours. What the call had changed was taken back.
+    /// A bug. The changes of the call were rolled back.
     #[error("a call of the embedded queue panicked; the log has the reason")]
     Panicked,
     #[error("{}", self.words())]
@@ -195,87 +200,88 @@ pub enum BrokerError {
 
 /// A durable queue with a log of events for each job.
 ///
-/// Every state change writes the job's new state and its event in one atomic
-/// step, so a listener never sees one without the other.
+/// Every change writes the job's new state and its event in one atomic step, so a listener never sees one without the
+/// other.
 #[async_trait]
 pub trait Broker: Send + Sync + 'static {
     /// `embedded` or `redis`.
     fn name(&self) -> &'static str;
 
-    /// Answers when the queue can be used: it is there, and takes changes.
+    /// Succeeds when the queue is reachable and can be written to.
     async fn ping(&self) -> Result<(), BrokerError>;
 
     // The API's side.
 
-    /// Puts a job into the queue, with its `Queued` event: behind those of its priority whose
-    /// clients had fewer jobs in front.
+    /// Adds a job to the queue, with its `Queued` event. Clients take turns within a priority.
     async fn submit(&self, new: NewJob) -> Result<Submitted, BrokerError>;
 
-    /// The job, with its place in the queue while it waits.
+    /// The job, with its position in the queue while it waits.
     async fn job(&self, id: JobId) -> Result<Option<Job>, BrokerError>;
 
-    /// Cancels a waiting job at once, asks the worker of a running one to stop,
-    /// leaves a finished one alone. Answers with the job as it is then.
+    /// Cancels a waiting job at once, asks the worker of a running one to stop, and leaves a finished one alone. Answers
+    /// the job afterwards.
     async fn cancel(&self, id: JobId) -> Result<Option<Job>, BrokerError>;
 
-    /// Removes a finished job and its events; `false` when it is not finished or not there.
+    /// Removes a finished job and its events; `false` when it is not finished or does not exist.
     async fn forget(&self, id: JobId) -> Result<bool, BrokerError>;
 
     /// Up to `limit` events of a job with a number above `after`, in order.
     async fn events_after(&self, id: JobId, after: u64, limit: usize) -> Result<Vec<Event>, BrokerError>;
 
-    /// Where the events of each of these jobs stand, in the same order; `None` for a job that is
-    /// not there. One round trip: meant for a few hundred jobs at a time.
+    /// The heads of these jobs, in the same order; `None` for a job that does not exist. One round trip, meant for a few
+    /// hundred jobs.
     async fn heads(&self, ids: &[JobId]) -> Result<Vec<Option<Head>>, BrokerError>;
 
-    /// Names each job that got a new event, in this process or (Redis) another.
-    /// A hint: listeners also look now and then, because one can get lost.
+    /// Names each job that got a new event, in this process or (Redis) another. Only a hint, which can get lost: listeners
+    /// poll too.
     fn wakes(&self) -> broadcast::Receiver<JobId>;
 
     async fn stats(&self) -> Result<Stats, BrokerError>;
 
-    /// The workers that were heard of within the lease time.
+    /// The workers that announced themselves within the lease time.
     async fn workers(&self) -> Result<Vec<WorkerInfo>, BrokerError>;
 
     /// Uploads that waiting or running jobs still need.
     async fn uploads_in_use(&self) -> Result<Vec<Uuid>, BrokerError>;
 
-    /// Jobs that finished before `cutoff`, by the queue's own time: a wall clock that was set does not make them
-    /// older, nor younger.
+    /// Jobs that finished before `cutoff`, by the queue's own time: setting the wall clock does not change their age.
     async fn finished_before(&self, cutoff: OffsetDateTime) -> Result<Vec<JobId>, BrokerError>;
 
-    /// Takes up to `limit` webhook deliveries that are due, for `Rules::delivery_lease`: whoever
-    /// has taken one and does not settle it by then leaves it to others.
+    /// Takes up to `limit` webhook deliveries that are due, for `Rules::delivery_lease`: one that is not settled by then
+    /// can be taken again.
     ///
-    /// Clients have turns, as have the receivers of each. Receivers and clients that `under_way` counts
-    /// [`UnderWay::PER_RECEIVER`] and [`UnderWay::PER_CLIENT`] of are passed over, and keep their turn.
-    async fn claim_deliveries(&self, limit: usize, under_way: &UnderWay) -> Result<Vec<Delivery>, BrokerError>;
+    /// Clients take turns, and so do the receivers of each. Receivers with [`DeliveriesInFlight::PER_RECEIVER`] and
+    /// clients with [`DeliveriesInFlight::PER_CLIENT`] deliveries in flight are skipped and keep their turn.
+    async fn claim_deliveries(
+        &self,
+        limit: usize,
+        in_flight: &DeliveriesInFlight,
+    ) -> Result<Vec<Delivery>, BrokerError>;
 
-    /// Says what became of a delivery. That it is to be tried again counts only from its latest taker.
-    async fn settle_delivery(&self, delivery: &Delivery, settled: Settled) -> Result<(), BrokerError>;
+    /// Records how a delivery ended. A retry counts only if it comes from the latest taker.
+    async fn settle_delivery(&self, delivery: &Delivery, outcome: DeliveryOutcome) -> Result<(), BrokerError>;
 
-    /// Notes that a request is having heavy work done (a picture decoded, a layer cut out, an export written), until
-    /// the answer is dropped: the work itself is to hold it. If the process dies meanwhile, the jobs that ran in it
-    /// are not taken for the cause. Does nothing where API and workers are processes of their own.
+    /// Counts heavy work for a request (decoding a picture, cutting out a layer, writing an export) until the answer is
+    /// dropped; the work has to hold it. If the process dies meanwhile, its death does not count against the jobs that
+    /// ran in it. Does nothing where API and workers are separate processes.
     fn in_flight(&self) -> InFlight {
         InFlight::default()
     }
 
     // The worker's side.
 
-    /// Says that a worker is alive and what it can do.
+    /// Announces a worker, with what it can do.
     async fn announce(&self, worker: &WorkerInfo) -> Result<(), BrokerError>;
 
-    /// Says that a worker goes away.
+    /// Removes a worker that shuts down.
     async fn retire(&self, worker_id: &str) -> Result<(), BrokerError>;
 
-    /// Waits up to `wait` for the next job that this worker can do (one that leaves the engine
-    /// open is kept for a better worker for a while, see [`Tier`]) and takes
-    /// it: the job is running from then on, under a lease. Jobs whose lease ran
-    /// out are taken back here (see [`Broker::reap`]).
+    /// Waits up to `wait` for the next job that this worker can do, and takes it under a lease: the job is running from
+    /// then on. A job with `engine=auto` is reserved for better workers for a while (see [`Tier`]). Jobs whose lease
+    /// expired are requeued first (see [`Broker::reap`]).
     ///
-    /// Await it to the end: a job that was just taken when the call is dropped
-    /// waits for its lease to run out, and an error can mean the same.
+    /// Do not drop the future early: a job that was just taken stays running until its lease expires. An error can
+    /// have the same effect.
     async fn claim(&self, worker: &WorkerInfo, wait: Duration) -> Result<Option<(Lease, Job)>, BrokerError>;
 
     /// Renews a lease.
@@ -284,17 +290,15 @@ pub trait Broker: Send + Sync + 'static {
     /// How often a worker renews a lease and announces itself: see [`Rules::heartbeat`].
     fn heartbeat_interval(&self) -> Duration;
 
-    /// Adds `Started`, `Progress` or `Note` to the job's events (and its state); renews the lease.
+    /// Records `Started`, `Progress` or `Note`, and renews the lease.
     async fn record(&self, lease: &Lease, kind: EventKind) -> Result<Standing, BrokerError>;
 
-    /// Ends the job. `Held` means that this call ended it; the second of two says `Lost`.
+    /// Ends the job. `Held` means that this call ended it; a second call answers `Lost`.
     async fn finish(&self, lease: &Lease, outcome: Outcome) -> Result<Standing, BrokerError>;
 
-    /// Puts the job back at the head of the queue without counting the attempt, for a worker that shuts down or
-    /// pauses.
+    /// Returns the job to the head of the queue without counting the attempt, for a worker that shuts down or pauses.
     async fn release(&self, lease: &Lease, reason: &str) -> Result<Standing, BrokerError>;
 
-    /// Takes back jobs whose worker has not been heard of for the lease time:
-    /// into the queue again, or failed with `WorkerLost` after the last attempt.
+    /// Requeues jobs whose lease expired, or fails them with `WorkerLost` after the last attempt. Answers their ids.
     async fn reap(&self) -> Result<Vec<JobId>, BrokerError>;
 }

@@ -11,13 +11,13 @@ use service::{SettingError, Settings, Variable};
 pub(crate) const CLEANUP_AFTER_HOURS: Variable = Variable {
     name: "CLEANUP_AFTER_HOURS",
     default: "24",
-    about: "Hours after which finished jobs, their results and uploads are removed; 0 keeps everything",
+    about: "Hours after which finished jobs, their results and uploads are removed; 0 keeps them",
 };
 
-/// The age after which things are removed (`CLEANUP_AFTER_HOURS`); `None` keeps everything.
+/// The age after which jobs, results and uploads are removed (`CLEANUP_AFTER_HOURS`); `None` keeps everything.
 ///
 /// # Errors
-/// When the setting is not a whole number.
+/// When the setting is not an integer.
 pub fn cleanup_after(settings: &Settings) -> Result<Option<Duration>, SettingError> {
     let hours: u32 = settings.require(&CLEANUP_AFTER_HOURS)?;
     Ok((hours > 0).then(|| Duration::from_secs(u64::from(hours) * 3600)))
@@ -25,11 +25,11 @@ pub fn cleanup_after(settings: &Settings) -> Result<Option<Duration>, SettingErr
 
 /// What one [`cleanup`] removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Cleaned {
+pub struct CleanupReport {
     pub jobs: usize,
     pub results: usize,
     pub uploads: usize,
-    /// What crashed processes had left half-written.
+    /// Incomplete files of crashed processes.
     pub leftovers: usize,
 }
 
@@ -41,29 +41,28 @@ pub enum CleanupError {
     Store(#[from] StoreError),
 }
 
-/// Age after which what crashes left half-written is removed where nothing else is (`CLEANUP_AFTER_HOURS=0`): more than
-/// any process writes at one thing.
+/// The age after which incomplete files are removed with `CLEANUP_AFTER_HOURS=0`; no process writes one file for so long.
 const LEFTOVERS_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// Removes what is older than `age`: finished jobs with their results, results
+/// Removes what is older than `age` and not needed by a waiting or running job: finished jobs with their results, results
 /// of jobs that the queue does not know, uploads, and leftovers of crashes.
-/// Nothing that a waiting or running job needs.
 ///
-/// Safe to call from several processes at once. What cannot be removed keeps nothing else from it.
+/// Safe to call from several processes at once. A result or upload that cannot be removed does not keep the others from
+/// being removed.
 ///
 /// # Errors
-/// When the queue or the storage fails; what was removed by then stays removed.
-pub async fn cleanup(broker: &dyn Broker, store: &Store, age: Duration) -> Result<Cleaned, CleanupError> {
+/// When the queue or the storage fails; removals up to then are not undone.
+pub async fn cleanup(broker: &dyn Broker, store: &Store, age: Duration) -> Result<CleanupReport, CleanupError> {
     let cutoff = OffsetDateTime::now_utc() - age;
-    let mut cleaned = Cleaned::default();
+    let mut report = CleanupReport::default();
     let mut failed = None;
-    let needed = split_at_present(broker, store).await?;
+    let needed = results_being_split(broker, store).await?;
     for id in broker.finished_before(cutoff).await?.into_iter().filter(|id| !needed.contains(id)) {
-        // The result goes first: a crash in between leaves a job to find again.
+        // The result goes first: after a crash in between the job is found again.
         match store.delete_result(id).await {
             Ok(removed) => {
-                cleaned.results += usize::from(removed);
-                cleaned.jobs += usize::from(broker.forget(id).await?);
+                report.results += usize::from(removed);
+                report.jobs += usize::from(broker.forget(id).await?);
             }
             Err(err) => {
                 failed.get_or_insert(err);
@@ -72,30 +71,29 @@ pub async fn cleanup(broker: &dyn Broker, store: &Store, age: Duration) -> Resul
     }
     for id in store.results_before(cutoff).await?.into_iter().filter(|id| !needed.contains(id)) {
         if broker.job(id).await?.is_none() {
-            cleaned.results += count(store.delete_result(id).await, &mut failed);
+            report.results += count(store.delete_result(id).await, &mut failed);
         }
     }
-    // In this order the gap is small in which someone can ask for a job on an
-    // old upload and lose it; that job then says `InputGone`.
+    // This order keeps the time short in which a new job on an old upload can lose it; that job fails with `InputGone`.
     let old_uploads = store.uploads_before(cutoff).await?;
     let in_use = broker.uploads_in_use().await?;
     for id in old_uploads.into_iter().filter(|id| !in_use.contains(id)) {
-        cleaned.uploads += count(store.delete_upload(id).await, &mut failed);
+        report.uploads += count(store.delete_upload(id).await, &mut failed);
     }
-    cleaned.leftovers = store.sweep(cutoff).await?;
-    failed.map_or(Ok(cleaned), |err| Err(err.into()))
+    report.leftovers = store.sweep(cutoff).await?;
+    failed.map_or(Ok(report), |err| Err(err.into()))
 }
 
-/// Removes only what crashes left half-written, when it is older than a day.
+/// Removes only leftovers of crashes that are older than a day.
 ///
 /// # Errors
 /// When the storage fails.
-pub async fn sweep_leftovers(store: &Store) -> Result<Cleaned, CleanupError> {
+pub async fn sweep_leftovers(store: &Store) -> Result<CleanupReport, CleanupError> {
     let leftovers = store.sweep(OffsetDateTime::now_utc() - LEFTOVERS_AFTER).await?;
-    Ok(Cleaned { leftovers, ..Cleaned::default() })
+    Ok(CleanupReport { leftovers, ..CleanupReport::default() })
 }
 
-/// 1 when something was removed.
+/// 1 when something was removed; remembers the first error.
 fn count(removed: Result<bool, StoreError>, failed: &mut Option<StoreError>) -> usize {
     removed.map(usize::from).unwrap_or_else(|err| {
         failed.get_or_insert(err);
@@ -103,11 +101,11 @@ fn count(removed: Result<bool, StoreError>, failed: &mut Option<StoreError>) -> 
     })
 }
 
-/// The results whose layers waiting and running jobs split, and those that these were split from.
-async fn split_at_present(broker: &dyn Broker, store: &Store) -> Result<HashSet<JobId>, CleanupError> {
+/// The results whose layers are being split by waiting or running jobs, and their ancestors.
+async fn results_being_split(broker: &dyn Broker, store: &Store) -> Result<HashSet<JobId>, CleanupError> {
     let mut needed = HashSet::new();
     for upload in broker.uploads_in_use().await? {
-        // One that is damaged is no reason to keep anything.
+        // A damaged upload protects no result.
         let mut input = store.upload(upload).await.ok().flatten().map(|upload| upload.input);
         while let Some(parent) = input.and_then(|input| input.parent)
             && needed.insert(parent.job_id)

@@ -2,25 +2,19 @@ use service::{SettingError, Settings, Variable};
 
 use crate::{LayerCount, Params, Resolution};
 
-pub(crate) const DEFAULT_NUM_LAYERS: Variable = Variable {
-    name: "DEFAULT_NUM_LAYERS",
-    default: "4",
-    about: "Layers of a job that names no number: 1 to 10, or auto",
-};
+pub(crate) const DEFAULT_NUM_LAYERS: Variable =
+    Variable { name: "DEFAULT_NUM_LAYERS", default: "4", about: "Default number of layers: 1 to 10, or auto" };
 pub(crate) const DEFAULT_RESOLUTION: Variable = Variable {
     name: "DEFAULT_RESOLUTION",
     default: "640",
-    about: "Working size of the diffusion model for a job that names none: 640 or 1024",
+    about: "Default working size of the diffusion model: 640 or 1024",
 };
-pub(crate) const INFERENCE_STEPS: Variable = Variable {
-    name: "INFERENCE_STEPS",
-    default: "50",
-    about: "Denoising steps of a job that names no number: 1 to 200",
-};
+pub(crate) const INFERENCE_STEPS: Variable =
+    Variable { name: "INFERENCE_STEPS", default: "50", about: "Default number of denoising steps: 1 to 200" };
 pub(crate) const MAX_PIXELS: Variable =
-    Variable { name: "MAX_PIXELS", default: "64000000", about: "Largest picture, width times height" };
+    Variable { name: "MAX_PIXELS", default: "64000000", about: "Largest picture in pixels, width times height" };
 
-/// What holds for a job that does not say otherwise, for the API and the command line alike.
+/// Defaults for parameters that a job request does not contain, shared by the API and the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobDefaults {
     /// `DEFAULT_NUM_LAYERS`.
@@ -35,7 +29,7 @@ pub struct JobDefaults {
 
 impl JobDefaults {
     /// # Errors
-    /// When a setting cannot be used.
+    /// When a setting is malformed or out of range.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let defaults = Self {
             num_layers: settings.require(&DEFAULT_NUM_LAYERS)?,
@@ -43,7 +37,7 @@ impl JobDefaults {
             steps: settings.require(&INFERENCE_STEPS)?,
             max_pixels: settings.number(&MAX_PIXELS, 1..)?,
         };
-        // A default out of its range would fail every job that relies on it.
+        // A default out of range would fail every job that uses it.
         let params = Params { steps: Some(defaults.steps), resolution: Some(defaults.resolution), ..Params::default() };
         if let Err(err) = params.validate() {
             let variable = if err.field == "steps" { &INFERENCE_STEPS } else { &DEFAULT_RESOLUTION };

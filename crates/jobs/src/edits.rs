@@ -1,4 +1,4 @@
-//! What people change of a result. The result itself stays as it is.
+//! Changes of a result by people. The stored result stays as it is.
 
 pub mod whole;
 
@@ -14,12 +14,12 @@ use crate::{JobId, ParamsError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Blend {
-    /// Put over it (Porter and Duff's `over`).
+    /// Porter and Duff's `over`.
     #[default]
     Normal,
 }
 
-/// How a layer is shown. The default is as the engine made it.
+/// How a layer is shown. The default is the layer as the engine made it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LayerEdit {
@@ -31,17 +31,17 @@ pub struct LayerEdit {
     #[schema(minimum = 0, maximum = 1)]
     pub opacity: f32,
     pub blend: Blend,
-    /// How far it is moved right and down, in pixels of the canvas.
+    /// Offset to the right and down, in pixels of the canvas.
     #[schema(minimum = -100_000, maximum = 100_000)]
     #[serde(deserialize_with = "whole::number")]
     pub x: i32,
     #[schema(minimum = -100_000, maximum = 100_000)]
     #[serde(deserialize_with = "whole::number")]
     pub y: i32,
-    /// Size as a factor, about the middle of the layer's box.
+    /// Scale factor, about the centre of the layer's bounding box.
     #[schema(minimum = 0.01, maximum = 16)]
     pub scale: f32,
-    /// Turn of the hue in degrees, as CSS `hue-rotate()`.
+    /// Hue rotation in degrees, as CSS `hue-rotate()`.
     #[schema(minimum = -360, maximum = 360)]
     pub hue: f32,
     /// Factor, as CSS `saturate()`.
@@ -72,7 +72,7 @@ impl Default for LayerEdit {
 impl LayerEdit {
     const MAX_NAME_CHARS: usize = 200;
 
-    /// The colours of the layer.
+    /// The colour changes of the layer.
     pub fn recolour(&self) -> Recolour {
         Recolour { hue: self.hue, saturation: self.saturation, lightness: self.lightness }
     }
@@ -85,12 +85,15 @@ impl LayerEdit {
         if let Some(name) = &self.name
             && !(1..=Self::MAX_NAME_CHARS).contains(&name.trim().chars().count())
         {
-            return Err(ParamsError::new("name", format!("has 1 to {} characters", Self::MAX_NAME_CHARS)));
+            return Err(ParamsError::new("name", format!("must have 1 to {} characters", Self::MAX_NAME_CHARS)));
         }
         let offset = 100_000;
         for (field, value) in [("x", self.x), ("y", self.y)] {
             if !(-offset..=offset).contains(&value) {
-                return Err(ParamsError::new(field, format!("is a number from -{offset} to {offset}, not {value}")));
+                return Err(ParamsError::new(
+                    field,
+                    format!("must be a number from -{offset} to {offset}, not {value}"),
+                ));
             }
         }
         let ranges = [
@@ -102,40 +105,40 @@ impl LayerEdit {
         ];
         for (field, value, least, most) in ranges {
             if !(least..=most).contains(&value) {
-                return Err(ParamsError::new(field, format!("is a number from {least} to {most}, not {value}")));
+                return Err(ParamsError::new(field, format!("must be a number from {least} to {most}, not {value}")));
             }
         }
         Ok(())
     }
 }
 
-/// Everything that was changed of one result, and its layers that were split again.
+/// All edits of one result, and the jobs that split its layers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Edits {
-    /// Raised by every change.
+    /// Incremented by every change.
     pub revision: u64,
-    /// By the layer's number in the result.
+    /// By layer number in the result.
     pub layers: BTreeMap<u32, LayerEdit>,
-    /// The layers' numbers, the lowest first; empty as in the result.
+    /// Layer numbers, the lowest layer first; empty: the order of the result.
     pub order: Vec<u32>,
-    /// The job that splits a layer.
+    /// The job that splits a layer, by layer number.
     pub children: BTreeMap<u32, JobId>,
-    /// The result is about to be deleted: none of its layers is split any more.
+    /// The result is about to be deleted: no further layer can be split.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_closed: bool,
 }
 
 impl Edits {
-    /// The most layers that edits can speak of.
+    /// The largest number of layers in edits.
     pub const MAX_LAYERS: usize = 1000;
 
-    /// Whether they speak of more layers than any result has.
+    /// Whether they name more layers than any result has.
     pub(crate) fn is_too_large(&self) -> bool {
         [self.layers.len(), self.order.len(), self.children.len()].into_iter().any(|count| count > Self::MAX_LAYERS)
     }
 
-    /// The numbers 0 to `count` in the order in which the layers are stacked, the lowest first.
+    /// The numbers 0 to `count` in stacking order, the lowest layer first.
     pub fn stacked(&self, count: u32) -> Vec<u32> {
         let mut order: Vec<u32> = Vec::new();
         for number in self.order.iter().copied().chain(0..count) {
@@ -146,7 +149,7 @@ impl Edits {
         order
     }
 
-    /// Puts layer `number` of `count` at `place`, 0 for the lowest.
+    /// Moves layer `number` of `count` to `place`, 0 for the lowest.
     pub fn place(&mut self, number: u32, place: u32, count: u32) {
         let mut order = self.stacked(count);
         order.retain(|other| *other != number);

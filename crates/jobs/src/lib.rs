@@ -20,7 +20,7 @@ pub mod store;
 pub mod testing;
 
 pub use broker::{Broker, BrokerError};
-pub use cleanup::{Cleaned, CleanupError, cleanup, cleanup_after, sweep_leftovers};
+pub use cleanup::{CleanupError, CleanupReport, cleanup, cleanup_after, sweep_leftovers};
 pub use defaults::JobDefaults;
 // What a job says of its engine is in the engine's own types.
 pub use engine::{
@@ -35,7 +35,7 @@ pub use metadata::{
     SCHEMA_VERSION, Size,
 };
 pub use priority::Priority;
-pub use removal::{Removed, remove, remove_unlinked};
+pub use removal::{Removal, remove, remove_unlinked};
 pub use store::Store;
 pub use variables::VARIABLES;
-pub use webhook::{Delivery, Settled, UnderWay, Webhook, WebhookEvent};
+pub use webhook::{DeliveriesInFlight, Delivery, DeliveryOutcome, Webhook, WebhookEvent};

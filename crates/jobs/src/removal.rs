@@ -1,4 +1,4 @@
-//! A job goes with everything that was split from it.
+//! Removes a job with everything that was split from it.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,46 +12,46 @@ use crate::{Job, JobId};
 
 /// What [`remove`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Removed {
+pub struct Removal {
     /// Whether there was such a job or result.
     pub found: bool,
-    /// Jobs that were asked to stop and are still running: call [`remove`] for each when it is over.
+    /// Jobs that were asked to stop and are still running: call [`remove`] for each when it has ended.
     pub running: Vec<JobId>,
 }
 
-/// Removes a job with its result, and all jobs that split its layers again, at any depth: those that wait are cancelled
-/// first, those that run are asked to stop. Pictures that were stored for them alone go too.
+/// Removes a job with its result, and all jobs that split its layers again, at any depth: waiting jobs are cancelled first,
+/// running ones are asked to stop. Uploads that only they used are removed too.
 ///
-/// What was split goes before what it was split from, so a call that was interrupted can be repeated.
+/// Parts are removed before the result that they were split from, so an interrupted call can be repeated.
 ///
 /// # Errors
 /// When the queue or the storage fails.
-pub async fn remove(broker: &dyn Broker, store: &Store, root: JobId) -> Result<Removed, CleanupError> {
-    let mut removed = Removed::default();
+pub async fn remove(broker: &dyn Broker, store: &Store, root: JobId) -> Result<Removal, CleanupError> {
+    let mut removal = Removal::default();
     for id in family(store, root).await?.into_iter().rev() {
         let job = broker.cancel(id).await?;
         if job.as_ref().is_some_and(|job| !job.state.is_terminal()) {
-            removed.running.push(id);
-            removed.found = true;
+            removal.running.push(id);
+            removal.found = true;
             continue;
         }
-        removed.found = store.delete_result(id).await? | job.is_some();
+        removal.found = store.delete_result(id).await? | job.is_some();
         if let Some(job) = job {
             remove_own_upload(broker, store, &job).await?;
             broker.forget(id).await?;
         }
     }
-    Ok(removed)
+    Ok(removal)
 }
 
-/// `root` and all that was split from it, what was split first in front. No layer of them is split any more from now on.
+/// `root` and all jobs that split a layer of it, parents first. Closes their results: no further layer can be split.
 async fn family(store: &Store, root: JobId) -> Result<Vec<JobId>, StoreError> {
     let mut family = vec![root];
     let mut seen = HashSet::from([root]);
     let mut next = 0;
     while let Some(id) = family.get(next).copied() {
         next += 1;
-        // In a damaged record one may name another twice, or what it was split from.
+        // A damaged record may name a job twice, or its own parent.
         family.extend(store.close(id).await?.into_iter().filter(|child| seen.insert(*child)));
     }
     Ok(family)
@@ -60,7 +60,7 @@ async fn family(store: &Store, root: JobId) -> Result<Vec<JobId>, StoreError> {
 /// Removes the upload of a job that was started to split a layer, unless another job uses it.
 async fn remove_own_upload(broker: &dyn Broker, store: &Store, job: &Job) -> Result<(), CleanupError> {
     let upload = match store.upload(job.upload_id).await {
-        // It goes by its age then.
+        // Cleanup removes it by age.
         Err(StoreError::Corrupt { .. }) => None,
         upload => upload?,
     };
@@ -73,8 +73,9 @@ async fn remove_own_upload(broker: &dyn Broker, store: &Store, job: &Job) -> Res
     Ok(())
 }
 
-/// Removes the jobs that split a layer, have been over for longer than `age` and are not linked to it: what a process
-/// that died between the two left. A job that was over before it could be linked is younger than that. Where nothing else removes old jobs (`expires` is `false`), those whose result was deleted too. Answers how many.
+/// Removes jobs that split a layer, ended longer than `age` ago and are not linked to the layer: a process died between
+/// submitting and linking them. A job that is about to be linked is younger than `age`. Where nothing else removes old
+/// jobs (`expires` is `false`), jobs whose parent result was deleted are removed too. Answers how many.
 ///
 /// # Errors
 /// When the queue or the storage fails.

@@ -1,4 +1,4 @@
-//! A result with its edits and with the results of its layers that were split again.
+//! A document: a result with its edits and with the results that its layers were split into.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -11,8 +11,8 @@ use crate::edits::LayerEdit;
 use crate::store::StoreError;
 use crate::{JobId, Metadata, Store};
 
-/// A result as it stands: its layers in their order, each with its edits and,
-/// where it was split again, the tree of what it was split into. No deeper than [`MAX_DEPTH`].
+/// A result with its layers in stacking order, each with its edits and, where it was split, the tree of its parts. At most
+/// [`MAX_DEPTH`] levels deep.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Tree {
     #[schema(value_type = uuid::Uuid)]
@@ -20,7 +20,7 @@ pub struct Tree {
     /// Size of the canvas in pixels.
     pub width: u32,
     pub height: u32,
-    /// Raised by every edit.
+    /// Incremented by every edit.
     pub revision: u64,
     /// The lowest first.
     pub layers: Vec<TreeLayer>,
@@ -31,22 +31,22 @@ pub struct Tree {
 /// One layer of a [`Tree`].
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct TreeLayer {
-    /// Its number in the result, which never changes.
+    /// Number in the result, which never changes.
     pub layer: u32,
-    /// What it is called now.
+    /// The present name.
     pub name: String,
     pub kind: Kind,
     pub text: Option<String>,
     /// As the engine made it.
     pub bounding_box: Option<Rect>,
     pub edit: LayerEdit,
-    /// What it was split into.
+    /// The job that split it.
     pub child: Option<Child>,
     #[serde(skip)]
     pub file: String,
 }
 
-/// What a layer was split into.
+/// The job that split a layer, and its result.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Child {
     #[schema(value_type = uuid::Uuid)]
@@ -54,34 +54,34 @@ pub struct Child {
     /// Where the child's canvas lies on this one.
     pub x: u32,
     pub y: u32,
-    /// Absent until the job has succeeded, and when it has failed or was deleted: then the layer stands for itself.
+    /// Absent unless the job has succeeded and its result exists. Without it the layer itself is shown.
     #[schema(no_recursion)]
     pub tree: Option<Tree>,
 }
 
-/// The pixels of one layer of a [`Tree::document`]; its place in `leaves` is the layer's `source`.
+/// The pixels of one layer of a [`Composition`]; the index in `leaves` is the layer's `source`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Leaf {
     pub job_id: JobId,
-    /// Which file of the job's result.
+    /// File name in the job's result.
     pub file: String,
-    /// What of the file's picture is to be cut out; the whole where absent.
+    /// The part of the image to cut out; absent: all of it.
     pub area: Option<Rect>,
-    /// The size to bring it to.
+    /// The size to scale it to.
     pub size: Option<(u32, u32)>,
-    /// What happens to its colours, one after the other.
+    /// Colour changes, applied in order.
     pub recolours: Vec<Recolour>,
 }
 
-/// A tree as something to export.
+/// A tree, ready to export.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Composition {
     pub document: Document,
     pub leaves: Vec<Leaf>,
 }
 
-/// How many splits a layer may lie below a result, and how many groups a layer of a composition may be in. What walks over
-/// trees and documents is recursive, so nothing deeper is made.
+/// The deepest level of splits below a result, and of groups around a layer. Code that walks trees and documents is
+/// recursive, so the depth is limited.
 pub const MAX_DEPTH: usize = 32;
 
 impl Store {
@@ -101,7 +101,7 @@ impl Store {
         self.subtree(id, MAX_DEPTH, false, &mut HashSet::from([id])).await
     }
 
-    /// How many splits a result lies below the one that nothing was split for, at most [`MAX_DEPTH`].
+    /// How many splits lead to this result, at most [`MAX_DEPTH`]; 0 for the result of an uploaded picture.
     ///
     /// # Errors
     /// When the storage fails.
@@ -115,7 +115,7 @@ impl Store {
         Ok(MAX_DEPTH)
     }
 
-    /// `seen` are the results that are in the tree already: in a damaged record one may name another twice.
+    /// `seen`: the results in the tree so far, because a damaged record may name one twice.
     fn subtree<'a>(
         &'a self,
         id: JobId,
@@ -162,20 +162,20 @@ impl Store {
 
 /// How a canvas lies on the outermost one: scaled, then moved.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Transform {
     scale: f32,
     x: f32,
     y: f32,
 }
 
-impl Place {
+impl Transform {
     const ROOT: Self = Self { scale: 1.0, x: 0.0, y: 0.0 };
 
     fn moved(self, x: f32, y: f32) -> Self {
         Self { x: self.x + self.scale * x, y: self.y + self.scale * y, ..self }
     }
 
-    /// Of a layer on this canvas that fills `area` and is scaled about its middle.
+    /// The transform of a layer on this canvas that covers `area` and is scaled about its centre.
     fn edited(self, area: Rect, edit: &LayerEdit) -> Self {
         let middle = |start: u32, length: u32| start as f32 + length as f32 / 2.0;
         let (x, y) = (middle(area.x, area.width), middle(area.y, area.height));
@@ -183,8 +183,8 @@ impl Place {
         Self { scale: self.scale * edit.scale, ..moved }
     }
 
-    /// The pixel and the size that `area` has on the outermost canvas.
-    fn of(self, area: Rect) -> ((i32, i32), (u32, u32)) {
+    /// Position and size of `area` on the outermost canvas.
+    fn apply(self, area: Rect) -> ((i32, i32), (u32, u32)) {
         let at = |start: u32, origin: f32| (origin + self.scale * start as f32).round() as i32;
         let side = |length: u32| ((self.scale * length as f32).round() as u32).max(1);
         ((at(area.x, self.x), at(area.y, self.y)), (side(area.width), side(area.height)))
@@ -192,22 +192,22 @@ impl Place {
 }
 
 impl Tree {
-    /// The tree with its edits, as groups and layers to export.
+    /// The tree with its edits applied, as groups and layers to export.
     pub fn composition(&self) -> Composition {
         let mut leaves = Vec::new();
-        let nodes = self.nodes(Place::ROOT, &[], &mut leaves);
+        let nodes = self.nodes(Transform::ROOT, &[], &mut leaves);
         let document = Document { title: self.title.clone(), width: self.width, height: self.height, nodes };
         Composition { document, leaves }
     }
 
-    fn nodes(&self, place: Place, recolours: &[Recolour], leaves: &mut Vec<Leaf>) -> Vec<Node> {
+    fn nodes(&self, transform: Transform, recolours: &[Recolour], leaves: &mut Vec<Leaf>) -> Vec<Node> {
         let mut nodes = Vec::new();
         for layer in &self.layers {
             let edit = &layer.edit;
             let mut recolours = recolours.to_vec();
             recolours.extend(Some(edit.recolour()).filter(|recolour| !recolour.is_identity()));
             let area = layer.bounding_box;
-            let own = area.map_or(place, |area| place.edited(area, edit));
+            let own = area.map_or(transform, |area| transform.edited(area, edit));
             let inner = layer.child.as_ref().and_then(|child| Some((child, child.tree.as_ref()?)));
             nodes.push(match inner {
                 Some((child, tree)) => Node::Group(DocumentGroup {
@@ -222,7 +222,7 @@ impl Tree {
         nodes
     }
 
-    /// This tree or the one inside it that is the result of `job`, and where its canvas lies on this one.
+    /// The tree of `job`, which may be this one, and the position of its canvas on this one.
     pub fn find(&self, job: JobId) -> Option<(&Tree, (u32, u32))> {
         if self.job_id == job {
             return Some((self, (0, 0)));
@@ -233,7 +233,7 @@ impl Tree {
         })
     }
 
-    /// The jobs that lead from this result to that of `job`: each splits a layer of the one before. Empty for itself.
+    /// The chain of jobs from this result to that of `job`, each of which splits a layer of the one before. Empty for itself.
     fn lineage(&self, job: JobId) -> Option<Vec<JobId>> {
         if self.job_id == job {
             return Some(Vec::new());
@@ -246,13 +246,13 @@ impl Tree {
 }
 
 impl TreeLayer {
-    fn leaf(&self, job_id: JobId, own: Place, recolours: Vec<Recolour>, leaves: &mut Vec<Leaf>) -> Node {
+    fn leaf(&self, job_id: JobId, own: Transform, recolours: Vec<Recolour>, leaves: &mut Vec<Leaf>) -> Node {
         let (mut at, mut area, mut size) = ((0, 0), None, None);
         let is_moved = own.scale != 1.0 || own.x != 0.0 || own.y != 0.0;
         if let Some(full) = self.bounding_box.filter(|_| is_moved) {
-            let (place, wanted) = own.of(full);
-            (at, area) = (place, Some(full));
-            size = Some(wanted).filter(|wanted| *wanted != (full.width, full.height));
+            let (position, scaled) = own.apply(full);
+            (at, area) = (position, Some(full));
+            size = Some(scaled).filter(|scaled| *scaled != (full.width, full.height));
         }
         leaves.push(Leaf { job_id, file: self.file.clone(), area, size, recolours });
         Node::Layer(DocumentLayer {
@@ -267,67 +267,66 @@ impl TreeLayer {
         })
     }
 
-    /// This layer of `job` alone with other edits, for a canvas on which that job's lies at `origin`.
+    /// This layer of `job` alone with other edits. `origin`: where the job's canvas lies on the target canvas.
     pub fn with_edit(&self, job: JobId, origin: (u32, u32), edit: &LayerEdit, leaves: &mut Vec<Leaf>) -> Node {
         let name = edit.name.clone().unwrap_or_else(|| self.name.clone());
         let layer = Self { name, edit: edit.clone(), child: None, ..self.clone() };
-        let canvas = Place::ROOT.moved(origin.0 as f32, origin.1 as f32);
+        let canvas = Transform::ROOT.moved(origin.0 as f32, origin.1 as f32);
         let own = self.bounding_box.map_or(canvas, |area| canvas.edited(area, edit));
         let recolours = Some(edit.recolour()).filter(|recolour| !recolour.is_identity()).into_iter().collect();
         layer.leaf(job, own, recolours, leaves)
     }
 }
 
-/// One entry of [`compose`]: a layer of a result in the tree, with edits of its own.
+/// A layer for [`compose`]: any layer in the tree, with edits in place of the stored ones.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
-    /// The result that it is a layer of.
+pub struct ComposedLayer {
+    /// The job of the layer's result.
     pub job_id: JobId,
     pub layer: u32,
-    /// Names of the groups that it is in, the outermost first.
+    /// Names of the groups around it, the outermost first.
     pub groups: Vec<String>,
     pub edit: LayerEdit,
 }
 
-/// An entry of [`compose`] that cannot be composed.
+/// Why layers cannot be composed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ComposeError {
     #[error("layer {layer} of job {job_id} is not part of this result")]
     UnknownLayer { job_id: JobId, layer: u32 },
-    #[error("groups names {0} groups, a layer may be in {MAX_DEPTH}; leave some out")]
+    #[error("groups has {0} entries, but a layer can be in at most {MAX_DEPTH} groups; remove some")]
     TooDeep(usize),
 }
 
-/// A composition of just the layers in `entries`, the lowest first, with their
-/// edits in place of those that are stored. Neighbours in the same group come
-/// out as one: groups of the same name that were split from the same layer.
+/// A composition of the given layers, the lowest first. Neighbours share a group when its name is the same and they were
+/// split from the same layer.
 ///
 /// # Errors
-/// When an entry is not in the tree, or in more than [`MAX_DEPTH`] groups.
-pub fn compose(tree: &Tree, entries: &[Entry]) -> Result<Composition, ComposeError> {
+/// When a layer is not in the tree, or in more than [`MAX_DEPTH`] groups.
+pub fn compose(tree: &Tree, layers: &[ComposedLayer]) -> Result<Composition, ComposeError> {
     let mut leaves = Vec::new();
     let mut nodes = Vec::new();
     let mut open: Vec<(&String, Option<JobId>)> = Vec::new();
-    for entry in entries {
-        if entry.groups.len() > MAX_DEPTH {
-            return Err(ComposeError::TooDeep(entry.groups.len()));
+    for composed in layers {
+        if composed.groups.len() > MAX_DEPTH {
+            return Err(ComposeError::TooDeep(composed.groups.len()));
         }
-        let unknown = ComposeError::UnknownLayer { job_id: entry.job_id, layer: entry.layer };
-        let (owner, origin) = tree.find(entry.job_id).ok_or_else(|| unknown.clone())?;
-        let layer = owner.layers.iter().find(|layer| layer.layer == entry.layer).ok_or(unknown)?;
-        let node = layer.with_edit(entry.job_id, origin, &entry.edit, &mut leaves);
-        let lineage = tree.lineage(entry.job_id).unwrap_or_default();
+        let unknown = ComposeError::UnknownLayer { job_id: composed.job_id, layer: composed.layer };
+        let (owner, origin) = tree.find(composed.job_id).ok_or_else(|| unknown.clone())?;
+        let layer = owner.layers.iter().find(|layer| layer.layer == composed.layer).ok_or(unknown)?;
+        let node = layer.with_edit(composed.job_id, origin, &composed.edit, &mut leaves);
+        let lineage = tree.lineage(composed.job_id).unwrap_or_default();
         let groups: Vec<_> =
-            entry.groups.iter().enumerate().map(|(depth, name)| (name, lineage.get(depth).copied())).collect();
+            composed.groups.iter().enumerate().map(|(depth, name)| (name, lineage.get(depth).copied())).collect();
         let shared = open.iter().zip(&groups).take_while(|(before, now)| before == now).count();
-        put(&mut nodes, &entry.groups, shared, node);
+        put(&mut nodes, &composed.groups, shared, node);
         open = groups;
     }
     let document = Document { title: tree.title.clone(), width: tree.width, height: tree.height, nodes };
     Ok(Composition { document, leaves })
 }
 
-/// The outermost `shared` of `groups`, at most [`MAX_DEPTH`], are those that the last node is in.
+/// Adds a node inside `groups`, at most [`MAX_DEPTH`]. The outermost `shared` of them are those of the last node.
 fn put(nodes: &mut Vec<Node>, groups: &[String], shared: usize, node: Node) {
     let Some((outermost, inner)) = groups.split_first() else { return nodes.push(node) };
     if shared == 0 {

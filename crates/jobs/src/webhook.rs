@@ -1,4 +1,4 @@
-//! Word of a job's events to an address that its client named.
+//! Posting a job's events to an address that its client chose.
 
 use std::collections::HashMap;
 
@@ -9,15 +9,14 @@ use uuid::Uuid;
 
 use crate::{Event, EventKind, JobId};
 
-/// Where a job's events are posted to, and which.
+/// Where a job's events are posted to, and which events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
     pub url: String,
     pub events: Vec<WebhookEvent>,
 }
 
-/// The events that can be posted. Progress and notes are not among them: who
-/// wants each step follows the job.
+/// The events that can be posted. Progress and notes are not among them; for these a client follows the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WebhookEvent {
@@ -41,7 +40,7 @@ impl WebhookEvent {
         Self::Cancelled,
     ];
 
-    /// The ways in which a job ends: what is posted when a job names no events.
+    /// The ways in which a job ends: the default.
     pub const ENDS: [Self; 3] = [Self::Succeeded, Self::Failed, Self::Cancelled];
 
     /// The name in JSON, which is also the event's `type`.
@@ -72,27 +71,27 @@ impl WebhookEvent {
 }
 
 impl Webhook {
-    /// Whether `kind` is to be posted.
+    /// Whether to post `kind`.
     pub fn wants(&self, kind: &EventKind) -> bool {
         WebhookEvent::of(kind).is_some_and(|event| self.events.contains(&event))
     }
 }
 
-/// An event that is to be posted. It holds all that is needed, so it outlives its job.
+/// One event on its way to one webhook. Self-contained, because it may outlive its job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
     pub event: Event,
     pub upload_id: Uuid,
     pub url: String,
-    /// How often it was taken to be posted, this time included.
+    /// How often it was taken, including this time.
     pub attempt: u32,
-    /// What tells the job's client from others, in a form of the queue's own.
+    /// The job's client, in the queue's own form.
     #[serde(default)]
     pub client: String,
 }
 
 impl Delivery {
-    /// Names the delivery; the same at each attempt, so that a receiver can tell a repeat.
+    /// The id, the same at each attempt, so that a receiver can recognize a repeat.
     pub fn id(&self) -> String {
         delivery_id(self.event.job_id, self.event.seq)
     }
@@ -101,44 +100,44 @@ impl Delivery {
         self.event.at
     }
 
-    /// Scheme, host and port that it goes to.
+    /// Scheme, host and port of the webhook.
     pub fn receiver(&self) -> &str {
         receiver_of(&self.url)
     }
 }
 
-/// Scheme, host and port of an address: all before its path.
+/// Scheme, host and port of an address.
 pub(crate) fn receiver_of(url: &str) -> &str {
     let start = url.find("://").map_or(0, |at| at + 3);
     let end = url.get(start..).and_then(|rest| rest.find(['/', '?', '#'])).map_or(url.len(), |at| start + at);
     url.get(..end).unwrap_or(url)
 }
 
-/// How many clients, and receivers of a client, one look for deliveries goes through. More than can have all their
-/// places taken at once, so that these hide nobody.
-pub(crate) const LOOKED_AT: usize = 64;
+/// How many clients, and receivers of a client, a search for deliveries considers. More than can be at their limit at
+/// once, so that these do not hide the others.
+pub(crate) const CANDIDATES: usize = 64;
 
-/// The deliveries that a process is posting. A slow receiver, or one client with many of them, must not take all
-/// the places that the process has.
+/// The number of deliveries that a process is posting, per client and per receiver. A slow receiver, or a client with many
+/// deliveries, must not use up the capacity of the process.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct UnderWay {
+pub struct DeliveriesInFlight {
     clients: HashMap<String, usize>,
     receivers: HashMap<String, usize>,
 }
 
-impl UnderWay {
-    /// The most that a process posts to one receiver (scheme, host and port) at a time.
+impl DeliveriesInFlight {
+    /// The limit per receiver (scheme, host and port).
     pub const PER_RECEIVER: usize = 4;
-    /// The most that a process posts for one client at a time.
+    /// The limit per client.
     pub const PER_CLIENT: usize = 8;
 
-    /// Counts a delivery that is about to be posted.
+    /// Adds a delivery that is about to be posted.
     pub fn add(&mut self, delivery: &Delivery) {
         *self.clients.entry(delivery.client.clone()).or_default() += 1;
         *self.receivers.entry(delivery.receiver().to_owned()).or_default() += 1;
     }
 
-    /// Counts a delivery no more.
+    /// Removes a delivery that was posted.
     pub fn remove(&mut self, delivery: &Delivery) {
         for (counts, key) in
             [(&mut self.clients, delivery.client.as_str()), (&mut self.receivers, receiver_of(&delivery.url))]
@@ -152,11 +151,11 @@ impl UnderWay {
         }
     }
 
-    pub(crate) fn has_place_for_client(&self, client: &str) -> bool {
+    pub(crate) fn has_room_for_client(&self, client: &str) -> bool {
         self.clients.get(client).is_none_or(|count| *count < Self::PER_CLIENT)
     }
 
-    pub(crate) fn has_place_for_receiver(&self, receiver: &str) -> bool {
+    pub(crate) fn has_room_for_receiver(&self, receiver: &str) -> bool {
         self.receivers.get(receiver).is_none_or(|count| *count < Self::PER_RECEIVER)
     }
 }
@@ -165,12 +164,12 @@ pub(crate) fn delivery_id(job: JobId, seq: u64) -> String {
     format!("{job}.{seq}")
 }
 
-/// What became of an attempt to post a [`Delivery`].
+/// How an attempt to post a [`Delivery`] ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settled {
-    /// It arrived, or is given up.
+pub enum DeliveryOutcome {
+    /// It arrived or is given up.
     Done,
-    /// It did not arrive and is to be tried again after this time.
+    /// It did not arrive; retry after this time.
     RetryIn(std::time::Duration),
 }
 

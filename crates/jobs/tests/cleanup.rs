@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jobs::broker::{EmbeddedBroker, NewJob, Outcome, Rules, WorkerInfo};
 use jobs::store::{Store, Upload};
-use jobs::{Broker, Cleaned, EngineName, EngineOffer, InputInfo, JobId, Params, cleanup, sweep_leftovers};
+use jobs::{Broker, CleanupReport, EngineName, EngineOffer, InputInfo, JobId, Params, cleanup, sweep_leftovers};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -79,7 +79,7 @@ impl Service {
     }
 
     /// Cleans up after the clock has moved on a little, so that everything is older than no time at all.
-    async fn clean(&self, age: Duration) -> Cleaned {
+    async fn clean(&self, age: Duration) -> CleanupReport {
         tokio::time::sleep(Duration::from_millis(20)).await;
         cleanup(&self.broker, &self.store, age).await.unwrap()
     }
@@ -98,8 +98,8 @@ async fn old_things_go_and_those_in_use_stay() {
     service.publish(unknown).await;
     std::mem::forget(service.store.scratch().unwrap());
 
-    assert_eq!(service.clean(HOUR).await, Cleaned::default(), "nothing is that old");
-    let expected = Cleaned { jobs: 1, results: 2, uploads: 1, leftovers: 1 };
+    assert_eq!(service.clean(HOUR).await, CleanupReport::default(), "nothing is that old");
+    let expected = CleanupReport { jobs: 1, results: 2, uploads: 1, leftovers: 1 };
     assert_eq!(service.clean(Duration::ZERO).await, expected);
 
     assert_eq!(service.broker.job(done).await.unwrap(), None);
@@ -110,7 +110,7 @@ async fn old_things_go_and_those_in_use_stay() {
         assert!(service.store.upload(upload).await.unwrap().is_some());
     }
     assert!(service.has_result(running).await, "the result of a job that still runs was removed");
-    assert_eq!(service.clean(Duration::ZERO).await, Cleaned::default());
+    assert_eq!(service.clean(Duration::ZERO).await, CleanupReport::default());
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn leftovers_go_where_nothing_else_does() {
     let (young, crashed) = (service.store.scratch().unwrap(), service.store.scratch().unwrap());
     crashed.as_file().set_modified(std::time::SystemTime::now() - 25 * HOUR).unwrap();
     young.as_file().set_modified(std::time::SystemTime::now() - 23 * HOUR).unwrap();
-    let expected = Cleaned { leftovers: 1, ..Cleaned::default() };
+    let expected = CleanupReport { leftovers: 1, ..CleanupReport::default() };
     assert_eq!(sweep_leftovers(&service.store).await.unwrap(), expected);
     assert!(young.path().exists() && !crashed.path().exists());
     assert!(service.has_result(old).await);

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use jobs::broker::{EmbeddedBroker, Lease, NewJob, Outcome, Rules, WorkerInfo};
 use jobs::store::{Link, Store, Upload};
-use jobs::tree::{ComposeError, Entry, MAX_DEPTH, Tree, compose};
+use jobs::tree::{ComposeError, ComposedLayer, MAX_DEPTH, Tree, compose};
 use jobs::{
-    Broker, EngineName, EngineOffer, InputInfo, JobId, Metadata, Params, ParentLayer, Removed, State, cleanup, remove,
+    Broker, EngineName, EngineOffer, InputInfo, JobId, Metadata, Params, ParentLayer, Removal, State, cleanup, remove,
     remove_unlinked,
 };
 use serde_json::json;
@@ -114,7 +114,7 @@ impl Service {
         chain
     }
 
-    async fn remove(&self, id: JobId) -> Removed {
+    async fn remove(&self, id: JobId) -> Removal {
         remove(&self.broker, &self.store, id).await.unwrap()
     }
 
@@ -124,8 +124,8 @@ impl Service {
     }
 }
 
-fn removed(running: Vec<JobId>) -> Removed {
-    Removed { found: true, running }
+fn removed(running: Vec<JobId>) -> Removal {
+    Removal { found: true, running }
 }
 
 /// The results in a tree, each as often as it is shown.
@@ -173,7 +173,7 @@ async fn a_removal_that_was_interrupted_is_repeated() {
     assert_eq!(service.store.link_child(chain[0], 0, JobId::new_v4()).await.unwrap(), Link::NoResult);
     service.remove(chain[0]).await;
     assert_eq!(service.stored("results"), 0);
-    assert_eq!(service.remove(chain[0]).await, Removed::default(), "there is nothing left");
+    assert_eq!(service.remove(chain[0]).await, Removal::default(), "there is nothing left");
 }
 
 #[tokio::test]
@@ -186,7 +186,7 @@ async fn waiting_parts_are_removed_and_running_ones_when_they_stop() {
     let waiting = service.submit(Some(root)).await;
     service.store.link_child(root, 0, waiting).await.unwrap();
 
-    assert_eq!(service.remove(root).await, Removed { found: true, running: vec![running] });
+    assert_eq!(service.remove(root).await, Removal { found: true, running: vec![running] });
     assert_eq!(service.broker.job(waiting).await.unwrap(), None);
     assert_eq!((service.stored("results"), service.stored("uploads")), (0, 2));
     assert_eq!(service.remove(running).await.running, [running], "it has not stopped yet");
@@ -284,7 +284,7 @@ async fn groups_are_bounded_before_anything_is_made_of_them() {
     let tree = service.store.tree(id).await.unwrap().unwrap();
     let entry = |groups: usize| {
         let groups = vec!["g".to_owned(); groups];
-        [Entry { job_id: id, layer: 0, groups, edit: jobs::edits::LayerEdit::default() }]
+        [ComposedLayer { job_id: id, layer: 0, groups, edit: jobs::edits::LayerEdit::default() }]
     };
     assert!(compose(&tree, &entry(MAX_DEPTH)).is_ok());
     assert_eq!(compose(&tree, &entry(MAX_DEPTH + 1)), Err(ComposeError::TooDeep(MAX_DEPTH + 1)));

@@ -6,14 +6,14 @@ use crate::SettingError;
 /// Why a command failed, in one line that says what to do.
 #[derive(Debug)]
 pub enum Failure {
-    /// Exit code 2: the request makes no sense as it stands.
+    /// Exit code 2: the usage is wrong.
     BadUse(String),
-    /// Exit code 1: the request makes sense, but did not work.
+    /// Exit code 1: the command failed.
     Failed(String),
 }
 
 impl Failure {
-    /// 2 for bad use, otherwise 1.
+    /// 2 for bad usage, otherwise 1.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::BadUse(_) => ExitCode::from(2),
@@ -37,7 +37,7 @@ impl From<SettingError> for Failure {
 }
 
 impl From<anyhow::Error> for Failure {
-    /// A bad setting is bad use, wherever it was found.
+    /// A bad setting is bad usage, wherever it is detected.
     fn from(error: anyhow::Error) -> Self {
         let text = format!("{error:#}");
         if error.is::<SettingError>() { Self::BadUse(text) } else { Self::Failed(text) }

@@ -1,4 +1,4 @@
-//! Settings come from environment variables and nowhere else.
+//! Settings come from environment variables only.
 //!
 //! Each crate lists its variables in one `VARIABLES` table; a test compares the
 //! tables with `.env.example`.
@@ -12,14 +12,14 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy)]
 pub struct Variable {
     pub name: &'static str,
-    /// What holds when it is not set; empty for none.
+    /// The default; empty for none.
     pub default: &'static str,
     /// One line for `.env.example`.
     pub about: &'static str,
 }
 
 impl Variable {
-    /// That a value of it cannot be used. `problem` goes on after the value: "is a path such as /health".
+    /// An error for a value that cannot be used. `problem` continues the sentence after the value, as in "must be a number".
     pub fn refuse(&self, value: impl Display, problem: impl Into<String>) -> SettingError {
         SettingError { name: self.name, value: value.to_string(), problem: problem.into() }
     }
@@ -31,7 +31,7 @@ pub struct Settings {
     values: HashMap<String, String>,
 }
 
-/// A setting that cannot be used: which, what it was, what would be right.
+/// A setting that cannot be used: its name, its value and the problem.
 #[derive(Debug, thiserror::Error)]
 #[error("{name}=\"{value}\" {problem}; see .env.example")]
 pub struct SettingError {
@@ -43,7 +43,7 @@ pub struct SettingError {
 impl Settings {
     /// Reads the process's environment.
     pub fn from_env() -> Self {
-        // Values that are not Unicode cannot be meant for us.
+        // Values that are not Unicode are not ours.
         Self {
             values: std::env::vars_os()
                 .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
@@ -56,7 +56,7 @@ impl Settings {
         Self { values: pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect() }
     }
 
-    /// Puts a command-line option in front of the environment.
+    /// Overrides the environment with a command-line option.
     pub fn set(&mut self, variable: &Variable, value: impl Display) {
         self.values.insert(variable.name.to_owned(), value.to_string());
     }
@@ -67,7 +67,7 @@ impl Settings {
         value.or(Some(variable.default).filter(|v| !v.is_empty())).map(str::to_owned)
     }
 
-    /// Variables of others, by how their names start, with their names in lower case.
+    /// Variables of other programs whose names start with a prefix, with names in lower case.
     pub fn starting_with(&self, prefixes: &[&str]) -> Vec<(String, String)> {
         let theirs = self.values.iter().filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)));
         theirs.map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect()
@@ -89,10 +89,10 @@ impl Settings {
         }
     }
 
-    /// Like [`Settings::parse`], for a variable that has a default or must be set.
+    /// Like [`Settings::parse`], for a variable that has a default or is required.
     ///
     /// # Errors
-    /// When the value does not parse, or there is none.
+    /// When the value does not parse or is missing.
     pub fn require<T>(&self, variable: &Variable) -> Result<T, SettingError>
     where
         T: FromStr,
@@ -101,7 +101,7 @@ impl Settings {
         self.parse(variable)?.ok_or_else(|| variable.refuse("", "must be set"))
     }
 
-    /// Like [`Settings::require`], for what is on or off.
+    /// Like [`Settings::require`], for a switch.
     ///
     /// # Errors
     /// When the value is neither.
@@ -114,10 +114,10 @@ impl Settings {
         }
     }
 
-    /// Like [`Settings::require`], for a number that has to lie in `range`, such as `1..` or `1..=500`.
+    /// Like [`Settings::require`], for a number in `range`, such as `1..` or `1..=500`.
     ///
     /// # Errors
-    /// When the value does not parse or lies outside.
+    /// When the value does not parse or is out of range.
     pub fn number<T>(&self, variable: &Variable, range: impl RangeBounds<T>) -> Result<T, SettingError>
     where
         T: FromStr + PartialOrd + Display,
@@ -130,7 +130,7 @@ impl Settings {
         let problem = match (range.start_bound(), range.end_bound()) {
             (Bound::Included(min), Bound::Included(max)) => format!("must be from {min} to {max}"),
             (Bound::Included(min), _) => format!("must be at least {min}"),
-            _ => "is out of its range".to_owned(),
+            _ => "is out of range".to_owned(),
         };
         Err(variable.refuse(number, problem))
     }

@@ -1,4 +1,4 @@
-//! How a process ends when it is told to, the same way in every binary.
+//! How a process shuts down on a signal, the same way in every binary.
 
 use std::io;
 use std::sync::mpsc;
@@ -11,23 +11,22 @@ use tokio_util::sync::CancellationToken;
 /// Exit code of a process that was interrupted twice: 128 + SIGINT, as shells have it.
 const INTERRUPTED: i32 = 130;
 
-/// Exit code of a process that did not end within its grace.
+/// Exit code of a process that did not end within its grace period.
 const OVERDUE: i32 = 1;
 
-/// How long the last word of a process may take: a log that nobody reads must not keep it.
+/// How long the last log line of a process may take: a blocked log must not keep the process alive.
 const LAST_WORD: Duration = Duration::from_millis(200);
 
-/// How long the runtime gets at the end of a process: the queue closes its file when the last task that uses it is
-/// dropped. Work that hangs (a dead network disk) must not keep the process alive any longer.
+/// How long the runtime may take to shut down: the queue closes its file when the last task that uses it is dropped.
+/// Work that hangs, for instance on a dead network disk, must not keep the process alive any longer.
 pub const LAST_TASKS: Duration = Duration::from_secs(3);
 
-/// Raises `shutdown` at the first Ctrl-C or SIGTERM. Ends the process at the second, and `grace` after the first where
-/// it has not ended by itself.
+/// Raises `shutdown` at the first Ctrl-C or SIGTERM. Ends the process at the second one, or `grace` after the first.
 ///
-/// It runs on a thread of its own, so that it works whatever the threads of the service are held up by.
+/// Runs on a separate thread, so that it works even if the threads of the service are blocked.
 ///
 /// # Errors
-/// When that thread cannot be started, or the system allows no signal handlers.
+/// When the thread cannot be started, or signal handlers cannot be installed.
 pub fn stop_on_signals(shutdown: CancellationToken, grace: Option<Duration>) -> io::Result<()> {
     let (ready, is_ready) = mpsc::channel();
     thread::Builder::new().name("signals".to_owned()).spawn(move || match start() {
@@ -68,9 +67,9 @@ async fn watch(mut signals: Signals, shutdown: CancellationToken, grace: Option<
     }
 }
 
-/// Logs from a thread that nobody waits for.
+/// Logs from a detached thread.
 fn say(log: impl FnOnce() + Send + 'static) {
-    // Without a thread there is no word, which is not worth more trouble.
+    // If the thread cannot be started, the line is lost.
     let _ = thread::Builder::new().spawn(log);
 }
 
@@ -80,7 +79,7 @@ fn end(code: i32, log: impl FnOnce() + Send + 'static) -> ! {
     std::process::exit(code)
 }
 
-/// Requests to end.
+/// Shutdown requests.
 struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,

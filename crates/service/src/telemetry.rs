@@ -1,4 +1,4 @@
-//! The log of a process, set up the same way in every binary.
+//! The log of a process, configured the same way in every binary.
 
 use std::io::{IsTerminal, stderr};
 
@@ -7,18 +7,17 @@ use tracing_subscriber::EnvFilter;
 use crate::{SettingError, Settings, Variable};
 
 const APP_ENV: Variable =
-    Variable { name: "APP_ENV", default: "development", about: "development logs for people, production logs JSON" };
+    Variable { name: "APP_ENV", default: "development", about: "Log format: development (text) or production (JSON)" };
 const RUST_LOG: Variable =
-    Variable { name: "RUST_LOG", default: "info", about: "What is logged, such as debug or warn,api=debug" };
+    Variable { name: "RUST_LOG", default: "info", about: "Log filter, such as debug or warn,api=debug" };
 
 /// Every environment variable that this crate reads.
 pub const VARIABLES: &[Variable] = &[APP_ENV, RUST_LOG];
 
-/// Starts the log on stderr as `APP_ENV` and `RUST_LOG` say. A second start in
-/// one process (tests) keeps the first log.
+/// Starts the log on stderr, configured by `APP_ENV` and `RUST_LOG`. A second start in one process (tests) has no effect.
 ///
 /// # Errors
-/// When one of them cannot be read.
+/// When one of them is malformed.
 pub fn init(settings: &Settings) -> Result<(), SettingError> {
     let filter: EnvFilter = settings.require(&RUST_LOG)?;
     let app_env: String = settings.require(&APP_ENV)?;
@@ -27,7 +26,7 @@ pub fn init(settings: &Settings) -> Result<(), SettingError> {
         "development" => builder.with_ansi(stderr().is_terminal()).try_init(),
         "production" => builder.json().flatten_event(true).try_init(),
         _ => {
-            return Err(APP_ENV.refuse(app_env, "is development or production"));
+            return Err(APP_ENV.refuse(app_env, "must be development or production"));
         }
     };
     Ok(())

@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::fmt::Write;
 
-/// An error and its causes on one line: `cannot connect: refused`. A cause that the text already contains is left out.
+/// An error and its causes on one line: `cannot connect: refused`. A cause that the text already contains is skipped.
 pub fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -10,6 +10,7 @@ use layers::Layer;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::CloudConfig;
+use crate::advice::advised;
 use crate::engine::{Clients, failed};
 use crate::protocol::{Blob, Instance, Outcome, Prediction, RemoteLayer, RemoteResult, RemoteStep, encoded_len};
 
@@ -101,7 +102,7 @@ impl Call<'_> {
                 }
                 Err(error) => {
                     *may_run = known || error.may_have_begun();
-                    return Err(failed(error.to_string()));
+                    return Err(failed(advised(&error)));
                 }
             };
             match prediction.outcome {
@@ -190,7 +191,9 @@ impl Call<'_> {
         };
         match timeout(CANCEL_PATIENCE, telling).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(job_id = %self.id, %error, "Vertex AI could not be told to stop"),
+            Ok(Err(error)) => {
+                tracing::warn!(job_id = %self.id, error = advised(&error), "Vertex AI could not be told to stop");
+            }
             Err(_) => tracing::warn!(job_id = %self.id, "Vertex AI could not be told to stop in time"),
         }
     }
@@ -205,7 +208,7 @@ impl Call<'_> {
         let Some(folder) = self.folder.as_ref().filter(|_| !inline) else { return Ok(Blob::Inline(png)) };
         let uri = folder.join("input.png");
         let put = self.clients.storage.put(&uri, "image/png", png).await;
-        put.map_err(|error| failed(error.to_string()))?;
+        put.map_err(|error| failed(advised(&error)))?;
         Ok(Blob::Uri(uri.to_string()))
     }
 
@@ -216,7 +219,7 @@ impl Call<'_> {
                 Blob::Inline(png) => decode(png)?,
                 Blob::Uri(uri) => {
                     let uri = self.own(uri)?;
-                    let png = self.clients.storage.get(&uri).await.map_err(|error| failed(error.to_string()))?;
+                    let png = self.clients.storage.get(&uri).await.map_err(|error| failed(advised(&error)))?;
                     decode(&png)?
                 }
             };

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use google::{Auth, Endpoint, Error, Method, Predictor, Retry, Storage};
+use tokio::sync::OnceCell;
 
 use crate::CloudConfig;
 
@@ -31,6 +32,11 @@ impl CloudConfig {
 
     pub(crate) fn storage(&self, auth: Auth) -> Result<Storage, Error> {
         Storage::new(auth, self.storage_endpoint.as_deref(), self.retry())
+    }
+
+    /// Cloud Storage as this container's service account; credentials are looked for when they are first needed.
+    pub(crate) async fn storage_in<'a>(&self, cell: &'a OnceCell<Storage>) -> Result<&'a Storage, Error> {
+        cell.get_or_try_init(|| async { self.storage(self.auth()?) }).await
     }
 
     /// The endpoint; `None` when project or endpoint are not set.

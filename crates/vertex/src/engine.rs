@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::CloudConfig;
+use crate::advice::advised;
 use crate::call::Call;
 use crate::clients::runtime;
 
@@ -101,7 +102,7 @@ impl Engine for Vertex {
         let runtime = runtime().map_err(no_runtime)?;
         runtime.block_on(async {
             if self.clients.is_none() {
-                self.clients = Some(self.connect().map_err(|error| failed(error.to_string()))?);
+                self.clients = Some(self.connect().map_err(|error| failed(advised(&error)))?);
             }
             let Some(clients) = &self.clients else { return Err(failed("there are no connections".to_owned())) };
             let id = job.origin.job_id.unwrap_or_else(Uuid::new_v4);

@@ -19,6 +19,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use worker::describe::{ANALYZER, Analyzer, LAYER_SIDE, LayerAnswer, WHOLE_SIDE, WholeAnswer, assemble, shown};
 
+use crate::advice::advised;
 use crate::{CloudConfig, GeminiConfig};
 
 const INSTRUCTION: &str = "You look at a poster and at the layers that a program took it apart into, the lowest first, \
@@ -89,7 +90,7 @@ impl Analyzer for GeminiAnalyzer {
         let answer = timeout(limit, asking).await.map_err(|_| {
             format!("Gemini took longer than {} s; raise ANALYZER_TIMEOUT_S, or use a faster model", limit.as_secs())
         })?;
-        let answer = answer.map_err(|error| error.to_string())?;
+        let answer = answer.map_err(|error| advised(&error))?;
         let (layers, verdict, recommendation) = assemble(&stack, answer.layers, answer.whole);
         Ok(Analysis {
             analyzer: "gemini".to_owned(),

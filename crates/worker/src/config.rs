@@ -5,8 +5,6 @@ use service::{ByteSize, SettingError, Settings, Variable};
 
 use crate::describe::{self, AnalyzerConfig};
 use crate::model::{self, ModelConfig};
-use crate::queue::Retry;
-use crate::run::RunLimits;
 
 const ENGINES: Variable = Variable {
     name: "ENGINES",
@@ -77,6 +75,36 @@ pub struct Config {
     pub model: ModelConfig,
     /// How the layers are described.
     pub analyzer: AnalyzerConfig,
+}
+
+/// What limits a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunLimits {
+    /// `JOB_TIMEOUT_S`.
+    pub time: Duration,
+    /// `STALL_TIMEOUT_S`.
+    pub stall: Duration,
+    /// `JOB_MEMORY_LIMIT` in bytes; `None`: what is free.
+    pub memory: Option<u64>,
+    /// `ENGINE_STOP_GRACE_S`: how long an engine may take to stop.
+    pub stop_grace: Duration,
+}
+
+/// When a job is tried again, and when a worker that paused looks again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// The first pause; each further one is twice as long.
+    pub first: Duration,
+    /// The longest pause.
+    pub longest: Duration,
+    /// How often a job may meet a fault while the storage works for others; then it fails. At least 1.
+    pub tries: u32,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(1), longest: Duration::from_secs(60), tries: 8 }
+    }
 }
 
 impl Config {

@@ -12,10 +12,10 @@ pub mod run;
 mod staging;
 mod write;
 
-pub use config::{Config, VARIABLES};
+pub use config::{Config, Retry, RunLimits, VARIABLES};
 pub use describe::AnalyzerChoice;
 pub use draft::allocator::one_heap;
 pub use equipment::Equipment;
 pub use folder::{FolderError, FolderJob, FolderResult, FolderRunner, Update};
 pub use memory::{free_bytes, free_disk_bytes, total_bytes};
-pub use queue::{Context, EngineStuck, Retry, run};
+pub use queue::{Context, EngineStuck, run};

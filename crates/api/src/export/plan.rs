@@ -255,7 +255,7 @@ fn writing(format: Format, canvas: u64, loading: u64, layer: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use jobs::edits::LayerEdit;
-    use jobs::tree::{Entry, TreeLayer, compose};
+    use jobs::tree::{ComposedLayer, TreeLayer, compose};
     use layers::{Kind, Rect};
 
     use super::*;
@@ -282,7 +282,8 @@ mod tests {
     }
 
     fn plan(tree: &Tree, edits: &[LayerEdit], target: Target) -> Result<Plan, TooMuch> {
-        let entry = |edit: &LayerEdit| Entry { job_id: tree.job_id, layer: 1, groups: Vec::new(), edit: edit.clone() };
+        let entry =
+            |edit: &LayerEdit| ComposedLayer { job_id: tree.job_id, layer: 1, groups: Vec::new(), edit: edit.clone() };
         let composition = compose(tree, &edits.iter().map(entry).collect::<Vec<_>>()).unwrap();
         let plan = Plan::of(&composition, tree, target, BUDGET);
         plan.check(&composition.leaves, MAX_PIXELS, BUDGET).map(|()| plan)

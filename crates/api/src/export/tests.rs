@@ -7,7 +7,7 @@ use std::time::Duration;
 use image::RgbaImage;
 use jobs::JobId;
 use jobs::edits::LayerEdit;
-use jobs::tree::{Entry, TreeLayer, compose};
+use jobs::tree::{ComposedLayer, TreeLayer, compose};
 use layers::{Kind, PixelSource, Rect};
 
 use super::*;
@@ -39,7 +39,7 @@ fn export(job_id: JobId, count: usize, target: Target) -> Export {
     let tree = Tree { job_id, width: SIDE, height: SIDE, revision: 0, layers, title: "title".to_owned() };
     let entry = |n| {
         let edit = LayerEdit { scale: 1.0 + n as f32 / 4.0, ..LayerEdit::default() };
-        Entry { job_id, layer: 0, groups: Vec::new(), edit }
+        ComposedLayer { job_id, layer: 0, groups: Vec::new(), edit }
     };
     let composition = compose(&tree, &(0..count).map(entry).collect::<Vec<_>>()).unwrap();
     let in_flight = jobs::broker::InFlight::default();

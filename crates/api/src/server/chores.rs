@@ -53,7 +53,7 @@ pub async fn clean_up(app: App) {
             None => jobs::sweep_leftovers(&app.store).await,
         };
         match cleaned {
-            Ok(cleaned) if cleaned == jobs::Cleaned::default() => {}
+            Ok(cleaned) if cleaned == jobs::CleanupReport::default() => {}
             Ok(cleaned) => tracing::info!(
                 jobs = cleaned.jobs,
                 results = cleaned.results,

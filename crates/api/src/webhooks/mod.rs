@@ -12,7 +12,7 @@ mod sign;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jobs::{Delivery, Event, Settled, UnderWay};
+use jobs::{DeliveriesInFlight, Delivery, DeliveryOutcome, Event};
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
@@ -24,7 +24,7 @@ pub use self::sign::Secrets;
 use crate::app::App;
 use crate::links::Links;
 
-/// Posts that may be under way at once. A receiver, and a client, has only some of these places: see [`UnderWay`].
+/// Posts that may be under way at once. A receiver, and a client, has only some of these places: see [`DeliveriesInFlight`].
 const PARALLEL: usize = 32;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -103,7 +103,7 @@ pub async fn run(app: App) {
 
 /// Who has which of the places.
 #[derive(Debug, Clone, Default)]
-struct Places(Arc<Mutex<UnderWay>>);
+struct Places(Arc<Mutex<DeliveriesInFlight>>);
 
 /// A place that is free again when this is dropped, however the post ended.
 struct Place {
@@ -112,11 +112,11 @@ struct Place {
 }
 
 impl Places {
-    fn change<T>(&self, change: impl FnOnce(&mut UnderWay) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut DeliveriesInFlight) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn taken(&self) -> UnderWay {
+    fn taken(&self) -> DeliveriesInFlight {
         self.change(|under_way| under_way.clone())
     }
 
@@ -167,14 +167,14 @@ fn body(delivery: &Delivery) -> serde_json::Result<String> {
     serde_json::to_string(&Body { kind, timestamp: event.at, data: Data { event, links } })
 }
 
-fn judge(config: &WebhookConfig, delivery: &Delivery, answer: &Answer) -> (&'static str, Settled) {
+fn judge(config: &WebhookConfig, delivery: &Delivery, answer: &Answer) -> (&'static str, DeliveryOutcome) {
     match answer {
-        Answer::Taken => ("delivered", Settled::Done),
-        Answer::Refused(_) => ("refused", Settled::Done),
-        Answer::Failed { .. } if delivery.attempt >= config.attempts => ("given_up", Settled::Done),
+        Answer::Taken => ("delivered", DeliveryOutcome::Done),
+        Answer::Refused(_) => ("refused", DeliveryOutcome::Done),
+        Answer::Failed { .. } if delivery.attempt >= config.attempts => ("given_up", DeliveryOutcome::Done),
         Answer::Failed { retry_after, .. } => {
             let wait = retry_after.unwrap_or_default().max(backoff(config.retry, delivery.attempt));
-            ("retried", Settled::RetryIn(wait.min(LONGEST_WAIT)))
+            ("retried", DeliveryOutcome::RetryIn(wait.min(LONGEST_WAIT)))
         }
     }
 }

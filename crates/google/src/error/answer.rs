@@ -1,4 +1,4 @@
-//! Reads the bodies of answers that are no success.
+//! Parses the bodies of error answers: JSON of most services, XML of Cloud Storage, HTML of load balancers.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use serde::Deserialize;
 
 use super::Kind;
 
-/// An error body in Google's form, flattened.
+/// An error body, flattened.
 #[derive(Debug, Default)]
 pub(super) struct Parsed {
     pub(super) status: Option<String>,
     pub(super) message: String,
     reasons: Vec<String>,
     quota_ids: Vec<String>,
-    /// When another try makes sense.
+    /// When to retry.
     pub(super) retry_delay: Option<Duration>,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Parsed {
 #[serde(untagged)]
 enum Body {
     One(Wrapped),
-    /// Streaming methods put it into a list.
+    /// Streaming methods wrap it in a list.
     Many(Vec<Wrapped>),
 }
 
@@ -34,7 +34,7 @@ struct Wrapped {
 #[serde(untagged)]
 enum Status {
     Full(FullStatus),
-    /// Token endpoints and some containers.
+    /// From token endpoints and some containers.
     Text(String),
 }
 
@@ -45,7 +45,7 @@ struct FullStatus {
     status: Option<String>,
     #[serde(default)]
     details: Vec<Detail>,
-    /// Cloud Storage's older form.
+    /// The older form, in Cloud Storage's JSON API.
     #[serde(default)]
     errors: Vec<Detail>,
 }
@@ -66,15 +66,19 @@ struct Violation {
 }
 
 pub(super) fn parse(body: &[u8]) -> Parsed {
-    let wrapped = match serde_json::from_slice::<Body>(body) {
-        Ok(Body::One(wrapped)) => wrapped,
-        Ok(Body::Many(list)) => match list.into_iter().next() {
-            Some(wrapped) => wrapped,
-            None => return Parsed::default(),
-        },
-        Err(_) => return Parsed::default(),
+    let mut parsed = parse_json(body).unwrap_or_else(|| parse_xml(&String::from_utf8_lossy(body)));
+    if parsed.message.is_empty() {
+        parsed.message = without_tags(&String::from_utf8_lossy(body));
+    }
+    parsed
+}
+
+fn parse_json(body: &[u8]) -> Option<Parsed> {
+    let wrapped = match serde_json::from_slice::<Body>(body).ok()? {
+        Body::One(wrapped) => wrapped,
+        Body::Many(list) => list.into_iter().next()?,
     };
-    match wrapped.error {
+    Some(match wrapped.error {
         Status::Text(message) => Parsed { message, ..Parsed::default() },
         Status::Full(full) => {
             let mut parsed = Parsed { status: full.status, message: full.message, ..Parsed::default() };
@@ -88,12 +92,24 @@ pub(super) fn parse(body: &[u8]) -> Parsed {
             }
             parsed
         }
-    }
+    })
 }
 
-/// A load balancer's page as text.
-pub(super) fn plain(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
+/// Cloud Storage's XML: `<Error><Code>NoSuchKey</Code><Message>...</Message><Details>...</Details></Error>`.
+fn parse_xml(text: &str) -> Parsed {
+    let element = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        let (content, _) = rest.split_once(&format!("</{name}>"))?;
+        let unescaped = content.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+        Some(unescaped.replace("&#39;", "'").replace("&apos;", "'").replace("&amp;", "&"))
+    };
+    let Some(code) = element("Code") else { return Parsed::default() };
+    let message: Vec<_> = [element("Message"), element("Details")].into_iter().flatten().collect();
+    Parsed { message: format!("{code}: {}", message.join(" ")), reasons: vec![code], ..Parsed::default() }
+}
+
+/// The text of an HTML page.
+fn without_tags(text: &str) -> String {
     let mut out = String::new();
     let mut in_tag = false;
     for c in text.chars() {
@@ -107,35 +123,44 @@ pub(super) fn plain(body: &[u8]) -> String {
     out
 }
 
-/// `google.api.ErrorReason` and the reasons of Cloud Storage.
+/// `google.api.ErrorReason`, and the reasons and codes of Cloud Storage.
 fn kind_of_reason(reason: &str) -> Option<Kind> {
     Some(match reason {
         "SERVICE_DISABLED" | "accessNotConfigured" => Kind::ServiceDisabled,
-        "BILLING_DISABLED" | "accountDisabled" | "UserProjectAccountProblem" => Kind::BillingDisabled,
+        "BILLING_DISABLED" | "accountDisabled" | "AccountProblem" | "UserProjectAccountProblem" => {
+            Kind::BillingDisabled
+        }
         "API_KEY_INVALID" | "keyInvalid" => Kind::KeyInvalid,
         "API_KEY_SERVICE_BLOCKED"
         | "API_KEY_HTTP_REFERRER_BLOCKED"
         | "API_KEY_IP_ADDRESS_BLOCKED"
         | "API_KEY_ANDROID_APP_BLOCKED"
         | "API_KEY_IOS_APP_BLOCKED" => Kind::KeyRestricted,
-        "RATE_LIMIT_EXCEEDED" | "RESOURCE_QUOTA_EXCEEDED" | "rateLimitExceeded" => Kind::Quota,
+        "RATE_LIMIT_EXCEEDED" | "RESOURCE_QUOTA_EXCEEDED" | "rateLimitExceeded" | "SlowDown" => Kind::Quota,
         "ACCESS_TOKEN_EXPIRED"
         | "ACCESS_TOKEN_TYPE_UNSUPPORTED"
         | "CREDENTIALS_MISSING"
         | "SESSION_COOKIE_INVALID"
         | "ACCOUNT_STATE_INVALID"
         | "authError"
+        | "AuthenticationRequired"
+        | "ExpiredToken"
+        | "InvalidSecurity"
         | "required" => Kind::Unauthenticated,
         "ACCESS_TOKEN_SCOPE_INSUFFICIENT" => Kind::Scope,
         "CONSUMER_INVALID" | "CONSUMER_SUSPENDED" | "USER_PROJECT_DENIED" => Kind::Project,
         "IAM_PERMISSION_DENIED" => Kind::PermissionDenied,
-        "SECURITY_POLICY_VIOLATED" | "ORG_RESTRICTION_VIOLATION" | "LOCATION_ORG_POLICY_VIOLATED" => Kind::Policy,
+        "SECURITY_POLICY_VIOLATED"
+        | "SecurityPolicyViolated"
+        | "ORG_RESTRICTION_VIOLATION"
+        | "LOCATION_ORG_POLICY_VIOLATED" => Kind::Policy,
         "LOCATION_POLICY_VIOLATED" | "LOCATION_TAX_POLICY_VIOLATED" => Kind::Location,
+        "EntityTooLarge" => Kind::TooLarge,
         _ => return None,
     })
 }
 
-/// What only the words tell: Google's services give several causes one status.
+/// Causes that only the message distinguishes, because they share a status.
 fn kind_of_words(message: &str) -> Option<Kind> {
     let message = message.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
@@ -176,7 +201,7 @@ pub(super) fn kind_of(status: u16, name: &str, parsed: &Parsed) -> Kind {
     if let Some(kind) = parsed.reasons.iter().find_map(|reason| kind_of_reason(reason)) {
         return kind;
     }
-    // A message of a quota may mention billing.
+    // The message of a quota error may mention billing.
     if is_quota {
         return Kind::Quota;
     }

@@ -8,14 +8,15 @@ use self::documented::{Case, body, documented};
 use super::*;
 
 #[test]
-fn every_documented_error_says_what_it_is_and_what_to_do() {
-    for Case { service, status, body, kind, advice } in documented() {
+fn every_documented_error_says_what_it_is() {
+    for Case { service, status, body, kind } in documented() {
         let error = Error::from_answer(service, status, body.as_bytes());
         assert_eq!(error.kind, kind, "{service:?} {status} {body}");
         let text = error.to_string();
-        assert!(text.starts_with(service.name()) && text.contains(advice), "{advice:?} is not in: {text}");
+        assert!(text.starts_with(service.name()), "{text}");
+        assert_eq!(error.status, Some(status));
         assert!(text.contains(&status.to_string()) && !text.contains('<'), "{text}");
-        assert!(text.chars().count() < 900, "{text}");
+        assert!(text.chars().count() < 600, "{text}");
     }
 }
 
@@ -65,50 +66,4 @@ fn odd_bodies_are_read_without_harm() {
     }
     let long = "x".repeat(1 << 20);
     assert!(Error::from_answer(Service::Storage, 418, long.as_bytes()).to_string().len() < 600);
-}
-
-#[test]
-fn every_kind_has_an_advice_for_every_service() {
-    use Kind::*;
-    let kinds = [
-        Quota,
-        DailyQuota,
-        Unavailable,
-        Internal,
-        Deadline,
-        Aborted,
-        Cancelled,
-        Unimplemented,
-        KeyInvalid,
-        KeyRestricted,
-        Unauthenticated,
-        Credentials,
-        Scope,
-        PermissionDenied,
-        Policy,
-        ServiceDisabled,
-        BillingDisabled,
-        Project,
-        Location,
-        PlanRequired,
-        NotFound,
-        NothingDeployed,
-        TooLarge,
-        InvalidArgument,
-        FailedPrecondition,
-        PromptBlocked,
-        AnswerBlocked,
-        Truncated,
-        Malformed,
-        Unreachable,
-        Network,
-        Timeout,
-        Kind::Unknown,
-    ];
-    for kind in kinds {
-        for service in [Service::Auth, Service::Gemini, Service::VertexGemini, Service::Prediction, Service::Storage] {
-            let text = Error::new(service, kind, "").to_string();
-            assert!(text.contains("; ") && !text.ends_with("; "), "{text}");
-        }
-    }
 }

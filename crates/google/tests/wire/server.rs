@@ -14,6 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_stream::StreamExt;
 
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -44,8 +45,8 @@ impl Seen {
 #[derive(Debug, Clone)]
 pub enum Reply {
     Whole(u16, Vec<(&'static str, String)>, String),
-    /// The connection breaks in the middle of the body.
-    Cut,
+    /// The connection breaks after this part of the body.
+    Cut(Vec<(&'static str, String)>, String),
     Silence,
 }
 
@@ -64,14 +65,18 @@ impl Reply {
 
     /// One more header, where there are any.
     pub fn with(mut self, name: &'static str, value: &str) -> Self {
-        if let Self::Whole(_, headers, _) = &mut self {
+        if let Self::Whole(_, headers, _) | Self::Cut(headers, _) = &mut self {
             headers.push((name, value.to_owned()));
         }
         self
     }
 
     pub fn cut() -> Self {
-        Self::Cut
+        Self::cut_after("{")
+    }
+
+    pub fn cut_after(part: &str) -> Self {
+        Self::Cut(Vec::new(), part.to_owned())
     }
 
     pub fn silence() -> Self {
@@ -127,16 +132,15 @@ async fn answer(
         shared.replies.pop_front()
     };
     match reply {
-        Some(Reply::Whole(status, headers, body)) => {
-            let mut response = Response::builder().status(status);
-            for (name, value) in headers {
-                response = response.header(name, value);
-            }
-            response.body(Body::from(body)).expect("a response")
-        }
-        Some(Reply::Cut) => {
-            let pieces = [Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("cut"))];
-            Response::builder().status(200).body(Body::from_stream(tokio_stream::iter(pieces))).expect("a response")
+        Some(Reply::Whole(status, headers, body)) => response(status, headers, Body::from(body)),
+        Some(Reply::Cut(headers, part)) => {
+            let pieces = tokio_stream::iter([Ok(Bytes::from(part)), Err(std::io::Error::other("cut"))]);
+            // Pausing first, so that the part is sent.
+            let pieces = pieces.then(async |piece| {
+                tokio::time::sleep(Duration::from_millis(50 * u64::from(piece.is_err()))).await;
+                piece
+            });
+            response(200, headers, Body::from_stream(pieces))
         }
         Some(Reply::Silence) => {
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -144,6 +148,14 @@ async fn answer(
         }
         None => (StatusCode::IM_A_TEAPOT, "no answer was prepared").into_response(),
     }
+}
+
+fn response(status: u16, headers: Vec<(&'static str, String)>, body: Body) -> Response {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(name, value);
+    }
+    response.body(body).expect("a response")
 }
 
 /// Whether a JWT was signed with RS256 by the key whose public half lies in `data/`.

@@ -2,22 +2,22 @@ use std::fmt;
 
 use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError};
 
-/// Where Redis is and how to log in. Shows itself without the password.
+/// The address and credentials of Redis. `Display` and `Debug` omit the password.
 #[derive(Clone)]
 pub struct RedisAddress {
     pub(super) kind: RedisKind,
-    /// The server, the sentinels, or some nodes of the cluster, each with the same credentials, which are the servers':
-    /// sentinels are asked without any.
+    /// The server, the sentinels, or some nodes of the cluster. All have the same credentials, which are for the servers;
+    /// sentinels are queried without.
     pub(super) nodes: Vec<ConnectionInfo>,
-    /// Certificates in PEM form to trust instead of the system's.
+    /// CA certificates (PEM) to trust instead of the system's.
     pub(super) ca: Option<Vec<u8>>,
 }
 
-/// How many servers there are behind an address.
+/// What kind of deployment an address points to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RedisKind {
     Server,
-    /// Sentinels know which server is the master of this name.
+    /// Sentinels that know the master of this name.
     Sentinel {
         master: String,
     },
@@ -25,13 +25,13 @@ pub(super) enum RedisKind {
 }
 
 impl RedisAddress {
-    /// Reads an address: `redis://user:password@host:6379/0`, `redis+sentinel://host,host/master/0` or
+    /// Parses an address: `redis://user:password@host:6379/0`, `redis+sentinel://host,host/master/0` or
     /// `redis+cluster://host,host`; with `rediss` in place of `redis`, over TLS.
     ///
     /// # Errors
-    /// When it is none of these.
+    /// When it has none of these forms.
     pub fn parse(url: &str) -> Result<Self, RedisError> {
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| malformed("it has no ://"))?;
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| malformed("it contains no ://"))?;
         let Some((scheme, kind)) = scheme.split_once('+') else {
             return Ok(Self { kind: RedisKind::Server, nodes: vec![url.into_connection_info()?], ca: None });
         };
@@ -42,12 +42,12 @@ impl RedisAddress {
             "sentinel" => {
                 let (master, database) = path.split_once('/').unwrap_or((path, "0"));
                 if master.is_empty() {
-                    return Err(malformed("name the master: redis+sentinel://host:26379/master"));
+                    return Err(malformed("the name of the master is missing: redis+sentinel://host:26379/master"));
                 }
                 (RedisKind::Sentinel { master: master.to_owned() }, database, 26379)
             }
             "cluster" => (RedisKind::Cluster, path, 6379),
-            _ => return Err(malformed("after redis+ comes sentinel or cluster")),
+            _ => return Err(malformed("redis+ must be followed by sentinel or cluster")),
         };
         let node = |host: &str| {
             let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());

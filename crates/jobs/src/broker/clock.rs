@@ -1,5 +1,5 @@
-//! The time that the queue goes by. The wall clock says when something happened; what is ordered, delayed or
-//! grows old goes by a time of the queue's own, because people and NTP set wall clocks, forward and back.
+//! The queue's time. The wall clock only says when something happened: people and NTP set it, forward and back. Order,
+//! delays and ages use a time of the queue's own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,12 +12,12 @@ use crate::Timings;
 /// The machine's wall clock.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
-    /// By how much a test has set it, in milliseconds.
+    /// Offset set by a test, in milliseconds.
     set_by_ms: Arc<AtomicI64>,
 }
 
 impl Clock {
-    /// What it shows.
+    /// The present time.
     pub fn now(&self) -> OffsetDateTime {
         OffsetDateTime::now_utc() + time::Duration::milliseconds(self.set_by_ms.load(Ordering::Relaxed))
     }
@@ -30,29 +30,29 @@ impl Clock {
     }
 }
 
-/// One point in time: on the wall clock, for people, and on the queue's own.
+/// One point in time: by the wall clock, for people, and by the queue's own time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
     pub(super) wall: OffsetDateTime,
-    /// Milliseconds that began as those since 1970, and have gone on evenly from there.
+    /// Milliseconds that started at the wall clock and have advanced evenly since.
     pub(super) even_ms: i64,
 }
 
 impl Moment {
-    /// Some time after this moment, in milliseconds of the queue's own time.
+    /// The queue's own time `wait` after this moment, in milliseconds.
     pub(super) fn after(self, wait: Duration) -> i64 {
         self.even_ms.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// When something happened to a job, for people: a clock that was set back does not let it end before it began.
+    /// The wall clock for an event of a job. A clock that was set back must not let a job end before it started.
     pub(super) fn shown(self, timings: &Timings) -> OffsetDateTime {
         let latest = timings.started_at.unwrap_or(timings.created_at).max(timings.created_at);
         self.wall.max(latest)
     }
 }
 
-/// The queue's own time while a process has it: it goes on with the monotonic clock. Over a restart it goes on by
-/// as much as the wall clock did, and never back.
+/// The queue's own time. It advances with the monotonic clock; over a restart it advances by as much as the wall clock
+/// did, and never goes back.
 #[derive(Debug)]
 pub(super) struct EvenTime {
     clock: Clock,
@@ -61,7 +61,7 @@ pub(super) struct EvenTime {
 }
 
 impl EvenTime {
-    /// Goes on from `last`: the queue's own time and the wall clock when they were last stored, in milliseconds.
+    /// Resumes from `last`: the queue's own time and the wall clock when they were last stored, in milliseconds.
     pub(super) fn resume(clock: Clock, last: Option<(i64, i64)>) -> Self {
         let wall_ms = milliseconds(clock.now());
         let start_ms = match last {
@@ -76,7 +76,7 @@ impl EvenTime {
         Moment { wall: self.clock.now(), even_ms: self.start_ms.saturating_add(passed_ms) }
     }
 
-    /// The queue's own time when the wall clock showed `at`, if it was not set in between.
+    /// The queue's own time when the wall clock showed `at`, unless the clock was set in between.
     pub(super) fn at(&self, at: OffsetDateTime) -> i64 {
         let now = self.now();
         let ago_ms = milliseconds(now.wall).saturating_sub(milliseconds(at));

@@ -8,7 +8,7 @@ use service::{SettingError, Settings, Variable};
 pub(crate) const EMBEDDED_QUEUE_FILE: Variable = Variable {
     name: "EMBEDDED_QUEUE_FILE",
     default: "storage/queue.sqlite",
-    about: "File of the embedded queue, which is used when neither REDIS_URL nor REDIS_HOST is set",
+    about: "File of the embedded queue; used when neither REDIS_URL nor REDIS_HOST is set",
 };
 pub(crate) const REDIS_URL: Variable = Variable {
     name: "REDIS_URL",
@@ -17,32 +17,38 @@ pub(crate) const REDIS_URL: Variable = Variable {
                 rediss:// for TLS",
 };
 pub(crate) const REDIS_HOST: Variable =
-    Variable { name: "REDIS_HOST", default: "", about: "Host name of Redis, instead of REDIS_URL" };
+    Variable { name: "REDIS_HOST", default: "", about: "Host name of Redis; an alternative to REDIS_URL" };
 pub(crate) const REDIS_PORT: Variable =
-    Variable { name: "REDIS_PORT", default: "6379", about: "Port of Redis, next to REDIS_HOST" };
+    Variable { name: "REDIS_PORT", default: "6379", about: "Port of Redis, with REDIS_HOST" };
 pub(crate) const REDIS_DB: Variable =
-    Variable { name: "REDIS_DB", default: "0", about: "Number of the Redis database, next to REDIS_HOST" };
+    Variable { name: "REDIS_DB", default: "0", about: "Number of the Redis database, with REDIS_HOST" };
 pub(crate) const REDIS_PASSWORD: Variable =
-    Variable { name: "REDIS_PASSWORD", default: "", about: "Password of Redis, unless REDIS_URL holds one" };
+    Variable { name: "REDIS_PASSWORD", default: "", about: "Password of Redis, unless REDIS_URL contains one" };
 pub(crate) const REDIS_CA_FILE: Variable = Variable {
     name: "REDIS_CA_FILE",
     default: "",
-    about: "Certificates (PEM) that Redis over TLS is trusted by; empty: those of the system",
+    about: "CA certificates (PEM) for Redis over TLS; empty: those of the system",
 };
-pub(crate) const QUEUE_LIMIT: Variable =
-    Variable { name: "QUEUE_LIMIT", default: "100", about: "The most jobs that may wait; more are refused with 429" };
+pub(crate) const QUEUE_LIMIT: Variable = Variable {
+    name: "QUEUE_LIMIT",
+    default: "100",
+    about: "Maximum number of waiting jobs; further jobs are refused with 429",
+};
 pub(crate) const QUEUE_LIMIT_PER_CLIENT: Variable = Variable {
     name: "QUEUE_LIMIT_PER_CLIENT",
     default: "",
-    about: "The most jobs of one client (CLIENT_KEY_HEADER) that may wait; empty: half of QUEUE_LIMIT; 0: all of it",
+    about: "Maximum number of waiting jobs per client (CLIENT_KEY_HEADER); empty: half of QUEUE_LIMIT; 0: all of it",
 };
 pub(crate) const JOB_LEASE_S: Variable = Variable {
     name: "JOB_LEASE_S",
     default: "30",
-    about: "Seconds without a word from its worker after which a job is given to another",
+    about: "Seconds without a heartbeat from its worker after which a job is given to another one",
 };
-pub(crate) const JOB_MAX_ATTEMPTS: Variable =
-    Variable { name: "JOB_MAX_ATTEMPTS", default: "3", about: "How many workers may die of a job before it fails" };
+pub(crate) const JOB_MAX_ATTEMPTS: Variable = Variable {
+    name: "JOB_MAX_ATTEMPTS",
+    default: "3",
+    about: "A job fails when this many workers were lost while running it",
+};
 
 pub(crate) const VERTEX_FALLBACK_AFTER_S: Variable = Variable {
     name: "VERTEX_FALLBACK_AFTER_S",
@@ -50,7 +56,7 @@ pub(crate) const VERTEX_FALLBACK_AFTER_S: Variable = Variable {
     about: "Seconds that a job with engine=auto waits for a busy GPU worker before Vertex AI (or draft) takes it",
 };
 
-/// Which queue to use and the rules that hold in it.
+/// Which queue to use, and its rules.
 #[derive(Debug, Clone)]
 pub struct BrokerConfig {
     pub backend: Backend,
@@ -60,9 +66,9 @@ pub struct BrokerConfig {
 /// Where the queue is.
 #[derive(Debug, Clone)]
 pub enum Backend {
-    /// In a file that one process holds (`EMBEDDED_QUEUE_FILE`).
+    /// A file that one process holds (`EMBEDDED_QUEUE_FILE`).
     Embedded(PathBuf),
-    /// In Redis, shared by many processes.
+    /// Redis, shared by many processes.
     Redis(RedisAddress),
 }
 
@@ -70,7 +76,7 @@ impl BrokerConfig {
     /// Redis when `REDIS_URL` or `REDIS_HOST` is set, otherwise the embedded queue.
     ///
     /// # Errors
-    /// When a setting cannot be read or is out of its range.
+    /// When a setting is malformed or out of range.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let backend = match redis_address(settings)? {
             Some(address) => Backend::Redis(address),
@@ -98,7 +104,7 @@ fn redis_address(settings: &Settings) -> Result<Option<RedisAddress>, SettingErr
     let address = if let Some(url) = settings.text(&REDIS_URL) {
         // The value may hold a password.
         RedisAddress::parse(&url)
-            .map_err(|err| REDIS_URL.refuse("...", format!("is no address such as redis://host:6379/0: {err}")))?
+            .map_err(|err| REDIS_URL.refuse("...", format!("is not an address such as redis://host:6379/0: {err}")))?
     } else if let Some(host) = settings.text(&REDIS_HOST) {
         let (port, database) = (settings.require(&REDIS_PORT)?, settings.require(&REDIS_DB)?);
         RedisAddress::server(host.clone(), port, database).map_err(|err| REDIS_HOST.refuse(host, err.to_string()))?

@@ -1,12 +1,14 @@
-//! The queue in a file of this process's own.
+//! The queue in a file that one process holds.
 
+mod connection;
 mod deliveries;
 mod file;
 mod heads;
-mod line;
-mod place;
+mod open_files;
+mod order;
 mod queue;
 mod rescue;
+mod schema;
 mod tables;
 mod thread;
 mod wal;
@@ -22,12 +24,12 @@ use uuid::Uuid;
 
 use self::queue::Queue;
 use self::thread::QueueThread;
-use super::in_flight::{InFlight, Tally};
+use super::in_flight::{InFlight, RequestCounter};
 use super::signals::Signals;
 use super::{Broker, BrokerError, Clock, Head, Lease, NewJob, Outcome, Rules, Standing, Stats, Submitted, WorkerInfo};
-use crate::{Delivery, Event, EventKind, Job, JobId, Settled, UnderWay};
+use crate::{DeliveriesInFlight, Delivery, DeliveryOutcome, Event, EventKind, Job, JobId};
 
-/// How many rows one call of the queue reads of a list that can be of any length; other calls come in between.
+/// Rows that one call reads of a list of any length, so that other calls come in between.
 const PAGE: usize = 1000;
 
 /// A durable queue in one SQLite file, for API and worker in one process.
@@ -35,12 +37,12 @@ pub struct EmbeddedBroker {
     queue: QueueThread,
     signals: Signals,
     rules: Rules,
-    tally: Option<Arc<Tally>>,
+    requests: Option<Arc<RequestCounter>>,
 }
 
 impl EmbeddedBroker {
-    /// Opens the queue. Jobs that ran when the last process died are taken back; where requests had heavy work done
-    /// in it ([`Broker::in_flight`]), without counting that against the jobs.
+    /// Opens the queue. Jobs that ran when the last process died are requeued. If that process was doing heavy work for
+    /// requests ([`Broker::in_flight`]), its death does not count against the jobs.
     ///
     /// # Errors
     /// When the file cannot be used, or another process uses it.
@@ -48,7 +50,7 @@ impl EmbeddedBroker {
         Self::open_by(file, rules, Clock::default()).await
     }
 
-    /// Like [`EmbeddedBroker::open`], by another wall clock than the machine's.
+    /// Like [`EmbeddedBroker::open`], with a given wall clock.
     ///
     /// # Errors
     /// As [`EmbeddedBroker::open`].
@@ -56,8 +58,8 @@ impl EmbeddedBroker {
         let signals = Signals::new();
         let (file, for_queue) = (file.to_owned(), signals.clone());
         let queue = QueueThread::start(move || Queue::open(&file, rules, for_queue, &clock)).await?;
-        let tally = queue.call(|queue| Ok(queue.tally())).await?;
-        Ok(Self { queue, signals, rules, tally })
+        let requests = queue.call(|queue| Ok(queue.request_counter())).await?;
+        Ok(Self { queue, signals, rules, requests })
     }
 
     async fn with<T: Send + 'static>(
@@ -141,18 +143,22 @@ impl Broker for EmbeddedBroker {
         }
     }
 
-    async fn claim_deliveries(&self, limit: usize, under_way: &UnderWay) -> Result<Vec<Delivery>, BrokerError> {
-        let under_way = under_way.clone();
-        self.with(move |queue| queue.claim_deliveries(limit, under_way)).await
+    async fn claim_deliveries(
+        &self,
+        limit: usize,
+        in_flight: &DeliveriesInFlight,
+    ) -> Result<Vec<Delivery>, BrokerError> {
+        let in_flight = in_flight.clone();
+        self.with(move |queue| queue.claim_deliveries(limit, in_flight)).await
     }
 
-    async fn settle_delivery(&self, delivery: &Delivery, settled: Settled) -> Result<(), BrokerError> {
+    async fn settle_delivery(&self, delivery: &Delivery, outcome: DeliveryOutcome) -> Result<(), BrokerError> {
         let (id, attempt) = (delivery.id(), delivery.attempt);
-        self.with(move |queue| queue.settle_delivery(&id, attempt, settled)).await
+        self.with(move |queue| queue.settle_delivery(&id, attempt, outcome)).await
     }
 
     fn in_flight(&self) -> InFlight {
-        self.tally.clone().map(InFlight::counted).unwrap_or_default()
+        self.requests.clone().map(InFlight::counted).unwrap_or_default()
     }
 
     async fn announce(&self, worker: &WorkerInfo) -> Result<(), BrokerError> {

@@ -1,4 +1,4 @@
-//! Why the queue cannot be used, told apart so that each can be said in its own words.
+//! Why the queue cannot be used.
 
 use std::io;
 
@@ -7,82 +7,85 @@ use rusqlite::ErrorCode;
 
 use super::BrokerError;
 
-/// Why the queue cannot be used at the moment, though nothing is wrong with what was asked.
+/// Why the queue cannot be used at the moment, although the request is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// Redis does not answer.
     Unreachable,
-    /// Redis has just started and reads its data.
+    /// Redis is loading its data.
     Loading,
-    /// Redis is a replica that takes no changes.
+    /// Redis is a read-only replica.
     Replica,
     /// Redis cannot write to its disk.
     NotPersisting,
-    /// Redis has reached its `maxmemory`. Not a full disk (507): an operator's limit, which jobs that end make room under.
+    /// Redis has reached `maxmemory`. Unlike a full disk (507) this is a limit that an operator set, and jobs that end make
+    /// room.
     MemoryFull,
-    /// Redis does not know the service, or does not let it do what it has to.
+    /// Redis refuses the credentials, or the user lacks permissions.
     Denied,
-    /// Redis answered with any other error.
+    /// Any other error from Redis.
     Refused,
     /// The disk of the embedded queue is full.
     DiskFull,
-    /// The file of the embedded queue, or its disk, cannot be written to.
+    /// The file of the embedded queue, or its disk, is read-only.
     ReadOnly,
     /// Another process holds the file of the embedded queue.
     Busy,
     /// The file of the embedded queue was removed or replaced.
     FileGone,
-    /// The file of the embedded queue holds what cannot be read.
+    /// The file of the embedded queue is damaged.
     Damaged,
-    /// The file of the embedded queue cannot be read or written for any other reason.
+    /// Any other error of the embedded queue's file.
     File,
-    /// The service shuts down.
+    /// The service is shutting down.
     Stopping,
 }
 
 impl Fault {
-    /// What is wrong, for whoever asked.
+    /// The problem, for the client.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Unreachable => "the queue cannot be reached",
-            Self::Loading => "Redis has just started and still reads its data",
-            Self::Replica => "Redis is a read-only replica, so it takes no changes",
-            Self::NotPersisting => "Redis cannot write to its disk, so it takes no changes",
-            Self::MemoryFull => "Redis has reached its memory limit (maxmemory), so it takes no new jobs",
-            Self::Denied => "Redis refuses the service: user, password or rights are wrong",
+            Self::Loading => "Redis is still loading its data",
+            Self::Replica => "Redis is a read-only replica and accepts no writes",
+            Self::NotPersisting => "Redis cannot write to its disk and accepts no writes",
+            Self::MemoryFull => "Redis has reached its memory limit (maxmemory) and accepts no new jobs",
+            Self::Denied => "Redis denied access: user, password or permissions are wrong",
             Self::Refused => "Redis answered with an error",
             Self::DiskFull => "the disk of the queue is full",
             Self::ReadOnly => "the queue's file cannot be written to",
             Self::Busy => "the queue's file is in use by another process",
-            Self::FileGone => "the queue's file was removed or replaced while the service uses it",
+            Self::FileGone => "the queue's file was removed or replaced while the service was using it",
             Self::Damaged => "the queue's file is damaged",
             Self::File => "the queue's file cannot be used",
             Self::Stopping => "the service is shutting down",
         }
     }
 
-    /// What to do about it, for whoever runs the service.
+    /// What the operator can do about it.
     pub fn advice(self) -> &'static str {
         match self {
-            Self::Unreachable => "check that Redis runs and that REDIS_URL (or REDIS_HOST, REDIS_PORT) names it",
-            Self::Loading => "wait until it has",
-            Self::Replica => "let REDIS_URL name the master, or its sentinels",
-            Self::NotPersisting => "free space on Redis's disk, or look at its log",
+            Self::Unreachable => {
+                "check that Redis is running and that REDIS_URL (or REDIS_HOST and REDIS_PORT) points to it"
+            }
+            Self::Loading => "wait until it has finished",
+            Self::Replica => "point REDIS_URL to the master or to its sentinels",
+            Self::NotPersisting => "free space on the disk of Redis, or check its log",
             Self::MemoryFull => "raise maxmemory, or remove other data from this Redis",
-            Self::Denied => "check REDIS_PASSWORD, or user and password in REDIS_URL, and the user's rights (ACL)",
-            Self::Refused => "look at the cause and at Redis's log",
+            Self::Denied => "check REDIS_PASSWORD, or user and password in REDIS_URL, and the user's permissions (ACL)",
+            Self::Refused => "check the cause and the log of Redis",
             Self::DiskFull => "free space on the disk of EMBEDDED_QUEUE_FILE",
             Self::ReadOnly => {
-                "check the permissions of EMBEDDED_QUEUE_FILE and of its folder, and how its disk is mounted"
+                "check the permissions of EMBEDDED_QUEUE_FILE and its folder, and whether its disk is mounted read-only"
             }
             Self::Busy => "stop the other process, or set EMBEDDED_QUEUE_FILE to another file",
             Self::FileGone => {
-                "put EMBEDDED_QUEUE_FILE back if it was moved, then restart the service: jobs taken on before that would \
-                 be lost"
+                "put EMBEDDED_QUEUE_FILE back if it was moved, then restart the service; jobs accepted before that would be \
+                 lost"
             }
-            Self::Damaged => "restart the service, which keeps the damaged file aside and goes on with what is whole",
-            Self::File => "check EMBEDDED_QUEUE_FILE, its folder's permissions and its disk",
-            Self::Stopping => "send the request again when it runs",
+            Self::Damaged => "restart the service: it copies the damaged file and continues with what can be read",
+            Self::File => "check EMBEDDED_QUEUE_FILE, the permissions of its folder, and its disk",
+            Self::Stopping => "retry when it is running again",
         }
     }
 
@@ -101,7 +104,7 @@ impl Fault {
             | ErrorKind::NoValidReplicasFoundBySentinel => return Self::Unreachable,
             _ => {}
         }
-        // Redis before version 7 wraps what stopped a script into an error of the script.
+        // Before version 7 Redis wraps the error that stopped a script.
         let text = err.to_string();
         let says = |code: &str| err.code() == Some(code) || text.contains(&format!("-{code} "));
         if says("OOM") {
@@ -119,7 +122,7 @@ impl Fault {
         }
     }
 
-    /// `None` for what can only be an error of the program.
+    /// `None` for errors that only a bug can cause.
     pub(super) fn of_sqlite(err: &rusqlite::Error) -> Option<Self> {
         Some(match err.sqlite_error_code()? {
             ErrorCode::DiskFull => Self::DiskFull,
@@ -147,8 +150,7 @@ impl Fault {
 }
 
 impl BrokerError {
-    /// Why the queue cannot be used at the moment; `None` for what the request, a single record or the
-    /// program is to blame for.
+    /// Why the queue cannot be used at the moment; `None` where the request, a single record or a bug is the cause.
     pub fn fault(&self) -> Option<Fault> {
         match self {
             Self::Redis(err) => Some(Fault::of_redis(err)),
@@ -163,16 +165,17 @@ impl BrokerError {
             | Self::IdempotencyMismatch
             | Self::Corrupt(_)
             | Self::Malformed(_)
+            | Self::NewerFile { .. }
             | Self::Panicked
             | Self::NotRecordable => None,
         }
     }
 
-    /// What is wrong and what to do about it.
+    /// The problem and what to do about it.
     pub(super) fn words(&self) -> String {
         match self.fault() {
             Some(fault) => format!("{}; {}", fault.reason(), fault.advice()),
-            None => "the embedded queue failed, which is an error of this program; the log has the cause".to_owned(),
+            None => "the embedded queue failed because of a bug in this program; the log has the cause".to_owned(),
         }
     }
 }

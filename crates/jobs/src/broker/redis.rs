@@ -27,19 +27,19 @@ use super::signals::Signals;
 use super::{
     Broker, BrokerError, Head, Lease, NewJob, Outcome, RedisAddress, Rules, Standing, Stats, Submitted, WorkerInfo,
 };
-use crate::webhook::LOOKED_AT;
-use crate::{Delivery, Event, EventKind, Job, JobId, Settled, State, UnderWay, Webhook};
+use crate::webhook::CANDIDATES;
+use crate::{DeliveriesInFlight, Delivery, DeliveryOutcome, Event, EventKind, Job, JobId, State, Webhook};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
-/// A job's fields, and its place in the queue or -1.
+/// A job's position in the queue or -1, and its fields.
 type JobReply = (i64, HashMap<String, String>);
 
-/// How many entries one call reads of a list that can be of any length; other calls come in between.
+/// Entries that one call reads of a list of any length, so that other calls come in between.
 const PAGE: usize = 1000;
 
-/// How often at most readiness writes, to prove that Redis takes changes.
-const PROVE_EVERY: Duration = Duration::from_secs(5);
+/// The shortest time between two writes by which readiness proves that Redis accepts writes.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
 
 /// A durable queue in Redis, for many API and worker processes.
 pub struct RedisBroker {
@@ -47,8 +47,8 @@ pub struct RedisBroker {
     scripts: Scripts,
     signals: Signals,
     rules: Rules,
-    /// When Redis last took a change for readiness.
-    proved: Mutex<Option<Instant>>,
+    /// When readiness last wrote to Redis.
+    probed: Mutex<Option<Instant>>,
     _listener: AbortOnDropHandle<()>,
     _ticker: AbortOnDropHandle<()>,
 }
@@ -66,14 +66,14 @@ impl RedisBroker {
         let listener = tokio::spawn(connection::listen(connection.subscriptions(address), signals.clone()));
         let _listener = AbortOnDropHandle::new(listener);
         let _ticker = AbortOnDropHandle::new(tokio::spawn(tick(connection.clone(), rules)));
-        Ok(Self { connection, scripts, signals, rules, proved: Mutex::default(), _listener, _ticker })
+        Ok(Self { connection, scripts, signals, rules, probed: Mutex::default(), _listener, _ticker })
     }
 
     async fn try_claim(&self, worker: &WorkerInfo) -> Result<Option<(Lease, Job)>> {
         self.reap().await?;
         let mut claim = call(&self.scripts.claim);
         claim.arg(&worker.id).arg(json(&WorkerInfo { job: None, ..worker.clone() })?);
-        // Who lives changes slowly: a claim on news of a moment ago is as good.
+        // The list of workers changes slowly, so it need not be read in the same step as the claim.
         let lanes = self.rules.lanes_of(worker, &self.workers().await?);
         claim.arg(milliseconds(lanes.auto_wait));
         for lane in lanes.names {
@@ -84,19 +84,18 @@ impl RedisBroker {
             return Ok(None);
         };
         let job = reply::job(-1, fields)?;
-        // The job is taken, whether or not the others learn of it now.
+        // The job is taken in any case.
         if let Err(err) = self.announce(&WorkerInfo { job: Some(job.id), ..worker.clone() }).await {
-            tracing::debug!(job_id = %job.id, "the worker's new job could not be announced: {err}");
+            tracing::debug!(job_id = %job.id, "the worker's new job cannot be announced: {err}");
         }
         Ok(Some((Lease { job_id: job.id, attempt, worker_id: worker.id.clone() }, job)))
     }
 
-    /// When Redis last took a change for readiness.
-    fn proved(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.proved.lock().unwrap_or_else(PoisonError::into_inner)
+    fn probed(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.probed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Calls a script that answers how a lease stands.
+    /// Calls a script that answers whether a lease stands.
     async fn standing(&self, script: &ScriptInvocation<'_>) -> Result<Standing> {
         Ok(reply::standing(self.connection.call(script).await?))
     }
@@ -110,12 +109,12 @@ impl Broker for RedisBroker {
 
     async fn ping(&self) -> Result<()> {
         // A command with a key goes to the server that has the queue, in a cluster too.
-        if self.proved().is_some_and(|at| at.elapsed() < PROVE_EVERY) {
+        if self.probed().is_some_and(|at| at.elapsed() < PROBE_EVERY) {
             return Ok(self.connection.ask::<()>(cmd("EXISTS").arg(key("turn"))).await?);
         }
-        let seconds = 2 * PROVE_EVERY.as_secs();
+        let seconds = 2 * PROBE_EVERY.as_secs();
         self.connection.ask::<()>(cmd("SET").arg(key("probe")).arg(1).arg("EX").arg(seconds)).await?;
-        *self.proved() = Some(Instant::now());
+        *self.probed() = Some(Instant::now());
         Ok(())
     }
 
@@ -190,7 +189,7 @@ impl Broker for RedisBroker {
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {
         let mut workers = call(&self.scripts.workers);
         let found: Vec<_> = self.connection.call(workers.arg(milliseconds(self.rules.lease))).await?;
-        // One that only a newer program can read is no reason to know none.
+        // A newer program may have written one that this program cannot read.
         let read = |worker| reply::worker(worker).map_err(|err| tracing::debug!("a worker cannot be read: {err}")).ok();
         let mut alive: Vec<_> = found.into_iter().filter_map(read).collect();
         alive.sort_by(|a, b| a.id.cmp(&b.id));
@@ -228,23 +227,25 @@ impl Broker for RedisBroker {
         }
     }
 
-    async fn claim_deliveries(&self, limit: usize, under_way: &UnderWay) -> Result<Vec<Delivery>> {
+    async fn claim_deliveries(&self, limit: usize, in_flight: &DeliveriesInFlight) -> Result<Vec<Delivery>> {
         let mut deliver = call(&self.scripts.deliver);
-        deliver.arg(limit).arg(milliseconds(self.rules.delivery_lease)).arg(json(under_way)?);
-        deliver.arg(UnderWay::PER_CLIENT).arg(UnderWay::PER_RECEIVER).arg(LOOKED_AT);
-        // Not repeated: what the first call took would wait for its lease to end.
+        deliver.arg(limit).arg(milliseconds(self.rules.delivery_lease)).arg(json(in_flight)?);
+        deliver.arg(DeliveriesInFlight::PER_CLIENT).arg(DeliveriesInFlight::PER_RECEIVER).arg(CANDIDATES);
+        // Not repeated: deliveries that a first call took would wait for their lease to end.
         let found: Vec<HashMap<String, String>> = self.connection.call_once(&deliver).await?;
-        // One that cannot be read comes again when its lease ends, and keeps nobody else's back until then.
+        // One that cannot be read is returned again when its lease ends; it does not block the others.
         let read = |fields| {
-            reply::delivery(fields).map_err(|err| tracing::error!(error = %err, "a webhook cannot be read")).ok()
+            reply::delivery(fields)
+                .map_err(|err| tracing::error!(error = %err, "a webhook delivery cannot be read"))
+                .ok()
         };
         Ok(found.into_iter().filter_map(read).collect())
     }
 
-    async fn settle_delivery(&self, delivery: &Delivery, settled: Settled) -> Result<()> {
-        let wait = match settled {
-            Settled::Done => -1,
-            Settled::RetryIn(wait) => i64::try_from(wait.as_millis()).unwrap_or(i64::MAX),
+    async fn settle_delivery(&self, delivery: &Delivery, outcome: DeliveryOutcome) -> Result<()> {
+        let wait = match outcome {
+            DeliveryOutcome::Done => -1,
+            DeliveryOutcome::RetryIn(wait) => i64::try_from(wait.as_millis()).unwrap_or(i64::MAX),
         };
         let mut settle = call(&self.scripts.settle);
         Ok(self.connection.call(settle.arg(delivery.id()).arg(delivery.attempt).arg(wait)).await?)
@@ -268,12 +269,12 @@ impl Broker for RedisBroker {
     }
 
     async fn heartbeat(&self, lease: &Lease) -> Result<Standing> {
-        self.standing(&under(lease, &self.scripts.heartbeat)).await
+        self.standing(&with_lease(lease, &self.scripts.heartbeat)).await
     }
 
     async fn record(&self, lease: &Lease, kind: EventKind) -> Result<Standing> {
         check_recordable(&kind)?;
-        let mut record = under(lease, &self.scripts.record);
+        let mut record = with_lease(lease, &self.scripts.record);
         record.arg(json(&kind)?);
         match &kind {
             EventKind::Started { engine, .. } => record.arg("engine").arg(engine.as_str()),
@@ -289,13 +290,13 @@ impl Broker for RedisBroker {
             Outcome::Failed(failure) => (State::Failed, json(failure)?),
             Outcome::Cancelled => (State::Cancelled, String::new()),
         };
-        let mut finish = under(lease, &self.scripts.finish);
+        let mut finish = with_lease(lease, &self.scripts.finish);
         finish.arg(Uuid::new_v4().to_string()).arg(state.as_str()).arg(json(&EventKind::from(outcome))?).arg(failure);
         self.standing(&finish).await
     }
 
     async fn release(&self, lease: &Lease, reason: &str) -> Result<Standing> {
-        let mut release = under(lease, &self.scripts.release);
+        let mut release = with_lease(lease, &self.scripts.release);
         release.arg(json(&EventKind::Requeued { reason: reason.to_owned() })?).arg(json(&EventKind::Cancelled)?);
         self.standing(&release).await
     }
@@ -304,33 +305,33 @@ impl Broker for RedisBroker {
         let error = self.rules.worker_lost();
         let mut reap = call(&self.scripts.reap);
         reap.arg(milliseconds(self.rules.lease)).arg(self.rules.max_attempts);
-        reap.arg(json(&self.rules.requeued())?).arg(json(&EventKind::Cancelled)?);
+        reap.arg(json(&self.rules.requeue_event())?).arg(json(&EventKind::Cancelled)?);
         reap.arg(json(&EventKind::Failed { error: error.clone() })?).arg(json(&error)?);
         let ids: Vec<String> = self.connection.call(&reap).await?;
         ids.iter().map(|id| parse_id(id)).collect()
     }
 }
 
-/// Moves the queue's own time on, for ever.
+/// Advances the queue's own time, for ever.
 async fn tick(connection: Connection, rules: Rules) {
     let scripts = Scripts::new(&rules);
     let mut is_first = true;
     loop {
-        // Not repeated: what comes late is the next one.
+        // Not repeated: the next tick does the same.
         match connection.call_once::<()>(call(&scripts.tick).arg(u8::from(is_first))).await {
             Ok(()) => is_first = false,
-            Err(err) => tracing::debug!("the queue's own time could not be moved on: {err}"),
+            Err(err) => tracing::debug!("the queue's own time cannot be advanced: {err}"),
         }
         tokio::time::sleep(tick_every(&rules)).await;
     }
 }
 
-/// Each name between spaces, so that none is found inside another.
+/// The names, each between spaces, so that a search finds whole names only.
 fn event_names(webhook: &Webhook) -> String {
     webhook.events.iter().fold(" ".to_owned(), |names, event| names + event.as_str() + " ")
 }
 
-fn under<'a>(lease: &Lease, script: &'a redis::Script) -> ScriptInvocation<'a> {
+fn with_lease<'a>(lease: &Lease, script: &'a redis::Script) -> ScriptInvocation<'a> {
     let mut invocation = call(script);
     invocation.arg(lease.job_id.to_string()).arg(lease.attempt).arg(&lease.worker_id);
     invocation
@@ -345,5 +346,5 @@ fn milliseconds(duration: Duration) -> u64 {
 }
 
 fn parse_id(text: &str) -> Result<Uuid> {
-    text.parse().map_err(|_| BrokerError::Malformed(format!("\"{text}\" is no id")))
+    text.parse().map_err(|_| BrokerError::Malformed(format!("\"{text}\" is not a valid id")))
 }

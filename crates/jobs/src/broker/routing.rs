@@ -1,7 +1,7 @@
 //! Which worker may take a job that leaves the engine open (`engine=auto`).
 //!
-//! Better engines come first: a GPU of our own, then Vertex AI, then the draft engine. A worker finds out by itself,
-//! from the workers that live and from how long a job has waited, so no one has to hand jobs out.
+//! Better engines come first: a local GPU, then Vertex AI, then the draft engine. Each worker decides for itself, from the
+//! workers that are alive and from how long a job has waited; there is no scheduler.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use engine::{EngineOffer, Tier};
 use super::WorkerInfo;
 
 impl WorkerInfo {
-    /// The best tier that this worker has for `auto`.
+    /// The best tier of this worker for `auto`.
     pub fn tier(&self) -> Option<Tier> {
         self.engines.iter().filter_map(EngineOffer::tier).min()
     }
 }
 
-/// How long an `auto` job has to have waited before a worker may take it; `None`: this worker never does.
+/// How long an `auto` job must have waited before this worker may take it; `None`: it never may.
 ///
-/// `patience` is how long a job waits for a GPU of our own before anything else takes it.
+/// `patience` is how long a job waits for a local GPU before other engines take it.
 pub(super) fn auto_wait(worker: &WorkerInfo, alive: &[WorkerInfo], patience: Duration) -> Option<Duration> {
     let own = worker.tier()?;
-    // One that pauses takes nothing, however good its engines are.
+    // A paused worker takes no jobs.
     let lives = |tier: Tier| alive.iter().any(|other| other.paused.is_none() && other.tier() == Some(tier));
     match own {
-        // A worker for Vertex AI takes what waited too long, and has the draft engine where Vertex AI fails.
+        // A worker for Vertex AI takes the jobs that waited too long, and falls back to the draft engine itself.
         Tier::Simple if lives(Tier::Cloud) => None,
         Tier::Cloud | Tier::Simple if lives(Tier::Local) => Some(patience),
         _ => Some(Duration::ZERO),

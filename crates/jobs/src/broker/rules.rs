@@ -1,4 +1,4 @@
-//! What both brokers decide alike.
+//! Decisions that both brokers share.
 
 use std::time::Duration;
 
@@ -6,20 +6,18 @@ use super::routing::auto_wait;
 use super::{BrokerError, Outcome, WorkerInfo};
 use crate::{EngineChoice, EventKind, Failure, FailureCode};
 
-/// The rules of the queue, the same for both brokers. Processes that share a
-/// queue must be started with the same ones.
+/// The rules of the queue. Processes that share a queue must be started with the same rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// The most jobs that may wait (`QUEUE_LIMIT`).
+    /// The maximum number of waiting jobs (`QUEUE_LIMIT`).
     pub queue_limit: u64,
-    /// The most of them that may be of one client (`QUEUE_LIMIT_PER_CLIENT`). Jobs that came back from a worker do
-    /// not count.
+    /// The maximum for one client (`QUEUE_LIMIT_PER_CLIENT`). Jobs that a worker returned do not count.
     pub client_limit: u64,
-    /// How long a worker may be silent before it loses its job (`JOB_LEASE_S`).
+    /// How long a lease lasts without a heartbeat (`JOB_LEASE_S`).
     pub lease: Duration,
-    /// How many workers may die of a job before it fails (`JOB_MAX_ATTEMPTS`).
+    /// A job fails when this many workers were lost while running it (`JOB_MAX_ATTEMPTS`).
     pub max_attempts: u32,
-    /// How long a webhook delivery is left to the process that took it.
+    /// How long a process may hold a webhook delivery.
     pub delivery_lease: Duration,
     /// How long a job with `engine=auto` waits for a GPU worker while there is one (`VERTEX_FALLBACK_AFTER_S`).
     pub gpu_patience: Duration,
@@ -39,31 +37,30 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// How often to renew a lease: late enough to be cheap, early enough that
-    /// two lost heartbeats do not lose the job.
+    /// How often to renew a lease: two lost heartbeats do not lose the job.
     pub fn heartbeat(&self) -> Duration {
         self.lease / 3
     }
 
-    /// How often a claim that waits looks again without being woken.
+    /// How often a waiting claim polls.
     pub(super) fn poll(&self) -> Duration {
         self.heartbeat().min(Duration::from_secs(1))
     }
 
-    /// A job whose worker was lost goes back to the queue.
-    pub(super) fn requeued(&self) -> EventKind {
-        EventKind::Requeued { reason: format!("its worker was not heard of for {:?}", self.lease) }
+    /// The event of a job that returns to the queue because its worker was lost.
+    pub(super) fn requeue_event(&self) -> EventKind {
+        EventKind::Requeued { reason: format!("its worker sent no heartbeat for {:?}", self.lease) }
     }
 
-    /// A job whose last worker was lost is over.
+    /// Why a job failed whose last worker was lost.
     pub(super) fn worker_lost(&self) -> Failure {
         let workers = match self.max_attempts {
             1 => "The worker that took this job".to_owned(),
             n => format!("Each of the {n} workers that took this job"),
         };
         let message = format!(
-            "{workers} stopped while working on it. Perhaps it needs more memory than there is: try fewer layers or a \
-             smaller picture, and look at the worker's log."
+            "{workers} stopped while working on it. It may need more memory than is available: try fewer layers or a \
+             smaller picture, and check the worker's log."
         );
         Failure { code: FailureCode::WorkerLost, message }
     }
@@ -87,16 +84,16 @@ pub(super) fn check_recordable(kind: &EventKind) -> Result<(), BrokerError> {
     }
 }
 
-/// From which lanes a worker takes. The queue has one for each engine that a job can ask for.
+/// The lanes that a worker takes jobs from. The queue has a lane for each engine that a job can ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lanes {
     pub(super) names: Vec<EngineChoice>,
-    /// How long a job in lane `auto` has to have waited.
+    /// How long a job in lane `auto` must have waited.
     pub(super) auto_wait: Duration,
 }
 
 impl Rules {
-    /// The lanes that `worker` takes from while the workers in `alive` live.
+    /// The lanes of `worker`, given the workers that are alive.
     pub(super) fn lanes_of(&self, worker: &WorkerInfo, alive: &[WorkerInfo]) -> Lanes {
         let auto_wait = auto_wait(worker, alive, self.gpu_patience);
         let takes = |engine: &EngineChoice| match engine {
@@ -108,7 +105,7 @@ impl Rules {
     }
 }
 
-/// The lanes whose jobs can come before one in `lane`.
+/// The lanes whose jobs can be taken before one in `lane`.
 pub(super) fn rivals_of(lane: EngineChoice) -> Vec<EngineChoice> {
     match lane {
         EngineChoice::Auto => EngineChoice::ALL.to_vec(),

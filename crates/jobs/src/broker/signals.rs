@@ -7,11 +7,10 @@ use tokio::time::{Instant, timeout_at};
 use super::BrokerError;
 use crate::JobId;
 
-/// How many wakes a slow listener may fall behind. One that falls further is
-/// told so, and looks.
+/// How many wakes a slow listener may fall behind. One that falls further behind is told so, and polls.
 const BACKLOG: usize = 1024;
 
-/// Tells the listeners in this process that there is something to look at.
+/// Wakes the listeners in this process.
 #[derive(Debug, Clone)]
 pub(super) struct Signals {
     events: broadcast::Sender<JobId>,
@@ -23,10 +22,10 @@ impl Signals {
         Self { events: broadcast::Sender::new(BACKLOG), work: Arc::new(Notify::new()) }
     }
 
-    /// Some jobs got an event, and perhaps there is one to take.
+    /// Signals that some jobs got an event, and whether there may be a job to take.
     pub(super) fn send(&self, touched: &[JobId], has_work: bool) {
         for id in touched {
-            // Nobody listening is no error.
+            // Fails when nobody listens, which is fine.
             let _ = self.events.send(*id);
         }
         if has_work {
@@ -38,8 +37,7 @@ impl Signals {
         self.events.subscribe()
     }
 
-    /// Looks for work now, whenever there may be some, and every `poll`, until
-    /// there is or `wait` is over.
+    /// Calls `look` now, whenever there may be work, and every `poll`, until it finds some or `wait` has passed.
     pub(super) async fn wait_for_work<T, F>(
         &self,
         wait: Duration,
@@ -51,7 +49,7 @@ impl Signals {
     {
         let end = Instant::now() + wait;
         loop {
-            // Armed before looking: what comes in between is not missed.
+            // Armed before looking, so that work that arrives in between is not missed.
             let mut woken = std::pin::pin!(self.work.notified());
             woken.as_mut().enable();
             let found = look().await?;
@@ -59,7 +57,7 @@ impl Signals {
             if found.is_some() || now >= end {
                 return Ok(found);
             }
-            // Woken or not, it looks again.
+            // Look again in either case.
             let _ = timeout_at(end.min(now + poll), woken).await;
         }
     }

@@ -1,17 +1,17 @@
-//! Whole numbers as JSON knows them: `3.0` is one (JSON Schema, 6.1.1), `3.5` is not.
+//! Integers in JSON: `3.0` is one (JSON Schema, 6.1.1), `3.5` is not.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-/// The largest whole number up to which every one of them is a number of its own in JSON (2^53 - 1).
+/// The largest integer up to which a double represents every integer exactly (2^53 - 1).
 const EXACT: f64 = 9_007_199_254_740_991.0;
 
-/// Reads a whole number, for `#[serde(deserialize_with)]`.
+/// Reads an integer, for `#[serde(deserialize_with)]`.
 ///
 /// # Errors
-/// When it is not a number, has a fraction or does not fit.
+/// When it is not a number, has a fraction or is out of range.
 pub fn number<'de, T: Whole, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_i64(Reader(PhantomData))
 }
@@ -30,7 +30,7 @@ pub fn optional<'de, T: Whole, D: Deserializer<'de>>(deserializer: D) -> Result<
     Ok(Option::<Number<T>>::deserialize(deserializer)?.map(|Number(number)| number))
 }
 
-/// The types of fields that hold whole numbers.
+/// Integer types of fields.
 pub trait Whole: TryFrom<i64> {
     const LEAST: i64;
     const MOST: i64;

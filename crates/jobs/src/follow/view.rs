@@ -1,4 +1,4 @@
-//! What is known of a followed job, and what a follower makes of it.
+//! The state of a followed job, and what a follower does next.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,27 +8,27 @@ use super::FollowedEvent;
 use crate::broker::Head;
 use crate::{BrokerError, EventKind};
 
-/// How many of a job's newest events are kept for its followers. One that falls
-/// further behind reads the queue itself, so nothing is kept for it.
+/// How many of a job's newest events are kept for its followers. A follower that falls further behind reads the queue
+/// itself.
 pub(super) const RECENT: usize = 32;
 
-/// How long a queue may fail to answer before followers are told.
+/// How long the queue may fail before followers get its error.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What all followers of a job see.
+/// The state of a job that all its followers share.
 #[derive(Debug, Default)]
 pub(super) struct View {
-    /// The number of the newest event; `None` until the first look.
+    /// The number of the newest event; `None` until the first poll.
     newest: Option<u64>,
-    /// The newest events, up to that one, as far as they came since the first look.
+    /// The newest events, as far as they arrived since the first poll.
     recent: VecDeque<Arc<FollowedEvent>>,
-    /// The place in the queue right after the newest event.
+    /// The position in the queue after the newest event.
     position: Option<u64>,
     end: Option<End>,
     failing_since: Option<Instant>,
 }
 
-/// Why no more will come.
+/// Why no more events will come.
 #[derive(Debug, Clone)]
 pub(super) enum End {
     Over,
@@ -39,39 +39,39 @@ pub(super) enum End {
 
 /// What a follower does next.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum NextStep {
     Events(Vec<Arc<FollowedEvent>>),
-    /// Read the queue: the events it needs are not kept here.
+    /// Read the queue, because the events are not kept here.
     Read,
     Position(u64),
-    /// Wait until something changes.
+    /// Wait for a change.
     Wait,
     End(End),
 }
 
-/// Whether a job waits in the queue after this event.
+/// Whether a job waits after this event.
 pub(super) fn waits_from(kind: &EventKind) -> bool {
     matches!(kind, EventKind::Queued | EventKind::Requeued { .. })
 }
 
 impl View {
-    /// What comes next for a follower that has seen the events up to `after` and the place `shown`.
-    pub(super) fn step(&self, after: u64, shown: Option<u64>) -> Step {
+    /// The next step of a follower that has seen the events up to `after` and the position `shown`.
+    pub(super) fn next_step(&self, after: u64, shown: Option<u64>) -> NextStep {
         let newest = self.newest.unwrap_or_default();
         if after < newest {
             if self.recent.front().is_some_and(|first| first.event.seq <= after + 1) {
                 let new = self.recent.iter().filter(|event| event.event.seq > after);
-                return Step::Events(new.cloned().collect());
+                return NextStep::Events(new.cloned().collect());
             }
             if matches!(self.end, None | Some(End::Over)) {
-                return Step::Read;
+                return NextStep::Read;
             }
         }
         match (&self.end, self.position) {
-            (Some(end), _) => Step::End(end.clone()),
-            // It is the place after the newest event, and means nothing after another.
-            (None, Some(position)) if after == newest && shown != Some(position) => Step::Position(position),
-            (None, _) => Step::Wait,
+            (Some(end), _) => NextStep::End(end.clone()),
+            // The position belongs to the newest event only.
+            (None, Some(position)) if after == newest && shown != Some(position) => NextStep::Position(position),
+            (None, _) => NextStep::Wait,
         }
     }
 
@@ -83,8 +83,8 @@ impl View {
         self.end.is_some()
     }
 
-    /// Takes over where the job stands; says whether that changed anything for followers.
-    pub(super) fn stand(&mut self, head: Option<Head>) -> bool {
+    /// Applies a job's head; answers whether that changed anything for followers.
+    pub(super) fn apply_head(&mut self, head: Option<Head>) -> bool {
         self.failing_since = None;
         let Some(head) = head else {
             self.end = Some(End::Removed);
@@ -92,7 +92,7 @@ impl View {
         };
         let is_first = self.newest.is_none();
         if head.seq > *self.newest.get_or_insert(head.seq) {
-            // Events come first: place and end are those after them.
+            // Position and end belong to events that have to be read first.
             return is_first;
         }
         let moved = self.position != head.position;
@@ -103,10 +103,10 @@ impl View {
         is_first || moved || head.is_over
     }
 
-    /// Adds the events that come after the newest one; says whether the job waits and its place is to be looked up.
-    pub(super) fn add(&mut self, events: &[Arc<FollowedEvent>]) -> bool {
+    /// Adds new events; answers whether the job waits, so that its position has to be read.
+    pub(super) fn add_events(&mut self, events: &[Arc<FollowedEvent>]) -> bool {
         self.failing_since = None;
-        let mut wants_place = false;
+        let mut waits = false;
         for event in events {
             self.newest = Some(event.event.seq);
             if self.recent.len() == RECENT {
@@ -117,16 +117,16 @@ impl View {
                 continue;
             }
             self.position = None;
-            wants_place = waits_from(&event.event.kind);
+            waits = waits_from(&event.event.kind);
             if event.event.kind.is_terminal() {
                 self.end = Some(End::Over);
             }
         }
-        wants_place
+        waits
     }
 
-    /// Notes that the queue did not answer; ends the view when it has not for too long, and says whether it did.
-    pub(super) fn fail(&mut self, err: &Arc<BrokerError>, now: Instant) -> bool {
+    /// Records that the queue did not answer. Ends the view, and answers `true`, when that has lasted too long.
+    pub(super) fn record_failure(&mut self, err: &Arc<BrokerError>, now: Instant) -> bool {
         let since = *self.failing_since.get_or_insert(now);
         if now.duration_since(since) < PATIENCE {
             return false;
@@ -156,67 +156,67 @@ mod tests {
         Some(Head { seq, is_over: false, position })
     }
 
-    fn numbers(step: &Step) -> Vec<u64> {
-        let Step::Events(events) = step else { panic!("{step:?}") };
+    fn numbers(step: &NextStep) -> Vec<u64> {
+        let NextStep::Events(events) = step else { panic!("{step:?}") };
         events.iter().map(|event| event.event.seq).collect()
     }
 
     #[test]
     fn who_is_behind_by_little_is_served_and_by_much_reads() {
         let mut view = View::default();
-        assert!(matches!(view.step(0, None), Step::Wait), "before the first look nothing is known");
-        assert!(view.stand(head(5, None)));
-        assert!(matches!(view.step(0, None), Step::Read), "the history is not kept");
-        assert!(matches!(view.step(5, None), Step::Wait));
-        view.add(&[note(6), note(7)]);
-        assert_eq!(numbers(&view.step(5, None)), [6, 7]);
-        assert_eq!(numbers(&view.step(6, None)), [7]);
-        assert!(matches!(view.step(4, None), Step::Read));
+        assert!(matches!(view.next_step(0, None), NextStep::Wait), "before the first look nothing is known");
+        assert!(view.apply_head(head(5, None)));
+        assert!(matches!(view.next_step(0, None), NextStep::Read), "the history is not kept");
+        assert!(matches!(view.next_step(5, None), NextStep::Wait));
+        view.add_events(&[note(6), note(7)]);
+        assert_eq!(numbers(&view.next_step(5, None)), [6, 7]);
+        assert_eq!(numbers(&view.next_step(6, None)), [7]);
+        assert!(matches!(view.next_step(4, None), NextStep::Read));
         for seq in 8..1000 {
-            view.add(&[note(seq)]);
+            view.add_events(&[note(seq)]);
         }
         assert_eq!(view.recent.len(), RECENT, "what is kept is bounded");
-        assert!(matches!(view.step(7, None), Step::Read));
-        assert_eq!(numbers(&view.step(999 - RECENT as u64, None)).len(), RECENT);
-        assert!(matches!(view.step(u64::MAX, None), Step::Wait), "a number that never was");
+        assert!(matches!(view.next_step(7, None), NextStep::Read));
+        assert_eq!(numbers(&view.next_step(999 - RECENT as u64, None)).len(), RECENT);
+        assert!(matches!(view.next_step(u64::MAX, None), NextStep::Wait), "a number that never was");
     }
 
     #[test]
     fn a_place_is_shown_only_after_the_event_it_belongs_to() {
         let mut view = View::default();
-        view.stand(head(1, Some(3)));
-        assert!(matches!(view.step(0, None), Step::Read));
-        assert!(matches!(view.step(1, None), Step::Position(3)));
-        assert!(matches!(view.step(1, Some(3)), Step::Wait));
-        assert!(view.stand(head(1, Some(2))));
-        assert!(!view.stand(head(1, Some(2))), "nothing has changed");
-        assert!(matches!(view.step(1, Some(3)), Step::Position(2)));
+        view.apply_head(head(1, Some(3)));
+        assert!(matches!(view.next_step(0, None), NextStep::Read));
+        assert!(matches!(view.next_step(1, None), NextStep::Position(3)));
+        assert!(matches!(view.next_step(1, Some(3)), NextStep::Wait));
+        assert!(view.apply_head(head(1, Some(2))));
+        assert!(!view.apply_head(head(1, Some(2))), "nothing has changed");
+        assert!(matches!(view.next_step(1, Some(3)), NextStep::Position(2)));
         // A follower that has read on knows better.
-        assert!(matches!(view.step(2, None), Step::Wait));
+        assert!(matches!(view.next_step(2, None), NextStep::Wait));
         // Nor does the place of a moment later count before the event is known.
-        assert!(!view.stand(head(2, Some(7))));
-        assert!(matches!(view.step(1, Some(2)), Step::Wait));
-        assert!(view.add(&[event(2, EventKind::Requeued { reason: String::new() })]));
-        assert!(matches!(view.step(2, None), Step::Wait));
-        assert!(view.stand(head(2, Some(0))));
-        assert!(matches!(view.step(2, None), Step::Position(0)));
+        assert!(!view.apply_head(head(2, Some(7))));
+        assert!(matches!(view.next_step(1, Some(2)), NextStep::Wait));
+        assert!(view.add_events(&[event(2, EventKind::Requeued { reason: String::new() })]));
+        assert!(matches!(view.next_step(2, None), NextStep::Wait));
+        assert!(view.apply_head(head(2, Some(0))));
+        assert!(matches!(view.next_step(2, None), NextStep::Position(0)));
     }
 
     #[test]
     fn events_come_before_the_end() {
         let mut view = View::default();
-        view.stand(head(1, None));
-        view.add(&[note(2), event(3, EventKind::Cancelled)]);
+        view.apply_head(head(1, None));
+        view.add_events(&[note(2), event(3, EventKind::Cancelled)]);
         assert!(view.has_ended());
-        assert_eq!(numbers(&view.step(1, None)), [2, 3]);
-        assert!(matches!(view.step(0, None), Step::Read), "the history of a finished job can be read");
-        assert!(matches!(view.step(3, None), Step::End(End::Over)));
+        assert_eq!(numbers(&view.next_step(1, None)), [2, 3]);
+        assert!(matches!(view.next_step(0, None), NextStep::Read), "the history of a finished job can be read");
+        assert!(matches!(view.next_step(3, None), NextStep::End(End::Over)));
         let mut view = View::default();
-        view.stand(head(1, None));
-        view.add(&[note(2)]);
-        view.stand(None);
-        assert_eq!(numbers(&view.step(1, None)), [2]);
-        assert!(matches!(view.step(0, None), Step::End(End::Removed)), "there is nothing to read");
+        view.apply_head(head(1, None));
+        view.add_events(&[note(2)]);
+        view.apply_head(None);
+        assert_eq!(numbers(&view.next_step(1, None)), [2]);
+        assert!(matches!(view.next_step(0, None), NextStep::End(End::Removed)), "there is nothing to read");
     }
 
     #[test]
@@ -224,12 +224,12 @@ mod tests {
         let err = Arc::new(BrokerError::NotRecordable);
         let start = Instant::now();
         let mut view = View::default();
-        view.stand(head(1, None));
-        assert!(!view.fail(&err, start));
-        assert!(!view.fail(&err, start + PATIENCE / 2));
-        assert!(!view.stand(head(1, None)), "it answers again, and nothing has changed");
-        assert!(!view.fail(&err, start + PATIENCE));
-        assert!(view.fail(&err, start + PATIENCE * 2));
-        assert!(matches!(view.step(1, None), Step::End(End::Failed(_))));
+        view.apply_head(head(1, None));
+        assert!(!view.record_failure(&err, start));
+        assert!(!view.record_failure(&err, start + PATIENCE / 2));
+        assert!(!view.apply_head(head(1, None)), "it answers again, and nothing has changed");
+        assert!(!view.record_failure(&err, start + PATIENCE));
+        assert!(view.record_failure(&err, start + PATIENCE * 2));
+        assert!(matches!(view.next_step(1, None), NextStep::End(End::Failed(_))));
     }
 }

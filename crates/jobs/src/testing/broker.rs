@@ -10,9 +10,9 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use crate::broker::{Head, Lease, NewJob, Outcome, Standing, Stats, Submitted, WorkerInfo};
-use crate::{Broker, BrokerError, Delivery, Event, EventKind, Job, JobId, Settled, UnderWay};
+use crate::{Broker, BrokerError, DeliveriesInFlight, Delivery, DeliveryOutcome, Event, EventKind, Job, JobId};
 
-/// A queue that counts how often it is looked at, can lose jobs, and can be out of reach for those who follow them.
+/// A queue that counts polls, can lose jobs, and can be made unreachable for followers.
 pub struct TestBroker {
     inner: Arc<dyn Broker>,
     reads: AtomicUsize,
@@ -23,7 +23,7 @@ pub struct TestBroker {
 }
 
 impl TestBroker {
-    /// A queue that passes everything on to `inner`.
+    /// A queue that forwards all calls to `inner`.
     pub fn new(inner: Arc<dyn Broker>) -> Arc<Self> {
         Arc::new(Self {
             inner,
@@ -40,22 +40,22 @@ impl TestBroker {
         self.reads.load(Ordering::SeqCst)
     }
 
-    /// How often jobs were looked at, whether one or many.
+    /// How often heads were read, of one job or many.
     pub fn looks(&self) -> usize {
         self.looks.load(Ordering::SeqCst)
     }
 
-    /// How often somebody was refused while the queue was out of reach.
+    /// How many calls failed while the queue was unreachable.
     pub fn failures(&self) -> usize {
         self.failures.load(Ordering::SeqCst)
     }
 
-    /// Whether followers and readers are refused from now on.
+    /// Makes the queue unreachable for followers and readers, or reachable again.
     pub fn set_away(&self, is_away: bool) {
         self.is_away.store(is_away, Ordering::SeqCst);
     }
 
-    /// From now on there is no such job.
+    /// Makes a job vanish.
     pub fn lose(&self, id: JobId) {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
     }
@@ -136,12 +136,16 @@ impl Broker for TestBroker {
         self.inner.finished_before(cutoff).await
     }
 
-    async fn claim_deliveries(&self, limit: usize, under_way: &UnderWay) -> Result<Vec<Delivery>, BrokerError> {
-        self.inner.claim_deliveries(limit, under_way).await
+    async fn claim_deliveries(
+        &self,
+        limit: usize,
+        in_flight: &DeliveriesInFlight,
+    ) -> Result<Vec<Delivery>, BrokerError> {
+        self.inner.claim_deliveries(limit, in_flight).await
     }
 
-    async fn settle_delivery(&self, delivery: &Delivery, settled: Settled) -> Result<(), BrokerError> {
-        self.inner.settle_delivery(delivery, settled).await
+    async fn settle_delivery(&self, delivery: &Delivery, outcome: DeliveryOutcome) -> Result<(), BrokerError> {
+        self.inner.settle_delivery(delivery, outcome).await
     }
 
     async fn announce(&self, worker: &WorkerInfo) -> Result<(), BrokerError> {

@@ -103,7 +103,7 @@ async fn serve(listener: TcpListener, service: S3Service) {
             }
         });
         tokio::spawn(async move {
-            // A client that breaks off is no concern of ours.
+            // Errors of a client that disconnects do not matter.
             let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await;
         });
     }

@@ -1,4 +1,4 @@
-//! A queue to test, and short words for what tests do with it.
+//! A queue to test, and helpers for the tests.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use uuid::Uuid;
 
 pub const HELD: Standing = Standing::Held { cancel_requested: false };
 
-/// Long enough for any machine, and nothing waits so long unless a test fails.
+/// Long enough for any machine; reached only when a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A queue of the test's own.
+/// A queue for one test.
 pub enum Bench {
     Embedded(TempDir, Clock),
     Redis(RedisServer),
@@ -55,8 +55,8 @@ impl Bench {
         connect(&BrokerConfig { backend, rules }).await.unwrap()
     }
 
-    /// Sets the clock that the queue has forward, or back. That of Redis is the machine's, so instead its scripts
-    /// are told that they saw another time when they last looked.
+    /// Sets the queue's clock forward or back. Redis uses the clock of the machine, so instead the time that its scripts
+    /// stored last is changed.
     pub async fn set_clock(&self, by: time::Duration) {
         match self {
             Self::Embedded(_, clock) => clock.set(by),
@@ -83,7 +83,7 @@ impl Bench {
         }
     }
 
-    /// What the clock of this machine shows, as far as the queue can tell.
+    /// The present time, by the clock that the queue uses.
     pub fn now(&self) -> OffsetDateTime {
         match self {
             Self::Embedded(_, clock) => clock.now(),
@@ -91,7 +91,7 @@ impl Bench {
         }
     }
 
-    /// As another process would see the queue, where there can be one.
+    /// The queue as seen by another process, where there can be one.
     pub async fn other(&self, broker: &Arc<dyn Broker>, rules: Rules) -> Arc<dyn Broker> {
         match self {
             Self::Embedded(..) => broker.clone(),
@@ -100,13 +100,13 @@ impl Bench {
     }
 }
 
-/// Rules under which no lease ends during a test, and one client may fill the queue.
+/// Rules under which no lease expires during a test, and one client may fill the queue.
 pub fn calm() -> Rules {
     let rules = Rules::default();
     Rules { lease: Duration::from_secs(600), client_limit: rules.queue_limit, ..rules }
 }
 
-/// Rules under which leases end soon.
+/// Rules under which leases expire soon.
 pub fn hasty() -> Rules {
     Rules { lease: Duration::from_millis(100), ..Rules::default() }
 }
@@ -161,7 +161,7 @@ pub fn worker_with(id: &str, engines: &[EngineName]) -> WorkerInfo {
     }
 }
 
-/// Takes the next job, which must be there or come.
+/// Takes the next job, waiting for it if necessary.
 pub async fn claim(broker: &Arc<dyn Broker>, id: &str) -> (Lease, Job) {
     broker.claim(&worker(id), PATIENCE).await.unwrap().expect("there is a job to take")
 }
@@ -183,13 +183,13 @@ pub async fn kinds(broker: &Arc<dyn Broker>, id: JobId) -> Vec<EventKind> {
     events(broker, id).await.into_iter().map(|event| event.kind).collect()
 }
 
-/// All that a follower is told, to the end.
+/// All updates of a follower.
 pub async fn updates(follower: impl Stream<Item = Result<Update, Arc<BrokerError>>>) -> Vec<Update> {
     let all = follower.map(Result::unwrap).collect();
     tokio::time::timeout(PATIENCE, all).await.expect("following comes to an end")
 }
 
-/// All events that a follower is told of a job that is not removed, to the end.
+/// All events of a follower of a job that is not removed.
 pub async fn followed(follower: impl Stream<Item = Result<Update, Arc<BrokerError>>>) -> Vec<Event> {
     let told = updates(follower).await;
     assert!(!told.iter().any(|update| matches!(update, Update::Removed)), "{told:?}");
@@ -203,12 +203,12 @@ pub fn event(update: &Update) -> Option<&Event> {
     }
 }
 
-/// Waits until the lease of a job has ended and it was taken back.
+/// Waits until the lease of a job has expired and the job was requeued or failed.
 pub async fn lapse(broker: &Arc<dyn Broker>, id: JobId) {
     eventually(async || broker.reap().await.unwrap().contains(&id)).await;
 }
 
-/// Asks again and again until the answer is yes.
+/// Polls until the condition holds.
 pub async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
     let end = tokio::time::Instant::now() + PATIENCE;
     while !holds().await {

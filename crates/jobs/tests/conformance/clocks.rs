@@ -5,14 +5,14 @@ use std::time::Duration;
 use jobs::EngineChoice::Auto;
 use jobs::EngineName::Vertex;
 use jobs::broker::{NewJob, Outcome, Rules, Standing};
-use jobs::{Settled, UnderWay, Webhook, WebhookEvent};
+use jobs::{DeliveriesInFlight, DeliveryOutcome, Webhook, WebhookEvent};
 use time::Duration as Time;
 
 use crate::bench::*;
 
 const JUMPS: [Time; 2] = [Time::hours(-1), Time::hours(1)];
 
-/// The queue's own time moves on every second, and leases do not end during a test unless it waits for that.
+/// The queue's own time advances every second, and leases do not expire during a test unless it waits for that.
 fn brisk() -> Rules {
     Rules { lease: Duration::from_secs(9), ..Rules::default() }
 }
@@ -31,7 +31,7 @@ pub async fn an_open_job_waits_no_longer_when_the_clock_is_set(bench: Bench) {
             }
             let after = submit_this(&broker, new_job_for(Auto)).await.id;
             for expected in [before, after] {
-                // The GPU worker lives, but takes nothing.
+                // The GPU worker is alive but takes nothing.
                 eventually(async || {
                     broker.announce(&gpu).await.unwrap();
                     match try_claim(&broker, &cloud).await {
@@ -87,8 +87,8 @@ pub async fn a_webhook_keeps_its_wait_when_the_clock_is_set(bench: Bench) {
     for restarts in [false, true] {
         for jump in JUMPS {
             submit_this(&broker, posted()).await;
-            let first = broker.claim_deliveries(9, &UnderWay::default()).await.unwrap().remove(0);
-            broker.settle_delivery(&first, Settled::RetryIn(Duration::from_millis(300))).await.unwrap();
+            let first = broker.claim_deliveries(9, &DeliveriesInFlight::default()).await.unwrap().remove(0);
+            broker.settle_delivery(&first, DeliveryOutcome::RetryIn(Duration::from_millis(300))).await.unwrap();
             bench.set_clock(jump).await;
             if restarts {
                 drop(broker);
@@ -96,22 +96,22 @@ pub async fn a_webhook_keeps_its_wait_when_the_clock_is_set(bench: Bench) {
             }
             let mut again = Vec::new();
             eventually(async || {
-                again = broker.claim_deliveries(9, &UnderWay::default()).await.unwrap();
+                again = broker.claim_deliveries(9, &DeliveriesInFlight::default()).await.unwrap();
                 !again.is_empty()
             })
             .await;
             assert_eq!((again.len(), again[0].id()), (1, first.id()));
-            broker.settle_delivery(&again[0], Settled::Done).await.unwrap();
+            broker.settle_delivery(&again[0], DeliveryOutcome::Done).await.unwrap();
         }
     }
-    // Nor does one come early that is to wait for long.
+    // A retry that is due much later does not come early either.
     submit_this(&broker, posted()).await;
-    let far = broker.claim_deliveries(9, &UnderWay::default()).await.unwrap().remove(0);
-    broker.settle_delivery(&far, Settled::RetryIn(Duration::from_secs(1800))).await.unwrap();
+    let far = broker.claim_deliveries(9, &DeliveriesInFlight::default()).await.unwrap().remove(0);
+    broker.settle_delivery(&far, DeliveryOutcome::RetryIn(Duration::from_secs(1800))).await.unwrap();
     bench.set_clock(Time::hours(1)).await;
     for wait_ms in [0, 2000] {
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-        assert_eq!(broker.claim_deliveries(9, &UnderWay::default()).await.unwrap(), []);
+        assert_eq!(broker.claim_deliveries(9, &DeliveriesInFlight::default()).await.unwrap(), []);
     }
 }
 

@@ -1,10 +1,10 @@
-//! The embedded queue's file goes away, is replaced or damaged.
+//! The embedded queue's file is removed, replaced or damaged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use jobs::broker::{Fault, Submitted};
-use jobs::{BrokerError, State, UnderWay, Webhook, WebhookEvent};
+use jobs::{BrokerError, DeliveriesInFlight, State, Webhook, WebhookEvent};
 
 use crate::bench::*;
 use crate::embedded::run_and_kill;
@@ -15,7 +15,7 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The damaged files that were kept.
+/// The copies of damaged files.
 fn kept(file: &Path) -> Vec<String> {
     let names = fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
     names.filter_map(|name| name.into_string().ok()).filter(|name| name.contains(".damaged-")).collect()
@@ -39,7 +39,7 @@ async fn nothing_is_taken_on_into_a_file_that_is_gone() {
                 assert_eq!(error.fault(), Some(Fault::FileGone), "{error}");
                 assert!(error.to_string().contains("EMBEDDED_QUEUE_FILE"), "{error}");
             }
-            // What is there already can come to its end.
+            // Existing jobs can still be finished.
             let (lease, _) = claim(&broker, "w").await;
             assert_eq!(lease.job_id, id);
         }
@@ -145,7 +145,7 @@ async fn a_record_that_cannot_be_read_holds_up_no_other() {
     let broker = bench.open(calm()).await;
     assert_eq!(claim(&broker, "w").await.0.job_id, others[0]);
     assert_eq!(job(&broker, others[1]).await.state, State::Queued);
-    let due = broker.claim_deliveries(10, &UnderWay::default()).await.unwrap();
+    let due = broker.claim_deliveries(10, &DeliveriesInFlight::default()).await.unwrap();
     assert_eq!(due.iter().map(|delivery| delivery.event.job_id).collect::<Vec<_>>(), others[1..]);
     assert!(matches!(broker.job(waiting).await, Err(BrokerError::Corrupt(_))), "it is kept for whoever looks into it");
 }

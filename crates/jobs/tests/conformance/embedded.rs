@@ -1,4 +1,4 @@
-//! What only the embedded queue has to keep to: it outlives its process.
+//! Only for the embedded queue: it outlives its process.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -76,7 +76,7 @@ async fn a_crash_by_a_request_does_not_count_against_the_job() {
     let rules = Rules { max_attempts: 2, ..calm() };
     let mut broker = bench.open(rules).await;
     let id = submit(&broker).await;
-    // One process after the other dies with an export in it; what it left in its file is what counts.
+    // One process after the other dies during an export; the count that it left in its file matters.
     for attempt in 1..=5 {
         let (lease, _) = claim(&broker, "w").await;
         assert_eq!(lease.attempt, attempt);
@@ -86,7 +86,7 @@ async fn a_crash_by_a_request_does_not_count_against_the_job() {
         let Some(EventKind::Requeued { reason }) = kinds(&broker, id).await.pop() else { panic!("not requeued") };
         assert!(reason.contains("1 request,"), "{reason}");
     }
-    // Work that has ended is no excuse.
+    // Requests that had ended do not excuse a crash.
     for state in [State::Queued, State::Failed] {
         claim(&broker, "w").await;
         drop(broker.in_flight());

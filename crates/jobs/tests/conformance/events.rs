@@ -56,7 +56,7 @@ pub async fn a_follower_sees_every_event_once_to_the_end(bench: Bench) {
     let id = submit(&broker).await;
     let follower = tokio::spawn(followed(Feed::new(listener).follow(id, 0)));
 
-    // Over two claims, with more events than one look brings.
+    // Over two attempts, with more events than one page has.
     let (lease, _) = claim(&broker, "a").await;
     for step in 0..300 {
         broker.record(&lease, progress(step)).await.unwrap();
@@ -69,7 +69,7 @@ pub async fn a_follower_sees_every_event_once_to_the_end(bench: Bench) {
     let all = events(&broker, id).await;
     assert_eq!(all.len(), 304);
     assert_eq!(follower.await.unwrap(), all);
-    // A late one is given all that it missed, or what it asks for.
+    // A late follower gets all events, or those after the given number.
     let feed = Feed::new(broker);
     assert_eq!(followed(feed.follow(id, 0)).await, all);
     assert_eq!(followed(feed.follow(id, 301)).await, all[301..]);

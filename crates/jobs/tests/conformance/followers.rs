@@ -1,4 +1,4 @@
-//! What one feed does for any number of followers.
+//! One feed with any number of followers.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ async fn next(follower: &mut (impl Stream<Item = Result<Update, Arc<BrokerError>
 pub async fn a_follower_of_a_removed_job_is_told(bench: Bench) {
     let broker = bench.open(calm()).await;
     let feed = Feed::new(broker.clone());
-    // One that never was, and one that goes while its history is told.
+    // A job that never existed, and one that is removed while its history is read.
     assert!(matches!(updates(feed.follow(JobId::new_v4(), 0)).await[..], [Update::Removed]));
     let id = submit(&broker).await;
     let (lease, _) = claim(&broker, "w").await;
@@ -173,6 +173,6 @@ async fn a_feed_without_followers_holds_no_queue() {
     assert_eq!(next(&mut follower).await, "queued");
     assert_eq!(next(&mut follower).await, "position 0");
     drop((follower, feed, broker));
-    // Its file is locked while anybody has the queue.
+    // The file is locked while the queue is open.
     assert_eq!(job(&bench.open(calm()).await, id).await.id, id);
 }

@@ -31,7 +31,7 @@ pub async fn the_oldest_job_of_all_lanes_comes_first(bench: Bench) {
     for engine in [Draft.into(), Auto, Qwen.into(), Auto, Vertex.into(), Draft.into(), Qwen.into()] {
         ids.push(submit_this(&broker, new_job_for(engine)).await.id);
     }
-    // A job that comes back precedes those of every lane.
+    // A returned job goes before those of every lane.
     let (lease, _) = broker.claim(&worker_with("vertex", &[Vertex]), PATIENCE).await.unwrap().unwrap();
     assert_eq!(lease.job_id, ids[1]);
     broker.release(&lease, "shutting down").await.unwrap();
@@ -76,14 +76,14 @@ pub async fn an_open_job_waits_a_while_for_a_gpu(bench: Bench) {
     assert_eq!(try_claim(&broker, &cloud).await, None);
     assert_eq!(try_claim(&broker, &gpu).await, Some(first));
 
-    // The GPU is busy for longer than a job waits: a claim that waits gets it as soon as it may.
+    // The GPU is busy for longer than a job waits: a waiting claim gets the job as soon as it may.
     let second = submit_this(&broker, new_job_for(Auto)).await;
     let (lease, job) = broker.claim(&cloud, PATIENCE).await.unwrap().unwrap();
     assert_eq!(lease.job_id, second.id);
     let waited = job.timings.started_at.unwrap() - second.timings.created_at;
     assert!(waited >= Duration::from_millis(690), "{waited}");
 
-    // Nobody waits for a GPU worker that is gone.
+    // A GPU worker that is gone is not waited for.
     broker.retire(&gpu.id).await.unwrap();
     let third = submit_this(&broker, new_job_for(Auto)).await.id;
     assert_eq!(try_claim(&broker, &cloud).await, Some(third));

@@ -39,7 +39,7 @@ pub async fn a_silent_worker_loses_its_job(bench: Bench) {
     assert_eq!((waiting.state, waiting.position, waiting.attempt), (State::Queued, Some(0), 1));
     assert_eq!((waiting.engine, waiting.progress), (None, None));
     assert!(matches!(kinds(&broker, id).await.last(), Some(EventKind::Requeued { .. })));
-    // It keeps its place in front of jobs that came later, for whoever claims next.
+    // It stays ahead of jobs that arrived later.
     assert_eq!(job(&broker, behind).await.position, Some(1));
     assert_eq!(claim(&broker, "w").await.0.job_id, id);
 }
@@ -76,7 +76,7 @@ pub async fn heartbeats_keep_a_job(bench: Bench) {
     let broker = bench.open(rules).await;
     submit(&broker).await;
     let (lease, _) = claim(&broker, "w").await;
-    // Twice the lease time, told in turn by heartbeats and by progress.
+    // Twice the lease time, renewed alternately by heartbeats and progress.
     for step in 0..10 {
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert_eq!(broker.heartbeat(&lease).await.unwrap(), HELD);
@@ -102,7 +102,7 @@ pub async fn a_released_job_comes_first_and_loses_no_attempt(bench: Bench) {
     let requeued = EventKind::Requeued { reason: "shutting down".to_owned() };
     assert_eq!(kinds(&broker, id).await[1..], vec![requeued; 4]);
 
-    // An old lease of the same worker is as lost as another's.
+    // An old lease of the same worker is lost too.
     let (lease, _) = claim(&broker, "w").await;
     assert_eq!(broker.heartbeat(&leases[3]).await.unwrap(), Standing::Lost);
     assert_eq!(broker.heartbeat(&lease).await.unwrap(), HELD);

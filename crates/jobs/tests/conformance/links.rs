@@ -1,4 +1,4 @@
-//! The ways to reach Redis: with a user of its own, over TLS, through sentinels, in a cluster.
+//! The ways to connect to Redis: with an ACL user, over TLS, through sentinels, to a cluster.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,27 +13,27 @@ use tempfile::TempDir;
 
 use crate::bench::*;
 
-/// A queue as the environment variables name it.
+/// A queue as configured by environment variables.
 async fn open(pairs: &[(&str, &str)]) -> Arc<dyn Broker> {
     let mut config = BrokerConfig::from_settings(&Settings::from_pairs(pairs.iter().copied())).unwrap();
     config.rules = calm();
     connect(&config).await.unwrap()
 }
 
-/// One job from its beginning to its end, seen by another process.
+/// One job from start to end, seen by another process.
 async fn goes_through(broker: &Arc<dyn Broker>, other: &Arc<dyn Broker>) {
     broker.ping().await.unwrap();
     let waiting = {
         let other = other.clone();
         tokio::spawn(async move { claim(&other, "w").await })
     };
-    // Woken over the channel, long before the claim would look again by itself.
+    // Woken by a message, long before the claim would poll.
     let id = submit(broker).await;
     let (lease, _) = waiting.await.unwrap();
     assert_eq!(lease.job_id, id);
     let mut wakes = broker.wakes();
     other.record(&lease, progress(1)).await.unwrap();
-    // Nodes of a cluster pass messages on at their own pace: one of an earlier job may still come in.
+    // Nodes of a cluster forward messages with a delay: one of an earlier job may still arrive.
     let woken = async { while wakes.recv().await.unwrap() != id {} };
     tokio::time::timeout(PATIENCE, woken).await.unwrap();
     assert_eq!(other.finish(&lease, Outcome::Succeeded { layers: 1 }).await.unwrap(), HELD);
@@ -95,7 +95,7 @@ async fn over_tls_that_an_authority_of_ones_own_signed() {
     assert!(connect(&config).await.is_err(), "a certificate was taken that nobody vouches for");
 }
 
-/// A process that dies with this value.
+/// A process that is killed on drop.
 struct Process(Child);
 
 impl Drop for Process {
@@ -142,7 +142,7 @@ async fn sentinels_lead_to_the_new_master() {
     })
     .await;
     master.kill();
-    // The same processes go on with the replica, once the sentinel has made it the master.
+    // The same processes continue with the replica once the sentinel has promoted it.
     eventually(async || broker.ping().await.is_ok() && broker.job(id).await.is_ok_and(|job| job.is_some())).await;
     eventually(async || other.claim(&worker("w"), Duration::ZERO).await.is_ok_and(|claimed| claimed.is_some())).await;
     assert_eq!(job(&broker, id).await.state, State::Running);
@@ -170,7 +170,7 @@ async fn a_cluster_keeps_the_queue_on_one_of_its_nodes() {
     })
     .await;
     for first in &nodes {
-        // By any of its nodes, whichever has the queue.
+        // Through any node, whichever holds the queue.
         let url = format!("redis+cluster://127.0.0.1:{}", first.port());
         goes_through(&open(&[("REDIS_URL", &url)]).await, &open(&[("REDIS_URL", &url)]).await).await;
     }

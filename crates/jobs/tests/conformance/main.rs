@@ -1,4 +1,4 @@
-//! What every broker keeps to: the same test bodies run on each of them.
+//! The guarantees of every broker: the same tests run against each of them.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,6 +12,7 @@ mod lanes;
 mod leases;
 mod links;
 mod load;
+mod migration;
 mod queueing;
 mod redis;
 mod refusals;

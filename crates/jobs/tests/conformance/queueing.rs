@@ -89,7 +89,7 @@ pub async fn a_repeated_request_answers_with_the_first_job(bench: Bench) {
     let long_key = "k".repeat(10_000);
     let first = submit_this(&broker, keyed(&long_key, "a")).await;
     submit_this(&broker, keyed("other", "a")).await;
-    // A repeat is answered also when the queue is full, and when the job is done.
+    // A repeat is also answered when the queue is full, and when the job has ended.
     assert_eq!(repeated(broker.submit(keyed(&long_key, "a")).await.unwrap()), first);
     let mismatch = broker.submit(keyed(&long_key, "b")).await;
     assert!(matches!(mismatch, Err(BrokerError::IdempotencyMismatch)), "{mismatch:?}");
@@ -119,7 +119,7 @@ pub async fn a_full_queue_takes_no_more(bench: Bench) {
     let full = broker.submit(new_job()).await;
     assert!(matches!(full, Err(BrokerError::QueueFull { queued: 2, limit: 2 })), "{full:?}");
 
-    // Only waiting jobs count, and one that comes back is never refused.
+    // Only waiting jobs count, and a returned job is never refused.
     let (lease, _) = claim(&broker, "w").await;
     submit(&broker).await;
     assert_eq!(broker.release(&lease, "shutting down").await.unwrap(), HELD);
@@ -145,7 +145,7 @@ pub async fn a_running_job_is_asked_to_stop(bench: Bench) {
     let (lease, _) = claim(&broker, "w").await;
     let asked = broker.cancel(id).await.unwrap().unwrap();
     assert_eq!((asked.state, asked.cancel_requested), (State::Running, true));
-    // Asking twice is asking once.
+    // A second request has no effect.
     assert_eq!(broker.cancel(id).await.unwrap().unwrap(), asked);
 
     let told = Standing::Held { cancel_requested: true };

@@ -1,4 +1,4 @@
-//! What only the queue in Redis has to keep to: it outlives Redis's crashes.
+//! Only for the queue in Redis: it survives crashes of Redis.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn a_restart_of_redis_keeps_everything() {
     restart(&mut bench);
     let after = (job(&broker, running).await, job(&broker, waiting).await, events(&broker, running).await);
     assert_eq!(after, before);
-    // The worker that lives goes on with its job, and nobody else gets it.
+    // The living worker continues its job, and no other worker gets it.
     assert_eq!(try_claim(&broker, &worker("other")).await, Some(waiting));
     assert_eq!(try_claim(&broker, &worker("other")).await, None);
     assert_eq!(broker.heartbeat(&lease).await.unwrap(), HELD);
@@ -56,7 +56,7 @@ async fn an_emptied_redis_is_used_afresh() {
     let (lease, _) = claim(&broker, "w").await;
     flush(&bench).await;
     assert_eq!(broker.heartbeat(&lease).await.unwrap(), jobs::broker::Standing::Lost);
-    // Its scripts, streams and consumer groups are all made anew.
+    // Scripts, streams and consumer groups are created again.
     let id = submit(&broker).await;
     let (lease, _) = claim(&broker, "w").await;
     assert_eq!(lease.job_id, id);
@@ -70,7 +70,7 @@ async fn followers_of_an_emptied_redis_are_told_that_the_job_is_gone() {
     let broker = bench.open(calm()).await;
     let id = submit(&broker).await;
     let mut follower = Box::pin(Feed::new(broker.clone()).follow(id, 0));
-    // From here on it waits for news.
+    // From here on it waits for messages.
     while !matches!(follower.next().await.unwrap().unwrap(), Update::Position(0)) {}
     flush(&bench).await;
     assert!(matches!(updates(follower).await[..], [Update::Removed]));

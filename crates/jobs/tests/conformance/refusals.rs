@@ -1,8 +1,8 @@
-//! A Redis that can be reached and refuses.
+//! A Redis that answers with errors.
 
 use jobs::broker::{Backend, BrokerConfig, Fault, Outcome, RedisAddress, connect};
 use jobs::testing::RedisServer;
-use jobs::{State, UnderWay};
+use jobs::{DeliveriesInFlight, State};
 use redis::aio::MultiplexedConnection;
 
 use crate::bench::*;
@@ -86,10 +86,10 @@ async fn what_an_older_version_left_is_taken_over() {
         .exec_async(&mut connection)
         .await
         .unwrap();
-    let due = broker.claim_deliveries(10, &UnderWay::default()).await.unwrap();
+    let due = broker.claim_deliveries(10, &DeliveriesInFlight::default()).await.unwrap();
     assert_eq!((due.len(), due[0].id(), due[0].attempt), (1, id, 2));
 
-    // A job whose worker is of that version has a lease in the stream only.
+    // A job whose worker has that version has a lease in the stream only.
     let id = submit(&broker).await;
     claim(&broker, "w").await;
     redis::cmd("DEL").arg("{unflatten}:leases").exec_async(&mut connection).await.unwrap();

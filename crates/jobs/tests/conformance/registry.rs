@@ -20,7 +20,7 @@ pub async fn workers_are_known_while_they_live(bench: Bench) {
     assert!(broker.workers().await.unwrap().iter().all(|worker| worker.id == "b"));
     eventually(async || broker.workers().await.unwrap().is_empty()).await;
 
-    // One that is heard of again is known again.
+    // A worker that announces itself again is listed again.
     broker.reap().await.unwrap();
     broker.announce(&worker("b")).await.unwrap();
     assert_eq!(broker.workers().await.unwrap().len(), 1);
@@ -31,7 +31,7 @@ pub async fn a_worker_that_pauses_says_why(bench: Bench) {
     let paused = WorkerInfo { paused: Some("the disk is gone".to_owned()), ..worker("w") };
     broker.announce(&paused).await.unwrap();
     assert_eq!(broker.workers().await.unwrap()[0].paused, paused.paused);
-    // It takes a job: it goes on.
+    // A worker that takes a job is alive.
     assert_eq!(try_claim(&broker, &worker("w")).await, None);
     assert_eq!(broker.workers().await.unwrap()[0].paused, None);
 }

@@ -39,7 +39,7 @@ pub async fn urgent_jobs_come_first(bench: Bench) {
     assert_eq!(job(&broker, low).await.position, Some(3));
     assert_eq!(job(&broker, high).await.priority, Priority::High);
     assert_eq!(taken(&broker, 2).await, [high, late]);
-    // A job that comes back precedes more urgent ones: a worker had it already.
+    // A returned job goes before more urgent ones.
     let (lease, _) = claim(&broker, "w").await;
     assert_eq!(lease.job_id, normal);
     let urgent = submit_for(&broker, "a", Priority::High, Auto).await;
@@ -67,7 +67,7 @@ pub async fn a_client_that_comes_later_is_served_at_once(bench: Bench) {
         a.push(normal(&broker, "a").await);
     }
     assert_eq!(taken(&broker, 3).await, a[..3]);
-    // Its turn is in the round that is being served: it neither waits behind all, nor makes up for what it did not ask.
+    // It joins the current round: it neither waits behind all others nor catches up on earlier rounds.
     let b = [normal(&broker, "b").await, normal(&broker, "b").await];
     assert_eq!(taken(&broker, 5).await, [a[3], b[0], a[4], b[1], a[5]]);
     // A queue that ran empty forgets who was served last.
@@ -123,14 +123,14 @@ pub async fn a_client_has_a_share_of_the_queue(bench: Bench) {
     }
     let refused = broker.submit(new("a", Priority::High)).await;
     assert!(matches!(refused, Err(BrokerError::ClientFull { queued: 3, limit: 3 })), "{refused:?}");
-    // There are places for others, until there are none.
+    // Other clients have room until the queue is full.
     for _ in 0..2 {
         normal(&broker, "b").await;
     }
     let full = broker.submit(new("c", Priority::High)).await;
     assert!(matches!(full, Err(BrokerError::QueueFull { queued: 5, limit: 5 })), "{full:?}");
 
-    // A job that a worker took, and one that came back from it, leaves its place to another.
+    // A job that a worker took or returned does not count.
     let (lease, taken) = claim(&broker, "w").await;
     assert_eq!(taken.priority, Priority::High);
     submit_this(&broker, new("a", Priority::High)).await;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobs::broker::{NewJob, Outcome, Rules};
-use jobs::{Broker, Delivery, Event, EventKind, JobId, Settled, UnderWay, Webhook, WebhookEvent};
+use jobs::{Broker, DeliveriesInFlight, Delivery, DeliveryOutcome, Event, EventKind, JobId, Webhook, WebhookEvent};
 
 use crate::bench::*;
 
@@ -12,7 +12,7 @@ fn hooked(events: &[WebhookEvent]) -> NewJob {
     NewJob { webhook: Some(Webhook { url: URL.to_owned(), events: events.to_vec() }), ..new_job() }
 }
 
-/// A job that has succeeded, and whose success is to be posted.
+/// A succeeded job whose success has a delivery.
 async fn succeeded(broker: &Arc<dyn Broker>) -> JobId {
     let id = submit_this(broker, hooked(&[WebhookEvent::Succeeded])).await.id;
     let (lease, _) = claim(broker, "w").await;
@@ -21,7 +21,7 @@ async fn succeeded(broker: &Arc<dyn Broker>) -> JobId {
 }
 
 async fn due(broker: &Arc<dyn Broker>) -> Vec<Delivery> {
-    broker.claim_deliveries(10, &UnderWay::default()).await.unwrap()
+    broker.claim_deliveries(10, &DeliveriesInFlight::default()).await.unwrap()
 }
 
 pub async fn only_wanted_events_are_delivered(bench: Bench) {
@@ -62,17 +62,17 @@ pub async fn a_delivery_is_taken_by_one_until_it_is_settled(bench: Bench) {
     for _ in 0..3 {
         succeeded(&broker).await;
     }
-    let first = broker.claim_deliveries(2, &UnderWay::default()).await.unwrap();
+    let first = broker.claim_deliveries(2, &DeliveriesInFlight::default()).await.unwrap();
     assert_eq!(first.len(), 2);
     let second = due(&other).await;
     assert_eq!(second.len(), 1);
     assert!(!first.contains(&second[0]));
     assert_eq!(due(&broker).await, []);
     for delivery in first.iter().chain(&second) {
-        other.settle_delivery(delivery, Settled::Done).await.unwrap();
+        other.settle_delivery(delivery, DeliveryOutcome::Done).await.unwrap();
     }
-    // To settle what is settled changes nothing.
-    other.settle_delivery(&first[0], Settled::RetryIn(Duration::ZERO)).await.unwrap();
+    // Settling twice has no effect.
+    other.settle_delivery(&first[0], DeliveryOutcome::RetryIn(Duration::ZERO)).await.unwrap();
     assert_eq!(due(&broker).await, []);
 }
 
@@ -87,11 +87,11 @@ pub async fn a_delivery_whose_taker_is_gone_is_taken_again(bench: Bench) {
     })
     .await;
     assert_eq!((second[0].id(), second[0].attempt), (first.id(), 2));
-    // The first taker is alive after all, but its word does not count any more ...
-    broker.settle_delivery(&first, Settled::RetryIn(Duration::from_secs(3600))).await.unwrap();
+    // The first taker is still alive, but its retry no longer counts ...
+    broker.settle_delivery(&first, DeliveryOutcome::RetryIn(Duration::from_secs(3600))).await.unwrap();
     eventually(async || !due(&broker).await.is_empty()).await;
     // ... unless it says that the delivery arrived.
-    broker.settle_delivery(&first, Settled::Done).await.unwrap();
+    broker.settle_delivery(&first, DeliveryOutcome::Done).await.unwrap();
     tokio::time::sleep(Duration::from_millis(60)).await;
     assert_eq!(due(&broker).await, []);
 }
@@ -100,7 +100,7 @@ pub async fn a_delivery_is_tried_again_when_it_is_due(bench: Bench) {
     let broker = bench.open(calm()).await;
     succeeded(&broker).await;
     let first = due(&broker).await.remove(0);
-    broker.settle_delivery(&first, Settled::RetryIn(Duration::from_millis(300))).await.unwrap();
+    broker.settle_delivery(&first, DeliveryOutcome::RetryIn(Duration::from_millis(300))).await.unwrap();
     assert_eq!(due(&broker).await, []);
     let mut again = Vec::new();
     eventually(async || {
@@ -131,16 +131,16 @@ pub async fn deliveries_outlive_a_restart(mut bench: Bench) {
     eventually(async || due(&broker).await.iter().any(|delivery| delivery.id() == taken[0].id())).await;
 }
 
-/// Queues a job of a client that is to be posted to a host at once.
+/// Queues a job of a client with a delivery to a host.
 async fn post_to(broker: &Arc<dyn Broker>, client: &str, host: &str) {
     let webhook = Webhook { url: format!("https://{host}/hook"), events: vec![WebhookEvent::Queued] };
     submit_this(broker, NewJob { webhook: Some(webhook), client: client.to_owned(), ..new_job() }).await;
 }
 
-/// Takes what is due beside what is under way, and counts it there.
-async fn take_more(broker: &Arc<dyn Broker>, limit: usize, under_way: &mut UnderWay) -> Vec<Delivery> {
-    let taken = broker.claim_deliveries(limit, under_way).await.unwrap();
-    taken.iter().for_each(|delivery| under_way.add(delivery));
+/// Takes due deliveries and adds them to those in flight.
+async fn take_more(broker: &Arc<dyn Broker>, limit: usize, in_flight: &mut DeliveriesInFlight) -> Vec<Delivery> {
+    let taken = broker.claim_deliveries(limit, in_flight).await.unwrap();
+    taken.iter().for_each(|delivery| in_flight.add(delivery));
     taken
 }
 
@@ -150,18 +150,18 @@ pub async fn a_slow_receiver_holds_up_no_other(bench: Bench) {
         post_to(&broker, "a", "slow.example").await;
     }
     post_to(&broker, "a", "quick.example:8443").await;
-    let mut under_way = UnderWay::default();
-    let taken = take_more(&broker, 32, &mut under_way).await;
+    let mut in_flight = DeliveriesInFlight::default();
+    let taken = take_more(&broker, 32, &mut in_flight).await;
     let to = |host: &str| taken.iter().filter(|delivery| delivery.receiver() == format!("https://{host}")).count();
-    assert_eq!((to("slow.example"), to("quick.example:8443")), (UnderWay::PER_RECEIVER, 1));
-    // Its places are taken until one of its posts ends; what comes for others passes it.
-    assert_eq!(take_more(&broker, 32, &mut under_way).await, []);
+    assert_eq!((to("slow.example"), to("quick.example:8443")), (DeliveriesInFlight::PER_RECEIVER, 1));
+    // The receiver is at its limit until one of its deliveries ends; deliveries to others overtake it.
+    assert_eq!(take_more(&broker, 32, &mut in_flight).await, []);
     post_to(&broker, "a", "quick.example").await;
-    assert_eq!(take_more(&broker, 32, &mut under_way).await[0].receiver(), "https://quick.example");
+    assert_eq!(take_more(&broker, 32, &mut in_flight).await[0].receiver(), "https://quick.example");
     let ended = taken.iter().find(|delivery| delivery.receiver() == "https://slow.example").unwrap();
-    broker.settle_delivery(ended, Settled::RetryIn(Duration::from_secs(3600))).await.unwrap();
-    under_way.remove(ended);
-    assert_eq!(take_more(&broker, 32, &mut under_way).await.len(), 1);
+    broker.settle_delivery(ended, DeliveryOutcome::RetryIn(Duration::from_secs(3600))).await.unwrap();
+    in_flight.remove(ended);
+    assert_eq!(take_more(&broker, 32, &mut in_flight).await.len(), 1);
 }
 
 pub async fn a_client_with_many_receivers_holds_up_no_other(bench: Bench) {
@@ -170,21 +170,21 @@ pub async fn a_client_with_many_receivers_holds_up_no_other(bench: Bench) {
         post_to(&broker, "a", &format!("{n}.wild.example")).await;
     }
     post_to(&broker, "b", "quick.example").await;
-    // Clients have turns, so one that comes later waits for one post of the other at most ...
-    let mut under_way = UnderWay::default();
-    let mut all = take_more(&broker, 2, &mut under_way).await;
+    // Clients take turns, so a later one waits for at most one delivery of the other ...
+    let mut in_flight = DeliveriesInFlight::default();
+    let mut all = take_more(&broker, 2, &mut in_flight).await;
     assert!(all.iter().any(|delivery| delivery.receiver() == "https://quick.example"), "{all:?}");
-    // ... and no client has all places.
-    all.extend(take_more(&broker, 32, &mut under_way).await);
-    assert_eq!(all.len(), UnderWay::PER_CLIENT + 1);
-    assert_eq!(take_more(&broker, 32, &mut under_way).await, []);
-    // In the end all are posted, once each.
+    // ... and no client uses the whole capacity.
+    all.extend(take_more(&broker, 32, &mut in_flight).await);
+    assert_eq!(all.len(), DeliveriesInFlight::PER_CLIENT + 1);
+    assert_eq!(take_more(&broker, 32, &mut in_flight).await, []);
+    // In the end each one is posted once.
     let mut ended = 0;
     while let Some(delivery) = all.pop() {
-        broker.settle_delivery(&delivery, Settled::Done).await.unwrap();
-        under_way.remove(&delivery);
+        broker.settle_delivery(&delivery, DeliveryOutcome::Done).await.unwrap();
+        in_flight.remove(&delivery);
         ended += 1;
-        all.extend(take_more(&broker, 32, &mut under_way).await);
+        all.extend(take_more(&broker, 32, &mut in_flight).await);
     }
     assert_eq!(ended, 21);
 }

@@ -1,21 +1,20 @@
-//! A stand-in for Cloud Storage.
+//! A stand-in for Cloud Storage, which speaks its XML API.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path as UrlPath, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use serde_json::{Value, json};
+use axum::routing::get;
 
 use crate::google::{PATIENCE, listen};
 
-/// The calls of Cloud Storage's JSON API that pictures and weights need, for one bucket.
+/// The calls of Cloud Storage that pictures and weights need, for one bucket.
 #[derive(Clone)]
 pub struct FakeStorage {
     pub address: String,
@@ -37,9 +36,8 @@ impl FakeStorage {
     pub async fn start() -> Self {
         let bucket = Arc::new(Mutex::new(Bucket::default()));
         let app = Router::new()
-            .route("/upload/storage/v1/b/posters/o", post(write_object))
-            .route("/storage/v1/b/posters/o", get(list_objects))
-            .route("/storage/v1/b/posters/o/{name}", get(read_object).delete(delete_object))
+            .route("/posters", get(list_objects))
+            .route("/posters/{name}", get(read_object).put(write_object).delete(delete_object))
             .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(&bucket));
         Self { address: listen(app).await, bucket }
@@ -102,25 +100,31 @@ fn enter<'a>(bucket: &'a Mutex<Bucket>, headers: &HeaderMap) -> MutexGuard<'a, B
     bucket
 }
 
+fn refusal(status: StatusCode, code: &str, message: &str) -> Response {
+    let xml =
+        format!("<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{message}</Message></Error>");
+    (status, xml).into_response()
+}
+
+fn not_found() -> Response {
+    refusal(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist.")
+}
+
 async fn write_object(
     State(bucket): Shared,
-    Query(query): Query<BTreeMap<String, String>>,
+    UrlPath(name): UrlPath<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let mut bucket = enter(&bucket, &headers);
-    let name = query["name"].clone();
-    let generation = bucket.objects.get(&name).map_or(0, |(_, generation)| *generation);
-    if query.get("ifGenerationMatch").is_some_and(|expected| *expected != generation.to_string()) {
-        let message = "At least one of the pre-conditions you specified did not hold.";
-        let errors = json!([{ "message": message, "domain": "global", "reason": "conditionNotMet" }]);
-        let error = json!({ "error": { "code": 412, "message": message, "errors": errors } });
-        return (StatusCode::PRECONDITION_FAILED, Json(error)).into_response();
-    }
     let generation = bucket.write(&name, &body);
-    bucket.written.push(name.clone());
-    let (size, generation) = (body.len().to_string(), generation.to_string());
-    Json(json!({ "kind": "storage#object", "name": name, "size": size, "generation": generation })).into_response()
+    bucket.written.push(name);
+    version(generation).into_response()
+}
+
+/// The headers that name an object's version.
+fn version(generation: u64) -> [(&'static str, String); 2] {
+    [("etag", format!("\"{generation}\"")), ("x-goog-generation", generation.to_string())]
 }
 
 /// One object a page.
@@ -128,33 +132,36 @@ async fn list_objects(
     State(bucket): Shared,
     Query(query): Query<BTreeMap<String, String>>,
     headers: HeaderMap,
-) -> Json<Value> {
+) -> String {
     let bucket = enter(&bucket, &headers);
-    let after = query.get("pageToken").cloned().unwrap_or_default();
-    let mut found = bucket.objects.iter().filter(|(name, _)| name.starts_with(&query["prefix"]) && **name > after);
-    let items: Vec<_> = found
-        .by_ref()
-        .take(1)
-        .map(|(name, (bytes, _))| json!({ "name": name, "size": bytes.len().to_string() }))
-        .collect();
-    let mut page = json!({ "kind": "storage#objects" });
-    if let Some(item) = items.first() {
-        page["nextPageToken"] = item["name"].clone();
-        page["items"] = json!(items);
-    }
-    Json(page)
+    assert_eq!(query["list-type"], "2");
+    let prefix = query.get("prefix").cloned().unwrap_or_default();
+    let after = query.get("continuation-token").cloned().unwrap_or_default();
+    let mut found = bucket.objects.iter().filter(|(name, _)| name.starts_with(&prefix) && **name > after);
+    let page = found.next().map(|(name, (bytes, generation))| {
+        let modified = "<LastModified>2026-01-01T00:00:00.000Z</LastModified>";
+        let size = bytes.len();
+        format!(
+            "<Contents><Key>{name}</Key>{modified}<ETag>\"{generation}\"</ETag><Size>{size}</Size></Contents>\
+             <NextContinuationToken>{name}</NextContinuationToken>"
+        )
+    });
+    format!("<ListBucketResult><Name>posters</Name>{}</ListBucketResult>", page.unwrap_or_default())
 }
 
 async fn read_object(State(bucket): Shared, UrlPath(name): UrlPath<String>, headers: HeaderMap) -> Response {
     match enter(&bucket, &headers).objects.get(&name) {
-        Some((bytes, generation)) => ([("x-goog-generation", generation.to_string())], bytes.clone()).into_response(),
-        None => (StatusCode::NOT_FOUND, "Not Found").into_response(),
+        Some((bytes, generation)) => {
+            let modified = [("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT")];
+            (version(*generation), modified, bytes.clone()).into_response()
+        }
+        None => not_found(),
     }
 }
 
-async fn delete_object(State(bucket): Shared, UrlPath(name): UrlPath<String>, headers: HeaderMap) -> StatusCode {
+async fn delete_object(State(bucket): Shared, UrlPath(name): UrlPath<String>, headers: HeaderMap) -> Response {
     match enter(&bucket, &headers).objects.remove(&name) {
-        Some(_) => StatusCode::NO_CONTENT,
-        None => StatusCode::NOT_FOUND,
+        Some(_) => StatusCode::NO_CONTENT.into_response(),
+        None => not_found(),
     }
 }

@@ -14,10 +14,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use worker::run::{RunJob, Runner};
 
-use super::run::run;
-use super::{LONGEST_WAIT, storage_of};
+use super::run::{ended_by, run};
 use crate::CloudConfig;
+use crate::advice::advised;
 use crate::protocol::{Blob, Instance, Outcome, Prediction, RemoteLayer, RemoteResult, RemoteStep, encoded_len};
+
+/// The longest that one call waits: endpoints end calls themselves after some time.
+const LONGEST_WAIT: Duration = Duration::from_secs(500);
 
 /// How many finished jobs are remembered for calls that come again, and in how many bytes at most.
 const REMEMBERED: usize = 16;
@@ -64,12 +67,12 @@ pub(super) struct JobTable {
     replica: u64,
 }
 
-pub(super) struct Shared {
-    pub(super) runner: Runner,
-    pub(super) engine: EngineName,
+struct Shared {
+    runner: Runner,
+    engine: EngineName,
     table: Mutex<Table>,
     /// Cancelled when the engine no longer reacts.
-    pub(super) stuck: CancellationToken,
+    stuck: CancellationToken,
 }
 
 impl Shared {
@@ -79,7 +82,7 @@ impl Shared {
     }
 
     /// Makes room for the next job; remembers how this one ended.
-    pub(super) fn close(&self, id: JobId, outcome: Outcome) {
+    fn close(&self, id: JobId, outcome: Outcome) {
         let mut table = self.table();
         table.current = None;
         let bytes = match &outcome {
@@ -163,7 +166,7 @@ impl JobTable {
     }
 
     async fn storage(&self) -> Result<&Storage, String> {
-        storage_of(&self.storage, &self.cloud).await.map_err(|error| error.to_string())
+        self.cloud.storage_in(&self.storage).await.map_err(|error| advised(&error))
     }
 
     fn known(&self, id: JobId) -> Known {
@@ -211,7 +214,16 @@ impl JobTable {
             describe: instance.describe,
         };
         // A task of its own, because the call may be given up at any point.
-        tokio::spawn(run(Arc::clone(&self.shared), id, job, stop, sender));
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            let outcome = run(&shared.runner, shared.engine, id, &job, &stop, &sender).await;
+            // Who waits for the job is told by the end of `sender`, which goes last.
+            let is_stuck = outcome.is_none();
+            shared.close(id, outcome.unwrap_or_else(|| ended_by(&stop)));
+            if is_stuck {
+                shared.stuck.cancel();
+            }
+        });
         true
     }
 
@@ -221,7 +233,7 @@ impl JobTable {
             Blob::Uri(uri) => {
                 let uri: ObjectUri = uri.parse().map_err(Refusal::Bad)?;
                 let storage = self.storage().await.map_err(Refusal::Bad)?;
-                storage.get(&uri).await.map_err(|error| Refusal::Bad(error.to_string()))?
+                storage.get(&uri).await.map_err(|error| Refusal::Bad(advised(&error)))?
             }
         };
         let decoded = tokio::task::spawn_blocking(move || decode(&png)).await;
@@ -259,7 +271,7 @@ impl JobTable {
         for (index, layer) in result.layers.iter_mut().enumerate() {
             if let Blob::Inline(png) = &mut layer.png {
                 let uri = folder.join(&format!("layer_{index}.png"));
-                storage.put(&uri, "image/png", std::mem::take(png)).await.map_err(|error| error.to_string())?;
+                storage.put(&uri, "image/png", std::mem::take(png)).await.map_err(|error| advised(&error))?;
                 layer.png = Blob::Uri(uri.to_string());
             }
         }

@@ -9,7 +9,6 @@ mod weights;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -17,8 +16,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use engine::{Availability, Choice, EngineName, EngineSet, LayerCount, Message, MessageCode, Params, Resolution, Stop};
-use google::Storage;
+use engine::{Availability, Choice, EngineName, EngineSet, LayerCount, Message, Params, Resolution, Stop};
 use image::RgbaImage;
 use serde_json::json;
 use service::{SettingError, Settings};
@@ -31,14 +29,13 @@ use worker::model::MODEL_NAME;
 use worker::run::{Reporter, RunError, RunJob, Runner};
 
 use self::jobs::{JobTable, Refusal};
+use self::run::choice;
+use crate::advice::advised;
 use crate::protocol::{PredictRequest, PredictResponse};
 use crate::{CloudConfig, ContainerConfig};
 
 /// The largest request that dedicated endpoints pass on, with room to spare.
 const MAX_BODY_BYTES: usize = 32 << 20;
-
-/// The longest that one call waits: endpoints end calls themselves after some time.
-const LONGEST_WAIT: Duration = Duration::from_secs(500);
 
 /// Why a container does not start.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +107,7 @@ async fn warm_and_watch(
     let storage = OnceCell::new();
     let mut settings = settings.clone();
     if let Some(uri) = &container.storage_uri {
-        let store = storage_of(&storage, cloud).await.map_err(|error| ContainerError::Weights(error.to_string()))?;
+        let store = cloud.storage_in(&storage).await.map_err(|error| ContainerError::Weights(advised(&error)))?;
         let folder = weights::fetch(store, uri, &settings).await.map_err(ContainerError::Weights)?;
         settings.set(&MODEL_NAME, folder.display());
     }
@@ -165,11 +162,6 @@ async fn warm(runner: &Runner, engine: EngineName) -> Result<(), ContainerError>
     }
 }
 
-/// The one engine of a container.
-fn choice(engine: EngineName) -> Choice {
-    Choice { engine, reason: Message::new(MessageCode::AskedFor, "the engine of this container") }
-}
-
 struct Silent;
 
 impl Reporter for Silent {
@@ -178,11 +170,6 @@ impl Reporter for Silent {
     async fn note(&self, _: Message) {}
 
     async fn engine_changed(&self, _: &Choice) {}
-}
-
-/// Cloud Storage as this container's service account; credentials are looked for when they are first needed.
-async fn storage_of<'a>(cell: &'a OnceCell<Storage>, cloud: &CloudConfig) -> Result<&'a Storage, google::Error> {
-    cell.get_or_try_init(|| async { cloud.storage(cloud.auth()?) }).await
 }
 
 async fn health(State(app): State<Arc<App>>) -> Response {

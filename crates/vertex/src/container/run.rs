@@ -1,38 +1,65 @@
 //! One job, from the call that brought it to its end.
 
-use std::sync::Arc;
-
 use ::jobs::{JobId, Progress};
-use engine::{Choice, Failure, FailureCode, Message, Stop, StopReason};
+use engine::{Choice, EngineName, EngineRun, Failure, FailureCode, Message, MessageCode, Stop, StopReason};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use worker::run::{EngineRun, Reporter, RunError, RunJob, failure_of};
+use worker::run::{Reporter, RunError, RunJob, Runner, failure_of};
 
-use super::choice;
-use super::jobs::Shared;
 use crate::protocol::{Blob, Outcome, RemoteLayer, RemoteResult};
 
-/// Has the engine do the job, and remembers how it ended. Those who wait for it are told by the end of `progress`.
+/// The one engine of a container.
+pub(super) fn choice(engine: EngineName) -> Choice {
+    Choice { engine, reason: Message::new(MessageCode::AskedFor, "the engine of this container") }
+}
+
+/// Has the engine do the job; `None` when it does not react to being stopped.
 pub(super) async fn run(
-    shared: Arc<Shared>,
+    runner: &Runner,
+    engine: EngineName,
     id: JobId,
-    job: RunJob,
-    stop: Stop,
-    progress: watch::Sender<Option<Progress>>,
-) {
+    job: &RunJob,
+    stop: &Stop,
+    progress: &watch::Sender<Option<Progress>>,
+) -> Option<Outcome> {
     tracing::info!(job_id = %id, "job begun");
-    let outcome = {
-        let _watchers = shared.runner.watch(&stop);
-        let reporter = Channel { job_id: id, progress: &progress };
-        let made = shared.runner.begin(&stop, &reporter).compute(&job, choice(shared.engine)).await;
-        if matches!(made, Err(RunError::Stuck)) {
-            shared.stuck.cancel();
-        }
-        outcome(made, &stop).await
+    let _watchers = runner.watch(stop);
+    let reporter = Channel { job_id: id, progress };
+    let made = runner.begin(stop, &reporter).compute(job, choice(engine)).await;
+    let outcome = match made {
+        Ok(run) => encoded(run).await,
+        Err(RunError::Failed(error)) => Outcome::Failed { error },
+        Err(RunError::Environment(fault)) => Outcome::Failed { error: fault.failure(1) },
+        Err(RunError::Stopped) => ended_by(stop),
+        Err(RunError::Stuck) => return None,
     };
-    shared.runner.job_ended().await;
+    runner.job_ended().await;
     tracing::info!(job_id = %id, outcome = word(&outcome), "job ended");
-    shared.close(id, outcome);
+    Some(outcome)
+}
+
+/// How a job ended that was stopped.
+pub(super) fn ended_by(stop: &Stop) -> Outcome {
+    let Some((reason, failure)) = stop.reason().and_then(|reason| Some((reason, failure_of(reason)?))) else {
+        return Outcome::Cancelled;
+    };
+    let error = match reason {
+        StopReason::TimedOut { .. } => {
+            let message = format!("on Vertex AI, {} (a setting of the container)", failure.message);
+            Failure { message, ..failure }
+        }
+        _ => failure,
+    };
+    Outcome::Failed { error }
+}
+
+async fn encoded(run: EngineRun) -> Outcome {
+    let message = match spawn_blocking(move || encode(run)).await {
+        Ok(Ok(result)) => return Outcome::Succeeded(Box::new(result)),
+        Ok(Err(message)) => message,
+        Err(error) => error.to_string(),
+    };
+    Outcome::Failed { error: Failure { code: FailureCode::EngineFailed, message } }
 }
 
 struct Channel<'a> {
@@ -52,27 +79,6 @@ impl Reporter for Channel<'_> {
     async fn engine_changed(&self, choice: &Choice) {
         tracing::warn!(job_id = %self.job_id, engine = %choice.engine, reason = %choice.reason, "another engine");
     }
-}
-
-async fn outcome(made: Result<EngineRun, RunError>, stop: &Stop) -> Outcome {
-    let error = match made {
-        Ok(run) => match spawn_blocking(move || encode(run)).await {
-            Ok(Ok(result)) => return Outcome::Succeeded(Box::new(result)),
-            Ok(Err(message)) => Failure { code: FailureCode::EngineFailed, message },
-            Err(error) => Failure { code: FailureCode::EngineFailed, message: error.to_string() },
-        },
-        Err(RunError::Failed(failure)) => failure,
-        Err(RunError::Environment(fault)) => fault.failure(1),
-        Err(RunError::Stopped | RunError::Stuck) => match stop.reason().and_then(failure_of) {
-            Some(failure) if matches!(stop.reason(), Some(StopReason::TimedOut { .. })) => {
-                let message = format!("on Vertex AI, {} (a setting of the container)", failure.message);
-                Failure { message, ..failure }
-            }
-            Some(failure) => failure,
-            None => return Outcome::Cancelled,
-        },
-    };
-    Outcome::Failed { error }
 }
 
 fn encode(run: EngineRun) -> Result<RemoteResult, String> {

@@ -8,6 +8,8 @@ use service::{ByteSize, Settings};
 use worker::free_disk_bytes;
 use worker::model::ModelConfig;
 
+use crate::advice::advised;
+
 /// Fetches every object below `uri` into `MODEL_CACHE_DIR/vertex`, which then has the published layout, and answers
 /// with that folder. Files that are there in full are not fetched again.
 pub(super) async fn fetch(storage: &Storage, uri: &str, settings: &Settings) -> Result<PathBuf, String> {
@@ -18,7 +20,7 @@ pub(super) async fn fetch(storage: &Storage, uri: &str, settings: &Settings) -> 
     if !root.name.is_empty() && !root.name.ends_with('/') {
         root.name.push('/');
     }
-    let objects = storage.list(&root).await.map_err(|error| error.to_string())?;
+    let objects = storage.list(&root).await.map_err(|error| advised(&error))?;
     let mut wanted = Vec::new();
     for object in objects {
         let name = object.uri.name.strip_prefix(&root.name).unwrap_or(&object.uri.name).to_owned();
@@ -48,7 +50,7 @@ pub(super) async fn fetch(storage: &Storage, uri: &str, settings: &Settings) -> 
         made.map_err(|error| format!("{}: {error}", path.display()))?;
         // Renamed when it is whole, so that a container that is started again trusts what it finds.
         let partial = path.with_extension("partial");
-        storage.download(&object.uri, &partial).await.map_err(|error| error.to_string())?;
+        storage.download(&object.uri, &partial).await.map_err(|error| advised(&error))?;
         let length = std::fs::metadata(&partial).map_err(|error| error.to_string())?.len();
         if length != object.size {
             return Err(format!("{} has {} bytes, {length} came", object.uri, object.size));

@@ -9,7 +9,7 @@ mod local;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use engine::{Analysis, Message, MessageCode, Stop};
+use engine::{Analysis, EngineRun, Message, MessageCode, Stop};
 use image::RgbaImage;
 use layers::LayerStack;
 
@@ -17,7 +17,6 @@ pub use self::answer::{LayerAnswer, WholeAnswer, assemble};
 pub(crate) use self::config::ANALYZER_TIMEOUT_S;
 pub use self::config::{ANALYZER, AnalyzerChoice, AnalyzerConfig};
 pub(crate) use self::local::LocalAnalyzer;
-use crate::run::EngineRun;
 
 /// Longest side in pixels of what a model is shown of a layer, and of the whole.
 pub const LAYER_SIDE: u32 = 512;

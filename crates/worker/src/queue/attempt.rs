@@ -3,6 +3,7 @@
 mod end;
 mod files;
 mod history;
+mod outcome;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use service::error_chain;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::end::{AttemptEnd, Held, NextStep};
+pub(super) use self::outcome::{AttemptEnd, Held, NextStep};
 use super::lease;
 use super::outage::Outages;
 use crate::run::{Reporter, RunError, RunJob, Runner, catch_panic};

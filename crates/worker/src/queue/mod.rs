@@ -25,7 +25,6 @@ use tracing::Instrument;
 use self::announcer::{Activity, announce};
 use self::attempt::{Attempt, AttemptEnd, Held, NextStep};
 use self::outage::Outages;
-pub use self::outage::Retry;
 use crate::config::Config;
 use crate::equipment::Equipment;
 use crate::run::{Fault, Runner, catch_panic, panic_text};

@@ -11,6 +11,7 @@ use service::error_chain;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
+use crate::config::Retry;
 use crate::run::{Fault, Part};
 
 /// How long one look at the storage may take.
@@ -28,29 +29,10 @@ const MOST_WRITTEN: u64 = 256 << 20;
 /// Jobs whose tries are remembered.
 const MOST_REMEMBERED: usize = 10_000;
 
-/// When a job is tried again, and when a worker that paused looks again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
-    /// The first pause; each further one is twice as long.
-    pub first: Duration,
-    /// The longest pause.
-    pub longest: Duration,
-    /// How often a job may meet a fault while the storage works for others; then it fails. At least 1.
-    pub tries: u32,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self { first: Duration::from_secs(1), longest: Duration::from_secs(60), tries: 8 }
-    }
-}
-
-impl Retry {
-    /// The pause after `before` others, of which a random part is left out: many workers shall not come back at once.
-    fn pause(&self, before: u32) -> Duration {
-        let whole = self.first.saturating_mul(2_u32.saturating_pow(before.min(30))).min(self.longest);
-        whole.mul_f64(rand::random_range(0.5..=1.0))
-    }
+/// The pause after `before` others, of which a random part is left out: many workers shall not come back at once.
+fn pause(retry: &Retry, before: u32) -> Duration {
+    let whole = retry.first.saturating_mul(2_u32.saturating_pow(before.min(30))).min(retry.longest);
+    whole.mul_f64(rand::random_range(0.5..=1.0))
 }
 
 /// What is to become of a job whose surroundings failed.
@@ -106,7 +88,7 @@ impl Outages {
             met.tries.remove(&job);
             return Verdict::Fail { tries };
         }
-        if met.in_a_row.len() >= MOST_IN_A_ROW { Verdict::Pause } else { Verdict::Later(self.retry.pause(tries - 1)) }
+        if met.in_a_row.len() >= MOST_IN_A_ROW { Verdict::Pause } else { Verdict::Later(pause(&self.retry, tries - 1)) }
     }
 
     /// An attempt at the job came to an end without a fault.
@@ -120,9 +102,9 @@ impl Outages {
     /// How long to pause before looking again.
     pub(crate) fn next_pause(&self) -> Duration {
         let mut met = self.lock();
-        let pause = self.retry.pause(met.pauses);
+        let wait = pause(&self.retry, met.pauses);
         met.pauses = met.pauses.saturating_add(1);
-        pause
+        wait
     }
 
     /// Looks whether the storage can be used for what has failed.
@@ -197,7 +179,7 @@ mod tests {
         let retry = Retry::default();
         for (before, longest) in [(0, 1), (1, 2), (5, 32), (6, 60), (u32::MAX, 60)] {
             let longest = Duration::from_secs(longest);
-            let pause = retry.pause(before);
+            let pause = pause(&retry, before);
             assert!(pause <= longest && pause >= longest / 2, "{pause:?} after {before}");
         }
     }

@@ -6,6 +6,7 @@
 
 mod activity;
 mod error;
+mod job;
 mod meter;
 mod panics;
 mod stall;
@@ -15,11 +16,11 @@ mod watch;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use engine::{
-    Availability, Choice, EngineChoice, EngineChooser, EngineName, EngineOffer, Failure, FailureCode, Message, Origin,
-    Output, Params, Stage, Step, Stop, StopReason,
+    Availability, Choice, EngineChoice, EngineChooser, EngineName, EngineRun, Failure, FailureCode, Message, Origin,
+    Stage, Step, Stop, StopReason,
 };
 use image::RgbaImage;
 use jobs::Progress;
@@ -29,54 +30,20 @@ use tokio::time::{sleep, sleep_until};
 
 pub use self::error::{Fault, RunError, failure_of};
 pub(crate) use self::error::{Part, is_environment, panic_text};
+pub use self::job::RunJob;
 use self::meter::Meter;
 pub(crate) use self::panics::catch_panic;
 use self::stall::StallWatch;
 pub(crate) use self::thread::EngineThread;
 use self::thread::{Update, Work};
 pub use self::watch::Watchers;
-use crate::Config;
+use crate::config::{Config, RunLimits};
 use crate::describe::Describer;
 use crate::equipment::Equipment;
 use crate::write::{self, ResultJob};
 
 /// Share of the bar that the engine has; the rest is for upscaling and writing the layers.
 const ENGINE_SHARE: f32 = 0.95;
-
-/// What limits a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunLimits {
-    /// `JOB_TIMEOUT_S`.
-    pub time: Duration,
-    /// `STALL_TIMEOUT_S`.
-    pub stall: Duration,
-    /// `JOB_MEMORY_LIMIT` in bytes; `None`: what is free.
-    pub memory: Option<u64>,
-    /// `ENGINE_STOP_GRACE_S`: how long an engine may take to stop.
-    pub stop_grace: Duration,
-}
-
-/// What an engine is to work on.
-#[derive(Debug, Clone)]
-pub struct RunJob {
-    /// Absent on the command line.
-    pub job_id: Option<jobs::JobId>,
-    pub input: Arc<RgbaImage>,
-    pub params: Params,
-    /// Whether an engine that can is to describe its layers, even where the runner's analyzer does not ask for it.
-    pub describe: bool,
-}
-
-/// What an engine made, and which engine that was.
-#[derive(Debug, Clone)]
-pub struct EngineRun {
-    pub output: Output,
-    pub offer: EngineOffer,
-    pub model_revision: Option<String>,
-    pub duration: Duration,
-    /// Why this engine.
-    pub reason: Message,
-}
 
 /// Told of everything in a run that is worth showing.
 pub trait Reporter: Sync {

@@ -10,14 +10,14 @@ use std::thread;
 use std::time::Instant;
 
 use engine::{
-    Engine, EngineError, EngineJob, EngineName, EngineSet, FailureCode, Message, Origin, ProgressSink, Step, Stop,
-    StopReason, Stopped,
+    Engine, EngineError, EngineJob, EngineName, EngineRun, EngineSet, FailureCode, Message, Origin, ProgressSink, Step,
+    Stop, StopReason, Stopped,
 };
 use service::ByteSize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{Fault, Part, RunError, is_thread_shortage, panic_text};
-use super::{EngineRun, RunJob};
+use super::job::RunJob;
 use crate::memory::free_bytes;
 
 /// Recursive engines (parsers, region trees) need more than a thread's usual 2 MiB.

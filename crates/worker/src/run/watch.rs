@@ -6,7 +6,7 @@ use engine::{Stop, StopReason};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::RunLimits;
+use crate::config::RunLimits;
 use crate::memory::{Resident, free_bytes};
 
 /// How often the memory of the process is measured.

@@ -6,7 +6,7 @@ mod upscale;
 use std::io::{self, Write};
 use std::path::Path;
 
-use engine::{Message, Params, Stage, Step};
+use engine::{EngineRun, Message, Params, Stage, Step};
 use image::RgbaImage;
 use jobs::{EngineInfo, InputInfo, JobId, LayerFlags, LayerInfo, Metadata, Recomposition, SCHEMA_VERSION, Size};
 use layers::{Layer, LayerReport, LayerStack, Report, Thresholds};
@@ -15,7 +15,6 @@ use time::OffsetDateTime;
 use self::files::{METADATA, PREVIEW, RENDERING, layer_name, write_file, write_model_layers, write_png};
 pub(crate) use self::files::{is_layer_name, is_picture_name, names};
 use self::upscale::Sized;
-use crate::run::EngineRun;
 
 /// What a result is of.
 pub(crate) struct ResultJob {

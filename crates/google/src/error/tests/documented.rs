@@ -38,12 +38,10 @@ pub(super) struct Case {
     pub(super) status: u16,
     pub(super) body: String,
     pub(super) kind: Kind,
-    /// A word that the advice has to have.
-    pub(super) advice: &'static str,
 }
 
-fn case(service: Service, status: u16, body: String, kind: Kind, advice: &'static str) -> Case {
-    Case { service, status, body, kind, advice }
+fn case(service: Service, status: u16, body: String, kind: Kind) -> Case {
+    Case { service, status, body, kind }
 }
 
 /// One for each error that is documented for Gemini with a key, Gemini on Vertex AI, prediction and storage.

@@ -1,40 +1,35 @@
 //! Webhook deliveries that are still to be made, and whose turn it is.
 //!
-//! Clients have turns, and the receivers of each client have turns within it, so that nobody's deliveries wait
-//! behind all those of another. `ready_at` (see `schema_3.sql`) is never later than it has to be; where it is too
-//! early, looking mends it.
+//! Clients have turns, and the receivers of each client have turns within it, so that no client's deliveries wait behind
+//! all those of another. `ready_at` (see `schema.sql`) may be too early, never too late; [`claim`] corrects it.
 
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use uuid::Uuid;
 
-use super::tables::Record;
 use crate::broker::BrokerError;
 use crate::broker::clock::Moment;
-use crate::webhook::{LOOKED_AT, UnderWay, receiver_of};
-use crate::{Delivery, Event, Settled};
+use crate::webhook::CANDIDATES;
+use crate::{DeliveriesInFlight, Delivery, DeliveryOutcome};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
-pub(super) fn add(db: &Connection, record: &Record, event: Event, url: &str, now: Moment) -> Result<()> {
-    let upload_id: Uuid = record.job.upload_id;
-    let client = record.client.clone();
-    let delivery = Delivery { event, upload_id, url: url.to_owned(), attempt: 0, client };
-    let receiver = receiver_of(url);
+/// Adds a delivery that is due now.
+pub(super) fn insert(db: &Connection, delivery: &Delivery, now: Moment) -> Result<()> {
+    let receiver = delivery.receiver();
     let mut insert = db.prepare_cached(
         "INSERT INTO deliveries (id, due_at, attempt, delivery, client, receiver) VALUES (?1, ?2, 0, ?3, ?4, ?5)",
     )?;
-    let json = serde_json::to_string(&delivery)?;
+    let json = serde_json::to_string(delivery)?;
     insert.execute(params![delivery.id(), now.even_ms, json, delivery.client, receiver])?;
-    give_turn(db, &delivery.client, receiver, now.even_ms)
+    grant_turn(db, &delivery.client, receiver, now.even_ms)
 }
 
 /// Takes up to `limit` deliveries that are due, one of each client in turn.
 pub(super) fn claim(
     db: &Connection,
     limit: usize,
-    mut under_way: UnderWay,
+    mut in_flight: DeliveriesInFlight,
     lease: Duration,
     now: Moment,
 ) -> Result<Vec<Delivery>> {
@@ -43,10 +38,10 @@ pub(super) fn claim(
         let before = taken.len();
         for client in ready_clients(db, now)? {
             if taken.len() < limit
-                && under_way.has_place_for_client(&client)
-                && let Some(delivery) = take(db, &client, &under_way, lease, now)?
+                && in_flight.has_room_for_client(&client)
+                && let Some(delivery) = take(db, &client, &in_flight, lease, now)?
             {
-                under_way.add(&delivery);
+                in_flight.add(&delivery);
                 taken.push(delivery);
             }
         }
@@ -56,11 +51,17 @@ pub(super) fn claim(
     }
 }
 
-/// Takes the delivery of a client whose turn it is, if one is due to a receiver that has a place.
-fn take(db: &Connection, client: &str, under_way: &UnderWay, lease: Duration, now: Moment) -> Result<Option<Delivery>> {
+/// Takes a delivery of a client whose turn it is, if one is due to a receiver that has room.
+fn take(
+    db: &Connection,
+    client: &str,
+    in_flight: &DeliveriesInFlight,
+    lease: Duration,
+    now: Moment,
+) -> Result<Option<Delivery>> {
     let mut found = None;
     for receiver in ready_receivers(db, client, now)? {
-        if found.is_none() && under_way.has_place_for_receiver(&receiver) {
+        if found.is_none() && in_flight.has_room_for_receiver(&receiver) {
             found = take_from(db, client, &receiver, lease, now)?;
         }
     }
@@ -68,7 +69,7 @@ fn take(db: &Connection, client: &str, under_way: &UnderWay, lease: Duration, no
         .prepare_cached("SELECT min(ready_at) FROM posting_receivers WHERE client = ?1")?
         .query_row([client], |row| row.get(0))?;
     match next {
-        // It had its turn: others that wait come before its next one.
+        // A client that had its turn goes behind the others that wait.
         Some(at) => {
             let at = if found.is_some() { at.max(now.even_ms) } else { at };
             db.prepare_cached("UPDATE posting_clients SET ready_at = ?2 WHERE client = ?1")?
@@ -83,7 +84,9 @@ fn take_from(db: &Connection, client: &str, receiver: &str, lease: Duration, now
     let mut found = None;
     let next = loop {
         match first(db, client, receiver)? {
-            Some((id, due_at)) if due_at <= now.even_ms && found.is_none() => found = lend(db, &id, lease, now)?,
+            Some((id, due_at)) if due_at <= now.even_ms && found.is_none() => {
+                found = lease_to_taker(db, &id, lease, now)?
+            }
             Some((_, due_at)) => break Some(due_at),
             None => break None,
         }
@@ -101,7 +104,7 @@ fn take_from(db: &Connection, client: &str, receiver: &str, lease: Duration, now
     Ok(found)
 }
 
-/// The delivery to a receiver that is due first, and when.
+/// The delivery to a receiver that is due first, and when it is due.
 fn first(db: &Connection, client: &str, receiver: &str) -> Result<Option<(String, i64)>> {
     let mut query = db.prepare_cached(
         "SELECT id, due_at FROM deliveries WHERE client = ?1 AND receiver = ?2 ORDER BY due_at LIMIT 1",
@@ -109,8 +112,8 @@ fn first(db: &Connection, client: &str, receiver: &str) -> Result<Option<(String
     Ok(query.query_row([client, receiver], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
 
-/// Gives a delivery to its taker. One that cannot be read is removed, or it would hold up all others.
-fn lend(db: &Connection, id: &str, lease: Duration, now: Moment) -> Result<Option<Delivery>> {
+/// Leases a delivery to its taker. One that cannot be read is removed, because it would block all others.
+fn lease_to_taker(db: &Connection, id: &str, lease: Duration, now: Moment) -> Result<Option<Delivery>> {
     let mut update = db.prepare_cached(
         "UPDATE deliveries SET attempt = attempt + 1, due_at = ?2 WHERE id = ?1 RETURNING attempt, delivery, client",
     )?;
@@ -119,7 +122,7 @@ fn lend(db: &Connection, id: &str, lease: Duration, now: Moment) -> Result<Optio
     match serde_json::from_str::<Delivery>(&json) {
         Ok(delivery) => Ok(Some(Delivery { attempt, client, ..delivery })),
         Err(err) => {
-            tracing::error!(delivery = id, error = %err, "a webhook cannot be read and is given up");
+            tracing::error!(delivery = id, error = %err, "a webhook delivery cannot be read; dropping it");
             db.execute("DELETE FROM deliveries WHERE id = ?1", [id])?;
             Ok(None)
         }
@@ -129,23 +132,23 @@ fn lend(db: &Connection, id: &str, lease: Duration, now: Moment) -> Result<Optio
 fn ready_clients(db: &Connection, now: Moment) -> Result<Vec<String>> {
     let mut query =
         db.prepare_cached("SELECT client FROM posting_clients WHERE ready_at <= ?1 ORDER BY ready_at LIMIT ?2")?;
-    Ok(query.query_map(params![now.even_ms, LOOKED_AT], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+    Ok(query.query_map(params![now.even_ms, CANDIDATES], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
 
 fn ready_receivers(db: &Connection, client: &str, now: Moment) -> Result<Vec<String>> {
     let mut query = db.prepare_cached(
         "SELECT receiver FROM posting_receivers WHERE client = ?1 AND ready_at <= ?2 ORDER BY ready_at LIMIT ?3",
     )?;
-    let rows = query.query_map(params![client, now.even_ms, LOOKED_AT], |row| row.get(0))?;
+    let rows = query.query_map(params![client, now.even_ms, CANDIDATES], |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-pub(super) fn settle(db: &Connection, id: &str, attempt: u32, settled: Settled, now: Moment) -> Result<()> {
-    match settled {
-        Settled::Done => {
+pub(super) fn settle(db: &Connection, id: &str, attempt: u32, outcome: DeliveryOutcome, now: Moment) -> Result<()> {
+    match outcome {
+        DeliveryOutcome::Done => {
             db.execute("DELETE FROM deliveries WHERE id = ?1", [id])?;
         }
-        Settled::RetryIn(wait) => {
+        DeliveryOutcome::RetryIn(wait) => {
             let due_at = now.after(wait);
             let mut update = db.prepare_cached(
                 "UPDATE deliveries SET due_at = ?3 WHERE id = ?1 AND attempt = ?2 RETURNING client, receiver",
@@ -154,15 +157,15 @@ pub(super) fn settle(db: &Connection, id: &str, attempt: u32, settled: Settled, 
                 update.query_row(params![id, attempt, due_at], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
             if let Some((client, receiver)) = whose {
                 let (client, receiver): (String, String) = (client, receiver);
-                give_turn(db, &client, &receiver, due_at)?;
+                grant_turn(db, &client, &receiver, due_at)?;
             }
         }
     }
     Ok(())
 }
 
-/// Lets a receiver and its client have a turn from `at` on, at the latest.
-fn give_turn(db: &Connection, client: &str, receiver: &str, at: i64) -> Result<()> {
+/// Gives a receiver and its client a turn at `at` or earlier.
+fn grant_turn(db: &Connection, client: &str, receiver: &str, at: i64) -> Result<()> {
     let mut receivers = db.prepare_cached(
         "INSERT INTO posting_receivers (client, receiver, ready_at) VALUES (?1, ?2, ?3)
          ON CONFLICT DO UPDATE SET ready_at = min(ready_at, ?3)",
@@ -176,8 +179,8 @@ fn give_turn(db: &Connection, client: &str, receiver: &str, at: i64) -> Result<(
     Ok(())
 }
 
-/// Gives turns to all that have deliveries, in a queue that knows none.
-pub(super) fn give_turns(db: &Connection) -> Result<()> {
+/// Computes all turns anew from the deliveries.
+pub(super) fn rebuild_turns(db: &Connection) -> Result<()> {
     db.execute_batch(
         "DELETE FROM posting_receivers;
          DELETE FROM posting_clients;

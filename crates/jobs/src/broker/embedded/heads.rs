@@ -1,4 +1,4 @@
-//! Where the events of many jobs stand, for the one look that all followers share.
+//! Newest event and queue position of many jobs at once, for the poll that all followers share.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::{EngineChoice, JobId};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
-/// The heads of `ids`, in the same order; `None` for a job that is not there.
+/// The heads of `ids`, in the same order; `None` for a job that does not exist.
 pub(super) fn of(db: &Connection, ids: &[JobId]) -> Result<Vec<Option<Head>>> {
     let mut query = db.prepare_cached(
         "SELECT (SELECT ifnull(max(seq), 0) FROM events WHERE job_id = jobs.id), finished_at IS NOT NULL,
@@ -31,13 +31,12 @@ pub(super) fn of(db: &Connection, ids: &[JobId]) -> Result<Vec<Option<Head>>> {
         }
         heads.push(found.map(|(head, _)| head));
     }
-    place(db, &waiting, &mut heads)?;
+    set_positions(db, &waiting, &mut heads)?;
     Ok(heads)
 }
 
-/// Sets the places of the jobs that wait. One pass along the line serves all of them: counted one by one, each would
-/// cost a pass of its own.
-fn place(db: &Connection, waiting: &HashMap<String, usize>, heads: &mut [Option<Head>]) -> Result<()> {
+/// Sets the positions of the jobs that wait, all in one pass over the queue.
+fn set_positions(db: &Connection, waiting: &HashMap<String, usize>, heads: &mut [Option<Head>]) -> Result<()> {
     if waiting.is_empty() {
         return Ok(());
     }
@@ -50,7 +49,7 @@ fn place(db: &Connection, waiting: &HashMap<String, usize>, heads: &mut [Option<
     {
         let name: String = row.get(1)?;
         let lane: EngineChoice =
-            name.parse().map_err(|_| BrokerError::Malformed(format!("the lane \"{name}\" is not known")))?;
+            name.parse().map_err(|_| BrokerError::Malformed(format!("\"{name}\" is not a known lane")))?;
         if let Some(head) = waiting.get(row.get_ref(0)?.as_str().unwrap_or_default()).and_then(|at| heads.get_mut(*at))
         {
             missing -= 1;

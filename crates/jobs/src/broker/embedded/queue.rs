@@ -1,4 +1,4 @@
-//! The embedded queue behind its lock. Everything here blocks.
+//! The operations of the embedded queue. Everything here blocks.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,62 +9,63 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::file::{self, Opened, store_time};
-use super::place::Place;
-use super::tables::{self, Ended, Record};
-use super::{deliveries, heads, line};
+use super::connection::checkpoint_on_close;
+use super::file::{self, QueueFile, store_time};
+use super::open_files::OpenFiles;
+use super::tables::{self, FinishedCursor, Record};
+use super::{deliveries, heads, order};
 use crate::broker::clock::{Clock, EvenTime, Moment};
-use crate::broker::in_flight::Tally;
+use crate::broker::in_flight::RequestCounter;
 use crate::broker::rules::{Lanes, Rules, check_recordable};
 use crate::broker::signals::Signals;
 use crate::broker::{BrokerError, Head, Lease, NewJob, Outcome, Standing, Stats, Submitted, WorkerInfo};
-use crate::{Delivery, EngineChoice, Event, EventKind, Job, JobId, Settled, State, UnderWay};
+use crate::{DeliveriesInFlight, Delivery, DeliveryOutcome, EngineChoice, Event, EventKind, Job, JobId, State};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
-/// How often at most a change also stores how late it is, and readiness writes to prove that it can.
+/// The shortest time between two writes of the queue's own time. Changes write it along, and readiness writes it to prove
+/// that the file can be written.
 const STORE_TIME_EVERY: Duration = Duration::from_secs(5);
 
-/// The tables, and what need not outlive the process: the workers are in it.
+/// The tables, and what need not outlive the process, because its workers end with it.
 pub(super) struct Queue {
     db: Connection,
-    place: Place,
+    files: OpenFiles,
     time: EvenTime,
-    /// When something was last written for sure.
+    /// When a write was last known to have succeeded.
     written: Instant,
     rules: Rules,
     signals: Signals,
-    /// When the lease of each running job ends. Of the monotonic clock, which
-    /// stands still while the machine sleeps and jumps for nobody.
+    /// When the lease of each running job ends, by the monotonic clock: setting the wall clock must not end leases.
     leases: HashMap<JobId, Instant>,
     workers: HashMap<String, (WorkerInfo, Instant)>,
     /// `None` where its file cannot be used.
-    tally: Option<Arc<Tally>>,
+    requests: Option<Arc<RequestCounter>>,
 }
 
-/// A job that was taken this often is counted as lost whatever else the process was doing when it died: none is tried
+/// From this attempt on a crash counts against the job even if a request may have caused it, so that no job is retried
 /// for ever.
-const MOST_SPARED: u32 = 10;
+const MAX_EXCUSED_ATTEMPTS: u32 = 10;
 
 impl Queue {
-    /// Opens the file and takes back the jobs of the process that died with it.
+    /// Opens the file and requeues the jobs that ran when the last process died.
     pub(super) fn open(file: &Path, rules: Rules, signals: Signals, clock: &Clock) -> Result<Self> {
-        let Opened { db, place, time } = file::open(file, clock)?;
-        let (tally, requests) = Tally::open_beside(file);
+        let QueueFile { db, files, time } = file::open(file, clock)?;
+        let (requests, interrupted) = RequestCounter::open_beside(file);
         let (leases, workers) = (HashMap::new(), HashMap::new());
-        let mut queue = Self { db, place, time, written: Instant::now(), rules, signals, leases, workers, tally };
+        let mut queue = Self { db, files, time, written: Instant::now(), rules, signals, leases, workers, requests };
         let orphans = tables::running(&queue.db)?;
-        queue.lose(&orphans, &requests.requeued(), requests.are_suspect())?;
+        queue.take_back(&orphans, &interrupted.requeue_event(), interrupted.are_suspect())?;
         Ok(queue)
     }
 
-    pub(super) fn tally(&self) -> Option<Arc<Tally>> {
-        self.tally.clone()
+    pub(super) fn request_counter(&self) -> Option<Arc<RequestCounter>> {
+        self.requests.clone()
     }
 
-    /// Whether the queue can be written to, and what is written outlives the process.
+    /// Proves that the queue can be written to and that what is written outlives the process.
     pub(super) fn ping(&mut self) -> Result<()> {
-        self.place.check()?;
+        self.files.check()?;
         if self.written.elapsed() < STORE_TIME_EVERY {
             return tables::stats(&self.db).map(drop);
         }
@@ -74,8 +75,8 @@ impl Queue {
     }
 
     pub(super) fn submit(&mut self, new: NewJob) -> Result<Submitted> {
-        // What goes into a file that has no name any more is lost with the process.
-        self.place.check()?;
+        // A job in a file that was removed would be lost with the process.
+        self.files.check()?;
         let rules = self.rules;
         self.transact(|change| {
             if let Some(record) = tables::load(change, new.id)? {
@@ -83,7 +84,7 @@ impl Queue {
             }
             let idempotency = new.idempotency.clone();
             if let Some(given) = &idempotency
-                && let Some((id, fingerprint)) = tables::idempotent(change, &given.key)?
+                && let Some((id, fingerprint)) = tables::by_idempotency_key(change, &given.key)?
             {
                 return repeat(change, id, fingerprint == given.fingerprint);
             }
@@ -114,7 +115,7 @@ impl Queue {
             let Some(mut record) = tables::load(change, id)? else { return Ok(None) };
             match record.job.state {
                 State::Queued => {
-                    line::leave(change, id)?;
+                    order::remove(change, id)?;
                     change.emit(&mut record, EventKind::Cancelled)?;
                 }
                 State::Running if !record.job.cancel_requested => {
@@ -157,19 +158,19 @@ impl Queue {
     pub(super) fn finished_before(
         &self,
         before: i64,
-        after: Ended,
+        after: FinishedCursor,
         limit: usize,
-    ) -> Result<(Vec<JobId>, Option<Ended>)> {
+    ) -> Result<(Vec<JobId>, Option<FinishedCursor>)> {
         tables::finished_before(&self.db, before, after, limit)
     }
 
-    pub(super) fn claim_deliveries(&mut self, limit: usize, under_way: UnderWay) -> Result<Vec<Delivery>> {
+    pub(super) fn claim_deliveries(&mut self, limit: usize, in_flight: DeliveriesInFlight) -> Result<Vec<Delivery>> {
         let lease = self.rules.delivery_lease;
-        self.transact(|change| deliveries::claim(change, limit, under_way, lease, change.now))
+        self.transact(|change| deliveries::claim(change, limit, in_flight, lease, change.now))
     }
 
-    pub(super) fn settle_delivery(&mut self, id: &str, attempt: u32, settled: Settled) -> Result<()> {
-        self.transact(|change| deliveries::settle(change, id, attempt, settled, change.now))
+    pub(super) fn settle_delivery(&mut self, id: &str, attempt: u32, outcome: DeliveryOutcome) -> Result<()> {
+        self.transact(|change| deliveries::settle(change, id, attempt, outcome, change.now))
     }
 
     pub(super) fn workers(&mut self) -> Vec<WorkerInfo> {
@@ -198,7 +199,7 @@ impl Queue {
         let claimed = self.transact(|change| {
             let Some(mut record) = next(change, lanes)? else { return Ok(None) };
             let id = record.job.id;
-            line::take(change, id)?;
+            order::take(change, id)?;
             record.job.take(change.now.shown(&record.job.timings));
             record.worker = Some(worker_id.clone());
             tables::save(change, &record, change.now)?;
@@ -212,41 +213,41 @@ impl Queue {
     }
 
     pub(super) fn heartbeat(&mut self, lease: &Lease) -> Result<Standing> {
-        self.under(lease, |_, _| Ok(()))
+        self.with_lease(lease, |_, _| Ok(()))
     }
 
     pub(super) fn record(&mut self, lease: &Lease, kind: EventKind) -> Result<Standing> {
         check_recordable(&kind)?;
-        self.under(lease, |change, record| change.emit(record, kind))
+        self.with_lease(lease, |change, record| change.emit(record, kind))
     }
 
     pub(super) fn finish(&mut self, lease: &Lease, outcome: Outcome) -> Result<Standing> {
-        self.under(lease, |change, record| change.emit(record, outcome.into()))
+        self.with_lease(lease, |change, record| change.emit(record, outcome.into()))
     }
 
     pub(super) fn release(&mut self, lease: &Lease, reason: String) -> Result<Standing> {
-        self.under(lease, |change, record| change.give_back(record, EventKind::Requeued { reason }))
+        self.with_lease(lease, |change, record| change.give_back(record, EventKind::Requeued { reason }))
     }
 
     pub(super) fn reap(&mut self) -> Result<Vec<JobId>> {
         let now = Instant::now();
         let lapsed: Vec<_> = self.leases.iter().filter(|(_, end)| **end <= now).map(|(id, _)| *id).collect();
-        self.lose(&lapsed, &self.rules.requeued(), false)?;
+        self.take_back(&lapsed, &self.rules.requeue_event(), false)?;
         Ok(lapsed)
     }
 
-    /// Takes jobs back from workers that are gone. `spare`: perhaps for another reason than the job.
-    fn lose(&mut self, ids: &[JobId], requeued: &EventKind, spare: bool) -> Result<()> {
+    /// Takes jobs back from workers that are gone. `excused`: something other than the job may have been the cause.
+    fn take_back(&mut self, ids: &[JobId], requeued: &EventKind, excused: bool) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
         }
         let rules = self.rules;
         self.transact(|change| {
             for id in ids {
-                let Some(mut record) = load_or_set_aside(change, *id)? else { continue };
-                let spared = spare && record.job.attempt < MOST_SPARED;
-                record.lost += u32::from(!spared);
-                if !spared && record.lost >= rules.max_attempts && !record.job.cancel_requested {
+                let Some(mut record) = load_or_drop(change, *id)? else { continue };
+                let excused = excused && record.job.attempt < MAX_EXCUSED_ATTEMPTS;
+                record.lost += u32::from(!excused);
+                if !excused && record.lost >= rules.max_attempts && !record.job.cancel_requested {
                     change.emit(&mut record, EventKind::Failed { error: rules.worker_lost() })?;
                 } else {
                     change.give_back(&mut record, requeued.clone())?;
@@ -258,8 +259,12 @@ impl Queue {
         Ok(())
     }
 
-    /// Does something to a job that a worker has, if it still has it, and renews the lease.
-    fn under(&mut self, lease: &Lease, work: impl FnOnce(&mut Change, &mut Record) -> Result<()>) -> Result<Standing> {
+    /// Applies `work` to the job of a lease that still stands, and renews the lease.
+    fn with_lease(
+        &mut self,
+        lease: &Lease,
+        work: impl FnOnce(&mut Change, &mut Record) -> Result<()>,
+    ) -> Result<Standing> {
         let standing = self.transact(|change| {
             let Some(mut record) = tables::load(change, lease.job_id)?.filter(|record| holds(record, lease)) else {
                 return Ok((Standing::Lost, false));
@@ -282,7 +287,7 @@ impl Queue {
         Ok(standing)
     }
 
-    /// Does `work` whole or not at all, and tells who waits for what it did.
+    /// Runs `work` in a transaction, and signals what it changed.
     fn transact<T>(&mut self, work: impl FnOnce(&mut Change) -> Result<T>) -> Result<T> {
         let changes = self.db.total_changes();
         let now = self.time.now();
@@ -304,19 +309,19 @@ impl Queue {
 }
 
 impl Drop for Queue {
-    /// Says in the file that nothing is left in its log, which SQLite removes after this.
+    /// Marks the file as closed; SQLite then removes its log.
     fn drop(&mut self) {
-        if let Err(err) = self.place.check() {
+        if let Err(err) = self.files.check() {
             tracing::error!(error = %err, "the embedded queue is lost with this process");
-            // SQLite would remove a log by its name, and that may be another's by now.
-            let _ = file::tidy_up(&self.db, false);
+            // SQLite removes the log by its name, which may belong to another file by now.
+            let _ = checkpoint_on_close(&self.db, false);
         } else if let Err(err) = store_time(&self.db, self.time.now(), true) {
             tracing::warn!(error = %err, "the embedded queue could not be closed properly; no job is lost");
         }
     }
 }
 
-/// A change of the queue that is not committed yet, and who is to hear of it.
+/// A transaction, and what to signal once it is committed.
 struct Change<'a> {
     tx: Transaction<'a>,
     /// When it happens.
@@ -343,10 +348,10 @@ impl Change<'_> {
         self.has_work = true;
         let returned = matches!(kind, EventKind::Requeued { .. });
         self.emit(record, kind)?;
-        line::enter(&self.tx, record, returned)
+        order::insert(&self.tx, record, returned)
     }
 
-    /// A job that nobody works on any more waits again, unless it was to be cancelled.
+    /// Puts a job that nobody works on any more back into the queue, or ends it if it was to be cancelled.
     fn give_back(&mut self, record: &mut Record, requeued: EventKind) -> Result<()> {
         if record.job.cancel_requested {
             self.emit(record, EventKind::Cancelled)
@@ -362,47 +367,47 @@ fn holds(record: &Record, lease: &Lease) -> bool {
         && record.worker.as_deref() == Some(&lease.worker_id)
 }
 
-/// The job whose turn it is in some lanes.
+/// The job that has its turn in some lanes.
 fn next(change: &Change, mut lanes: Lanes) -> Result<Option<Record>> {
-    while let Some(id) = line::head(change, &lanes.names)? {
-        let Some(first) = load_or_set_aside(change, id)? else { continue };
+    while let Some(id) = order::first(change, &lanes.names)? {
+        let Some(first) = load_or_drop(change, id)? else { continue };
         let waited_ms = change.now.even_ms.saturating_sub(first.queued_at);
-        // A time to come is none of this queue's.
+        // A time in the future was written by another queue.
         let has_waited = u128::try_from(waited_ms).map_or(true, |ms| ms >= lanes.auto_wait.as_millis());
         if first.job.params.engine != EngineChoice::Auto || has_waited {
             return Ok(Some(first));
         }
-        // Nobody overtakes the first of lane `auto`, so the others need no look.
+        // Jobs of lane `auto` do not overtake each other, so the others need not be checked.
         lanes.names.retain(|lane| *lane != EngineChoice::Auto);
     }
     Ok(None)
 }
 
-/// A job that waits or runs. One whose record cannot be read is taken out of the queue, where it would hold up all
-/// others, and kept for whoever looks into it.
-fn load_or_set_aside(db: &Connection, id: JobId) -> Result<Option<Record>> {
+/// A job that waits or runs. One whose record cannot be read is removed from the queue, where it would block all others;
+/// its row stays for whoever investigates.
+fn load_or_drop(db: &Connection, id: JobId) -> Result<Option<Record>> {
     match tables::load(db, id) {
         Ok(Some(record)) => return Ok(Some(record)),
-        Ok(None) => tracing::error!(job_id = %id, "a job waits but is not there; it is taken out of the queue"),
+        Ok(None) => tracing::error!(job_id = %id, "a job waits but has no record; removing it from the queue"),
         Err(err @ (BrokerError::Corrupt(_) | BrokerError::Malformed(_))) => {
-            tracing::error!(job_id = %id, error = %err, "a job cannot be read; it is taken out of the queue");
+            tracing::error!(job_id = %id, error = %err, "the record of a job cannot be read; removing it from the queue");
         }
         Err(err) => return Err(err),
     }
-    line::leave(db, id)?;
-    tables::set_aside(db, id)?;
+    order::remove(db, id)?;
+    tables::mark_unreadable(db, id)?;
     Ok(None)
 }
 
 fn shown(db: &Connection, job: Job) -> Result<Job> {
-    Ok(Job { position: line::position(db, &job)?, ..job })
+    Ok(Job { position: order::position(db, &job)?, ..job })
 }
 
 fn repeat(db: &Connection, id: JobId, same_request: bool) -> Result<Submitted> {
     if !same_request {
         return Err(BrokerError::IdempotencyMismatch);
     }
-    let missing = || BrokerError::Malformed(format!("job {id} is not there"));
+    let missing = || BrokerError::Malformed(format!("job {id} does not exist"));
     let record = tables::load(db, id)?.ok_or_else(missing)?;
     Ok(Submitted::Repeated(shown(db, record.job)?))
 }

@@ -1,17 +1,17 @@
-//! Makes a queue of what can be read of a damaged one.
+//! Makes a new queue of what can be read of a damaged one.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, params_from_iter};
 
+use super::connection::{checkpoint_on_close, keep_copy, lock};
 use super::deliveries;
-use super::file::{keep, lock, migrate, tidy_up};
-use super::line;
-use super::place::{log_of, with_suffix};
+use super::open_files::{wal_path, with_suffix};
+use super::order;
+use super::schema::migrate;
 use super::tables;
 use crate::broker::BrokerError;
 use crate::broker::clock::Clock;
@@ -28,29 +28,29 @@ const TABLES: [(&str, &[&str]); 6] = [
     ("deliveries", &["rowid"]),
 ];
 
-/// Puts what can be read of a damaged file in its place, and keeps the damaged one under another name.
+/// Copies a damaged file aside and replaces it by what can be read of it.
 pub(super) fn rescue(file: &Path, clock: &Clock) -> Result<Connection> {
-    let kept = keep(file, clock)?;
-    let made = with_suffix(file, ".rescued");
-    for leftover in [made.clone(), log_of(&made)] {
+    let copy = keep_copy(file, clock)?;
+    let rescued = with_suffix(file, ".rescued");
+    for leftover in [rescued.clone(), wal_path(&rescued)] {
         remove(&leftover)?;
     }
     let (jobs, events) = {
-        let damaged = Connection::open(&kept)?;
+        let damaged = Connection::open(&copy)?;
         damaged.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        damaged.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        let mut whole = lock(&made)?;
-        tidy_up(&whole, true)?;
+        checkpoint_on_close(&damaged, false)?;
+        let mut whole = lock(&rescued)?;
+        checkpoint_on_close(&whole, true)?;
         migrate(&mut whole)?;
         salvage(&damaged, &mut whole)?
     };
-    // A log of the damaged file must never be read into another one.
-    remove(&log_of(file))?;
-    fs::rename(&made, file)?;
+    // The log of the damaged file must never be read into another one.
+    remove(&wal_path(file))?;
+    fs::rename(&rescued, file)?;
     tracing::error!(
-        file = %file.display(), kept = %kept.display(), jobs, events,
-        "the file of the embedded queue is damaged: so many jobs and events of it could be read, the others are lost; \
-         the damaged file is kept"
+        file = %file.display(), copy = %copy.display(), jobs, events,
+        "the file of the embedded queue is damaged: this many jobs and events could be read, the others are lost; the \
+         damaged file was copied"
     );
     lock(file)
 }
@@ -62,21 +62,20 @@ fn remove(file: &Path) -> io::Result<()> {
     }
 }
 
-/// Answers how many jobs and events there are.
+/// Copies what can be read; answers the numbers of jobs and events.
 fn salvage(damaged: &Connection, whole: &mut Connection) -> Result<(u64, u64)> {
     let tx = whole.transaction()?;
     for (table, keys) in TABLES {
         copy(damaged, &tx, table, keys)?;
     }
     tx.execute("DELETE FROM line WHERE job_id NOT IN (SELECT id FROM jobs WHERE state = 'queued')", [])?;
-    let lost_places =
-        "SELECT id FROM jobs WHERE state = 'queued' AND id NOT IN (SELECT job_id FROM line) ORDER BY rowid";
-    for id in tables::ids(&tx, lost_places, [])? {
+    let unordered = "SELECT id FROM jobs WHERE state = 'queued' AND id NOT IN (SELECT job_id FROM line) ORDER BY rowid";
+    for id in tables::ids(&tx, unordered, [])? {
         if let Ok(Some(record)) = tables::load(&tx, id) {
-            line::enter(&tx, &record, false)?;
+            order::insert(&tx, &record, false)?;
         }
     }
-    deliveries::give_turns(&tx)?;
+    deliveries::rebuild_turns(&tx)?;
     let count = |table: &str| tx.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, u64>(0));
     let counts = (count("jobs")?, count("events")?);
     tx.commit()?;
@@ -91,8 +90,8 @@ fn copy(damaged: &Connection, whole: &Connection, table: &str, keys: &[&str]) ->
         return Ok(());
     }
     let names = columns.join(", ");
-    let places = vec!["?"; columns.len()].join(", ");
-    let mut insert = whole.prepare(&format!("INSERT OR IGNORE INTO {table} ({names}) VALUES ({places})"))?;
+    let placeholders = vec!["?"; columns.len()].join(", ");
+    let mut insert = whole.prepare(&format!("INSERT OR IGNORE INTO {table} ({names}) VALUES ({placeholders})"))?;
     for direction in ["ASC", "DESC"] {
         let order: Vec<_> = keys.iter().map(|key| format!("{key} {direction}")).collect();
         let sql = format!("SELECT {names} FROM {table} NOT INDEXED ORDER BY {}", order.join(", "));
@@ -104,7 +103,7 @@ fn copy(damaged: &Connection, whole: &Connection, table: &str, keys: &[&str]) ->
                     let values: rusqlite::Result<Vec<Value>> = (0..columns.len()).map(|at| row.get(at)).collect();
                     let Ok(values) = values else { continue };
                     match insert.execute(params_from_iter(values)) {
-                        // What breaks the table's rules is damaged too.
+                        // A row that breaks the table's constraints is damaged too.
                         Err(err) if !is_refused(&err) => return Err(err.into()),
                         _ => {}
                     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::deliveries;
 use crate::broker::clock::Moment;
 use crate::broker::{BrokerError, Idempotency, Stats};
-use crate::{Event, EventKind, Job, JobId, State, Webhook};
+use crate::{Delivery, Event, EventKind, Job, JobId, State, Webhook};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
@@ -18,7 +18,7 @@ pub(super) struct Record {
     pub(super) lost: u32,
     pub(super) client: String,
     pub(super) webhook: Option<Webhook>,
-    /// When it was handed in, in milliseconds of the queue's own time.
+    /// When it was submitted, in milliseconds of the queue's own time.
     pub(super) queued_at: i64,
 }
 
@@ -70,7 +70,7 @@ pub(super) fn save(db: &Connection, record: &Record, now: Moment) -> Result<()> 
     Ok(())
 }
 
-/// Changes a job as `kind` says, and writes both down.
+/// Applies an event to a job and stores both.
 pub(super) fn emit(db: &Connection, record: &mut Record, kind: EventKind, now: Moment) -> Result<()> {
     let at = now.shown(&record.job.timings);
     record.job.apply(&kind, at);
@@ -81,13 +81,15 @@ pub(super) fn emit(db: &Connection, record: &mut Record, kind: EventKind, now: M
     let mut insert = db.prepare_cached("INSERT INTO events (job_id, seq, event) VALUES (?1, ?2, ?3)")?;
     insert.execute(params![event.job_id.to_string(), event.seq, serde_json::to_string(&event)?])?;
     if let Some(webhook) = record.webhook.as_ref().filter(|webhook| webhook.wants(&event.kind)) {
-        deliveries::add(db, record, event, &webhook.url, now)?;
+        let (upload_id, client) = (record.job.upload_id, record.client.clone());
+        let delivery = Delivery { event, upload_id, url: webhook.url.clone(), attempt: 0, client };
+        deliveries::insert(db, &delivery, now)?;
     }
     save(db, record, now)
 }
 
-/// The id of the job that used an idempotency key, and what was asked then.
-pub(super) fn idempotent(db: &Connection, key: &str) -> Result<Option<(JobId, String)>> {
+/// The id of the job that used an idempotency key, and the fingerprint of its request.
+pub(super) fn by_idempotency_key(db: &Connection, key: &str) -> Result<Option<(JobId, String)>> {
     let mut query = db.prepare_cached("SELECT id, fingerprint FROM jobs WHERE idempotency_key = ?1")?;
     let row = query.query_row([key], |row| Ok((row.get::<_, String>(0)?, row.get(1)?))).optional()?;
     row.map(|(id, fingerprint)| Ok((parse_id(&id)?, fingerprint))).transpose()
@@ -120,24 +122,24 @@ pub(super) fn running(db: &Connection) -> Result<Vec<JobId>> {
     ids(db, "SELECT id FROM jobs WHERE state = 'running' ORDER BY rowid", [])
 }
 
-/// Up to `limit` uploads that waiting or running jobs need, behind `after` in the order of their ids.
+/// Up to `limit` uploads that waiting or running jobs need, with ids above `after`, in order.
 pub(super) fn uploads_in_use(db: &Connection, after: &str, limit: usize) -> Result<Vec<Uuid>> {
     let sql = "SELECT DISTINCT upload_id FROM jobs WHERE state IN ('queued', 'running') AND upload_id > ?1
                ORDER BY upload_id LIMIT ?2";
     ids(db, sql, params![after, count(limit)])
 }
 
-/// A place in the list of finished jobs: when one ended, and its row.
-pub(super) type Ended = (i64, i64);
+/// A position in the list of finished jobs: when a job ended, and its row.
+pub(super) type FinishedCursor = (i64, i64);
 
-/// Up to `limit` jobs that ended before a moment of the queue's own time, behind the place `after`, the oldest
-/// first; and the place of the last of them.
+/// Up to `limit` jobs that ended before a moment of the queue's own time, behind the cursor `after`, the oldest
+/// first; and the cursor of the last of them.
 pub(super) fn finished_before(
     db: &Connection,
     before: i64,
-    after: Ended,
+    after: FinishedCursor,
     limit: usize,
-) -> Result<(Vec<JobId>, Option<Ended>)> {
+) -> Result<(Vec<JobId>, Option<FinishedCursor>)> {
     let mut query = db.prepare_cached(
         "SELECT id, finished_at, rowid FROM jobs
          WHERE finished_at IS NOT NULL AND finished_at < ?1 AND (finished_at, rowid) > (?2, ?3)
@@ -146,21 +148,21 @@ pub(super) fn finished_before(
     let read = |row: &Row| Ok((row.get::<_, String>(0)?, (row.get(1)?, row.get(2)?)));
     let (mut ids, mut last) = (Vec::new(), None);
     for row in query.query_map(params![before, after.0, after.1, count(limit)], read)? {
-        let (id, place) = row?;
+        let (id, cursor) = row?;
         ids.push(parse_id(&id)?);
-        last = Some(place);
+        last = Some(cursor);
     }
     Ok((ids, last))
 }
 
-/// How many jobs of a client wait that were not taken yet.
+/// The number of waiting jobs of a client, without those that a worker returned.
 pub(super) fn queued_of(db: &Connection, client: &str) -> Result<u64> {
     let mut query = db.prepare_cached("SELECT count(*) FROM line WHERE class IN (1, 2, 3) AND client = ?1")?;
     Ok(query.query_row([client], |row| row.get(0))?)
 }
 
-/// Takes a job whose record cannot be read out of the queue, where it would hold up all others.
-pub(super) fn set_aside(db: &Connection, id: JobId) -> Result<()> {
+/// Marks a job whose record cannot be read, so that nothing looks at it again.
+pub(super) fn mark_unreadable(db: &Connection, id: JobId) -> Result<()> {
     db.execute("UPDATE jobs SET state = 'unreadable' WHERE id = ?1", [id.to_string()])?;
     Ok(())
 }
@@ -176,5 +178,5 @@ pub(super) fn ids(db: &Connection, sql: &str, arguments: impl rusqlite::Params) 
 }
 
 pub(super) fn parse_id(text: &str) -> Result<Uuid> {
-    text.parse().map_err(|_| BrokerError::Malformed(format!("\"{text}\" is no id")))
+    text.parse().map_err(|_| BrokerError::Malformed(format!("\"{text}\" is not a valid id")))
 }

@@ -1,5 +1,5 @@
-//! The thread that has the queue to itself. Its calls wait in a channel, not in threads of the runtime's blocking
-//! pool: that many clients wait for the queue, or for anything else that blocks, keeps nobody else from it.
+//! The thread that owns the queue. Calls wait in a channel rather than in the runtime's blocking pool, so that neither
+//! exhausts the other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
@@ -15,22 +15,22 @@ type Result<T> = std::result::Result<T, BrokerError>;
 type Call = Box<dyn FnOnce(&mut Queue) + Send>;
 
 pub(super) struct QueueThread {
-    /// `None` only while it is dropped.
+    /// `None` only during drop.
     calls: Option<mpsc::Sender<Call>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl QueueThread {
-    /// Opens the queue on a thread of its own.
+    /// Opens the queue on a new thread.
     ///
     /// # Errors
-    /// When there can be no thread, or as `open`.
+    /// When the thread cannot be started, or as `open`.
     pub(super) async fn start(open: impl FnOnce() -> Result<Queue> + Send + 'static) -> Result<Self> {
         let (calls, to_do) = mpsc::channel::<Call>();
         let (opened, is_open) = oneshot::channel();
         let work = move || match open() {
             Ok(mut queue) => {
-                // Whoever started it may have left.
+                // The caller may be gone.
                 if opened.send(Ok(())).is_ok() {
                     to_do.into_iter().for_each(|call| call(&mut queue));
                 }
@@ -45,7 +45,7 @@ impl QueueThread {
         Ok(this)
     }
 
-    /// Does `work` when all earlier calls are done. One whose caller has left by then is left out.
+    /// Runs `work` after all earlier calls. It is skipped if the caller is gone by then.
     ///
     /// # Errors
     /// As `work`.
@@ -58,7 +58,7 @@ impl QueueThread {
             if answer.is_closed() {
                 return;
             }
-            // A panic rolls its transaction back, so the queue is whole behind it.
+            // A panic rolls its transaction back, so the queue stays consistent.
             let done = catch_unwind(AssertUnwindSafe(|| work(queue))).unwrap_or(Err(BrokerError::Panicked));
             let _ = answer.send(done);
         };
@@ -69,7 +69,7 @@ impl QueueThread {
 }
 
 impl Drop for QueueThread {
-    /// Waits until the file is closed, so that another process can have it.
+    /// Waits until the file is closed, so that another process can open it.
     fn drop(&mut self) {
         drop(self.calls.take());
         if let Some(thread) = self.thread.take() {

@@ -1,5 +1,5 @@
-//! Looks through SQLite's write-ahead log (<https://sqlite.org/fileformat2.html#walformat>). SQLite ends silently
-//! at the first record in it that is damaged; whoever runs the service has to hear of it.
+//! Checks SQLite's write-ahead log (<https://sqlite.org/fileformat2.html#walformat>). SQLite silently stops at the first
+//! damaged record, but the operator has to know.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -9,24 +9,24 @@ const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 const MAGIC: u32 = 0x377f_0682;
 const LARGEST_PAGE: u32 = 65536;
-/// Records of earlier rounds may lie behind those of this one. Their first salt is smaller, by one a round.
+/// Records of earlier rounds may follow those of this one. Their first salt is smaller by one per round.
 const ROUNDS: u32 = 1 << 20;
 
-/// What a log holds.
+/// The state of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Log {
-    /// There is none, or nothing in it.
+    /// It does not exist or has no content.
     Empty,
-    /// All that was committed can be read, in so many pages. A change that was not written out is no damage.
+    /// Everything that was committed can be read. An incomplete change at the end is not damage.
     Whole { pages: u64 },
-    /// Only so many pages can be read.
+    /// Only the first `pages` can be read.
     Damaged { pages: u64 },
 }
 
 /// Reads a log to its end.
 ///
 /// # Errors
-/// When the file is there and cannot be read.
+/// When the file exists and cannot be read.
 pub(super) fn inspect(log: &Path) -> io::Result<Log> {
     let file = match File::open(log) {
         Ok(file) => file,
@@ -54,7 +54,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// `None` for a header that is not one.
+    /// `None` for an invalid header.
     fn start(header: &[u8; HEADER]) -> Option<Self> {
         let page = word(header, 8);
         let is_page = page.is_power_of_two() && (512..=LARGEST_PAGE).contains(&page);
@@ -82,13 +82,13 @@ impl Reader {
             let round = self.salts[0].wrapping_sub(salts[0]);
             let is_earlier = (1..ROUNDS).contains(&round);
             let is_blank = frame.iter().all(|byte| *byte == 0);
-            // What was committed lies behind what cannot be read, or it is nothing that SQLite ever wrote.
+            // A commit behind unreadable records, or something that SQLite never writes.
             is_damaged |= if salts == self.salts { is_commit } else { !is_earlier && !is_blank };
         }
         Ok(if is_damaged { Log::Damaged { pages } } else { Log::Whole { pages } })
     }
 
-    /// Whether a record's checksum, which goes on from the one before, is right.
+    /// Whether a record's checksum, which continues that of the record before, is right.
     fn continues(&mut self, frame: &[u8]) -> bool {
         let before = self.sum;
         self.add(&frame[..8]);
@@ -113,7 +113,7 @@ impl Reader {
     }
 }
 
-/// Four bytes as a big-endian number; the callers have them.
+/// Four bytes as a big-endian number.
 fn word(bytes: &[u8], at: usize) -> u32 {
     bytes.iter().skip(at).take(4).fold(0, |number, byte| number << 8 | u32::from(*byte))
 }

@@ -9,15 +9,15 @@ use super::scripts::key;
 use crate::broker::RedisAddress;
 use crate::broker::signals::Signals;
 
-/// How long a call that can be repeated rides out a Redis that does not answer.
+/// How long a call that may run twice is retried while Redis does not answer.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The same for whoever only asks whether it can be used.
+/// The same for readiness checks, whose answer is wanted soon.
 const SHORT_PATIENCE: Duration = Duration::from_secs(1);
 const RETRY_DELAY: Duration = Duration::from_millis(100);
-/// After this long without a message the listener asks whether Redis is still there.
+/// After this long without a message the listener pings Redis.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// Calls scripts and commands, with patience.
+/// Calls scripts and commands, with retries.
 #[derive(Clone)]
 pub(super) struct Connection(Link);
 
@@ -26,61 +26,60 @@ impl Connection {
         Link::open(address).await.map(Self)
     }
 
-    /// Where to hear what others publish.
+    /// Where to subscribe to messages.
     pub(super) fn subscriptions(&self, address: &RedisAddress) -> Subscriptions {
         Subscriptions::new(address, &self.0)
     }
 
-    /// Calls a script once. For one that must not run twice: an error leaves
-    /// open whether it ran.
+    /// Calls a script that must not run twice. After an error it is unknown whether it ran.
     pub(super) async fn call_once<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
         script.invoke_async(&mut self.0.clone()).await
     }
 
-    /// Calls a script that may run twice, again while Redis does not answer.
+    /// Calls a script that may run twice, with retries while Redis does not answer.
     pub(super) async fn call<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
-        patiently(PATIENCE, || self.call_once(script)).await
+        with_retries(PATIENCE, || self.call_once(script)).await
     }
 
     /// Like [`Connection::call`], for a plain command that only reads.
     pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
-        patiently(PATIENCE, || async { command.query_async(&mut self.0.clone()).await }).await
+        with_retries(PATIENCE, || async { command.query_async(&mut self.0.clone()).await }).await
     }
 
     /// Like [`Connection::query`], for a command that may run twice and whose error is wanted soon.
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
-        patiently(SHORT_PATIENCE, || async { command.query_async(&mut self.0.clone()).await }).await
+        with_retries(SHORT_PATIENCE, || async { command.query_async(&mut self.0.clone()).await }).await
     }
 
-    /// Warns of settings that lose jobs.
+    /// Warns about settings that can lose jobs.
     pub(super) async fn check_server(&self, address: &RedisAddress, info: &ScriptInvocation<'_>) -> RedisResult<()> {
         let info: String = self.call(info).await?;
         let value = |name: &str| info.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
         if value("aof_enabled") == Some("0") {
-            tracing::warn!(%address, "Redis keeps no append-only file: set `appendonly yes`, or jobs are lost when it restarts");
+            tracing::warn!(%address, "Redis has no append-only file; set `appendonly yes`, or a restart loses jobs");
         }
         if value("maxmemory_policy").is_some_and(|policy| policy != "noeviction") {
-            tracing::warn!(%address, "Redis may evict keys: set `maxmemory-policy noeviction`, or jobs are lost when memory is short");
+            tracing::warn!(%address, "Redis may evict keys; set `maxmemory-policy noeviction`, or jobs are lost when memory runs out");
         }
         Ok(())
     }
 }
 
-async fn patiently<T, F: Future<Output = RedisResult<T>>>(
+async fn with_retries<T, F: Future<Output = RedisResult<T>>>(
     patience: Duration,
     mut attempt: impl FnMut() -> F,
 ) -> RedisResult<T> {
     let end = Instant::now() + patience;
     loop {
         match attempt().await {
-            Err(err) if may_pass(&err) && Instant::now() < end => sleep(RETRY_DELAY).await,
+            Err(err) if is_transient(&err) && Instant::now() < end => sleep(RETRY_DELAY).await,
             done => return done,
         }
     }
 }
 
-/// Whether an error is of a Redis that restarts or fails over.
-fn may_pass(err: &RedisError) -> bool {
+/// Whether an error is caused by a restart or failover of Redis.
+fn is_transient(err: &RedisError) -> bool {
     use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, ReadOnly, TryAgain};
     err.is_io_error()
         || matches!(
@@ -91,11 +90,11 @@ fn may_pass(err: &RedisError) -> bool {
         )
 }
 
-/// Passes on what other processes publish, on a connection of its own, for ever.
+/// Forwards messages from other processes, on a separate connection, for ever.
 pub(super) async fn listen(subscriptions: Subscriptions, signals: Signals) {
     loop {
         if let Err(err) = listen_until_it_breaks(&subscriptions, &signals).await {
-            tracing::debug!("the connection that brings news from Redis broke: {err}");
+            tracing::debug!("the connection for messages from Redis broke: {err}");
         }
         sleep(RETRY_DELAY).await;
     }
@@ -105,7 +104,7 @@ async fn listen_until_it_breaks(subscriptions: &Subscriptions, signals: &Signals
     let (wakes, work) = (key("wakes"), key("work"));
     let mut pubsub = subscriptions.client().await?.get_async_pubsub().await?;
     pubsub.subscribe(&[&wakes, &work]).await?;
-    // Work may have come while nobody listened.
+    // Work may have arrived before the subscription.
     signals.send(&[], true);
     let (mut sink, mut messages) = pubsub.split();
     loop {

@@ -1,4 +1,4 @@
-//! One way to talk to Redis, whether it is one server, one that sentinels choose, or a cluster.
+//! One connection type for a single server, a master that sentinels choose, and a cluster.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ use crate::broker::address::RedisKind;
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The connection for commands. It is shared, and made anew when it breaks.
+/// The connection for commands. It is shared, and reconnects when it breaks.
 #[derive(Clone)]
 pub(super) enum Link {
     Server(ConnectionManager),
@@ -31,7 +31,7 @@ pub(super) enum Link {
 impl Link {
     pub(super) async fn open(address: &RedisAddress) -> RedisResult<Self> {
         if address.has_tls() {
-            // Several libraries of one process may bring a cryptography each; whichever is installed will do.
+            // Fails where another library installed a provider first, which is just as good.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         match &address.kind {
@@ -70,7 +70,7 @@ impl ConnectionLike for Link {
             Self::Server(server) => server.req_packed_command(cmd),
             Self::Sentinel(sentinel) => Box::pin(async move {
                 let answer = sentinel.connection().await?.req_packed_command(cmd).await;
-                sentinel.heed(answer).await
+                sentinel.check_master(answer).await
             }),
             Self::Cluster(cluster) => cluster.req_packed_command(cmd),
         }
@@ -86,7 +86,7 @@ impl ConnectionLike for Link {
             Self::Server(server) => server.req_packed_commands(pipeline, offset, count),
             Self::Sentinel(sentinel) => Box::pin(async move {
                 let answer = sentinel.connection().await?.req_packed_commands(pipeline, offset, count).await;
-                sentinel.heed(answer).await
+                sentinel.check_master(answer).await
             }),
             Self::Cluster(cluster) => cluster.req_packed_commands(pipeline, offset, count),
         }
@@ -101,7 +101,7 @@ impl ConnectionLike for Link {
     }
 }
 
-/// A connection to whichever server is the master now.
+/// A connection to the present master.
 #[derive(Clone)]
 pub(super) struct Sentinel {
     client: Arc<Mutex<SentinelClient>>,
@@ -146,8 +146,9 @@ impl Sentinel {
         Ok(connection)
     }
 
-    /// Asks the sentinels anew when the server is gone or is the master no more.
-    async fn heed<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
+    /// Drops the connection if the answer shows that its server is unreachable or no longer the master; the next call then
+    /// asks the sentinels again.
+    async fn check_master<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
         if let Err(err) = &answer
             && (err.is_io_error() || err.is_unrecoverable_error() || is_demoted(err))
         {
@@ -161,11 +162,11 @@ fn is_demoted(err: &RedisError) -> bool {
     matches!(err.kind(), ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown))
 }
 
-/// Where messages come from.
+/// Connects to a server for messages.
 pub(super) struct Subscriptions {
     address: RedisAddress,
     sentinel: Option<Sentinel>,
-    /// Nodes of a cluster that were tried. Each passes on what any of them is told.
+    /// Number of nodes tried so far. Every node of a cluster forwards all messages.
     tried: AtomicUsize,
 }
 
@@ -206,5 +207,5 @@ fn first(address: &RedisAddress) -> RedisResult<&ConnectionInfo> {
 }
 
 fn no_node() -> RedisError {
-    RedisError::from((ErrorKind::InvalidClientConfig, "the address names no host"))
+    RedisError::from((ErrorKind::InvalidClientConfig, "the address contains no host"))
 }

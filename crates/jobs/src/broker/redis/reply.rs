@@ -1,4 +1,4 @@
-//! Reads what Redis holds. The fields are listed in the README's "Wire protocol".
+//! Parses the answers of Redis. "Wire protocol" in the README lists the fields.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -38,13 +38,13 @@ impl Fields {
         State::ALL.into_iter().find(|state| state.as_str() == name).ok_or_else(|| malformed("state", name))
     }
 
-    /// `None` for a field that is not there.
+    /// `None` for a missing field.
     fn optional<T>(&self, name: &str, read: impl FnOnce(&Self, &str) -> Result<T>) -> Result<Option<T>> {
         self.0.contains_key(name).then(|| read(self, name)).transpose()
     }
 }
 
-/// The job in a hash. A `position` below 0 says that it does not wait.
+/// The job in a hash. A `position` below 0 means that it does not wait.
 pub(super) fn job(position: i64, fields: HashMap<String, String>) -> Result<Job> {
     let fields = Fields(fields);
     Ok(Job {
@@ -78,8 +78,8 @@ pub(super) fn event(job_id: JobId, entry: &StreamId) -> Result<Event> {
     Ok(Event { seq, job_id, at: time(at)?, kind })
 }
 
-/// Where a job's events stand: nothing for a job that is not there, else the number of the newest one, whether it is the
-/// last (1), and the job's place in the queue (below 0: it does not wait).
+/// A job's head: empty for a job that does not exist, else the number of the newest event, whether it is the last (1),
+/// and the position in the queue (below 0: it does not wait).
 pub(super) fn head(found: &[i64]) -> Result<Option<Head>> {
     match *found {
         [] => Ok(None),
@@ -112,7 +112,7 @@ pub(super) fn worker((seen_at, json): (i64, String)) -> Result<WorkerInfo> {
     Ok(WorkerInfo { seen_at: time(seen_at)?, ..serde_json::from_str(&json)? })
 }
 
-/// Reads what scripts tell a worker.
+/// The answer of a script to a worker.
 pub(super) fn standing(answer: i64) -> Standing {
     if answer < 0 { Standing::Lost } else { Standing::Held { cancel_requested: answer == 1 } }
 }

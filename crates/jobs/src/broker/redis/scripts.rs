@@ -5,7 +5,7 @@ use redis::{Script, ScriptInvocation};
 use crate::EngineChoice;
 use crate::broker::Rules;
 
-/// The hash tag that all keys share, so that they live on one node of a cluster.
+/// The hash tag that all keys share, so that a cluster keeps them on one node.
 const TAG: &str = "{unflatten}";
 
 /// A key or channel that scripts and plain commands both use.
@@ -13,7 +13,7 @@ pub(super) fn key(name: &str) -> String {
     format!("{TAG}:{name}")
 }
 
-/// The state changes of a job, each one script and so one step.
+/// The scripts. Each is one atomic step.
 pub(super) struct Scripts {
     pub(super) info: Script,
     pub(super) submit: Script,
@@ -65,13 +65,13 @@ impl Scripts {
     }
 }
 
-/// The most time that can have passed between two ticks of the queue's own time. With a heartbeat, a third of the
-/// lease, it is less than a lease: one lease at least is left to whoever renews it.
+/// The longest regular time between two ticks of the queue's own time. Together with a heartbeat, a third of the lease,
+/// it is less than a lease, so no lease that is renewed in time can expire.
 fn longest_gap(rules: &Rules) -> Duration {
     (rules.lease / 2).max(Duration::from_secs(1))
 }
 
-/// How often each process moves the queue's own time on.
+/// How often each process advances the queue's own time.
 pub(super) fn tick_every(rules: &Rules) -> Duration {
     longest_gap(rules) / 3
 }
@@ -83,7 +83,7 @@ fn script(body: &str, gap: Duration) -> Script {
     Script::new(&format!("local lanes, GAP = {{{lanes}}}, {gap}\n{common}{body}"))
 }
 
-/// A call of a script with its arguments to come.
+/// A call of a script, without arguments yet.
 pub(super) fn call(script: &Script) -> ScriptInvocation<'_> {
     script.key(TAG)
 }

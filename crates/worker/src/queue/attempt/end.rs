@@ -1,80 +1,13 @@
 //! How an attempt ends, and how the queue is told.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use engine::{Failure, FailureCode, Message, MessageCode, StopReason};
-use jobs::broker::{Lease, Outcome, Standing};
-use jobs::{Broker, BrokerError};
+use jobs::broker::{Outcome, Standing};
 use service::error_chain;
-use tokio::time::{MissedTickBehavior, interval, sleep};
-use tokio_util::sync::CancellationToken;
 
 use super::Attempt;
+use super::outcome::{AttemptEnd, Held, NextStep, give_back, retry};
 use crate::queue::outage::Verdict;
 use crate::run::{Fault, RunError, failure_of};
-
-/// How often, and how long apart at most, the end of a job is told to a queue that fails.
-const FINISH_TRIES: u32 = 6;
-const FINISH_PAUSE: Duration = Duration::from_millis(500);
-
-/// How an attempt ended, for metrics and the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::queue) enum AttemptEnd {
-    Succeeded,
-    Failed,
-    Cancelled,
-    /// Another worker has the job.
-    Lost,
-    /// The job went back to the queue.
-    Released,
-    /// The job goes back to the queue after a while.
-    Held,
-    /// The queue did not take the end.
-    Unrecorded,
-    /// The attempt itself panicked.
-    Panicked,
-}
-
-impl AttemptEnd {
-    /// The label in metrics.
-    pub(in crate::queue) fn as_str(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Lost => "lost",
-            Self::Released => "released",
-            Self::Held => "held",
-            Self::Unrecorded => "unrecorded",
-            Self::Panicked => "panicked",
-        }
-    }
-
-    /// Whether the job is over.
-    pub(super) fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
-    }
-}
-
-/// How an attempt ended, and what the worker has to do before its next job.
-#[derive(Debug)]
-pub(in crate::queue) struct NextStep {
-    pub(in crate::queue) end: AttemptEnd,
-    /// The engine thread did not come back.
-    pub(in crate::queue) is_stuck: bool,
-    /// Wait until this works again.
-    pub(in crate::queue) pause: Option<Fault>,
-    /// Give the job back after a while; others can be worked on meanwhile.
-    pub(in crate::queue) held: Option<Held>,
-}
-
-impl NextStep {
-    /// Nothing has to be done after `end`.
-    pub(in crate::queue) fn after(end: AttemptEnd) -> Self {
-        Self { end, is_stuck: false, pause: None, held: None }
-    }
-}
 
 impl Attempt<'_> {
     /// Tells the queue how the attempt ended, unless that is put off.
@@ -192,67 +125,4 @@ enum AfterFault {
     Later(NextStep),
     /// It is not ours to end.
     Release,
-}
-
-/// A job that is given back after a while, under its lease until then: in the queue it would be the next at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::queue) struct Held {
-    lease: Lease,
-    wait: Duration,
-    reason: String,
-}
-
-impl Held {
-    /// Holds the job, at most until `shutdown`, and gives it back.
-    pub(in crate::queue) async fn keep(self, broker: Arc<dyn Broker>, shutdown: CancellationToken) {
-        let mut ticks = interval(broker.heartbeat_interval());
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let over = async {
-            tokio::select! {
-                () = sleep(self.wait) => {}
-                () = shutdown.cancelled() => {}
-            }
-        };
-        let mut over = std::pin::pin!(over);
-        loop {
-            tokio::select! {
-                () = &mut over => break,
-                _ = ticks.tick() => match broker.heartbeat(&self.lease).await {
-                    Ok(Standing::Lost) => return,
-                    Ok(Standing::Held { cancel_requested: true }) => break,
-                    // A queue that fails is asked again.
-                    Ok(Standing::Held { cancel_requested: false }) | Err(_) => {}
-                },
-            }
-        }
-        give_back(&broker, &self.lease, &self.reason).await;
-    }
-}
-
-/// Puts a job back into the queue without counting the attempt.
-async fn give_back(broker: &Arc<dyn Broker>, lease: &Lease, reason: &str) {
-    match retry(|| broker.release(lease, reason)).await {
-        Ok(standing) => tracing::info!(?standing, reason, "job given back to the queue"),
-        Err(error) => {
-            tracing::error!(error = error_chain(&error), "the job could not be given back; its lease runs out")
-        }
-    }
-}
-
-/// Tries again when the queue fails for a moment.
-async fn retry<F, Fut>(call: F) -> Result<Standing, BrokerError>
-where
-    F: Fn() -> Fut,
-    Fut: Future<Output = Result<Standing, BrokerError>>,
-{
-    let mut pause = FINISH_PAUSE;
-    for _ in 1..FINISH_TRIES {
-        match call().await {
-            Ok(standing) => return Ok(standing),
-            Err(error) => tracing::warn!(error = error_chain(&error), "the queue failed; trying again"),
-        }
-        sleep(pause).await;
-        pause *= 2;
-    }
-    call().await
 }

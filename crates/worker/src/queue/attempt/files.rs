@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{FailureCode, StopReason};
+use engine::{EngineRun, FailureCode, StopReason};
 use image::{ImageFormat, ImageReader, RgbaImage};
 use jobs::store::{Published, Staging, StoreError};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::{Attempt, count, lease};
-use crate::run::{EngineRun, Fault, Part, Run, RunError, WriteError};
+use crate::run::{Fault, Part, Run, RunError, WriteError};
 use crate::write::ResultJob;
 
 /// How long reading one file may take: far more than the largest picture needs over a slow network.

@@ -1,7 +1,7 @@
 -- ARGV: id, Cancelled, CancelRequested
 local id, cancelled, requested = unpack(ARGV)
 if not exists(id) then return false end
-go_on_when_full()
+allow_when_full()
 local job = redis.call('HMGET', key('job', id), 'state', 'cancel_requested')
 if job[1] == 'queued' then
   over(id, 'cancelled', cancelled, now())

@@ -1,18 +1,18 @@
--- ARGV: worker, WorkerInfo, milliseconds that a job in lane auto has to have waited, lane, ...
--- Answers {attempt, job's fields}, or nothing when nothing waits in these lanes.
+-- ARGV: worker, WorkerInfo, milliseconds that a job in lane auto must have waited, lane, ...
+-- Answers {attempt, job's fields}, or false when no job waits in these lanes.
 local worker, info, auto_wait = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local at, even = now(), even_now()
 
--- Nobody overtakes the first of lane `auto`, so the others need no look.
+-- Jobs of lane `auto` do not overtake each other, so only the first is checked.
 local function ripe(lane, id)
   if lane ~= 'auto' or auto_wait == 0 then return true end
   local times = redis.call('HMGET', key('job', id), 'queued_at', 'created_at')
   local queued = tonumber(times[1] or times[2] or even)
-  -- A time to come is none of this queue's.
+  -- A time in the future was written by another queue.
   return queued + auto_wait <= even or queued > even
 end
 
--- The waiting job whose turn it is.
+-- The waiting job that has its turn.
 local function head()
   local best, best_turn
   for i = 4, #ARGV do
@@ -25,9 +25,9 @@ local function head()
   return best
 end
 
--- Gives a worker its lease: an entry of its own among those that are pending. It is written
--- and read in one script, so nobody else's can come in between.
-local function lend(id)
+-- Gives a worker its lease: a pending entry in `taken`. Written and read in one script, so that the entry read is the
+-- entry written.
+local function lease_job(id)
   local taken = key('taken')
   local read = {'XREADGROUP', 'GROUP', group, worker, 'COUNT', 1, 'STREAMS', taken, '>'}
   local entry = redis.call('XADD', taken, '*', 'job', id)
@@ -36,14 +36,14 @@ local function lend(id)
     redis.call('XGROUP', 'CREATE', taken, group, 0)
     reply = redis.call(unpack(read))
   end
-  -- Older entries are there only when a hand in the database removed the group: their leases run out.
+  -- Older entries exist only if someone removed the group by hand; their leases expire.
   while reply and reply[1][2][1][1] ~= entry do
     reply = redis.call(unpack(read))
   end
   return entry
 end
 
-go_on_when_full()
+allow_when_full()
 announce(worker, info)
 while true do
   local first = head()
@@ -54,10 +54,10 @@ while true do
     redis.call('HSET', key('rounds'), string.format('%d', class), round)
     local attempt = redis.call('HINCRBY', job, 'attempt', 1)
     at = math.max(at, tonumber(redis.call('HGET', job, 'created_at') or at))
-    redis.call('HSET', job, 'state', 'running', 'started_at', at, 'worker', worker, 'entry', lend(id))
+    redis.call('HSET', job, 'state', 'running', 'started_at', at, 'worker', worker, 'entry', lease_job(id))
     redis.call('ZADD', key('leases'), even, id)
     return {attempt, fields(id)}
   end
-  -- Only a hand in the database removes a job that waits.
+  -- A waiting job without a record was removed by hand.
   redis.call('ZREM', key('waiting', first.lane), id)
 end

@@ -7,15 +7,15 @@ local function key(...)
   return KEYS[1] .. ':' .. table.concat({...}, ':')
 end
 
--- Milliseconds since 1970 by Redis's clock, the only one that all agree on. For people: this clock can be set.
+-- Milliseconds since 1970 by the clock of Redis, which all processes share. For display only: the clock can be set.
 local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- The queue's own time, for what is delayed or grows old: milliseconds that began as those since 1970 and go on
--- evenly from there, whatever Redis's clock is set to. `tick` moves it on; every process calls that every few
--- seconds, so more than GAP between two ticks is no time that passed for anybody.
+-- The queue's own time, for delays and ages: milliseconds that started at the wall clock and advance evenly, whatever
+-- the clock of Redis is set to. Every process calls `tick` every few seconds, so more than GAP between two ticks means
+-- that the clock was set or that Redis was down.
 local function even_now()
   local last = redis.call('HMGET', key('clock'), 'wall', 'even')
   local wall = now()
@@ -23,9 +23,9 @@ local function even_now()
   return last[2] + math.min(math.max(wall - last[1], 0), GAP)
 end
 
--- Redis whose memory is full refuses a script's first write if it could take more memory, but none that come after
--- a write. New jobs are to be refused, while those that are there go on to their end, which makes room.
-local function go_on_when_full()
+-- When its memory is full, Redis refuses a script whose first write may allocate, but not writes after another write.
+-- Scripts that finish existing jobs start with this write, which allocates nothing; `submit` does not.
+local function allow_when_full()
   redis.call('ZREM', key('leases'), '')
 end
 
@@ -34,15 +34,15 @@ local function receiver_of(url)
   return url:match('^%a+://[^/?#]*') or url
 end
 
--- Makes a delivery due, and gives its receiver and client a turn then. These scores are never later than the first
--- delivery is due, or the last turn was; where they are too early, `deliver` mends them.
+-- Makes a delivery due, and gives its receiver and client a turn at that time. The scores of turns may be too early,
+-- never too late; `deliver` corrects them.
 local function schedule(delivery, client, receiver, due)
   redis.call('ZADD', key('posts', client, receiver), due, delivery)
   redis.call('ZADD', key('posts', client), 'LT', due, receiver)
   redis.call('ZADD', key('posts'), 'LT', due, client)
 end
 
--- Remembers that an event is to be posted to the job's webhook, where it asked for that.
+-- Adds a delivery if the job's webhook wants this event.
 local function post(id, seq, event, at)
   local job = redis.call('HMGET', key('job', id), 'webhook', 'webhook_events', 'upload_id', 'client')
   if not job[1] then return end
@@ -54,7 +54,7 @@ local function post(id, seq, event, at)
   schedule(delivery, client, receiver, even_now())
 end
 
--- Writes an event under the job's next number and wakes its listeners.
+-- Appends an event and wakes the job's listeners.
 local function emit(id, event, at)
   local seq = redis.call('HINCRBY', key('job', id), 'seq', 1)
   redis.call('XADD', key('events', id), seq .. '-0', 'at', at, 'event', event)
@@ -62,7 +62,7 @@ local function emit(id, event, at)
   post(id, seq, event, at)
 end
 
--- A turn is one number, so that each lane is sorted by class, then round, then arrival.
+-- A turn is one number that sorts a lane by class, then round, then arrival.
 -- Doubles are exact up to 2^53: 2 bits of class, 30 of round, 20 of arrival.
 local CLASS, ROUND = 2 ^ 50, 2 ^ 20
 
@@ -71,12 +71,12 @@ local function class_and_round(turn)
   return class, math.floor((turn - class * CLASS) / ROUND)
 end
 
--- Where the jobs of a client stand in the rounds of a class.
+-- The key of a client's jobs in a class, by round.
 local function share(class, client)
   return key('share', string.format('%d', class), client)
 end
 
--- The round after the client's last one, but none that is over.
+-- The round after the client's last one, but not before the current round.
 local function round_of(class, lane, client)
   local own = redis.call('ZREVRANGE', share(class, client), 0, 0, 'WITHSCORES')[2]
   local head = redis.call('ZRANGEBYSCORE', key('waiting', lane), class * CLASS, '(' ..
@@ -91,7 +91,7 @@ local function round_of(class, lane, client)
   return math.max(own and own + 1 or 0, current)
 end
 
--- Puts a job into its lane: one that comes back in front, in class 0.
+-- Adds a job to its lane. A returned job goes first, in class 0.
 local function enter(id, returned)
   local job = key('job', id)
   local place = redis.call('HMGET', job, 'lane', 'class', 'client')
@@ -108,7 +108,7 @@ local function enter(id, returned)
   redis.call('PUBLISH', key('work'), lane)
 end
 
--- Takes a job out of its lane, where it waits; answers its class and round.
+-- Removes a waiting job from its lane; answers its class and round, or nil if it does not wait.
 local function step_out(id)
   local place = redis.call('HMGET', key('job', id), 'lane', 'client')
   local turn = redis.call('ZSCORE', key('waiting', place[1]), id)
@@ -119,7 +119,7 @@ local function step_out(id)
   return class, round
 end
 
--- Takes a job from where it waits or is being worked on.
+-- Removes a job from its lane or from its worker.
 local function leave(id)
   step_out(id)
   redis.call('ZREM', key('leases'), id)
@@ -134,7 +134,7 @@ end
 local function over(id, state, event, at)
   local job = key('job', id)
   leave(id)
-  -- A clock that was set back does not let a job end before it began.
+  -- A clock that was set back must not let a job end before it started.
   local times = redis.call('HMGET', job, 'started_at', 'created_at')
   at = math.max(at, tonumber(times[1] or times[2] or at))
   redis.call('HSET', job, 'state', state, 'finished_at', at)
@@ -144,7 +144,7 @@ local function over(id, state, event, at)
   emit(id, event, at)
 end
 
--- A job that nobody works on any more waits again, unless it was to be cancelled.
+-- Returns a job to the queue, or ends it if it was to be cancelled.
 local function give_back(id, requeued, cancelled, at)
   local job = key('job', id)
   if redis.call('HGET', job, 'cancel_requested') == '1' then
@@ -156,20 +156,20 @@ local function give_back(id, requeued, cancelled, at)
   emit(id, requeued, at)
 end
 
--- Whether a lease still stands.
+-- Whether a lease stands.
 local function holds(id, attempt, worker)
   local job = redis.call('HMGET', key('job', id), 'state', 'attempt', 'worker')
   return job[1] == 'running' and job[2] == attempt and job[3] == worker
 end
 
--- A lease begins anew. Older versions of this program go by how long the entry in `taken` has been idle.
+-- Renews a lease. The XCLAIM is for older versions of this program, which use the idle time of the entry in `taken`.
 local function renew(id, worker)
   redis.call('XCLAIM', key('taken'), group, worker, 0, redis.call('HGET', key('job', id), 'entry'), 'JUSTID')
   redis.call('ZADD', key('leases'), even_now(), id)
   redis.call('ZADD', key('seen'), 'XX', even_now(), worker)
 end
 
--- What a worker is told: -1 the job is lost, 1 someone asked to cancel it, 0 go on.
+-- The answer to a worker: -1 the lease is lost, 1 cancel was requested, 0 continue.
 local LOST = -1
 local function standing(id)
   return tonumber(redis.call('HGET', key('job', id), 'cancel_requested'))
@@ -180,7 +180,7 @@ local function announce(worker, info)
   redis.call('ZADD', key('seen'), even_now(), worker)
 end
 
--- Deleting a consumer drops what it has pending, so one that has stays.
+-- Deleting a consumer drops its pending entries, so one that has any is kept.
 local function retire(worker)
   redis.call('HDEL', key('workers'), worker)
   redis.call('ZREM', key('seen'), worker)
@@ -198,8 +198,8 @@ local function queued()
   return count
 end
 
--- How many waiting jobs can come before this one; -1 when it does not wait.
--- A worker that takes from a named lane takes from `auto` too.
+-- How many waiting jobs can be taken before this one; -1 when it does not wait.
+-- A worker that takes from a named lane also takes from `auto`.
 local function position(id)
   local lane = redis.call('HGET', key('job', id), 'lane')
   local turn = redis.call('ZSCORE', key('waiting', lane), id)

@@ -1,13 +1,13 @@
--- ARGV: the most deliveries to take, lease in milliseconds, how many are under way for each client and to each
--- receiver (JSON), the most for a client, the most to a receiver, how many of each to look at
--- Answers the fields of each that is due; who takes one has it for the lease. Clients have turns, and the receivers
--- of each: one that had its turn comes behind all that waited as long.
-local limit, lease, under_way = tonumber(ARGV[1]), tonumber(ARGV[2]), cjson.decode(ARGV[3])
-local per_client, per_receiver, looked_at = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+-- ARGV: limit, lease in milliseconds, deliveries in flight per client and per receiver (JSON), limit per client, limit
+-- per receiver, number of clients (and receivers of each) to consider
+-- Takes due deliveries for the lease and answers their fields. Clients take turns, and so do the receivers of each:
+-- after its turn one goes behind all that are ready.
+local limit, lease, in_flight = tonumber(ARGV[1]), tonumber(ARGV[2]), cjson.decode(ARGV[3])
+local per_client, per_receiver, candidates = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local at = even_now()
-go_on_when_full()
+allow_when_full()
 
--- Versions of this program before turns put all into one set.
+-- Older versions of this program kept all deliveries in one set.
 for _, id in ipairs(redis.call('ZRANGE', key('deliveries'), 0, 99)) do
   local due = redis.call('ZSCORE', key('deliveries'), id)
   local url = redis.call('HGET', key('delivery', id), 'url')
@@ -19,16 +19,16 @@ for _, id in ipairs(redis.call('ZRANGE', key('deliveries'), 0, 99)) do
 end
 
 local function ready(turns)
-  return redis.call('ZRANGEBYSCORE', turns, '-inf', at, 'LIMIT', 0, looked_at)
+  return redis.call('ZRANGEBYSCORE', turns, '-inf', at, 'LIMIT', 0, candidates)
 end
 
--- When the first of a set is due; nothing for an empty one.
+-- The first entry of a set and when it is due; nothing for an empty set.
 local function first(set)
   local head = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
   return head[1], tonumber(head[2])
 end
 
--- Sets when something has its next turn, by what is left of it.
+-- Sets the next turn of `name` by what is left in `rest`.
 local function turn(turns, name, rest, had_one)
   local _, due = first(rest)
   if not due then
@@ -58,10 +58,10 @@ end
 local function take(client)
   local taken
   for _, receiver in ipairs(ready(key('posts', client))) do
-    local under_way_to = under_way.receivers[receiver] or 0
-    if not taken and under_way_to < per_receiver then
+    local in_flight_to = in_flight.receivers[receiver] or 0
+    if not taken and in_flight_to < per_receiver then
       taken = take_from(client, receiver)
-      if taken then under_way.receivers[receiver] = under_way_to + 1 end
+      if taken then in_flight.receivers[receiver] = in_flight_to + 1 end
     end
   end
   turn(key('posts'), client, key('posts', client), taken)
@@ -72,11 +72,11 @@ local answer = {}
 repeat
   local before = #answer
   for _, client in ipairs(ready(key('posts'))) do
-    local under_way_for = under_way.clients[client] or 0
-    if #answer < limit and under_way_for < per_client then
+    local in_flight_for = in_flight.clients[client] or 0
+    if #answer < limit and in_flight_for < per_client then
       local taken = take(client)
       if taken then
-        under_way.clients[client] = under_way_for + 1
+        in_flight.clients[client] = in_flight_for + 1
         table.insert(answer, taken)
       end
     end

@@ -1,5 +1,5 @@
--- ARGV: age in milliseconds, how many to pass over, how many to look at
--- Answers the ids of the jobs that have been over for longer, the oldest first, and whether there may be more.
+-- ARGV: age in milliseconds, offset, limit
+-- Answers the ids of the jobs that ended longer ago, the oldest first, and whether there may be more.
 local before, from = even_now() - tonumber(ARGV[1]), tonumber(ARGV[2])
 local found = redis.call('ZRANGE', key('finished'), from, from + tonumber(ARGV[3]) - 1, 'WITHSCORES')
 local ids = {}

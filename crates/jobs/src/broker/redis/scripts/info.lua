@@ -1,2 +1,2 @@
--- Answers what the server that holds the queue says of itself.
+-- Answers the INFO of the server that holds the queue.
 return redis.call('INFO')

@@ -1,11 +1,11 @@
 -- ARGV: lease in milliseconds, attempts, Requeued, Cancelled, Failed, its error
--- Answers the ids of the jobs that were taken back.
+-- Answers the ids of the jobs whose lease expired.
 local lease, attempts = tonumber(ARGV[1]), tonumber(ARGV[2])
 local requeued, cancelled, failed, failure = unpack(ARGV, 3, 6)
 local reaped = {}
 
 local at, even = now(), even_now()
-go_on_when_full()
+allow_when_full()
 
 local function lose(id)
   local job = key('job', id)
@@ -27,10 +27,10 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('leases'), '-inf', even - le
   end
 end
 
--- Jobs that an older version of this program took have no such time: their entry's idle time is their lease.
+-- Jobs that an older version of this program took are not in `leases`: the idle time of their entry counts.
 local taken = key('taken')
 local idle = redis.pcall('XPENDING', taken, group, 'IDLE', lease, '-', '+', 100)
--- An error says that there is no such stream yet.
+-- An error means that the stream does not exist yet.
 for _, pending in ipairs(idle.err and {} or idle) do
   local entry = redis.call('XRANGE', taken, pending[1], pending[1])[1]
   local id = entry and entry[2][2]

@@ -1,7 +1,7 @@
--- ARGV: id, attempt, worker, event, then the fields that it changes, each with its value
+-- ARGV: id, attempt, worker, event, then changed fields, each with its value
 local id, attempt, worker, event = unpack(ARGV, 1, 4)
 if not holds(id, attempt, worker) then return LOST end
-go_on_when_full()
+allow_when_full()
 if #ARGV > 4 then
   redis.call('HSET', key('job', id), unpack(ARGV, 5))
 end

@@ -1,7 +1,7 @@
 -- ARGV: id, attempt, worker, Requeued, Cancelled
 local id, attempt, worker, requeued, cancelled = unpack(ARGV)
 if not holds(id, attempt, worker) then return LOST end
-go_on_when_full()
+allow_when_full()
 local answer = standing(id)
 give_back(id, requeued, cancelled, now())
 return answer

@@ -1,11 +1,10 @@
--- ARGV: id, upload, params, lane, class, priority, client, idempotency key or '', fingerprint, limit, limit of a
--- client, Queued,
--- then, where events are to be posted, the webhook's address and its events, each between spaces
+-- ARGV: id, upload, params, lane, class, priority, client, idempotency key or '', fingerprint, limit, limit per client,
+-- Queued; with a webhook also its address and its events, each between spaces
 local id, upload, params, lane, class, priority, client, idempotency, fingerprint = unpack(ARGV, 1, 9)
 local limit, client_limit = tonumber(ARGV[10]), tonumber(ARGV[11])
 local event, webhook, webhook_events = unpack(ARGV, 12)
 
--- The same id comes twice when the answer to the first call got lost.
+-- The call is repeated when its first answer was lost.
 if exists(id) then return {'queued', position(id), fields(id)} end
 
 if idempotency ~= '' then
@@ -18,7 +17,7 @@ end
 
 local waiting = queued()
 if waiting >= limit then return {'full', waiting, {}} end
--- Those of class 0 came back from a worker.
+-- Jobs of class 0 were returned by a worker and do not count.
 local own = 0
 for other = 1, 3 do own = own + redis.call('ZCARD', share(other, client)) end
 if own >= client_limit then return {'client_full', own, {}} end

@@ -1,5 +1,5 @@
 -- ARGV: lease in milliseconds
--- Answers when each living worker was seen, by Redis's clock, and what it said of itself.
+-- Answers for each living worker when it was seen, by the clock of Redis, and its WorkerInfo.
 local at, even = now(), even_now()
 local alive = redis.call('ZRANGEBYSCORE', key('seen'), '(' .. even - tonumber(ARGV[1]), '+inf', 'WITHSCORES')
 local answer = {}

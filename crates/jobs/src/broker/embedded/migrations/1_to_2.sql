@@ -1,3 +1,4 @@
+-- From version 1: priorities, fair shares and webhooks.
 ALTER TABLE jobs ADD COLUMN client TEXT NOT NULL DEFAULT '';
 ALTER TABLE jobs ADD COLUMN webhook TEXT;   -- jobs::Webhook as JSON
 

@@ -1,5 +1,5 @@
-//! The order in which waiting jobs are taken: by class, then in rounds in which
-//! each client has one turn, then by arrival. The README's "Order" has the rules.
+//! The order in which waiting jobs are taken (table `line`): by class, then in rounds in which each client has one turn,
+//! then by arrival. See "Order" in the README.
 
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
@@ -10,8 +10,8 @@ use crate::{EngineChoice, Job, JobId};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
-/// Puts a job into the line; one that was `returned` in front of all that were not.
-pub(super) fn enter(db: &Connection, record: &Record, returned: bool) -> Result<()> {
+/// Gives a waiting job its place; one that a worker `returned` goes ahead of all others.
+pub(super) fn insert(db: &Connection, record: &Record, returned: bool) -> Result<()> {
     let lane = record.job.params.engine.as_str();
     let (class, round) = if returned {
         (0, 0)
@@ -25,7 +25,7 @@ pub(super) fn enter(db: &Connection, record: &Record, returned: bool) -> Result<
     Ok(())
 }
 
-/// The round after the client's last one, but none that is over.
+/// The round after the client's last one, but not before the current round.
 fn round_of(db: &Connection, class: u8, lane: &str, client: &str) -> Result<i64> {
     let mut query = db.prepare_cached(
         "SELECT max(
@@ -36,23 +36,23 @@ fn round_of(db: &Connection, class: u8, lane: &str, client: &str) -> Result<i64>
     Ok(query.query_row(params![class, lane, client], |row| row.get(0))?)
 }
 
-/// Takes a job out of the line without its having had its turn.
-pub(super) fn leave(db: &Connection, id: JobId) -> Result<()> {
+/// Removes a job that did not have its turn.
+pub(super) fn remove(db: &Connection, id: JobId) -> Result<()> {
     db.prepare_cached("DELETE FROM line WHERE job_id = ?1")?.execute([id.to_string()])?;
     Ok(())
 }
 
-/// Takes a job out of the line because it is its turn.
+/// Removes a job because it has its turn now.
 pub(super) fn take(db: &Connection, id: JobId) -> Result<()> {
     let mut remember = db.prepare_cached(
         "INSERT OR REPLACE INTO rounds (class, round) SELECT class, round FROM line WHERE job_id = ?1",
     )?;
     remember.execute([id.to_string()])?;
-    leave(db, id)
+    remove(db, id)
 }
 
-/// The job that is next in some lanes.
-pub(super) fn head(db: &Connection, lanes: &[EngineChoice]) -> Result<Option<JobId>> {
+/// The first job of some lanes.
+pub(super) fn first(db: &Connection, lanes: &[EngineChoice]) -> Result<Option<JobId>> {
     let sql = format!(
         "SELECT job_id FROM line WHERE lane IN ({}) ORDER BY class, round, turn LIMIT 1",
         placeholders(lanes.len())
@@ -63,7 +63,7 @@ pub(super) fn head(db: &Connection, lanes: &[EngineChoice]) -> Result<Option<Job
     id.map(|id| parse_id(&id)).transpose()
 }
 
-/// How many waiting jobs can come before this one; `None` when it does not wait.
+/// How many waiting jobs can be taken before this one; `None` when it does not wait.
 pub(super) fn position(db: &Connection, job: &Job) -> Result<Option<u64>> {
     let rivals = rivals_of(job.params.engine);
     let sql = format!(

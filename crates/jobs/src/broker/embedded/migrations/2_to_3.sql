@@ -1,3 +1,4 @@
+-- From version 2: the queue's own time, and turns of webhook receivers.
 -- The queue's own time (see clock.rs), in milliseconds, and the wall clock when it was stored.
 CREATE TABLE clock (
     id INTEGER PRIMARY KEY CHECK (id = 1),
