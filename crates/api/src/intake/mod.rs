@@ -1,0 +1,5 @@
+//! From the body of a request to a picture that is checked, decoded and stored.
+
+pub mod decodes;
+pub mod form;
+pub mod picture;
