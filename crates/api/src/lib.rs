@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod config;
+mod decodes;
 mod export;
 mod handlers;
 mod health;

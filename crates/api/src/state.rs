@@ -1,4 +1,4 @@
-//! What handlers share.
+//! The state that all handlers share.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::decodes::Decodes;
 use crate::health::Health;
-use crate::intake::decodes::Decodes;
 use crate::turns::Turns;
 
 /// The state of the service, which every handler can reach. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
     pub broker: Arc<dyn Broker>,
-    /// The events of jobs, for everyone in this process who follows one.
+    /// The events of jobs, for all followers in this process.
     pub feed: Feed,
     pub store: Store,
     pub config: Arc<Config>,

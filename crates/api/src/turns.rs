@@ -305,7 +305,7 @@ mod tests {
         many.extend((0..3).map(|_| Export::of(&turns, "b", 1)));
         assert_eq!(turns.enter("c", 1).await.unwrap_err(), Busy::Service(8));
         many.clear();
-        // Whoever waits and goes away is forgotten.
+        // A client that stops waiting is forgotten.
         let running = turns.enter("a", 1).await.unwrap();
         let waiting = tokio::spawn({
             let turns = Arc::clone(&turns);

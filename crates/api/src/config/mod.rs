@@ -46,7 +46,7 @@ pub struct Config {
     pub cleanup_after: Option<Duration>,
 }
 
-/// What connections are held to.
+/// The limits of connections.
 #[derive(Debug, Clone)]
 pub struct ConnectionLimits {
     /// `MAX_CONNECTIONS`; `None` is as many as the process may open files for.

@@ -57,7 +57,7 @@ pub fn turns(memory: u64) -> Arc<Turns> {
     })
 }
 
-/// What is to be exported.
+/// An export that a client asked for.
 pub struct Export {
     /// The document that the layers of the composition were taken from.
     pub stored: StoredTree,

@@ -31,7 +31,7 @@ const WORK: u64 = 32;
 const FILES_PART: u64 = 4;
 const LAYERS_PART: u64 = 8;
 
-/// What an export will do, and how much memory it needs.
+/// The work of an export, and the memory that it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Whether any pixel of a leaf is needed.
@@ -119,7 +119,7 @@ impl Plan {
 struct Cost {
     /// Of the stored picture.
     source: u64,
-    /// What is cut out of it.
+    /// Of the part that is cut out.
     cut: u64,
     result: u64,
     is_resized: bool,

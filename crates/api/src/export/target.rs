@@ -4,7 +4,7 @@ use layers::Format;
 
 use crate::http::error::Error;
 
-/// What a composition is written as.
+/// The format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// One picture of what is visible.

@@ -1,4 +1,4 @@
-//! What each route does. Every handler stands next to its OpenAPI description.
+//! The handlers of all routes, each next to its OpenAPI description.
 
 pub mod edits;
 pub mod finished;

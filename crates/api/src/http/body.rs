@@ -245,7 +245,7 @@ pub mod tests {
         assert_eq!(lag(Duration::from_millis(100), 5_000), Duration::ZERO);
         assert_eq!(lag(Duration::from_secs(20), 1_000_000), Duration::ZERO);
         assert!(lag(Duration::from_secs(5), 1) > 10 * PACE.lag);
-        // What came fast before makes no dripping good.
+        // A fast start does not make up for dripping later.
         let fast = PACE.lag_after(Duration::ZERO, Duration::from_secs(1), 10_000_000);
         assert_eq!(PACE.lag_after(fast, PACE.lag, 0), PACE.lag);
     }

@@ -173,7 +173,7 @@ mod tests {
             ("filename*=UTF-8''%e2%82%ac.png; filename=\"EUR.png\"", "€.png"),
             ("filename*=iso-8859-1'en'%A3%20rates.png", "£ rates.png"),
             ("filename*=\"UTF-8''quoted.png\"", "quoted.png"),
-            // What cannot be read leaves the other one.
+            // An unreadable one leaves the other one.
             ("filename*=UTF-8''%FF%FE; filename=plain.png", "plain.png"),
             ("filename*=UTF-8''%4; filename=plain.png", "plain.png"),
             ("filename*=UTF-8''%+1x; filename=plain.png", "plain.png"),

@@ -32,7 +32,7 @@ pub struct Error {
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What clients see of an error, beside its answer: for a layer that answers in another shape.
+/// The public part of an error, kept beside its answer for a layer that answers in another shape.
 #[derive(Debug, Clone)]
 pub struct PublicError {
     pub code: &'static str,
@@ -40,7 +40,7 @@ pub struct PublicError {
     pub param: Option<String>,
 }
 
-/// The body of every answer that is no success.
+/// The body of every error.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorBody {
     error: ErrorInfo,

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
 use jobs::store::{StoreError, StoredFile};
 
 use super::blocks::{BlockReader, FileName, keep_open};
@@ -17,7 +17,7 @@ use crate::config::Config;
 /// How long a signed address can be used.
 const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// What to say of a file beside its content.
+/// The headers of a file.
 pub struct FileHeaders {
     pub content_type: &'static str,
     /// Strong: the same tag means the same bytes.
@@ -114,13 +114,10 @@ impl IntoResponse for FileAnswer {
     }
 }
 
-impl axum::response::IntoResponseParts for FileHeaders {
-    type Error = <[(header::HeaderName, String); 4] as axum::response::IntoResponseParts>::Error;
+impl IntoResponseParts for FileHeaders {
+    type Error = <[(HeaderName, String); 4] as IntoResponseParts>::Error;
 
-    fn into_response_parts(
-        self,
-        parts: axum::response::ResponseParts,
-    ) -> Result<axum::response::ResponseParts, Self::Error> {
+    fn into_response_parts(self, parts: ResponseParts) -> Result<ResponseParts, Self::Error> {
         [
             (header::CONTENT_TYPE, self.content_type.to_owned()),
             (header::CACHE_CONTROL, self.cache_control.to_owned()),

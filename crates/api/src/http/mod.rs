@@ -1,4 +1,4 @@
-//! What handlers share about HTTP: extractors, bodies, errors, files and caching. Nothing here knows a route.
+//! HTTP helpers of the handlers: extractors, bodies, errors, files and caching. Nothing here knows a route.
 
 pub mod answers;
 pub mod blocks;

@@ -42,8 +42,8 @@ fn affordable(descriptors: u64) -> u64 {
     (descriptors.saturating_sub(RESERVED) / DESCRIPTORS_EACH).max(LEAST)
 }
 
-/// Allows the process as many open files as the system lets it have without a privilege, at most 65,536: shells and
-/// service managers start programs with 1,024. Call it once, at the start of a program.
+/// Raises the limit of open files as far as the process may without privileges, at most to 65,536: shells and service
+/// managers start programs with 1,024. Call it once, at the start of a program.
 pub fn raise_descriptor_limit() {
     #[cfg(unix)]
     unix::raise(ENOUGH_DESCRIPTORS);

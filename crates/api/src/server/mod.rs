@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use self::connections::Connections;
 use self::tasks::keep_running;
 use crate::config::Config;
-use crate::intake::decodes::Decodes;
+use crate::decodes::Decodes;
 use crate::router::router;
 use crate::state::App;
 use crate::{export, prometheus, removal, webhooks};
@@ -34,7 +34,7 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
 /// How long connections that are cut off may take to close.
 const CUT_OFF: Duration = Duration::from_secs(2);
 
-/// What the API needs.
+/// The parts that the API is given by its program.
 #[derive(Clone)]
 pub struct Context {
     pub broker: Arc<dyn Broker>,

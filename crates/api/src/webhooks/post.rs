@@ -58,7 +58,7 @@ impl Poster {
     }
 
     pub async fn post(&self, url: &str, id: &str, sent_at_s: i64, signature: &str, body: String) -> PostOutcome {
-        let request = Request::post("")
+        let request = Request::post("/")
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::USER_AGENT, USER_AGENT)
             .header("webhook-id", id)

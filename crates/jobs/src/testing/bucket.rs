@@ -135,14 +135,15 @@ async fn serve(listener: TcpListener, service: S3Service, log: Log) {
             let (service, turn, log) = (service.clone(), Arc::clone(&turn), Arc::clone(&log));
             async move {
                 let came = Instant::now();
-                if lock(&log).is_some() {
+                let is_counted = lock(&log).is_some();
+                if is_counted {
                     tokio::time::sleep(COUNTED_DELAY).await;
                 }
                 let writes = [Method::PUT, Method::POST, Method::DELETE].contains(request.method());
                 let (_alone, _beside) =
                     if writes { (Some(turn.write().await), None) } else { (None, Some(turn.read().await)) };
                 let answer = Service::call(&service, request).await;
-                if let Some(requests) = &mut *lock(&log) {
+                if let Some(requests) = lock(&log).as_mut().filter(|_| is_counted) {
                     requests.push((came, Instant::now()));
                 }
                 answer

@@ -27,16 +27,16 @@ const MAX_GROUPS: usize = 32;
 const MAX_NAME: usize = 200;
 const MAX_NAMES: usize = 200_000;
 
-/// What to compose.
+/// A composition.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ComposeRequest {
-    /// `png` (the default: what one sees), `psd`, `ora`, `pptx`, `svg` or `zip`.
+    /// `png` (the default: one picture of what is visible), `psd`, `ora`, `pptx`, `svg` or `zip`.
     format: Option<String>,
     /// Add each layer trimmed to its box to a ZIP.
     #[serde(default)]
     trim: bool,
-    /// The layers, the lowest first, with edits in place of those that are stored. Absent: the document as it is stored.
+    /// The layers, the lowest first, with edits in place of the stored ones. Absent: the document as it is stored.
     #[schema(max_items = 1000)]
     layers: Option<Vec<ComposeLayer>>,
 }
@@ -47,11 +47,11 @@ pub struct ComposeRequest {
 pub struct ComposeLayer {
     /// The layer's number in its result.
     layer: u32,
-    /// The job that it is a result of: absent for the one in the address, or one that splits a layer of it.
+    /// The job whose result has the layer: absent for the job in the address, or a job that split a layer of it.
     #[schema(value_type = Option<uuid::Uuid>)]
     job_id: Option<Id>,
-    /// Names of the groups that it is in, the outermost first. Neighbours in the same group become one. Names have
-    /// 1 to 200 characters, none of them a control character; all names together have at most 200000.
+    /// Names of the groups that the layer is in, the outermost first. Neighbours with the same groups are put together.
+    /// Names have 1 to 200 characters without control characters; all names together have at most 200000.
     #[serde(default)]
     #[schema(max_items = 32)]
     groups: Vec<String>,
@@ -77,11 +77,11 @@ pub struct ComposeLayer {
                 (Vec<u8> = "image/svg+xml"),
             ),
             headers(("Content-Disposition" = String, description = "A file name made from the upload's"))),
-        (status = 400, description = "No such format, or the body is no JSON object", body = ErrorBody),
+        (status = 400, description = "No such format, or the body is not a JSON object", body = ErrorBody),
         LayerFaults,
         JsonFaults,
         (status = 422, description = "A field is unknown or out of its range, or the picture is too large for the format or for the service", body = ErrorBody),
-        (status = 429, description = "This client has too many exports that are not over", body = ErrorBody),
+        (status = 429, description = "This client has too many unfinished exports", body = ErrorBody),
         StorageFaults,
     )
 )]

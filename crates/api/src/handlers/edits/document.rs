@@ -15,7 +15,7 @@ use crate::http::extract::{self, Segments};
 use crate::http::responses::{JsonFaults, LayerFaults, ResultFaults, StorageFaults};
 use crate::state::App;
 
-/// What is to be changed of a layer; absent fields stay.
+/// Changes of a layer; absent fields stay as they are.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LayerPatch {
@@ -52,7 +52,7 @@ pub struct LayerPatch {
 }
 
 impl LayerPatch {
-    /// `edit` with what is to be changed.
+    /// `edit` with these changes.
     fn applied(&self, edit: LayerEdit) -> LayerEdit {
         LayerEdit {
             name: self.name.clone().or(edit.name),
@@ -83,7 +83,7 @@ impl LayerPatch {
     request_body = LayerPatch,
     responses(
         (status = 200, description = "The document after the change", body = Tree),
-        (status = 400, description = "The body is no JSON object", body = ErrorBody),
+        (status = 400, description = "The body is not a JSON object", body = ErrorBody),
         LayerFaults,
         JsonFaults,
         StorageFaults,

@@ -29,7 +29,7 @@ use crate::state::App;
 
 /// Split a layer again
 ///
-/// Starts a job on one layer of a result, cut to its box; what is transparent stays so. Once it has succeeded, the
+/// Starts a job on one layer of a result, cut to its bounding box; transparent pixels stay transparent. Once it has succeeded, the
 /// layer's place in `document`, `compose` and `download` is taken by a group of what it was split into. Splitting the
 /// same layer once more replaces that: the job of before is deleted with its result. Layers are split up to 32 levels
 /// deep. The body has the parameters of `POST /api/decompose`, or is empty.
@@ -43,7 +43,7 @@ use crate::state::App;
     request_body(content = Option<jobs::Params>, content_type = "application/json"),
     responses(
         (status = 202, description = "Queued", body = AcceptedJob, headers(("Location" = String, description = "The job's status"))),
-        (status = 400, description = "The body is no JSON object", body = ErrorBody),
+        (status = 400, description = "The body is not a JSON object", body = ErrorBody),
         LayerFaults,
         JsonFaults,
         StorageFaults,

@@ -12,7 +12,7 @@ use crate::http::responses::StorageFaults;
 use crate::removal;
 use crate::state::App;
 
-/// What happened to the job.
+/// The outcome of a `DELETE`.
 pub enum CancelAnswer {
     /// 202: it was waiting or running, and stops.
     Cancelled(Json<JobStatus>),

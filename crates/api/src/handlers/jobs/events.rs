@@ -149,14 +149,16 @@ pub async fn events(
     Query(query): Query<AfterQuery>,
     headers: HeaderMap,
 ) -> Result<EventsAnswer, Error> {
-    let after =
-        match headers.get("last-event-id").map(|value| value.to_str().ok().and_then(|text| text.trim().parse().ok())) {
-            Some(Some(number)) => number,
-            Some(None) => {
-                return Err(Error::bad_request("invalid_last_event_id", "Last-Event-ID must be the number of an event"));
-            }
-            None => query.after,
-        };
+    let after = match headers
+        .get("last-event-id")
+        .map(|value| value.to_str().ok().and_then(|text| text.trim().parse().ok()))
+    {
+        Some(Some(number)) => number,
+        Some(None) => {
+            return Err(Error::bad_request("invalid_last_event_id", "Last-Event-ID must be the number of an event"));
+        }
+        None => query.after,
+    };
     let job = app.broker.job(id).await?.ok_or_else(Error::job_not_found)?;
     if job.state.is_terminal() && job.seq <= after {
         return Ok(EventsAnswer::Over);

@@ -32,7 +32,7 @@ const FIELDS: &[(&str, FieldKind, &str)] = &[
     ("output_size", FieldKind::Text, "native, model or both"),
 ];
 
-/// What a client asks for: checked, before defaults are filled in.
+/// A client's request for a job: checked, before defaults are filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobRequest {
     params: Params,

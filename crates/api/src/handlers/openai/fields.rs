@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::handlers::jobs::request::JobRequest;
 use crate::http::error::Error;
 
-/// What each of OpenAI's fields becomes.
+/// The meaning of one of OpenAI's fields.
 enum Meaning {
     /// A parameter of ours, by its name.
     Ours(&'static str),

@@ -38,7 +38,7 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "describes the body, which is read as a stream")]
 pub struct ImageEditForm {
-    /// The picture to be decomposed; one alone. The field may be called `image[]` too.
+    /// The picture to be decomposed, only one. The field may also be called `image[]`.
     #[schema(content_media_type = "application/octet-stream")]
     image: String,
     /// Describes the whole picture; may be empty.
@@ -71,7 +71,7 @@ pub struct ImagesResponse {
     size: String,
     /// One for each layer.
     data: Vec<LayerImage>,
-    /// The job that made them, whose files and exports are under `/api`.
+    /// The job that made the layers; its files and exports are under `/api`.
     #[schema(value_type = uuid::Uuid)]
     job_id: JobId,
 }
@@ -81,12 +81,12 @@ pub struct ImagesResponse {
 struct LayerImage {
     /// The layer as PNG with alpha, as large as the picture, in base64.
     b64_json: String,
-    /// What `metadata.json` says of the layer.
+    /// The layer's entry in `metadata.json`.
     #[serde(flatten)]
     layer: LayerInfo,
 }
 
-/// Decompose a picture, as OpenAI's clients ask
+/// Decompose a picture with an OpenAI client
 ///
 /// `client.images.edit(image=..., prompt=..., extra_body={"layers": 4})` of the `openai` package with this service's
 /// address and `/v1` as its `base_url`. Answers when the layers are there; a client that goes away cancels its job.

@@ -49,7 +49,7 @@ pub struct DownloadQuery {
     /// `zip` (the default), `psd`, `ora`, `pptx` or `svg`.
     #[param(value_type = Option<Format>)]
     format: Option<String>,
-    /// Add each layer trimmed to its box to a ZIP, with a manifest of the offsets. The other formats always trim.
+    /// Add each layer, trimmed to its bounding box, to a ZIP, with a manifest of the offsets. Other formats always trim.
     #[serde(default)]
     trim: bool,
 }
@@ -76,7 +76,7 @@ pub struct DownloadQuery {
         (status = 400, description = "No such format", body = ErrorBody),
         ResultFaults,
         (status = 422, description = "The picture is too large for the format", body = ErrorBody),
-        (status = 429, description = "This client has too many exports that are not over", body = ErrorBody),
+        (status = 429, description = "This client has too many unfinished exports", body = ErrorBody),
         StorageFaults,
     )
 )]

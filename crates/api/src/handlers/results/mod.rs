@@ -1,4 +1,4 @@
-//! What a finished job made: its files one by one, and the whole of it in one download.
+//! Results of finished jobs: file by file, and whole in one download.
 
 pub mod download;
 pub mod files;

@@ -1,4 +1,4 @@
-//! What the service can do.
+//! Capabilities: engines, limits, defaults and formats.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,21 +12,21 @@ use crate::http::answers::NoStore;
 use crate::http::error::Error;
 use crate::state::App;
 
-/// What this service can do now.
+/// The capabilities of this service at the moment.
 #[derive(Serialize, ToSchema)]
 pub struct Capabilities {
     version: &'static str,
-    /// Engines of the workers that are alive, the best first. `auto` takes the first that fits.
+    /// Engines of the workers that are alive, the best first. `auto` uses the first that fits.
     engines: Vec<Engine>,
-    /// Processes that are alive and work on jobs.
+    /// Workers that are alive.
     workers: usize,
-    /// Of workers that take no jobs at the moment, each one's reason.
+    /// The reason of each worker that is paused.
     paused: Vec<String>,
     queue: Queue,
     limits: Limits,
-    /// What a job gets that does not say otherwise.
+    /// The parameters of jobs that leave them out.
     defaults: Params,
-    /// Formats that are read.
+    /// Formats of pictures that can be uploaded.
     formats: [&'static str; 6],
     /// Formats that results can be downloaded in.
     download_formats: [Format; 5],
