@@ -15,7 +15,7 @@ use crate::state::App;
 /// The outcome of a `DELETE`.
 pub enum CancelAnswer {
     /// 202: it was waiting or running, and stops.
-    Cancelled(Json<JobStatus>),
+    Cancelled(Box<JobStatus>),
     /// 204: it was finished, and is gone.
     Deleted,
 }
@@ -23,7 +23,7 @@ pub enum CancelAnswer {
 impl IntoResponse for CancelAnswer {
     fn into_response(self) -> Response {
         match self {
-            Self::Cancelled(job) => (StatusCode::ACCEPTED, job).into_response(),
+            Self::Cancelled(job) => (StatusCode::ACCEPTED, Json(job)).into_response(),
             Self::Deleted => StatusCode::NO_CONTENT.into_response(),
         }
     }
@@ -48,7 +48,7 @@ pub async fn cancel_or_delete(State(app): State<App>, JobId(id): JobId) -> Resul
     if job.is_some_and(|job| !job.state.is_terminal()) {
         let job = app.broker.cancel(id).await?.ok_or_else(Error::job_not_found)?;
         tracing::info!(state = ?job.state, "cancelled a job");
-        return Ok(CancelAnswer::Cancelled(Json(job.into())));
+        return Ok(CancelAnswer::Cancelled(Box::new(job.into())));
     }
     // A result can outlive the queue's record of its job.
     if !removal::remove(&app, id).await? {

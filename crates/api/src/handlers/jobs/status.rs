@@ -35,14 +35,14 @@ impl From<Job> for JobStatus {
 
 /// The job, or an upgrade to a WebSocket with its events.
 pub enum StatusAnswer {
-    Job(NoStore<Json<JobStatus>>),
+    Job(Box<JobStatus>),
     WebSocket(Response),
 }
 
 impl IntoResponse for StatusAnswer {
     fn into_response(self) -> Response {
         match self {
-            Self::Job(job) => job.into_response(),
+            Self::Job(job) => NoStore(Json(job)).into_response(),
             Self::WebSocket(upgrade) => upgrade,
         }
     }
@@ -78,7 +78,7 @@ pub async fn status(
     }
     let job = app.broker.job(id).await?.ok_or_else(Error::job_not_found)?;
     if !wants_websocket {
-        return Ok(StatusAnswer::Job(NoStore(Json(job.into()))));
+        return Ok(StatusAnswer::Job(Box::new(job.into())));
     }
     let (mut parts, _) = request.into_parts();
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &app)
