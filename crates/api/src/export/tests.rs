@@ -8,7 +8,7 @@ use image::RgbaImage;
 use jobs::JobId;
 use jobs::edits::LayerEdit;
 use jobs::store::StoredResult;
-use jobs::tree::{Entry, TreeLayer, compose};
+use jobs::tree::{Entry, Tree, TreeLayer, compose};
 use layers::{Kind, PixelSource, Rect};
 
 use super::*;

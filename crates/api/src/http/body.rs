@@ -255,7 +255,7 @@ pub mod tests {
         let pace = Pace { idle: Duration::from_secs(3600), lag: Duration::from_millis(50), bytes_per_s: 1_000_000_000 };
         let fault = paused(b"x", usize::MAX, Duration::from_millis(5), pace).whole().await.unwrap_err();
         assert!(matches!(fault, BodyError::Slow { .. }), "{fault}");
-        let answer = fault.answer(|| unreachable!("it is not too long"));
+        let answer = fault.into_error(|| unreachable!("it is not too long"));
         assert!(answer.to_string().contains("too slowly"), "{answer}");
     }
 

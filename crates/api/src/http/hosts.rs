@@ -133,7 +133,7 @@ mod tests {
     fn names_are_limited_where_only_this_machine_reaches_the_service() {
         let of = |pairs: &[(&str, &str)]| {
             let settings = service::Settings::from_pairs(pairs.iter().copied());
-            Hosts::of(&Config::from_settings(&settings).unwrap()).allows("poster.example")
+            Hosts::from_config(&Config::from_settings(&settings).unwrap()).allows("poster.example")
         };
         assert!(!of(&[]) && !of(&[("HOST", "::1")]));
         assert!(of(&[("HOST", "0.0.0.0")]) && of(&[("HOST", "10.0.0.1")]));
