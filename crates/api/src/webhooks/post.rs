@@ -196,7 +196,7 @@ mod tests {
     async fn redirects_are_not_followed_and_endless_headers_not_read() {
         let (target, reached) = answer_with("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
         let redirect = format!("HTTP/1.1 307 Go\r\nlocation: {target}\r\ncontent-length: 0\r\n\r\n").leak();
-        let long = format!("HTTP/1.1 200 OK\r\nx-long: {}\r\n\r\n", "x".repeat(MAX_HEAD)).leak();
+        let long = format!("HTTP/1.1 200 OK\r\nx-long: {}\r\n\r\n", "x".repeat(4 * MAX_HEAD)).leak();
         let post = async |url: &str| Poster::new(true).post(url, "id", 7, "v1,x", "{}".to_owned()).await;
         for answer in [&*redirect, &*long] {
             let (url, _requests) = answer_with(answer);

@@ -259,7 +259,7 @@ mod tests {
     fn what_a_field_takes_is_said_as_it_is_taken() {
         let told = |field: &str| {
             let text = from_json(json!({ field: { "no": "value" } })).unwrap_err().to_string();
-            let told = text.strip_prefix(&format!("{field} is ")).unwrap_or_else(|| panic!("{text}"));
+            let told = text.strip_prefix(&format!("{field} must be ")).unwrap_or_else(|| panic!("{text}"));
             told.split_once(", not ").unwrap_or_else(|| panic!("{text}")).0.to_owned()
         };
         for field in ["engine", "caption_language", "output_size"] {
