@@ -86,7 +86,7 @@ struct LayerImage {
     layer: LayerInfo,
 }
 
-/// Decompose a picture with an OpenAI client
+/// Decompose a picture, as OpenAI's clients ask
 ///
 /// `client.images.edit(image=..., prompt=..., extra_body={"layers": 4})` of the `openai` package with this service's
 /// address and `/v1` as its `base_url`. Answers when the layers are there; a client that goes away cancels its job.
