@@ -1,25 +1,25 @@
-//! Pictures that are being decoded.
+//! Turns for decoding pictures.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 
-use crate::error::Error;
+use crate::http::error::Error;
 use crate::turns::{Busy, Place, Turn, TurnLimits, Turns};
 
 /// Pictures that may be decoded at once: each may take hundreds of megabytes.
 const RUNNING: usize = 2;
 
-/// Pictures that are decoded or wait for it, in all and of one client. Each lies in a scratch file of up to
+/// Pictures that are decoded or wait for it, in all and of one client. Each occupies a scratch file of up to
 /// `MAX_FILE_SIZE`.
 const UNFINISHED: usize = 64;
 const UNFINISHED_PER_CLIENT: usize = 40;
 
-/// How long a picture waits for its turn: the largest that is allowed takes a few seconds.
+/// How long a picture waits for its turn; decoding the largest allowed one takes a few seconds.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// Gives clients their turns to have pictures decoded. Cheap to clone.
+/// Gives clients turns to have pictures decoded. Cheap to clone.
 #[derive(Clone)]
 pub struct Decodes(Arc<Turns>);
 
@@ -33,7 +33,7 @@ impl Decodes {
     pub fn new() -> Self {
         Self(Turns::new(TurnLimits {
             running: RUNNING,
-            // A lone client gets the whole machine; another one is next in turn.
+            // A single client gets all of them; another one is next in turn.
             running_per_client: RUNNING,
             memory: u64::MAX,
             unfinished: UNFINISHED,
@@ -42,10 +42,10 @@ impl Decodes {
         }))
     }
 
-    /// Waits for a turn of this client.
+    /// Waits for a turn.
     ///
     /// # Errors
-    /// 503 where too many wait, or it takes too long.
+    /// 503 when too many wait, or it takes too long.
     pub async fn acquire(&self, client: &str) -> Result<Permit, Error> {
         let (turn, place) = self.0.enter(client, 0).await.map_err(busy)?;
         Ok(Permit { _turn: turn, _place: place })
@@ -54,8 +54,10 @@ impl Decodes {
 
 fn busy(busy: Busy) -> Error {
     let message = match busy {
-        Busy::Client(count) => format!("{count} pictures of yours are being read; send this one when some are done"),
-        Busy::Service(_) | Busy::Waited => "many pictures are being read at the moment; try again soon".to_owned(),
+        Busy::Client(count) => {
+            format!("{count} of your pictures are being decoded or wait for it; send this one when some are done")
+        }
+        Busy::Service(_) | Busy::Waited => "many pictures are being decoded at the moment; try again soon".to_owned(),
     };
     Error::retry_later(StatusCode::SERVICE_UNAVAILABLE, "uploads_busy", message, 10)
 }

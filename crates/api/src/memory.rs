@@ -1,15 +1,15 @@
-//! Gives memory back after a crowd of followers has left. The C library keeps what is freed: many small pieces between
-//! others that live on.
+//! Returns memory to the system after many followers have left: the C library keeps freed memory in small pieces between
+//! others that are in use.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-/// So many streams have to end before it is worth the work.
+/// So many streams have to end before it is worth doing.
 const CROWD: usize = 500;
 
-/// Crowds leave together, so the last of them is waited for. It also bounds how often the work is done.
+/// Followers leave together, so the last of them are waited for. This also limits how often it is done.
 const PAUSE: Duration = Duration::from_secs(5);
 
 static ENDED: AtomicUsize = AtomicUsize::new(0);
@@ -19,21 +19,21 @@ pub fn stream_ended() {
     if ENDED.fetch_add(1, Ordering::Relaxed) + 1 != CROWD {
         return;
     }
-    // At the very end of the program there is nothing to give back to.
+    // At the end of the program there is no runtime, and no need.
     let Ok(runtime) = Handle::try_current() else { return };
     runtime.spawn(async {
         tokio::time::sleep(PAUSE).await;
         ENDED.store(0, Ordering::Relaxed);
-        let _ = tokio::task::spawn_blocking(give_back).await;
+        let _ = tokio::task::spawn_blocking(release_free_memory).await;
     });
 }
 
-/// Returns what is free to the system. Does nothing without glibc.
+/// Returns free memory to the system. Does nothing without glibc.
 #[cfg_attr(
     all(target_os = "linux", target_env = "gnu"),
     allow(unsafe_code, reason = "the C library has no safe interface for it")
 )]
-fn give_back() {
+fn release_free_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: it only returns pages without any allocation, under the allocator's own locks.
     unsafe {

@@ -1,4 +1,4 @@
-//! A job is deleted with everything that was split from it.
+//! Deleting a job with everything that was split from it.
 
 use std::time::Duration;
 
@@ -6,23 +6,24 @@ use jobs::JobId as Id;
 use tokio::time::{Instant, sleep};
 use tracing::Instrument;
 
-use crate::app::App;
-use crate::error::Error;
+use crate::http::error::Error;
+use crate::state::App;
 
-/// Between two looks at jobs that were asked to stop: doubled each time, up to the second of these.
-const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(15)];
+/// Pauses between two checks of jobs that were asked to stop: doubled each time, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// After that long a job that was asked to stop is left to the periodic cleanup.
+/// After this time, jobs that do not stop are left to the periodic cleanup.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
 
-/// A split is linked to its layer long before that.
+/// Splits are linked to their layers within seconds; older ones that are not linked are leftovers.
 const LINKED_AFTER: Duration = Duration::from_secs(600);
 
-/// Deletes a job that is over, or its result alone; `false` when there is neither.
+/// Deletes a finished job, or a result without a job; `false` when there is neither.
 pub async fn remove(app: &App, id: Id) -> Result<bool, Error> {
     let own = app.clone();
     let work = async move { jobs::remove(own.broker.as_ref(), &own.store, id).await };
-    // A task of its own: a client that leaves in between must not stop it half-way.
+    // A task of its own, which a client that leaves does not stop half-way.
     let removed = tokio::spawn(work.in_current_span()).await.map_err(Error::internal)??;
     remove_later(app, removed.running);
     Ok(removed.found)
@@ -44,16 +45,16 @@ pub fn remove_later(app: &App, ids: Vec<Id>) {
 
 async fn remove_stopped(app: &App, mut ids: Vec<Id>) {
     let started = Instant::now();
-    let [mut pause, longest] = PAUSES;
+    let mut pause = FIRST_PAUSE;
     while !ids.is_empty() && started.elapsed() < PATIENCE {
         sleep(pause).await;
-        pause = (pause * 2).min(longest);
+        pause = (pause * 2).min(LONGEST_PAUSE);
         let mut left = Vec::new();
         for id in ids {
             match jobs::remove(app.broker.as_ref(), &app.store, id).await {
                 Ok(removed) => left.extend(removed.running),
                 Err(error) => {
-                    tracing::debug!(job_id = %id, %error, "a job that was split off could not be deleted yet");
+                    tracing::debug!(job_id = %id, %error, "a job that split a layer could not be deleted yet; retrying");
                     left.push(id);
                 }
             }
@@ -62,7 +63,7 @@ async fn remove_stopped(app: &App, mut ids: Vec<Id>) {
     }
 }
 
-/// Deletes what an earlier process that was killed left of splits.
+/// Deletes unfinished splits that a killed process left behind.
 pub async fn remove_unlinked(app: App) {
     let expires = app.config.cleanup_after.is_some();
     let removing = jobs::remove_unlinked(app.broker.as_ref(), &app.store, LINKED_AFTER, expires);
@@ -72,7 +73,7 @@ pub async fn remove_unlinked(app: App) {
     };
     match removed {
         Ok(0) => {}
-        Ok(count) => tracing::info!(count, "deleted jobs that a process which was killed had left unlinked"),
-        Err(error) => tracing::error!(%error, "unlinked jobs could not be looked for; the next start tries again"),
+        Ok(count) => tracing::info!(count, "deleted unlinked jobs of a process that was killed"),
+        Err(error) => tracing::error!(%error, "unlinked jobs could not be searched for; retrying at the next start"),
     }
 }

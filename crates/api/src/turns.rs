@@ -1,5 +1,5 @@
-//! Turns for work that takes much memory, such as exports and decoding. Clients take turns, however much each of them
-//! asks for, and what runs at once stays within a budget of memory.
+//! Turns for work that needs much memory, such as exports and decoding. Clients take turns, however many requests each
+//! has, and the work that runs at once stays within a memory budget.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,29 +8,29 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// How much may go on at once.
+/// How much work may run and wait at once.
 #[derive(Debug, Clone, Copy)]
 pub struct TurnLimits {
-    /// How many run at once, in all and of one client. Where the second is less, others find a free place.
+    /// How many run at once, in all and of one client. If the second is less, a place stays free for other clients.
     pub running: usize,
     pub running_per_client: usize,
-    /// Bytes that all that run may need together. What needs more runs alone.
+    /// Bytes that all running work may need together. Work that needs more runs alone.
     pub memory: u64,
     /// How many wait, run or keep their [`Place`], in all and of one client.
     pub unfinished: usize,
     pub unfinished_per_client: usize,
-    /// How long one may wait.
+    /// How long work may wait.
     pub wait: Duration,
 }
 
 /// Why there is no turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Busy {
-    /// The client has this many that are not over.
+    /// The client has this many that are unfinished.
     Client(usize),
-    /// All clients together have.
+    /// All clients together have this many that are unfinished.
     Service(usize),
-    /// It has waited too long for its turn.
+    /// The turn did not come in time.
     Waited,
 }
 
@@ -43,13 +43,13 @@ pub struct Turns {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By client key; only clients with work that is not over.
+    /// By client key; only clients with unfinished work.
     clients: HashMap<String, Client>,
     waiting: Vec<Waiting>,
     running: usize,
     memory: u64,
     unfinished: usize,
-    /// Counts the turns: a clock without time.
+    /// Counts the turns, as a logical clock.
     now: u64,
     next_id: u64,
 }
@@ -58,7 +58,7 @@ struct State {
 struct Client {
     unfinished: usize,
     running: usize,
-    /// Its last turn, or when it came.
+    /// Its last turn, or its arrival.
     served: u64,
 }
 
@@ -95,10 +95,10 @@ impl Turns {
         &self.limits
     }
 
-    /// Waits for a turn of `client` for work that needs `memory` bytes. A dropped future gives its place up.
+    /// Waits for a turn of `client` for work that needs `memory` bytes. Dropping the future gives up its place.
     ///
     /// # Errors
-    /// When too many are under way, or the turn does not come.
+    /// When too much work is unfinished, or the turn does not come in time.
     pub async fn enter(self: &Arc<Self>, client: &str, memory: u64) -> Result<(Turn, Place), Busy> {
         let (turn, place, go) = self.register(client, memory)?;
         match timeout(self.limits.wait, go).await {
@@ -129,12 +129,12 @@ impl Turns {
         Ok((Turn { turns: Arc::clone(self), id, client, memory }, place, gone))
     }
 
-    /// Starts what is next, as long as there is room.
+    /// Starts the next work while there is room.
     fn admit(&self, state: &mut State) {
         while state.running < self.limits.running {
             let Some(at) = self.next(state) else { return };
             let needed = state.waiting[at].memory;
-            // None passes one that waits for memory: a large one would never find enough.
+            // Nothing overtakes work that waits for memory, or large work would never get enough.
             if state.running > 0 && state.memory.saturating_add(needed) > self.limits.memory {
                 return;
             }
@@ -147,12 +147,12 @@ impl Turns {
                 client.running += 1;
                 client.served = now;
             }
-            // One that has just stopped waiting gives its turn back when it is dropped.
+            // Work that has just stopped waiting returns its turn when it is dropped.
             let _ = waiting.go.send(());
         }
     }
 
-    /// The first in line of the client that runs the fewest and was served longest ago.
+    /// The oldest work of the client that runs the fewest, and was served longest ago.
     fn next(&self, state: &State) -> Option<usize> {
         let rank = |waiting: &Waiting| {
             let client = state.clients.get(&waiting.client)?;
@@ -208,7 +208,7 @@ impl Drop for Place {
     }
 }
 
-/// Clients without work are not remembered: there may be any number of them.
+/// Clients without work are forgotten: there may be any number of them.
 fn forget_idle(state: &mut State, client: &str) {
     if state.clients.get(client).is_some_and(|client| client.unfinished == 0 && client.running == 0) {
         state.clients.remove(client);
@@ -305,7 +305,7 @@ mod tests {
         many.extend((0..3).map(|_| Export::of(&turns, "b", 1)));
         assert_eq!(turns.enter("c", 1).await.unwrap_err(), Busy::Service(8));
         many.clear();
-        // Whoever waits and goes away is forgotten.
+        // A client that stops waiting is forgotten.
         let running = turns.enter("a", 1).await.unwrap();
         let waiting = tokio::spawn({
             let turns = Arc::clone(&turns);

@@ -10,6 +10,7 @@ mod health;
 #[cfg(feature = "object-storage")]
 mod objects;
 mod results;
+mod trees;
 mod uploads;
 
 use std::io;
@@ -29,7 +30,8 @@ use self::disk::Disk;
 use self::edits::EditQueue;
 pub use self::edits::Link;
 use self::health::Health;
-pub use self::results::{Published, Staging};
+pub use self::results::{Published, Staging, StoredResult, layer_file};
+pub use self::trees::StoredTree;
 use crate::InputInfo;
 
 /// A picture that was uploaded, decoded to sRGB RGBA and stored upright.
@@ -147,18 +149,20 @@ impl Store {
         blocking(move || work(backend.as_ref())).await.map_err(|source| self.failed(shelf, what, source))
     }
 
-    /// The JSON in a file, `None` when there is no such file.
-    async fn read_json<T: serde::de::DeserializeOwned>(
-        &self,
-        shelf: Shelf,
-        id: Uuid,
-        name: &str,
-        what: impl Fn() -> String,
-    ) -> Result<Option<T>, StoreError> {
-        let json = backend::read_json(self.backend.as_ref(), shelf, id, name, &what).await?;
-        let read = |json: Vec<u8>| {
-            serde_json::from_slice(&json).map_err(|source| StoreError::Corrupt { what: what(), source })
-        };
-        json.map(read).transpose()
+    /// One file of a folder.
+    async fn open_file(&self, shelf: Shelf, id: Uuid, name: &str) -> io::Result<Option<StoredFile>> {
+        match self.backend.folder(shelf, id).await? {
+            Some(folder) => folder.open(name).await,
+            None => Ok(None),
+        }
     }
+}
+
+/// The value that a file's JSON holds.
+fn parse<T: serde::de::DeserializeOwned>(
+    json: Option<Vec<u8>>,
+    what: impl Fn() -> String,
+) -> Result<Option<T>, StoreError> {
+    let read = |json: Vec<u8>| serde_json::from_slice(&json);
+    json.map(read).transpose().map_err(|source| StoreError::Corrupt { what: what(), source })
 }

@@ -1,15 +1,11 @@
 //! A document: a result with its edits and with the results that its layers were split into.
 
-use std::collections::HashSet;
-use std::pin::Pin;
-
 use layers::{Document, DocumentGroup, DocumentLayer, Kind, Node, Recolour, Rect};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::edits::LayerEdit;
-use crate::store::StoreError;
-use crate::{JobId, Metadata, Store};
+use crate::{JobId, Metadata};
 
 /// A result with its layers in stacking order, each with its edits and, where it was split, the tree of its parts. At most
 /// [`MAX_DEPTH`] levels deep.
@@ -83,82 +79,6 @@ pub struct Composition {
 /// The deepest level of splits below a result, and of groups around a layer. Code that walks trees and documents is
 /// recursive, so the depth is limited.
 pub const MAX_DEPTH: usize = 32;
-
-impl Store {
-    /// The tree of a result; `None` when there is no such result.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub async fn tree(&self, id: JobId) -> Result<Option<Tree>, StoreError> {
-        self.subtree(id, MAX_DEPTH, true, &mut HashSet::from([id])).await
-    }
-
-    /// The tree of a result with every layer as the engines made it.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub async fn unedited_tree(&self, id: JobId) -> Result<Option<Tree>, StoreError> {
-        self.subtree(id, MAX_DEPTH, false, &mut HashSet::from([id])).await
-    }
-
-    /// How many splits lead to this result, at most [`MAX_DEPTH`]; 0 for the result of an uploaded picture.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub async fn depth(&self, metadata: &Metadata) -> Result<usize, StoreError> {
-        let mut parent = metadata.input.parent.clone();
-        for depth in 0..MAX_DEPTH {
-            let Some(above) = parent else { return Ok(depth) };
-            let Some(metadata) = self.metadata(above.job_id).await? else { return Ok(depth) };
-            parent = metadata.input.parent;
-        }
-        Ok(MAX_DEPTH)
-    }
-
-    /// `seen`: the results in the tree so far, because a damaged record may name one twice.
-    fn subtree<'a>(
-        &'a self,
-        id: JobId,
-        depth: usize,
-        edited: bool,
-        seen: &'a mut HashSet<JobId>,
-    ) -> Pin<Box<dyn Future<Output = Result<Option<Tree>, StoreError>> + Send + 'a>> {
-        Box::pin(async move {
-            let Some(metadata) = self.metadata(id).await? else { return Ok(None) };
-            let mut edits = self.edits(id).await?;
-            if !edited {
-                edits.layers.clear();
-                edits.order.clear();
-            }
-            let count = u32::try_from(metadata.layers.len()).unwrap_or(u32::MAX);
-            let mut layers = Vec::new();
-            for number in edits.stacked(count) {
-                let Some(info) = metadata.layers.get(number as usize) else { continue };
-                let edit = edits.layers.remove(&number).unwrap_or_default();
-                let child = match (edits.children.get(&number), info.bounding_box) {
-                    (Some(job_id), Some(area)) if depth > 0 && seen.insert(*job_id) => {
-                        let tree = self.subtree(*job_id, depth - 1, edited, seen).await?;
-                        Some(Child { job_id: *job_id, x: area.x, y: area.y, tree })
-                    }
-                    _ => None,
-                };
-                layers.push(TreeLayer {
-                    layer: number,
-                    name: edit.name.clone().unwrap_or_else(|| info.name.clone()),
-                    kind: info.kind,
-                    text: info.text.clone(),
-                    bounding_box: info.bounding_box,
-                    edit,
-                    child,
-                    file: info.file.clone(),
-                });
-            }
-            let (width, height) = metadata.canvas();
-            let title = metadata.title().to_owned();
-            Ok(Some(Tree { job_id: id, width, height, revision: edits.revision, layers, title }))
-        })
-    }
-}
 
 /// How a canvas lies on the outermost one: scaled, then moved.
 #[derive(Debug, Clone, Copy)]

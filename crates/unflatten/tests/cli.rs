@@ -106,6 +106,24 @@ fn bad_use_ends_with_2_and_says_what_to_do() {
 }
 
 #[test]
+fn settings_of_the_service_do_not_stop_the_command_line() {
+    let dir = tempfile::tempdir().expect("a folder");
+    write_poster(dir.path(), "poster.png", 64);
+    let mut decompose = command("unflatten", dir.path());
+    decompose.args(["decompose", "poster.png", "-n", "2"]);
+    decompose.envs([("WEBHOOK_SECRET", "hush"), ("CORS_ORIGINS", "*"), ("REDIS_URL", "nowhere"), ("PORT", "many")]);
+    let output = decompose.output().expect("started");
+    assert!(output.status.success(), "{}", stderr(&output));
+    // The same setting stops the service that reads it, in every binary alike.
+    for program in ["unflatten", "unflatten-api"] {
+        let output = command(program, dir.path()).env("WEBHOOK_SECRET", "hush").output().expect("started");
+        assert_eq!(output.status.code(), Some(2), "{program}: {}", stderr(&output));
+    }
+    let output = command("unflatten-worker", dir.path()).env("ENGINES", "magic").output().expect("started");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+#[test]
 fn what_does_not_work_ends_with_1_in_one_clear_line() {
     let dir = tempfile::tempdir().expect("a folder");
     write_poster(dir.path(), "poster.png", 64);

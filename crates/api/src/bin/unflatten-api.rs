@@ -1,5 +1,4 @@
-//! The API on its own. Workers on this or other machines meet it in Redis and
-//! in the store.
+//! The API without a worker. Workers on this or other machines share Redis and the storage with it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
@@ -12,7 +11,7 @@ use jobs::store::StoreConfig;
 use service::{SettingError, Settings};
 use tokio_util::sync::CancellationToken;
 
-/// Serve Unflatten's page and API; workers run on their own
+/// Serve Unflatten's page and API; workers run as processes of their own
 #[derive(Parser)]
 #[command(name = "unflatten-api", version)]
 struct Options {
@@ -24,7 +23,7 @@ struct Options {
     port: Option<u16>,
 }
 
-/// What the end of the process takes beyond the grace of requests.
+/// Time for the process to end after the grace period of requests.
 const SHUTDOWN_MARGIN: Duration = Duration::from_secs(6);
 
 fn main() -> ExitCode {
@@ -42,8 +41,8 @@ async fn serve(settings: &Settings, options: &Options) -> anyhow::Result<()> {
     config.port = options.port.unwrap_or(config.port);
     let broker_config = BrokerConfig::from_settings(settings)?;
     if let Backend::Embedded(_) = broker_config.backend {
-        let problem = "must be set, because the API on its own reaches its workers through Redis; `unflatten` has a \
-                       worker and a queue inside";
+        let problem = "must be set, because this program reaches its workers through Redis; `unflatten` has a worker and a \
+                       queue of its own";
         return Err(SettingError { name: "REDIS_URL", value: String::new(), problem: problem.to_owned() }.into());
     }
     let store = StoreConfig::from_settings(settings)?.open().await?;

@@ -1,4 +1,4 @@
-//! What an export will cost, known before any of it is done: pixels, for its time, and bytes, for its memory.
+//! The cost of an export, estimated before it starts: pixels for its time, bytes for its memory.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use jobs::JobId;
 use jobs::tree::{Composition, Leaf, Tree};
 use layers::{Document, Format, Node};
 
-use super::Target;
+use super::target::Target;
 
 /// Bytes of a pixel: of a picture, and of a canvas that layers are put on.
 const PICTURE: u64 = 4;
@@ -21,17 +21,17 @@ const RESIZED_TO: u64 = 20;
 const PREVIEWED: u64 = 24;
 const SMALL_SIDE: u32 = 4 * layers::PREVIEW_SIDE;
 
-/// What an export holds beside its pixels.
+/// Memory of an export beside its pixels.
 const OVERHEAD: u64 = 16 << 20;
 
-/// Pixels of all layers together, as a multiple of the largest picture that is taken.
+/// Pixels of all layers together, as a multiple of the largest picture that is allowed.
 const WORK: u64 = 32;
 
-/// Parts of the memory for all exports that one may keep pictures in, which it would otherwise make again.
+/// One export may use these parts of the memory for all exports to keep pictures that it would otherwise make again.
 const FILES_PART: u64 = 4;
 const LAYERS_PART: u64 = 8;
 
-/// What an export will do and hold.
+/// The work of an export, and the memory that it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Whether any pixel of a leaf is needed.
@@ -46,28 +46,28 @@ pub struct Plan {
     pub memory: u64,
 }
 
-/// Why something is not exported.
+/// Why an export is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TooMuch {
+pub enum LimitError {
     #[error(
-        "a layer scaled to {width} x {height} pixels is too large: at most {max_pixels} pixels are taken; scale it less"
+        "a layer scaled to {width} x {height} pixels is too large: at most {max_pixels} pixels are allowed; scale it less"
     )]
     Layer { width: u32, height: u32, max_pixels: u64 },
     #[error(
-        "the layers come to {pixels} pixels, with all that is read and written for them; at most {most} are composed \
-         at once; leave layers out or scale them less"
+        "the export would read, draw and write {pixels} pixels, and at most {most} are allowed; leave layers out or scale \
+         them less"
     )]
     Work { pixels: u64, most: u64 },
     #[error(
-        "the export would need {needed} MB of memory, and at most {most} are there for exports (EXPORT_MEMORY_LIMIT); \
-         scale layers less, make fewer groups translucent, or ask whoever runs the service for more"
+        "the export would need {needed} MB of memory, and exports may use {most} MB (EXPORT_MEMORY_LIMIT); scale layers \
+         less, make fewer groups translucent, or ask the operator of the service for more"
     )]
     Memory { needed: u64, most: u64 },
 }
 
 impl Plan {
     /// `tree` is what the leaves of `composition` were taken from; `budget` is the memory for all exports, in bytes.
-    pub fn of(composition: &Composition, tree: &Tree, target: Target, budget: u64) -> Self {
+    pub fn new(composition: &Composition, tree: &Tree, target: Target, budget: u64) -> Self {
         let Composition { document, leaves } = composition;
         let canvas = pixels((document.width, document.height));
         let used = used(composition, target);
@@ -97,18 +97,18 @@ impl Plan {
         Self { used, keeps_files, kept_layers, work, memory }
     }
 
-    /// Whether that can be done here. `max_pixels` is the size of the largest picture that is taken.
-    pub fn check(&self, leaves: &[Leaf], max_pixels: u64, budget: u64) -> Result<(), TooMuch> {
+    /// Refuses exports beyond the limits. `max_pixels` is the size of the largest picture that is allowed.
+    pub fn check(&self, leaves: &[Leaf], max_pixels: u64, budget: u64) -> Result<(), LimitError> {
         let sizes = leaves.iter().zip(&self.used).filter(|(_, used)| **used).filter_map(|(leaf, _)| leaf.size);
         if let Some((width, height)) = sizes.clone().find(|size| pixels(*size) > max_pixels) {
-            return Err(TooMuch::Layer { width, height, max_pixels });
+            return Err(LimitError::Layer { width, height, max_pixels });
         }
         let most = max_pixels.saturating_mul(WORK);
         if self.work > most {
-            return Err(TooMuch::Work { pixels: self.work, most });
+            return Err(LimitError::Work { pixels: self.work, most });
         }
         if self.memory > budget {
-            return Err(TooMuch::Memory { needed: self.memory.div_ceil(1_000_000), most: budget / 1_000_000 });
+            return Err(LimitError::Memory { needed: self.memory.div_ceil(1_000_000), most: budget / 1_000_000 });
         }
         Ok(())
     }
@@ -119,7 +119,7 @@ impl Plan {
 struct Cost {
     /// Of the stored picture.
     source: u64,
-    /// What is cut out of it.
+    /// Of the part that is cut out.
     cut: u64,
     result: u64,
     is_resized: bool,
@@ -166,7 +166,7 @@ fn files<'a>(leaves: &'a [Leaf], costs: &[Cost], used: &[bool]) -> HashMap<(JobI
     files
 }
 
-/// Which leaves are needed. A picture shows none that is hidden or lies beside the canvas; documents keep those too.
+/// Which leaves are needed. A picture needs none that is hidden or lies outside the canvas; documents keep those too.
 fn used(composition: &Composition, target: Target) -> Vec<bool> {
     if target != Target::Png {
         return vec![true; composition.leaves.len()];
@@ -217,7 +217,7 @@ fn drawn(nodes: &[Node], canvas: u64, target: Target) -> u64 {
     canvas.saturating_mul(count(nodes, is_zip))
 }
 
-/// Most bytes held at any time, without what is kept for later.
+/// Most bytes held at any time, without the pictures that are kept.
 fn needed(document: &Document, costs: &[Cost], canvas: u64, target: Target) -> u64 {
     let largest = |of: &dyn Fn(&Cost) -> u64| costs.iter().map(of).max().unwrap_or(0);
     let loading = largest(&Cost::memory);
@@ -281,11 +281,11 @@ mod tests {
         Tree { job_id: JobId::from_u128(1), width, height, revision: 0, layers, title: "title".to_owned() }
     }
 
-    fn plan(tree: &Tree, edits: &[LayerEdit], target: Target) -> Result<Plan, TooMuch> {
+    fn plan(tree: &Tree, edits: &[LayerEdit], target: Target) -> Result<Plan, LimitError> {
         let entry =
             |edit: &LayerEdit| ComposedLayer { job_id: tree.job_id, layer: 1, groups: Vec::new(), edit: edit.clone() };
         let composition = compose(tree, &edits.iter().map(entry).collect::<Vec<_>>()).unwrap();
-        let plan = Plan::of(&composition, tree, target, BUDGET);
+        let plan = Plan::new(&composition, tree, target, BUDGET);
         plan.check(&composition.leaves, MAX_PIXELS, BUDGET).map(|()| plan)
     }
 
@@ -298,7 +298,7 @@ mod tests {
         let tree = tree(8000, 8000);
         let composition = tree.composition();
         for target in Format::ALL.map(|format| Target::Document { format, trim: true }).into_iter().chain([PNG]) {
-            let plan = Plan::of(&composition, &tree, target, BUDGET);
+            let plan = Plan::new(&composition, &tree, target, BUDGET);
             assert_eq!(plan.check(&composition.leaves, MAX_PIXELS, BUDGET), Ok(()), "{target:?}");
         }
         let moved = LayerEdit { x: 5, ..LayerEdit::default() };
@@ -309,14 +309,14 @@ mod tests {
     fn pixels_of_one_and_of_all_layers_are_bounded() {
         let tree = tree(2000, 1600);
         assert!(plan(&tree, &[scaled(2.0)], PNG).is_ok());
-        assert!(matches!(plan(&tree, &[scaled(16.0)], PNG), Err(TooMuch::Layer { .. })));
-        assert!(matches!(plan(&tree, &vec![scaled(4.0); 1000], PNG), Err(TooMuch::Work { .. })));
+        assert!(matches!(plan(&tree, &[scaled(16.0)], PNG), Err(LimitError::Layer { .. })));
+        assert!(matches!(plan(&tree, &vec![scaled(4.0); 1000], PNG), Err(LimitError::Work { .. })));
         // Small in the end, but each of them made from all of the layer.
         let small: Vec<_> = (0..1000).map(|n| scaled(0.02 + n as f32 * 1e-5)).collect();
         let plan = plan(&tree, &small, PNG).unwrap();
         assert!(plan.keeps_files && plan.work < 100_000_000, "{plan:?}");
         // A ZIP has each of them in the size of the canvas.
-        assert!(matches!(self::plan(&tree, &small, ZIP), Err(TooMuch::Work { .. })));
+        assert!(matches!(self::plan(&tree, &small, ZIP), Err(LimitError::Work { .. })));
     }
 
     #[test]
@@ -340,9 +340,9 @@ mod tests {
             };
             let nodes = (0..depth).fold(document.nodes.clone(), group);
             let composition = Composition { document: Document { nodes, ..document.clone() }, leaves: leaves.clone() };
-            Plan::of(&composition, &tree, PNG, BUDGET).check(&leaves, MAX_PIXELS, BUDGET)
+            Plan::new(&composition, &tree, PNG, BUDGET).check(&leaves, MAX_PIXELS, BUDGET)
         };
         assert_eq!(nested(2), Ok(()));
-        assert!(matches!(nested(30), Err(TooMuch::Memory { .. })));
+        assert!(matches!(nested(30), Err(LimitError::Memory { .. })));
     }
 }

@@ -1,29 +1,29 @@
-//! The pixels of stored results, loaded one layer at a time by a thread that works on an export.
+//! The pixels of stored results, loaded one layer at a time by the thread of an export.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io::{self, BufReader, Cursor};
 use std::sync::Arc;
 
 use image::RgbaImage;
-use jobs::store::StoreError;
+use jobs::JobId;
+use jobs::store::{StoreError, StoredResult};
 use jobs::tree::Leaf;
-use jobs::{JobId, Store};
 use layers::{DecodeError, Filter, Limits, PixelSource, ResizeError, SourceError};
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::Plan;
-use crate::error::Error;
 
-/// Why pixels could not be had.
+/// Why pixels could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    #[error("nobody waits for the export any more")]
+    #[error("the client of the export has left")]
     Stopped,
     #[error("there is no such layer")]
     NoSuchLayer,
-    #[error("{0} was deleted while it was exported")]
+    #[error("{0} was deleted while it was being exported")]
     Deleted(String),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -35,59 +35,54 @@ pub enum LoadError {
     Resize(#[from] ResizeError),
 }
 
-impl From<LoadError> for Error {
-    fn from(error: LoadError) -> Self {
-        match error {
-            LoadError::Store(error) => error.into(),
-            LoadError::Io(error) => Self::storage(error),
-            LoadError::Deleted(_) => {
-                Self::not_found("result_gone", "the result was deleted while it was exported; start a new job")
-            }
-            error => Self::internal(error),
-        }
-    }
-}
-
 /// The leaves of a composition.
 pub struct StoredLeaves {
-    store: Store,
+    /// The results that the leaves are layers of.
+    results: HashMap<JobId, StoredResult>,
     leaves: Vec<Leaf>,
     /// Pixels of the outermost canvas; no stored picture has more.
     canvas: u64,
     plan: Plan,
     runtime: Handle,
     stop: CancellationToken,
-    kept: RefCell<Kept>,
+    cache: RefCell<PictureCache>,
 }
 
-/// Pictures that may be asked for again.
+/// Pictures that may be needed again.
 #[derive(Default)]
-struct Kept {
-    /// Decoded files, where the plan says so.
+struct PictureCache {
+    /// Decoded files, if the plan keeps them.
     files: Vec<((JobId, String), Arc<RgbaImage>)>,
-    /// Layers by the first leaf that is the same; those that were used last at the end.
+    /// Layers by the first of several equal leaves, the most recently used last.
     layers: Vec<(usize, RgbaImage)>,
     bytes: u64,
 }
 
 impl StoredLeaves {
-    /// Needs a runtime, whose threads none of the calls below may be made on.
-    pub fn new(store: Store, leaves: Vec<Leaf>, canvas: u64, plan: Plan, stop: CancellationToken) -> Self {
-        Self { store, leaves, canvas, plan, runtime: Handle::current(), stop, kept: RefCell::default() }
+    /// Needs a runtime; the methods below must not be called on its threads.
+    pub fn new(
+        results: HashMap<JobId, StoredResult>,
+        leaves: Vec<Leaf>,
+        canvas: u64,
+        plan: Plan,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { results, leaves, canvas, plan, runtime: Handle::current(), stop, cache: RefCell::default() }
     }
 
-    pub fn store(&self) -> &Store {
-        &self.store
-    }
-
-    /// A stored file. The thread waits for the storage, but neither for others nor longer than somebody waits for it.
+    /// Reads a stored file. Blocks until it is read or the work has to stop.
     pub fn bytes(&self, job: JobId, file: &str) -> Result<Vec<u8>, LoadError> {
         let read = async {
             let deleted = || LoadError::Deleted(format!("{file} of job {job}"));
-            let stored = self.store.result_file(job, file).await?.ok_or_else(deleted)?;
+            let result = self.results.get(&job).ok_or_else(deleted)?;
+            let stored = result.open(file).await?.ok_or_else(deleted)?;
             let likely = stored.len.min(self.canvas.saturating_mul(4).saturating_add(1 << 20));
             let mut bytes = Vec::with_capacity(usize::try_from(likely).unwrap_or_default());
-            stored.read().await?.read_to_end(&mut bytes).await?;
+            let mut reader = stored.read().await.map_err(|err| match err.kind() {
+                io::ErrorKind::NotFound => deleted(),
+                _ => err.into(),
+            })?;
+            reader.read_to_end(&mut bytes).await?;
             Ok(bytes)
         };
         self.runtime.block_on(async {
@@ -110,11 +105,11 @@ impl StoredLeaves {
             return Ok(RgbaImage::new(0, 0));
         }
         let first = self.leaves.iter().position(|other| other == leaf).unwrap_or(source);
-        if let Some(kept) = self.kept.borrow_mut().layer(first) {
+        if let Some(kept) = self.cache.borrow_mut().layer(first) {
             return Ok(kept);
         }
         let made = self.make(leaf)?;
-        self.kept.borrow_mut().keep_layer(first, &made, self.plan.kept_layers);
+        self.cache.borrow_mut().keep_layer(first, &made, self.plan.kept_layers);
         Ok(made)
     }
 
@@ -151,11 +146,11 @@ impl StoredLeaves {
 
     fn kept_file(&self, leaf: &Leaf) -> Result<Arc<RgbaImage>, LoadError> {
         let name = (leaf.job_id, leaf.file.clone());
-        if let Some((_, kept)) = self.kept.borrow().files.iter().find(|(kept, _)| *kept == name) {
+        if let Some((_, kept)) = self.cache.borrow().files.iter().find(|(kept, _)| *kept == name) {
             return Ok(Arc::clone(kept));
         }
         let decoded = Arc::new(self.decode(leaf)?);
-        self.kept.borrow_mut().files.push((name, Arc::clone(&decoded)));
+        self.cache.borrow_mut().files.push((name, Arc::clone(&decoded)));
         Ok(decoded)
     }
 }
@@ -166,7 +161,7 @@ impl PixelSource for StoredLeaves {
     }
 }
 
-impl Kept {
+impl PictureCache {
     fn layer(&mut self, first: usize) -> Option<RgbaImage> {
         let at = self.layers.iter().position(|(kept, _)| *kept == first)?;
         let kept = self.layers.remove(at);

@@ -7,11 +7,12 @@ use std::time::Duration;
 use image::RgbaImage;
 use jobs::JobId;
 use jobs::edits::LayerEdit;
-use jobs::tree::{ComposedLayer, TreeLayer, compose};
+use jobs::store::StoredResult;
+use jobs::tree::{ComposedLayer, Tree, TreeLayer, compose};
 use layers::{Kind, PixelSource, Rect};
 
 use super::*;
-use crate::blocks::stored;
+use crate::http::blocks::stored;
 
 const SIDE: u32 = 40;
 const MEMORY: u64 = 256 << 20;
@@ -24,7 +25,8 @@ fn png() -> Vec<u8> {
 }
 
 /// `count` times the one layer of a result, each in another size.
-fn export(job_id: JobId, count: usize, target: Target) -> Export {
+fn export(result: &StoredResult, count: usize, target: Target) -> Export {
+    let job_id = result.id();
     let layer = TreeLayer {
         layer: 0,
         name: "layer".to_owned(),
@@ -43,7 +45,8 @@ fn export(job_id: JobId, count: usize, target: Target) -> Export {
     };
     let composition = compose(&tree, &(0..count).map(entry).collect::<Vec<_>>()).unwrap();
     let in_flight = jobs::broker::InFlight::default();
-    Export { tree, composition, metadata: metadata(), target, is_original: false, in_flight }
+    let stored = StoredTree { tree, results: [(job_id, result.clone())].into() };
+    Export { stored, composition, metadata: metadata(), target, is_original: false, in_flight }
 }
 
 fn metadata() -> Metadata {
@@ -69,10 +72,11 @@ async fn until(what: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn an_export_needs_no_free_thread_of_the_pool_but_for_short_reads() {
-    let (_dir, store, id) = stored(&png()).await;
+    let (_dir, store, result) = stored(&png()).await;
     let turns = turns(MEMORY);
     for target in [Target::Png, Target::Document { format: Format::Zip, trim: false }] {
-        let (mut file, place) = written(&store, &turns, 1_000_000, "me", export(id, 3, target)).await.unwrap();
+        let (mut file, place) =
+            write_in_turn(&store, &turns, 1_000_000, "me", export(&result, 3, target)).await.unwrap();
         assert_eq!((turns.running(), turns.unfinished()), (0, 1), "the work is over, the file is not sent");
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).unwrap();
@@ -95,13 +99,13 @@ fn stall(dir: &Path, id: JobId) -> std::path::PathBuf {
 #[cfg(unix)]
 #[tokio::test]
 async fn an_abandoned_export_stops_and_gives_its_turn_back_only_then() {
-    let (dir, store, id) = stored(&png()).await;
-    let layer = stall(dir.path(), id);
+    let (dir, store, result) = stored(&png()).await;
+    let layer = stall(dir.path(), result.id());
     let turns = turns(MEMORY);
-    let export = export(id, 3, Target::Png);
+    let export = export(&result, 3, Target::Png);
     let waiting = tokio::spawn({
         let (store, turns) = (store.clone(), Arc::clone(&turns));
-        async move { written(&store, &turns, 1_000_000, "me", export).await.map(drop) }
+        async move { write_in_turn(&store, &turns, 1_000_000, "me", export).await.map(drop) }
     });
     until(|| turns.running() == 1).await;
     waiting.abort();
@@ -116,16 +120,16 @@ async fn an_abandoned_export_stops_and_gives_its_turn_back_only_then() {
 
 #[tokio::test]
 async fn what_is_stopped_loads_and_writes_nothing_more() {
-    let (_dir, store, id) = stored(&png()).await;
-    let export = export(id, 2, Target::Png);
-    let plan = Plan::of(&export.composition, &export.tree, export.target, MEMORY);
+    let (_dir, _store, result) = stored(&png()).await;
+    let export = export(&result, 2, Target::Png);
+    let plan = Plan::new(&export.composition, &export.stored.tree, export.target, MEMORY);
     let stop = CancellationToken::new();
     let leaves = export.composition.leaves.clone();
-    let source = StoredLeaves::new(store.clone(), leaves, 1600, plan.clone(), stop.clone());
+    let source = StoredLeaves::new(export.stored.results.clone(), leaves, 1600, plan.clone(), stop.clone());
     let loaded = std::thread::spawn(move || {
         let before = source.load(1).is_ok();
         let file = tempfile::tempfile().unwrap();
-        let mut writer = Stoppable { file, stop: &stop };
+        let mut writer = StoppableFile { file, stop: &stop };
         writer.write_all(b"written").unwrap();
         stop.cancel();
         let error = source.load(1).unwrap_err().0.downcast::<LoadError>().unwrap();
@@ -136,15 +140,16 @@ async fn what_is_stopped_loads_and_writes_nothing_more() {
 
 #[tokio::test]
 async fn a_layer_is_the_same_whether_it_is_kept_or_made_again() {
-    let (_dir, store, id) = stored(&png()).await;
-    let export = export(id, 4, Target::Png);
+    let (_dir, _store, result) = stored(&png()).await;
+    let export = export(&result, 4, Target::Png);
     let leaves = export.composition.leaves.clone();
-    let plan = Plan::of(&export.composition, &export.tree, export.target, MEMORY);
+    let plan = Plan::new(&export.composition, &export.stored.tree, export.target, MEMORY);
     assert!(plan.keeps_files && plan.kept_layers > 0);
     let none = Plan { keeps_files: false, kept_layers: 0, ..plan.clone() };
     let few = Plan { kept_layers: 20_000, ..plan.clone() };
-    let sources = [plan, none, few]
-        .map(|plan| StoredLeaves::new(store.clone(), leaves.clone(), 1600, plan, CancellationToken::new()));
+    let sources = [plan, none, few].map(|plan| {
+        StoredLeaves::new(export.stored.results.clone(), leaves.clone(), 1600, plan, CancellationToken::new())
+    });
     let agree = std::thread::spawn(move || {
         [0, 1, 2, 3, 1, 0, 0, 3].iter().all(|n| {
             let [first, second, third] = sources.each_ref().map(|source| source.load(*n).unwrap());
@@ -156,12 +161,12 @@ async fn a_layer_is_the_same_whether_it_is_kept_or_made_again() {
 
 #[tokio::test]
 async fn a_deleted_result_and_one_that_is_too_large_are_refused_in_words() {
-    let (_dir, store, id) = stored(&png()).await;
+    let (_dir, store, result) = stored(&png()).await;
     let turns = turns(MEMORY);
-    let scaled = |max_pixels| written(&store, &turns, max_pixels, "me", export(id, 5, Target::Png));
+    let scaled = |max_pixels| write_in_turn(&store, &turns, max_pixels, "me", export(&result, 5, Target::Png));
     let error = scaled(1700).await.map(drop).unwrap_err();
     assert!(error.to_string().contains("scale it less"), "{error}");
-    store.delete_result(id).await.unwrap();
+    store.delete_result(result.id()).await.unwrap();
     let error = scaled(1_000_000).await.map(drop).unwrap_err();
     assert!(error.to_string().contains("was deleted"), "{error}");
     assert_eq!(turns.unfinished(), 0);

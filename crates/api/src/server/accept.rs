@@ -1,4 +1,4 @@
-//! Takes connections and answers the requests on them.
+//! Accepts connections and answers the requests on them.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -29,38 +29,38 @@ use super::stream::ClientStream;
 /// The request line and all headers: twice what browsers send with many cookies.
 const MAX_HEAD: usize = 32 << 10;
 
-/// What one connection buffers at most, in each direction.
+/// The most bytes that one connection buffers in each direction.
 const MAX_BUFFER: usize = 64 << 10;
 
-/// Pauses after a connection could not be taken, for lack of descriptors or memory.
+/// Pauses after a connection could not be accepted for lack of descriptors or memory.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Connections that the system may hold until they are taken; it has a limit of its own. With the usual 128, some of a
-/// few hundred that come at once are reset before we hear of them.
+/// Connections that the system may queue until they are accepted; it has a limit of its own. With the usual 128, some of
+/// a few hundred that arrive at once are reset.
 const BACKLOG: u32 = 4096;
 
 /// Listens on an address.
 ///
 /// # Errors
-/// When something else listens there, or this process may not.
+/// When the address is in use, or not permitted.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A service that starts again finds its port free, although connections of the last one are still being closed.
+    // Lets a service restart while connections of the last process are still being closed.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// Takes connections until `shutdown`. Those that are there go on by themselves.
+/// Accepts connections until `shutdown`. Open ones continue by themselves.
 pub async fn accept(listener: TcpListener, router: Router, connections: Arc<Connections>, shutdown: CancellationToken) {
     let mut http = http1::Builder::new();
-    // Times are kept by `Connections`, for all phases of a connection and with one timer for all.
+    // `Connections` has the timeouts, with one timer for all.
     http.header_read_timeout(None).max_header_size(MAX_HEAD).max_buf_size(MAX_BUFFER);
     let server = Arc::new(Server { http, router: TowerToHyperService::new(router), shutdown: shutdown.clone() });
     let mut pause = FIRST_PAUSE;
-    let taking = async {
+    let accepting = async {
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
@@ -72,7 +72,7 @@ pub async fn accept(listener: TcpListener, router: Router, connections: Arc<Conn
                 Err(err) if is_of_one_connection(&err) => {}
                 Err(err) => {
                     if pause == FIRST_PAUSE {
-                        tracing::error!(error = %err, "connections cannot be taken at the moment; retrying");
+                        tracing::error!(error = %err, "connections cannot be accepted at the moment; retrying");
                     }
                     connections.evict();
                     sleep(pause).await;
@@ -82,12 +82,12 @@ pub async fn accept(listener: TcpListener, router: Router, connections: Arc<Conn
         }
     };
     tokio::select! {
-        () = taking => {}
+        () = accepting => {}
         () = shutdown.cancelled() => {}
     }
 }
 
-/// Whether the client gave up before its turn.
+/// Whether the client gave up before its connection was accepted.
 fn is_of_one_connection(err: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(err.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
@@ -100,14 +100,14 @@ struct Server {
 }
 
 impl Server {
-    /// Answers what comes over one connection until it ends or speaks another protocol.
+    /// Answers requests on one connection until it ends or is upgraded.
     async fn serve(self: Arc<Self>, stream: ClientStream, connection: Arc<Connection>, peer: SocketAddr) {
         let service = service_fn(|request| self.answer(request, Arc::clone(&connection), peer));
         let mut http = pin!(self.http.serve_connection(TokioIo::new(stream), service).with_upgrades());
         let ending = poll_fn(|cx| connection.poll_ending(cx));
         let ended = async {
             tokio::select! {
-                // First of all: what was written goes out before the connection ends.
+                // First, so that data that was written is sent before the connection ends.
                 biased;
                 ended = http.as_mut() => return ended,
                 () = self.shutdown.cancelled() => {}

@@ -1,4 +1,4 @@
-//! Bodies that tell their connection how they get on.
+//! Bodies that report their progress to their connection.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use hyper::body::{Frame, Incoming, SizeHint};
 
 use super::connection::Connection;
 
-/// What a client sends.
+/// The body of a request.
 pub struct RequestBody {
     body: Incoming,
     connection: Arc<Connection>,
@@ -50,11 +50,11 @@ impl Drop for RequestBody {
     }
 }
 
-/// What a client is sent. When it is dropped, the answer is under way as a whole.
+/// The body of an answer. When it is dropped, all of the answer was written.
 pub struct ResponseBody {
     body: Body,
     connection: Arc<Connection>,
-    /// The connection was handed over to another protocol.
+    /// Whether the connection was upgraded to another protocol.
     upgraded: bool,
 }
 

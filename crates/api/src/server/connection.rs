@@ -1,4 +1,4 @@
-//! What is known of one connection, and how it is told to end.
+//! The state of one connection, and how it ends.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use futures_util::task::AtomicWaker;
 
 use super::lag::Lag;
-use super::limits::ConnectionLimits;
+use crate::config::ConnectionLimits;
 
-/// One connection, as seen by what serves it and by what looks after all of them.
+/// One connection, shared by the task that serves it and the task that watches all of them.
 pub struct Connection {
-    /// Whom its places are counted for: the address, or the network of an IPv6 address.
+    /// The client that its place counts for: the address, or the network of an IPv6 address.
     pub network: IpAddr,
     activity: Mutex<Activity>,
     ending: AtomicU8,
-    /// Wakes what serves the connection, so that it sees that it has to end.
+    /// Wakes the task that serves the connection when it has to end.
     waker: AtomicWaker,
 }
 
@@ -35,7 +35,7 @@ enum Phase {
     Head,
     /// A request was answered, and nothing of the next one has arrived.
     Idle,
-    /// A request is worked on.
+    /// A request is being answered.
     Busy,
     /// A live stream: a WebSocket or Server-Sent Events.
     Live,
@@ -45,35 +45,35 @@ enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Ending {
-    /// What is written already still goes out.
+    /// Data that was written is still sent.
     Soft = 1,
     /// At once.
     Hard = 2,
 }
 
-/// Why a connection ends before its time.
+/// The timeout that a connection exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Overdue {
+pub enum Timeout {
     Header,
     Idle,
     Transfer,
 }
 
-/// Which connection gives its place to a new one: the least goes first.
+/// Which connection gives its place to a new one: the least is closed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
-    /// No request is in flight; the one that has waited longest goes first.
+    /// No request is in flight; the one that has waited longest is closed first.
     Waiting(Instant),
-    /// The client of a request lags behind; the last one that moved goes last.
+    /// The client of a request lags behind; the one that moved last is closed last.
     Lagging(Instant),
-    /// A live stream, which its client opens again where it broke off; the youngest goes first, so that clients that
-    /// connect again do not push each other out in turns.
+    /// A live stream, which its client resumes; the youngest is closed first, so that clients that reconnect do not push
+    /// each other out in turns.
     Live(std::cmp::Reverse<Instant>),
-    /// A request is worked on; the youngest goes first, so that those that began end.
+    /// A request is being answered; the youngest is closed first, so that older ones finish.
     Busy(std::cmp::Reverse<Instant>),
 }
 
-/// Lag that tells a client that holds its request up from one on a slow line.
+/// A lag beyond this is a client that holds up its request, not a slow line.
 const LAGGING: Duration = Duration::from_secs(1);
 
 impl Connection {
@@ -91,7 +91,7 @@ impl Connection {
         self.activity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes arrived. Those of a body are counted where it is read.
+    /// Bytes arrived. The bytes of bodies are counted where they are read.
     pub fn received(&self) {
         let mut activity = self.activity();
         if activity.phase == Phase::Idle {
@@ -104,12 +104,12 @@ impl Connection {
         self.activity().enter(Phase::Busy);
     }
 
-    /// The answer to the request is a stream that goes on.
+    /// The answer to the request is a live stream.
     pub fn live(&self) {
         self.activity().enter(Phase::Live);
     }
 
-    /// The whole answer is under way.
+    /// All of the answer was written.
     pub fn answered(&self) {
         let mut activity = self.activity();
         activity.receiving.clear();
@@ -125,7 +125,7 @@ impl Connection {
         self.activity().receiving.moved(Instant::now(), bytes);
     }
 
-    /// The body has arrived, or nobody wants more of it.
+    /// The body has arrived, or no more of it is needed.
     pub fn ended_body(&self) {
         self.activity().receiving.clear();
     }
@@ -139,14 +139,14 @@ impl Connection {
         self.activity().sending.moved(Instant::now(), bytes);
     }
 
-    /// Whether a limit is passed.
-    pub fn overdue(&self, now: Instant, limits: &ConnectionLimits) -> Option<Overdue> {
+    /// The timeout that the connection exceeds, if any.
+    pub fn timeout(&self, now: Instant, limits: &ConnectionLimits) -> Option<Timeout> {
         let activity = self.activity();
         let age = now.saturating_duration_since(activity.since);
         match activity.phase {
-            Phase::Head if age > limits.header_timeout => Some(Overdue::Header),
-            Phase::Idle if age > limits.idle_timeout => Some(Overdue::Idle),
-            _ if activity.lag(now) > limits.transfer_timeout => Some(Overdue::Transfer),
+            Phase::Head if age > limits.header_timeout => Some(Timeout::Header),
+            Phase::Idle if age > limits.idle_timeout => Some(Timeout::Idle),
+            _ if activity.lag(now) > limits.transfer_timeout => Some(Timeout::Transfer),
             _ => None,
         }
     }
@@ -160,7 +160,7 @@ impl Connection {
         let lag = activity.lag(now);
         let last_moved = now.checked_sub(lag).unwrap_or(activity.since);
         Some(match activity.phase {
-            // What is left of an answer is still on its way.
+            // The rest of an answer is still being sent.
             Phase::Idle if activity.sending.is_waiting() => Rank::Lagging(last_moved),
             Phase::Head | Phase::Idle => Rank::Waiting(activity.since),
             _ if lag > LAGGING => Rank::Lagging(last_moved),
@@ -169,7 +169,7 @@ impl Connection {
         })
     }
 
-    /// Whether part of a request's headers is all that has arrived.
+    /// Whether only a part of a request's headers has arrived.
     pub fn is_half_sent(&self) -> bool {
         self.activity().phase == Phase::Head
     }
@@ -179,12 +179,12 @@ impl Connection {
         self.waker.wake();
     }
 
-    /// Whether it is to end like this, or faster.
+    /// Whether it has to end like this, or faster.
     pub fn is_ending(&self, ending: Ending) -> bool {
         self.ending.load(Ordering::Acquire) >= ending as u8
     }
 
-    /// Ready when the connection is to end. Whoever asked last is woken: one task at a time serves a connection.
+    /// Ready when the connection has to end. Wakes only the last task that polled: one task at a time serves a connection.
     pub fn poll_ending(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.waker.register(cx.waker());
         if self.is_ending(Ending::Soft) { Poll::Ready(()) } else { Poll::Pending }
@@ -202,7 +202,7 @@ impl Activity {
     }
 }
 
-/// One client has as many IPv6 addresses as it likes, in a network of its own.
+/// An IPv6 client owns a whole network of addresses.
 fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {

@@ -1,4 +1,4 @@
-//! All connections: at most so many, and none for longer than it may stay.
+//! All connections: their number is limited, and so is the time of each.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,20 +8,21 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::connection::{Connection, Ending, Overdue, Rank};
-use super::limits::ConnectionLimits;
+use super::connection::{Connection, Ending, Rank, Timeout};
+use crate::config::ConnectionLimits;
+use crate::prometheus::CONNECTIONS_CLOSED;
 
-/// How long a connection that gives up its place may take until another one is asked too.
+/// How long a connection may take to give up its place before another one is ended too.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// How long a new connection has for its request before it may lose its place. In a flood, those that come later wait in
-/// the system's queue meanwhile.
+/// How long a new connection has for its request before it may lose its place. In a flood, later ones wait in the
+/// system's queue meanwhile.
 const YOUNG: Duration = Duration::from_millis(100);
 
-/// Waiting connections that one look at all of them picks to give up their places, one after the other.
+/// Waiting connections that are picked at once to give up their places, one after the other.
 const PICKED: usize = 64;
 
-/// A network that holds more than this share of all places gives up its own first.
+/// Connections of a network that holds more than one in so many places are ended first.
 const HEAVY_SHARE: usize = 4;
 
 /// The connections of the service.
@@ -36,11 +37,11 @@ pub struct Connections {
 struct Table {
     open: HashMap<u64, Arc<Connection>>,
     next: u64,
-    /// Who goes next, the first one last, with what it was picked for.
+    /// The next ones to end, the very next one last, with the rank that each was picked for.
     picked: Vec<(Rank, Arc<Connection>)>,
 }
 
-/// A connection's place among all. Free again when dropped.
+/// A connection's place, which is free again when this is dropped.
 pub struct Place {
     connections: Arc<Connections>,
     id: u64,
@@ -71,7 +72,7 @@ impl Connections {
         self.table().open.len()
     }
 
-    /// A place for a new connection, if need be that of another one.
+    /// Waits for a place for a new connection, and ends another connection if there is none.
     pub async fn admit(self: &Arc<Self>, peer: IpAddr) -> (Place, Arc<Connection>) {
         let permit = loop {
             if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
@@ -90,11 +91,11 @@ impl Connections {
         (Place { connections: Arc::clone(self), id, _permit: permit }, connection)
     }
 
-    /// Ends the connection that others can best do without; how long to wait for its place.
+    /// Ends the least important connection; returns how long to wait for its place.
     pub fn evict(&self) -> Duration {
         let now = Instant::now();
         let mut table = self.table();
-        // Those that were picked before may have got a request meanwhile, or have ended.
+        // Connections that were picked earlier may have got a request or ended meanwhile.
         table.picked.retain(|(rank, connection)| connection.rank(now) == Some(*rank));
         if table.picked.is_empty() {
             table.picked = pick(table.open.values(), now, self.most);
@@ -104,26 +105,26 @@ impl Connections {
             return wait;
         }
         connection.end(if matches!(rank, Rank::Waiting(_)) { Ending::Soft } else { Ending::Hard });
-        metrics::counter!(super::CLOSED, "reason" => "place_needed").increment(1);
+        metrics::counter!(CONNECTIONS_CLOSED, "reason" => "place_needed").increment(1);
         PATIENCE
     }
 
-    /// Ends what is over its time.
+    /// Ends connections that exceed a timeout.
     pub fn sweep(&self, now: Instant) {
         let overdue: Vec<_> = {
             let table = self.table();
             let open = table.open.values().filter(|connection| !connection.is_ending(Ending::Soft));
-            open.filter_map(|connection| Some((Arc::clone(connection), connection.overdue(now, &self.limits)?)))
+            open.filter_map(|connection| Some((Arc::clone(connection), connection.timeout(now, &self.limits)?)))
                 .collect()
         };
         for (connection, why) in overdue {
             let (ending, reason) = match why {
-                Overdue::Header => (Ending::Soft, "header_timeout"),
-                Overdue::Idle => (Ending::Soft, "idle_timeout"),
-                Overdue::Transfer => (Ending::Hard, "transfer_timeout"),
+                Timeout::Header => (Ending::Soft, "header_timeout"),
+                Timeout::Idle => (Ending::Soft, "idle_timeout"),
+                Timeout::Transfer => (Ending::Hard, "transfer_timeout"),
             };
             connection.end(ending);
-            metrics::counter!(super::CLOSED, "reason" => reason).increment(1);
+            metrics::counter!(CONNECTIONS_CLOSED, "reason" => reason).increment(1);
         }
     }
 
@@ -134,7 +135,7 @@ impl Connections {
         (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1))
     }
 
-    /// Ends those that have sent part of a request's headers: at a shutdown nobody waits for the rest.
+    /// Ends connections that have sent only a part of a request's headers: a shutdown does not wait for the rest.
     pub fn end_half_sent(&self) {
         for connection in self.table().open.values().filter(|connection| connection.is_half_sent()) {
             connection.end(Ending::Soft);
@@ -149,12 +150,12 @@ impl Connections {
 
     /// Returns when no connection is left.
     pub async fn drained(&self) {
-        // At most u32::MAX, as `new` has it.
+        // At most u32::MAX, see `new`.
         let _ = self.places.acquire_many(u32::try_from(self.most).unwrap_or(u32::MAX)).await;
     }
 }
 
-/// Those to go first, the very first one last: several of those that wait, or one of the others.
+/// The connections to end first, the very first one last: several that wait, or one of the others.
 fn pick<'a>(
     open: impl Iterator<Item = &'a Arc<Connection>> + Clone,
     now: Instant,
@@ -165,7 +166,7 @@ fn pick<'a>(
         *places.entry(connection.network).or_default() += 1;
     }
     let is_light = |network| places.get(network).is_none_or(|&held| held <= most / HEAVY_SHARE);
-    // Kind of rank, then whether its network leaves the others room, then the rank.
+    // By kind of rank, then by whether the network leaves room for others, then by rank.
     let mut ranked: Vec<_> = open
         .filter_map(|connection| {
             let rank = connection.rank(now)?;
@@ -187,8 +188,8 @@ fn kind(rank: Rank, now: Instant) -> u8 {
     match rank {
         Rank::Waiting(_) if young_for(rank, now).is_none() => 0,
         Rank::Lagging(_) => 1,
-        // Behind those that lag: where bodies that stand still hold nearly all places, new connections would otherwise
-        // push each other out, one in so many milliseconds.
+        // After lagging ones: when stalled bodies hold nearly all places, new connections would otherwise push each other
+        // out.
         Rank::Waiting(_) => 2,
         Rank::Live(_) => 3,
         Rank::Busy(_) => 4,

@@ -1,10 +1,10 @@
 use std::time::{Duration, Instant};
 
-/// Bytes a second below which a client falls behind: less than any line in use carries.
+/// Bytes a second below which a client falls behind: slower than any connection in use.
 const SLOWEST: f64 = 1024.0;
 
-/// How far a client is behind: the time that was spent waiting for it, less what its bytes would have taken on the
-/// slowest line there is. A client that stops falls behind, and so does one that drips; a slow one does not.
+/// How far a client is behind: the time that was spent waiting for it, minus the time that its bytes take on the slowest
+/// line. A client that stops or drips falls behind, a slow one does not.
 #[derive(Debug, Default)]
 pub struct Lag {
     behind: Duration,

@@ -1,6 +1,6 @@
 //! How many connections the process can afford.
 
-use std::time::Duration;
+use crate::config::ConnectionLimits;
 
 /// Descriptors for the queue, the log, webhooks, a worker in the same process and the files of its engines.
 const RESERVED: u64 = 128;
@@ -8,39 +8,26 @@ const RESERVED: u64 = 128;
 /// A request may hold two files beside its socket.
 const DESCRIPTORS_EACH: u64 = 3;
 
-/// What connections take in memory bounds them where descriptors do not.
+/// Bounds the memory of connections where descriptors do not.
 const MOST: u64 = 10_000;
 
-/// A service that takes fewer cannot be used.
+/// With fewer connections the service is useless.
 const LEAST: u64 = 8;
 
-/// More than [`MOST`] connections need. Some systems allow a thousand million, and programs that walk through all
-/// possible descriptors then take minutes.
+/// More than [`MOST`] connections need. Some systems allow a billion, and programs that iterate over all possible
+/// descriptors then take minutes.
 const ENOUGH_DESCRIPTORS: u64 = 65_536;
 
-/// What connections are held to.
-#[derive(Debug, Clone)]
-pub struct ConnectionLimits {
-    /// `MAX_CONNECTIONS`; `None` is as many as the descriptors of the process allow.
-    pub max: Option<u32>,
-    /// `HEADER_TIMEOUT_S`: from the first byte of a request (or the start of the connection) to the end of its headers.
-    pub header_timeout: Duration,
-    /// `IDLE_TIMEOUT_S`: between two requests.
-    pub idle_timeout: Duration,
-    /// `TRANSFER_TIMEOUT_S`: how far a client may lag behind.
-    pub transfer_timeout: Duration,
-}
-
 impl ConnectionLimits {
-    /// The most connections, with the descriptors that there are.
+    /// The most connections that the process can afford.
     pub fn most(&self) -> usize {
         let affordable = affordable(descriptors());
         let most = match self.max.map(u64::from) {
             None => affordable.min(MOST),
             Some(most) if most > affordable => {
                 tracing::warn!(
-                    "MAX_CONNECTIONS={most} needs more open files than this process may have; it takes {affordable} \
-                     connections at most (raise the limit with `ulimit -n`)"
+                    "MAX_CONNECTIONS={most} needs more open files than this process may have; the limit is now \
+                     {affordable} connections (raise the limit of open files with `ulimit -n`)"
                 );
                 affordable
             }
@@ -50,13 +37,13 @@ impl ConnectionLimits {
     }
 }
 
-/// Connections for which a limit of open files is enough.
+/// The connections that a limit of open files allows.
 fn affordable(descriptors: u64) -> u64 {
     (descriptors.saturating_sub(RESERVED) / DESCRIPTORS_EACH).max(LEAST)
 }
 
-/// Allows the process as many open files as the system lets it have without a privilege, at most 65,536: shells and
-/// service managers start programs with 1,024. Call it once, at the start of a program.
+/// Raises the limit of open files as far as the process may without privileges, at most to 65,536: shells and service
+/// managers start programs with 1,024. Call it once, at the start of a program.
 pub fn raise_descriptor_limit() {
     #[cfg(unix)]
     unix::raise(ENOUGH_DESCRIPTORS);
@@ -88,13 +75,15 @@ mod unix {
             return;
         }
         if let Err(err) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }) {
-            tracing::debug!(error = %err, "the limit of open files stays as it is");
+            tracing::debug!(error = %err, "the limit of open files could not be raised");
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn limits(max: Option<u32>) -> ConnectionLimits {

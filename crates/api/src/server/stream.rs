@@ -1,4 +1,4 @@
-//! A client's socket, which knows its connection.
+//! A client's socket, which reports to its connection.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,12 +13,12 @@ use tokio::net::TcpStream;
 use super::connection::{Connection, Ending};
 use super::connections::Place;
 
-/// Bytes that the system may hold for a client that has not been sent them yet. More would not be faster, but would
-/// hide for minutes that a client has stopped reading, and take memory for each that has.
+/// Bytes that the system may buffer before they are sent. More would not be faster, but would hide for minutes that a
+/// client has stopped reading, and cost memory for each of them.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT: u32 = 128 << 10;
 
-/// After so long without a word the system asks whether the other side is still there.
+/// After so much silence the system checks whether the peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// A client's socket. It holds the connection's place for as long as it is open, after an upgrade too.
@@ -30,8 +30,8 @@ pub struct ClientStream {
 
 impl ClientStream {
     pub fn new(stream: TcpStream, connection: Arc<Connection>, place: Place) -> Self {
-        // None of these is worth losing the connection for.
-        // Progress frames are small; waiting to fill a packet would hold them back.
+        // Failures are ignored: the connection works without these options.
+        // Progress frames are small, and must not wait for a full packet.
         let _ = stream.set_nodelay(true);
         let socket = SockRef::from(&stream);
         let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
@@ -49,7 +49,7 @@ impl ClientStream {
         polled
     }
 
-    /// Whether to stop writing: what is written already may go out first.
+    /// Fails when writing has to stop at once.
     fn check_cut(&self) -> io::Result<()> {
         if self.connection.is_ending(Ending::Hard) { Err(cut()) } else { Ok(()) }
     }
@@ -58,7 +58,7 @@ impl ClientStream {
 impl Drop for ClientStream {
     fn drop(&mut self) {
         if self.connection.is_ending(Ending::Hard) {
-            // Otherwise the system holds on to what the client does not read.
+            // Otherwise the system keeps data that the client does not read.
             let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }
     }

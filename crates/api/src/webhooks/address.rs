@@ -1,14 +1,10 @@
-//! Which addresses may be called. A service that calls whatever it is told to
-//! would let its clients reach what only the service can: the machine itself,
-//! its network, the cloud's metadata server.
+//! The guard against server-side request forgery (SSRF): which addresses webhooks may call. Without it, clients could
+//! reach through the service what only the service can reach: its machine, its network, the cloud's metadata server.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use ureq::Error;
-use ureq::config::Config;
-use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::NextTimeout;
+use tokio::net::lookup_host;
 use url::{Host, Url};
 
 const MAX_URL: usize = 2000;
@@ -17,62 +13,76 @@ const MAX_URL: usize = 2000;
 pub enum AddressError {
     #[error("has more than {MAX_URL} characters")]
     TooLong,
-    #[error("is no address such as https://example.org/hook: {0}")]
+    #[error("is not an address such as https://example.org/hook: {0}")]
     Malformed(#[from] url::ParseError),
-    #[error("starts with {0}://; webhooks go to https:// addresses")]
+    #[error("starts with {0}://; webhooks need an https:// address")]
     Scheme(String),
-    #[error("holds a user name or password; leave them out, the signature tells the receiver who calls")]
+    #[error("contains a user name or password; leave them out, because webhooks are signed")]
     Credentials,
     #[error("leads into a private network, which this service does not call")]
     Private,
 }
 
-/// Whether an address can be a webhook's, as far as it says so itself; what its
-/// name leads to is checked with each call ([`PublicOnly`]). Answers with it in normal form.
+/// Checks the address of a webhook, without resolving its name: that is done for each call ([`resolve`]). Returns it in
+/// normal form.
 ///
 /// # Errors
-/// Why it cannot.
+/// Why it cannot be called.
 pub fn check_url(text: &str, allow_private: bool) -> Result<Url, AddressError> {
     if text.len() > MAX_URL {
         return Err(AddressError::TooLong);
     }
     let url = Url::parse(text.trim())?;
-    // Plain HTTP would tell everyone on the way the job's id, which opens its result.
+    // Plain HTTP would reveal the job's id, which gives access to its result.
     if url.scheme() != "https" && !(allow_private && url.scheme() == "http") {
         return Err(AddressError::Scheme(url.scheme().to_owned()));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(AddressError::Credentials);
     }
-    let literal = match url.host() {
-        Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
-        Some(Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
-        _ => None,
-    };
-    if !allow_private && literal.is_some_and(|ip| !is_public(ip)) {
+    if !allow_private && literal_ip(&url).is_some_and(|ip| !is_public(ip)) {
         return Err(AddressError::Private);
     }
     Ok(url)
 }
 
-/// Finds only public addresses. The connection is made to an address from here,
-/// so a name cannot lead elsewhere between the check and the call.
-#[derive(Debug, Default)]
-pub struct PublicOnly(DefaultResolver);
+/// Why no address was found.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error(transparent)]
+    Lookup(#[from] io::Error),
+}
 
-impl Resolver for PublicOnly {
-    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        let found = self.0.resolve(uri, config, timeout)?;
-        let mut public = self.empty();
-        for address in found.iter().filter(|address: &&SocketAddr| is_public(address.ip())) {
-            public.push(*address);
-        }
-        if public.is_empty() { Err(Error::Other(Box::new(AddressError::Private))) } else { Ok(public) }
+/// The addresses of a webhook's host that may be called. Connections are made to these addresses, so a name cannot lead
+/// elsewhere between the check and the call.
+///
+/// # Errors
+/// When the name has no address, or only private ones.
+pub async fn resolve(url: &Url, allow_private: bool) -> Result<Vec<SocketAddr>, ResolveError> {
+    let port = url.port_or_known_default().unwrap_or(443);
+    let mut addresses = match (literal_ip(url), url.domain()) {
+        (Some(ip), _) => vec![SocketAddr::new(ip, port)],
+        (None, Some(name)) => lookup_host((name, port)).await?.collect(),
+        (None, None) => Vec::new(),
+    };
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address").into());
+    }
+    addresses.retain(|address| allow_private || is_public(address.ip()));
+    if addresses.is_empty() { Err(AddressError::Private.into()) } else { Ok(addresses) }
+}
+
+fn literal_ip(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(ip) => Some(IpAddr::V4(ip)),
+        Host::Ipv6(ip) => Some(IpAddr::V6(ip)),
+        Host::Domain(_) => None,
     }
 }
 
-/// Whether an address is one of the public Internet (the registries of special-purpose
-/// addresses of RFC 6890 say which are not).
+/// Whether an address belongs to the public Internet (RFC 6890 has the registries of those that do not).
 fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_public_v4(ip),
@@ -99,7 +109,7 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
 
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     let [a, b, c, d, e, f, high, low] = ip.segments();
-    // Addresses that stand for one of version 4, and are translated on the way.
+    // Addresses that are translated to one of version 4 on the way.
     let embedded = |high: u16, low: u16| is_public_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
     match (a, b) {
         (0x64, 0xff9b) if [c, d, e, f] == [0; 4] => embedded(high, low),

@@ -1,107 +1,136 @@
+//! One HTTP request to the receiver of a webhook.
+
 use std::fmt;
 use std::time::Duration;
 
-use ureq::Agent;
-use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::DefaultConnector;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode, header};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+use url::{Position, Url};
 
-use super::address::{AddressError, PublicOnly};
+use super::address::{ResolveError, resolve};
+use super::connect::Connector;
 
-/// The name's look-up, connection, request and answer together: nobody holds a place for longer.
+/// The look-up of the name, the connection, the request and the answer together.
 const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The most bytes of an answer's status and headers. Its body is not read.
+const MAX_HEAD: usize = 32 << 10;
 
 const USER_AGENT: &str = concat!("unflatten/", env!("CARGO_PKG_VERSION"));
 
-/// How a receiver answered.
+/// How a post ended.
 #[derive(Debug)]
-pub enum Answer {
-    Taken,
-    /// It will not be otherwise next time.
-    Refused(String),
+pub enum PostOutcome {
+    Accepted,
+    /// A retry would end alike.
+    Rejected(String),
     Failed {
         why: String,
         retry_after: Option<Duration>,
     },
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for PostOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Taken => f.write_str("taken"),
-            Self::Refused(why) | Self::Failed { why, .. } => f.write_str(why),
+            Self::Accepted => f.write_str("accepted"),
+            Self::Rejected(why) | Self::Failed { why, .. } => f.write_str(why),
         }
     }
 }
 
-/// Makes the calls. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Poster(Agent);
+/// Posts webhooks: directly, without a proxy, and without following redirects, which would lead to addresses that were
+/// not checked. Cheap to clone.
+#[derive(Clone)]
+pub struct Poster {
+    allow_private: bool,
+    timeout: Duration,
+    connector: Connector,
+}
 
 impl Poster {
     pub fn new(allow_private: bool) -> Self {
-        Self::within(allow_private, TIMEOUT)
+        Self { allow_private, timeout: TIMEOUT, connector: Connector::new() }
     }
 
-    fn within(allow_private: bool, timeout: Duration) -> Self {
-        let config = Agent::config_builder()
-            .timeout_global(Some(timeout))
-            .http_status_as_error(false)
-            // A redirect or a proxy would lead to addresses that were not checked.
-            .max_redirects(0)
-            .proxy(None)
-            .user_agent(USER_AGENT)
-            .build();
-        let connector = DefaultConnector::new();
-        Self(if allow_private {
-            Agent::with_parts(config, connector, DefaultResolver::default())
-        } else {
-            Agent::with_parts(config, connector, PublicOnly::default())
-        })
-    }
-
-    pub async fn post(&self, url: String, id: String, sent_at_s: i64, signature: String, body: String) -> Answer {
-        let agent = self.0.clone();
-        let call = move || {
-            let request = agent
-                .post(&url)
-                .header("content-type", "application/json")
-                .header("webhook-id", id)
-                .header("webhook-timestamp", sent_at_s.to_string())
-                .header("webhook-signature", signature);
-            match request.send(body) {
-                Ok(response) => judge(&response),
-                Err(ureq::Error::Other(err)) if err.is::<AddressError>() => {
-                    Answer::Refused(format!("{} {err}; WEBHOOK_ALLOW_PRIVATE=true lets it", shown(&url)))
-                }
-                Err(err) => {
-                    Answer::Failed { why: format!("{} cannot be reached: {err}", shown(&url)), retry_after: None }
-                }
-            }
+    pub async fn post(&self, url: &str, id: &str, sent_at_s: i64, signature: &str, body: String) -> PostOutcome {
+        let request = Request::post("/")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::USER_AGENT, USER_AGENT)
+            .header("webhook-id", id)
+            .header("webhook-timestamp", sent_at_s)
+            .header("webhook-signature", signature)
+            .body(Body::from(body));
+        let (url, request) = match (Url::parse(url), request) {
+            (Ok(url), Ok(request)) => (url, request),
+            (Err(err), _) => return PostOutcome::Rejected(format!("the address cannot be read: {err}")),
+            (_, Err(err)) => return PostOutcome::Rejected(format!("the request cannot be made: {err}")),
         };
-        // ureq blocks its thread.
-        let called = tokio::task::spawn_blocking(call).await;
-        called.unwrap_or_else(|err| Answer::Failed { why: err.to_string(), retry_after: None })
+        match timeout(self.timeout, self.send(&url, request)).await {
+            Ok(Ok(response)) => outcome(&response),
+            Ok(Err(SendError::Resolve(ResolveError::Address(err)))) => {
+                let why = format!("{} {err}; set WEBHOOK_ALLOW_PRIVATE=true to allow it", origin(&url));
+                PostOutcome::Rejected(why)
+            }
+            Ok(Err(err)) => failed(format!("{} cannot be reached: {err}", origin(&url))),
+            Err(_) => failed(format!("{} did not answer within {} s", origin(&url), self.timeout.as_secs())),
+        }
+    }
+
+    async fn send(&self, url: &Url, mut request: Request<Body>) -> Result<Response<hyper::body::Incoming>, SendError> {
+        *request.uri_mut() = url[Position::BeforePath..Position::AfterQuery].parse()?;
+        let host = &url[Position::BeforeHost..Position::AfterPort];
+        request.headers_mut().insert(header::HOST, host.parse()?);
+        let addresses = resolve(url, self.allow_private).await?;
+        let stream = self.connector.connect(url, &addresses).await?;
+        let (mut sender, connection) =
+            http1::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await?;
+        // Ends with this call: neither the answer's body nor another request is waited for.
+        let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+        Ok(sender.send_request(request).await?)
     }
 }
 
-/// An address for the log: many receivers know their senders by a secret in its path or query.
-fn shown(url: &str) -> String {
-    let host = url::Url::parse(url).ok().and_then(|url| Some(format!("{}://{}", url.scheme(), url.host_str()?)));
-    host.unwrap_or_else(|| "the address".to_owned())
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum SendError {
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    #[error(transparent)]
+    Connect(#[from] std::io::Error),
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    #[error(transparent)]
+    Uri(#[from] axum::http::uri::InvalidUri),
+    #[error(transparent)]
+    Host(#[from] header::InvalidHeaderValue),
 }
 
-fn judge(response: &ureq::http::Response<ureq::Body>) -> Answer {
+/// The part of an address for the log: many receivers authenticate senders by a secret in the path or query.
+fn origin(url: &Url) -> String {
+    format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default())
+}
+
+fn failed(why: String) -> PostOutcome {
+    PostOutcome::Failed { why, retry_after: None }
+}
+
+fn outcome<B>(response: &Response<B>) -> PostOutcome {
     let status = response.status();
     if status.is_success() {
-        return Answer::Taken;
+        return PostOutcome::Accepted;
     }
-    if status == ureq::http::StatusCode::GONE {
-        return Answer::Refused("the receiver answered 410, which asks for no more".to_owned());
+    if status == StatusCode::GONE {
+        return PostOutcome::Rejected("the receiver answered 410, so it wants no more webhooks".to_owned());
     }
-    let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    let header = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = header.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
-    let advice = if status.is_redirection() { "; redirects are not followed, name the final address" } else { "" };
-    Answer::Failed { why: format!("the receiver answered {}{advice}", status.as_u16()), retry_after }
+    let advice = if status.is_redirection() { "; redirects are not followed, use the final address" } else { "" };
+    PostOutcome::Failed { why: format!("the receiver answered {}{advice}", status.as_u16()), retry_after }
 }
 
 #[cfg(test)]
@@ -114,19 +143,18 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         for host in ["localhost", "127.0.0.1"] {
             let answer = Poster::new(false)
-                .post(format!("http://{host}:{port}/hush?token=hush"), "id".into(), 0, "v1,".into(), "{}".into())
+                .post(&format!("http://{host}:{port}/hush?token=hush"), "id", 0, "v1,", "{}".to_owned())
                 .await;
-            assert!(matches!(&answer, Answer::Refused(why) if why.contains("WEBHOOK_ALLOW_PRIVATE")), "{answer}");
+            assert!(matches!(&answer, PostOutcome::Rejected(why) if why.contains("WEBHOOK_ALLOW_PRIVATE")), "{answer}");
             assert!(answer.to_string().contains(host) && !answer.to_string().contains("hush"), "{answer}");
         }
-        let answer =
-            Poster::new(true).post("http://127.0.0.1:1/hush".into(), "id".into(), 0, "v1,".into(), "{}".into()).await;
-        assert!(matches!(&answer, Answer::Failed { why, .. } if !why.contains("hush")), "{answer}");
+        let answer = Poster::new(true).post("http://127.0.0.1:1/hush", "id", 0, "v1,", "{}".to_owned()).await;
+        assert!(matches!(&answer, PostOutcome::Failed { why, .. } if !why.contains("hush")), "{answer}");
         let nobody_came = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
         assert!(nobody_came.is_err());
     }
 
-    /// An answer that comes in drops, each well before any time-out between two of them.
+    /// The answer arrives byte by byte, each well within any timeout between two of them.
     #[tokio::test]
     async fn a_receiver_that_answers_slowly_is_left_in_time() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -141,9 +169,48 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(50));
             }
         });
-        let poster = Poster::within(true, Duration::from_secs(1));
-        let posted = poster.post(url, "id".into(), 0, "v1,".into(), "{}".into());
+        let poster = Poster { timeout: Duration::from_secs(1), ..Poster::new(true) };
+        let posted = poster.post(&url, "id", 0, "v1,", "{}".to_owned());
         let answer = tokio::time::timeout(Duration::from_secs(30), posted).await.expect("it is held for ever");
-        assert!(matches!(answer, Answer::Failed { .. }), "{answer}");
+        assert!(matches!(answer, PostOutcome::Failed { .. }), "{answer}");
+    }
+
+    /// Answers each connection with `answer`, after it has read the head of the request.
+    fn answer_with(answer: &'static str) -> (String, std::sync::mpsc::Receiver<String>) {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hook?key=1", listener.local_addr().unwrap());
+        let (sender, requests) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                let mut request = [0; 4096];
+                let length = stream.read(&mut request).unwrap();
+                let _ = sender.send(String::from_utf8_lossy(&request[..length]).into_owned());
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        (url, requests)
+    }
+
+    #[tokio::test]
+    async fn redirects_are_not_followed_and_endless_headers_not_read() {
+        let (target, reached) = answer_with("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        let redirect = format!("HTTP/1.1 307 Go\r\nlocation: {target}\r\ncontent-length: 0\r\n\r\n").leak();
+        let long = format!("HTTP/1.1 200 OK\r\nx-long: {}\r\n\r\n", "x".repeat(4 * MAX_HEAD)).leak();
+        let post = async |url: &str| Poster::new(true).post(url, "id", 7, "v1,x", "{}".to_owned()).await;
+        for answer in [&*redirect, &*long] {
+            let (url, _requests) = answer_with(answer);
+            let outcome = post(&url).await;
+            assert!(matches!(outcome, PostOutcome::Failed { .. }), "{outcome}");
+        }
+        assert!(reached.try_recv().is_err());
+
+        assert!(matches!(post(&target).await, PostOutcome::Accepted));
+        let request = reached.recv().unwrap().to_ascii_lowercase();
+        let host = target.split('/').nth(2).unwrap();
+        assert!(request.starts_with("post /hook?key=1 http/1.1\r\n"), "{request}");
+        for line in [&*format!("host: {host}"), "webhook-id: id", "webhook-timestamp: 7", "webhook-signature: v1,x"] {
+            assert!(request.contains(&format!("{line}\r\n")), "{line}: {request}");
+        }
     }
 }

@@ -60,21 +60,36 @@ impl TestApp {
         let pairs = pairs.into_iter().map(|(name, value)| -> (&str, &str) { (name, value) });
         let settings = Settings::from_pairs(pairs.chain([("EMBEDDED_QUEUE_FILE", &*queue)]));
         let broker = jobs::broker::connect(&BrokerConfig::from_settings(&settings).unwrap()).await.unwrap();
-        Self::serve(dir, broker, &settings, change).await
+        let store = Store::open(&dir.path().join("uploads"), &dir.path().join("results")).await.unwrap();
+        Self::serve(dir, broker, store, &settings, change).await
+    }
+
+    /// An API whose storage is a bucket.
+    #[cfg(feature = "testing-bucket")]
+    pub async fn in_bucket(bucket: &jobs::testing::BucketServer) -> Self {
+        let dir = TempDir::new().unwrap();
+        let queue = dir.path().join("queue.sqlite").into_os_string().into_string().unwrap();
+        let named = bucket.settings();
+        let pairs = named.iter().map(|(name, value)| (*name, value.as_str()));
+        let settings = Settings::from_pairs(pairs.chain([("EMBEDDED_QUEUE_FILE", &*queue)]));
+        let broker = jobs::broker::connect(&BrokerConfig::from_settings(&settings).unwrap()).await.unwrap();
+        let store = jobs::store::StoreConfig::from_settings(&settings).unwrap().open().await.unwrap();
+        Self::serve(dir, broker, store, &settings, |_| {}).await
     }
 
     /// An API on a queue of the test's own.
     pub async fn on(dir: TempDir, broker: Arc<dyn Broker>, settings: &Settings) -> Self {
-        Self::serve(dir, broker, settings, |_| {}).await
+        let store = Store::open(&dir.path().join("uploads"), &dir.path().join("results")).await.unwrap();
+        Self::serve(dir, broker, store, settings, |_| {}).await
     }
 
     async fn serve(
         dir: TempDir,
         broker: Arc<dyn Broker>,
+        store: Store,
         settings: &Settings,
         change: impl FnOnce(&mut api::Config),
     ) -> Self {
-        let store = Store::open(&dir.path().join("uploads"), &dir.path().join("results")).await.unwrap();
         let mut config = api::Config::from_settings(settings).unwrap();
         change(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

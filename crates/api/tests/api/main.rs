@@ -19,6 +19,8 @@ mod openapi;
 mod pictures;
 mod ranges;
 mod results;
+#[cfg(feature = "testing-bucket")]
+mod round_trips;
 mod service;
 mod split;
 mod uploads;

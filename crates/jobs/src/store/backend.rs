@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde::de::Error as _;
 use tempfile::{NamedTempFile, TempDir};
 use time::OffsetDateTime;
@@ -15,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{StoreError, failed};
+use super::StoreError;
 
 /// What a place keeps apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +51,29 @@ pub(super) trait Content: Send {
 pub struct StoredFile {
     /// Length in bytes.
     pub len: u64,
-    pub modified_at: OffsetDateTime,
     pub(super) content: Box<dyn Content>,
 }
 
+/// A published folder that was found: its files are opened without looking for the folder again.
+#[async_trait]
+pub(super) trait Folder: Debug + Send + Sync {
+    /// A file of the folder.
+    async fn open(&self, name: &str) -> io::Result<Option<StoredFile>>;
+
+    /// The whole content of a file that can change ([`Backend::change`]). One of more than [`MAX_CHANGED`] bytes is
+    /// `InvalidData`.
+    async fn read_changing(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
+
+    /// An address from which anyone can fetch the file for some time, where the place can give one.
+    async fn signed_url(&self, name: &str, valid: Duration) -> io::Result<Option<String>>;
+}
+
 impl StoredFile {
+    /// A file whose content was read already.
+    pub(super) fn in_memory(content: Bytes) -> Self {
+        Self { len: content.len() as u64, content: Box::new(InMemory(content)) }
+    }
+
     /// All of it.
     ///
     /// # Errors
@@ -72,12 +91,30 @@ impl StoredFile {
     }
 }
 
+struct InMemory(Bytes);
+
+#[async_trait]
+impl Content for InMemory {
+    async fn read(self: Box<Self>, range: Option<Range<u64>>) -> io::Result<Reader> {
+        let Self(content) = *self;
+        let Some(range) = range else { return Ok(Box::pin(std::io::Cursor::new(content))) };
+        let at = |position: u64| usize::try_from(position).unwrap_or(usize::MAX).min(content.len());
+        let (start, end) = (at(range.start), at(range.end));
+        Ok(Box::pin(std::io::Cursor::new(content.slice(start..end.max(start)))))
+    }
+}
+
 /// How the content of a file changes: from what it was, if it was, to what it is to be; `None` leaves it.
 /// May be asked more than once.
 pub(super) type Change = Arc<dyn Fn(Option<&[u8]>) -> io::Result<Option<Vec<u8>>> + Send + Sync>;
 
 /// The most bytes that a file holds which can be changed. A larger one was not written by this service.
 pub(super) const MAX_CHANGED: u64 = 8 << 20;
+
+/// That a file which can be changed has more than [`MAX_CHANGED`] bytes.
+pub(super) fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {MAX_CHANGED} bytes"))
+}
 
 /// A place that keeps folders of files, each under an id on a shelf.
 ///
@@ -100,8 +137,8 @@ pub(super) trait Backend: Debug + Send + Sync {
     /// Makes a staged folder visible. `false`: there is one already, which stands.
     async fn publish(&self, shelf: Shelf, id: Uuid, staged: TempDir) -> io::Result<bool>;
 
-    /// A file of a folder.
-    async fn open(&self, shelf: Shelf, id: Uuid, name: &str) -> io::Result<Option<StoredFile>>;
+    /// A published folder.
+    async fn folder(&self, shelf: Shelf, id: Uuid) -> io::Result<Option<Arc<dyn Folder>>>;
 
     /// Changes a file, or makes it, beside those that were published. Changes that come at once, from
     /// other processes too, follow one another. `false` when there is no such folder.
@@ -117,9 +154,6 @@ pub(super) trait Backend: Debug + Send + Sync {
 
     /// Removes what crashed processes left half-written before `cutoff`; answers how much it was.
     async fn sweep(&self, cutoff: OffsetDateTime) -> io::Result<usize>;
-
-    /// An address from which anyone can fetch the file for some time, where the place can give one.
-    async fn signed_url(&self, shelf: Shelf, id: Uuid, name: &str, valid: Duration) -> io::Result<Option<String>>;
 
     /// Writes a little to a shelf and removes it. `StorageFull` when there is too little space for an upload.
     async fn check(&self, shelf: Shelf) -> io::Result<()>;
@@ -137,48 +171,27 @@ pub(super) async fn blocking<T: Send + 'static>(
 const MAX_JSON: u64 = 32 << 20;
 
 /// The whole content of a picture's file.
-pub(super) async fn read_whole(
-    backend: &dyn Backend,
-    shelf: Shelf,
-    id: Uuid,
-    name: &str,
-    what: impl Fn() -> String,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    read_up_to(u64::MAX, backend, shelf, id, name, what).await
-}
-
-/// The whole content of a file with JSON. One that is too large for that was damaged.
-pub(super) async fn read_json(
-    backend: &dyn Backend,
-    shelf: Shelf,
-    id: Uuid,
-    name: &str,
-    what: impl Fn() -> String,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    read_up_to(MAX_JSON, backend, shelf, id, name, what).await
-}
-
-async fn read_up_to(
-    limit: u64,
-    backend: &dyn Backend,
-    shelf: Shelf,
-    id: Uuid,
-    name: &str,
-    what: impl Fn() -> String,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    let failed = |source| failed(backend, shelf, what(), source);
-    let Some(file) = backend.open(shelf, id, name).await.map_err(failed)? else { return Ok(None) };
-    if file.len > limit {
-        let source = serde_json::Error::custom(format!("it has more than {limit} bytes"));
-        return Err(StoreError::Corrupt { what: what(), source });
-    }
+pub(super) async fn read_whole(file: StoredFile) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::with_capacity(usize::try_from(file.len).unwrap_or_default().min(64 << 20));
     let mut reader = match file.read().await {
         Ok(reader) => reader,
         // Deleted since it was found.
         Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(err) => return Err(failed(err)),
+        Err(err) => return Err(err),
     };
-    reader.read_to_end(&mut bytes).await.map_err(failed)?;
+    reader.read_to_end(&mut bytes).await?;
     Ok(Some(bytes))
+}
+
+/// The whole content of a file with JSON; `failed` names what failed. One that is too large for that was damaged.
+pub(super) async fn read_json(
+    file: StoredFile,
+    what: impl Fn() -> String,
+    failed: impl Fn(io::Error) -> StoreError,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    if file.len > MAX_JSON {
+        let source = serde_json::Error::custom(format!("it has more than {MAX_JSON} bytes"));
+        return Err(StoreError::Corrupt { what: what(), source });
+    }
+    read_whole(file).await.map_err(failed)
 }

@@ -29,14 +29,24 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::change::Target;
-use super::backend::{Backend, Change, Content, Reader, Shelf, StoredFile, blocking};
+use super::backend::{
+    Backend, Change, Content, Folder, MAX_CHANGED, Reader, Shelf, StoredFile, blocking, read_whole, too_large,
+};
 
 /// Where a folder keeps what is not published: on the same disk, so that a
 /// rename publishes it, and under a name that is no id.
 const STAGING: &str = ".staging";
 
-/// The files without which a folder is no upload and no result to anyone.
+/// The files without which a folder is not an upload or a result.
 const FACTS: [&str; 2] = ["upload.json", "metadata.json"];
+
+fn facts(shelf: Shelf) -> &'static str {
+    let [upload, result] = FACTS;
+    match shelf {
+        Shelf::Uploads => upload,
+        Shelf::Results => result,
+    }
+}
 
 /// A folder for each shelf.
 #[derive(Debug)]
@@ -120,15 +130,13 @@ impl Backend for Disk {
         blocking(move || publish(staged, &place)).await
     }
 
-    async fn open(&self, shelf: Shelf, id: Uuid, name: &str) -> io::Result<Option<StoredFile>> {
-        let file = match tokio::fs::File::open(self.published(shelf, id).join(name)).await {
-            Ok(file) => file,
-            Err(err) if err.kind() == ErrorKind::NotFound => return self.verify(shelf).await.map(|()| None),
-            Err(err) => return Err(err),
-        };
-        let metadata = file.metadata().await?;
-        let modified_at = metadata.modified()?.into();
-        Ok(Some(StoredFile { len: metadata.len(), modified_at, content: Box::new(Opened(file)) }))
+    async fn folder(&self, shelf: Shelf, id: Uuid) -> io::Result<Option<Arc<dyn Folder>>> {
+        let place = self.published(shelf, id);
+        if !tokio::fs::try_exists(place.join(facts(shelf))).await? {
+            return self.verify(shelf).await.map(|()| None);
+        }
+        let (shelf, identity) = (self.folder(shelf), Arc::clone(self.opened(shelf)));
+        Ok(Some(Arc::new(DiskFolder { place, shelf, identity })))
     }
 
     async fn change(&self, shelf: Shelf, id: Uuid, name: &str, change: Change, deadline: Instant) -> io::Result<bool> {
@@ -159,10 +167,6 @@ impl Backend for Disk {
         blocking(move || sweep_all(&folders, cutoff)).await
     }
 
-    async fn signed_url(&self, _: Shelf, _: Uuid, _: &str, _: Duration) -> io::Result<Option<String>> {
-        Ok(None)
-    }
-
     async fn check(&self, shelf: Shelf) -> io::Result<()> {
         let (opened, folder) = (Arc::clone(self.opened(shelf)), self.folder(shelf));
         blocking(move || {
@@ -170,6 +174,43 @@ impl Backend for Disk {
             probe::probe(staged_file(&folder)?, &folder)
         })
         .await
+    }
+}
+
+/// The folder of one upload or result.
+#[derive(Debug)]
+struct DiskFolder {
+    place: PathBuf,
+    shelf: Arc<Path>,
+    identity: Arc<identity::FolderIdentity>,
+}
+
+#[async_trait]
+impl Folder for DiskFolder {
+    async fn open(&self, name: &str) -> io::Result<Option<StoredFile>> {
+        let file = match tokio::fs::File::open(self.place.join(name)).await {
+            Ok(file) => file,
+            Err(err) if err.kind() == ErrorKind::NotFound => {
+                // Before it is said that something is not there.
+                let (identity, shelf) = (Arc::clone(&self.identity), Arc::clone(&self.shelf));
+                return blocking(move || identity.verify(&shelf)).await.map(|()| None);
+            }
+            Err(err) => return Err(err),
+        };
+        let len = file.metadata().await?.len();
+        Ok(Some(StoredFile { len, content: Box::new(Opened(file)) }))
+    }
+
+    async fn read_changing(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        match self.open(name).await? {
+            Some(file) if file.len > MAX_CHANGED => Err(too_large()),
+            Some(file) => read_whole(file).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn signed_url(&self, _: &str, _: Duration) -> io::Result<Option<String>> {
+        Ok(None)
     }
 }
 

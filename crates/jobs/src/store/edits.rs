@@ -15,7 +15,7 @@ use super::{Store, StoreError};
 use crate::JobId;
 use crate::edits::Edits;
 
-const EDITS: &str = "edits.json";
+pub(super) const EDITS: &str = "edits.json";
 
 /// How long a change waits for its turn.
 const WAIT: Duration = Duration::from_secs(30);
@@ -38,8 +38,10 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn edits(&self, id: JobId) -> Result<Edits, StoreError> {
-        let edits = self.read_json(Shelf::Results, id, EDITS, || format!("the edits of job {id}")).await?;
-        Ok(edits.unwrap_or_default())
+        match self.result(id).await? {
+            Some(result) => result.edits().await,
+            None => Ok(Edits::default()),
+        }
     }
 
     /// Changes the edits of a result and raises their revision. Changes that

@@ -41,7 +41,7 @@ use tokio_util::io::StreamReader;
 use uuid::Uuid;
 
 use self::scratch::Scratch;
-use super::backend::{Backend, Change, Content, MAX_CHANGED, Reader, Shelf, StoredFile, blocking};
+use super::backend::{Backend, Change, Content, Folder, MAX_CHANGED, Reader, Shelf, StoredFile, blocking, too_large};
 use super::disk::probe::probe;
 
 const MANIFEST: &str = "manifest.json";
@@ -82,35 +82,18 @@ impl Objects {
         Ok(())
     }
 
-    fn folder(&self, shelf: Shelf, id: Uuid) -> Path {
+    fn folder_path(&self, shelf: Shelf, id: Uuid) -> Path {
         self.prefix.clone().join(shelf.name()).join(id.to_string())
     }
 
-    /// The manifest of a folder, and when it was written.
-    async fn manifest(&self, shelf: Shelf, id: Uuid) -> io::Result<Option<(Manifest, OffsetDateTime)>> {
-        let found = match self.store.get(&self.folder(shelf, id).join(MANIFEST)).await {
+    /// The manifest of a folder.
+    async fn manifest(&self, shelf: Shelf, id: Uuid) -> io::Result<Option<Manifest>> {
+        let found = match self.store.get(&self.folder_path(shelf, id).join(MANIFEST)).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(err) => return Err(err.into()),
         };
-        let written_at = written_at(&found.meta);
-        Ok(Some((serde_json::from_slice(&found.bytes().await?)?, written_at)))
-    }
-
-    /// The key of a file that stands, its length and when it was published.
-    async fn locate(&self, shelf: Shelf, id: Uuid, name: &str) -> io::Result<Option<(Path, u64, OffsetDateTime)>> {
-        let Some((manifest, at)) = self.manifest(shelf, id).await? else { return Ok(None) };
-        if let Some(len) = manifest.files.get(name) {
-            let path = self.folder(shelf, id).join(manifest.attempt.to_string()).join(name);
-            return Ok(Some((path, *len, at)));
-        }
-        // Made later, beside what was published.
-        let path = self.folder(shelf, id).join(name);
-        match self.store.head(&path).await {
-            Ok(meta) => Ok(Some((path, meta.size, written_at(&meta)))),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(err) => Err(err.into()),
-        }
+        Ok(Some(serde_json::from_slice(&found.bytes().await?)?))
     }
 
     /// What an object holds, and how it is replaced if it still does.
@@ -121,7 +104,7 @@ impl Objects {
             Err(err) => return Err(err.into()),
         };
         if found.meta.size > MAX_CHANGED {
-            return Err(io::Error::new(ErrorKind::InvalidData, format!("it has more than {MAX_CHANGED} bytes")));
+            return Err(too_large());
         }
         let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
         Ok((Some(found.bytes().await?.into()), PutMode::Update(version)))
@@ -212,29 +195,29 @@ impl Backend for Objects {
 
     async fn publish(&self, shelf: Shelf, id: Uuid, staged: TempDir) -> io::Result<bool> {
         let attempt = Uuid::new_v4();
-        let place = self.folder(shelf, id).join(attempt.to_string());
+        let place = self.folder_path(shelf, id).join(attempt.to_string());
         let files = self.upload_all(names(staged.path()).await?, staged.path(), &place).await?;
         let manifest = serde_json::to_vec_pretty(&Manifest { attempt, files })?;
-        let is_first = self.create(&self.folder(shelf, id).join(MANIFEST), manifest).await?
+        let is_first = self.create(&self.folder_path(shelf, id).join(MANIFEST), manifest).await?
             // An answer that got lost makes the client ask again, and find its own.
-            || self.manifest(shelf, id).await?.is_some_and(|(standing, _)| standing.attempt == attempt);
+            || self.manifest(shelf, id).await?.is_some_and(|standing| standing.attempt == attempt);
         if !is_first {
             self.delete_all(&place).await?;
         }
         Ok(is_first)
     }
 
-    async fn open(&self, shelf: Shelf, id: Uuid, name: &str) -> io::Result<Option<StoredFile>> {
-        let Some((path, len, modified_at)) = self.locate(shelf, id, name).await? else { return Ok(None) };
-        let content = Box::new(Object { store: Arc::clone(&self.store), path });
-        Ok(Some(StoredFile { len, modified_at, content }))
+    async fn folder(&self, shelf: Shelf, id: Uuid) -> io::Result<Option<Arc<dyn Folder>>> {
+        let Some(manifest) = self.manifest(shelf, id).await? else { return Ok(None) };
+        let (store, signer) = (Arc::clone(&self.store), self.signer.clone());
+        Ok(Some(Arc::new(ObjectFolder { store, signer, path: self.folder_path(shelf, id), manifest })))
     }
 
     async fn change(&self, shelf: Shelf, id: Uuid, name: &str, change: Change, deadline: Instant) -> io::Result<bool> {
         if self.manifest(shelf, id).await?.is_none() {
             return Ok(false);
         }
-        let path = self.folder(shelf, id).join(name);
+        let path = self.folder_path(shelf, id).join(name);
         loop {
             let (before, mode) = self.version(&path).await?;
             let Some(after) = change(before.as_deref())? else { return Ok(true) };
@@ -256,8 +239,8 @@ impl Backend for Objects {
             return Ok(false);
         }
         // Out of sight first: a crash in between leaves leftovers, no half of a folder.
-        self.delete(&self.folder(shelf, id).join(MANIFEST)).await?;
-        self.delete_all(&self.folder(shelf, id)).await?;
+        self.delete(&self.folder_path(shelf, id).join(MANIFEST)).await?;
+        self.delete_all(&self.folder_path(shelf, id)).await?;
         Ok(true)
     }
 
@@ -287,7 +270,7 @@ impl Backend for Objects {
                     continue;
                 }
                 // Asked for after listing: what was published meanwhile stays.
-                let standing = self.manifest(shelf, id).await?.map(|(manifest, _)| manifest.attempt.to_string());
+                let standing = self.manifest(shelf, id).await?.map(|manifest| manifest.attempt.to_string());
                 for object in &objects {
                     let is_kept = match &standing {
                         Some(attempt) => object.first == *attempt || object.first.parse::<Uuid>().is_err(),
@@ -303,12 +286,6 @@ impl Backend for Objects {
         Ok(on_disk + swept.len())
     }
 
-    async fn signed_url(&self, shelf: Shelf, id: Uuid, name: &str, valid: Duration) -> io::Result<Option<String>> {
-        let Some(signer) = &self.signer else { return Ok(None) };
-        let Some((path, ..)) = self.locate(shelf, id, name).await? else { return Ok(None) };
-        Ok(Some(signer.signed_url(http::Method::GET, &path, valid).await?.into()))
-    }
-
     async fn check(&self, shelf: Shelf) -> io::Result<()> {
         match shelf {
             Shelf::Uploads => {
@@ -320,6 +297,48 @@ impl Backend for Objects {
             }
             Shelf::Results => self.prepare().await,
         }
+    }
+}
+
+/// A folder that stands, with its manifest: its published files are found without asking the bucket.
+#[derive(Debug)]
+struct ObjectFolder {
+    store: Arc<dyn ObjectStore>,
+    signer: Option<Arc<dyn Signer>>,
+    path: Path,
+    manifest: Manifest,
+}
+
+impl ObjectFolder {
+    /// The key and length of a published file.
+    fn locate(&self, name: &str) -> Option<(Path, u64)> {
+        let len = *self.manifest.files.get(name)?;
+        Some((self.path.clone().join(self.manifest.attempt.to_string()).join(name), len))
+    }
+}
+
+#[async_trait]
+impl Folder for ObjectFolder {
+    async fn open(&self, name: &str) -> io::Result<Option<StoredFile>> {
+        let found = self.locate(name).map(|(path, len)| {
+            let content = Box::new(Object { store: Arc::clone(&self.store), path });
+            StoredFile { len, content }
+        });
+        Ok(found)
+    }
+
+    async fn read_changing(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        match self.store.get(&self.path.clone().join(name)).await {
+            Ok(found) if found.meta.size > MAX_CHANGED => Err(too_large()),
+            Ok(found) => Ok(Some(found.bytes().await?.into())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(err) => Err(err.into()),
+        }
+    }
+
+    async fn signed_url(&self, name: &str, valid: Duration) -> io::Result<Option<String>> {
+        let (Some(signer), Some((path, _))) = (&self.signer, self.locate(name)) else { return Ok(None) };
+        Ok(Some(signer.signed_url(http::Method::GET, &path, valid).await?.into()))
     }
 }
 

@@ -1,12 +1,19 @@
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::Error as _;
 use tempfile::TempDir;
 use time::OffsetDateTime;
+use tokio::sync::OnceCell;
 
-use super::backend::Shelf;
-use super::{Store, StoreError, StoredFile};
+use super::backend::{Folder, Shelf, read_json};
+use super::edits::EDITS;
+use super::{Store, StoreError, StoredFile, parse};
+use crate::edits::Edits;
 use crate::{JobId, Metadata, ParentLayer};
 
 const METADATA: &str = "metadata.json";
@@ -83,7 +90,21 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn has_result(&self, id: JobId) -> Result<bool, StoreError> {
-        Ok(self.result_file(id, METADATA).await?.is_some())
+        Ok(self.result(id).await?.is_some())
+    }
+
+    /// Opens a published result; `None` when there is no such one.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn result(&self, id: JobId) -> Result<Option<StoredResult>, StoreError> {
+        let found = self.backend.folder(Shelf::Results, id).await;
+        let found =
+            found.map_err(|source| self.failed(Shelf::Results, format!("opening the result of job {id}"), source))?;
+        Ok(found.map(|folder| {
+            let place = self.backend.place(Shelf::Results);
+            StoredResult(Arc::new(OpenResult { id, place, folder, metadata: OnceCell::new() }))
+        }))
     }
 
     /// The metadata of a published result.
@@ -91,7 +112,10 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn metadata(&self, id: JobId) -> Result<Option<Metadata>, StoreError> {
-        self.read_json(Shelf::Results, id, METADATA, || format!("the result of job {id}")).await
+        match self.result(id).await? {
+            Some(result) => result.metadata().await,
+            None => Ok(None),
+        }
     }
 
     /// A file of a published result, by its plain name; `None` for names that no result has.
@@ -99,11 +123,10 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn result_file(&self, id: JobId, name: &str) -> Result<Option<StoredFile>, StoreError> {
-        if !is_result_name(name) {
-            return Ok(None);
+        match self.result(id).await? {
+            Some(result) => result.open(name).await,
+            None => Ok(None),
         }
-        let found = self.backend.open(Shelf::Results, id, name).await;
-        found.map_err(|source| self.failed(Shelf::Results, format!("opening {name} of job {id}"), source))
     }
 
     /// An address from which anyone can fetch a file of a result for some time; `None` where the storage gives none.
@@ -111,11 +134,10 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn result_url(&self, id: JobId, name: &str, valid: Duration) -> Result<Option<String>, StoreError> {
-        if !is_result_name(name) {
-            return Ok(None);
+        match self.result(id).await? {
+            Some(result) => result.url(name, valid).await,
+            None => Ok(None),
         }
-        let url = self.backend.signed_url(Shelf::Results, id, name, valid).await;
-        url.map_err(|source| self.failed(Shelf::Results, format!("signing for {name} of job {id}"), source))
     }
 
     /// `false` when there is no such result.
@@ -135,6 +157,96 @@ impl Store {
         let found = self.backend.published_before(Shelf::Results, cutoff).await;
         found.map_err(|source| self.failed(Shelf::Results, "listing the results", source))
     }
+}
+
+/// A published result, opened once: whoever holds it reads its files without looking for it again. Its files never
+/// change; once it is deleted, reading them fails or finds nothing. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct StoredResult(Arc<OpenResult>);
+
+#[derive(Debug)]
+struct OpenResult {
+    id: JobId,
+    /// Where the storage is, for errors.
+    place: String,
+    folder: Arc<dyn Folder>,
+    /// Read when it is first asked for.
+    metadata: OnceCell<(Bytes, Metadata)>,
+}
+
+impl StoredResult {
+    pub fn id(&self) -> JobId {
+        self.0.id
+    }
+
+    /// What is known of the result, without the jobs that split its layers again; `None` when it was deleted meanwhile.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn metadata(&self) -> Result<Option<Metadata>, StoreError> {
+        if let Some((_, metadata)) = self.0.metadata.get() {
+            return Ok(Some(metadata.clone()));
+        }
+        let what = || format!("the result of job {}", self.0.id);
+        let failed = |source| self.failed(what(), source);
+        let Some(file) = self.0.folder.open(METADATA).await.map_err(failed)? else { return Ok(None) };
+        let Some(json) = read_json(file, what, failed).await? else { return Ok(None) };
+        let metadata: Metadata =
+            serde_json::from_slice(&json).map_err(|source| StoreError::Corrupt { what: what(), source })?;
+        let (_, metadata) = self.0.metadata.get_or_init(|| async move { (json.into(), metadata) }).await;
+        Ok(Some(metadata.clone()))
+    }
+
+    /// A file of the result, by its plain name; `None` for names that no result has.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn open(&self, name: &str) -> Result<Option<StoredFile>, StoreError> {
+        if !is_result_name(name) {
+            return Ok(None);
+        }
+        if let Some((json, _)) = self.0.metadata.get().filter(|_| name == METADATA) {
+            return Ok(Some(StoredFile::in_memory(json.clone())));
+        }
+        let found = self.0.folder.open(name).await;
+        found.map_err(|source| self.failed(format!("opening {name} of job {}", self.0.id), source))
+    }
+
+    /// What people changed of the result; the default when nobody did.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn edits(&self) -> Result<Edits, StoreError> {
+        let what = || format!("the edits of job {}", self.0.id);
+        let json = self.0.folder.read_changing(EDITS).await.map_err(|source| match source.kind() {
+            io::ErrorKind::InvalidData => {
+                StoreError::Corrupt { what: what(), source: serde_json::Error::custom(source) }
+            }
+            _ => self.failed(what(), source),
+        })?;
+        Ok(parse(json, what)?.unwrap_or_default())
+    }
+
+    /// An address from which anyone can fetch a file for some time; `None` where the storage gives none.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn url(&self, name: &str, valid: Duration) -> Result<Option<String>, StoreError> {
+        if !is_result_name(name) {
+            return Ok(None);
+        }
+        let url = self.0.folder.signed_url(name, valid).await;
+        url.map_err(|source| self.failed(format!("signing for {name} of job {}", self.0.id), source))
+    }
+
+    fn failed(&self, what: impl std::fmt::Display, source: io::Error) -> StoreError {
+        StoreError::Io { what: format!("{what} in {}", self.0.place), source }
+    }
+}
+
+/// The file of a layer, by its number; 0 is the lowest.
+pub fn layer_file(number: usize) -> String {
+    format!("layer_{number}.png")
 }
 
 fn making(job_id: JobId) -> String {

@@ -6,8 +6,8 @@ use tempfile::NamedTempFile;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::backend::{Backend, Shelf, read_whole};
-use super::{Store, StoreError, StoredFile, Upload};
+use super::backend::{Backend, Shelf, read_json, read_whole};
+use super::{Store, StoreError, StoredFile, Upload, parse};
 
 const IMAGE: &str = "image.png";
 const FACTS: &str = "upload.json";
@@ -58,7 +58,12 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn upload(&self, id: Uuid) -> Result<Option<Upload>, StoreError> {
-        self.read_json(Shelf::Uploads, id, FACTS, || format!("upload {id}")).await
+        let what = || format!("upload {id}");
+        let failed = |source| self.failed(Shelf::Uploads, what(), source);
+        match self.open_file(Shelf::Uploads, id, FACTS).await.map_err(failed)? {
+            Some(file) => parse(read_json(file, what, failed).await?, what),
+            None => Ok(None),
+        }
     }
 
     /// The PNG of an upload, whole: 8 bit, RGB or RGBA, sRGB, upright.
@@ -66,7 +71,11 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn upload_png(&self, id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
-        read_whole(self.backend.as_ref(), Shelf::Uploads, id, IMAGE, || format!("reading upload {id}")).await
+        let failed = |source| self.failed(Shelf::Uploads, format!("reading upload {id}"), source);
+        match self.open_file(Shelf::Uploads, id, IMAGE).await.map_err(failed)? {
+            Some(file) => read_whole(file).await.map_err(failed),
+            None => Ok(None),
+        }
     }
 
     /// The PNG of an upload as a file.
@@ -74,7 +83,7 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn upload_file(&self, id: Uuid) -> Result<Option<StoredFile>, StoreError> {
-        let found = self.backend.open(Shelf::Uploads, id, IMAGE).await;
+        let found = self.open_file(Shelf::Uploads, id, IMAGE).await;
         found.map_err(|source| self.failed(Shelf::Uploads, format!("opening upload {id}"), source))
     }
 
@@ -83,8 +92,11 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub async fn upload_url(&self, id: Uuid, valid: Duration) -> Result<Option<String>, StoreError> {
-        let url = self.backend.signed_url(Shelf::Uploads, id, IMAGE, valid).await;
-        url.map_err(|source| self.failed(Shelf::Uploads, format!("signing for upload {id}"), source))
+        let failed = |source| self.failed(Shelf::Uploads, format!("signing for upload {id}"), source);
+        match self.backend.folder(Shelf::Uploads, id).await.map_err(failed)? {
+            Some(folder) => folder.signed_url(IMAGE, valid).await.map_err(failed),
+            None => Ok(None),
+        }
     }
 
     /// `false` when there is no such upload.

@@ -7,7 +7,7 @@ mod redis;
 
 pub use broker::TestBroker;
 #[cfg(feature = "testing-bucket")]
-pub use bucket::BucketServer;
+pub use bucket::{BucketServer, Traffic};
 pub use redis::RedisServer;
 
 /// Chooses who does the cryptography of this process's HTTP clients. The tests of the whole workspace are built with

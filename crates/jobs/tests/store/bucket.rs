@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jobs::JobId;
 use jobs::store::Store;
+use jobs::testing::Traffic;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -27,6 +28,37 @@ async fn a_signed_address_gives_the_file_to_anyone() {
     let url = place.store.upload_url(upload.id, valid).await.unwrap().unwrap();
     assert_eq!(reqwest::get(&url).await.unwrap().bytes().await.unwrap(), &b"pixels"[..]);
     assert_eq!(place.store.upload_url(Uuid::new_v4(), valid).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_is_opened_once() {
+    let place = Place::bucket().await;
+    let id = JobId::new_v4();
+    publish(&place.store, id, "layer").await;
+    let open = async || place.store.result(id).await.unwrap().unwrap();
+    let server = place.server();
+
+    let (result, traffic) = server.count(open()).await;
+    assert_eq!(traffic, Traffic { requests: 1, round_trips: 1 }, "the manifest");
+    let both = async { tokio::try_join!(result.metadata(), result.edits()).unwrap() };
+    let (_, traffic) = server.count(both).await;
+    assert_eq!(traffic, Traffic { requests: 2, round_trips: 1 }, "the metadata beside the edits");
+    let again = async {
+        assert!(result.metadata().await.unwrap().is_some());
+        assert!(result.open("layer_0.png").await.unwrap().is_some());
+        let json = result.open("metadata.json").await.unwrap().unwrap();
+        json.read().await.unwrap();
+    };
+    assert_eq!(server.count(again).await.1, Traffic { requests: 0, round_trips: 0 });
+    let layer = async { result.open("layer_0.png").await.unwrap().unwrap().read().await.map(drop).unwrap() };
+    assert_eq!(server.count(layer).await.1, Traffic { requests: 1, round_trips: 1 });
+    let tree = async { place.store.tree(id).await.unwrap().unwrap() };
+    assert_eq!(server.count(tree).await.1, Traffic { requests: 3, round_trips: 2 });
+
+    assert!(place.store.delete_result(id).await.unwrap());
+    assert!(place.store.result(id).await.unwrap().is_none());
+    let gone = result.open("layer_0.png").await.unwrap().unwrap().read().await.map(drop).unwrap_err();
+    assert_eq!(gone.kind(), std::io::ErrorKind::NotFound);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

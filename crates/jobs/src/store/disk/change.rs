@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::staged_file;
-use crate::store::backend::{Change, MAX_CHANGED, blocking};
+use crate::store::backend::{Change, MAX_CHANGED, blocking, too_large};
 
 /// Pauses between two looks at a lock that another process has.
 const PAUSES_MS: [u64; 5] = [2, 5, 10, 25, 50];
@@ -78,9 +78,7 @@ fn attempt(target: &Target, change: &Change) -> io::Result<Tried> {
 
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::metadata(path) {
-        Ok(found) if found.len() > MAX_CHANGED => {
-            Err(io::Error::new(ErrorKind::InvalidData, format!("it has more than {MAX_CHANGED} bytes")))
-        }
+        Ok(found) if found.len() > MAX_CHANGED => Err(too_large()),
         Ok(_) => fs::read(path).map(Some),
         Err(err) if err.kind() == ErrorKind::NotFound => Ok(None),
         Err(err) => Err(err),

@@ -1,0 +1,204 @@
+//! The settings of the API.
+
+pub mod secrets;
+pub mod variables;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue};
+use jobs::{JobDefaults, Priority};
+use service::{ByteSize, SettingError, Settings};
+
+use self::secrets::Secrets;
+use self::variables::*;
+
+/// The settings of the API.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `HOST`: the address to listen on.
+    pub host: IpAddr,
+    /// `PORT`; 0 takes any that is free.
+    pub port: u16,
+    /// `ALLOWED_HOSTS`: names in lower case, `*.` in front for all below, or `*`.
+    pub allowed_hosts: Vec<String>,
+    /// `MAX_CONNECTIONS` and the timeouts of connections.
+    pub connections: ConnectionLimits,
+    /// `MAX_FILE_SIZE` in bytes.
+    pub max_file_size: u64,
+    /// `EXPORT_MEMORY_LIMIT` in bytes.
+    pub export_memory: u64,
+    /// The parameters of jobs that leave them out.
+    pub defaults: JobDefaults,
+    /// `CORS_ORIGINS`: origins such as `https://example.org`.
+    pub cors_origins: Vec<HeaderValue>,
+    /// `DOWNLOAD_REDIRECT`
+    pub download_redirect: bool,
+    /// `HIGHEST_PRIORITY`
+    pub highest_priority: Priority,
+    /// `CLIENT_KEY_HEADER`
+    pub client_key_header: Option<HeaderName>,
+    /// `WEBHOOK_...`; `None` while there is no secret.
+    pub webhooks: Option<WebhookConfig>,
+    /// `OPENAI_WAIT_S`
+    pub openai_wait: Duration,
+    /// `CLEANUP_AFTER_HOURS`, a variable of `jobs`; `None` keeps everything.
+    pub cleanup_after: Option<Duration>,
+}
+
+/// The limits of connections.
+#[derive(Debug, Clone)]
+pub struct ConnectionLimits {
+    /// `MAX_CONNECTIONS`; `None` is as many as the process may open files for.
+    pub max: Option<u32>,
+    /// `HEADER_TIMEOUT_S`: from the first byte of a request (or the start of the connection) to the end of its headers.
+    pub header_timeout: Duration,
+    /// `IDLE_TIMEOUT_S`: between two requests.
+    pub idle_timeout: Duration,
+    /// `TRANSFER_TIMEOUT_S`: how far a client may lag behind.
+    pub transfer_timeout: Duration,
+}
+
+/// How webhooks are posted.
+#[derive(Debug, Clone)]
+pub struct WebhookConfig {
+    /// `WEBHOOK_SECRET`
+    pub secrets: Secrets,
+    /// `WEBHOOK_ALLOW_PRIVATE`
+    pub allow_private: bool,
+    /// `WEBHOOK_ATTEMPTS`
+    pub attempts: u32,
+    /// `WEBHOOK_RETRY_S`: the wait before the second attempt; each further one is four times as long.
+    pub retry: Duration,
+}
+
+impl Config {
+    /// Reads and checks all settings.
+    ///
+    /// # Errors
+    /// When a setting cannot be used.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        Ok(Self {
+            host: host(settings)?,
+            port: settings.require(&PORT)?,
+            allowed_hosts: allowed_hosts(settings)?,
+            connections: connections(settings)?,
+            max_file_size: settings.require::<ByteSize>(&MAX_FILE_SIZE)?.0,
+            export_memory: settings.require::<ByteSize>(&EXPORT_MEMORY_LIMIT)?.0,
+            defaults: JobDefaults::from_settings(settings)?,
+            cors_origins: origins(settings)?,
+            download_redirect: settings.flag(&DOWNLOAD_REDIRECT)?,
+            highest_priority: settings.require(&HIGHEST_PRIORITY)?,
+            client_key_header: settings.parse(&CLIENT_KEY_HEADER)?,
+            webhooks: webhooks(settings)?,
+            openai_wait: Duration::from_secs(settings.number(&OPENAI_WAIT_S, 1..)?),
+            cleanup_after: jobs::cleanup_after(settings)?,
+        })
+    }
+}
+
+fn host(settings: &Settings) -> Result<IpAddr, SettingError> {
+    match settings.require::<String>(&HOST)?.as_str() {
+        "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
+        _ => settings.require(&HOST),
+    }
+}
+
+fn connections(settings: &Settings) -> Result<ConnectionLimits, SettingError> {
+    let max = match settings.require::<String>(&MAX_CONNECTIONS)?.as_str() {
+        "auto" => None,
+        _ => Some(settings.number(&MAX_CONNECTIONS, 1..)?),
+    };
+    // A longer timeout would not protect anything.
+    let seconds = |variable| settings.number(variable, 1..=86_400).map(Duration::from_secs);
+    Ok(ConnectionLimits {
+        max,
+        header_timeout: seconds(&HEADER_TIMEOUT_S)?,
+        idle_timeout: seconds(&IDLE_TIMEOUT_S)?,
+        transfer_timeout: seconds(&TRANSFER_TIMEOUT_S)?,
+    })
+}
+
+fn allowed_hosts(settings: &Settings) -> Result<Vec<String>, SettingError> {
+    let text = settings.text(&ALLOWED_HOSTS).unwrap_or_default();
+    let names = text.split(',').map(|name| name.trim().trim_end_matches('.').to_ascii_lowercase());
+    names
+        .filter(|name| !name.is_empty())
+        .map(|name| {
+            let bare = name.strip_prefix("*.").unwrap_or(&name);
+            let is_name = bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+            if name == "*" || (is_name && !bare.starts_with('.')) {
+                return Ok(name);
+            }
+            let problem = format!("lists \"{name}\", which is not a host name such as poster.example");
+            Err(ALLOWED_HOSTS.refuse(&text, problem))
+        })
+        .collect()
+}
+
+fn webhooks(settings: &Settings) -> Result<Option<WebhookConfig>, SettingError> {
+    let secrets = settings.parse(&WEBHOOK_SECRET).map_err(|err| SettingError { value: "...".to_owned(), ..err })?;
+    let config = WebhookConfig {
+        secrets: match secrets {
+            Some(secrets) => secrets,
+            None => return Ok(None),
+        },
+        allow_private: settings.flag(&WEBHOOK_ALLOW_PRIVATE)?,
+        attempts: settings.number(&WEBHOOK_ATTEMPTS, 1_u32..)?,
+        retry: Duration::from_secs(settings.number(&WEBHOOK_RETRY_S, 1..)?),
+    };
+    Ok(Some(config))
+}
+
+fn origins(settings: &Settings) -> Result<Vec<HeaderValue>, SettingError> {
+    let text = settings.text(&CORS_ORIGINS).unwrap_or_default();
+    text.split(',')
+        .map(str::trim)
+        .filter(|origin| !origin.is_empty())
+        .map(|origin| {
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            let bare = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ']));
+            HeaderValue::from_str(origin).ok().filter(|_| bare).ok_or_else(|| {
+                let problem = format!("lists \"{origin}\", which is not an origin such as https://example.org");
+                CORS_ORIGINS.refuse(&text, problem)
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_sound() {
+        let config = Config::from_settings(&Settings::from_pairs([])).unwrap();
+        assert_eq!((config.port, config.max_file_size), (8000, 50_000_000));
+        assert!(config.cors_origins.is_empty());
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_named() {
+        for (name, value) in [
+            ("HOST", "example.org"),
+            ("PORT", "70000"),
+            ("MAX_CONNECTIONS", "0"),
+            ("MAX_CONNECTIONS", "many"),
+            ("HEADER_TIMEOUT_S", "0"),
+            ("IDLE_TIMEOUT_S", "-1"),
+            ("TRANSFER_TIMEOUT_S", "1000000"),
+            ("ALLOWED_HOSTS", "https://poster.example"),
+            ("ALLOWED_HOSTS", "poster.example:8000"),
+            ("MAX_FILE_SIZE", "much"),
+            ("CORS_ORIGINS", "https://a.example, *"),
+            ("HIGHEST_PRIORITY", "urgent"),
+            ("CLIENT_KEY_HEADER", "no header"),
+            ("WEBHOOK_SECRET", "hush"),
+            ("OPENAI_WAIT_S", "0"),
+        ] {
+            let err = Config::from_settings(&Settings::from_pairs([(name, value)])).unwrap_err();
+            assert_eq!(err.name, name);
+            assert!(!err.to_string().contains("hush"), "{err}");
+        }
+    }
+}

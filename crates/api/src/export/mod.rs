@@ -1,0 +1,203 @@
+//! A composition as a document of a drawing program, or as a picture. Such files cannot be written from front to back, so
+//! each is written to a scratch file first.
+//!
+//! A thread of its own does the work, and holds its turn until it has stopped. It is stopped when the client leaves.
+
+pub mod archive;
+mod errors;
+mod plan;
+mod source;
+pub mod target;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use futures_util::StreamExt;
+use jobs::broker::InFlight;
+use jobs::store::StoredTree;
+use jobs::tree::Composition;
+use jobs::{Metadata, Store};
+use layers::{Document, ExportError, ExportOptions, Format};
+use tokio::sync::oneshot;
+use tokio_util::io::ReaderStream;
+use tokio_util::sync::CancellationToken;
+
+use self::plan::Plan;
+use self::source::{LoadError, StoredLeaves};
+use self::target::Target;
+use crate::http::blocks::BLOCK;
+use crate::http::error::Error;
+use crate::state::App;
+use crate::turns::{Place, Turn, TurnLimits, Turns};
+
+/// Exports that run at once, in all and of one client.
+const RUNNING: usize = 3;
+const RUNNING_PER_CLIENT: usize = 2;
+
+/// Exports that wait, run or are being sent, in all and of one client; each may occupy a scratch file.
+const UNFINISHED: usize = 96;
+const UNFINISHED_PER_CLIENT: usize = 16;
+
+/// How long an export may wait for its turn.
+const WAIT: Duration = Duration::from_secs(120);
+
+/// Turns for the exports of a service, which together may need `memory` bytes.
+pub fn turns(memory: u64) -> Arc<Turns> {
+    Turns::new(TurnLimits {
+        running: RUNNING,
+        running_per_client: RUNNING_PER_CLIENT,
+        memory,
+        unfinished: UNFINISHED,
+        unfinished_per_client: UNFINISHED_PER_CLIENT,
+        wait: WAIT,
+    })
+}
+
+/// An export that a client asked for.
+pub struct Export {
+    /// The document that the layers of the composition were taken from.
+    pub stored: StoredTree,
+    pub composition: Composition,
+    /// Written into a ZIP.
+    pub metadata: Metadata,
+    pub target: Target,
+    /// Not edited, so as large as the service made it: never refused for its size.
+    pub is_original: bool,
+    /// Held by the work, so that no job is blamed if the work takes the process down.
+    pub in_flight: InFlight,
+}
+
+/// An export as the body of an answer. Dropping the future or the body ends all of its work.
+pub async fn body(app: &App, client: &str, export: Export) -> Result<Body, Error> {
+    let max_pixels = app.config.defaults.max_pixels;
+    let (file, place) = write_in_turn(&app.store, &app.exports, max_pixels, client, export).await?;
+    Ok(stream_file(file, place))
+}
+
+/// Waits for the turn of an export, and writes its file.
+async fn write_in_turn(
+    store: &Store,
+    turns: &Arc<Turns>,
+    max_pixels: u64,
+    client: &str,
+    export: Export,
+) -> Result<(std::fs::File, Place), Error> {
+    let memory = turns.limits().memory;
+    let plan = Plan::new(&export.composition, &export.stored.tree, export.target, memory);
+    if !export.is_original {
+        plan.check(&export.composition.leaves, max_pixels, memory)?;
+    }
+    let (turn, place) = turns.enter(client, plan.memory).await?;
+    let stop = CancellationToken::new();
+    let _stop_when_dropped = stop.clone().drop_guard();
+    let file = spawn_writer(store.clone(), export, plan, turn, stop)?.await.map_err(Error::internal)??;
+    Ok((file, place))
+}
+
+/// Starts the thread that writes an export.
+fn spawn_writer(
+    store: Store,
+    export: Export,
+    plan: Plan,
+    turn: Turn,
+    stop: CancellationToken,
+) -> Result<oneshot::Receiver<Result<std::fs::File, Error>>, Error> {
+    let Export { stored, composition: Composition { document, leaves }, metadata, target, in_flight, .. } = export;
+    let canvas = u64::from(document.width) * u64::from(document.height);
+    let source = StoredLeaves::new(stored.results, leaves, canvas, plan, stop.clone());
+    let (sender, receiver) = oneshot::channel();
+    let span = tracing::Span::current();
+    let work = move || {
+        let _span = span.enter();
+        let _in_flight = in_flight;
+        let written = write(&store, &source, &document, &metadata, target, &stop);
+        if stop.is_cancelled() {
+            tracing::debug!("the client left before the end of an export");
+        }
+        // The pictures are dropped before others get the memory.
+        drop(source);
+        drop(turn);
+        // If the client has left, the nameless file is dropped with the message.
+        let _ = sender.send(written);
+    };
+    let started = std::thread::Builder::new().name("export".to_owned()).spawn(work);
+    started.map_err(|err| {
+        Error::unavailable("exports_busy", "no thread could be started for the export; try again later", err)
+    })?;
+    Ok(receiver)
+}
+
+/// A file as a body, which holds its place until it is sent or dropped.
+fn stream_file(file: std::fs::File, place: Place) -> Body {
+    let blocks = ReaderStream::with_capacity(tokio::fs::File::from_std(file), BLOCK);
+    Body::from_stream(blocks.inspect(move |_| {
+        let _held = &place;
+    }))
+}
+
+/// Writes the export to a nameless file, ready to be read.
+fn write(
+    store: &Store,
+    source: &StoredLeaves,
+    document: &Document,
+    metadata: &Metadata,
+    target: Target,
+    stop: &CancellationToken,
+) -> Result<std::fs::File, Error> {
+    let file = store.scratch()?.into_file();
+    let mut writer = BufWriter::with_capacity(BLOCK, StoppableFile { file, stop });
+    match target {
+        Target::Png => {
+            let picture = document.compose(source).map_err(ExportError::from)?;
+            layers::write_png(&mut writer, &picture).map_err(ExportError::from)?;
+        }
+        Target::Document { format, trim } => {
+            let options = ExportOptions { trim, extra_files: extra_files(source, metadata, format)? };
+            layers::export(document, source, format, &options, &mut writer)?;
+        }
+    }
+    let mut file = writer.into_inner().map_err(|err| Error::storage(err.into_error()))?.file;
+    file.seek(SeekFrom::Start(0)).map_err(Error::storage)?;
+    Ok(file)
+}
+
+/// The files of a ZIP beside the layers.
+fn extra_files(source: &StoredLeaves, metadata: &Metadata, format: Format) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let json = serde_json::to_vec_pretty(metadata).map_err(Error::internal)?;
+    let mut files = vec![("metadata.json".to_owned(), json)];
+    if let (Format::Zip, Some(id)) = (format, metadata.job_id) {
+        for name in metadata.other_files() {
+            files.push((name.to_owned(), source.bytes(id, name)?));
+        }
+    }
+    Ok(files)
+}
+
+/// A file to which writes fail once the work has to stop.
+struct StoppableFile<'a> {
+    file: std::fs::File,
+    stop: &'a CancellationToken,
+}
+
+impl Write for StoppableFile<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.stop.is_cancelled() {
+            return Err(io::Error::other(LoadError::Stopped));
+        }
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for StoppableFile<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}

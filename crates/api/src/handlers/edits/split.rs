@@ -1,0 +1,174 @@
+//! Splitting: one layer of a result becomes the picture of a job of its own.
+
+use std::io::{BufReader, Cursor};
+
+use axum::extract::{Request, State};
+use jobs::broker::Submitted;
+use jobs::store::{Link, StoredResult, Upload};
+use jobs::tree::MAX_DEPTH;
+use jobs::{InputInfo, JobId as Id, LayerInfo, OutputSize, ParentLayer, State as JobState};
+use layers::{EncodeError, Limits, Rect};
+use serde_json::{Map, Value};
+use service::hex;
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+use time::OffsetDateTime;
+use tokio::io::AsyncReadExt;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::handlers::finished::{FinishedJob, find_layer};
+use crate::handlers::jobs::request::JobRequest;
+use crate::handlers::jobs::submit::{AcceptedJob, JobAccepted, check_engine, submit_single_use};
+use crate::http::client::Submitter;
+use crate::http::error::{Error, ErrorBody};
+use crate::http::extract::{self, Segments};
+use crate::http::responses::{JsonFaults, LayerFaults, StorageFaults};
+use crate::removal;
+use crate::state::App;
+
+/// Split a layer again
+///
+/// Starts a job on one layer of a result, cut to its bounding box; transparent pixels stay transparent. Once it has succeeded, the
+/// layer's place in `document`, `compose` and `download` is taken by a group of what it was split into. Splitting the
+/// same layer once more replaces that: the job of before is deleted with its result. Layers are split up to 32 levels
+/// deep. The body has the parameters of `POST /api/decompose`, or is empty.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/layers/{n}/decompose", operation_id = "decompose_layer", tag = "decompose",
+    params(
+        ("id" = Uuid, Path, description = "The job"),
+        ("n" = String, Path, description = "The layer's number, 0 for the lowest of the result"),
+        ("Idempotency-Key" = Option<String>, Header, description = "As for `POST /api/decompose`"),
+    ),
+    request_body(content = Option<jobs::Params>, content_type = "application/json"),
+    responses(
+        (status = 202, description = "Queued", body = AcceptedJob, headers(("Location" = String, description = "The job's status"))),
+        (status = 400, description = "The body is not a JSON object", body = ErrorBody),
+        LayerFaults,
+        JsonFaults,
+        StorageFaults,
+        (status = 422, description = "A parameter cannot be used, no worker has the engine, or the layer is empty or 32 splits deep", body = ErrorBody),
+        (status = 429, description = "The queue, or this client's share of it, is full", body = ErrorBody, headers(("Retry-After" = u32, description = "Seconds"))),
+    )
+)]
+pub async fn decompose_layer(
+    State(app): State<App>,
+    finished: FinishedJob,
+    Segments(path): Segments<(String, String)>,
+    request: Request,
+) -> Result<JobAccepted, Error> {
+    let submitter = Submitter::from_request(&app.config, &request)?;
+    let fields: Map<String, Value> = extract::json_or_nothing(request).await?.unwrap_or_default();
+    let job_request = JobRequest::from_json(fields, &app.config)?;
+    if job_request.output_size() != OutputSize::Native {
+        let message = "output_size does not apply here: the parts of a layer have that layer's size; leave it out";
+        return Err(Error::unprocessable("invalid_parameter", message));
+    }
+    let metadata = finished.metadata().await?;
+    let info = find_layer(&metadata, &path.1)?;
+    let (id, layer) = (finished.id, info.z_index);
+    let area = info
+        .bounding_box
+        .ok_or_else(|| Error::unprocessable("layer_empty", "the layer has no visible pixels; choose another one"))?;
+    if app.store.depth(&metadata).await? >= MAX_DEPTH {
+        let message =
+            format!("the layer lies {MAX_DEPTH} splits deep, which is the limit; split a layer further up instead");
+        return Err(Error::unprocessable("split_too_deep", message));
+    }
+    check_engine(&app, job_request.engine()).await?;
+    let parent = ParentLayer { job_id: id, layer, x: area.x, y: area.y, split_by: Some(Id::new_v4()) };
+    let (width, height) = metadata.canvas();
+    let limits = Limits { max_pixels: u64::from(width) * u64::from(height) };
+    let cut = cut_out(&app, &finished.result, &submitter.client, info, area, parent, limits).await?;
+    let work = submit_and_link(app, submitter, cut, job_request, (id, layer));
+    // A task of its own: a client that leaves must not leave an upload without a job, or a job that is not linked to its
+    // layer.
+    let submitted = tokio::spawn(work.in_current_span()).await.map_err(Error::internal)??;
+    Ok(submitted.into())
+}
+
+async fn submit_and_link(
+    app: App,
+    submitter: Submitter,
+    (upload, png): (Upload, NamedTempFile),
+    job_request: JobRequest,
+    (parent, layer): (Id, u32),
+) -> Result<Submitted, Error> {
+    app.store.put_upload(&upload, png).await?;
+    let submitted = submit_single_use(&app, submitter, &upload, job_request).await?;
+    let (Submitted::Queued(job) | Submitted::Repeated(job)) = &submitted;
+    let is_new = matches!(submitted, Submitted::Queued(_));
+    if !is_new && (job.cancel_requested || matches!(job.state, JobState::Cancelled | JobState::Failed)) {
+        // A repeated request for a job without a result must not replace one with a result.
+        return Ok(submitted);
+    }
+    let linked = app.store.link_child(parent, layer, job.id).await;
+    let unwanted = match &linked {
+        Ok(Link::Made { replaced }) => *replaced,
+        // The result was deleted meanwhile, so nobody could reach the new job.
+        Ok(Link::NoResult) => Some(job.id),
+        Err(_) => is_new.then_some(job.id),
+    };
+    if let Some(id) = unwanted
+        && let Err(error) = removal::remove(&app, id).await
+    {
+        tracing::warn!(unwanted = %id, %error, "a job that split a layer could not be deleted; retrying");
+        removal::remove_later(&app, vec![id]);
+    }
+    match linked? {
+        Link::Made { .. } => Ok(submitted),
+        Link::NoResult => Err(Error::job_not_found()),
+    }
+}
+
+/// Writes the layer's pixels to a file that can be stored as an upload.
+async fn cut_out(
+    app: &App,
+    result: &StoredResult,
+    client: &str,
+    info: &LayerInfo,
+    area: Rect,
+    parent: ParentLayer,
+    limits: Limits,
+) -> Result<(Upload, NamedTempFile), Error> {
+    let permit = app.decodes.acquire(client).await?;
+    let stored = result.open(&info.file).await?.ok_or_else(Error::job_not_found)?;
+    let mut bytes = Vec::new();
+    stored.read().await.map_err(Error::storage)?.read_to_end(&mut bytes).await.map_err(Error::storage)?;
+    let scratch = app.store.make_scratch().await?;
+    let filename = format!("{}.png", info.name);
+    let in_flight = app.broker.in_flight();
+    let work = move || {
+        let _permit = permit;
+        let _in_flight = in_flight;
+        write_cut(bytes, &limits, area, scratch, filename, parent)
+    };
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
+}
+
+fn write_cut(
+    bytes: Vec<u8>,
+    limits: &Limits,
+    area: Rect,
+    scratch: NamedTempFile,
+    filename: String,
+    parent: ParentLayer,
+) -> Result<(Upload, NamedTempFile), Error> {
+    let pixels = layers::decode(BufReader::new(Cursor::new(bytes)), limits).map_err(Error::internal)?.pixels;
+    let pixels = layers::crop(&pixels, area);
+    layers::write_png(scratch.as_file(), &pixels).map_err(|err| match err {
+        EncodeError::Io(err) => Error::storage(err),
+        err => Error::internal(err),
+    })?;
+    let written = std::fs::read(scratch.path()).map_err(Error::storage)?;
+    let input = InputInfo {
+        filename: Some(filename),
+        format: "png".to_owned(),
+        width: area.width,
+        height: area.height,
+        has_alpha: pixels.pixels().any(|pixel| pixel[3] < 255),
+        sha256: hex(&Sha256::digest(&written)),
+        parent: Some(parent),
+    };
+    Ok((Upload { id: Uuid::new_v4(), input, created_at: OffsetDateTime::now_utc() }, scratch))
+}

@@ -1,0 +1,122 @@
+//! A whole result as one file.
+
+use std::io;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use jobs::ChildJob;
+use jobs::tree::Composition;
+use layers::Format;
+use serde::Deserialize;
+use service::hex;
+use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
+
+use crate::export::archive;
+use crate::export::target::Target;
+use crate::export::{self, Export};
+use crate::handlers::finished::{FinishedJob, child_jobs};
+use crate::http::answers::{Attachment, NotModified};
+use crate::http::caching::{REVALIDATE, not_modified};
+use crate::http::client::Client;
+use crate::http::error::{Error, ErrorBody};
+use crate::http::extract::Query;
+use crate::http::responses::{ResultFaults, StorageFaults};
+use crate::state::App;
+
+/// The file, unless the client has it already.
+pub enum DownloadAnswer {
+    File(Attachment),
+    NotModified(NotModified),
+}
+
+impl IntoResponse for DownloadAnswer {
+    fn into_response(self) -> Response {
+        match self {
+            Self::File(file) => file.into_response(),
+            Self::NotModified(answer) => answer.into_response(),
+        }
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DownloadQuery {
+    /// `zip` (the default), `psd`, `ora`, `pptx` or `svg`.
+    #[param(value_type = Option<Format>)]
+    format: Option<String>,
+    /// Add each layer, trimmed to its bounding box, to a ZIP, with a manifest of the offsets. Other formats always trim.
+    #[serde(default)]
+    trim: bool,
+}
+
+/// Download a result
+///
+/// As a ZIP, all files of the result: `layer_0.png` (the lowest) and so on, `metadata.json`, `preview.jpg`. As PSD,
+/// ORA, PPTX or SVG, one document with the layers named and placed. A layer that was split again is a group of its
+/// parts (in a ZIP: their files, and the tree in `manifest.json`). Edits are left out: `compose` gives those.
+#[utoipa::path(
+    get, path = "/api/download/{id}", operation_id = "download_result", tag = "results",
+    params(("id" = Uuid, Path, description = "The job"), DownloadQuery),
+    responses(
+        (status = 200, description = "The file",
+            content(
+                (Vec<u8> = "application/zip"),
+                (Vec<u8> = "image/vnd.adobe.photoshop"),
+                (Vec<u8> = "image/openraster"),
+                (Vec<u8> = "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+                (Vec<u8> = "image/svg+xml"),
+            ),
+            headers(("Content-Disposition" = String, description = "A file name made from the upload's"))),
+        (status = 304, description = "As in If-None-Match"),
+        (status = 400, description = "No such format", body = ErrorBody),
+        ResultFaults,
+        (status = 422, description = "The picture is too large for the format", body = ErrorBody),
+        (status = 429, description = "This client has too many unfinished exports", body = ErrorBody),
+        StorageFaults,
+    )
+)]
+pub async fn download(
+    State(app): State<App>,
+    finished: FinishedJob,
+    Query(query): Query<DownloadQuery>,
+    Client(client): Client,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<DownloadAnswer, Error> {
+    let format = Target::parse_format(query.format.as_deref().unwrap_or("zip"), "")?;
+    let stored = app.store.unedited_tree_of(&finished.result).await?.ok_or_else(Error::job_not_found)?;
+    let mut metadata = finished.metadata().await?;
+    metadata.children = child_jobs(&stored.tree);
+    let target = Target::Document { format, trim: query.trim };
+    let composition = stored.tree.composition();
+    let etag = export_tag(&composition, &metadata.children, target);
+    if not_modified(&headers, &etag) {
+        return Ok(DownloadAnswer::NotModified(NotModified { etag, cache_control: Some(REVALIDATE) }));
+    }
+    let file_name = format!("{}-layers.{}", metadata.title(), format.extension());
+    let body = if method == Method::HEAD {
+        // Nothing is written for HEAD, so the length is unknown too.
+        Body::from_stream(stream::empty::<io::Result<Bytes>>())
+    } else if format == Format::Zip && !query.trim && metadata.children.is_empty() {
+        // The files are stored as they are sent, so this download waits for no turn.
+        archive::body(&finished.result, &metadata).await?
+    } else {
+        let in_flight = app.broker.in_flight();
+        let export = Export { stored, composition, metadata, target, is_original: true, in_flight };
+        export::body(&app, &client, export).await?
+    };
+    let content_type = format.media_type();
+    Ok(DownloadAnswer::File(Attachment { content_type, file_name, cache_control: REVALIDATE, etag: Some(etag), body }))
+}
+
+/// A result never changes, so an export of it changes only with its splits and with the service's version. Weak: another
+/// version may write other bytes.
+fn export_tag(composition: &Composition, children: &[ChildJob], target: Target) -> String {
+    let shown = format!("{} {composition:?} {children:?} {target:?}", env!("CARGO_PKG_VERSION"));
+    format!("W/\"{}\"", &hex(&Sha256::digest(shown))[..32])
+}

@@ -1,0 +1,37 @@
+//! The state that all handlers share.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use jobs::{Broker, Feed, Store};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::decodes::Decodes;
+use crate::health::Health;
+use crate::turns::Turns;
+
+/// The state of the service, which every handler can reach. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    pub broker: Arc<dyn Broker>,
+    /// The events of jobs, for all followers in this process.
+    pub feed: Feed,
+    pub store: Store,
+    pub config: Arc<Config>,
+    /// Limits how many pictures are decoded at once.
+    pub decodes: Decodes,
+    /// The exports that wait and run.
+    pub exports: Arc<Turns>,
+    pub shutdown: CancellationToken,
+    /// Open WebSockets, which the HTTP server does not wait for itself.
+    pub sockets: TaskTracker,
+    pub health: Arc<Health>,
+}
+
+impl FromRef<App> for Arc<Config> {
+    fn from_ref(app: &App) -> Self {
+        Arc::clone(&app.config)
+    }
+}
