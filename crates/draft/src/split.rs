@@ -62,7 +62,11 @@ impl Pile {
                 count => parts.push(format!("{count} {many}")),
             }
         }
-        format!("{}: {}.", layers::counted(self.sheets.len() + 1), parts.join(", "))
+        let count = match self.sheets.len() + 1 {
+            1 => "1 layer".to_owned(),
+            count => format!("{count} layers"),
+        };
+        format!("{count}: {}.", parts.join(", "))
     }
 
     /// Makes one more layer from a piece of at least a `share` of the picture, or

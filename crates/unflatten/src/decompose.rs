@@ -193,7 +193,7 @@ fn report(image: &Path, out: &Path, done: Result<LocalDone, LocalError>, as_json
                 "{} -> {}: {} by {} in {:.1} s{again}",
                 image.display(),
                 out.display(),
-                layers::counted(metadata.layers.len()),
+                service::counted(metadata.layers.len(), "layer"),
                 metadata.engine.name,
                 metadata.duration_ms as f64 / 1000.0,
             );

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod activity;
+mod advice;
 mod analysis;
 mod attempt;
 pub mod cloud;

@@ -42,7 +42,7 @@ pub enum LocalError {
     // Who asked names the picture that an error is of.
     #[error("cannot be read: {source}")]
     Read { path: PathBuf, source: io::Error },
-    #[error("{source}")]
+    #[error("{}", crate::advice::decode(source))]
     Decode { path: PathBuf, source: DecodeError },
     #[error("{path} cannot be written: {source}; choose another folder with -o", path = path.display())]
     Write { path: PathBuf, source: io::Error },

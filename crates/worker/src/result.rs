@@ -63,7 +63,7 @@ fn finish(
         return Ok(Finished { stack: made, reference: Some(reduced), model: None, fraction: 0.0 });
     }
     let mut refused = None;
-    let lifted = layers::lift(&made, input, &mut |share| {
+    let lifted = layers::upscale(&made, input, &mut |share| {
         let step = (share * LIFT_TOTAL as f32) as u32;
         match on_step(Step { stage: "lift", step, total: LIFT_TOTAL, fraction: LIFT_SHARE * share }) {
             Ok(()) => ControlFlow::Continue(()),

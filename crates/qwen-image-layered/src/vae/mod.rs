@@ -36,8 +36,8 @@ impl Vae {
         let z = config.z_dim;
         let vae = Self {
             encoder: encoder::Encoder::load(config, &weights.pp("encoder"))?,
-            quant_conv: Conv2d::load_causal(2 * z, 2 * z, 1, &weights.pp("quant_conv"))?,
-            post_quant_conv: Conv2d::load_causal(z, z, 1, &weights.pp("post_quant_conv"))?,
+            quant_conv: weights.pp("quant_conv").causal_conv2d(2 * z, 2 * z, 1)?,
+            post_quant_conv: weights.pp("post_quant_conv").causal_conv2d(z, z, 1)?,
             decoder: decoder::Decoder::load(config, &weights.pp("decoder"))?,
             config: config.clone(),
         };

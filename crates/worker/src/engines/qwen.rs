@@ -9,11 +9,14 @@ use image::RgbaImage;
 use jobs::broker::EngineOffer;
 use jobs::{CaptionLanguage, EngineChoice, FailureCode, LayerCount, Params};
 use layers::{Filter, Kind, Layer, LayerStack, Report, Thresholds};
-use qwen_image_layered::plan::{Card, Plan, Workload};
+use qwen_image_layered::plan::{DeviceInfo, Plan, Workload};
 use qwen_image_layered::text::Language;
-use qwen_image_layered::{Error, Output, PassCount, Pipeline, Products, Progress, Stage, read_latents};
+use qwen_image_layered::{
+    Error, LoadOptions, MatmulPrecision, Output, PassCount, Pipeline, Progress, Stage, read_latents,
+};
 
 use super::{Missing, fallback};
+use crate::advice;
 use crate::analysis::LocalAnalyzer;
 use crate::config::Config;
 use crate::engine::{Decomposition, Engine, EngineError, EngineJob, ProgressSink, Step, Stopped};
@@ -43,7 +46,7 @@ pub(super) struct Qwen {
 struct Loaded {
     plan: Plan,
     /// The device as it was before anything was loaded.
-    card: Card,
+    card: DeviceInfo,
     pipeline: Pipeline,
 }
 
@@ -65,7 +68,7 @@ impl Qwen {
     }
 
     /// Plans for a job, the first to be tried first, and the device that they are for.
-    fn plan(&mut self, workload: &Workload) -> Result<(Vec<Plan>, Card), EngineError> {
+    fn plan(&mut self, workload: &Workload) -> Result<(Vec<Plan>, DeviceInfo), EngineError> {
         let choices = match self.choices.take() {
             Some(choices) => choices,
             None => {
@@ -91,12 +94,12 @@ impl Qwen {
     }
 
     /// See [`Choices::no_float8`].
-    fn no_float8(&self, plan: &Plan, card: &Card) -> Option<&'static str> {
+    fn no_float8(&self, plan: &Plan, card: &DeviceInfo) -> Option<&'static str> {
         self.choices.as_ref()?.no_float8(plan, card, self.config.precision)
     }
 
     /// The model under `plan`, to be loaded as far as it runs.
-    fn under(&mut self, plan: &Plan, card: &Card) -> Result<&mut Pipeline, Error> {
+    fn under(&mut self, plan: &Plan, card: &DeviceInfo) -> Result<&mut Pipeline, Error> {
         let loaded = match self.loaded.take() {
             Some(loaded) if loaded.plan.runs_as(plan) => loaded,
             other => {
@@ -108,12 +111,13 @@ impl Qwen {
                     self.located = located.clone();
                 }
                 let files = &self.located.files;
-                let products = match self.no_float8(plan, card) {
-                    None if self.config.fp8_products => Products::Float8,
-                    _ => Products::Widened,
+                let matmul_precision = match self.no_float8(plan, card) {
+                    None if self.config.fp8_products => MatmulPrecision::Float8,
+                    _ => MatmulPrecision::Widened,
                 };
-                let pipeline = Pipeline::placed(files, plan.placement, self.config.precision.into(), &device);
-                let pipeline = pipeline.multiplying(products);
+                let (dtype, placement) = (self.config.precision.into(), plan.placement);
+                let options = LoadOptions { dtype, device, placement, matmul_precision };
+                let pipeline = Pipeline::new(files.clone(), options);
                 Loaded { plan: plan.clone(), card: card.clone(), pipeline }
             }
         };
@@ -179,8 +183,9 @@ impl Engine for Qwen {
         };
         let output = fallback::run(&plans, attempt, |text| sink.borrow_mut().note(&text), explain)?;
         let progress = sink.into_inner();
-        if let Some(remark) = self.loaded.as_ref().and_then(|loaded| loaded.pipeline.remark()) {
-            progress.note(&remark);
+        let degradations = self.loaded.as_ref().map(|loaded| loaded.pipeline.degradations()).unwrap_or_default();
+        if let Some(note) = advice::degradations(&degradations) {
+            progress.note(&note);
         }
         if let Some(path) = dump {
             output.write_dump(&path).map_err(explain)?;
@@ -301,7 +306,7 @@ fn finish(input: &RgbaImage, output: Output, params: &Params) -> Result<Decompos
         let report = Report::new(&stack, &reduced, &thresholds).map_err(|e| internal(&e))?;
         let pruned = layers::prune(stack, &report);
         stack = pruned.stack;
-        notes.extend(pruned.notes);
+        notes.extend(pruned.notes.iter().map(ToString::to_string));
     }
     Ok(Decomposition { stack, rendering: output.rendering, analysis: None, notes })
 }
@@ -315,8 +320,8 @@ fn explain(error: Error) -> EngineError {
         Error::Stopped => Stopped.into(),
         // Weights that are missing stay so; a disk that fails may come back.
         Error::File { ref source, .. } if source.kind() != ErrorKind::NotFound && is_environment(source) => {
-            EngineError::Environment { message: error.to_string() }
+            EngineError::Environment { message: advice::model(&error) }
         }
-        other => failed(FailureCode::EngineFailed, other.to_string()),
+        other => failed(FailureCode::EngineFailed, advice::model(&other)),
     }
 }
