@@ -54,7 +54,8 @@ impl Finished {
     pub fn layer(&self, text: &str) -> Result<&LayerInfo, Error> {
         let number: Option<usize> = text.parse().ok().filter(|n: &usize| n.to_string() == text);
         number.and_then(|number| self.metadata.layers.get(number)).ok_or_else(|| {
-            let message = format!("the result has {}, numbered from 0", service::counted(self.metadata.layers.len(), "layer"));
+            let message =
+                format!("the result has {}, numbered from 0", service::counted(self.metadata.layers.len(), "layer"));
             Error::not_found("layer_not_found", message)
         })
     }

@@ -18,9 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => sample()?,
         Some((picture, layers)) => {
             let picture = read(picture)?;
-            let layers = layers.iter().map(|file| {
-                Ok(Layer::new(file.to_string_lossy(), Kind::Unknown, read(file)?))
-            });
+            let layers = layers.iter().map(|file| Ok(Layer::new(file.to_string_lossy(), Kind::Unknown, read(file)?)));
             let layers = layers.collect::<Result<Vec<_>, Box<dyn Error>>>()?;
             let stack = LayerStack::new(picture.width(), picture.height(), layers)?;
             (picture, stack)
@@ -32,7 +30,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("recomposition error: at most {} of 255, {:.4} on average", difference.max, difference.mean);
     for (layer, found) in stack.iter().zip(&report.layers) {
         let visible = 100.0 * found.visible_share;
-        println!("  {}: covers {:.1} % of the canvas, {visible:.0} % of it visible", layer.name, 100.0 * found.coverage);
+        println!(
+            "  {}: covers {:.1} % of the canvas, {visible:.0} % of it visible",
+            layer.name,
+            100.0 * found.coverage
+        );
     }
 
     let pruned = prune(stack, &report);
@@ -59,12 +61,16 @@ fn read(file: &OsString) -> Result<RgbaImage, Box<dyn Error>> {
 /// A red square on blue, with layers that are slightly off and one that is empty.
 fn sample() -> Result<(RgbaImage, LayerStack), Box<dyn Error>> {
     let on_square = |x: u32, y: u32| (20..60).contains(&x) && (10..50).contains(&y);
-    let picture = RgbaImage::from_fn(80, 60, |x, y| {
-        if on_square(x, y) { Rgba([220, 30, 30, 255]) } else { Rgba([20, 60, 200, 255]) }
-    });
-    let square = RgbaImage::from_fn(80, 60, |x, y| {
-        if on_square(x, y) { Rgba([214, 34, 30, 255]) } else { Rgba([0; 4]) }
-    });
+    let picture =
+        RgbaImage::from_fn(
+            80,
+            60,
+            |x, y| {
+                if on_square(x, y) { Rgba([220, 30, 30, 255]) } else { Rgba([20, 60, 200, 255]) }
+            },
+        );
+    let square =
+        RgbaImage::from_fn(80, 60, |x, y| if on_square(x, y) { Rgba([214, 34, 30, 255]) } else { Rgba([0; 4]) });
     let layers = vec![
         Layer::new("background", Kind::Background, RgbaImage::from_pixel(80, 60, Rgba([22, 58, 200, 255]))),
         Layer::new("square", Kind::Object, square),

@@ -40,7 +40,7 @@ fn error(found: &RgbaImage, truth: &RgbaImage) -> f64 {
 }
 
 /// Lifted without a stop.
-fn whole(stack: &LayerStack, input: &RgbaImage) -> Result<LayerStack, LiftError> {
+fn whole(stack: &LayerStack, input: &RgbaImage) -> Result<LayerStack, UpscaleError> {
     upscale(stack, input, &mut |_| ControlFlow::Continue(()))
 }
 
@@ -120,7 +120,7 @@ fn progress_rises_from_none_to_all_and_a_break_ends_it() {
             calls += 1;
             if calls > at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        assert!(matches!(stopped, Err(LiftError::Stopped)));
+        assert!(matches!(stopped, Err(UpscaleError::Stopped)));
         assert_eq!(calls, at + 1, "nothing is asked again after a break");
     }
 }

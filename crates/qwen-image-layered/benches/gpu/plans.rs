@@ -165,8 +165,7 @@ fn measure(
 ) -> Result<Value, Box<dyn Error>> {
     let picture = RgbaImage::from_fn(800, 800, |x, y| image::Rgba([(x / 4) as u8, (y / 4) as u8, 90, 255]));
     let watch = options.gpu.map(Watch::start).transpose()?;
-    let load =
-        LoadOptions { device: options.device.clone(), placement: plan.placement, ..LoadOptions::default() };
+    let load = LoadOptions { device: options.device.clone(), placement: plan.placement, ..LoadOptions::default() };
     let mut pipeline = Pipeline::new(files.clone(), load);
     let first = timed(&mut pipeline, &picture, &Params { steps: WARM_UP, ..params.clone() })?;
     let job = timed(&mut pipeline, &picture, params)?;

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
-use qwen_image_layered::{ModelFiles, Monitor};
 use qwen_image_layered::text::TextEncoder;
 use qwen_image_layered::transformer::{FrameGrid, Step, Transformer, TransformerConfig};
 use qwen_image_layered::vae::{Vae, VaeConfig};
 use qwen_image_layered::weights::{Checkpoint, Part, Weights, read_json};
+use qwen_image_layered::{ModelFiles, Monitor};
 
 use crate::checkpoint::TEXT_DIM;
 use crate::{Size, WORDS};

@@ -231,7 +231,7 @@ impl Conv2d {
     }
 }
 
-/// What a convolution reads: pictures (b, height, width, channels).
+/// The input of a convolution: pictures (b, height, width, channels).
 struct Picture<'a> {
     values: &'a [f32],
     height: usize,

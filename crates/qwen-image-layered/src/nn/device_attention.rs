@@ -75,7 +75,10 @@ mod flash_3 {
         };
         let fits = |x: &Tensor| x.dtype() == DType::BF16 && x.elem_count() > 0 && aligned(x);
         let same_heads = q.dims()[2] == k.dims()[2];
-        !options.causal && same_heads && [q, k, v].into_iter().all(fits) && passed(q.device(), KernelSet::Flash3, errors)
+        !options.causal
+            && same_heads
+            && [q, k, v].into_iter().all(fits)
+            && passed(q.device(), KernelSet::Flash3, errors)
     }
 
     /// (b, n, h, d)

@@ -59,9 +59,8 @@ fn supports(kernels: KernelSet, capability: (u32, u32)) -> bool {
 pub fn degradations(device: &Device) -> Vec<Degradation> {
     let verdicts = VERDICTS.lock().unwrap_or_else(PoisonError::into_inner);
     let on_device = verdicts.iter().flatten().filter(|((location, _), _)| *location == device.location());
-    let rejected = on_device.filter_map(|(&(_, kernels), reason)| {
-        Some(Degradation::KernelsRejected { kernels, reason: reason.clone()? })
-    });
+    let rejected = on_device
+        .filter_map(|(&(_, kernels), reason)| Some(Degradation::KernelsRejected { kernels, reason: reason.clone()? }));
     let mut rejected: Vec<_> = rejected.collect();
     rejected.sort();
     rejected

@@ -27,7 +27,13 @@ impl Need {
 }
 
 /// The memory that a job takes under `placement`.
-pub fn estimate(device: &DeviceInfo, footprint: &Footprint, workload: &Workload, placement: Placement, passes: Passes) -> Need {
+pub fn estimate(
+    device: &DeviceInfo,
+    footprint: &Footprint,
+    workload: &Workload,
+    placement: Placement,
+    passes: Passes,
+) -> Need {
     // The captioning side is loaded with the rest: it is one model.
     let text = footprint.text + footprint.caption;
     let transformer = footprint.transformer + blocks(footprint, placement.blocks) + footprint.vae;

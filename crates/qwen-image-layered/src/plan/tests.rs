@@ -47,7 +47,7 @@ fn workload(side: usize, layers: usize) -> Workload {
 /// Checkpoints that are at hand: what they are called, and how large they are.
 type Checkpoints<'a> = &'a [(&'a str, &'a Footprint)];
 
-/// What is chosen, in short.
+/// The chosen plan in short, or the error.
 fn chosen(card: &DeviceInfo, formats: Checkpoints, workload: &Workload) -> String {
     let candidates: Vec<_> = formats.iter().map(|&(name, footprint)| Candidate { name, footprint }).collect();
     match choose(card, &candidates, workload) {
@@ -147,13 +147,13 @@ fn passes_go_together_where_there_is_room_for_it() {
     let [batched, sequential] =
         ways.map(|way| Plan::with(&card(80, (9, 0)), &candidates, 1, Placement::default(), way, &job).unwrap());
     assert!(batched.need.denoise > sequential.need.denoise);
-    // Room for one way of it, not for the other: everything else stays as it is.
+    // Room for sequential passes only: everything else stays the same.
     let mut tight = card(80, (8, 6));
     tight.free = (sequential.need.peak() as f64 * 1.021) as u64;
     let plan = Plan::new(&tight, &candidates, 1, Placement::default(), &job).unwrap();
     assert_eq!(plan.passes, Passes::Sequential);
     assert!(plan.fits(&tight) && plan.runs_as(&batched));
-    // One pass is no two, and a processor has nothing of it.
+    // A single pass cannot be batched, and a CPU gains nothing from it.
     let cached = Workload { cached: true, ..job };
     let need = |job: &Workload| estimate(&tight, &q4, job, Placement::default(), Passes::Sequential).denoise;
     assert!(need(&cached) > need(&job));

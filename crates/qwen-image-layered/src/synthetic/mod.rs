@@ -301,7 +301,11 @@ struct Generated;
 impl OpenPart for Generated {
     fn open(&self, path: &Path, part: Part) -> Result<Checkpoint> {
         let marker = path.join(MARKER);
-        if marker.is_file() { read_json::<Synthetic>(&marker)?.checkpoint(&marker, part) } else { Checkpoint::open(path, part) }
+        if marker.is_file() {
+            read_json::<Synthetic>(&marker)?.checkpoint(&marker, part)
+        } else {
+            Checkpoint::open(path, part)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 use std::ops::ControlFlow;
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 use image::RgbaImage;
 
 use super::*;

@@ -28,7 +28,7 @@ pub struct Vae {
 }
 
 impl Vae {
-    /// `config` must have passed [`VaeConfig::check`].
+    /// Loads the autoencoder. `config` must have passed [`VaeConfig::check`].
     ///
     /// # Errors
     /// When a tensor is missing, superfluous, or does not fit the config.
@@ -45,6 +45,7 @@ impl Vae {
         Ok(vae)
     }
 
+    /// The config that it was loaded with.
     pub fn config(&self) -> &VaeConfig {
         &self.config
     }

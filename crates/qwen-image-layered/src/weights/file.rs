@@ -82,7 +82,12 @@ pub struct VirtualFile {
 #[cfg(feature = "synthetic")]
 impl From<VirtualFile> for MappedFile {
     fn from(file: VirtualFile) -> Self {
-        Self { path: file.path, entries: file.entries, content: Content::Virtual(file.content), finite: Mutex::default() }
+        Self {
+            path: file.path,
+            entries: file.entries,
+            content: Content::Virtual(file.content),
+            finite: Mutex::default(),
+        }
     }
 }
 

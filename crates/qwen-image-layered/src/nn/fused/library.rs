@@ -1,4 +1,4 @@
-//! cuBLASLt, which multiplies matrices as cuBLAS does and adds what cuBLAS has not: epilogues, and fp8.
+//! cuBLASLt: matrix products as in cuBLAS, with epilogues and fp8.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -58,12 +58,12 @@ const TRANSPOSED: i32 = 1;
 struct Library {
     workspace: CudaSlice<u8>,
     handle: Owned<sys::cublasLtHandle_t>,
-    /// The algorithm that the library chose, which takes it longer than to start it.
+    /// The algorithm that the library chose; choosing takes longer than a launch.
     chosen: HashMap<(Product, bool), sys::cublasLtMatmulAlgo_t>,
 }
 
 thread_local! {
-    /// Each thread has a stream of its own, and products of two streams must not work in one workspace.
+    /// Each thread has its own stream, and products of two streams must not share a workspace.
     static LIBRARIES: RefCell<HashMap<DeviceLocation, Library>> = RefCell::default();
 }
 
@@ -117,7 +117,7 @@ impl Library {
             Epilogue::BiasAndGelu => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_GELU_BIAS,
         };
         work.set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue)?;
-        // What the guards stand for stays where it is until the product is under way.
+        // The guards keep the buffers in place until the product is queued.
         let bias = bias.map(|bias| bias.device_ptr(&stream));
         if let Some((pointer, _)) = &bias {
             work.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, pointer)?;
@@ -208,7 +208,7 @@ fn matrix(
     Ok(Owned { raw, destroy: result::destroy_matrix_layout })
 }
 
-/// What a product is to do; sums are f32.
+/// The description of a product; sums are f32.
 type Work = Owned<sys::cublasLtMatmulDesc_t>;
 
 impl Work {

@@ -14,7 +14,7 @@ mod ptx {
 /// kernels.cu for the driver to compile.
 pub const KERNELS: &str = ptx::KERNELS;
 
-/// What the device keeps the compiled kernels under.
+/// Name under which the device caches the compiled kernels.
 pub const MODULE: &str = "unflatten";
 
 pub type Raw<T> = candle_core::Result<T>;
@@ -46,14 +46,14 @@ trait Value: CudaDType + DeviceRepr + WithDType {}
 impl Value for f32 {}
 impl Value for bf16 {}
 
-/// What is done to three tensors on a device, and the shape of what comes of it.
+/// An operation on three tensors on a device; returns the result and its shape.
 pub trait Operation {
     const NAME: &'static str;
 
     fn run(&self, inputs: [Input; 3]) -> Raw<(CudaStorage, Shape)>;
 }
 
-/// A kernel of kernels.cu, where its name ends with `suffix` for this type. What it gives has the first one's shape.
+/// A kernel of kernels.cu, where its name ends with `suffix` for this type. The result has the shape of the first input.
 trait Kernel {
     const KERNEL: &'static str;
 
