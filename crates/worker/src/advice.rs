@@ -113,6 +113,12 @@ mod tests {
     }
 
     #[test]
+    fn damaged_weights_are_told_with_the_command_that_checks_them() {
+        let text = model(&Error::NotFinite { part: "transformer" });
+        assert!(text.contains("transformer") && text.contains("unflatten pull"), "{text}");
+    }
+
+    #[test]
     fn degradations_become_one_note() {
         assert_eq!(degradations(&[]), None);
         let rejected = Degradation::KernelsRejected { kernels: KernelSet::Fused, reason: "they are off".to_owned() };
