@@ -45,8 +45,10 @@ impl fmt::Display for Note {
                 "{asked} layers were asked for; the picture gives {given}: no other piece is large enough to stand alone."
             ),
             Self::ChoseLayers { objects, subjects, texts } => {
-                f.write_str(&layers::counted(1 + objects + subjects + texts))?;
-                f.write_str(": a background")?;
+                match objects + subjects + texts {
+                    0 => f.write_str("1 layer: a background")?,
+                    others => write!(f, "{} layers: a background", 1 + others)?,
+                }
                 for (count, one, many) in [
                     (*objects, "one layer of objects", "layers of objects"),
                     (*subjects, "a subject", "subjects"),

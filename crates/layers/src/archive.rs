@@ -9,14 +9,17 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 pub struct ArchiveEntry<R> {
     /// Path inside the archive, with `/`.
     pub name: String,
+    /// What the file contains, read to its end.
     pub content: R,
 }
 
 /// An archive could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
+    /// An entry could not be read or the writer failed.
     #[error("the archive could not be written: {0}")]
     Io(#[from] io::Error),
+    /// The archive does not take an entry, such as a name that is used twice.
     #[error("the archive could not be written: {0}")]
     Zip(#[from] zip::result::ZipError),
 }
@@ -53,6 +56,7 @@ pub struct ZipStream {
 }
 
 impl ZipStream {
+    /// An archive without files.
     pub fn new() -> Self {
         let grown = Grown::default();
         Self { archive: ZipWriter::new_stream(grown.clone()), grown }

@@ -4,7 +4,9 @@ use image::RgbaImage;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a canvas of {width} x {height} pixels does not fit into memory")]
 pub struct CanvasTooLarge {
+    /// Width in pixels.
     pub width: u32,
+    /// Height in pixels.
     pub height: u32,
 }
 
@@ -207,7 +209,7 @@ mod tests {
             for picture in &pictures {
                 canvas.draw(picture, (0, 0), 1.0).unwrap();
             }
-            let expected = crate::flatten_pictures(1, 1, &pictures.iter().collect::<Vec<_>>());
+            let expected = crate::flatten_pictures(1, 1, &pictures.iter().collect::<Vec<_>>()).unwrap();
             let found = canvas.into_picture().unwrap();
             prop_assert!(crate::Difference::between(&found, &expected).unwrap().max <= 1);
         }

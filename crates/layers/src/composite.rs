@@ -1,6 +1,6 @@
 use image::{Rgba, RgbaImage};
 
-use crate::LayerStack;
+use crate::{LayerStack, SizeMismatch};
 
 /// Composites the stack with `over`, bottom first, over nothing.
 ///
@@ -11,24 +11,44 @@ use crate::LayerStack;
 /// `a = a_s + a_b (1 - a_s)`, `c a = c_s a_s + c_b a_b (1 - a_s)`
 ///
 /// A pixel with alpha 0 comes out as `[0, 0, 0, 0]`.
+///
+/// ```
+/// use image::{Rgba, RgbaImage};
+/// use layers::{Kind, Layer, LayerStack, flatten};
+///
+/// let blue = Layer::new("Background", Kind::Background, RgbaImage::from_pixel(2, 1, Rgba([0, 0, 255, 255])));
+/// let half_red = Layer::new("Tint", Kind::Object, RgbaImage::from_pixel(2, 1, Rgba([255, 0, 0, 128])));
+/// let stack = LayerStack::new(2, 1, vec![blue, half_red])?;
+/// assert_eq!(flatten(&stack).get_pixel(0, 0).0, [128, 0, 127, 255]);
+/// # Ok::<(), layers::StackError>(())
+/// ```
 pub fn flatten(stack: &LayerStack) -> RgbaImage {
-    let pictures: Vec<&RgbaImage> = stack.layers().iter().map(|layer| &layer.pixels).collect();
-    flatten_pictures(stack.width(), stack.height(), &pictures)
+    let pictures: Vec<&RgbaImage> = stack.iter().map(|layer| &layer.pixels).collect();
+    sum(stack.width(), stack.height(), &pictures)
 }
 
-/// [`flatten`] of bare pictures, the lowest first, all `width` x `height`
-/// pixels. Pictures of another size are left out.
-pub fn flatten_pictures(width: u32, height: u32, pictures: &[&RgbaImage]) -> RgbaImage {
+/// [`flatten`] of bare pictures, the lowest first, all `width` x `height` pixels.
+///
+/// # Errors
+/// When a picture has another size.
+pub fn flatten_pictures(width: u32, height: u32, pictures: &[&RgbaImage]) -> Result<RgbaImage, SizeMismatch> {
+    match pictures.iter().find(|picture| picture.dimensions() != (width, height)) {
+        Some(other) => Err(SizeMismatch { a: other.dimensions(), b: (width, height) }),
+        None => Ok(sum(width, height, pictures)),
+    }
+}
+
+/// The composite of `pictures`, all of which are `width` x `height` pixels.
+fn sum(width: u32, height: u32, pictures: &[&RgbaImage]) -> RgbaImage {
     let mut out = RgbaImage::new(width, height);
     if width == 0 || height == 0 {
         return out;
     }
     let row_length = width as usize * 4;
-    let pictures: Vec<_> = pictures.iter().filter(|picture| picture.dimensions() == (width, height)).collect();
     let mut sum = vec![[0_f32; 4]; width as usize];
     for (y, out_row) in out.chunks_exact_mut(row_length).enumerate() {
         sum.fill([0.0; 4]);
-        for picture in &pictures {
+        for picture in pictures {
             let row = &picture.as_raw()[y * row_length..(y + 1) * row_length];
             for (below, pixel) in sum.iter_mut().zip(row.as_chunks::<4>().0) {
                 blend(below, *pixel, 1.0);
@@ -36,19 +56,6 @@ pub fn flatten_pictures(width: u32, height: u32, pictures: &[&RgbaImage]) -> Rgb
         }
         for (out, sum) in out_row.as_chunks_mut::<4>().0.iter_mut().zip(&sum) {
             *out = straight(*sum);
-        }
-    }
-    out
-}
-
-/// Composites with 8-bit rounding after every layer, as an editor with 8-bit
-/// buffers does. Differs from [`flatten`] by rounding only, at most about half
-/// a step per layer.
-pub fn flatten_sequential(stack: &LayerStack) -> RgbaImage {
-    let mut out = RgbaImage::new(stack.width(), stack.height());
-    for layer in stack.layers() {
-        for (below, pixel) in out.pixels_mut().zip(layer.pixels.pixels()) {
-            *below = over(*pixel, *below);
         }
     }
     out
@@ -69,9 +76,9 @@ pub fn over(top: Rgba<u8>, below: Rgba<u8>) -> Rgba<u8> {
     }
 }
 
-/// The picture over a ground of one colour; opaque.
-pub fn over_colour(picture: &RgbaImage, ground: [u8; 3]) -> image::RgbImage {
-    let [r, g, b] = ground;
+/// The picture over a backdrop of one colour; opaque.
+pub fn over_colour(picture: &RgbaImage, backdrop: [u8; 3]) -> image::RgbImage {
+    let [r, g, b] = backdrop;
     let mut out = image::RgbImage::new(picture.width(), picture.height());
     for (out, pixel) in out.pixels_mut().zip(picture.pixels()) {
         let Rgba([r, g, b, _]) = over(*pixel, Rgba([r, g, b, 255]));
@@ -123,14 +130,28 @@ mod tests {
     fn one_pixel(pixels: &[[u8; 4]]) -> LayerStack {
         let layers = pixels
             .iter()
-            .map(|pixel| Layer {
-                name: String::new(),
-                kind: Kind::Unknown,
-                text: None,
-                pixels: RgbaImage::from_pixel(1, 1, Rgba(*pixel)),
-            })
+            .map(|pixel| Layer::new("", Kind::Unknown, RgbaImage::from_pixel(1, 1, Rgba(*pixel))))
             .collect();
         LayerStack::new(1, 1, layers).unwrap()
+    }
+
+    /// Rounds after every layer, as an editor with 8-bit buffers does.
+    fn flatten_sequential(stack: &LayerStack) -> RgbaImage {
+        let mut out = RgbaImage::new(stack.width(), stack.height());
+        for layer in stack {
+            for (below, pixel) in out.pixels_mut().zip(layer.pixels.pixels()) {
+                *below = over(*pixel, *below);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn pictures_of_another_size_are_refused() {
+        let (small, large) = (RgbaImage::new(2, 2), RgbaImage::new(3, 2));
+        assert!(flatten_pictures(2, 2, &[&small]).is_ok());
+        let mismatch = SizeMismatch { a: (3, 2), b: (2, 2) };
+        assert_eq!(flatten_pictures(2, 2, &[&small, &large]), Err(mismatch));
     }
 
     fn flat(pixels: &[[u8; 4]]) -> [u8; 4] {

@@ -18,8 +18,8 @@ mod fuzz;
 #[cfg(test)]
 mod tests;
 
-/// The most bytes, inflated, of a colour profile or an EXIF block: several times the largest that is in use. One that
-/// has more is left alone, as if the picture had none.
+/// The most bytes, inflated, of a colour profile or an EXIF block: several times the largest in use. A larger one is
+/// ignored, as if the picture had none.
 const MAX_METADATA_BYTES: u64 = 4 << 20;
 
 /// What a picture may cost before it is refused.
@@ -47,46 +47,96 @@ pub struct Picture {
     pub has_alpha: bool,
 }
 
-/// Why bytes do not become a picture. Each text says what to do.
+/// Why bytes do not become a picture. [`DecodeError::help`] says what the person who has the picture can do.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    #[error("the file is empty; choose a PNG, JPEG, WebP, GIF, BMP or TIFF picture")]
+    /// There are no bytes.
+    #[error("the file is empty")]
     Empty,
-    #[error("this is not a PNG, JPEG, WebP, GIF, BMP or TIFF picture; export it as PNG and try again")]
+    /// The bytes do not begin as a picture of any format that is read.
+    #[error("this is not a PNG, JPEG, WebP, GIF, BMP or TIFF picture")]
     UnknownFormat,
-    #[error(
-        "the picture has {width} x {height} pixels, more than the {max_pixels} that are allowed; make it smaller and try again"
-    )]
-    TooManyPixels { width: u32, height: u32, max_pixels: u64 },
-    #[error(
-        "the {format} picture uses printing colours (CMYK), which have no single look on a screen; export it as RGB (sRGB) and try again"
-    )]
-    Cmyk { format: &'static str },
-    #[error("arithmetic-coded JPEG is not supported; save it as baseline or progressive and try again")]
+    /// The picture is larger than [`Limits::max_pixels`].
+    #[error("the picture has {width} x {height} pixels, more than the {max_pixels} that are allowed")]
+    TooManyPixels {
+        /// Width that the header declares, in pixels.
+        width: u32,
+        /// Height that the header declares, in pixels.
+        height: u32,
+        /// The limit, in pixels.
+        max_pixels: u64,
+    },
+    /// The picture is in printing colours, whose look depends on paper and ink.
+    #[error("the {format} picture uses printing colours (CMYK), which have no defined look on a screen")]
+    Cmyk {
+        /// `jpeg` or `tiff`.
+        format: &'static str,
+    },
+    /// A JPEG whose coefficients are arithmetic-coded, which few programs read.
+    #[error("arithmetic-coded JPEG is not supported")]
     ArithmeticJpeg,
-    #[error(
-        "this kind of {format} picture is not supported ({reason}); export it as an ordinary 8-bit PNG and try again"
-    )]
-    Unsupported { format: &'static str, reason: String },
-    #[error("the {format} picture is damaged or cut off ({reason}); save or upload it again")]
-    Damaged { format: &'static str, reason: String },
-    #[error(
-        "the {format} picture needs more memory to decode than its size allows for; export it as an ordinary PNG and try again"
-    )]
-    TooMuchMemory { format: &'static str },
+    /// A valid picture of a kind that is not read.
+    #[error("this kind of {format} picture is not supported ({reason})")]
+    Unsupported {
+        /// As in [`Picture::format`].
+        format: &'static str,
+        /// What is not supported.
+        reason: String,
+    },
+    /// The bytes break the rules of their format, or end too early.
+    #[error("the {format} picture is damaged or cut off ({reason})")]
+    Damaged {
+        /// As in [`Picture::format`].
+        format: &'static str,
+        /// What is wrong with the bytes.
+        reason: String,
+    },
+    /// The picture would take far more memory than its number of pixels suggests.
+    #[error("the {format} picture needs more memory to decode than its size allows for")]
+    TooMuchMemory {
+        /// As in [`Picture::format`].
+        format: &'static str,
+    },
     /// The reader failed, not the picture.
     #[error("the picture could not be read: {0}")]
     Io(#[source] io::Error),
 }
 
+impl DecodeError {
+    /// What can be done about it in a picture editor; `None` where the picture is not at fault.
+    pub fn help(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Empty => "choose a PNG, JPEG, WebP, GIF, BMP or TIFF picture",
+            Self::UnknownFormat => "export it as PNG and try again",
+            Self::TooManyPixels { .. } => "make it smaller and try again",
+            Self::Cmyk { .. } => "export it as RGB (sRGB) and try again",
+            Self::ArithmeticJpeg => "save it as baseline or progressive and try again",
+            Self::Unsupported { .. } => "export it as an ordinary 8-bit PNG and try again",
+            Self::Damaged { .. } => "save it again and try with the new file",
+            Self::TooMuchMemory { .. } => "export it as an ordinary PNG and try again",
+            Self::Io(_) => return None,
+        })
+    }
+}
+
 /// Decodes a picture: the first frame, upright, in sRGB with 8 bits per channel.
 ///
-/// The format is told from the bytes. The size in the header is checked before
+/// The format is recognised from the bytes. The size in the header is checked before
 /// anything of that size is allocated. EXIF orientation is applied, an ICC
 /// profile (RGB or grey) is converted to sRGB with relative colorimetric
 /// intent, 16 bits become 8 by `round(v / 257)`. A profile that cannot be read
 /// or has more than 4 MiB is taken for sRGB, as browsers do. Other metadata is
 /// skipped without being inflated or kept.
+///
+/// ```
+/// use std::io::Cursor;
+///
+/// let mut png = Vec::new();
+/// layers::write_png(&mut png, &image::RgbaImage::new(3, 2))?;
+/// let picture = layers::decode(Cursor::new(png), &layers::Limits::default())?;
+/// assert_eq!((picture.format, picture.pixels.dimensions()), ("png", (3, 2)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// See [`DecodeError`]; a picture that ends early is an error, never a part of a picture.
@@ -127,7 +177,7 @@ fn decode_dyn(mut reader: &mut dyn Source, limits: &Limits) -> Result<Picture, D
     Ok(Picture { pixels, format: name, has_alpha })
 }
 
-/// A file whose decoder can keep and inflate no more metadata than is allowed.
+/// A file whose decoder cannot keep or inflate more metadata than is allowed.
 struct Prepared<'a> {
     reader: Box<dyn Source + 'a>,
     profile: Option<Vec<u8>>,
@@ -135,8 +185,8 @@ struct Prepared<'a> {
     associated_alpha: bool,
 }
 
-/// Finds the profile and hides from the decoder what it would store of the rest. Decoders read metadata whole, some
-/// inflated, before anybody asks for it.
+/// Finds the profile and hides the other metadata from the decoder, which would read it whole, and in some formats
+/// inflate it, before it is asked for.
 fn prepare<'a>(
     reader: &'a mut dyn Source,
     format: ImageFormat,
@@ -241,7 +291,7 @@ fn check_samples(decoder: &impl ImageDecoder, format: &'static str) -> Result<()
     }
 }
 
-/// What the decoder's error means to the person who sent the picture.
+/// The decoder's error in the terms of [`DecodeError`].
 fn translate(error: ImageError, format: &'static str) -> DecodeError {
     match error {
         ImageError::IoError(error) => from_io(error, format),

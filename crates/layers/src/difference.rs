@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::composite::premultiply;
 
-/// How far two pictures of one size are apart, over their four premultiplied
+/// How much two pictures of one size differ, over their four premultiplied
 /// 8-bit channels. Colours that cannot be seen (alpha 0) do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
@@ -17,12 +17,13 @@ pub struct Difference {
     pub worst: Option<(u32, u32)>,
 }
 
-/// Two pictures that are to be compared have different sizes.
+/// Two pictures that have to be of one size are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("pictures of {a:?} and {b:?} pixels cannot be compared; bring them to one size")]
+#[error("one picture is {}x{} pixels, the other {}x{}", .a.0, .a.1, .b.0, .b.1)]
 pub struct SizeMismatch {
-    /// Width and height.
+    /// Width and height of the first picture.
     pub a: (u32, u32),
+    /// Width and height of the second picture.
     pub b: (u32, u32),
 }
 

@@ -14,8 +14,9 @@ use crate::{Kind, LayerStack};
 pub struct Document {
     /// For people; the name of the picture.
     pub title: String,
-    /// Size of the canvas in pixels.
+    /// Width of the canvas in pixels.
     pub width: u32,
+    /// Height of the canvas in pixels.
     pub height: u32,
     /// The lowest first.
     #[serde(serialize_with = "serialize_nodes")]
@@ -26,34 +27,42 @@ pub struct Document {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Node {
+    /// A layer.
     Layer(DocumentLayer),
+    /// Layers and groups that are shown, moved and exported together.
     Group(DocumentGroup),
 }
 
 /// One layer of a document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DocumentLayer {
+    /// For people; not unique.
     pub name: String,
+    /// What the layer shows.
     pub kind: Kind,
     /// The words of a text layer.
     pub text: Option<String>,
+    /// Whether the layer is drawn. Exports that can keep hidden layers do.
     pub visible: bool,
-    /// 0 to 1. What lies outside is taken for the nearer end, what is not a number for 1.
+    /// 0 to 1. Values outside count as the nearer end, NaN as 1.
     #[serde(serialize_with = "serialize_opacity")]
     pub opacity: f32,
-    /// Where the top left corner of the pixels lies on the canvas; may be outside.
+    /// Distance of the pixels' left edge from the canvas's, in pixels; may be negative.
     pub x: i32,
+    /// Distance of the pixels' top edge from the canvas's, in pixels; may be negative.
     pub y: i32,
-    /// What [`PixelSource::load`] is asked for.
+    /// The number that [`PixelSource::load`] gets.
     pub source: usize,
 }
 
 /// A group: composited on its own, then put over what is below with its opacity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DocumentGroup {
+    /// For people; not unique.
     pub name: String,
+    /// Whether the group is drawn.
     pub visible: bool,
-    /// 0 to 1. What lies outside is taken for the nearer end, what is not a number for 1.
+    /// 0 to 1. Values outside count as the nearer end, NaN as 1.
     #[serde(serialize_with = "serialize_opacity")]
     pub opacity: f32,
     /// The lowest first.
@@ -61,7 +70,7 @@ pub struct DocumentGroup {
     pub children: Vec<Node>,
 }
 
-/// Without recursion: a group in a group in a group may be deeper than the stack.
+/// Iterative: groups may be nested deeper than the call stack allows.
 impl Drop for DocumentGroup {
     fn drop(&mut self) {
         let mut rest = std::mem::take(&mut self.children);
@@ -73,7 +82,7 @@ impl Drop for DocumentGroup {
     }
 }
 
-/// Pixels could not be had; the text says of what and why.
+/// The pixels of a layer could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[error("the pixels of a layer could not be loaded: {0}")]
 pub struct SourceError(pub Box<dyn std::error::Error + Send + Sync>);
@@ -82,23 +91,28 @@ pub struct SourceError(pub Box<dyn std::error::Error + Send + Sync>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("groups are nested more than {limit} deep")]
 pub struct TooDeep {
+    /// The most that is possible.
     pub limit: usize,
 }
 
 /// A document could not be composed.
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
+    /// The pixels of a layer could not be loaded.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// Groups are nested too deep.
     #[error(transparent)]
     TooDeep(#[from] TooDeep),
+    /// The canvas does not fit into memory.
     #[error(transparent)]
     CanvasTooLarge(#[from] CanvasTooLarge),
 }
 
-/// Gives out the pixels of a document's layers, so that only one of them need be in memory.
+/// Provides the pixels of a document's layers one at a time, so that not all have to be in memory.
 pub trait PixelSource {
-    /// sRGB, 8 bit, straight alpha, of any size. May be asked more than once for the same layer.
+    /// The pixels of layer `source` ([`DocumentLayer::source`]): sRGB, 8 bit, straight alpha, of any size. May be called
+    /// more than once for the same layer.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -149,6 +163,8 @@ impl Document {
         out
     }
 
+    /// Whether the document can be composed, exported and serialized.
+    ///
     /// # Errors
     /// When groups are nested more than [`Document::MAX_DEPTH`] deep.
     pub fn check_depth(&self) -> Result<(), TooDeep> {
@@ -182,7 +198,7 @@ impl Document {
     }
 }
 
-/// What an opacity counts as: 0 to 1, whatever was set.
+/// The opacity that is used: 0 to 1, whatever was set.
 pub(crate) fn effective_opacity(opacity: f32) -> f32 {
     if opacity.is_nan() { 1.0 } else { opacity.clamp(0.0, 1.0) }
 }
@@ -202,13 +218,13 @@ fn check_depth(nodes: &[Node]) -> Result<(), TooDeep> {
     Ok(())
 }
 
-/// Serializing recurses, so the depth is checked first.
+/// Serializing recurses, so the depth is checked before.
 fn serialize_nodes<S: Serializer>(nodes: &[Node], serializer: S) -> Result<S::Ok, S::Error> {
     check_depth(nodes).map_err(S::Error::custom)?;
     nodes.serialize(serializer)
 }
 
-/// JSON has no NaN, and what is written is to be read again.
+/// JSON has no NaN.
 fn serialize_opacity<S: Serializer>(opacity: &f32, serializer: S) -> Result<S::Ok, S::Error> {
     effective_opacity(*opacity).serialize(serializer)
 }

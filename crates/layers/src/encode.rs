@@ -8,54 +8,36 @@ use crate::resize::{ResizeError, thumbnail};
 
 /// Longest side of a preview, in pixels.
 pub const PREVIEW_SIDE: u32 = 1024;
-/// Bytes of compressed data that a PNG is written in.
+/// Size of the pieces of compressed data that a PNG is written in.
 const CHUNK_BYTES: usize = 64 << 10;
-/// 0 to 100; higher shows no difference at preview size.
+/// JPEG quality, 0 to 100; higher values show no difference at preview size.
 const PREVIEW_QUALITY: u8 = 85;
 
 /// A picture could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
-    #[error("the picture could not be written: {0}; check the free space of the storage")]
+    /// The writer failed.
+    #[error("the picture could not be written: {0}")]
     Io(#[from] io::Error),
+    /// The encoder refused the picture; its own words.
     #[error("the picture could not be encoded: {0}")]
     Encode(String),
+    /// The picture has no pixel to make a preview of.
     #[error(transparent)]
     Resize(#[from] ResizeError),
 }
 
-/// How much time a PNG may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Compression {
-    /// About ten times as fast as `Small`.
-    #[default]
-    Fast,
-    Small,
-}
-
-/// Writes a PNG (8-bit RGBA, marked as sRGB) with [`Compression::Fast`].
+/// Writes a PNG: 8-bit RGBA, marked as sRGB, compressed for speed. Noise, which compression would enlarge, is stored.
 ///
 /// # Errors
 /// When the writer fails or the picture has no pixel.
-pub fn write_png(writer: impl Write, picture: &RgbaImage) -> Result<(), EncodeError> {
-    write_png_with(writer, picture, Compression::Fast)
-}
-
-/// [`write_png`] with a choice of compression.
-///
-/// # Errors
-/// When the writer fails or the picture has no pixel.
-pub fn write_png_with(
-    mut writer: impl Write,
-    picture: &RgbaImage,
-    compression: Compression,
-) -> Result<(), EncodeError> {
+pub fn write_png(mut writer: impl Write, picture: &RgbaImage) -> Result<(), EncodeError> {
     let mut writer = KeepsError { writer: &mut writer, error: None };
-    let written = encode_png(&mut writer, picture, compression);
+    let written = encode_png(&mut writer, picture);
     written.map_err(|error| writer.error.map_or(error, EncodeError::Io))
 }
 
-/// Keeps the error of a writer, of which the encoder leaves only the text: a full disk is told by its kind.
+/// Keeps the writer's own error. The encoder passes on only its text, but a full disk is recognised by its kind.
 struct KeepsError<'a> {
     writer: &'a mut dyn Write,
     error: Option<io::Error>,
@@ -86,25 +68,21 @@ impl Write for KeepsError<'_> {
 }
 
 /// Not generic, so that the encoder is compiled once and not for every writer.
-fn encode_png(writer: &mut KeepsError<'_>, picture: &RgbaImage, compression: Compression) -> Result<(), EncodeError> {
+fn encode_png(writer: &mut KeepsError<'_>, picture: &RgbaImage) -> Result<(), EncodeError> {
     let mut encoder = png::Encoder::new(writer, picture.width(), picture.height());
     encoder.set_color(png::ColorType::Rgba);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_source_srgb(png::SrgbRenderingIntent::RelativeColorimetric);
-    encoder.set_compression(match compression {
-        Compression::Fast if grows(picture) => png::Compression::NoCompression,
-        Compression::Fast => png::Compression::Fast,
-        Compression::Small => png::Compression::High,
-    });
+    encoder.set_compression(if grows(picture) { png::Compression::NoCompression } else { png::Compression::Fast });
     let mut writer = encoder.write_header().map_err(from_png)?;
-    // In pieces: the encoder would hold the whole compressed picture, several times over when it is noise.
+    // Streamed: otherwise the encoder holds the whole compressed picture, several times over if it is noise.
     let mut pieces = writer.stream_writer_with_size(CHUNK_BYTES).map_err(from_png)?;
     pieces.write_all(picture.as_raw())?;
     pieces.finish().map_err(from_png)?;
     writer.finish().map_err(from_png)
 }
 
-/// Whether the fast compression makes the picture larger, as it does with noise; judged by parts from all over it.
+/// Whether fast compression would enlarge the picture, as it does with noise; judged from samples across it.
 fn grows(picture: &RgbaImage) -> bool {
     const PARTS: u32 = 8;
     let (width, height) = (picture.width().min(512), picture.height().min(8));
@@ -171,13 +149,11 @@ mod tests {
                 let at = |n: u32| seed[((x * 7 + y * 3 + n) % 16) as usize];
                 Rgba([at(0), at(1), at(2), at(3)])
             });
-            for compression in [Compression::Fast, Compression::Small] {
-                let mut bytes = Vec::new();
-                write_png_with(&mut bytes, &picture, compression).unwrap();
-                prop_assert!(bytes.windows(4).any(|chunk| chunk == b"sRGB"));
-                let read = decode(Cursor::new(bytes), &Limits::default()).unwrap();
-                prop_assert_eq!(&read.pixels, &picture);
-            }
+            let mut bytes = Vec::new();
+            write_png(&mut bytes, &picture).unwrap();
+            prop_assert!(bytes.windows(4).any(|chunk| chunk == b"sRGB"));
+            let read = decode(Cursor::new(bytes), &Limits::default()).unwrap();
+            prop_assert_eq!(&read.pixels, &picture);
         }
     }
 

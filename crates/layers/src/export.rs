@@ -19,7 +19,8 @@ mod xml;
 mod tests;
 
 /// File formats a document can be taken away in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// PNGs, a manifest with names and offsets, a preview.
@@ -30,13 +31,15 @@ pub enum Format {
     Ora,
     /// One slide with one picture per layer.
     Pptx,
+    /// One SVG with a PNG for each layer.
     Svg,
 }
 
 impl Format {
+    /// Every format.
     pub const ALL: [Format; 5] = [Format::Zip, Format::Psd, Format::Ora, Format::Pptx, Format::Svg];
 
-    /// As in a file name and in the API, such as `psd`.
+    /// As in a file name, such as `psd`.
     pub fn extension(self) -> &'static str {
         match self {
             Format::Zip => "zip",
@@ -59,9 +62,9 @@ impl Format {
     }
 }
 
-/// A word that names no format.
+/// A word that does not name a format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no export format; use zip, psd, ora, pptx or svg")]
+#[error("`{0}` is not an export format; the formats are zip, psd, ora, pptx and svg")]
 pub struct UnknownFormat(pub String);
 
 impl std::str::FromStr for Format {
@@ -85,20 +88,32 @@ pub struct ExportOptions {
 /// A document could not be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
+    /// The pixels of a layer could not be loaded.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// Groups are nested too deep.
     #[error(transparent)]
     TooDeep(#[from] TooDeep),
+    /// The canvas does not fit into memory.
     #[error(transparent)]
     CanvasTooLarge(#[from] CanvasTooLarge),
-    #[error("the export could not be written: {0}; check the free space")]
+    /// The writer failed.
+    #[error("the export could not be written: {0}")]
     Io(#[from] io::Error),
+    /// A PNG could not be made.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// The ZIP archive (of ZIP, ORA and PPTX) could not be written.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    #[error("{format} files hold at most {limit}; export as ORA or ZIP instead")]
-    TooLarge { format: &'static str, limit: &'static str },
+    /// The document has more than the format can hold.
+    #[error("{format} files hold at most {limit}; ORA and ZIP have no such limit")]
+    TooLarge {
+        /// Name of the format, such as `PSD`.
+        format: &'static str,
+        /// What it holds at most, such as `30000 pixels on a side`.
+        limit: &'static str,
+    },
 }
 
 impl From<ComposeError> for ExportError {

@@ -2,14 +2,17 @@ use image::RgbaImage;
 use serde::{Deserialize, Serialize};
 
 /// What a layer holds, as far as the engine that made it can tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
+    /// The lowest layer, complete behind everything else.
     Background,
     /// A shape, an ornament, a group of small things.
     Object,
     /// The main motif: a person, an animal, a product.
     Subject,
+    /// Words; [`Layer::text`] holds them where they were read.
     Text,
     /// The engine does not know (a diffusion model names nothing).
     #[default]
@@ -17,8 +20,9 @@ pub enum Kind {
 }
 
 /// A rectangle in pixels; `x`, `y` is its top left corner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[schema(as = Box)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Box))]
+#[allow(missing_docs, reason = "the four fields are what every rectangle has, and their docs would enter the schema")]
 pub struct Rect {
     pub x: u32,
     pub y: u32,
@@ -26,11 +30,12 @@ pub struct Rect {
     pub height: u32,
 }
 
-/// One layer: a picture of the whole canvas with what the engine knows of it.
+/// One layer: an image as large as the canvas, with what the engine knows of it.
 #[derive(Debug, Clone)]
 pub struct Layer {
     /// For people; not unique. Text layers are named by what they say.
     pub name: String,
+    /// What the layer shows.
     pub kind: Kind,
     /// The words of a text layer, where the engine has read them.
     pub text: Option<String>,
@@ -38,12 +43,27 @@ pub struct Layer {
     pub pixels: RgbaImage,
 }
 
-/// "1 layer", "2 layers".
-pub fn counted(layers: usize) -> String {
-    if layers == 1 { "1 layer".to_owned() } else { format!("{layers} layers") }
+impl Layer {
+    /// A layer without words.
+    pub fn new(name: impl Into<String>, kind: Kind, pixels: RgbaImage) -> Self {
+        Self { name: name.into(), kind, text: None, pixels }
+    }
 }
 
 /// Layers of one canvas, the lowest first.
+///
+/// ```
+/// use image::RgbaImage;
+/// use layers::{Kind, Layer, LayerStack};
+///
+/// let background = Layer::new("Background", Kind::Background, RgbaImage::new(640, 480));
+/// let stack = LayerStack::new(640, 480, vec![background])?;
+/// assert_eq!(stack.len(), 1);
+/// for layer in &stack {
+///     println!("{}", layer.name);
+/// }
+/// # Ok::<(), layers::StackError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct LayerStack {
     width: u32,
@@ -54,10 +74,28 @@ pub struct LayerStack {
 /// Why layers do not make a stack.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum StackError {
+    /// A layer is not as large as the canvas.
     #[error("layer {index} is {found_width}x{found_height} pixels, the canvas is {width}x{height}")]
-    Size { index: usize, found_width: u32, found_height: u32, width: u32, height: u32 },
+    Size {
+        /// Position of the layer, from 0.
+        index: usize,
+        /// Width of the layer in pixels.
+        found_width: u32,
+        /// Height of the layer in pixels.
+        found_height: u32,
+        /// Width of the canvas in pixels.
+        width: u32,
+        /// Height of the canvas in pixels.
+        height: u32,
+    },
+    /// The canvas has no pixel.
     #[error("a canvas needs at least one pixel, not {width}x{height}")]
-    EmptyCanvas { width: u32, height: u32 },
+    EmptyCanvas {
+        /// Width of the canvas in pixels.
+        width: u32,
+        /// Height of the canvas in pixels.
+        height: u32,
+    },
 }
 
 impl LayerStack {
@@ -88,9 +126,24 @@ impl LayerStack {
         self.height
     }
 
+    /// How many layers there are.
+    pub fn len(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Whether there is no layer: the canvas is transparent.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
     /// The layers, the lowest first.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
+    }
+
+    /// The layers one after the other, the lowest first.
+    pub fn iter(&self) -> std::slice::Iter<'_, Layer> {
+        self.layers.iter()
     }
 
     /// The layers for changes that keep their size.
@@ -98,8 +151,17 @@ impl LayerStack {
         &mut self.layers
     }
 
-    /// Gives the layers up, the lowest first.
+    /// Takes the layers out, the lowest first.
     pub fn into_layers(self) -> Vec<Layer> {
         self.layers
+    }
+}
+
+impl<'a> IntoIterator for &'a LayerStack {
+    type Item = &'a Layer;
+    type IntoIter = std::slice::Iter<'a, Layer>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }

@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
 
 mod archive;
 mod canvas;
@@ -11,7 +12,6 @@ mod encode;
 mod export;
 mod extent;
 mod layer;
-mod lift;
 pub mod metrics;
 mod prune;
 mod recolour;
@@ -19,21 +19,22 @@ mod report;
 mod resize;
 mod sheet;
 mod solve;
+mod upscale;
 
 pub use archive::{ArchiveEntry, ArchiveError, ZipStream, write_zip};
 pub use canvas::CanvasTooLarge;
-pub use composite::{flatten, flatten_pictures, flatten_sequential, over, over_colour, premultiply};
+pub use composite::{flatten, flatten_pictures, over, over_colour, premultiply};
 pub use decode::{DecodeError, Limits, Picture, decode};
 pub use difference::{Difference, SizeMismatch};
 pub use document::{ComposeError, Document, DocumentGroup, DocumentLayer, Node, PixelSource, SourceError, TooDeep};
-pub use encode::{Compression, EncodeError, PREVIEW_SIDE, preview_jpeg, thumbnail_jpeg, write_png, write_png_with};
+pub use encode::{EncodeError, PREVIEW_SIDE, preview_jpeg, thumbnail_jpeg, write_png};
 pub use export::{ExportError, ExportOptions, Format, UnknownFormat, export};
 pub use extent::{bounding_box, coverage, crop};
-pub use layer::{Kind, Layer, LayerStack, Rect, StackError, counted};
-pub use lift::{LiftError, lift};
-pub use prune::{Pruned, prune};
+pub use layer::{Kind, Layer, LayerStack, Rect, StackError};
+pub use prune::{PruneNote, Pruned, prune};
 pub use recolour::Recolour;
 pub use report::{LayerReport, Report, Thresholds};
 pub use resize::{Filter, ResizeError, fit, resize};
 pub use sheet::contact_sheet;
 pub use solve::{solve_closely, solve_exact};
+pub use upscale::{UpscaleError, upscale};

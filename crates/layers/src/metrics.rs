@@ -41,12 +41,12 @@ mod tests;
 
 use alignment::{best_merge, warp};
 
-/// Measures of one predicted layer against one true layer.
+/// How close one predicted layer is to one true layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PairScore {
-    /// 0 (equal) to 1.
+    /// Mean difference of straight colours over the true layer, 0 (equal) to 1.
     pub rgb_l1: f64,
-    /// 0 to 1 (equal).
+    /// Soft intersection over union of alpha, 0 to 1 (equal).
     pub alpha_iou: f64,
 }
 
@@ -62,21 +62,26 @@ impl PairScore {
 pub struct Score {
     /// Merges that were made, at most as many as allowed.
     pub edits: usize,
+    /// Mean RGB L1, 0 (equal) to 1.
     pub rgb_l1: f64,
+    /// Mean soft IoU of alpha, 0 to 1 (equal).
     pub alpha_iou: f64,
+    /// Mean of [`PairScore::cost`], 0 (equal) to 1.
     pub cost: f64,
 }
 
 /// Why two stacks cannot be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EvaluationError {
+    /// The canvases differ in size.
     #[error(transparent)]
     Size(#[from] SizeMismatch),
+    /// One of the stacks is empty.
     #[error("a stack without layers cannot be evaluated")]
     NoLayers,
 }
 
-/// Measures of one pair of layers, both of the same size.
+/// Compares two layers of one size.
 ///
 /// # Errors
 /// When their sizes differ.

@@ -1,27 +1,62 @@
+use std::fmt;
+
 use crate::composite::over;
 use crate::{Layer, LayerStack, Report, bounding_box};
 
-/// Share of a copy's pixels that the other layers must fill before it can go.
+/// Share of a copy's pixels, 0 to 1, that the other layers must fill before it can be dropped.
 const REST_COVERS: f64 = 0.99;
 
-/// A stack without what its report flags.
+/// A stack without the layers that its report flags.
 #[derive(Debug, Clone)]
 pub struct Pruned {
+    /// The remaining layers, at least one.
     pub stack: LayerStack,
-    /// What was taken away and why, in words for people; the numbers are those before.
-    pub notes: Vec<String>,
+    /// What was removed and why.
+    pub notes: Vec<PruneNote>,
 }
 
-/// For engines that cannot tell how many layers a picture has: they make more
-/// than enough, and what `report` (of this very stack) flags goes.
+/// A layer that [`prune`] removed. Positions count from 0 and are those before pruning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PruneNote {
+    /// It had no visible pixel and was dropped.
+    Empty {
+        /// Position of the layer.
+        index: usize,
+    },
+    /// It repeated the whole picture and was dropped.
+    CopyOfComposite {
+        /// Position of the layer.
+        index: usize,
+    },
+    /// It repeated a lower layer and was merged into it.
+    Duplicate {
+        /// Position of the layer.
+        index: usize,
+        /// Position of the layer that it repeated.
+        of: usize,
+    },
+}
+
+impl fmt::Display for PruneNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty { index } => write!(f, "Layer {index} was empty and was dropped."),
+            Self::CopyOfComposite { index } => write!(f, "Layer {index} repeated the whole picture and was dropped."),
+            Self::Duplicate { index, of } => write!(f, "Layer {index} repeated layer {of} and was merged into it."),
+        }
+    }
+}
+
+/// Removes the layers that `report` (of this very stack) flags. Meant for engines that cannot tell how many layers a
+/// picture has and therefore make more than enough.
 ///
 /// - An empty layer is dropped.
 /// - A duplicate is merged into the lowest layer that it repeats.
-/// - A copy of the whole picture is dropped where the other layers fill the
-///   canvas as far as it does; otherwise it is needed as a ground and stays.
+/// - A copy of the whole picture is dropped if the other layers fill the canvas as far as it does; otherwise it serves
+///   as the background and stays.
 ///
-/// One layer at least is left. The composite may change, by what was dropped:
-/// [`crate::lift`] or [`crate::solve_exact`] comes after.
+/// At least one layer remains. The composite may change by what was dropped, so call [`crate::upscale`] or
+/// [`crate::solve_exact`] afterwards.
 pub fn prune(stack: LayerStack, report: &Report) -> Pruned {
     let (width, height) = (stack.width(), stack.height());
     let mut layers: Vec<Option<Layer>> = stack.into_layers().into_iter().map(Some).collect();
@@ -32,15 +67,15 @@ pub fn prune(stack: LayerStack, report: &Report) -> Pruned {
         }
         if found.empty {
             layers[index] = None;
-            notes.push(format!("Layer {index} was empty and was dropped."));
+            notes.push(PruneNote::Empty { index });
         } else if found.copy_of_composite && rest_covers(&layers, index) {
             layers[index] = None;
-            notes.push(format!("Layer {index} repeated the whole picture and was dropped."));
+            notes.push(PruneNote::CopyOfComposite { index });
         } else if let Some(other) = found.duplicate_of
             && let Some(top) = layers[index].take()
         {
-            notes.push(format!("Layer {index} repeated layer {other} and was merged into it."));
-            // The lowest of its kind is no duplicate itself, but can have been dropped as a copy.
+            notes.push(PruneNote::Duplicate { index, of: other });
+            // The lowest of several duplicates is not one itself, but may have been dropped as a copy.
             match &mut layers[other] {
                 Some(below) => merge(below, &top),
                 gone @ None => *gone = Some(top),
@@ -80,13 +115,9 @@ mod tests {
     use crate::{Kind, Thresholds, flatten};
     use image::{Rgba, RgbaImage};
 
-    fn pruned(pictures: Vec<RgbaImage>) -> (Vec<String>, Vec<String>) {
-        let layers = pictures.into_iter().enumerate().map(|(index, pixels)| Layer {
-            name: index.to_string(),
-            kind: Kind::Unknown,
-            text: None,
-            pixels,
-        });
+    fn pruned(pictures: Vec<RgbaImage>) -> (Vec<String>, Vec<PruneNote>) {
+        let named = |(index, pixels): (usize, _)| Layer::new(index.to_string(), Kind::Unknown, pixels);
+        let layers = pictures.into_iter().enumerate().map(named);
         let stack = LayerStack::new(20, 20, layers.collect()).unwrap();
         let input = flatten(&stack);
         let report = Report::new(&stack, &input, &Thresholds::default()).unwrap();
@@ -103,7 +134,7 @@ mod tests {
     }
 
     fn picture() -> RgbaImage {
-        let layer = |pixels| Layer { name: String::new(), kind: Kind::Unknown, text: None, pixels };
+        let layer = |pixels| Layer::new("", Kind::Unknown, pixels);
         flatten(&LayerStack::new(20, 20, vec![layer(ground()), layer(block())]).unwrap())
     }
 
@@ -116,7 +147,7 @@ mod tests {
     fn what_is_flagged_goes() {
         let (left, notes) = pruned(vec![ground(), RgbaImage::new(20, 20), block(), block()]);
         assert_eq!(left, ["0", "2"]);
-        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert_eq!(notes, [PruneNote::Empty { index: 1 }, PruneNote::Duplicate { index: 3, of: 2 }]);
         assert_eq!(pruned(vec![ground(), block(), picture()]).0, ["0", "1"]);
     }
 

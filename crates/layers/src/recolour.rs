@@ -3,10 +3,11 @@ use image::RgbaImage;
 /// New colours for a layer: what CSS writes as `hue-rotate() saturate() brightness()`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Recolour {
-    /// Degrees.
+    /// Rotation of the hue in degrees; 0 changes nothing.
     pub hue: f32,
-    /// Factors; 1 changes nothing.
+    /// Factor of the saturation, 0 (grey) and up; 1 changes nothing.
     pub saturation: f32,
+    /// Factor of the lightness, 0 (black) and up; 1 changes nothing.
     pub lightness: f32,
 }
 

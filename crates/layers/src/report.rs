@@ -4,19 +4,19 @@ use serde::{Deserialize, Serialize};
 use crate::composite::premultiply;
 use crate::{Difference, LayerStack, Rect, SizeMismatch, bounding_box, coverage, flatten};
 
-/// What is told of a result: how well its layers give the input back and what is odd about each.
+/// How well the layers of a result give the input back, and which of them look wrong.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The composite against the input; `worst` says where it is furthest off.
+    /// The recomposition error: the composite against the input; `worst` is where it is largest.
     pub recomposition: Difference,
     /// The lowest layer first.
     pub layers: Vec<LayerReport>,
 }
 
-/// What is told of one layer.
+/// Measurements and flags of one layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerReport {
-    /// Of the pixels with alpha above 0; none for an empty layer.
+    /// Bounding box of the pixels with alpha above 0; none for an empty layer.
     pub bounding_box: Option<Rect>,
     /// Mean alpha over the canvas, 0 to 1.
     pub coverage: f64,

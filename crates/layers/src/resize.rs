@@ -13,6 +13,7 @@ pub enum Filter {
     Bilinear,
     /// Mean of the source pixels that fall into a target pixel.
     Area,
+    /// The nearest source pixel.
     Nearest,
 }
 
@@ -20,8 +21,11 @@ pub enum Filter {
 #[derive(Debug, thiserror::Error)]
 #[error("the picture cannot be resized to {width} x {height} pixels: {reason}")]
 pub struct ResizeError {
+    /// Width that was asked for, in pixels.
     pub width: u32,
+    /// Height that was asked for, in pixels.
     pub height: u32,
+    /// What is wrong with one of the sizes.
     pub reason: String,
 }
 

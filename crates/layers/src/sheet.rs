@@ -2,7 +2,7 @@ use image::{Rgba, RgbaImage};
 
 use crate::composite::over;
 use crate::resize::{Filter, ResizeError, fit, resize};
-use crate::{LayerStack, flatten, flatten_pictures};
+use crate::{LayerStack, flatten};
 
 /// Longest side of a tile in pixels.
 const TILE: u32 = 480;
@@ -29,8 +29,9 @@ pub fn contact_sheet(input: &RgbaImage, stack: &LayerStack) -> Result<RgbaImage,
         tiles.push(on(small(&layer.pixels)?, checkerboard));
     }
     tiles.push(on(small(&flatten(stack))?, checkerboard));
-    let lowest: Vec<&RgbaImage> = stack.layers().first().map(|layer| &layer.pixels).into_iter().collect();
-    tiles.push(on(small(&flatten_pictures(stack.width(), stack.height(), &lowest))?, |_, _| WHITE));
+    if let Some(lowest) = stack.layers().first() {
+        tiles.push(on(small(&lowest.pixels)?, |_, _| WHITE));
+    }
 
     let columns = columns(tiles.len() as u32, width, height);
     let rows = (tiles.len() as u32).div_ceil(columns);

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use candle_core::{DType, Device};
-use qwen_image_layered::{ModelFiles, Params, Pipeline};
+use qwen_image_layered::{LoadOptions, ModelFiles, Params, Pipeline};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -16,7 +16,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The published weights are bf16; on a GPU there is no reason to widen them.
     let device = if cfg!(feature = "cuda") { Device::new_cuda(0)? } else { Device::Cpu };
     let dtype = if device.is_cpu() { DType::F32 } else { DType::BF16 };
-    let mut pipeline = Pipeline::load(&ModelFiles::folder(model), dtype, &device)?;
+    let options = LoadOptions { dtype, device, ..LoadOptions::default() };
+    let mut pipeline = Pipeline::load(&ModelFiles::folder(model), &options)?;
 
     let picture = image::open(picture)?.into_rgba8();
     let params = Params { prompt: rest.join(" "), steps: 20, ..Params::default() };

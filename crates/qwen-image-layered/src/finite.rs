@@ -1,16 +1,16 @@
-//! Weights that are not numbers have to be told, not turned into noise or black pictures.
+//! NaN and infinity in weights and results become an error instead of noise or black layers.
 
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
 use crate::{Error, Result};
 
-/// Bytes that one thread looks at.
+/// Bytes that one thread checks at a time.
 const PART: usize = 1 << 20;
 
 /// Whether all numbers of type `stored` in `bytes` are finite.
 pub fn all_finite(bytes: &[u8], stored: DType) -> bool {
-    // An exponent of ones means infinite or no number. Without an early end, so that it vectorises.
+    // An exponent of all ones means infinity or NaN. No early exit, so that the loop vectorises.
     fn each<const N: usize>(bytes: &[u8], finite: impl Fn([u8; N]) -> bool) -> bool {
         bytes.as_chunks::<N>().0.iter().fold(true, |all, &value| all & finite(value))
     }
@@ -23,9 +23,9 @@ pub fn all_finite(bytes: &[u8], stored: DType) -> bool {
     })
 }
 
-/// Refuses results that are not numbers; `part` is what made them.
+/// Checks that a result of `part` has only finite values.
 pub fn check(result: &Tensor, part: &'static str) -> Result<()> {
-    // 0 for every number, NaN for everything else.
+    // 0 for every finite value, NaN for all others.
     let zero = (result.to_dtype(DType::F32)? * 0.0)?.sum_all()?.to_scalar::<f32>()?;
     if zero == 0.0 { Ok(()) } else { Err(Error::NotFinite { part }) }
 }
@@ -61,12 +61,12 @@ mod tests {
     }
 
     #[test]
-    fn a_result_has_to_be_numbers() {
+    fn a_result_has_to_be_finite() {
         let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
         check(&tensor(&[1.0e38, -1.0e38, 3.0]), "text encoder").unwrap();
         for bad in [f32::NAN, f32::INFINITY] {
             let error = check(&tensor(&[0.0, bad]), "text encoder").unwrap_err().to_string();
-            assert!(error.contains("text encoder") && error.contains("pull"), "{error}");
+            assert!(error.contains("text encoder") && error.contains("download"), "{error}");
         }
     }
 }

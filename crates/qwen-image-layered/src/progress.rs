@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 
 use crate::{Error, Result};
 
-/// What the pipeline is doing.
+/// A part of the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Loading the text encoder.
@@ -22,21 +22,23 @@ pub enum Stage {
     Decode,
 }
 
-/// Where the work stands.
+/// How far the work is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
+    /// What is running.
     pub stage: Stage,
     /// Units of this stage that are done, 0 to `total`.
     pub done: u32,
+    /// Units of this stage, at least 1.
     pub total: u32,
-    /// How much of the unit now in work is done, 0 to 1.
+    /// How much of the current unit is done, 0 to 1.
     pub within: f32,
 }
 
 impl Progress {
-    /// An estimate of how much of a whole run is done, 0 to 1; never goes back during one.
+    /// An estimate of how much of a whole run is done, 0 to 1; never decreases during one.
     pub fn fraction(&self) -> f32 {
-        // Shares of the time of a run of 50 steps; shorter runs are only less even.
+        // Measured on runs of 50 steps; in shorter ones it advances less evenly.
         let (start, end) = match self.stage {
             Stage::LoadText => (0.0, 0.0),
             Stage::LoadTransformer => (0.07, 0.07),
@@ -51,7 +53,7 @@ impl Progress {
     }
 }
 
-/// Carries progress out of the models and the wish to stop into them.
+/// Carries progress out of the models, and the request to stop into them.
 ///
 /// The function that it wraps is called often (several times a second), between
 /// attention tiles too, and must return quickly.
@@ -65,6 +67,7 @@ struct State<'a> {
 }
 
 impl<'a> Monitor<'a> {
+    /// A monitor that calls `report`, which stops the work by returning `Break`.
     pub fn new(report: &'a mut dyn FnMut(Progress) -> ControlFlow<()>) -> Self {
         let current = Progress { stage: Stage::EncodeText, done: 0, total: 1, within: 0.0 };
         Self { state: RefCell::new(State { current, report }) }

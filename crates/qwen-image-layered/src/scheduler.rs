@@ -8,24 +8,36 @@ use crate::{Error, Result};
 /// `scheduler/scheduler_config.json`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct SchedulerConfig {
+    /// Timestep that stands for pure noise, 1000.
     pub num_train_timesteps: u32,
+    /// Shift of the sigmas where it does not depend on the resolution; above 0.
     pub shift: f64,
+    /// Whether the shift depends on the number of tokens.
     pub use_dynamic_shifting: bool,
+    /// How a dynamic shift is applied.
     pub time_shift_type: TimeShift,
+    /// Whether sigmas run from 0 to 1 instead of from 1 to 0.
     pub invert_sigmas: bool,
     /// The last sigma of the shifted schedule; the published file says `false`.
     #[serde(deserialize_with = "number_or_none")]
     pub shift_terminal: Option<f64>,
+    /// Whether sigmas are spaced as by Karras et al. (2022), with rho 7.
     pub use_karras_sigmas: bool,
+    /// Whether sigmas are spaced evenly in their logarithm.
     pub use_exponential_sigmas: bool,
+    /// Not supported.
     pub use_beta_sigmas: bool,
+    /// Not supported.
     pub stochastic_sampling: bool,
 }
 
+/// How a dynamic shift `mu` is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TimeShift {
+    /// `e^mu / (e^mu + (1 / sigma - 1))`
     Exponential,
+    /// `mu / (mu + (1 / sigma - 1))`
     Linear,
 }
 
@@ -46,8 +58,10 @@ fn number_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f
 }
 
 impl SchedulerConfig {
+    /// Checks that the schedule is supported.
+    ///
     /// # Errors
-    /// When the config asks for something that this crate does not have.
+    /// Names the field that is not.
     pub fn check(&self) -> Result<()> {
         let reject = |field: &str| {
             Err(Error::Input(format!("the scheduler config sets `{field}`, which is not supported; set it to false")))
@@ -76,9 +90,9 @@ impl SchedulerConfig {
 /// The sigmas of one run.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// One per step and the one that the last step ends at.
+    /// One for the start of each step, and one for the end of the last.
     sigmas: Vec<f32>,
-    /// What the model is told, in units of `num_train_timesteps`.
+    /// The sigmas of the steps in units of `num_train_timesteps`.
     timesteps: Vec<f32>,
 }
 
@@ -114,19 +128,22 @@ impl Schedule {
         Ok(Self { sigmas, timesteps })
     }
 
+    /// Number of steps.
     pub fn steps(&self) -> usize {
         self.timesteps.len()
     }
 
+    /// Noise levels: one for the start of each step, and one for the end of the last.
     pub fn sigmas(&self) -> &[f32] {
         &self.sigmas
     }
 
+    /// The timestep of each step, 0 to `num_train_timesteps`.
     pub fn timesteps(&self) -> &[f32] {
         &self.timesteps
     }
 
-    /// `x + (sigma' - sigma) * v` in f32, given back in the prediction's type.
+    /// The Euler step `x + (sigma' - sigma) * v`, computed in f32 and returned in the prediction's type.
     ///
     /// # Errors
     /// When shapes differ or the device fails.

@@ -1,4 +1,4 @@
-//! Sizes that a config may name: absurd ones become an error before anything is computed with them.
+//! Bounds for sizes in configs: absurd values become an error before anything is computed with them.
 
 use std::path::Path;
 

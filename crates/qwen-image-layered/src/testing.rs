@@ -1,4 +1,4 @@
-//! Tiny checkpoints with made-up weights, for tests (feature `testing`). The other half is `reference/tiny.py`.
+//! Tiny checkpoints with random weights, for tests (feature `testing`). The other half is `reference/tiny.py`.
 #![allow(clippy::missing_panics_doc, reason = "a test that panics has failed")]
 
 pub mod packagings;
@@ -17,11 +17,11 @@ pub mod kernels {
     #[cfg(feature = "flash-attn")]
     pub use crate::nn::flash_2;
     pub use crate::nn::{AttentionOptions, Linear, add_gated, attention, composed, gelu_tanh, modulate};
-    pub use crate::nn::{remark, rms_norm_rotate, silu};
+    pub use crate::nn::{degradations, rms_norm_rotate, silu};
 
     use candle_core::{Device, Tensor};
 
-    use crate::weights::Packed;
+    use crate::nn::Packed;
 
     /// A layer whose weights are scaled float8 E4M3, `rows` rows of `bytes`.
     pub fn float8(bytes: Vec<u8>, scale: f32, rows: usize, bias: Tensor, device: &Device) -> crate::Result<Linear> {

@@ -14,7 +14,7 @@ use qwen_image_layered::plan::Passes;
 use qwen_image_layered::testing::as_device;
 use qwen_image_layered::testing::runs::{self, Case};
 use qwen_image_layered::{
-    Decomposer, Error, ModelFiles, Monitor, Output, Params, PassCount, Pipeline, Progress, Stage,
+    Decomposer, Error, LoadOptions, ModelFiles, Monitor, Output, Params, PassCount, Pipeline, Progress, Stage,
 };
 
 const SALT: u64 = 7;
@@ -24,7 +24,7 @@ fn cases(bf16: bool) -> Vec<Case> {
 }
 
 fn run(case: &Case, decomposer: &Decomposer, dtype: DType) -> Output {
-    run_as(case, decomposer, dtype, Passes::InTurn)
+    run_as(case, decomposer, dtype, Passes::Sequential)
 }
 
 fn run_as(case: &Case, decomposer: &Decomposer, dtype: DType, passes: Passes) -> Output {
@@ -36,7 +36,8 @@ fn run_as(case: &Case, decomposer: &Decomposer, dtype: DType, passes: Passes) ->
 
 fn load(dtype: DType) -> Decomposer {
     let folder = checkpoint("tiny", SALT);
-    Decomposer::load(&ModelFiles::folder(folder.path()), dtype, &Device::Cpu).unwrap()
+    let options = LoadOptions { dtype, ..LoadOptions::default() };
+    monitored(|monitor| Decomposer::load(&ModelFiles::folder(folder.path()), &options, monitor).unwrap())
 }
 
 /// Measured: at most 1.2e-6 at every stage; the noise bit for bit.
@@ -64,7 +65,8 @@ fn f32_matches_the_reference_at_every_stage() {
 #[test]
 fn whole_runs_match_the_reference() {
     let folder = whole_checkpoint();
-    let mut pipeline = Pipeline::load(&ModelFiles::folder(folder.path()), DType::F32, &Device::Cpu).unwrap();
+    let options = LoadOptions { dtype: DType::F32, ..LoadOptions::default() };
+    let mut pipeline = Pipeline::load(&ModelFiles::folder(folder.path()), &options).unwrap();
     for case in runs::whole_cases() {
         let output = pipeline.decompose(&case.picture(), &case.params(), &mut |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(output.caption, case.caption, "{}", case.name);
@@ -103,7 +105,7 @@ fn bf16_is_as_good_as_the_reference() {
 fn the_kernels_of_devices_match_the_reference() {
     as_device(|| {
         let decomposer = load(DType::F32);
-        let ways = [Passes::InTurn, Passes::Together];
+        let ways = [Passes::Sequential, Passes::Batched];
         for (case, passes) in cases(false).iter().flat_map(|case| ways.map(|passes| (case, passes))) {
             let output = run_as(case, &decomposer, DType::F32, passes);
             for (name, expected) in tensors(&format!("tiny/{}.safetensors", case.name)) {
@@ -175,29 +177,29 @@ fn shortcuts_leave_out_what_they_say() {
         monitored(|monitor| decomposer.run(&picture, &conditioning, &params, monitor).unwrap())
     };
     let error = |a: &Output, b: &Output| relative(&a.intermediates["images"], &b.intermediates["images"]);
-    let exact = run(1.0, 0.0, Passes::InTurn);
+    let exact = run(1.0, 0.0, Passes::Sequential);
     assert_eq!(exact.passes, PassCount { all: 2 * steps, reused: 0 });
 
-    let half = run(0.5, 0.0, Passes::InTurn);
+    let half = run(0.5, 0.0, Passes::Sequential);
     assert_eq!(half.passes, PassCount { all: 2 * (steps / 2) + (steps - steps / 2), reused: 0 });
     let last_guided = format!("step{}", steps / 2 - 1);
     assert_eq!(relative(&half.intermediates[&last_guided], &exact.intermediates[&last_guided]), 0.0);
     assert!(error(&half, &exact) > 0.0);
-    assert_eq!(run(0.0, 0.0, Passes::InTurn).passes.all, steps);
+    assert_eq!(run(0.0, 0.0, Passes::Sequential).passes.all, steps);
 
     // A threshold that no change exceeds: the first step is whole, then each pass ends with the first block.
-    let cached = run(1.0, 1.0, Passes::InTurn);
+    let cached = run(1.0, 1.0, Passes::Sequential);
     assert_eq!(cached.passes, PassCount { all: 2 * steps, reused: 2 * (steps - 1) });
     assert_eq!(relative(&cached.intermediates["step0"], &exact.intermediates["step0"]), 0.0);
     assert!(error(&cached, &exact) > 0.0);
-    assert_eq!(error(&run(1.0, 1.0, Passes::InTurn), &cached), 0.0);
-    let together = run(1.0, 1.0, Passes::Together);
+    assert_eq!(error(&run(1.0, 1.0, Passes::Sequential), &cached), 0.0);
+    let together = run(1.0, 1.0, Passes::Batched);
     assert_eq!((together.passes, error(&together, &cached)), (cached.passes, 0.0));
     // One that every change exceeds leaves nothing out.
-    let never = run(1.0, 1e-9, Passes::Together);
+    let never = run(1.0, 1e-9, Passes::Batched);
     assert_eq!((never.passes, error(&never, &exact)), (exact.passes, 0.0));
     // Without guidance there is another number of passes, and a whole step again.
-    let both = run(0.5, 1.0, Passes::Together);
+    let both = run(0.5, 1.0, Passes::Batched);
     let (guided, alone) = (steps / 2, steps - steps / 2);
     assert_eq!(both.passes, PassCount { all: 2 * guided + alone, reused: 2 * (guided - 1) + (alone - 1) });
 }

@@ -12,7 +12,7 @@ use common::whole_checkpoint;
 use image::RgbaImage;
 use qwen_image_layered::plan::{BlockPlace, Passes, Placement, TextPlace};
 use qwen_image_layered::synthetic::{Format, Quantisation, Size, Synthetic};
-use qwen_image_layered::{Error, ModelFiles, Params, Pipeline, Progress, Stage};
+use qwen_image_layered::{Error, LoadOptions, ModelFiles, Params, Pipeline, Progress, Stage};
 
 const TEXTS: [TextPlace; 3] = [TextPlace::Resident, TextPlace::Staged, TextPlace::Host];
 
@@ -26,6 +26,10 @@ const BLOCKS: [BlockPlace; 4] = [
 
 fn params(passes: Passes) -> Params {
     Params { layers: 1, steps: 2, resolution: 64, passes, prompt: "a kite".into(), ..Params::default() }
+}
+
+fn in_f32(placement: Placement) -> LoadOptions {
+    LoadOptions { dtype: DType::F32, placement, ..LoadOptions::default() }
 }
 
 fn picture() -> RgbaImage {
@@ -43,15 +47,15 @@ fn every_placement_gives_the_same_picture() {
         let folder = tempfile::tempdir().unwrap();
         let synthetic = Synthetic { size: Size::Tiny, format };
         let files = synthetic.write(folder.path(), &mut |_, _| ControlFlow::Continue(())).unwrap();
-        let mut resident = Pipeline::load(&files, DType::BF16, &Device::Cpu).unwrap();
-        let expected = decompose(&mut resident, Passes::InTurn);
+        let mut resident = Pipeline::load(&files, &LoadOptions::default()).unwrap();
+        let expected = decompose(&mut resident, Passes::Sequential);
         // Compressed ones differ in how a block is loaded, not in where.
         let texts = if format == Format::Bf16 { &TEXTS[..] } else { &TEXTS[1..2] };
         for (&text, blocks) in texts.iter().flat_map(|text| BLOCKS.map(|blocks| (text, blocks))) {
             let placement = Placement { text, blocks };
-            let mut pipeline = Pipeline::placed(&files, placement, DType::BF16, &Device::Cpu);
+            let mut pipeline = Pipeline::new(files.clone(), LoadOptions { placement, ..LoadOptions::default() });
             // The second job finds loaded what stays loaded.
-            for passes in [Passes::InTurn, Passes::Together] {
+            for passes in [Passes::Sequential, Passes::Batched] {
                 assert!(decompose(&mut pipeline, passes) == expected, "{format}, {placement:?}, {passes:?}");
             }
         }
@@ -67,10 +71,10 @@ fn questions_are_answered_wherever_the_text_encoder_is() {
     let mut answers = Vec::new();
     for text in TEXTS {
         let placement = Placement { text, ..Placement::default() };
-        let mut pipeline = Pipeline::placed(&files, placement, DType::F32, &Device::Cpu);
-        let before = decompose(&mut pipeline, Passes::InTurn);
+        let mut pipeline = Pipeline::new(files.clone(), in_f32(placement));
+        let before = decompose(&mut pipeline, Passes::Sequential);
         answers.push(pipeline.ask(&picture(), "What is this?", 8, &mut quietly).unwrap());
-        assert!(decompose(&mut pipeline, Passes::InTurn) == before, "{text:?}");
+        assert!(decompose(&mut pipeline, Passes::Sequential) == before, "{text:?}");
     }
     assert!(!answers[0].is_empty());
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
@@ -95,9 +99,9 @@ fn blocks_that_are_streamed_are_looked_at_before_the_work_begins() {
         candle_core::safetensors::save(&tensors, part.join("diffusion_pytorch_model.safetensors")).unwrap();
         let placement =
             Placement { text: TextPlace::Resident, blocks: BlockPlace::Streamed { resident: 1, in_flight: 2 } };
-        let mut pipeline = Pipeline::placed(&ModelFiles::folder(folder.path()), placement, DType::F32, &Device::Cpu);
+        let mut pipeline = Pipeline::new(ModelFiles::folder(folder.path()), in_f32(placement));
         let mut begun = false;
-        let result = pipeline.decompose(&picture(), &params(Passes::InTurn), &mut |progress| {
+        let result = pipeline.decompose(&picture(), &params(Passes::Sequential), &mut |progress| {
             begun |= progress.stage == Stage::EncodeImage;
             ControlFlow::Continue(())
         });

@@ -122,10 +122,10 @@ fn passes_together_are_what_they_are_alone() {
             // Texts matter: a pass that attends to another's tokens would be found out.
             assert!(relative(&together[1], &together[0]) > 1e-3);
         };
-        compare(each(Passes::Together), each(Passes::InTurn), 0.0);
+        compare(each(Passes::Batched), each(Passes::Sequential), 0.0);
         // Candle has no products of bf16 on the CPU.
         if dtype == DType::F32 {
-            as_device(|| compare(each(Passes::Together), each(Passes::InTurn), 1e-6));
+            as_device(|| compare(each(Passes::Batched), each(Passes::Sequential), 1e-6));
         }
     }
 }

@@ -13,4 +13,4 @@ pub use run::run;
 pub use settings::{SettingError, Settings, Variable};
 pub use size::ByteSize;
 pub use telemetry::VARIABLES;
-pub use text::{error_chain, hex};
+pub use text::{counted, error_chain, hex};

@@ -15,6 +15,11 @@ pub fn error_chain(error: &dyn Error) -> String {
     text
 }
 
+/// "1 layer", "2 layers": `count` things called `noun`, whose plural ends in s.
+pub fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 /// Bytes in lower-case hexadecimal, two digits each.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {

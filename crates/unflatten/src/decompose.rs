@@ -196,7 +196,7 @@ fn report(image: &Path, out: &Path, done: Result<FolderResult, FolderError>, as_
                 "{} -> {}: {} by {} in {:.1} s{again}",
                 image.display(),
                 out.display(),
-                layers::counted(metadata.layers.len()),
+                service::counted(metadata.layers.len(), "layer"),
                 metadata.engine.name,
                 metadata.duration_ms as f64 / 1000.0,
             );

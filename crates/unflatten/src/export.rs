@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use image::RgbaImage;
 use jobs::Metadata;
-use layers::{ExportOptions, Format, Limits, PixelSource, SourceError};
+use layers::{ExportError, ExportOptions, Format, Limits, PixelSource, SourceError};
 use service::{Failure, error_chain};
 
 use crate::arguments::ExportArguments;
@@ -25,7 +25,7 @@ pub fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
     }
     let options = ExportOptions { trim: arguments.trim, extra_files };
     write(&result, format, &options, &output)?;
-    let count = layers::counted(result.metadata.layers.len());
+    let count = service::counted(result.metadata.layers.len(), "layer");
     println!("{} -> {}: {count}", arguments.dir.display(), output.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -88,8 +88,10 @@ fn write(result: &ResultFolder, format: Format, options: &ExportOptions, output:
     let parent = output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = tempfile::NamedTempFile::new_in(parent).map_err(|error| failed(&error))?;
     let mut writer = BufWriter::new(temporary.as_file());
-    layers::export(&result.metadata.document(), result, format, options, &mut writer)
-        .map_err(|error| failed(&error))?;
+    layers::export(&result.metadata.document(), result, format, options, &mut writer).map_err(|error| match error {
+        ExportError::Io(_) => Failure::Failed(format!("{}: {error}; check the free space", output.display())),
+        other => failed(&other),
+    })?;
     writer.flush().map_err(|error| failed(&error))?;
     drop(writer);
     readable_by_others(temporary.as_file()).map_err(|error| failed(&error))?;

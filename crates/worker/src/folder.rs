@@ -39,7 +39,7 @@ pub enum FolderError {
     // The caller names the picture.
     #[error("cannot be read: {0}")]
     Read(#[source] io::Error),
-    #[error(transparent)]
+    #[error("{}", crate::advice::decode(.0))]
     Decode(#[from] DecodeError),
     #[error("{path} cannot be written: {source}; choose another folder with -o", path = path.display())]
     Write { path: PathBuf, source: io::Error },

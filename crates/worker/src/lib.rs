@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod advice;
 mod config;
 pub mod describe;
 pub mod engines;

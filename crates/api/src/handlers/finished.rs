@@ -51,7 +51,7 @@ pub fn find_layer<'a>(metadata: &'a Metadata, text: &str) -> Result<&'a LayerInf
 }
 
 pub fn layer_not_found(metadata: &Metadata) -> Error {
-    let message = format!("the result has {}, numbered from 0", layers::counted(metadata.layers.len()));
+    let message = format!("the result has {}, numbered from 0", service::counted(metadata.layers.len(), "layer"));
     Error::not_found("layer_not_found", message)
 }
 

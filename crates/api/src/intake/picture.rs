@@ -65,7 +65,7 @@ fn normalise(
 
 impl From<DecodeError> for Error {
     fn from(err: DecodeError) -> Self {
-        let message = err.to_string();
+        let message = err.help().map_or_else(|| err.to_string(), |help| format!("{err}; {help}"));
         match err {
             DecodeError::Empty => Self::unprocessable("image_empty", message),
             DecodeError::UnknownFormat => Self::unsupported("image_type_unknown", message),

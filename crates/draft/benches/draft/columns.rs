@@ -56,11 +56,11 @@ pub fn measure(found: &LayerStack, truth: &LayerStack, traits: Traits) -> anyhow
     let partners = matching(found, truth)?;
     let union = |wanted: &dyn Fn(Kind) -> bool| {
         let chosen: Vec<&RgbaImage> = found.layers().iter().filter(|l| wanted(l.kind)).map(|l| &l.pixels).collect();
-        flatten_pictures(found.width(), found.height(), &chosen)
+        flatten_pictures(found.width(), found.height(), &chosen).expect("layers of one stack are of one size")
     };
     let text = union(&|kind| kind == Kind::Text);
     let foreground = union(&|kind| kind != Kind::Text && kind != Kind::Background);
-    let figures = flatten_pictures(truth.width(), truth.height(), &[of(SHAPES), of(SUBJECT)]);
+    let figures = flatten_pictures(truth.width(), truth.height(), &[of(SHAPES), of(SUBJECT)])?;
     let background = &found.layers().first().context("a decomposition has a background")?.pixels;
     Ok(Measures {
         traits,

@@ -222,7 +222,8 @@ fn save_sheet(folder: &Path, seed: u64, poster: &Poster, found: &LayerStack, m: 
     image::imageops::replace(&mut both, &lower, 0, i64::from(upper.height()));
     both.save(folder.join(format!("{:.3}-{seed}.png", m.overall())))?;
     let texts: Vec<&RgbaImage> = found.layers().iter().filter(|l| l.kind == Kind::Text).map(|l| &l.pixels).collect();
-    let (text, truth) = (flatten_pictures(found.width(), found.height(), &texts), &poster.truth.layers()[3].pixels);
+    let text = flatten_pictures(found.width(), found.height(), &texts)?;
+    let truth = &poster.truth.layers()[3].pixels;
     let compared = image::RgbImage::from_fn(found.width(), found.height(), |x, y| {
         image::Rgb([text.get_pixel(x, y)[3], truth.get_pixel(x, y)[3], 0])
     });

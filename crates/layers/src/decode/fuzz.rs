@@ -30,7 +30,7 @@ fn check(bytes: &[u8], what: &str) -> bool {
             true
         }
         Err(error) => {
-            let text = error.to_string();
+            let text = error.help().unwrap_or_default();
             assert!(text.contains("again") || text.contains("choose"), "{what}: no advice in {text:?}");
             false
         }

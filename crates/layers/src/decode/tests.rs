@@ -275,7 +275,7 @@ fn cmyk_tiff_is_refused_with_advice() {
     encoder.write_image::<::tiff::encoder::colortype::CMYK8>(2, 1, &[0, 1, 2, 3, 4, 5, 6, 7]).unwrap();
     let error = decode_bytes(bytes.get_ref()).unwrap_err();
     assert!(matches!(error, DecodeError::Cmyk { format: "tiff" }));
-    assert!(error.to_string().contains("export it as RGB"), "{error}");
+    assert!(error.help().unwrap().contains("export it as RGB"), "{error}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use candle_core::{DType, Device, Tensor};
 use qwen_image_layered::synthetic::{Format, Size, Synthetic};
 use qwen_image_layered::testing::kernels;
-use qwen_image_layered::{Monitor, Products};
+use qwen_image_layered::{MatmulPrecision, Monitor};
 use serde_json::json;
 
 use crate::{LAYERS, Options, Outcome, RESOLUTION, WORDS, say};
@@ -61,7 +61,7 @@ pub fn run(options: &Options) -> Outcome {
     let [_, plain_widening, _] = &layers;
     let float8 = |from: usize, to: usize| -> qwen_image_layered::Result<_> {
         let bytes: Vec<u8> = (0..from * to).map(|i| (i * 7919 % 127) as u8).collect();
-        Ok(kernels::float8(bytes, 1e-3, to, random(&[to])?, device)?.multiplying(Products::Float8))
+        Ok(kernels::float8(bytes, 1e-3, to, random(&[to])?, device)?.with_precision(MatmulPrecision::Float8))
     };
     let (square_8, narrowing_8) = (float8(dim, dim)?, float8(4 * dim, dim)?);
     let product = 2.0 * (tokens * dim * dim) as f64;
@@ -118,8 +118,8 @@ pub fn run(options: &Options) -> Outcome {
         }
         say("kernels", line);
     }
-    if let Some(remark) = kernels::remark(device) {
-        say("kernels", json!({ "remark": remark }));
+    for degradation in kernels::degradations(device) {
+        say("kernels", json!({ "degradation": degradation.to_string() }));
     }
     // Where the processor queues work in a fraction of the time that it takes, the device never waits for it, and
     // captured graphs would save nothing.

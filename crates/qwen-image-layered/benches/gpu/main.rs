@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::Device;
 use qwen_image_layered::gpu;
-use qwen_image_layered::plan::{Card, Kind};
+use qwen_image_layered::plan::{DeviceInfo, Kind};
 use qwen_image_layered::synthetic::Size;
 use serde_json::{Value, json};
 
@@ -119,14 +119,14 @@ impl Options {
     }
 
     /// The device as it is now, with no more than `limit` bytes.
-    pub fn card(&self, limit: Option<u64>) -> Result<Card, Box<dyn Error>> {
+    pub fn card(&self, limit: Option<u64>) -> Result<DeviceInfo, Box<dyn Error>> {
         // What the plans of the cases put there fits into any machine with such a card.
         let host_free = 1 << 40;
         let free = |free: u64| limit.map_or(free, |limit| free.min(limit));
         Ok(match self.gpu {
             Some(number) => {
                 let gpu = gpu::probe(number)?;
-                Card {
+                DeviceInfo {
                     kind: Kind::Cuda { capability: gpu.capability },
                     free: free(gpu.free),
                     total: gpu.total,
@@ -135,7 +135,7 @@ impl Options {
                     fused_attention: cfg!(feature = "flash-attn"),
                 }
             }
-            None => Card {
+            None => DeviceInfo {
                 name: "this computer".to_owned(),
                 kind: Kind::Cpu,
                 free: free(host_free),

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use candle_core::DType;
 use qwen_image_layered::testing::runs::{cases, relative, tensors, whole_cases};
 use qwen_image_layered::testing::{checkpoint, whole_checkpoint};
-use qwen_image_layered::{Decomposer, ModelFiles, Monitor, Output, Pipeline};
+use qwen_image_layered::{Decomposer, LoadOptions, ModelFiles, Monitor, Output, Pipeline};
 use serde_json::json;
 
 use crate::{Options, Outcome, say};
@@ -30,7 +30,8 @@ pub fn run(options: &Options) -> Outcome {
     };
     for dtype in [DType::F32, DType::BF16] {
         let folder = checkpoint("tiny", SALT);
-        let decomposer = Decomposer::load(&ModelFiles::folder(folder.path()), dtype, &options.device)?;
+        let load = LoadOptions { dtype, device: options.device.clone(), ..LoadOptions::default() };
+        let decomposer = Decomposer::load(&ModelFiles::folder(folder.path()), &load, &monitor)?;
         for case in cases().iter().filter(|case| case.bf16_error.is_some() == (dtype == DType::BF16)) {
             let params = case.params();
             let picture = params.resized(&case.picture())?;
@@ -46,7 +47,8 @@ pub fn run(options: &Options) -> Outcome {
         }
     }
     let folder = whole_checkpoint();
-    let mut pipeline = Pipeline::load(&ModelFiles::folder(folder.path()), DType::F32, &options.device)?;
+    let load = LoadOptions { dtype: DType::F32, device: options.device.clone(), ..LoadOptions::default() };
+    let mut pipeline = Pipeline::load(&ModelFiles::folder(folder.path()), &load)?;
     for case in whole_cases() {
         let output = pipeline.decompose(&case.picture(), &case.params(), &mut |_| ControlFlow::Continue(()))?;
         let error = if output.caption == case.caption { worst(&output, &case.name)? } else { f64::INFINITY };

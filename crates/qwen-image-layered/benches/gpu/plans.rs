@@ -12,7 +12,7 @@ use qwen_image_layered::plan::{
     BlockPlace, Candidate, Footprint, Passes, Placement, Plan, TextPlace, Workload, choose,
 };
 use qwen_image_layered::synthetic::{Format, Quantisation, Size, Synthetic};
-use qwen_image_layered::{ModelFiles, Params, Pipeline, Progress, Stage};
+use qwen_image_layered::{LoadOptions, ModelFiles, Params, Pipeline, Progress, Stage};
 use serde_json::{Value, json};
 
 use crate::watch::{Watch, ballast};
@@ -53,12 +53,12 @@ const CASES: [Case; 6] = [
     },
     Case { name: "resident, 1024", format: Format::Bf16, cap: None, resolution: 1024, steps: Some(8), passes: None },
     Case {
-        name: "resident, passes in turn",
+        name: "resident, sequential passes",
         format: Format::Bf16,
         cap: None,
         resolution: 640,
         steps: Some(8),
-        passes: Some(Passes::InTurn),
+        passes: Some(Passes::Sequential),
     },
     Case {
         name: "24 GB card, bf16 streaming",
@@ -116,10 +116,10 @@ const WRITTEN: &str = "written";
 
 fn one(options: &Options, case: &Case) -> Outcome {
     let synthetic = Synthetic { size: options.size, format: case.format };
-    let made_up = tempfile::tempdir()?;
+    let generated = tempfile::tempdir()?;
     let files = match &options.weights {
         Some(folder) => synthetic.files(&place(folder, case.format)),
-        None => synthetic.write_without_weights(made_up.path())?,
+        None => synthetic.write_without_weights(generated.path())?,
     };
     let footprint = Footprint::measure(&files, DType::BF16)?;
     let mut params = Params {
@@ -165,7 +165,8 @@ fn measure(
 ) -> Result<Value, Box<dyn Error>> {
     let picture = RgbaImage::from_fn(800, 800, |x, y| image::Rgba([(x / 4) as u8, (y / 4) as u8, 90, 255]));
     let watch = options.gpu.map(Watch::start).transpose()?;
-    let mut pipeline = Pipeline::placed(files, plan.placement, DType::BF16, &options.device);
+    let load = LoadOptions { device: options.device.clone(), placement: plan.placement, ..LoadOptions::default() };
+    let mut pipeline = Pipeline::new(files.clone(), load);
     let first = timed(&mut pipeline, &picture, &Params { steps: WARM_UP, ..params.clone() })?;
     let job = timed(&mut pipeline, &picture, params)?;
     pipeline.unload()?;

@@ -4,11 +4,10 @@
 use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Tensor};
-use qwen_image_layered::plan::BlockPlace;
 use qwen_image_layered::testing::checkpoint;
 use qwen_image_layered::testing::packagings::{load_all, save, scaled_fp8};
 use qwen_image_layered::testing::runs::{Case, cases, relative};
-use qwen_image_layered::{Decomposer, ModelFiles, Monitor, Output, Params, Products};
+use qwen_image_layered::{Decomposer, LoadOptions, MatmulPrecision, ModelFiles, Monitor, Output, Params};
 use serde_json::json;
 
 use crate::{Options, Outcome, say};
@@ -24,7 +23,8 @@ pub fn run(options: &Options) -> Outcome {
     let mut report = |_| ControlFlow::Continue(());
     let monitor = Monitor::new(&mut report);
     let folder = checkpoint("tiny", SALT);
-    let decomposer = Decomposer::load(&ModelFiles::folder(folder.path()), DType::F32, &options.device)?;
+    let load = LoadOptions { dtype: DType::F32, device: options.device.clone(), ..LoadOptions::default() };
+    let decomposer = Decomposer::load(&ModelFiles::folder(folder.path()), &load, &monitor)?;
     let cases = cases();
     let case = cases.iter().find(|case| case.params().uses_guidance()).ok_or("no case is guided")?;
     let conditioning = case.conditioning(DType::F32, &options.device);
@@ -47,19 +47,19 @@ pub fn run(options: &Options) -> Outcome {
             }),
         );
     }
-    let images = |products| in_float8(products, case, options, &monitor);
-    let widened = images(Products::Widened)?;
-    let error = relative(&images(Products::Float8)?, &widened);
+    let images = |precision| in_float8(precision, case, options, &monitor);
+    let widened = images(MatmulPrecision::Widened)?;
+    let error = relative(&images(MatmulPrecision::Float8)?, &widened);
     // What there is to lose: these weights are rounded already.
     let of_weights = relative(&widened, &exact.intermediates["images"]);
     say("shortcuts", json!({ "fp8_products": true, "error": error, "fp8_weights_error": of_weights }));
     Ok(())
 }
 
-/// What the model makes of a case from fp8 weights, multiplied as `products` says. On the processor, which rounds as a
+/// What the model makes of a case from fp8 weights, multiplied in the given precision. On the CPU, which rounds as a
 /// GPU does, and sums in f32.
 fn in_float8(
-    products: Products,
+    matmul_precision: MatmulPrecision,
     case: &Case,
     options: &Options,
     monitor: &Monitor,
@@ -69,7 +69,8 @@ fn in_float8(
     save(&scaled_fp8(&load_all(&folder.path().join("transformer")), "weight_scale").0, &file);
     let files = ModelFiles { transformer: Some(file), ..ModelFiles::folder(folder.path()) };
     let (dtype, device) = (DType::F32, Device::Cpu);
-    let decomposer = Decomposer::load_as(&files, BlockPlace::Resident, products, dtype, &device, monitor)?;
+    let load = LoadOptions { dtype, device: device.clone(), matmul_precision, ..LoadOptions::default() };
+    let decomposer = Decomposer::load(&files, &load, monitor)?;
     let params = Params { steps: options.steps, ..case.params() };
     let conditioning = case.conditioning(dtype, &device);
     let mut output = decomposer.run(&params.resized(&case.picture())?, &conditioning, &params, monitor)?;

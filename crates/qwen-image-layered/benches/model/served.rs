@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
-use qwen_image_layered::Monitor;
-use qwen_image_layered::text::{TextEncoder, TextFiles};
+use qwen_image_layered::text::TextEncoder;
 use qwen_image_layered::transformer::{FrameGrid, Step, Transformer, TransformerConfig};
 use qwen_image_layered::vae::{Vae, VaeConfig};
 use qwen_image_layered::weights::{Checkpoint, Part, Weights, read_json};
+use qwen_image_layered::{ModelFiles, Monitor};
 
 use crate::checkpoint::TEXT_DIM;
 use crate::{Size, WORDS};
@@ -76,7 +76,7 @@ fn load(folder: &Path, part: &str, dtype: DType, size: Size) -> Result<Vec<(&'st
         }
         _ => {
             let text_model = Some(folder.join("text_encoder/model.safetensors"));
-            let files = TextFiles { folder: folder.to_owned(), text_model, vision_model: None };
+            let files = ModelFiles { text_model, ..ModelFiles::folder(folder) };
             let encoder = TextEncoder::load(&files, dtype, &device)?;
             let prompt = "layer after layer ".repeat(512);
             vec![("forward", Box::new(move |monitor: &Monitor| encoder.encode(&prompt, 512, monitor)))]

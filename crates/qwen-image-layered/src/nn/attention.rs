@@ -12,18 +12,19 @@ use crate::{Monitor, Result};
 /// Queries of one task on the CPU, and keys that it looks at together: the scores fit the second-level cache.
 const QUERY_TILE: usize = 128;
 const KEY_TILE: usize = 10 * PANEL;
-/// Multiply-adds between two looks at the monitor: some tenths of a second on a desktop core.
+/// Multiply-adds between two checks of the monitor: some tenths of a second on a desktop core.
 const CHECK_EVERY: usize = 20_000_000_000;
 
+/// How attention scores are scaled and masked.
 #[derive(Debug, Clone, Copy)]
 pub struct AttentionOptions {
-    /// What scores are multiplied by, usually `1 / sqrt(d)`.
+    /// Factor of the scores, usually `1 / sqrt(d)`.
     pub scale: f32,
-    /// Query i of n sees the keys up to i + (m - n) of m.
+    /// Whether query i of n attends only to the keys up to i + (m - n) of m.
     pub causal: bool,
 }
 
-/// `softmax(scale q k^T) v`, without the score matrix ever existing as a whole.
+/// `softmax(scale q k^T) v`; the score matrix never exists as a whole (Milakov and Gimelshein, 2018).
 ///
 /// `q` (b, h, n, d), `k` and `v` (b, g, m, d) with h a multiple of g (query head i
 /// uses key head i * g / h), any strides -> (b, h, n, d) in the type of `q`; on the CPU it lies

@@ -1,4 +1,4 @@
-//! What devices other than the CPU get: candle's operations, one after the other.
+//! The operations in candle's own terms, for devices other than the CPU.
 
 use candle_core::{DType, Module as _, Tensor};
 
@@ -11,7 +11,7 @@ pub fn rms_norm_rotate(x: &Tensor, weight: &Tensor, eps: f64, rotation: &Tensor)
     let normed = rms_norm(x, weight, eps)?.to_dtype(DType::F32)?.reshape((n, h, 1, d))?;
     let turn = rotation.reshape((n, 1, d / 2, 2))?;
     let part = |i: usize| turn.narrow(3, i, 1)?.squeeze(3)?.contiguous();
-    // To the kernel each token is a batch of its own, with angles of its own.
+    // The kernel sees each token as a batch with its own angles.
     let turned = candle_nn::rotary_emb::rope_i(&normed, &part(0)?, &part(1)?)?;
     drop(normed);
     Ok(turned.reshape((1, n, h, d))?.to_dtype(x.dtype())?)

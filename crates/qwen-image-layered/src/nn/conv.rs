@@ -7,7 +7,6 @@ use super::cpu::{self, Element, Values, with_element};
 use super::panels::Panels;
 use super::tile::{PANEL, ROWS};
 use super::word::Word;
-use crate::weights::Weights;
 use crate::{Monitor, Result};
 
 /// Pixels of one task on the CPU: what they see and their sums fit the second-level cache.
@@ -50,26 +49,11 @@ pub enum Walk {
 }
 
 impl Conv2d {
-    /// The convolution at this place, stored in 2D (out, in, k, k).
+    /// From `weight` (out, in, kernel, kernel) and `bias` (out).
     ///
     /// # Errors
-    /// When a tensor is missing or of another shape.
-    pub fn load(in_channels: usize, out_channels: usize, kernel: usize, weights: &Weights) -> Result<Self> {
-        let weight = weights.get((out_channels, in_channels, kernel, kernel), "weight")?;
-        Self::new(weight, weights.get(out_channels, "bias")?)
-    }
-
-    /// The causal 3D convolution at this place, stored as (out, in, k, k, k), as it acts on a single frame:
-    /// the past is zeros, so only the last temporal slice counts.
-    ///
-    /// # Errors
-    /// When a tensor is missing or of another shape.
-    pub fn load_causal(in_channels: usize, out_channels: usize, kernel: usize, weights: &Weights) -> Result<Self> {
-        let weight = weights.get((out_channels, in_channels, kernel, kernel, kernel), "weight")?;
-        Self::new(weight.narrow(2, kernel - 1, 1)?.squeeze(2)?, weights.get(out_channels, "bias")?)
-    }
-
-    fn new(weight: Tensor, bias: Tensor) -> Result<Self> {
+    /// When the shapes do not fit or the device fails.
+    pub fn new(weight: Tensor, bias: Tensor) -> Result<Self> {
         let (out_channels, in_channels, kernel, _) = weight.dims4()?;
         let (weight, bias) = if cpu::takes(&weight) {
             let depth = kernel * kernel * in_channels;
@@ -247,7 +231,7 @@ impl Conv2d {
     }
 }
 
-/// What a convolution reads: pictures (b, height, width, channels).
+/// The input of a convolution: pictures (b, height, width, channels).
 struct Picture<'a> {
     values: &'a [f32],
     height: usize,

@@ -1,4 +1,4 @@
-//! What the CPU kernels share: element types, access to values, fast exponentials.
+//! Shared by the CPU kernels: element types, access to values, fast exponentials.
 
 use std::ops::Deref;
 

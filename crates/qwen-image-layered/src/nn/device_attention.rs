@@ -1,6 +1,7 @@
 //! Attention on devices other than the CPU.
 
 use candle_core::{D, DType, Tensor};
+use candle_transformers::utils::repeat_kv;
 
 use super::attention::AttentionOptions;
 use crate::{Monitor, Result};
@@ -24,7 +25,7 @@ fn flash_takes(q: &Tensor) -> bool {
     q.device().is_cuda() && q.dtype() == DType::BF16 && q.dims().last() == Some(&128)
 }
 
-/// FlashAttention, 3 where the card is one that it is for. It takes and gives (b, n, h, d), which is how tokens lie in
+/// FlashAttention, version 3 on GPUs that it supports. It takes and returns (b, n, h, d), which is how tokens lie in
 /// memory.
 #[cfg(feature = "flash-attn")]
 fn flash(q: &Tensor, k: &Tensor, v: &Tensor, options: AttentionOptions) -> Result<Tensor> {
@@ -60,8 +61,8 @@ mod flash_3 {
     use candle_core::{DType, Device, Tensor};
 
     use super::{AttentionOptions, in_tiles};
-    use crate::nn::trial::{Error, Kernels, apart, passed, values};
-    use crate::{Monitor, Result};
+    use crate::nn::trial::{Error, passed, relative_error, values};
+    use crate::{KernelSet, Monitor, Result};
 
     /// Bytes that the tensor memory accelerator wants places and distances to be multiples of.
     const ALIGNMENT: usize = 16;
@@ -74,7 +75,10 @@ mod flash_3 {
         };
         let fits = |x: &Tensor| x.dtype() == DType::BF16 && x.elem_count() > 0 && aligned(x);
         let same_heads = q.dims()[2] == k.dims()[2];
-        !options.causal && same_heads && [q, k, v].into_iter().all(fits) && passed(q.device(), Kernels::Flash3)
+        !options.causal
+            && same_heads
+            && [q, k, v].into_iter().all(fits)
+            && passed(q.device(), KernelSet::Flash3, errors)
     }
 
     /// (b, n, h, d)
@@ -82,12 +86,12 @@ mod flash_3 {
         Ok(candle_flash_attn_v3::flash_attn(q, k, v, options.scale, options.causal, false)?)
     }
 
-    /// More blocks of queries than any card has processors, so that some take several.
+    /// More blocks of queries than any GPU has multiprocessors, so that some take several.
     const HEADS: usize = 60;
 
     /// Against tiles in f32, on the device; an odd and an even number of blocks of queries have a kernel each. Scores are
     /// so small that keys beyond the last would weigh.
-    pub fn errors(device: &Device) -> Result<Vec<Error>> {
+    fn errors(device: &Device) -> Result<Vec<Error>> {
         let options = AttentionOptions { scale: 1.0 / 128_f32.sqrt(), causal: false };
         let mut errors = Vec::new();
         let mut report = |_| ControlFlow::Continue(());
@@ -98,14 +102,11 @@ mod flash_3 {
             let own = attention([&q, &k, &v], options)?;
             let wide = |x: &Tensor| x.transpose(1, 2)?.to_dtype(DType::F32);
             let plain = in_tiles(&wide(&q)?, &wide(&k)?, &wide(&v)?, options, 1 << 22, &monitor)?;
-            errors.push((name, apart(&own, &plain.transpose(1, 2)?)?, 1e-2));
+            errors.push((name, relative_error(&own, &plain.transpose(1, 2)?)?, 1e-2));
         }
         Ok(errors)
     }
 }
-
-#[cfg(feature = "flash-attn-v3")]
-pub use flash_3::errors as flash_3_errors;
 
 /// Matrix products of the device over tiles of queries with at most `most` scores; scores and softmax in f32.
 fn in_tiles(
@@ -116,16 +117,11 @@ fn in_tiles(
     most: usize,
     monitor: &Monitor,
 ) -> Result<Tensor> {
-    let (batch, heads, n, d) = q.dims4()?;
+    let (batch, heads, n, _) = q.dims4()?;
     let (_, groups, m, _) = k.dims4()?;
-    let spread = |x: &Tensor| -> Result<Tensor> {
-        if groups == heads {
-            return Ok(x.contiguous()?);
-        }
-        let wide = x.unsqueeze(2)?.broadcast_as((batch, groups, heads / groups, m, d))?;
-        Ok(wide.contiguous()?.reshape((batch, heads, m, d))?)
-    };
-    let (keys, values) = (spread(k)?.t()?, spread(v)?); // (b, h, d, m), (b, h, m, d)
+    // Grouped queries: each head gets a copy of its group's keys and values.
+    let repeated = |x: &Tensor| repeat_kv(x.contiguous()?, heads / groups);
+    let (keys, values) = (repeated(k)?.t()?, repeated(v)?); // (b, h, d, m), (b, h, m, d)
     let tile = (most / (batch * heads * m).max(1)).clamp(1, n);
     let mut out = Vec::new();
     for start in (0..n).step_by(tile) {

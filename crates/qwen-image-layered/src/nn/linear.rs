@@ -6,14 +6,14 @@ use super::cpu::{self, Element, Values, with_element};
 #[cfg(feature = "cuda")]
 use super::fused;
 use super::gelu_tanh;
+use super::packed::Packed;
 use super::panels::{COLUMNS, Panels};
 use super::word::{Pair, Word, pairs_pay};
 use crate::Result;
-use crate::weights::Packed;
 
-/// `y = x W^T + b`, with dense or quantised weights.
+/// `y = x W^T + b`, with dense or quantized weights.
 ///
-/// Models hold this type only, so one model runs from every packaging.
+/// The models use no other type, so the same code runs from every packaging.
 #[derive(Debug, Clone)]
 pub struct Linear {
     weight: Weight,
@@ -25,18 +25,18 @@ enum Weight {
     /// (out, in), in the type that the model computes in.
     Dense(Tensor),
     /// GGUF blocks or scaled fp8.
-    Packed(Packed, Products),
+    Packed(Packed, MatmulPrecision),
 }
 
-/// How products with compressed matrices are taken.
+/// The number format that products with compressed matrices are computed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Products {
-    /// With the matrix widened to the type of what it is multiplied with, which changes nothing.
+pub enum MatmulPrecision {
+    /// The matrix is widened to the type of the activations, without loss.
     #[default]
     Widened,
-    /// Of matrices in scaled fp8 (E4M3) and more than a few rows: the rows are rounded to fp8, too, with one scale for
-    /// all of them. Faster on NVIDIA's GPUs from compute capability 8.9 on when the rows are bf16, and less exact. The
-    /// CPU rounds the rows as well, and is no faster for it; other devices widen.
+    /// Matrices in scaled fp8 (E4M3) are multiplied in fp8: the activations are rounded to fp8 too, with one scale for
+    /// all rows. Faster and less exact on NVIDIA GPUs from compute capability 8.9 on, for bf16 activations of more than
+    /// a few rows. The CPU rounds the same way without being faster; other devices widen.
     Float8,
 }
 
@@ -46,16 +46,16 @@ impl Linear {
         Self { weight: Weight::Dense(weight), bias }
     }
 
-    /// `bias` is in the type that the model computes in.
+    /// A compressed matrix and a `bias` (out) in the type that the model computes in.
     pub fn packed(weight: Packed, bias: Option<Tensor>) -> Self {
-        Self { weight: Weight::Packed(weight, Products::Widened), bias }
+        Self { weight: Weight::Packed(weight, MatmulPrecision::Widened), bias }
     }
 
-    /// The same layer, whose products are taken as `products` says where its weights allow it.
+    /// The same layer, which multiplies in `precision` as far as its weights allow.
     #[must_use]
-    pub fn multiplying(self, products: Products) -> Self {
+    pub fn with_precision(self, precision: MatmulPrecision) -> Self {
         let weight = match self.weight {
-            Weight::Packed(packed, _) if packed.is_float8() => Weight::Packed(packed, products),
+            Weight::Packed(packed, _) if packed.is_float8() => Weight::Packed(packed, precision),
             other => other,
         };
         Self { weight, ..self }
@@ -83,7 +83,7 @@ impl Linear {
     /// Whether the rows of `x` are to be rounded to fp8.
     fn in_float8(&self, x: &Tensor) -> bool {
         match &self.weight {
-            Weight::Packed(packed, Products::Float8) => x.elem_count() > FEW_ROWS * packed.columns(),
+            Weight::Packed(packed, MatmulPrecision::Float8) => x.elem_count() > FEW_ROWS * packed.columns(),
             _ => false,
         }
     }
@@ -226,7 +226,7 @@ mod tests {
         let packed = Packed::float8_of(bytes, 0.1, 16, 32, &Device::Cpu).unwrap();
         let bias = Tensor::randn(0.0_f32, 1.0, 16, &Device::Cpu).unwrap();
         let widened = Linear::packed(packed, Some(bias));
-        let in_float8 = widened.clone().multiplying(Products::Float8);
+        let in_float8 = widened.clone().with_precision(MatmulPrecision::Float8);
         for (rows, rounded) in [(FEW_ROWS, false), (FEW_ROWS + 1, true)] {
             let x = Tensor::randn(0.0_f32, 1.0, (1, rows, 32), &Device::Cpu).unwrap();
             let expected = if rounded { composed::as_float8(&x).unwrap() } else { x.clone() };
@@ -246,6 +246,6 @@ mod tests {
         let x = Tensor::randn(0.0_f32, 1.0, (9, 32), &Device::Cpu).unwrap();
         let dense = Linear::dense(weight, None);
         let values = |linear: &Linear| linear.forward(&x).unwrap().to_vec2::<f32>().unwrap();
-        assert_eq!(values(&dense.clone().multiplying(Products::Float8)), values(&dense));
+        assert_eq!(values(&dense.clone().with_precision(MatmulPrecision::Float8)), values(&dense));
     }
 }

@@ -1,4 +1,4 @@
-//! The building blocks, each written once; the choice of kernel hides behind them.
+//! The building blocks of the models, each written once; which kernel runs is decided in here.
 
 mod attention;
 #[cfg(feature = "testing")]
@@ -12,6 +12,7 @@ mod elementwise;
 #[cfg(any(test, feature = "cuda"))]
 mod fused;
 mod linear;
+mod packed;
 mod panels;
 mod tile;
 #[cfg(feature = "cuda")]
@@ -26,15 +27,18 @@ pub use device_attention::DEVICE_SCORES;
 #[cfg(all(feature = "flash-attn", feature = "testing"))]
 pub use device_attention::flash_2;
 pub use elementwise::{add_gated, channel_norm, gelu_tanh, modulate, rms_norm, rms_norm_rotate, silu};
-pub use linear::{Linear, Products};
+pub use linear::{Linear, MatmulPrecision};
+#[cfg(any(test, feature = "cuda", feature = "synthetic"))]
+pub use packed::float8_e4m3;
+pub use packed::{Packed, WIDENED_VALUES};
 
-/// Why kernels of our own are not used on `device`, where they could be.
-pub fn remark(device: &candle_core::Device) -> Option<String> {
+/// Which kernels of this crate are not used on `device`, though it could run them.
+pub fn degradations(device: &candle_core::Device) -> Vec<crate::Degradation> {
     #[cfg(feature = "cuda")]
-    return trial::remark(device);
+    return trial::degradations(device);
     #[cfg(not(feature = "cuda"))]
     {
         let _ = device;
-        None
+        Vec::new()
     }
 }

@@ -1,4 +1,4 @@
-//! What the kernels of matrix products take: f32, or pairs of bf16.
+//! The operands of the matrix product kernels: f32, or pairs of bf16.
 
 use std::fmt::Debug;
 use std::sync::LazyLock;

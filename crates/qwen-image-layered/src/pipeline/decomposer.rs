@@ -1,20 +1,18 @@
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use image::RgbaImage;
 
-use super::{Conditioning, ModelFiles, Output, Params, PassCount, latents};
-use crate::plan::BlockPlace;
+use super::{Conditioning, Output, Params, PassCount, guidance, latents};
 use crate::scheduler::{Schedule, SchedulerConfig};
-use crate::transformer::{FrameGrid, Step, StepCache, Transformer, TransformerConfig};
+use crate::transformer::{BlockOptions, FrameGrid, Step, StepCache, Transformer, TransformerConfig};
 use crate::vae::{Vae, VaeConfig};
-use crate::weights::{Checkpoint, Part, Weights, read_json};
-use crate::{Error, Monitor, Products, Result, Stage, finite, randn};
+use crate::weights::{ModelFiles, Part, Weights, read_json};
+use crate::{Degradation, Error, LoadOptions, Monitor, Result, Stage, finite, randn};
 
-/// The pipeline without its text side.
+/// The pipeline without its text encoder: from a picture and an encoded prompt to layers.
 pub struct Decomposer {
     transformer: Transformer,
     vae: Vae,
@@ -24,33 +22,14 @@ pub struct Decomposer {
 }
 
 impl Decomposer {
-    /// With all blocks on the device.
-    ///
-    /// # Errors
-    /// As [`Pipeline::load`](crate::Pipeline::load).
-    pub fn load(files: &ModelFiles, dtype: DType, device: &Device) -> Result<Self> {
-        let mut report = |_| ControlFlow::Continue(());
-        Self::load_as(files, BlockPlace::Resident, Products::Widened, dtype, device, &Monitor::new(&mut report))
-    }
-
-    /// With the transformer's blocks where `place` says and their products as `products` says; the monitor hears how far
-    /// it is.
+    /// Loads the transformer, the autoencoder and the schedule. The monitor gets the progress.
     ///
     /// # Errors
     /// As [`Pipeline::load`](crate::Pipeline::load), and when the monitor says stop.
-    pub fn load_as(
-        files: &ModelFiles,
-        place: BlockPlace,
-        products: Products,
-        dtype: DType,
-        device: &Device,
-        monitor: &Monitor,
-    ) -> Result<Self> {
+    pub fn load(files: &ModelFiles, options: &LoadOptions, monitor: &Monitor) -> Result<Self> {
+        let LoadOptions { dtype, device, placement, matmul_precision } = options;
         let folder = |name: &str| files.folder.join(name);
-        let weights = |single: &Option<PathBuf>, name: &str, part| -> Result<Weights> {
-            let checkpoint = Checkpoint::open(single.as_ref().unwrap_or(&folder(name)), part)?;
-            Ok(Weights::new(Arc::new(checkpoint), dtype, device))
-        };
+        let weights = |part| Ok::<_, Error>(Weights::new(Arc::new(files.open(part)?), *dtype, device));
         let path = folder("scheduler/scheduler_config.json");
         let scheduler: SchedulerConfig = read_json(&path)?;
         scheduler.check().map_err(|error| Error::Checkpoint { path, reason: error.to_string() })?;
@@ -64,19 +43,19 @@ impl Decomposer {
         check_fit(&path, &config, &vae_config)?;
 
         monitor.step(Stage::LoadTransformer, 0, config.num_layers)?;
-        let vae = Vae::load(&vae_config, &weights(&files.vae, "vae", Part::Vae)?)?;
-        let weights = weights(&files.transformer, "transformer", Part::Transformer)?;
-        let transformer = Transformer::load_as(&config, &weights, place, products, monitor)?;
-        Ok(Self { transformer, vae, scheduler, dtype, device: device.clone() })
+        let vae = Vae::load(&vae_config, &weights(Part::Vae)?)?;
+        let blocks = BlockOptions { place: placement.blocks, matmul_precision: *matmul_precision };
+        let transformer = Transformer::load_with(&config, &weights(Part::Transformer)?, blocks, monitor)?;
+        Ok(Self { transformer, vae, scheduler, dtype: *dtype, device: device.clone() })
     }
 
-    /// See [`Transformer::remark`].
-    pub fn remark(&self) -> Option<&str> {
-        self.transformer.remark()
+    /// See [`Transformer::degradation`].
+    pub fn degradation(&self) -> Option<&Degradation> {
+        self.transformer.degradation()
     }
 
     /// Encodes `picture`, which has its working size ([`Params::resized`]), denoises and decodes.
-    /// Prompt fields of `params` are not looked at, and no guidance without `conditioning.negative`.
+    /// The prompts of `params` are ignored, and there is no guidance without `conditioning.negative`.
     ///
     /// # Errors
     /// As [`Pipeline::decompose`](crate::Pipeline::decompose).
@@ -135,12 +114,12 @@ impl Decomposer {
         Ok(Output { layers, rendering, caption: None, seed: params.seed, passes, intermediates })
     }
 
-    /// `found`: values that the text encoder gives a token.
+    /// `found`: values per token that the text encoder returns.
     pub(super) fn check_text(&self, found: usize) -> Result<()> {
         let expected = self.transformer.config().joint_attention_dim;
         if found != expected {
             return Err(Error::Input(format!(
-                "the text encoder gives {found} values a token, the transformer takes {expected}; \
+                "the text encoder returns {found} values per token, the transformer takes {expected}; \
                  they do not belong together"
             )));
         }
@@ -173,7 +152,7 @@ impl Decomposer {
         }
     }
 
-    /// What the model is told of `timestep`: the thousandth part, rounded twice in 16 bit like in the reference.
+    /// The noise level that the model gets for `timestep`: a thousandth of it, rounded twice in bf16 as in the reference.
     fn model_time(&self, timestep: f32) -> f32 {
         let round = |value: f32| match self.dtype {
             DType::BF16 => half::bf16::from_f32(value).to_f32(),
@@ -198,7 +177,7 @@ impl Decomposer {
             predictions.push(prediction.narrow(1, 0, count)?);
         }
         match predictions.as_slice() {
-            [positive, negative] => latents::guide(positive, negative, params.guidance, params.cfg_normalize),
+            [positive, negative] => guidance::combine(positive, negative, params.guidance, params.cfg_normalize),
             _ => Ok(predictions.remove(0)),
         }
     }

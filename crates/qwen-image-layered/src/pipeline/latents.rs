@@ -41,18 +41,6 @@ pub fn unpack(tokens: &Tensor, grid: FrameGrid) -> Result<Tensor> {
     Ok(patches.permute(vec![0, 3, 1, 4, 2, 5])?.reshape((frames, channels, 2 * rows, 2 * columns))?)
 }
 
-/// `negative + scale * (positive - negative)`; with `normalize` each token then gets the length of the positive one.
-pub fn guide(positive: &Tensor, negative: &Tensor, scale: f64, normalize: bool) -> Result<Tensor> {
-    let dtype = positive.dtype();
-    let (positive, negative) = (positive.to_dtype(DType::F32)?, negative.to_dtype(DType::F32)?);
-    let mut combined = (&negative + ((&positive - &negative)? * scale)?)?;
-    if normalize {
-        let length = |x: &Tensor| x.sqr()?.sum_keepdim(D::Minus1)?.sqrt();
-        combined = combined.broadcast_mul(&(length(&positive)? / length(&combined)?)?)?;
-    }
-    Ok(combined.to_dtype(dtype)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,14 +65,5 @@ mod tests {
         let tensor = from_picture(&picture, DType::F32, &Device::Cpu).unwrap();
         assert_eq!(tensor.dims(), [1, 4, 3, 5]);
         assert_eq!(to_picture(&to_unit(&tensor).unwrap()).unwrap(), picture);
-    }
-
-    #[test]
-    fn normalised_guidance_keeps_lengths() {
-        let row = |values: [f32; 2]| Tensor::new(&[[values]], &Device::Cpu).unwrap();
-        let guided = guide(&row([3.0, 4.0]), &row([3.0, 0.0]), 4.0, true).unwrap();
-        let [x, y] = guided.flatten_all().unwrap().to_vec1::<f32>().unwrap()[..] else { panic!("two values") };
-        assert!((x.hypot(y) - 5.0).abs() < 1e-5);
-        assert!((y / x - 16.0 / 3.0).abs() < 1e-4);
     }
 }

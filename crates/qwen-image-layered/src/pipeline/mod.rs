@@ -1,53 +1,70 @@
 //! From a picture and a prompt to layers, as `QwenImageLayeredPipeline` does it.
 
 mod decomposer;
+mod guidance;
 mod latents;
 mod output;
 mod params;
 
 use std::ops::ControlFlow;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use image::RgbaImage;
 
 pub use decomposer::Decomposer;
 pub use output::{Output, PassCount, read_latents};
-pub use params::{ModelFiles, Params};
+pub use params::Params;
 
-use crate::plan::{Placement, TextPlace};
-use crate::text::{TextEncoder, TextFiles};
-use crate::{Monitor, Products, Progress, Result, Stage};
+use crate::placement::TextPlace;
+use crate::text::TextEncoder;
+use crate::weights::ModelFiles;
+use crate::{Degradation, LoadOptions, Monitor, Progress, Result, Stage};
 
 /// Tokens of a prompt that the model sees.
 const MAX_PROMPT_TOKENS: usize = 512;
 
-/// The model, of which as much is loaded as its [`Placement`] says.
+/// The model, of which as much is loaded as its [`Placement`](crate::plan::Placement) says.
+///
+/// ```no_run
+/// use std::ops::ControlFlow;
+/// use qwen_image_layered::{LoadOptions, ModelFiles, Params, Pipeline};
+///
+/// let mut pipeline = Pipeline::load(&ModelFiles::folder("Qwen-Image-Layered"), &LoadOptions::default())?;
+/// let picture = image::open("poster.png")?.into_rgba8();
+/// let params = Params { layers: 4, prompt: "a summer sale poster".into(), ..Params::default() };
+/// let output = pipeline.decompose(&picture, &params, &mut |_| ControlFlow::Continue(()))?;
+/// assert_eq!(output.layers.len(), 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Pipeline {
     files: ModelFiles,
-    placement: Placement,
-    products: Products,
-    dtype: DType,
-    device: Device,
+    options: LoadOptions,
     text_encoder: Option<TextEncoder>,
     decomposer: Option<Decomposer>,
 }
 
-/// What the model is told about the picture.
+/// The encoded prompts.
 #[derive(Debug, Clone)]
 pub struct Conditioning {
-    /// (1, words, text dim)
+    /// The prompt, (1, words, text dim).
     pub prompt: Tensor,
-    /// What guidance leads away from; `None`: no guidance.
+    /// The negative prompt, (1, words, text dim), which guidance leads away from; `None`: no guidance.
     pub negative: Option<Tensor>,
 }
 
 impl Pipeline {
-    /// Loads the model to compute in `dtype` (f32 or bf16) on `device`.
+    /// A model that loads its parts as they are needed; nothing is read yet.
+    pub fn new(files: ModelFiles, options: LoadOptions) -> Self {
+        Self { files, options, text_encoder: None, decomposer: None }
+    }
+
+    /// A model whose parts are loaded now, to find at once what is missing or broken. A staged text encoder takes the
+    /// place of the other parts, which are then loaded again by [`Pipeline::decompose`]: prefer [`Pipeline::new`] there.
     ///
     /// # Errors
     /// When a file is missing or broken, or the parts do not belong together.
-    pub fn load(files: &ModelFiles, dtype: DType, device: &Device) -> Result<Self> {
-        let mut pipeline = Self::placed(files, Placement::default(), dtype, device);
+    pub fn load(files: &ModelFiles, options: &LoadOptions) -> Result<Self> {
+        let mut pipeline = Self::new(files.clone(), options.clone());
         let mut report = |_| ControlFlow::Continue(());
         let monitor = Monitor::new(&mut report);
         pipeline.decomposer(&monitor)?;
@@ -56,80 +73,67 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// The model under a plan, to be loaded by the first [`Pipeline::decompose`], as far as it stays loaded at all.
-    pub fn placed(files: &ModelFiles, placement: Placement, dtype: DType, device: &Device) -> Self {
-        let (files, products, device) = (files.clone(), Products::default(), device.clone());
-        Self { files, placement, products, dtype, device, text_encoder: None, decomposer: None }
+    /// What it was loaded with.
+    pub fn options(&self) -> &LoadOptions {
+        &self.options
     }
 
-    /// The same, whose transformer's blocks multiply as `products` says.
-    #[must_use]
-    pub fn multiplying(self, products: Products) -> Self {
-        Self { products, ..self }
-    }
-
-    pub fn placement(&self) -> Placement {
-        self.placement
-    }
-
-    /// Whether it can write a prompt itself; of a text encoder that is not loaded now that is assumed.
+    /// Whether it can caption a picture. Assumed while the text encoder is not loaded.
     pub fn can_caption(&self) -> bool {
         self.text_encoder.as_ref().is_none_or(TextEncoder::can_caption)
     }
 
-    /// What goes slower than it could with what is loaded, and why.
-    pub fn remark(&self) -> Option<String> {
-        let of_blocks = self.decomposer.as_ref()?.remark().map(str::to_owned);
-        let all: Vec<String> = [of_blocks, crate::nn::remark(&self.device)].into_iter().flatten().collect();
-        (!all.is_empty()).then(|| all.join("; "))
+    /// What runs slower than it could with the parts that are loaded.
+    pub fn degradations(&self) -> Vec<Degradation> {
+        let Some(decomposer) = &self.decomposer else { return Vec::new() };
+        let kernels = crate::nn::degradations(&self.options.device);
+        decomposer.degradation().cloned().into_iter().chain(kernels).collect()
     }
 
-    /// Gives everything that is loaded back to the device.
+    /// Unloads everything and frees its memory.
     ///
     /// # Errors
     /// When the device fails.
     pub fn unload(&mut self) -> Result<()> {
         (self.text_encoder, self.decomposer) = (None, None);
-        // A device takes back what is freed when it comes to it.
-        Ok(self.device.synchronize()?)
+        // Memory is only free once the device has reached that point of its queue.
+        Ok(self.options.device.synchronize()?)
     }
 
-    /// The text encoder, loaded where it is not; one that is staged takes the place of the decomposer.
+    /// The text encoder, loaded if it is not yet; a staged one takes the place of the decomposer.
     fn text_encoder(&mut self, monitor: &Monitor) -> Result<&TextEncoder> {
         let encoder = match self.text_encoder.take() {
             Some(encoder) => encoder,
             None => {
-                if self.placement.text == TextPlace::Staged {
+                if self.options.placement.text == TextPlace::Staged {
                     self.unload()?;
                 }
                 monitor.step(Stage::LoadText, 0, 1)?;
-                let ModelFiles { folder, text_model, vision_model, .. } = self.files.clone();
-                let device = match self.placement.text {
+                let device = match self.options.placement.text {
                     TextPlace::Host => &Device::Cpu,
-                    TextPlace::Resident | TextPlace::Staged => &self.device,
+                    TextPlace::Resident | TextPlace::Staged => &self.options.device,
                 };
-                TextEncoder::load(&TextFiles { folder, text_model, vision_model }, self.dtype, device)?
+                TextEncoder::load(&self.files, self.options.dtype, device)?
             }
         };
         Ok(self.text_encoder.insert(encoder))
     }
 
-    /// The decomposer, loaded where it is not; it takes the place of a text encoder that is staged.
+    /// The decomposer, loaded if it is not yet; it takes the place of a staged text encoder.
     fn decomposer(&mut self, monitor: &Monitor) -> Result<&Decomposer> {
         let decomposer = match self.decomposer.take() {
             Some(decomposer) => decomposer,
             None => {
-                if self.placement.text == TextPlace::Staged {
+                if self.options.placement.text == TextPlace::Staged {
                     self.unload()?;
                 }
-                let (blocks, products) = (self.placement.blocks, self.products);
-                Decomposer::load_as(&self.files, blocks, products, self.dtype, &self.device, monitor)?
+                Decomposer::load(&self.files, &self.options, monitor)?
             }
         };
         Ok(self.decomposer.insert(decomposer))
     }
 
-    /// What the text encoder answers to `question` about `picture` (sRGB; transparency is laid on white), in at most
+    /// The text encoder's answer to `question` about `picture` (sRGB; transparency is put on white), in at most
     /// `max_tokens` tokens.
     ///
     /// # Errors
@@ -147,7 +151,7 @@ impl Pipeline {
 
     /// Decomposes `picture` (sRGB, straight alpha; opaque pictures have alpha 255).
     ///
-    /// `progress` is called often, also from within a step, and ends the work by breaking.
+    /// `progress` is called often, also within a step, and stops the work by returning `Break`.
     ///
     /// # Errors
     /// [`Error::Stopped`](crate::Error::Stopped) when `progress` broke, [`Error::Input`](crate::Error::Input) when parameters are out of range,
@@ -162,13 +166,13 @@ impl Pipeline {
         let monitor = Monitor::new(progress);
         let picture = params.resized(picture)?;
         let (conditioning, caption) = read(self.text_encoder(&monitor)?, &picture, params, &monitor)?;
-        let conditioning = conditioning.to_device(&self.device)?;
+        let conditioning = conditioning.to_device(&self.options.device)?;
         let output = self.decomposer(&monitor)?.run(&picture, &conditioning, params, &monitor)?;
         Ok(Output { caption, ..output })
     }
 }
 
-/// What the text encoder makes of the prompt, or of the caption that it writes.
+/// Encodes the prompt, or the caption that the text encoder writes.
 fn read(
     encoder: &TextEncoder,
     picture: &RgbaImage,

@@ -6,30 +6,32 @@ use image::RgbaImage;
 
 use crate::{Error, Result, finite};
 
-/// What a run made.
+/// The result of a run.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// Bottom first, straight alpha, all of the working size. Composited in order they give the picture back.
+    /// The layers, the lowest first: straight alpha, all of the working size. Composited in order they give the picture
+    /// back.
     pub layers: Vec<RgbaImage>,
-    /// The model's own rendering of the whole picture, if asked for: how well it understood the
-    /// input, and no part of the result.
+    /// The model's own rendering of the whole picture, if asked for. It shows how well the model understood the input and
+    /// is not part of the result.
     pub rendering: Option<RgbaImage>,
     /// The prompt that the model wrote, when none was given.
     pub caption: Option<String>,
+    /// The seed of the starting noise.
     pub seed: u64,
-    /// How often the model was asked.
+    /// Passes through the transformer.
     pub passes: PassCount,
-    /// If asked for: `prompt_embeds`, `negative_embeds` (with guidance), `image_latents`, `latents0`,
+    /// Tensors of every stage, if asked for: `prompt_embeds`, `negative_embeds` (with guidance), `image_latents`, `latents0`,
     /// `step0`, `step1`, ... (the latents after each step) and `images` (layers, 4, h, w) in 0..1.
     pub intermediates: BTreeMap<String, Tensor>,
 }
 
-/// Passes through the transformer.
+/// A number of passes through the transformer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PassCount {
     /// All of them: one a step, two in a guided one.
     pub all: usize,
-    /// Those that step caching ended with the first block.
+    /// Those of which step caching skipped all but the first block.
     pub reused: usize,
 }
 
@@ -60,7 +62,7 @@ pub fn read_latents(path: &Path) -> Result<Tensor> {
     let form = "save the noise with safetensors as a tensor `latents` of shape [1, (layers + 1) * h/16 * w/16, 64]";
     std::fs::File::open(path).map_err(|error| broken(format!("cannot be read: {error}; check the path")))?;
     let mut tensors = candle_core::safetensors::load(path, &Device::Cpu)
-        .map_err(|error| broken(format!("is no safetensors file ({error}); {form}")))?;
+        .map_err(|error| broken(format!("is not a safetensors file ({error}); {form}")))?;
     let latents = tensors.remove("latents").ok_or_else(|| broken(format!("has no tensor `latents`; {form}")))?;
     if !latents.dtype().is_float() {
         return Err(broken(format!("holds `latents` as {}; save them as f32 or bf16", latents.dtype().as_str())));

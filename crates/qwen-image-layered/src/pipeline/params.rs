@@ -1,65 +1,42 @@
-use std::path::PathBuf;
-
 use candle_core::Tensor;
 use image::RgbaImage;
 
-use crate::plan::Passes;
+use crate::placement::Passes;
 use crate::text::Language;
 use crate::{Error, Result, lanczos, working_size};
 
-/// Which files a pipeline is loaded from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelFiles {
-    /// The published model folder. Configs, scheduler and tokenizer always come from here.
-    pub folder: PathBuf,
-    /// A single file (safetensors or GGUF) in place of `transformer/`'s weights.
-    pub transformer: Option<PathBuf>,
-    /// A single safetensors file in place of `vae/`'s weights.
-    pub vae: Option<PathBuf>,
-    /// A single file (safetensors or GGUF) in place of `text_encoder/`'s weights.
-    pub text_model: Option<PathBuf>,
-    /// The vision tower (mmproj) that goes with a GGUF text model.
-    pub vision_model: Option<PathBuf>,
-}
-
-impl ModelFiles {
-    /// All of it from the published folder.
-    pub fn folder(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), transformer: None, vae: None, text_model: None, vision_model: None }
-    }
-}
-
-/// What to make of a picture. The defaults are those of the published example.
+/// The parameters of a decomposition. The defaults are those of the published example.
 #[derive(Debug, Clone)]
 pub struct Params {
-    /// Describes the whole picture, also what is hidden. Empty or a single space: the model writes it itself.
+    /// Describes the whole picture, hidden parts included. Empty or a single space: the model writes it itself.
     pub prompt: String,
-    /// What guidance leads away from.
+    /// The prompt that guidance leads away from.
     pub negative_prompt: String,
     /// Number of layers, 1 to 10.
     pub layers: usize,
     /// Denoising steps, 1 to 1000.
     pub steps: usize,
-    /// Scale of classifier-free guidance; up to 1 there is none, and a step costs half.
+    /// Scale of classifier-free guidance, up to 100; up to 1 there is none, and a step costs half.
     pub guidance: f64,
-    /// Whether guidance keeps each token's length.
+    /// Whether guidance keeps the L2 norm of each token.
     pub cfg_normalize: bool,
     /// Root of the number of pixels that the model works on: 640 or 1024;
     /// other multiples of 32 from 64 to 2048 run, but the model was not made for them.
     pub resolution: u32,
-    /// Share of the steps, from the first on, that are guided, 0 to 1; the others take one pass and half the time. 1 is
-    /// what the model was made for; less costs quality.
+    /// Share of the steps, from the first on, that are guided, 0 to 1; the others take one pass and half the time. The
+    /// model was made for 1; less costs quality.
     pub guided_share: f64,
-    /// Step caching: how much of what the first block does may change, relative to it, for the rest of a step to be
-    /// taken from the step before, 0 to 1. 0 computes every step; more costs quality.
+    /// Threshold of step caching, 0 to 1: if the residual of the first block changed by less than this (relative L1), the
+    /// other blocks of the step are skipped and their residual is taken from the step before. 0 computes every step;
+    /// more costs quality.
     pub step_cache: f64,
-    /// How the two passes of a guided step go through the model: the same picture, but for how sums are rounded.
+    /// How the two passes of a guided step go through the model; the layers differ only by how sums are rounded.
     pub passes: Passes,
     /// Language of the prompt that the model writes itself.
     pub caption_language: Language,
-    /// As for `torch.Generator("cpu").manual_seed(seed)`: the same seed and dtype mean the same picture as in diffusers.
+    /// As for `torch.Generator("cpu").manual_seed(seed)`: the same seed and dtype give the same layers as in diffusers.
     pub seed: u64,
-    /// Noise to start from in place of the seed's: (1, (layers + 1) * h/16 * w/16, 64).
+    /// Noise to start from instead of the seed's: (1, (layers + 1) * h/16 * w/16, 64).
     pub init_latents: Option<Tensor>,
     /// Whether to decode the model's own rendering of the whole picture too.
     pub rendering: bool,
@@ -79,7 +56,7 @@ impl Default for Params {
             resolution: 640,
             guided_share: 1.0,
             step_cache: 0.0,
-            passes: Passes::InTurn,
+            passes: Passes::Sequential,
             caption_language: Language::English,
             seed: 0,
             init_latents: None,
@@ -90,8 +67,10 @@ impl Default for Params {
 }
 
 impl Params {
+    /// Checks that all values are within their ranges.
+    ///
     /// # Errors
-    /// When a value is out of its range.
+    /// When one is not.
     pub fn check(&self) -> Result<()> {
         let reject = |text: String| Err(Error::Input(text));
         if !(1..=10).contains(&self.layers) {
@@ -132,12 +111,12 @@ impl Params {
         self.prompt.is_empty() || self.prompt == " "
     }
 
-    /// Whether a step asks the model twice.
+    /// Whether a step takes two passes through the transformer.
     pub fn uses_guidance(&self) -> bool {
         self.guided_steps() > 0
     }
 
-    /// The first steps, which ask the model twice.
+    /// How many of the first steps take two passes.
     pub fn guided_steps(&self) -> usize {
         if self.guidance > 1.0 { (self.guided_share * self.steps as f64).round() as usize } else { 0 }
     }

@@ -1,54 +1,60 @@
-use super::{BlockPlace, Card, Footprint, Kind, Passes, Placement, TextPlace, WORDS, Workload};
+use super::{BlockPlace, DeviceInfo, Footprint, Kind, Passes, Placement, TextPlace, WORDS, Workload};
 use crate::nn::{CONV_COLUMNS_BYTES, DEVICE_SCORES};
 use crate::stream::STAGED;
 
-/// What a GPU's libraries and compiled kernels take beside everything that is allocated here, among it 32 MiB in which
-/// cuBLASLt works.
+/// What a GPU's libraries and compiled kernels take besides everything that is allocated here, including the 32 MiB
+/// workspace of cuBLASLt.
 const LIBRARIES: u64 = 300 << 20;
 
-/// Bytes that a job needs on the device at the most, by what it does then.
+/// The most bytes that a job takes, by what it is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Need {
-    /// While prompt and picture are read.
+    /// On the device while prompt and picture are encoded by the text encoder.
     pub text: u64,
-    /// While the transformer works.
+    /// On the device while the transformer works.
     pub denoise: u64,
-    /// While pictures are decoded (and encoded, which takes less).
+    /// On the device while pictures are decoded (and encoded, which takes less).
     pub decode: u64,
-    /// Bytes of the computer's own memory that stay in use.
+    /// In the computer's own memory, throughout.
     pub host: u64,
 }
 
 impl Need {
-    /// The most at any time.
+    /// The most on the device at any time.
     pub fn peak(&self) -> u64 {
         self.text.max(self.denoise).max(self.decode)
     }
 }
 
-/// What `placement` needs.
-pub fn estimate(card: &Card, footprint: &Footprint, workload: &Workload, placement: Placement, passes: Passes) -> Need {
+/// The memory that a job takes under `placement`.
+pub fn estimate(
+    device: &DeviceInfo,
+    footprint: &Footprint,
+    workload: &Workload,
+    placement: Placement,
+    passes: Passes,
+) -> Need {
     // The captioning side is loaded with the rest: it is one model.
     let text = footprint.text + footprint.caption;
     let transformer = footprint.transformer + blocks(footprint, placement.blocks) + footprint.vae;
-    let libraries = if card.kind == Kind::Cpu { 0 } else { LIBRARIES };
+    let libraries = if device.kind == Kind::Cpu { 0 } else { LIBRARIES };
     let (beside_text, beside_transformer) = match placement.text {
         TextPlace::Resident => (transformer, text),
         TextPlace::Staged | TextPlace::Host => (0, 0),
     };
     let on_device = placement.text != TextPlace::Host;
-    let encode = if on_device { text + beside_text + text_activations(card, footprint, workload) } else { 0 };
+    let encode = if on_device { text + beside_text + text_activations(device, footprint, workload) } else { 0 };
     Need {
         text: libraries + encode,
-        denoise: libraries + transformer + beside_transformer + activations(card, footprint, workload, passes),
-        decode: libraries + transformer + beside_transformer + decoder(card, footprint, workload),
-        host: if on_device { 0 } else { text } + staged(card, footprint, placement.blocks),
+        denoise: libraries + transformer + beside_transformer + activations(device, footprint, workload, passes),
+        decode: libraries + transformer + beside_transformer + decoder(device, footprint, workload),
+        host: if on_device { 0 } else { text } + staged(device, footprint, placement.blocks),
     }
 }
 
 /// Page-locked bytes of the computer's memory that streamed blocks go through.
-fn staged(card: &Card, footprint: &Footprint, place: BlockPlace) -> u64 {
-    match (card.kind, place) {
+fn staged(device: &DeviceInfo, footprint: &Footprint, place: BlockPlace) -> u64 {
+    match (device.kind, place) {
         (Kind::Cuda { .. }, BlockPlace::Streamed { .. }) => STAGED as u64 * footprint.largest_block(),
         _ => 0,
     }
@@ -71,19 +77,19 @@ fn blocks(footprint: &Footprint, place: BlockPlace) -> u64 {
 ///
 /// The most is in the MLP: tokens before and after the modulation, and what is four times as wide before and after
 /// its bias (then its GELU). The other pass of a guided step waits with its tokens, or has as many rows of its own.
-fn activations(card: &Card, footprint: &Footprint, workload: &Workload, passes: Passes) -> u64 {
+fn activations(device: &DeviceInfo, footprint: &Footprint, workload: &Workload, passes: Passes) -> u64 {
     let tokens = (workload.image_tokens() + WORDS) as u64;
     let row = tokens * footprint.dimensions.transformer * footprint.value;
     let count = if workload.guided { 2 } else { 1 };
-    let at_once = if passes == Passes::Together { count } else { 1 };
+    let at_once = if passes == Passes::Batched { count } else { 1 };
     let kept = if workload.cached { CACHE_ROWS * count * row } else { 0 };
     let waiting = (count - at_once) * row + kept;
-    if card.kind == Kind::Cpu {
+    if device.kind == Kind::Cpu {
         // Fused there; products are made in f32. Measured, with a rest for the packed panels.
         return waiting + at_once * 12 * tokens * footprint.dimensions.transformer * 4;
     }
     let mlp = at_once * MLP_ROWS * row + footprint.widened;
-    let scores = if card.fused_attention { 0 } else { scores(footprint) + 3 * row };
+    let scores = if device.fused_attention { 0 } else { scores(footprint) + 3 * row };
     waiting + mlp.max((at_once * ATTENTION_ROWS + JOINED_ROWS) * row + scores)
 }
 
@@ -102,7 +108,7 @@ fn scores(footprint: &Footprint) -> u64 {
 }
 
 /// Activations of the text encoder: its MLP over all tokens, and scores of the vision tower.
-fn text_activations(card: &Card, footprint: &Footprint, workload: &Workload) -> u64 {
+fn text_activations(device: &DeviceInfo, footprint: &Footprint, workload: &Workload) -> u64 {
     let widths = &footprint.dimensions;
     let picture = if workload.captioned { (workload.width / 28 * (workload.height / 28)) as u64 } else { 0 };
     let tokens = WORDS as u64 + picture;
@@ -110,15 +116,15 @@ fn text_activations(card: &Card, footprint: &Footprint, workload: &Workload) -> 
     // Keys and values of a caption in the making; grouped, a seventh of the width.
     let cache =
         if workload.captioned { 2 * widths.text_layers * 2 * tokens * widths.text / 7 * footprint.value } else { 0 };
-    let scores = if workload.captioned && card.kind != Kind::Cpu { scores(footprint) } else { 0 };
+    let scores = if workload.captioned && device.kind != Kind::Cpu { scores(footprint) } else { 0 };
     mlp.max(scores) + cache + footprint.text_widened
 }
 
 /// Activations of the decoder at its last level, in maps of `base_dim` channels of the whole picture.
-fn decoder(card: &Card, footprint: &Footprint, workload: &Workload) -> u64 {
+fn decoder(device: &DeviceInfo, footprint: &Footprint, workload: &Workload) -> u64 {
     let pixels = (workload.width * workload.height) as u64;
     let map = pixels * footprint.dimensions.vae * footprint.value;
-    if card.kind == Kind::Cpu {
+    if device.kind == Kind::Cpu {
         return pixels * footprint.dimensions.vae * 4 * 5;
     }
     DECODER_MAPS * map + CONV_COLUMNS_BYTES as u64
@@ -127,10 +133,10 @@ fn decoder(card: &Card, footprint: &Footprint, workload: &Workload) -> u64 {
 /// Maps alive in the decoder's last levels.
 const DECODER_MAPS: u64 = 8;
 
-/// Seconds that a job takes, roughly: good enough to put plans in order, and to say how they compare.
-/// That passes may go together is not counted: it must not decide which weights run, or how many blocks stay.
-pub fn seconds(card: &Card, footprint: &Footprint, workload: &Workload, placement: Placement) -> f64 {
-    let speed = Speed::of(card);
+/// Estimated seconds of a job, good enough to order plans and to compare them. Batched passes are not counted: they must
+/// not decide which weights run, or how many blocks stay.
+pub fn seconds(device: &DeviceInfo, footprint: &Footprint, workload: &Workload, placement: Placement) -> f64 {
+    let speed = Speed::of(device);
     let widths = &footprint.dimensions;
     let tokens = (workload.image_tokens() + WORDS / 4) as f64;
     let dim = widths.transformer as f64;
@@ -146,7 +152,7 @@ pub fn seconds(card: &Card, footprint: &Footprint, workload: &Workload, placemen
         BlockPlace::Streamed { resident, .. } => {
             let bytes = footprint.streamed(resident);
             // What the computer cannot keep comes from the disk, at every step again.
-            bytes as f64 / if bytes <= card.host_free { speed.link } else { DISK }
+            bytes as f64 / if bytes <= device.host_free { speed.link } else { DISK }
         }
     };
     let loading = |bytes: u64| bytes as f64 / speed.link;
@@ -188,8 +194,8 @@ const HOST_MEMORY: f64 = 20e9;
 
 impl Speed {
     /// By generation: sustained, not what the data sheet says.
-    fn of(card: &Card) -> Self {
-        let (products, memory, link) = match card.kind {
+    fn of(device: &DeviceInfo) -> Self {
+        let (products, memory, link) = match device.kind {
             Kind::Cpu => (0.2e12, HOST_MEMORY, 2e9),
             Kind::Metal => (12e12, 300e9, 20e9),
             Kind::Cuda { capability: (8, 0) } => (220e12, 1500e9, 8e9),

@@ -1,11 +1,10 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::DType;
 
-use crate::pipeline::ModelFiles;
 use crate::transformer::TransformerConfig;
 use crate::vae::VaeConfig;
-use crate::weights::{Checkpoint, Occupied, Part, Source, read_json};
+use crate::weights::{Checkpoint, ModelFiles, Occupied, Part, Source, read_json};
 use crate::{Error, Result};
 
 /// How large the parts of a checkpoint are once they are loaded, in bytes, from its headers alone.
@@ -13,34 +12,40 @@ use crate::{Error, Result};
 pub struct Footprint {
     /// Each block of the transformer.
     pub blocks: Vec<u64>,
-    /// What the transformer has beside its blocks.
+    /// The rest of the transformer.
     pub transformer: u64,
-    /// The text model without its table of tokens, which stays in its file.
+    /// The text model without its token embeddings, which stay in their file.
     pub text: u64,
-    /// What writing a caption needs beyond that: the vision tower and the text model's head.
+    /// What captioning needs beyond that: the vision tower and the text model's head.
     pub caption: u64,
+    /// The autoencoder.
     pub vae: u64,
-    /// The largest compressed matrix of the transformer, widened for a product; 0 where none is compressed.
+    /// The largest compressed matrix of the transformer, widened for a product; 0 if none is compressed.
     pub widened: u64,
     /// The same of the text encoder.
     pub text_widened: u64,
-    /// Compressed values of all blocks: what each pass widens.
+    /// Number of compressed values in all blocks, which each pass widens.
     pub compressed_values: u64,
-    /// Whether some of those are in fp8: blocks can multiply in it.
+    /// Whether some of those are in fp8, so that blocks can multiply in it.
     pub float8: bool,
+    /// The widths of the parts.
     pub dimensions: Widths,
-    /// Of a value that the model computes with.
+    /// Bytes of a value that the model computes with.
     pub value: u64,
 }
 
-/// The widths that activations follow from.
+/// The widths that determine the size of activations, in values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Widths {
+    /// Of a token in the transformer.
     pub transformer: u64,
+    /// Attention heads of the transformer.
     pub heads: u64,
-    /// Of the text model: a token, and between the layers of its MLP.
+    /// Of a token in the text model.
     pub text: u64,
+    /// Between the layers of the text model's MLP.
     pub text_inner: u64,
+    /// Number of layers of the text model.
     pub text_layers: u64,
     /// `base_dim` of the autoencoder.
     pub vae: u64,
@@ -56,11 +61,6 @@ impl Footprint {
         let config: TransformerConfig = read_config(&folder(Part::Transformer))?;
         let vae_config: VaeConfig = read_config(&folder(Part::Vae))?;
         let (text_config, _) = crate::text::read_model(&folder(Part::TextEncoder).join("config.json"))?;
-        let open = |single: &Option<PathBuf>, part| Checkpoint::open(single.as_ref().unwrap_or(&folder(part)), part);
-        let mut text = open(&files.text_model, Part::TextEncoder)?;
-        if let Some(vision) = &files.vision_model {
-            text = text.with_vision(vision)?;
-        }
         let dimensions = Widths {
             transformer: config.inner_dim() as u64,
             heads: config.num_attention_heads as u64,
@@ -69,8 +69,8 @@ impl Footprint {
             text_layers: text_config.num_hidden_layers as u64,
             vae: vae_config.base_dim as u64,
         };
-        let transformer = open(&files.transformer, Part::Transformer)?;
-        let vae = open(&files.vae, Part::Vae)?;
+        let text = files.open(Part::TextEncoder)?;
+        let (transformer, vae) = (files.open(Part::Transformer)?, files.open(Part::Vae)?);
         Self::of_parts(&transformer, &text, &vae, dimensions, config.num_layers, dtype)
     }
 

@@ -1,8 +1,28 @@
-//! What has to be where for a job to fit a device, decided before anything is loaded.
+//! Memory plans: where each part of the model has to be for a job to fit a device, decided before anything is loaded.
 //!
 //! [`Footprint`] reads the headers of a checkpoint and says how large its parts are once they are loaded. With a
-//! [`Card`] and a [`Workload`], [`choose`] goes through every [`Placement`] of every checkpoint that is at hand and
-//! takes the fastest that fits, or says what would help. Nothing here touches a device.
+//! [`DeviceInfo`] and a [`Workload`], [`choose`] goes through every [`Placement`] of every available checkpoint and
+//! takes the fastest that fits, or says what is short ([`NoPlan`]). Nothing here touches a device.
+//!
+//! ```no_run
+//! use candle_core::DType;
+//! use qwen_image_layered::plan::{Candidate, DeviceInfo, Footprint, Kind, Workload, choose};
+//! use qwen_image_layered::{ModelFiles, Params};
+//!
+//! let footprint = Footprint::measure(&ModelFiles::folder("Qwen-Image-Layered"), DType::BF16)?;
+//! let device = DeviceInfo {
+//!     name: "RTX 4090".to_owned(),
+//!     kind: Kind::Cuda { capability: (8, 9) },
+//!     free: 23 << 30,
+//!     total: 24 << 30,
+//!     host_free: 60 << 30,
+//!     fused_attention: true,
+//! };
+//! let candidates = [Candidate { name: "bf16", footprint: &footprint }];
+//! let plan = choose(&device, &candidates, &Workload::square(&Params::default()))?;
+//! println!("{}", plan.line());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod choose;
 mod estimate;
@@ -12,87 +32,34 @@ mod tests;
 
 use std::fmt;
 
-pub use choose::{Candidate, NoPlan, Plan, choose, plans, refusal};
+pub use choose::{Candidate, Memory, NoPlan, Plan, Shortage, choose, plans, refusal};
 pub use estimate::{Need, estimate};
-pub use footprint::Footprint;
+pub use footprint::{Footprint, Widths};
 
+pub use crate::placement::{BlockPlace, Passes, Placement, TextPlace};
+pub use crate::units::gigabytes;
 use crate::{Params, Result, working_size};
-
-/// Where the text encoder is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TextPlace {
-    /// On the device, beside everything else.
-    #[default]
-    Resident,
-    /// On the device until the prompt is encoded; the transformer is loaded after it.
-    Staged,
-    /// In the computer's own memory, where it also computes.
-    Host,
-}
-
-/// Where the transformer's blocks are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BlockPlace {
-    /// On the device.
-    #[default]
-    Resident,
-    /// The first `resident` on the device; the others are brought to it one after the other at each step, at most
-    /// `in_flight` (2 or more) at a time.
-    Streamed { resident: usize, in_flight: usize },
-}
-
-/// How the two passes of a guided step, with the prompt and with the negative one, go through a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Passes {
-    /// One after the other.
-    #[default]
-    InTurn,
-    /// As one, but for attention: weights are read, and widened, once for both. Takes more memory.
-    Together,
-}
-
-/// Where the parts of the model are while a job runs. By default all are on the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Placement {
-    pub text: TextPlace,
-    pub blocks: BlockPlace,
-}
-
-impl Placement {
-    /// In words, with the number of blocks that the model has.
-    pub fn describe(&self, blocks: usize) -> String {
-        let text = match self.text {
-            TextPlace::Resident => None,
-            TextPlace::Staged => Some("text encoder staged".to_owned()),
-            TextPlace::Host => Some("text encoder on the CPU".to_owned()),
-        };
-        let streamed = match self.blocks {
-            BlockPlace::Resident => None,
-            BlockPlace::Streamed { resident, .. } => {
-                Some(format!("{} of {blocks} blocks streamed", blocks.saturating_sub(resident)))
-            }
-        };
-        let words: Vec<_> = text.into_iter().chain(streamed).collect();
-        if words.is_empty() { "everything resident".to_owned() } else { words.join(", ") }
-    }
-}
 
 /// What kind of device it is, as far as memory and speed depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The processor; the device's memory is the computer's.
+    /// A CPU; the device's memory is the computer's.
     Cpu,
-    /// An NVIDIA GPU of this compute capability (major, minor).
+    /// An NVIDIA GPU.
     Cuda {
+        /// Compute capability (major, minor).
         capability: (u32, u32),
     },
+    /// An Apple GPU, which shares the computer's memory.
     Metal,
 }
 
 /// A device to plan for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Card {
+pub struct DeviceInfo {
+    /// For people, such as `NVIDIA H200`.
     pub name: String,
+    /// What kind of device it is.
     pub kind: Kind,
     /// Bytes that may be used: what is free, or a limit that was set.
     pub free: u64,
@@ -107,12 +74,15 @@ pub struct Card {
 /// A job as far as its memory and time depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Workload {
-    /// Of the picture as the model sees it, in pixels.
+    /// Width of the picture as the model sees it, in pixels.
     pub width: usize,
+    /// Height of the picture as the model sees it, in pixels.
     pub height: usize,
+    /// Number of layers.
     pub layers: usize,
+    /// Number of denoising steps.
     pub steps: usize,
-    /// Whether each step asks the model twice.
+    /// Whether a step takes two passes.
     pub guided: bool,
     /// Whether the model writes the prompt itself.
     pub captioned: bool,
@@ -120,20 +90,20 @@ pub struct Workload {
     pub cached: bool,
 }
 
-/// Tokens that a prompt is counted as: the most that the model sees.
+/// Tokens that a prompt counts as: the most that the model sees.
 pub(crate) const WORDS: usize = 512;
 
 impl Workload {
-    /// For a picture of `width` x `height` pixels, which is brought to the size that `params` ask for.
+    /// The work on a picture of `width` x `height` pixels, which is resized to the resolution of `params`.
     ///
     /// # Errors
-    /// When it is too narrow for that.
+    /// When the picture is too narrow for that.
     pub fn new(params: &Params, width: u32, height: u32) -> Result<Self> {
         let (width, height) = working_size(width, height, params.resolution)?;
         Ok(Self { width: width as usize, height: height as usize, ..Self::square(params) })
     }
 
-    /// For a square picture; others of the same resolution have as many pixels but for rounding.
+    /// The work on a square picture; others of the same resolution have as many pixels but for rounding.
     pub fn square(params: &Params) -> Self {
         let side = params.resolution as usize;
         Self {
@@ -151,11 +121,6 @@ impl Workload {
     pub fn image_tokens(&self) -> usize {
         (self.layers + 2) * (self.width / 16) * (self.height / 16)
     }
-}
-
-/// Bytes for people, as drivers and programs for GPUs show them: `21.3 GB` of 2^30 each.
-pub fn gigabytes(bytes: u64) -> String {
-    format!("{:.1} GB", bytes as f64 / f64::from(1 << 30))
 }
 
 impl fmt::Display for Workload {

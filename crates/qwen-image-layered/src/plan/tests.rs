@@ -13,7 +13,7 @@ const GB: u64 = 1 << 30;
 
 fn footprint(format: Format) -> Footprint {
     let synthetic = Synthetic { size: Size::Full, format };
-    let part = |part| synthetic.checkpoint(Path::new("made up"), part).unwrap();
+    let part = |part| synthetic.checkpoint(Path::new("generated"), part).unwrap();
     let dimensions = synthetic.dimensions();
     let widths = Widths {
         transformer: dimensions.inner_dim() as u64,
@@ -27,9 +27,9 @@ fn footprint(format: Format) -> Footprint {
     Footprint::of_parts(&parts.0, &parts.1, &parts.2, widths, dimensions.num_layers, DType::BF16).unwrap()
 }
 
-fn card(gigabytes: u64, capability: (u32, u32)) -> Card {
+fn card(gigabytes: u64, capability: (u32, u32)) -> DeviceInfo {
     let total = gigabytes * GB;
-    Card {
+    DeviceInfo {
         name: format!("a card of {gigabytes} GB"),
         kind: Kind::Cuda { capability },
         // A desktop takes some.
@@ -47,8 +47,8 @@ fn workload(side: usize, layers: usize) -> Workload {
 /// Checkpoints that are at hand: what they are called, and how large they are.
 type Checkpoints<'a> = &'a [(&'a str, &'a Footprint)];
 
-/// What is chosen, in short.
-fn chosen(card: &Card, formats: Checkpoints, workload: &Workload) -> String {
+/// The chosen plan in short, or the error.
+fn chosen(card: &DeviceInfo, formats: Checkpoints, workload: &Workload) -> String {
     let candidates: Vec<_> = formats.iter().map(|&(name, footprint)| Candidate { name, footprint }).collect();
     match choose(card, &candidates, workload) {
         Ok(plan) => {
@@ -88,7 +88,7 @@ fn each_card_gets_the_fastest_plan_that_fits() {
     let big = workload(1024, 4);
     let job = workload(640, 4);
     // (card, checkpoints, job, what the plan has to say)
-    let table: [(Card, Checkpoints, &Workload, &str); 13] = [
+    let table: [(DeviceInfo, Checkpoints, &Workload, &str); 13] = [
         (card(141, (9, 0)), &all, &job, "bf16, everything resident"),
         (card(80, (9, 0)), &all, &job, "bf16, everything resident"),
         (card(80, (8, 0)), &all, &big, "bf16, everything resident"),
@@ -131,7 +131,7 @@ fn more_memory_is_never_slower_and_more_work_never_smaller() {
         assert!(last.is_finite(), "nothing fits {layers} layers at {side}");
     }
     let peak = |side, layers| {
-        estimate(&card(80, (9, 0)), &q4, &workload(side, layers), Placement::default(), Passes::InTurn).peak()
+        estimate(&card(80, (9, 0)), &q4, &workload(side, layers), Placement::default(), Passes::Sequential).peak()
     };
     assert!(peak(640, 1) < peak(640, 4) && peak(640, 4) < peak(640, 10) && peak(640, 10) < peak(1024, 10));
 }
@@ -142,25 +142,25 @@ fn passes_go_together_where_there_is_room_for_it() {
     let candidates = [("bf16", &bf16), ("q4_k_m", &q4)].map(|(name, footprint)| Candidate { name, footprint });
     let job = workload(640, 4);
     let big = choose(&card(80, (9, 0)), &candidates, &job).unwrap();
-    assert!(big.short().ends_with("everything resident, both passes together"), "{}", big.short());
-    let ways = [Passes::Together, Passes::InTurn];
-    let [together, in_turn] =
+    assert!(big.short().ends_with("everything resident, both passes batched"), "{}", big.short());
+    let ways = [Passes::Batched, Passes::Sequential];
+    let [batched, sequential] =
         ways.map(|way| Plan::with(&card(80, (9, 0)), &candidates, 1, Placement::default(), way, &job).unwrap());
-    assert!(together.need.denoise > in_turn.need.denoise);
-    // Room for one way of it, not for the other: everything else stays as it is.
+    assert!(batched.need.denoise > sequential.need.denoise);
+    // Room for sequential passes only: everything else stays the same.
     let mut tight = card(80, (8, 6));
-    tight.free = (in_turn.need.peak() as f64 * 1.021) as u64;
+    tight.free = (sequential.need.peak() as f64 * 1.021) as u64;
     let plan = Plan::new(&tight, &candidates, 1, Placement::default(), &job).unwrap();
-    assert_eq!(plan.passes, Passes::InTurn);
-    assert!(plan.fits(&tight) && plan.runs_as(&together));
-    // One pass is no two, and a processor has nothing of it.
+    assert_eq!(plan.passes, Passes::Sequential);
+    assert!(plan.fits(&tight) && plan.runs_as(&batched));
+    // A single pass cannot be batched, and a CPU gains nothing from it.
     let cached = Workload { cached: true, ..job };
-    let need = |job: &Workload| estimate(&tight, &q4, job, Placement::default(), Passes::InTurn).denoise;
+    let need = |job: &Workload| estimate(&tight, &q4, job, Placement::default(), Passes::Sequential).denoise;
     assert!(need(&cached) > need(&job));
     let alone = Workload { guided: false, ..job };
-    assert_eq!(choose(&card(80, (9, 0)), &candidates, &alone).unwrap().passes, Passes::InTurn);
-    let computer = Card { kind: Kind::Cpu, host_free: 200 * GB, free: 200 * GB, ..card(80, (9, 0)) };
-    assert!(plans(&computer, &candidates, &job).iter().all(|plan| plan.passes == Passes::InTurn));
+    assert_eq!(choose(&card(80, (9, 0)), &candidates, &alone).unwrap().passes, Passes::Sequential);
+    let computer = DeviceInfo { kind: Kind::Cpu, host_free: 200 * GB, free: 200 * GB, ..card(80, (9, 0)) };
+    assert!(plans(&computer, &candidates, &job).iter().all(|plan| plan.passes == Passes::Sequential));
 }
 
 #[test]
@@ -178,17 +178,20 @@ fn a_plan_says_itself_in_one_line() {
 }
 
 #[test]
-fn what_fits_nowhere_is_refused_with_advice() {
+fn what_fits_nowhere_is_refused_with_the_facts() {
     let bf16 = footprint(Format::Bf16);
     let candidates = [Candidate { name: "bf16", footprint: &bf16 }];
     let mut small = card(4, (7, 5));
     small.free = 3 * GB;
-    let text = choose(&small, &candidates, &workload(1024, 10)).unwrap_err().to_string();
-    for words in ["no plan fits", "3.0 GB are free", "fewer layers", "q4_k_m", "4.0 GB", "draft"] {
+    let error = choose(&small, &candidates, &workload(1024, 10)).unwrap_err();
+    let text = error.to_string();
+    for words in ["no plan fits 1024x1024, 10 layers", "of GPU memory, 3.0 GB are free"] {
         assert!(text.contains(words), "{words} in {text}");
     }
-    let text = choose(&small, &[], &workload(640, 4)).unwrap_err().to_string();
-    assert!(text.contains("pull"), "{text}");
+    let NoPlan::Shortage(shortage) = error else { panic!("{text}") };
+    assert_eq!((shortage.memory, shortage.free, &shortage.device), (Memory::Gpu, 3 * GB, &small));
+    assert!(shortage.need > 3 * GB && shortage.smallest.name == "bf16");
+    assert_eq!(choose(&small, &[], &workload(640, 4)), Err(NoPlan::NoCandidates));
 }
 
 #[test]
@@ -199,14 +202,14 @@ fn the_host_has_to_hold_what_is_put_there() {
     // 15.5 GB of text encoder fit only there.
     let plans = plans(&card, &candidates, &workload(640, 4));
     assert!(!plans.is_empty() && plans.iter().all(|plan| plan.placement.text == TextPlace::Host));
-    let small = Card { host_free: 8 * GB, ..card };
+    let small = DeviceInfo { host_free: 8 * GB, ..card };
     let text = choose(&small, &candidates, &workload(640, 4)).unwrap_err().to_string();
     assert!(text.contains("of the computer's own memory, 8.0 GB are free"), "{text}");
     // Two blocks are page-locked on their way.
     let q4 = footprint(Format::Gguf(Quantisation::Q4KM));
     let need = |blocks| {
         let placement = Placement { text: TextPlace::Staged, blocks };
-        estimate(&small, &q4, &workload(640, 4), placement, Passes::InTurn).host
+        estimate(&small, &q4, &workload(640, 4), placement, Passes::Sequential).host
     };
     assert_eq!(need(BlockPlace::Resident), 0);
     assert_eq!(need(BlockPlace::Streamed { resident: 9, in_flight: 3 }), 2 * q4.largest_block());
@@ -216,7 +219,7 @@ fn the_host_has_to_hold_what_is_put_there() {
 fn a_processor_plans_with_its_own_memory() {
     let q4 = footprint(Format::Gguf(Quantisation::Q4KM));
     let candidates = [Candidate { name: "q4_k_m", footprint: &q4 }];
-    let computer = |gigabytes: u64| Card {
+    let computer = |gigabytes: u64| DeviceInfo {
         name: "this computer".to_owned(),
         kind: Kind::Cpu,
         free: gigabytes * GB,

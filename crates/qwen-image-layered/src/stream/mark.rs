@@ -25,7 +25,7 @@ impl Mark {
         if let Device::Cuda(cuda) = device {
             use candle_core::cuda_backend::cudarc::driver::sys::CUevent_flags;
 
-            // Who waits for it sleeps; the default would keep a core busy.
+            // A waiting thread sleeps; by default it would keep a core busy.
             let flags = Some(CUevent_flags::CU_EVENT_BLOCKING_SYNC);
             return Ok(Self::Event(cuda.cuda_stream().record_event(flags).map_err(candle_core::Error::wrap)?));
         }
@@ -33,7 +33,7 @@ impl Mark {
         Ok(Self::Passed)
     }
 
-    /// What the calling thread gives `device` from now on, it does after this.
+    /// Makes `device` run what the calling thread submits from now on after this mark.
     ///
     /// # Errors
     /// When the device fails.

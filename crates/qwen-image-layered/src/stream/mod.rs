@@ -1,4 +1,4 @@
-//! Parts of a model that do not all fit on the device: they come and go, loaded ahead on a thread of their own.
+//! Parts of a model that do not all fit on the device: they are loaded ahead on a thread and dropped after use.
 
 mod mark;
 mod ring;
@@ -19,8 +19,8 @@ use crate::{Error, Result};
 
 /// Loads one of several parts that are used in turn.
 ///
-/// What a thread gives a device to do, copies and products, goes into a queue of that thread, and the thread goes on
-/// before any of it is done. A mark is a place in the queue of the thread that makes it.
+/// Copies and kernels that a thread submits to a device go into that thread's queue, and the thread continues before they
+/// run. A mark is a position in the queue of the thread that makes it.
 pub trait Load: Send + Sync + 'static {
     type Item: Send + 'static;
     type Mark: Send + 'static;
@@ -34,19 +34,19 @@ pub trait Load: Send + Sync + 'static {
     /// When it cannot be read or does not fit.
     fn load(&self, index: usize) -> Result<Self::Item>;
 
-    /// After everything that the calling thread has given the device so far.
+    /// The position after everything that the calling thread has submitted so far.
     ///
     /// # Errors
     /// When the device fails.
     fn mark(&self) -> Result<Self::Mark>;
 
-    /// What the calling thread gives the device from now on, it does after `mark`.
+    /// Makes the device run what the calling thread submits from now on after `mark`.
     ///
     /// # Errors
     /// When the device fails.
     fn follow(&self, mark: &Self::Mark) -> Result<()>;
 
-    /// Waits until the device has come to `mark`.
+    /// Waits until the device has reached `mark`.
     ///
     /// # Errors
     /// When the device fails.
@@ -56,7 +56,7 @@ pub trait Load: Send + Sync + 'static {
 /// Hands out the parts 0, 1, ... in order, pass after pass; at most `in_flight` are on the device at any time, the one
 /// in use included, and the others are loaded meanwhile. After the last part of a pass comes the first of the next one.
 ///
-/// No thread waits for the device on that account: its queues do for each other.
+/// No thread waits for the device: its queues wait for each other.
 pub struct Stream<L: Load> {
     loader: Arc<L>,
     in_flight: usize,
@@ -72,12 +72,12 @@ struct Worker<L: Load> {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A part in use, by the thread that asked for it. Dropping it makes room for another, once the device is done with
-/// what that thread gave it to do with the part.
+/// A part in use by the thread that asked for it. Dropping it makes room for another, once the device has run what that
+/// thread submitted.
 pub struct Held<L: Load> {
     /// Dropped before the permit is given back: `Option` only for that.
     item: Option<L::Item>,
-    /// Where its last byte is on the device; `None` once somebody's work waits for that.
+    /// The position at which its last byte is on the device; `None` once the user's queue waits for that.
     arrived: Option<L::Mark>,
     loader: Arc<L>,
     permits: Arc<Permits<L::Mark>>,
@@ -95,11 +95,11 @@ impl<L: Load> std::ops::Deref for Held<L> {
 impl<L: Load> Drop for Held<L> {
     fn drop(&mut self) {
         if let Some(arrived) = &self.arrived {
-            // Nobody used it: its memory must not be freed under the copies. A device that fails says so at its next work.
+            // It was not used: its memory must not be freed while copies run. A failed device reports at its next use.
             let _ = self.loader.wait(arrived);
         }
         self.item = None;
-        self.permits.give_back(self.loader.mark().ok());
+        self.permits.release(self.loader.mark().ok());
     }
 }
 
@@ -110,7 +110,7 @@ struct Permits<M> {
 }
 
 struct State<M> {
-    /// For each part that may be loaded: where the part is gone whose place it takes.
+    /// For each part that may be loaded: the position at which the part that it replaces is no longer used.
     free: Vec<Option<M>>,
     closed: bool,
 }
@@ -125,7 +125,7 @@ impl<M> Permits<M> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for one; `None` when nobody wants parts any more.
+    /// Waits for one; `None` when the stream is closed.
     fn take(&self) -> Option<Option<M>> {
         let wait =
             |state| self.changed.wait_while(state, |state: &mut State<M>| state.free.is_empty() && !state.closed);
@@ -133,7 +133,7 @@ impl<M> Permits<M> {
         if state.closed { None } else { state.free.pop() }
     }
 
-    fn give_back(&self, gone: Option<M>) {
+    fn release(&self, gone: Option<M>) {
         self.lock().free.push(gone);
         self.changed.notify_all();
     }
@@ -154,7 +154,7 @@ impl<L: Load> Stream<L> {
         self.loader.count()
     }
 
-    /// Begins a pass. What an abandoned pass had loaded is dropped.
+    /// Begins a pass. Parts that an abandoned pass had loaded are dropped.
     pub fn rewind(&mut self) {
         if self.next != 0 {
             self.worker = None;
@@ -166,7 +166,7 @@ impl<L: Load> Stream<L> {
     /// loading ahead with the first call.
     ///
     /// # Errors
-    /// What the loader met with. The next pass starts anew.
+    /// The loader's error. The next pass starts anew.
     pub fn next(&mut self) -> Result<Held<L>> {
         let worker = match &mut self.worker {
             Some(worker) => worker,

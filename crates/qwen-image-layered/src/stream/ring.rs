@@ -42,7 +42,7 @@ impl<B, M> Ring<B, M> {
         self.slots.get_mut(self.current).map(|slot| &mut slot.buffer)
     }
 
-    /// What the device copies from the buffer in use, it has copied at `mark`.
+    /// At `mark` the device has copied everything from the buffer in use.
     pub fn leave(&mut self, mark: M) {
         if let Some(slot) = self.slots.get_mut(self.current) {
             slot.left = Some(mark);

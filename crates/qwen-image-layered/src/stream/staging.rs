@@ -32,7 +32,7 @@ struct State {
     taken: usize,
 }
 
-/// Memory of the computer that a driver may have to give.
+/// Host memory, which may have to come from a driver.
 trait Buffer: Send + Sync {
     fn bytes(&self) -> &[u8];
     fn bytes_mut(&mut self) -> &mut [u8];
@@ -46,10 +46,10 @@ pub struct Staged {
 }
 
 impl Staging {
-    /// Buffers for parts of `size` bytes on their way to `device`; `None` where they would not help.
+    /// Buffers for parts of `size` bytes on their way to `device`; `None` for devices that do not need them.
     ///
     /// # Errors
-    /// When there is no such memory. Parts can be copied from where they are all the same.
+    /// When there is no such memory. Parts can then be copied from where they are.
     pub fn new(device: &Device, size: usize) -> Result<Option<Self>> {
         let buffers: Option<Result<Vec<_>>> = (0..STAGED).map(|_| page_locked(device, size)).collect();
         Ok(buffers.transpose()?.map(Self::of))
@@ -88,7 +88,7 @@ impl Staging {
         let mut state = self.lock();
         let range = state.taken..state.taken + bytes.len();
         let buffer = state.ring.buffer()?;
-        // Nobody else holds it: what was staged before is on its way.
+        // There is no other reference: what was staged before has been copied.
         let place = Arc::get_mut(buffer)?.bytes_mut().get_mut(range.clone())?;
         place.par_chunks_mut(PIECE).zip(bytes.par_chunks(PIECE)).for_each(|(to, from)| to.copy_from_slice(from));
         let buffer = buffer.clone();
@@ -132,9 +132,9 @@ mod cuda {
     impl PageLocked {
         pub fn new(device: &CudaDevice, size: usize) -> Result<Self, DriverError> {
             let stream = device.cuda_stream();
-            // Without flags: write-combined memory would be slow to read, should anything look at the values.
-            #[allow(unsafe_code, reason = "memory of the driver comes unset")]
-            // SAFETY: it is written from end to end before anything reads it.
+            // Without flags: write-combined memory would be slow to read.
+            #[allow(unsafe_code, reason = "the driver returns uninitialised memory")]
+            // SAFETY: all of it is written below, before anything reads it.
             let mut memory = unsafe { stream.context().alloc_pinned_with_flags::<u8>(size, 0) }?;
             memory.as_mut_slice()?.fill(0);
             Ok(Self(memory))

@@ -9,7 +9,7 @@ use candle_core::quantized::GgmlDType;
 
 use super::safetensors::stream;
 use super::unwritable;
-use super::values::{Maker, Planned};
+use super::values::{Generator, Planned};
 use crate::Result;
 use crate::weights::{Part, Stored};
 
@@ -71,9 +71,9 @@ fn one_file(
     let failed = |error| unwritable(path, error);
     let mut file = BufWriter::new(File::create(path).map_err(failed)?);
     file.write_all(&header).map_err(failed)?;
-    let maker = Maker::new(planned);
-    for tensor in maker.tensors() {
-        stream(&maker, tensor, path, &mut file, report)?;
+    let generator = Generator::new(planned);
+    for tensor in generator.tensors() {
+        stream(&generator, tensor, path, &mut file, report)?;
         let padding = tensor.bytes().next_multiple_of(ALIGNMENT) - tensor.bytes();
         file.write_all(&[0; ALIGNMENT][..padding]).map_err(failed)?;
     }

@@ -1,8 +1,8 @@
-//! Checkpoints of random weights, for measuring speed and memory where the real ones are not at hand.
+//! Checkpoints of random weights, to measure speed and memory without the real ones (feature `synthetic`).
 //!
-//! They have the published names, shapes, configs and file layout; what they draw is noise. Written to disk they take
-//! as much of it as the real ones; [`Synthetic::write_without_weights`] leaves a few kilobytes, and the weights are
-//! made up while they are loaded.
+//! They have the published names, shapes, configs and file layout; the layers that they make are noise. Written to disk
+//! they are as large as the real ones; [`Synthetic::write_without_weights`] writes a few kilobytes, and [`source`]
+//! generates the weights while they are loaded.
 
 mod configs;
 mod gguf;
@@ -17,16 +17,16 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use candle_core::quantized::GgmlDType;
 use serde::{Deserialize, Serialize};
 
-use crate::weights::{Checkpoint, MadeFile, Part, read_json};
-use crate::{Error, ModelFiles, Result};
+use crate::weights::{Checkpoint, ModelFiles, OpenPart, Part, VirtualFile, WeightSource, read_json};
+use crate::{Error, Result};
 pub use shapes::Dimensions;
 use shapes::Shapes;
-use values::{Maker, Planned};
+use values::{Generator, Planned};
 
 /// How large the model is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,7 @@ pub enum Size {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Format {
+    /// Plain bf16, as published.
     Bf16,
     /// Float8 E4M3 with a scale for each matrix.
     Fp8,
@@ -49,12 +50,16 @@ pub enum Format {
     Gguf(Quantisation),
 }
 
-/// Mixtures of GGUF block types, as their usual names mean.
+/// Mixtures of GGUF block types under their usual names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quantisation {
+    /// 8 bit, 32 values to a scale.
     Q8_0,
+    /// 6 bit.
     Q6K,
+    /// 5 bit, sensitive matrices in 6.
     Q5KM,
+    /// 4 bit, sensitive matrices in 6.
     Q4KM,
 }
 
@@ -166,11 +171,13 @@ impl FromStr for Size {
 /// A checkpoint of random weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Synthetic {
+    /// How large the model is.
     pub size: Size,
+    /// How its weights are stored.
     pub format: Format,
 }
 
-/// Name of the file that stands in a part's folder for weights that are made up while they are loaded.
+/// Name of the file that stands in a part's folder for weights that [`source`] generates.
 pub const MARKER: &str = "synthetic.json";
 
 /// The three parts with weights.
@@ -182,8 +189,8 @@ impl Synthetic {
         PARTS.into_iter().flat_map(|part| self.planned(part)).map(|tensor| tensor.bytes() as u64).sum()
     }
 
-    /// Writes the whole checkpoint below `folder`, which is made where missing. Takes a few hundred megabytes of
-    /// memory at most. `progress` gets the bytes written so far and altogether, and ends the work by breaking.
+    /// Writes the whole checkpoint to `folder`, which is created if needed. Takes at most a few hundred megabytes of
+    /// memory. `progress` gets the bytes written so far and in total, and stops the work by returning `Break`.
     ///
     /// # Errors
     /// When a file cannot be written, or [`Error::Stopped`].
@@ -206,7 +213,8 @@ impl Synthetic {
         Ok(self.files(folder))
     }
 
-    /// Writes everything but the weights, and a note that they are to be made up: for machines with little disk.
+    /// Writes everything but the weights, and a [`MARKER`] from which [`source`] generates them: for machines with little
+    /// disk space.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -217,7 +225,7 @@ impl Synthetic {
             let text = serde_json::to_string(self).map_err(|error| unwritable(&path, error.into()))?;
             fs::write(&path, text).map_err(|error| unwritable(&path, error))?;
         }
-        Ok(ModelFiles::folder(folder))
+        Ok(ModelFiles { source: source(), ..ModelFiles::folder(folder) })
     }
 
     /// The files of a checkpoint that was written to `folder`.
@@ -232,15 +240,11 @@ impl Synthetic {
         }
     }
 
-    /// Opens a part whose weights are made up as they are read, described by the marker at `path`.
-    pub(crate) fn open(path: &Path, part: Part) -> Result<Checkpoint> {
-        read_json::<Self>(path)?.checkpoint(path, part)
-    }
-
-    /// A part of the checkpoint that exists only as far as it is read; errors name `path`.
+    /// A part of the checkpoint whose weights are generated as they are read; errors name `path`.
     pub(crate) fn checkpoint(&self, path: &Path, part: Part) -> Result<Checkpoint> {
-        let maker = Maker::new(self.planned(part));
-        Checkpoint::made(MadeFile { path: path.to_owned(), entries: maker.entries(), maker: Arc::new(maker) }, part)
+        let generator = Generator::new(self.planned(part));
+        let (path, entries) = (path.to_owned(), generator.entries());
+        Checkpoint::from_virtual(VirtualFile { path, entries, content: Arc::new(generator) }, part)
     }
 
     /// The sizes of the model that this is a checkpoint of.
@@ -282,6 +286,26 @@ impl Synthetic {
             }
         }
         planned
+    }
+}
+
+/// Generates the weights of parts that have a [`MARKER`] and opens those of others as files.
+pub fn source() -> WeightSource {
+    // One object, so that all of them are equal.
+    static SOURCE: LazyLock<Arc<Generated>> = LazyLock::new(|| Arc::new(Generated));
+    WeightSource::Custom(SOURCE.clone())
+}
+
+struct Generated;
+
+impl OpenPart for Generated {
+    fn open(&self, path: &Path, part: Part) -> Result<Checkpoint> {
+        let marker = path.join(MARKER);
+        if marker.is_file() {
+            read_json::<Synthetic>(&marker)?.checkpoint(&marker, part)
+        } else {
+            Checkpoint::open(path, part)
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use candle_core::DType;
 use serde_json::{Map, Value, json};
 
 use super::unwritable;
-use super::values::{Maker, Planned};
+use super::values::{Generator, Planned};
 use crate::Result;
 use crate::weights::Stored;
 
@@ -80,16 +80,16 @@ fn one_file(path: &Path, planned: Vec<Planned>, report: &mut dyn FnMut(u64) -> R
     let mut file = BufWriter::new(File::create(path).map_err(failed)?);
     file.write_all(&(header.len() as u64).to_le_bytes()).map_err(failed)?;
     file.write_all(header.as_bytes()).map_err(failed)?;
-    let maker = Maker::new(planned);
-    for tensor in maker.tensors() {
-        stream(&maker, tensor, path, &mut file, report)?;
+    let generator = Generator::new(planned);
+    for tensor in generator.tensors() {
+        stream(&generator, tensor, path, &mut file, report)?;
     }
     file.flush().map_err(failed)
 }
 
 /// Appends the values of a tensor, a little at a time.
 pub fn stream(
-    maker: &Maker,
+    generator: &Generator,
     tensor: &Planned,
     path: &Path,
     file: &mut impl Write,
@@ -99,7 +99,7 @@ pub fn stream(
     let mut at = 0;
     while at < tensor.bytes() {
         let count = CHUNK.min(tensor.bytes() - at);
-        maker.fill(tensor, at..at + count, &mut buffer[..count])?;
+        generator.fill(tensor, at..at + count, &mut buffer[..count])?;
         file.write_all(&buffer[..count]).map_err(|error: io::Error| unwritable(path, error))?;
         at += count;
         report(count as u64)?;

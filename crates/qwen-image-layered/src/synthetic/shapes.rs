@@ -2,21 +2,29 @@
 
 use super::Size;
 
+/// Names and shapes, outermost dimension first.
 pub type Shapes = Vec<(String, Vec<usize>)>;
 
-/// The sizes that the shapes follow from; fields as in the configs.
+/// The sizes that determine the shapes. The fields are those of the configs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dimensions {
+    /// Blocks of the transformer.
     pub num_layers: usize,
+    /// Attention heads of the transformer.
     pub num_attention_heads: usize,
+    /// Width of such a head.
     pub attention_head_dim: usize,
+    /// The text model.
     pub text: TextDimensions,
+    /// The vision tower.
     pub vision: VisionDimensions,
     /// `base_dim` of the autoencoder.
     pub base_dim: usize,
 }
 
+/// The sizes of the text model.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields of config.json of Qwen2.5-VL")]
 pub struct TextDimensions {
     pub hidden_size: usize,
     pub intermediate_size: usize,
@@ -27,7 +35,9 @@ pub struct TextDimensions {
     pub vocab_size: usize,
 }
 
+/// The sizes of the vision tower.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields of config.json of Qwen2.5-VL")]
 pub struct VisionDimensions {
     pub depth: usize,
     pub hidden_size: usize,
@@ -47,6 +57,7 @@ pub const PATCH: usize = 14;
 const TIME_CHANNELS: usize = 256;
 
 impl Dimensions {
+    /// The sizes of a model.
     pub fn of(size: Size) -> Self {
         match size {
             Size::Full => Self {
@@ -101,6 +112,7 @@ impl Dimensions {
         self.num_attention_heads * self.attention_head_dim
     }
 
+    /// The tensors of the transformer.
     pub fn transformer(&self) -> Shapes {
         let (d, head) = (self.inner_dim(), self.attention_head_dim);
         let mut shapes = vec![("txt_norm.weight".to_owned(), vec![self.text.hidden_size])];
@@ -128,6 +140,7 @@ impl Dimensions {
         shapes
     }
 
+    /// The tensors of the text encoder.
     pub fn text_encoder(&self) -> Shapes {
         let TextDimensions { hidden_size: d, intermediate_size: inner, vocab_size, .. } = self.text;
         let kv = d / self.text.num_attention_heads * self.text.num_key_value_heads;
@@ -179,6 +192,7 @@ impl Dimensions {
         add(shapes, "visual.merger.mlp.2", &[self.text.hidden_size, 4 * d]);
     }
 
+    /// The tensors of the autoencoder.
     pub fn vae(&self) -> Shapes {
         let mut shapes = Vec::new();
         let width = |level: usize| self.base_dim * DIM_MULT[level];

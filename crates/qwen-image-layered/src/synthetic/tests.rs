@@ -1,15 +1,15 @@
 use std::ops::ControlFlow;
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 use image::RgbaImage;
 
 use super::*;
 use crate::weights::Source;
-use crate::{Output, Params, Pipeline};
+use crate::{LoadOptions, Output, Params, Pipeline};
 
 /// A short run of the real pipeline.
 fn run(files: &ModelFiles, dtype: DType) -> Result<Output> {
-    let mut pipeline = Pipeline::load(files, dtype, &Device::Cpu)?;
+    let mut pipeline = Pipeline::load(files, &LoadOptions { dtype, ..LoadOptions::default() })?;
     let params = Params { layers: 1, steps: 2, resolution: 64, prompt: "a kite".into(), ..Params::default() };
     let picture = RgbaImage::from_fn(40, 40, |x, y| image::Rgba([6 * x as u8, 5 * y as u8, 90, 255]));
     pipeline.decompose(&picture, &params, &mut |_| ControlFlow::Continue(()))
@@ -33,7 +33,8 @@ fn every_format_is_written_loaded_and_run() {
             .unwrap();
         let total = synthetic.bytes();
         assert_eq!(seen.last(), Some(&(total, total)), "{format}");
-        let pipeline = Pipeline::load(&files, DType::F32, &Device::Cpu).unwrap_or_else(|e| panic!("{format}: {e}"));
+        let options = LoadOptions { dtype: DType::F32, ..LoadOptions::default() };
+        let pipeline = Pipeline::load(&files, &options).unwrap_or_else(|e| panic!("{format}: {e}"));
         assert!(pipeline.can_caption(), "{format}");
         drop(pipeline);
         let output = run(&files, DType::F32).unwrap_or_else(|error| panic!("{format}: {error}"));
@@ -74,7 +75,7 @@ fn the_full_size_has_the_published_sizes() {
     close(gigabytes(Format::Bf16, Part::TextEncoder), 16.58);
     close(gigabytes(Format::Bf16, Part::Vae), 0.254);
     let whole = Synthetic { size: Size::Full, format: Format::Bf16 };
-    let checkpoint = whole.checkpoint(Path::new("made up"), Part::Transformer).unwrap();
+    let checkpoint = whole.checkpoint(Path::new("generated"), Part::Transformer).unwrap();
     assert_eq!(checkpoint.shape("transformer_blocks.59.img_mlp.net.0.proj.weight"), Some(vec![12_288, 3072]));
 }
 

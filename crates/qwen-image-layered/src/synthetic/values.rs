@@ -8,7 +8,8 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use half::bf16;
 
-use crate::weights::{Entry, Make, Stored, float8_e4m3};
+use crate::nn::float8_e4m3;
+use crate::weights::{Entry, ReadRange, Stored};
 
 /// Values of a cycle: whole blocks of every kind (256), in a number that divides no row, so that the rows of a
 /// matrix begin at different places of it.
@@ -30,7 +31,7 @@ pub(super) enum Kind {
     Blocks(GgmlDType),
 }
 
-/// A tensor to be made up.
+/// A tensor to be generated.
 #[derive(Debug, Clone)]
 pub struct Planned {
     pub name: String,
@@ -100,13 +101,13 @@ impl Planned {
 type Cycle = (Kind, u32, u32, Arc<Vec<u8>>);
 
 /// Makes up the values of the tensors of a file.
-pub struct Maker {
+pub struct Generator {
     /// First byte of each tensor in the file that does not exist.
     tensors: BTreeMap<usize, Planned>,
     cycles: Mutex<Vec<Cycle>>,
 }
 
-impl Maker {
+impl Generator {
     /// The tensors one after the other.
     pub fn new(planned: Vec<Planned>) -> Self {
         let mut at = 0;
@@ -178,8 +179,8 @@ impl Maker {
     }
 }
 
-impl Make for Maker {
-    fn make(&self, range: Range<usize>) -> candle_core::Result<Vec<u8>> {
+impl ReadRange for Generator {
+    fn read(&self, range: Range<usize>) -> candle_core::Result<Vec<u8>> {
         let Some((start, tensor)) = self.tensors.range(..=range.start).next_back() else {
             candle_core::bail!("no tensor begins before byte {}", range.start)
         };
@@ -234,11 +235,11 @@ mod tests {
     #[test]
     fn a_part_of_a_tensor_is_the_part_of_the_whole() {
         let planned = Planned::blocks("m.weight".to_owned(), vec![9000, 512], GgmlDType::Q4K);
-        let maker = Maker::new(vec![Planned::bf16("first".to_owned(), vec![3]), planned]);
-        let entry = &maker.entries()["m.weight"];
-        let whole = maker.make(entry.range.clone()).unwrap();
+        let generator = Generator::new(vec![Planned::bf16("first".to_owned(), vec![3]), planned]);
+        let entry = &generator.entries()["m.weight"];
+        let whole = generator.read(entry.range.clone()).unwrap();
         let at = entry.range.start;
-        assert_eq!(maker.make(at + 1_000_000..at + 1_300_000).unwrap(), whole[1_000_000..1_300_000]);
+        assert_eq!(generator.read(at + 1_000_000..at + 1_300_000).unwrap(), whole[1_000_000..1_300_000]);
         // Rows begin at different places of the cycle.
         let row = 2 * GgmlDType::Q4K.type_size();
         let mut rows: Vec<&[u8]> = whole.chunks(row).take(4000).collect();

@@ -14,11 +14,13 @@ use crate::{Conditioning, Params};
 /// A run of the reference from given text embeddings, of `checkpoint("tiny", 7)`: `{name}.safetensors` holds its stages.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Case {
+    /// Stem of its file.
     pub name: String,
     width: u32,
     height: u32,
     alpha: bool,
     resolution: u32,
+    /// Number of layers.
     pub layers: usize,
     steps: usize,
     guidance: f64,
@@ -31,9 +33,11 @@ pub struct Case {
 /// A run of the reference's untouched pipeline, text encoder and caption included, of `whole_checkpoint()`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct WholeCase {
+    /// Stem of its file.
     pub name: String,
     prompt: String,
     english: bool,
+    /// The caption that the reference wrote.
     pub caption: Option<String>,
 }
 
@@ -52,10 +56,12 @@ pub fn whole_cases() -> Vec<WholeCase> {
 }
 
 impl Case {
+    /// The input picture.
     pub fn picture(&self) -> RgbaImage {
         picture(self.width, self.height, self.alpha)
     }
 
+    /// The parameters of the run.
     pub fn params(&self) -> Params {
         Params {
             layers: self.layers,
@@ -69,6 +75,7 @@ impl Case {
         }
     }
 
+    /// The text embeddings that the reference was given.
     pub fn conditioning(&self, dtype: DType, device: &Device) -> Conditioning {
         let embeds = |name: &str, words: usize| {
             let embeds = input(name, &[1, words, 64], WHOLE_SALT, 3.0).to_dtype(dtype).expect("on the CPU");
@@ -80,10 +87,12 @@ impl Case {
 }
 
 impl WholeCase {
+    /// The input picture.
     pub fn picture(&self) -> RgbaImage {
         picture(90, 120, true)
     }
 
+    /// The parameters of the run.
     pub fn params(&self) -> Params {
         Params {
             prompt: self.prompt.clone(),

@@ -1,6 +1,8 @@
 //! Greedy captioning: the vision tower's embeddings inside a fixed prompt.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
+use candle_transformers::generation::{LogitsProcessor, Sampling};
+use candle_transformers::utils::apply_repeat_penalty;
 use image::RgbaImage;
 
 use super::config::{GenerationConfig, ProcessorConfig};
@@ -10,7 +12,7 @@ use super::template::IMAGE_TOKEN;
 use super::tokenizer::TextTokenizer;
 use super::vision::VisionTower;
 use crate::nn::Linear;
-use crate::{Error, Monitor, Result, Stage};
+use crate::{Error, Monitor, Result, Stage, finite};
 
 /// What captioning needs beyond the text model.
 pub struct Captioner {
@@ -22,8 +24,8 @@ pub struct Captioner {
 }
 
 impl Captioner {
-    /// Answers a text with one image token about `picture`, in so many tokens at most; see
-    /// [`super::TextEncoder::caption`].
+    /// The continuation of `text`, which holds one image token that stands for `picture`, in at most `max_tokens` tokens;
+    /// see [`super::TextEncoder::caption`].
     pub fn answer(
         &self,
         (model, tokenizer): (&LanguageModel, &TextTokenizer),
@@ -41,7 +43,7 @@ impl Captioner {
         let x = prompt.embed(model, &embedded)?;
         let generated = self.generate(model, (&prompt, &x), max_tokens, monitor)?;
         monitor.step(Stage::Caption, max_tokens, max_tokens)?;
-        // What Python's `strip` takes for white space.
+        // The characters that Python's `strip` removes.
         let is_space = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
         Ok(tokenizer.decode(&generated)?.trim_matches(is_space).to_owned())
     }
@@ -53,56 +55,28 @@ impl Captioner {
         max_tokens: usize,
         monitor: &Monitor,
     ) -> Result<Vec<u32>> {
+        // Greedy, so the seed has no effect.
+        let mut sampler = LogitsProcessor::from_sampling(0, Sampling::ArgMax);
         let mut cache = Cache::default();
         let mut hidden = model.forward(x, &prompt.positions, Some(&mut cache), monitor)?;
-        let mut seen = Seen::default();
-        seen.add(&prompt.ids);
+        let mut seen = prompt.ids.clone();
         let mut generated = Vec::new();
         while generated.len() < max_tokens {
             let last = hidden.narrow(0, hidden.dim(0)? - 1, 1)?;
-            let logits = self.lm_head.forward(&last)?.flatten_all()?.to_dtype(DType::F32)?;
-            let next = self.choose(logits.to_vec1()?, &seen)?;
+            let logits = self.lm_head.forward(&last)?.flatten_all()?;
+            finite::check(&logits, "text encoder")?;
+            let logits = apply_repeat_penalty(&logits, self.generation.repetition_penalty, &seen)?;
+            let next = sampler.sample(&logits)?;
             generated.push(next);
             if self.generation.eos_token_ids.contains(&next) || generated.len() == max_tokens {
                 break;
             }
             monitor.step(Stage::Caption, generated.len(), max_tokens)?;
-            seen.add(&[next]);
+            seen.push(next);
             let position = [prompt.next_position + generated.len() as u32 - 1; 3];
             hidden = model.forward(&model.embed(&[next])?, &[position], Some(&mut cache), monitor)?;
         }
         Ok(generated)
-    }
-
-    /// The likeliest token after the repetition penalty; the first of equals.
-    fn choose(&self, mut logits: Vec<f32>, seen: &Seen) -> Result<u32> {
-        let penalty = self.generation.repetition_penalty;
-        for &id in &seen.ids {
-            if let Some(logit) = logits.get_mut(id as usize) {
-                *logit = if *logit < 0.0 { *logit * penalty } else { *logit / penalty };
-            }
-        }
-        let mut best = None;
-        for (id, logit) in logits.iter().enumerate() {
-            if best.is_none_or(|(_, most)| *logit > most) && !logit.is_nan() {
-                best = Some((id as u32, *logit));
-            }
-        }
-        let broken = "the text encoder computed no numbers while captioning; its weights are damaged or float16 \
-                      overflowed: use bf16 or f32";
-        best.map(|(id, _)| id).ok_or_else(|| Error::Input(broken.to_owned()))
-    }
-}
-
-/// The distinct tokens so far.
-#[derive(Default)]
-struct Seen {
-    ids: std::collections::BTreeSet<u32>,
-}
-
-impl Seen {
-    fn add(&mut self, ids: &[u32]) {
-        self.ids.extend(ids);
     }
 }
 
@@ -110,7 +84,7 @@ impl Seen {
 struct Prompt {
     ids: Vec<u32>,
     positions: Vec<Position>,
-    /// Where the image's embeddings begin.
+    /// Position of the first of the image's embeddings.
     image_start: usize,
     image_tokens: usize,
     /// Position of the first generated token.
@@ -118,8 +92,8 @@ struct Prompt {
 }
 
 impl Prompt {
-    /// Positions as `get_rope_index`: the image's tokens count rows and columns,
-    /// and the text goes on after the larger side.
+    /// Positions as in `get_rope_index`: those of image tokens count rows and columns,
+    /// and the text continues after the larger of both.
     fn new(text: &[u32], image_token: u32, (rows, columns): (usize, usize)) -> Result<Self> {
         let missing =
             || Error::Input("the caption prompt lost its image token; the tokenizer is another model's".into());

@@ -73,7 +73,7 @@ pub struct GenerationConfig {
     pub eos_token_ids: Vec<u32>,
 }
 
-/// What the processor does with a picture before the vision tower sees it.
+/// How a picture is prepared for the vision tower.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProcessorConfig {
     /// Least and most pixels after resizing.

@@ -15,7 +15,7 @@ mod vision;
 use candle_core::{DType, Device, Tensor};
 use image::RgbaImage;
 
-use crate::weights::{Checkpoint, Part, Weights};
+use crate::weights::{ModelFiles, Part, Weights};
 use crate::{Error, Monitor, Result, finite};
 
 use caption::Captioner;
@@ -29,8 +29,10 @@ use vision::VisionTower;
 /// In which language a caption is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Language {
+    /// English.
     #[default]
     English,
+    /// Chinese.
     Chinese,
 }
 
@@ -42,29 +44,17 @@ pub struct TextEncoder {
     captioner: Option<Captioner>,
 }
 
-/// Which files the text side is loaded from.
-#[derive(Debug, Clone)]
-pub struct TextFiles {
-    /// The published model folder with `text_encoder/`, `tokenizer/` and `processor/`.
-    pub folder: std::path::PathBuf,
-    /// Another packaging of the text model (ComfyUI single file or GGUF) in place of `text_encoder/`'s weights.
-    pub text_model: Option<std::path::PathBuf>,
-    /// The GGUF vision tower (mmproj) that goes with a GGUF text model.
-    pub vision_model: Option<std::path::PathBuf>,
-}
-
 impl TextEncoder {
+    /// Loads the text side of `files`, to compute in `dtype` on `device`.
+    ///
     /// # Errors
     /// When a file is missing or broken, or config and weights do not fit.
-    pub fn load(files: &TextFiles, dtype: DType, device: &Device) -> Result<Self> {
+    pub fn load(files: &ModelFiles, dtype: DType, device: &Device) -> Result<Self> {
         let folder = files.folder.join("text_encoder");
         let (text, vision) = config::read_model(&folder.join("config.json"))?;
         let tokenizer = TextTokenizer::load(&[files.folder.join("tokenizer"), files.folder.join("processor")])?;
         check_image_token(&tokenizer, &text)?;
-        let mut checkpoint = Checkpoint::open(files.text_model.as_ref().unwrap_or(&folder), Part::TextEncoder)?;
-        if let Some(path) = &files.vision_model {
-            checkpoint = checkpoint.with_vision(path)?;
-        }
+        let checkpoint = files.open(Part::TextEncoder)?;
         let weights = Weights::new(std::sync::Arc::new(checkpoint), dtype, device);
         let model = LanguageModel::load(&text, &weights.pp("model"))?;
         let captioner = load_captioner(files, (&text, &vision), &weights)?;
@@ -72,7 +62,7 @@ impl TextEncoder {
         Ok(Self { tokenizer, model, captioner })
     }
 
-    /// Values that a token of an encoded prompt has.
+    /// Values per token of an encoded prompt.
     pub fn width(&self) -> usize {
         self.model.width()
     }
@@ -89,7 +79,7 @@ impl TextEncoder {
     /// When the prompt cannot be tokenised, on a device failure, or on [`crate::Error::Stopped`].
     pub fn encode(&self, prompt: &str, max_tokens: usize, monitor: &Monitor) -> Result<Tensor> {
         let ids = self.tokenizer.encode(&template::prompt_text(prompt))?;
-        // Later tokens cannot change earlier ones, so what is cut off need not be computed.
+        // Attention is causal: tokens that are cut off do not change the others and need not be computed.
         let count = ids.len().min(TEMPLATE_TOKENS + max_tokens);
         if count <= TEMPLATE_TOKENS {
             return Err(Error::Input("the prompt came out empty; the tokenizer is another model's".to_owned()));
@@ -139,7 +129,7 @@ fn check_image_token(tokenizer: &TextTokenizer, config: &TextConfig) -> Result<(
 
 /// The captioning side, where the checkpoint has a vision tower.
 fn load_captioner(
-    files: &TextFiles,
+    files: &ModelFiles,
     (text, vision): (&TextConfig, &VisionConfig),
     weights: &Weights,
 ) -> Result<Option<Captioner>> {
@@ -147,8 +137,8 @@ fn load_captioner(
     let head = weights.pp(if tied { "model.embed_tokens" } else { "lm_head" });
     let has_head = tied || weights.contains("lm_head.weight");
     let complete = has_head && weights.contains("visual.patch_embed.proj.weight");
-    // The published folder has to be whole. Other packagings may hold the text
-    // model alone, which still encodes prompts; the rest would be of no use.
+    // The published folder has to be complete. Other packagings may hold only the text model, which can still encode
+    // prompts; parts of the captioning side are of no use without the rest.
     if !complete && files.text_model.is_some() {
         weights.pp("visual").skip();
         weights.pp("lm_head").skip();
@@ -156,7 +146,7 @@ fn load_captioner(
     }
     if vision.out_hidden_size != text.hidden_size {
         return Err(Error::Input(format!(
-            "the vision tower gives {} values a token, the text model takes {}; config.json is inconsistent",
+            "the vision tower returns {} values per token, the text model takes {}; config.json is inconsistent",
             vision.out_hidden_size, text.hidden_size
         )));
     }

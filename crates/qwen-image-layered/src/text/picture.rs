@@ -16,7 +16,7 @@ pub struct Patches {
     pub columns: usize,
 }
 
-/// Resizes, normalises and cuts `picture`. Transparency is laid on white.
+/// Resizes, normalises and cuts `picture`. Transparency is put on white.
 ///
 /// # Errors
 /// When one side is more than 200 times the other.

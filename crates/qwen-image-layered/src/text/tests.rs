@@ -50,8 +50,8 @@ fn expected() -> (Expected, HashMap<String, Tensor>) {
     (crate::weights::read_json(&fixture("expected.json")).unwrap(), tensors)
 }
 
-fn files(folder: PathBuf) -> TextFiles {
-    TextFiles { folder, text_model: None, vision_model: None }
+fn files(folder: PathBuf) -> ModelFiles {
+    ModelFiles::folder(folder)
 }
 
 fn encoder(dtype: DType) -> TextEncoder {

@@ -20,7 +20,7 @@ pub struct Streams {
 
 /// `parts` (1, n, ...) one after the other along n.
 pub fn one_after_the_other(mut parts: Vec<Tensor>) -> Result<Tensor> {
-    // One pass alone is no copy.
+    // A single pass needs no copy.
     if parts.len() == 1 { Ok(parts.remove(0)) } else { Ok(Tensor::cat(&parts, 1)?) }
 }
 
@@ -153,7 +153,7 @@ impl Block {
         })
     }
 
-    /// What the time means to this block; `conditioning` (1, dim) is its embedding after SiLU.
+    /// Shifts, scales and gates for the noise level; `conditioning` (1, dim) is its embedding after SiLU.
     pub fn modulations(&self, conditioning: &Tensor) -> Result<Modulations> {
         Ok(Modulations { image: self.image.modulations(conditioning)?, text: self.text.modulations(conditioning)? })
     }

@@ -7,17 +7,16 @@ use rayon::prelude::*;
 
 use super::TransformerConfig;
 use super::block::Block;
-use crate::plan::{BlockPlace, gigabytes};
+use crate::placement::BlockPlace;
 use crate::stream::{Load, Mark, STAGED, Staging, Stream};
 use crate::weights::Weights;
-use crate::{Error, Monitor, Result, Stage};
+use crate::{Degradation, Error, Monitor, Result, Stage};
 
-/// The first stay on the device, the others come and go.
+/// The first blocks stay on the device, the others are streamed.
 pub struct Blocks {
     resident: Vec<Block>,
     streamed: Option<Mutex<Stream<Loader>>>,
-    /// See [`Blocks::remark`].
-    remark: Option<String>,
+    degradation: Option<Degradation>,
 }
 
 /// Loads the blocks after the first `skipped`.
@@ -25,27 +24,23 @@ struct Loader {
     config: TransformerConfig,
     weights: Weights,
     skipped: usize,
-    /// What the weights go through, where the device has such.
+    /// The page-locked memory that weights pass, if the device has any.
     staging: Option<Arc<Staging>>,
 }
 
 impl Loader {
-    /// Also what is to be said of it.
-    fn new(config: &TransformerConfig, weights: &Weights, skipped: usize) -> (Self, Option<String>) {
+    /// The loader, and what makes it slow.
+    fn new(config: &TransformerConfig, weights: &Weights, skipped: usize) -> (Self, Option<Degradation>) {
         let room = (skipped..config.num_layers).map(|index| weights.pp(index).room()).max().unwrap_or(0);
-        let (staging, remark) = match Staging::new(weights.device(), room) {
+        let (staging, degradation) = match Staging::new(weights.device(), room) {
             Ok(staging) => (staging.map(Arc::new), None),
             Err(error) => {
-                let need = gigabytes((STAGED * room) as u64);
-                let remark = format!(
-                    "{need} of the computer's memory could not be page-locked ({error}): blocks are copied from their \
-                     file, which is slower"
-                );
-                (None, Some(remark))
+                let (bytes, reason) = ((STAGED * room) as u64, error.to_string());
+                (None, Some(Degradation::NotPageLocked { bytes, reason }))
             }
         };
         let weights = staging.as_ref().map_or_else(|| weights.clone(), |staging| weights.through(staging.clone()));
-        (Self { config: config.clone(), weights, skipped, staging }, remark)
+        (Self { config: config.clone(), weights, skipped, staging }, degradation)
     }
 }
 
@@ -98,15 +93,15 @@ impl Blocks {
             }
             _ => None,
         };
-        let Some(((loader, remark), in_flight)) = streamed else {
-            return Ok(Self { resident, streamed: None, remark: None });
+        let Some(((loader, degradation), in_flight)) = streamed else {
+            return Ok(Self { resident, streamed: None, degradation: None });
         };
-        Ok(Self { resident, streamed: Some(Mutex::new(Stream::new(loader, in_flight))), remark })
+        Ok(Self { resident, streamed: Some(Mutex::new(Stream::new(loader, in_flight))), degradation })
     }
 
-    /// What goes slower than it could, and why.
-    pub fn remark(&self) -> Option<&str> {
-        self.remark.as_deref()
+    /// What runs slower than it could.
+    pub fn degradation(&self) -> Option<&Degradation> {
+        self.degradation.as_ref()
     }
 
     /// Calls `work` with each block in turn, until it breaks.
@@ -129,7 +124,7 @@ impl Blocks {
     }
 }
 
-/// The first `count` blocks, several at a time: a page of a file is read, or copied to the device, while others wait.
+/// The first `count` blocks, several at a time, so that reading one overlaps with copying another.
 fn load_all(config: &TransformerConfig, weights: &Weights, count: usize, monitor: &Monitor) -> Result<Vec<Block>> {
     let at_a_time = rayon::current_num_threads().clamp(1, 4);
     let mut blocks = Vec::with_capacity(count);
@@ -137,7 +132,7 @@ fn load_all(config: &TransformerConfig, weights: &Weights, count: usize, monitor
         monitor.step(Stage::LoadTransformer, start, config.num_layers)?;
         let group = (start..count.min(start + at_a_time)).into_par_iter().map(|index| {
             let block = Block::load(config, &weights.pp(index))?;
-            // Each thread has a queue of its own: the copies must be over before another one uses the block.
+            // Each thread has its own stream: the copies must be complete before another thread uses the block.
             weights.device().synchronize()?;
             Ok(block)
         });
@@ -146,9 +141,9 @@ fn load_all(config: &TransformerConfig, weights: &Weights, count: usize, monitor
     Ok(blocks)
 }
 
-/// A block that is not like the first one would only be found out in the middle of a job.
+/// Checks the headers of streamed blocks: otherwise one that differs from the first would fail in the middle of a job.
 fn check_streamed(config: &TransformerConfig, weights: &Weights, skipped: usize) -> Result<()> {
-    // Says what is wrong with the first; drops it again.
+    // Loads the first to report what is wrong with it, and drops it again.
     if skipped == 0 && config.num_layers > 0 {
         Block::load(config, &weights.pp(0))?;
     }
@@ -168,7 +163,7 @@ fn check_streamed(config: &TransformerConfig, weights: &Weights, skipped: usize)
             });
         }
         // What a block has beyond the first one's is left for `Weights::finish` to name.
-        expected.iter().for_each(|(name, _)| place.take(name));
+        expected.iter().for_each(|(name, _)| place.defer(name));
     }
     Ok(())
 }

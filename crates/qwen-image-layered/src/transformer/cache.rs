@@ -2,20 +2,20 @@ use candle_core::{DType, Tensor};
 
 use crate::Result;
 
-/// Leaves most of a step out where it would do nearly what the last one did; costs quality.
+/// Step caching: skips most of a step that would repeat the last one; costs quality.
 ///
-/// A block adds something to the tokens. While what the first block adds has hardly changed since the last whole step,
-/// what the other blocks add is taken from that step. The idea is that of first-block caching (ParaAttention), after
-/// TeaCache (Liu et al. 2024); only the picture's tokens matter, since no prediction is read from the text's.
+/// Each block adds a residual to the tokens. While the residual of the first block has hardly changed since the last
+/// whole step, that of the other blocks is taken from that step. This is first-block caching (ParaAttention), after
+/// TeaCache (Liu et al. 2024). Only image tokens count, since predictions are not read from text tokens.
 pub struct StepCache {
-    /// Change of what the first block adds up to which the rest is reused, relative to what it added (L1).
+    /// Relative change (L1) of the first block's residual up to which the rest is reused.
     threshold: f64,
     kept: Vec<Added>,
     /// Passes that ended with the first block.
     reused: usize,
 }
 
-/// What the blocks added to some tokens in the last whole step.
+/// The residuals of the last whole step, of some tokens.
 struct Added {
     first: Tensor,
     rest: Tensor,

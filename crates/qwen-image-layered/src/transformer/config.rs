@@ -7,22 +7,35 @@ use crate::{Error, Result, sizes};
 /// `transformer/config.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TransformerConfig {
+    /// Side of a patch in latents, 2.
     pub patch_size: usize,
+    /// Values of a token: 4 times the latent channels.
     pub in_channels: usize,
+    /// Latent channels.
     pub out_channels: usize,
+    /// Number of blocks.
     pub num_layers: usize,
+    /// Width of an attention head.
     pub attention_head_dim: usize,
+    /// Number of attention heads.
     pub num_attention_heads: usize,
+    /// Values of a token of the encoded prompt.
     pub joint_attention_dim: usize,
+    /// Whether the guidance scale is an input; not supported.
     pub guidance_embeds: bool,
     /// Width of the layer, row and column part of a head's rotation.
     pub axes_dims_rope: [usize; 3],
+    /// Whether the condition image has a time of its own; not supported.
     pub zero_cond_t: bool,
+    /// Whether an embedding says that pictures are RGBA; set in the layered model.
     pub use_additional_t_cond: bool,
+    /// Whether positions have a layer axis; set in the layered model.
     pub use_layer3d_rope: bool,
 }
 
 impl TransformerConfig {
+    /// Checks that this is a model that this crate runs; `path` is for the error.
+    ///
     /// # Errors
     /// When fields contradict each other or describe another model than the layered one.
     pub fn check(&self, path: &Path) -> Result<()> {
@@ -60,6 +73,7 @@ impl TransformerConfig {
         Ok(())
     }
 
+    /// Values of a token within the blocks.
     pub fn inner_dim(&self) -> usize {
         self.num_attention_heads * self.attention_head_dim
     }

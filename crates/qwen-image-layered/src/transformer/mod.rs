@@ -15,33 +15,46 @@ pub use cache::StepCache;
 pub use config::TransformerConfig;
 
 use crate::nn::{Linear, modulate, rms_norm, silu};
-use crate::plan::{BlockPlace, Passes};
+use crate::placement::{BlockPlace, Passes};
 use crate::weights::Weights;
-use crate::{Monitor, Products, Result};
+use crate::{Degradation, MatmulPrecision, Monitor, Result};
 use block::{EPS, Streams, one_after_the_other};
 use blocks::Blocks;
 use rotation::Rotation;
 
-/// How the image tokens lie: `frames` noisy frames and then the condition image,
-/// each of `rows` x `columns` patches.
+/// The order of the image tokens: `frames` noisy frames, then the condition image, each of `rows` x `columns` patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameGrid {
+    /// Noisy frames: the layers and the rendering of the whole.
     pub frames: usize,
+    /// Patches of 16 pixels along the height.
     pub rows: usize,
+    /// Patches of 16 pixels along the width.
     pub columns: usize,
 }
 
-/// Everything about a forward pass but the latents and the text.
+/// Where the transformer's blocks are and how they multiply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BlockOptions {
+    /// Where they are.
+    pub place: BlockPlace,
+    /// The number format of their products.
+    pub matmul_precision: MatmulPrecision,
+}
+
+/// The inputs of a forward pass other than the latents and the text.
 pub struct Step<'a, 'm> {
     /// Noise level, 1 to 0.
     pub sigma: f32,
+    /// The order of the image tokens.
     pub grid: FrameGrid,
+    /// Gets the progress and may stop the pass.
     pub monitor: &'a Monitor<'m>,
 }
 
 const TIME_CHANNELS: usize = 256;
 
-/// Rotations that are kept: of a prompt and a negative prompt, where each is a pass by itself.
+/// Rotations that are cached: of a prompt and a negative prompt, if each is a pass of its own.
 const ROTATIONS: usize = 2;
 
 /// Predicts the velocity from noise to picture.
@@ -58,13 +71,13 @@ pub struct Transformer {
     proj_out: Linear,
     config: TransformerConfig,
     dtype: DType,
-    /// The newest last: all steps of a run need the same ones.
+    /// The newest last. All steps of a run need the same ones.
     rotations: Mutex<Vec<(FrameGrid, Arc<Rotation>)>>,
 }
 
 /// Passes that go through the blocks as one.
 struct Group {
-    /// `None` only while a block has them.
+    /// `None` only while a block works on them.
     tokens: Option<Streams>,
     rotation: Arc<Rotation>,
 }
@@ -75,31 +88,29 @@ fn pictures(groups: &[Group]) -> Vec<Tensor> {
 }
 
 impl Transformer {
-    /// With all blocks on the device. `config` must have passed [`TransformerConfig::check`].
+    /// Loads the model with [`BlockOptions::default`]. `config` must have passed [`TransformerConfig::check`].
     ///
     /// # Errors
     /// When a tensor is missing, superfluous, or does not fit the config.
     pub fn load(config: &TransformerConfig, weights: &Weights) -> Result<Self> {
         let mut report = |_| ControlFlow::Continue(());
-        Self::load_as(config, weights, BlockPlace::Resident, Products::Widened, &Monitor::new(&mut report))
+        Self::load_with(config, weights, BlockOptions::default(), &Monitor::new(&mut report))
     }
 
-    /// As [`Transformer::load`], with the blocks where `place` says and their products as `products` says; the monitor
-    /// hears how far it is.
+    /// As [`Transformer::load`], with `options`; the monitor gets the progress.
     ///
     /// # Errors
     /// As [`Transformer::load`], and when the monitor says stop.
-    pub fn load_as(
+    pub fn load_with(
         config: &TransformerConfig,
         weights: &Weights,
-        place: BlockPlace,
-        products: Products,
+        options: BlockOptions,
         monitor: &Monitor,
     ) -> Result<Self> {
         let dim = config.inner_dim();
         let time = weights.pp("time_text_embed");
         let embedder = time.pp("timestep_embedder");
-        let blocks = weights.pp("transformer_blocks").multiplying(products);
+        let blocks = weights.pp("transformer_blocks").with_matmul_precision(options.matmul_precision);
         let model = Self {
             img_in: weights.pp("img_in").linear(config.in_channels, dim, true)?,
             txt_norm: weights.pp("txt_norm").get(config.joint_attention_dim, "weight")?,
@@ -107,7 +118,7 @@ impl Transformer {
             linear_1: embedder.pp("linear_1").linear(TIME_CHANNELS, dim, true)?,
             linear_2: embedder.pp("linear_2").linear(dim, dim, true)?,
             addition_t_embedding: time.pp("addition_t_embedding").get((2, dim), "weight")?,
-            transformer_blocks: Blocks::load(config, &blocks, place, monitor)?,
+            transformer_blocks: Blocks::load(config, &blocks, options.place, monitor)?,
             norm_out: weights.pp("norm_out.linear").linear(dim, 2 * dim, true)?,
             proj_out: weights.pp("proj_out").linear(dim, config.in_channels, true)?,
             config: config.clone(),
@@ -118,11 +129,12 @@ impl Transformer {
         Ok(model)
     }
 
-    /// What goes slower than it could with the blocks where they are, and why.
-    pub fn remark(&self) -> Option<&str> {
-        self.transformer_blocks.remark()
+    /// What runs slower than it could with the blocks where they are.
+    pub fn degradation(&self) -> Option<&Degradation> {
+        self.transformer_blocks.degradation()
     }
 
+    /// The config that it was loaded with.
     pub fn config(&self) -> &TransformerConfig {
         &self.config
     }
@@ -133,14 +145,13 @@ impl Transformer {
     /// # Errors
     /// When shapes do not fit, the device fails, or the monitor says stop.
     pub fn forward(&self, latents: &Tensor, text: &Tensor, step: &Step) -> Result<Tensor> {
-        Ok(self.forward_each(latents, &[text], Passes::InTurn, None, step)?.remove(0))
+        Ok(self.forward_each(latents, &[text], Passes::Sequential, None, step)?.remove(0))
     }
 
     /// The predictions for the same latents with several texts, as [`Transformer::forward`] of each.
     ///
-    /// The passes go through the blocks side by side, so that a block that is brought to the device serves all; within a
-    /// block they go as `passes` says, which changes no more than how sums are rounded. A `cache` may have most blocks
-    /// left out.
+    /// All passes go through a block before the next one is used, so that a streamed block is copied once. Within a block
+    /// they run as `passes` says, which only changes how sums are rounded. A `cache` may let most blocks be skipped.
     ///
     /// # Errors
     /// As [`Transformer::forward`].
@@ -155,8 +166,8 @@ impl Transformer {
         let conditioning = silu(&self.embed_time(step.sigma, latents.device())?)?;
         let image = self.img_in.forward(latents)?;
         let at_once = match passes {
-            Passes::InTurn => 1,
-            Passes::Together => texts.len().max(1),
+            Passes::Sequential => 1,
+            Passes::Batched => texts.len().max(1),
         };
         let mut groups = Vec::new();
         for texts in texts.chunks(at_once) {

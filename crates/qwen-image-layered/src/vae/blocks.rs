@@ -40,12 +40,12 @@ impl ResidualBlock {
     pub fn load(in_dim: usize, out_dim: usize, weights: &Weights) -> Result<Self> {
         Ok(Self {
             norm1: ChannelNorm::load(in_dim, 3, &weights.pp("norm1"))?,
-            conv1: Conv2d::load_causal(in_dim, out_dim, 3, &weights.pp("conv1"))?,
+            conv1: weights.pp("conv1").causal_conv2d(in_dim, out_dim, 3)?,
             norm2: ChannelNorm::load(out_dim, 3, &weights.pp("norm2"))?,
-            conv2: Conv2d::load_causal(out_dim, out_dim, 3, &weights.pp("conv2"))?,
+            conv2: weights.pp("conv2").causal_conv2d(out_dim, out_dim, 3)?,
             conv_shortcut: match in_dim == out_dim {
                 true => None,
-                false => Some(Conv2d::load_causal(in_dim, out_dim, 1, &weights.pp("conv_shortcut"))?),
+                false => Some(weights.pp("conv_shortcut").causal_conv2d(in_dim, out_dim, 1)?),
             },
         })
     }
@@ -73,8 +73,8 @@ impl AttentionBlock {
     pub fn load(dim: usize, weights: &Weights) -> Result<Self> {
         Ok(Self {
             norm: ChannelNorm::load(dim, 2, &weights.pp("norm"))?,
-            to_qkv: Conv2d::load(dim, 3 * dim, 1, &weights.pp("to_qkv"))?,
-            proj: Conv2d::load(dim, dim, 1, &weights.pp("proj"))?,
+            to_qkv: weights.pp("to_qkv").conv2d(dim, 3 * dim, 1)?,
+            proj: weights.pp("proj").conv2d(dim, dim, 1)?,
         })
     }
 

@@ -7,21 +7,29 @@ use crate::{Error, Result, sizes};
 /// `vae/config.json`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct VaeConfig {
+    /// Channels of the outermost level.
     pub base_dim: usize,
+    /// Latent channels.
     pub z_dim: usize,
+    /// Channels of each level in multiples of `base_dim`.
     pub dim_mult: Vec<usize>,
+    /// Residual blocks of a level.
     pub num_res_blocks: usize,
     /// Scales with extra attention; none in any published checkpoint, and not supported.
     pub attn_scales: Vec<f64>,
-    /// One entry per halving of the sides. What it says about time has no bearing on single frames.
+    /// One entry per halving of the sides: whether time is halved too, which does not concern single frames.
     pub temperal_downsample: Vec<bool>,
     /// 4: red, green, blue, alpha.
     pub input_channels: usize,
+    /// Mean of each latent channel.
     pub latents_mean: Vec<f64>,
+    /// Standard deviation of each latent channel.
     pub latents_std: Vec<f64>,
 }
 
 impl VaeConfig {
+    /// Checks that this is an autoencoder that this crate runs; `path` is for the error.
+    ///
     /// # Errors
     /// When fields contradict each other or ask for something that this crate does not have.
     pub fn check(&self, path: &Path) -> Result<()> {

@@ -40,17 +40,17 @@ impl Decoder {
             if level + 1 < levels {
                 let place = place.pp("upsamplers.0");
                 place.pp("time_conv").skip();
-                upsampler = Some(Conv2d::load(dim, dim / 2, 3, &place.pp("resample.1"))?);
+                upsampler = Some(place.pp("resample.1").conv2d(dim, dim / 2, 3)?);
                 dim /= 2;
             }
             up_blocks.push(UpBlock { resnets, upsampler });
         }
         Ok(Self {
-            conv_in: Conv2d::load_causal(config.z_dim, top, 3, &weights.pp("conv_in"))?,
+            conv_in: weights.pp("conv_in").causal_conv2d(config.z_dim, top, 3)?,
             mid_block: MidBlock::load(top, &weights.pp("mid_block"))?,
             up_blocks,
             norm_out: ChannelNorm::load(dim, 3, &weights.pp("norm_out"))?,
-            conv_out: Conv2d::load_causal(dim, config.input_channels, 3, &weights.pp("conv_out"))?,
+            conv_out: weights.pp("conv_out").causal_conv2d(dim, config.input_channels, 3)?,
         })
     }
 

@@ -35,15 +35,15 @@ impl Encoder {
             if level + 1 < config.dim_mult.len() {
                 let place = weights.pp("down_blocks").pp(down_blocks.len());
                 place.pp("time_conv").skip();
-                down_blocks.push(DownBlock::Halve(Conv2d::load(dim, dim, 3, &place.pp("resample.1"))?));
+                down_blocks.push(DownBlock::Halve(place.pp("resample.1").conv2d(dim, dim, 3)?));
             }
         }
         Ok(Self {
-            conv_in: Conv2d::load_causal(config.input_channels, config.base_dim, 3, &weights.pp("conv_in"))?,
+            conv_in: weights.pp("conv_in").causal_conv2d(config.input_channels, config.base_dim, 3)?,
             down_blocks,
             mid_block: MidBlock::load(dim, &weights.pp("mid_block"))?,
             norm_out: ChannelNorm::load(dim, 3, &weights.pp("norm_out"))?,
-            conv_out: Conv2d::load_causal(dim, 2 * config.z_dim, 3, &weights.pp("conv_out"))?,
+            conv_out: weights.pp("conv_out").causal_conv2d(dim, 2 * config.z_dim, 3)?,
         })
     }
 

@@ -28,7 +28,7 @@ pub struct Vae {
 }
 
 impl Vae {
-    /// `config` must have passed [`VaeConfig::check`].
+    /// Loads the autoencoder. `config` must have passed [`VaeConfig::check`].
     ///
     /// # Errors
     /// When a tensor is missing, superfluous, or does not fit the config.
@@ -36,8 +36,8 @@ impl Vae {
         let z = config.z_dim;
         let vae = Self {
             encoder: encoder::Encoder::load(config, &weights.pp("encoder"))?,
-            quant_conv: Conv2d::load_causal(2 * z, 2 * z, 1, &weights.pp("quant_conv"))?,
-            post_quant_conv: Conv2d::load_causal(z, z, 1, &weights.pp("post_quant_conv"))?,
+            quant_conv: weights.pp("quant_conv").causal_conv2d(2 * z, 2 * z, 1)?,
+            post_quant_conv: weights.pp("post_quant_conv").causal_conv2d(z, z, 1)?,
             decoder: decoder::Decoder::load(config, &weights.pp("decoder"))?,
             config: config.clone(),
         };
@@ -45,6 +45,7 @@ impl Vae {
         Ok(vae)
     }
 
+    /// The config that it was loaded with.
     pub fn config(&self) -> &VaeConfig {
         &self.config
     }

@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 
-use super::file::{Entry, MadeFile, MappedFile, Stored};
+#[cfg(feature = "synthetic")]
+use super::file::VirtualFile;
+use super::file::{Entry, MappedFile, Stored};
 use super::names::{self, Join, Meaning, Part};
-use super::packed::Packed;
-use super::place::Place;
 use super::{Source, gguf, safetensors};
-use crate::nn::Linear;
-use crate::synthetic::{self, Synthetic};
+use crate::bytes::Target;
+use crate::nn::{Linear, Packed};
 use crate::{Error, Result};
 
-/// Opened files of one part of the pipeline.
+/// The opened weight files of one part of the model.
 pub struct Checkpoint {
     files: Vec<MappedFile>,
     pub(super) items: BTreeMap<String, Item>,
@@ -45,13 +45,14 @@ impl Checkpoint {
     /// Opens `path`: the published subfolder of `part`, or a single safetensors or GGUF file.
     ///
     /// # Errors
-    /// When a file is missing, cut short, of another model or inconsistent with its index.
+    /// When a file is missing, truncated, of another model or inconsistent with its index.
     pub fn open(path: &Path, part: Part) -> Result<Self> {
         if path.is_dir() { Self::open_folder(path, part) } else { Self::open_file(path, part) }
     }
 
-    /// A part whose weights are made up, under their published names.
-    pub(crate) fn made(file: MadeFile, part: Part) -> Result<Self> {
+    /// A part in a virtual file, under its published names.
+    #[cfg(feature = "synthetic")]
+    pub(crate) fn from_virtual(file: VirtualFile, part: Part) -> Result<Self> {
         let mut checkpoint = Self::empty();
         checkpoint.add(file.into(), |stored| names::of_safetensors(part, stored))?;
         checkpoint.checked()
@@ -62,10 +63,6 @@ impl Checkpoint {
     }
 
     fn open_folder(folder: &Path, part: Part) -> Result<Self> {
-        let marker = folder.join(synthetic::MARKER);
-        if marker.is_file() {
-            return Synthetic::open(&marker, part);
-        }
         let stem = part.stem();
         let index = folder.join(format!("{stem}.safetensors.index.json"));
         if index.is_file() {
@@ -140,8 +137,7 @@ impl Checkpoint {
         checkpoint.checked()
     }
 
-    /// Adds the vision tower of a GGUF text encoder, or one from a safetensors
-    /// file, whose text tensors are then left out.
+    /// Adds the vision tower of a GGUF text encoder, or that of a safetensors file, whose text tensors are ignored.
     ///
     /// # Errors
     /// As [`Checkpoint::open`].
@@ -181,7 +177,7 @@ impl Checkpoint {
             match item.pieces.get_mut(slot) {
                 Some(place @ None) => *place = Some(piece),
                 _ => {
-                    let reason = format!("tensor `{stored_name}` is there under two names; take another conversion");
+                    let reason = format!("tensor `{stored_name}` exists under two names; take another conversion");
                     return Err(broken(&file.path, reason));
                 }
             }
@@ -217,7 +213,7 @@ impl Checkpoint {
     fn scale(&self, item: &Item) -> Result<f32> {
         let Some(piece) = &item.scale else { return Ok(1.0) };
         let file = &self.files[piece.file];
-        let value = file.plain(&piece.stored_name, &piece.entry, DType::F32, &Place::host())?;
+        let value = file.plain(&piece.stored_name, &piece.entry, DType::F32, &Target::host())?;
         if value.elem_count() != 1 {
             let reason = format!(
                 "scale `{}` has the shape {:?}: of fp8 files only those with one scale per tensor can be read; take such a \
@@ -233,17 +229,17 @@ impl Checkpoint {
         Ok(scale)
     }
 
-    fn load(&self, piece: &Piece, scale: f32, dtype: DType, place: &Place) -> Result<Tensor> {
+    fn load(&self, piece: &Piece, scale: f32, dtype: DType, target: &Target) -> Result<Tensor> {
         let file = &self.files[piece.file];
         let entry = &piece.entry;
-        if let Some(packed) = self.packed(piece, scale, &Place::host())? {
-            return Ok(packed.unpack(dtype)?.reshape(entry.shape.as_slice())?.to_device(place.device())?);
+        if let Some(packed) = self.packed(piece, scale, &Target::host())? {
+            return Ok(packed.unpack(dtype)?.reshape(entry.shape.as_slice())?.to_device(target.device())?);
         }
-        Ok(file.plain(&piece.stored_name, entry, dtype, place)?.to_dtype(dtype)?)
+        Ok(file.plain(&piece.stored_name, entry, dtype, target)?.to_dtype(dtype)?)
     }
 
     /// The tensor as a matrix of rows, when it is stored compressed.
-    fn packed(&self, piece: &Piece, scale: f32, place: &Place) -> Result<Option<Packed>> {
+    fn packed(&self, piece: &Piece, scale: f32, target: &Target) -> Result<Option<Packed>> {
         let entry = &piece.entry;
         let Some(&columns) = entry.shape.last() else { return Ok(None) };
         if columns == 0 {
@@ -253,14 +249,14 @@ impl Checkpoint {
         let bytes = || self.files[piece.file].bytes(entry);
         Ok(match entry.stored {
             Stored::Blocks(kind) if columns.is_multiple_of(kind.block_size()) => {
-                Some(Packed::blocks(kind, bytes()?, rows, columns, place)?)
+                Some(Packed::blocks(kind, bytes()?, rows, columns, target)?)
             }
             Stored::Blocks(kind) => {
                 // Rows of the real shape need not hold whole blocks where a converter noted another shape.
                 let count = rows * columns;
-                Some(Packed::blocks(kind, bytes()?, count / kind.block_size(), kind.block_size(), &Place::host())?)
+                Some(Packed::blocks(kind, bytes()?, count / kind.block_size(), kind.block_size(), &Target::host())?)
             }
-            Stored::Plain(DType::F8E4M3) => Some(Packed::float8(bytes()?, scale, rows, columns, place)?),
+            Stored::Plain(DType::F8E4M3) => Some(Packed::float8(bytes()?, scale, rows, columns, target)?),
             Stored::Plain(_) | Stored::Other(_) => None,
         })
     }
@@ -309,11 +305,11 @@ impl Source for Checkpoint {
         pieces.map(|piece| piece.entry.range.len()).collect()
     }
 
-    fn tensor(&self, name: &str, dtype: DType, place: &Place) -> Result<Tensor> {
+    fn tensor(&self, name: &str, dtype: DType, target: &Target) -> Result<Tensor> {
         let item = self.item(name)?;
         let scale = self.scale(item)?;
         let pieces: Vec<Tensor> =
-            item.pieces.iter().flatten().map(|piece| self.load(piece, scale, dtype, place)).collect::<Result<_>>()?;
+            item.pieces.iter().flatten().map(|piece| self.load(piece, scale, dtype, target)).collect::<Result<_>>()?;
         Ok(match item.join {
             None => pieces.into_iter().next().ok_or_else(|| self.missing(name))?,
             Some(Join::Rows) => Tensor::cat(&pieces, 0)?,
@@ -321,7 +317,7 @@ impl Source for Checkpoint {
         })
     }
 
-    fn gather(&self, name: &str, ids: &[u32], dtype: DType, place: &Place) -> Result<Tensor> {
+    fn gather(&self, name: &str, ids: &[u32], dtype: DType, target: &Target) -> Result<Tensor> {
         let item = self.item(name)?;
         let shape = self.shape(name).unwrap_or_default();
         let (Some(Some(piece)), &[rows, columns]) = (item.pieces.first(), shape.as_slice()) else {
@@ -330,29 +326,29 @@ impl Source for Checkpoint {
         if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
             return Err(Error::Input(format!("row {id} of `{name}` was asked for, it has {rows}")));
         }
-        let gathered = match self.packed(piece, self.scale(item)?, &Place::host())? {
+        let gathered = match self.packed(piece, self.scale(item)?, &Target::host())? {
             Some(packed) if (packed.rows(), packed.columns()) == (rows, columns) => {
                 let rows =
                     ids.iter().map(|&id| packed.unpack_rows(id as usize, 1, dtype)).collect::<Result<Vec<_>>>()?;
                 Tensor::cat(&rows, 0)?
             }
-            Some(_) => self.tensor(name, dtype, &Place::host())?.index_select(&Tensor::new(ids, &Device::Cpu)?, 0)?,
+            Some(_) => self.tensor(name, dtype, &Target::host())?.index_select(&Tensor::new(ids, &Device::Cpu)?, 0)?,
             None => self.files[piece.file].plain_rows(&piece.stored_name, &piece.entry, ids, dtype)?,
         };
-        Ok(gathered.to_dtype(dtype)?.to_device(place.device())?)
+        Ok(gathered.to_dtype(dtype)?.to_device(target.device())?)
     }
 
-    fn linear(&self, prefix: &str, bias: bool, dtype: DType, place: &Place) -> Result<Linear> {
+    fn linear(&self, prefix: &str, bias: bool, dtype: DType, target: &Target) -> Result<Linear> {
         let name = format!("{prefix}.weight");
         let item = self.item(&name)?;
-        let bias = if bias { Some(self.tensor(&format!("{prefix}.bias"), dtype, place)?) } else { None };
+        let bias = if bias { Some(self.tensor(&format!("{prefix}.bias"), dtype, target)?) } else { None };
         if let [Some(piece)] = item.pieces.as_slice()
-            && let Some(packed) = self.packed(piece, self.scale(item)?, place)?
+            && let Some(packed) = self.packed(piece, self.scale(item)?, target)?
             && piece.entry.shape == [packed.rows(), packed.columns()]
         {
             return Ok(Linear::packed(packed, bias));
         }
-        Ok(Linear::dense(self.tensor(&name, dtype, place)?, bias))
+        Ok(Linear::dense(self.tensor(&name, dtype, target)?, bias))
     }
 }
 

@@ -10,9 +10,8 @@ use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
 
-use super::place::Place;
+use crate::bytes::{Bytes, Target};
 use crate::finite::all_finite;
-use crate::stream::Staged;
 use crate::{Error, Result};
 
 /// How the values of a tensor are stored.
@@ -22,7 +21,7 @@ pub enum Stored {
     Plain(DType),
     /// GGUF blocks along the last dimension.
     Blocks(GgmlDType),
-    /// A type that no model here uses; its name.
+    /// A type that is not supported.
     Other(safetensors::Dtype),
 }
 
@@ -36,13 +35,13 @@ impl std::fmt::Display for Stored {
     }
 }
 
-/// Where a tensor lies in its file.
+/// A tensor of a file: how and where it is stored.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub stored: Stored,
     /// Outermost dimension first.
     pub shape: Vec<usize>,
-    /// Bytes of the file.
+    /// Its bytes in the file.
     pub range: Range<usize>,
 }
 
@@ -51,82 +50,68 @@ pub struct MappedFile {
     pub path: PathBuf,
     pub entries: BTreeMap<String, Entry>,
     content: Content,
-    /// Tensors whose values were found to be numbers: those that are streamed are read at every step.
+    /// Tensors whose values are known to be finite: streamed ones are read at every step but checked once.
     finite: Mutex<BTreeSet<String>>,
 }
 
 /// Where a file's bytes come from.
 enum Content {
     Map(Arc<Mmap>),
-    /// There is no file: they are made up when they are asked for.
-    Made(Arc<dyn Make>),
+    #[cfg_attr(not(feature = "synthetic"), allow(dead_code, reason = "only the generator of weights makes it"))]
+    Virtual(Arc<dyn ReadRange>),
 }
 
-/// Makes up the bytes of a file that does not exist.
-pub trait Make: Send + Sync {
+/// Bytes that are not in a mapped file.
+pub trait ReadRange: Send + Sync {
     /// The bytes `range`, which lie within one tensor.
     ///
     /// # Errors
     /// When there is no such tensor.
-    fn make(&self, range: Range<usize>) -> candle_core::Result<Vec<u8>>;
+    fn read(&self, range: Range<usize>) -> candle_core::Result<Vec<u8>>;
 }
 
-/// A file that exists only as far as it is read.
-pub struct MadeFile {
+/// A file of tensors whose bytes come from a [`ReadRange`].
+#[cfg(feature = "synthetic")]
+pub struct VirtualFile {
+    /// For error messages.
     pub path: PathBuf,
     pub entries: BTreeMap<String, Entry>,
-    pub maker: Arc<dyn Make>,
+    pub content: Arc<dyn ReadRange>,
 }
 
-/// Some bytes of a file.
-#[derive(Debug, Clone)]
-pub enum Bytes {
-    /// Of a mapped file, which they keep alive.
-    Mapped {
-        map: Arc<Mmap>,
-        range: Range<usize>,
-    },
-    Owned(Arc<Vec<u8>>),
-    /// A copy of them in memory that a device copies from by itself.
-    Staged(Staged),
-}
-
-impl Bytes {
-    pub fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Mapped { map, range } => &map[range.clone()],
-            Self::Owned(bytes) => bytes,
-            Self::Staged(staged) => staged.as_slice(),
+#[cfg(feature = "synthetic")]
+impl From<VirtualFile> for MappedFile {
+    fn from(file: VirtualFile) -> Self {
+        Self {
+            path: file.path,
+            entries: file.entries,
+            content: Content::Virtual(file.content),
+            finite: Mutex::default(),
         }
-    }
-}
-
-impl From<MadeFile> for MappedFile {
-    fn from(made: MadeFile) -> Self {
-        Self { path: made.path, entries: made.entries, content: Content::Made(made.maker), finite: Mutex::default() }
     }
 }
 
 impl MappedFile {
     /// Maps `path` and reads its header with `parse`, which gets the whole file
-    /// and gives its tensors, or what is wrong with it and what to do.
+    /// and returns its tensors, or what is wrong with it.
     pub fn open(
         path: &Path,
         parse: impl FnOnce(&[u8]) -> std::result::Result<BTreeMap<String, Entry>, String>,
     ) -> Result<Self> {
         let unreadable = |source| Error::File { path: path.to_owned(), source };
         let file = File::open(path).map_err(unreadable)?;
-        // SAFETY: the mapping is read-only. Should another process cut the file
-        // short while it is in use, the access faults; a model folder is not
-        // edited while it runs, and reading 54 GB into memory instead is no choice.
-        #[allow(unsafe_code)]
+        #[allow(unsafe_code, reason = "reading 54 GB into memory instead is not an option")]
+        // SAFETY: the mapping is read-only. If another process truncates the file while it is in use, an access faults;
+        // model folders are not edited while they are in use.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
         let entries = parse(&map).map_err(|reason| Error::Checkpoint { path: path.to_owned(), reason })?;
         Ok(Self { path: path.to_owned(), entries, content: Content::Map(Arc::new(map)), finite: Mutex::default() })
     }
 
+    /// The bytes of `entry`.
+    ///
     /// # Errors
-    /// When there is no file and the bytes cannot be made up.
+    /// When virtual content cannot be read.
     pub fn bytes(&self, entry: &Entry) -> Result<Bytes> {
         self.part(entry.range.clone())
     }
@@ -134,12 +119,12 @@ impl MappedFile {
     fn part(&self, range: Range<usize>) -> Result<Bytes> {
         Ok(match &self.content {
             Content::Map(map) => Bytes::Mapped { map: map.clone(), range },
-            Content::Made(maker) => Bytes::Owned(Arc::new(maker.make(range)?)),
+            Content::Virtual(content) => Bytes::Owned(Arc::new(content.read(range)?)),
         })
     }
 
-    /// The plain tensor `name` in the type it is stored in; `wanted` is for the error text.
-    pub fn plain(&self, name: &str, entry: &Entry, wanted: DType, place: &Place) -> Result<Tensor> {
+    /// The plain tensor `name` in the type it is stored in; `wanted` is for the error message.
+    pub fn plain(&self, name: &str, entry: &Entry, wanted: DType, target: &Target) -> Result<Tensor> {
         let stored = self.number_type(name, entry, wanted)?;
         let bytes = self.bytes(entry)?;
         if !self.is_finite(name, bytes.as_slice(), stored) {
@@ -149,7 +134,7 @@ impl MappedFile {
             );
             return Err(Error::Checkpoint { path: self.path.clone(), reason });
         }
-        Ok(Tensor::from_raw_buffer(place.staged(bytes).as_slice(), stored, &entry.shape, place.device())?)
+        Ok(Tensor::from_raw_buffer(target.staged(bytes).as_slice(), stored, &entry.shape, target.device())?)
     }
 
     fn is_finite(&self, name: &str, bytes: &[u8], stored: DType) -> bool {
@@ -164,7 +149,7 @@ impl MappedFile {
         finite
     }
 
-    /// Rows `ids`, all of which are there, of the plain matrix `name`, on the CPU.
+    /// Rows `ids`, all of which exist, of the plain matrix `name`, on the CPU.
     pub fn plain_rows(&self, name: &str, entry: &Entry, ids: &[u32], wanted: DType) -> Result<Tensor> {
         let stored = self.number_type(name, entry, wanted)?;
         let columns = entry.shape.last().copied().unwrap_or(1);

@@ -1,16 +1,15 @@
 //! Where weights come from: the published folder, single files and GGUF.
 //!
-//! A model part gets a [`Weights`], a place in a checkpoint that hands out
-//! tensors and [`Linear`]s by the checkpoint's own names. Whether they were
-//! bf16, fp8 with a scale or GGUF blocks stays in here.
+//! A part of the model gets a [`Weights`], a position in a checkpoint from which tensors and [`Linear`] layers are
+//! loaded by their published names. Whether they are stored as bf16, fp8 with a scale or GGUF blocks is not visible
+//! outside this module.
 
 mod checkpoint;
 mod file;
+mod files;
 mod gguf;
 mod names;
 mod occupied;
-mod packed;
-mod place;
 mod safetensors;
 #[cfg(test)]
 mod tests;
@@ -22,102 +21,117 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Device, Shape, Tensor};
 
-use crate::nn::{Linear, Products};
+use crate::nn::{Conv2d, MatmulPrecision};
 use crate::stream::Staging;
 use crate::{Error, Result};
 
 pub use checkpoint::{Checkpoint, read_json};
-pub(crate) use file::{Entry, MadeFile, Make, Stored};
+#[cfg(feature = "synthetic")]
+pub(crate) use file::{Entry, ReadRange, Stored, VirtualFile};
+pub use files::{ModelFiles, OpenPart, WeightSource};
 pub use names::Part;
 pub(crate) use occupied::Occupied;
-pub use packed::Packed;
-pub(crate) use packed::float8_e4m3;
-pub use place::Place;
 
-/// One opened checkpoint part. Names are the published ones of diffusers and
-/// transformers; a source that stores other names translates them.
+pub use crate::bytes::Target;
+pub use crate::nn::{Linear, Packed};
+
+/// The opened weights of one part. Names are the published ones of diffusers and transformers; a source that stores
+/// other names translates them.
 pub trait Source: Send + Sync {
-    /// The file that holds (or should hold) `name`, for error texts.
+    /// The file that holds (or should hold) `name`, for error messages.
     fn path(&self, name: &str) -> PathBuf;
 
-    /// Stored shape of `name`, outermost first; `None` when it is not there.
+    /// Stored shape of `name`, outermost dimension first; `None` if there is no such tensor.
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
 
     /// The names of all tensors.
     fn names(&self) -> Vec<String>;
 
-    /// Bytes of each piece that `name` is stored in; none when it is not there.
+    /// Size in bytes of each piece that `name` is stored in; empty if there is no such tensor.
     fn stored(&self, name: &str) -> Vec<usize>;
 
-    /// The dense tensor `name` (dequantised where needed) in `dtype`, brought to `place`.
+    /// The dense tensor `name`, dequantized if needed, in `dtype` on `target`.
     ///
     /// # Errors
-    /// When it is missing, broken or of a type that cannot be used.
-    fn tensor(&self, name: &str, dtype: DType, place: &Place) -> Result<Tensor>;
+    /// When it is missing, broken or of an unsupported type.
+    fn tensor(&self, name: &str, dtype: DType, target: &Target) -> Result<Tensor>;
 
     /// Rows `ids` (ids, columns) of the matrix `name`, for tables too large to load.
     ///
     /// # Errors
-    /// As [`Source::tensor`], and when a row is not there.
-    fn gather(&self, name: &str, ids: &[u32], dtype: DType, place: &Place) -> Result<Tensor>;
+    /// As [`Source::tensor`], and when there is no such row.
+    fn gather(&self, name: &str, ids: &[u32], dtype: DType, target: &Target) -> Result<Tensor>;
 
     /// The matrix `{prefix}.weight` and, if `bias`, `{prefix}.bias`, as a layer
-    /// that computes in `dtype`. Quantised matrices stay quantised.
+    /// that computes in `dtype`. Quantized matrices stay quantized.
     ///
     /// # Errors
     /// As [`Source::tensor`].
-    fn linear(&self, prefix: &str, bias: bool, dtype: DType, place: &Place) -> Result<Linear> {
-        let weight = self.tensor(&format!("{prefix}.weight"), dtype, place)?;
-        let bias = if bias { Some(self.tensor(&format!("{prefix}.bias"), dtype, place)?) } else { None };
+    fn linear(&self, prefix: &str, bias: bool, dtype: DType, target: &Target) -> Result<Linear> {
+        let weight = self.tensor(&format!("{prefix}.weight"), dtype, target)?;
+        let bias = if bias { Some(self.tensor(&format!("{prefix}.bias"), dtype, target)?) } else { None };
         Ok(Linear::dense(weight, bias))
     }
 }
 
-/// A place in a checkpoint: a source, a name prefix, and what the model computes in.
+/// A position in a checkpoint: a source, a name prefix, and what the model computes in. [`Weights::pp`] goes deeper, as
+/// with candle's `VarBuilder`.
+///
+/// ```no_run
+/// use candle_core::{DType, Device};
+/// use qwen_image_layered::ModelFiles;
+/// use qwen_image_layered::weights::{Part, Weights};
+///
+/// let checkpoint = ModelFiles::folder("Qwen-Image-Layered").open(Part::Transformer)?;
+/// let weights = Weights::new(std::sync::Arc::new(checkpoint), DType::BF16, &Device::Cpu);
+/// let proj_out = weights.pp("proj_out").linear(3072, 64, true)?;
+/// # Ok::<(), qwen_image_layered::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Weights {
     source: Arc<dyn Source>,
     prefix: String,
     dtype: DType,
-    products: Products,
-    place: Place,
-    /// Full names that were asked for, shared by all places in one checkpoint.
+    matmul_precision: MatmulPrecision,
+    target: Target,
+    /// Full names that were asked for, shared by all positions in one checkpoint.
     used: Arc<Mutex<BTreeSet<String>>>,
 }
 
-/// A matrix that stays in its file; rows are read when needed.
+/// A matrix that stays in its file; rows are read as needed.
 pub struct Rows {
     weights: Weights,
     name: String,
 }
 
 impl Rows {
-    /// Rows `ids` as (ids, columns), in the model's type and place.
+    /// Rows `ids` as (ids, columns), in the model's type and on its device.
     ///
     /// # Errors
-    /// When a row is not there or the device fails.
+    /// When there is no such row or the device fails.
     pub fn gather(&self, ids: &[u32]) -> Result<Tensor> {
-        let Weights { source, dtype, place, .. } = &self.weights;
-        source.gather(&self.name, ids, *dtype, place)
+        let Weights { source, dtype, target, .. } = &self.weights;
+        source.gather(&self.name, ids, *dtype, target)
     }
 }
 
 impl Weights {
+    /// The root of `source`, for a model that computes in `dtype` on `device`.
     pub fn new(source: Arc<dyn Source>, dtype: DType, device: &Device) -> Self {
-        let (products, place) = (Products::default(), Place::on(device));
-        Self { source, prefix: String::new(), dtype, products, place, used: Arc::default() }
+        let (matmul_precision, target) = (MatmulPrecision::default(), Target::on(device));
+        Self { source, prefix: String::new(), dtype, matmul_precision, target, used: Arc::default() }
     }
 
-    /// The place `name` below this one.
+    /// The position `name` below this one.
     #[must_use]
     pub fn pp(&self, name: impl Display) -> Self {
         Self { prefix: self.full(&name.to_string()), ..self.clone() }
     }
 
-    /// The same place in the checkpoint; its layers multiply as `products` says.
+    /// The same position; its layers multiply in `precision` as far as their weights allow.
     #[must_use]
-    pub fn multiplying(&self, products: Products) -> Self {
-        Self { products, ..self.clone() }
+    pub fn with_matmul_precision(&self, precision: MatmulPrecision) -> Self {
+        Self { matmul_precision: precision, ..self.clone() }
     }
 
     /// What the model computes in.
@@ -125,24 +139,25 @@ impl Weights {
         self.dtype
     }
 
+    /// The device that tensors are loaded to.
     pub fn device(&self) -> &Device {
-        self.place.device()
+        self.target.device()
     }
 
-    /// The same place in the checkpoint; its tensors go to the device through `staging`.
+    /// The same position; its tensors go to the device by way of `staging`.
     #[must_use]
     pub(crate) fn through(&self, staging: Arc<Staging>) -> Self {
-        Self { place: self.place.through(staging), ..self.clone() }
+        Self { target: self.target.through(staging), ..self.clone() }
     }
 
-    /// Room that staging all tensors below this place takes, in bytes.
+    /// Bytes that staging all tensors below this position takes.
     pub(crate) fn room(&self) -> usize {
         let below = format!("{}.", self.prefix);
         let names = self.source.names().into_iter().filter(|name| name.starts_with(&below));
         names.flat_map(|name| self.source.stored(&name)).map(Staging::room).sum()
     }
 
-    /// Whether tensor `name` exists below this place.
+    /// Whether tensor `name` exists below this position.
     pub fn contains(&self, name: &str) -> bool {
         self.source.shape(&self.full(name)).is_some()
     }
@@ -155,7 +170,7 @@ impl Weights {
         let name = self.full(name);
         self.expect_shape(&name, shape.into().dims())?;
         self.mark(&name);
-        self.source.tensor(&name, self.dtype, &self.place)
+        self.source.tensor(&name, self.dtype, &self.target)
     }
 
     /// The matrix `name` of exactly `shape`, left in its file.
@@ -169,7 +184,7 @@ impl Weights {
         Ok(Rows { weights: self.clone(), name })
     }
 
-    /// The layer whose `weight` is (`out_dim`, `in_dim`) at this place.
+    /// The layer at this position whose `weight` is (`out_dim`, `in_dim`), with a `bias` (`out_dim`) if asked for.
     ///
     /// # Errors
     /// As [`Weights::get`].
@@ -180,10 +195,29 @@ impl Weights {
             self.mark(&self.full("bias"));
         }
         self.mark(&self.full("weight"));
-        Ok(self.source.linear(&self.prefix, bias, self.dtype, &self.place)?.multiplying(self.products))
+        Ok(self.source.linear(&self.prefix, bias, self.dtype, &self.target)?.with_precision(self.matmul_precision))
     }
 
-    /// Declares everything below this place as rightly there but not needed.
+    /// The 2D convolution at this position: `weight` (out, in, k, k) and `bias` (out).
+    ///
+    /// # Errors
+    /// As [`Weights::get`].
+    pub(crate) fn conv2d(&self, in_channels: usize, out_channels: usize, kernel: usize) -> Result<Conv2d> {
+        let weight = self.get((out_channels, in_channels, kernel, kernel), "weight")?;
+        Conv2d::new(weight, self.get(out_channels, "bias")?)
+    }
+
+    /// The causal 3D convolution at this position, `weight` (out, in, k, k, k), as it acts on a single frame: the past
+    /// is zeros, so only the last temporal slice of the kernel counts.
+    ///
+    /// # Errors
+    /// As [`Weights::get`].
+    pub(crate) fn causal_conv2d(&self, in_channels: usize, out_channels: usize, kernel: usize) -> Result<Conv2d> {
+        let weight = self.get((out_channels, in_channels, kernel, kernel, kernel), "weight")?;
+        Conv2d::new(weight.narrow(2, kernel - 1, 1)?.squeeze(2)?, self.get(out_channels, "bias")?)
+    }
+
+    /// Marks everything below this position as part of the model although it is not loaded.
     pub fn skip(&self) {
         let below = format!("{}.", self.prefix);
         for name in self.source.names() {
@@ -193,11 +227,11 @@ impl Weights {
         }
     }
 
-    /// Checks, when a model has taken all its tensors, that none is left over:
-    /// more layers than the config says, or another model's file.
+    /// Checks, after a model has loaded all its tensors, that none is left over: then the file has more layers than the
+    /// config says, or is of another model.
     ///
     /// # Errors
-    /// Names the first tensor that nothing asked for.
+    /// Names the first tensor that was not loaded.
     pub fn finish(&self) -> Result<()> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let left: Vec<String> = self.source.names().into_iter().filter(|name| !used.contains(name)).collect();
@@ -213,7 +247,7 @@ impl Weights {
         Err(Error::Checkpoint { path: self.source.path(first), reason })
     }
 
-    /// Names and shapes of all tensors below this place.
+    /// Names and shapes of all tensors below this position.
     pub fn listing(&self) -> Vec<(String, Vec<usize>)> {
         let below = format!("{}.", self.prefix);
         let names = self.source.names().into_iter();
@@ -221,17 +255,17 @@ impl Weights {
         within.collect()
     }
 
-    /// Declares tensor `name` as needed: it is loaded later.
-    pub fn take(&self, name: &str) {
+    /// Marks tensor `name` as loaded later.
+    pub fn defer(&self, name: &str) {
         self.mark(&self.full(name));
     }
 
-    /// The file that holds (or should hold) tensor `name`, for error texts.
+    /// The file that holds (or should hold) tensor `name`, for error messages.
     pub fn path(&self, name: &str) -> PathBuf {
         self.source.path(&self.full(name))
     }
 
-    /// The error for a tensor that is not there.
+    /// The error for a missing tensor.
     pub fn missing(&self, name: &str) -> Error {
         Error::TensorMissing { path: self.path(name), tensor: self.full(name) }
     }

@@ -3,13 +3,16 @@
 /// A part of the pipeline that has its own weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
+    /// The diffusion transformer.
     Transformer,
+    /// The text model with the vision tower.
     TextEncoder,
+    /// The autoencoder.
     Vae,
 }
 
 impl Part {
-    /// Its folder in the published one.
+    /// Its subfolder of the published folder.
     pub fn folder(self) -> &'static str {
         match self {
             Self::Transformer => "transformer",
@@ -36,7 +39,7 @@ impl Part {
     }
 }
 
-/// What a stored tensor is in published terms.
+/// The role of a stored tensor in the published layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Meaning {
     /// The published tensor of this name.
@@ -45,7 +48,7 @@ pub enum Meaning {
     Piece { name: String, index: usize, count: usize, join: Join },
     /// The factor that belongs to the fp8 tensor of this name.
     Scale(String),
-    /// Something that the computation does not need.
+    /// A tensor that is not needed.
     Aside,
 }
 

@@ -1,23 +1,24 @@
 use candle_core::DType;
 
 use super::file::Stored;
-use super::packed::WIDENED_VALUES;
 use super::{Checkpoint, Source};
+use crate::nn::WIDENED_VALUES;
 
-/// Memory of a loaded tensor.
+/// Memory that a tensor takes once it is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Occupied {
-    /// As long as the model is loaded.
+    /// Bytes while the model is loaded.
     pub bytes: u64,
-    /// While it is widened for a product; 0 where it is not compressed.
+    /// Bytes of its widened form during a product; 0 if it is not compressed.
     pub widened: u64,
+    /// Values that are stored compressed.
     pub compressed_values: u64,
-    /// Whether they are in fp8.
+    /// Whether those are in fp8.
     pub float8: bool,
 }
 
 impl Checkpoint {
-    /// What tensor `name` takes once it is loaded, for a model that computes in `dtype`; nothing where it is missing.
+    /// What tensor `name` takes once it is loaded, for a model that computes in `dtype`; nothing if it is missing.
     pub(crate) fn occupied(&self, name: &str, dtype: DType) -> Occupied {
         let (Some(item), Some(shape)) = (self.items.get(name), self.shape(name)) else { return Occupied::default() };
         let values = shape.iter().product::<usize>() as u64;

@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Tensor};
 use super::*;
 use crate::Monitor;
 use crate::stream::{Mark, plain};
-use crate::text::{Language, TextEncoder, TextFiles};
+use crate::text::{Language, TextEncoder};
 
 const F32_BAR: f32 = 1e-4;
 
@@ -45,7 +45,7 @@ fn message<T>(result: Result<T>, file: &str) -> String {
 
 /// What the fixture's text encoder makes of the English prompt, from files in another packaging.
 fn encoded(text_model: PathBuf, vision_model: Option<PathBuf>) -> (TextEncoder, Tensor) {
-    let files = TextFiles { folder: fixture("text/model"), text_model: Some(text_model), vision_model };
+    let files = ModelFiles { text_model: Some(text_model), vision_model, ..ModelFiles::folder(fixture("text/model")) };
     let encoder = TextEncoder::load(&files, DType::F32, &Device::Cpu).unwrap();
     let prompt = serde_json::from_slice::<serde_json::Value>(&std::fs::read(fixture("text/expected.json")).unwrap());
     let prompt = prompt.unwrap()["prompts"]["english"]["text"].as_str().unwrap().to_owned();
@@ -240,7 +240,7 @@ fn wrong_models_are_refused() {
     let path = folder.path().join("model.safetensors");
     let load = |tensors: &HashMap<String, Tensor>| {
         candle_core::safetensors::save(tensors, &path).unwrap();
-        let files = TextFiles { folder: fixture("text/model"), text_model: Some(path.clone()), vision_model: None };
+        let files = ModelFiles { text_model: Some(path.clone()), ..ModelFiles::folder(fixture("text/model")) };
         TextEncoder::load(&files, DType::F32, &Device::Cpu).map(|_| ())
     };
     load(&older_names()).unwrap();

@@ -18,7 +18,7 @@ use common::{copy_folder, fixture, whole_checkpoint};
 use faults::with_value;
 use image::RgbaImage;
 use qwen_image_layered::testing::packagings::{Tensors, load_all};
-use qwen_image_layered::{ModelFiles, Params, Pipeline};
+use qwen_image_layered::{LoadOptions, ModelFiles, Params, Pipeline};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
@@ -51,8 +51,13 @@ fn each_fault_ends_in_one_clear_error() {
     assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// On the CPU, in f32.
+fn f32_options() -> LoadOptions {
+    LoadOptions { dtype: DType::F32, ..LoadOptions::default() }
+}
+
 fn load(folder: &Path) -> Result<(), String> {
-    let pipeline = Pipeline::load(&ModelFiles::folder(folder), DType::F32, &Device::Cpu);
+    let pipeline = Pipeline::load(&ModelFiles::folder(folder), &f32_options());
     pipeline.map(|_| ()).map_err(|error| error.to_string())
 }
 
@@ -73,7 +78,7 @@ fn single_files_of_another_kind_are_refused() {
     };
     let folder = ModelFiles::folder(model.path());
     let refused = |files: ModelFiles, words: &[&str]| {
-        let error = Pipeline::load(&files, DType::F32, &Device::Cpu).map(|_| ()).unwrap_err().to_string();
+        let error = Pipeline::load(&files, &f32_options()).map(|_| ()).unwrap_err().to_string();
         assert!(words.iter().all(|word| error.contains(word)), "{words:?} in {error}");
     };
     let flux = gguf("flux.gguf", "flux", 1);
@@ -127,7 +132,7 @@ fn compressed_weights_that_are_no_numbers_end_the_run() {
     tensors.insert(name.to_owned(), bad);
     candle_core::safetensors::save(&tensors, &path).unwrap();
     let files = ModelFiles { transformer: Some(path), ..ModelFiles::folder(model.path()) };
-    let mut pipeline = Pipeline::load(&files, DType::F32, &Device::Cpu).unwrap();
+    let mut pipeline = Pipeline::load(&files, &f32_options()).unwrap();
     let params = Params { prompt: "a kite".into(), layers: 1, steps: 2, resolution: 64, ..Params::default() };
     let picture = RgbaImage::from_pixel(64, 64, image::Rgba([9, 90, 200, 255]));
     let error = pipeline.decompose(&picture, &params, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();

@@ -155,7 +155,8 @@ impl Bench {
             pictures.push(image::load_from_memory(&png).expect("a PNG").into_rgba8());
         }
         let stacked: Vec<&RgbaImage> = pictures.iter().collect();
-        let flat = layers::flatten_pictures(picture.width(), picture.height(), &stacked);
+        let flat =
+            layers::flatten_pictures(picture.width(), picture.height(), &stacked).expect("all of the picture's size");
         let worst = flat.as_raw().iter().zip(picture.as_raw()).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(worst <= Some(1), "the layers give the picture back within {worst:?}");
     }

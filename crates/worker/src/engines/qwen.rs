@@ -10,13 +10,16 @@ use engine::{
     Message, MessageCode, Missing, Params, ProgressSink, Step, Stopped,
 };
 use image::RgbaImage;
-use layers::{Filter, Kind, Layer, LayerStack, Report, Thresholds};
-use qwen_image_layered::plan::{Card, Plan, Workload};
+use layers::{Filter, Kind, Layer, LayerStack, PruneNote, Report, Thresholds};
+use qwen_image_layered::plan::{DeviceInfo, Plan, Workload};
 use qwen_image_layered::text::Language;
-use qwen_image_layered::{Error, Output, PassCount, Pipeline, Products, Progress, Stage, read_latents};
+use qwen_image_layered::{
+    Error, LoadOptions, MatmulPrecision, Output, PassCount, Pipeline, Progress, Stage, read_latents,
+};
 
 use super::replan;
-use crate::Config;
+use crate::advice;
+use crate::config::Config;
 use crate::describe::LocalAnalyzer;
 use crate::model::{Choices, DeviceChoice, Located, ModelConfig};
 use crate::run::is_environment;
@@ -69,7 +72,7 @@ struct Qwen {
 struct Loaded {
     plan: Plan,
     /// The device as it was before anything was loaded.
-    card: Card,
+    card: DeviceInfo,
     pipeline: Pipeline,
 }
 
@@ -86,7 +89,7 @@ impl Qwen {
     }
 
     /// Plans for a job, the first to be tried first, and the device that they are for.
-    fn plan(&mut self, workload: &Workload) -> Result<(Vec<Plan>, Card), EngineError> {
+    fn plan(&mut self, workload: &Workload) -> Result<(Vec<Plan>, DeviceInfo), EngineError> {
         let choices = match self.choices.take() {
             Some(choices) => choices,
             None => {
@@ -112,12 +115,12 @@ impl Qwen {
     }
 
     /// See [`Choices::no_float8`].
-    fn no_float8(&self, plan: &Plan, card: &Card) -> Option<&'static str> {
+    fn no_float8(&self, plan: &Plan, card: &DeviceInfo) -> Option<&'static str> {
         self.choices.as_ref()?.no_float8(plan, card, self.config.precision)
     }
 
     /// The model under `plan`, to be loaded as far as it runs.
-    fn under(&mut self, plan: &Plan, card: &Card) -> Result<&mut Pipeline, Error> {
+    fn under(&mut self, plan: &Plan, card: &DeviceInfo) -> Result<&mut Pipeline, Error> {
         let loaded = match self.loaded.take() {
             Some(loaded) if loaded.plan.runs_as(plan) => loaded,
             other => {
@@ -129,12 +132,13 @@ impl Qwen {
                     self.located = located.clone();
                 }
                 let files = &self.located.files;
-                let products = match self.no_float8(plan, card) {
-                    None if self.config.fp8_products => Products::Float8,
-                    _ => Products::Widened,
+                let matmul_precision = match self.no_float8(plan, card) {
+                    None if self.config.fp8_products => MatmulPrecision::Float8,
+                    _ => MatmulPrecision::Widened,
                 };
-                let pipeline = Pipeline::placed(files, plan.placement, self.config.precision.into(), &device);
-                let pipeline = pipeline.multiplying(products);
+                let (dtype, placement) = (self.config.precision.into(), plan.placement);
+                let options = LoadOptions { dtype, device, placement, matmul_precision };
+                let pipeline = Pipeline::new(files.clone(), options);
                 Loaded { plan: plan.clone(), card: card.clone(), pipeline }
             }
         };
@@ -205,8 +209,9 @@ impl Engine for Qwen {
             explain,
         )?;
         let progress = sink.into_inner();
-        if let Some(remark) = self.loaded.as_ref().and_then(|loaded| loaded.pipeline.remark()) {
-            progress.note(Message::new(MessageCode::Degraded, remark.clone()).with("detail", remark));
+        let degradations = self.loaded.as_ref().map(|loaded| loaded.pipeline.degradations()).unwrap_or_default();
+        if let Some(text) = advice::degradations(&degradations) {
+            progress.note(Message::new(MessageCode::Degraded, text.clone()).with("detail", text));
         }
         if let Some(path) = dump {
             output.write_dump(&path).map_err(explain)?;
@@ -343,9 +348,20 @@ fn finish(input: &RgbaImage, output: Output, params: &Params) -> Result<engine::
         let report = Report::new(&stack, &reduced, &thresholds).map_err(|e| internal(&e))?;
         let pruned = layers::prune(stack, &report);
         stack = pruned.stack;
-        notes.extend(pruned.notes.into_iter().map(|text| Message::new(MessageCode::Other, text)));
+        notes.extend(pruned.notes.iter().map(pruned_message));
     }
     Ok(engine::Output { rendering: output.rendering, notes, ..engine::Output::new(stack) })
+}
+
+fn pruned_message(note: &PruneNote) -> Message {
+    let message = |code| Message::new(code, note.to_string());
+    match *note {
+        PruneNote::Empty { index } => message(MessageCode::DroppedEmpty).with("layer", index),
+        PruneNote::CopyOfComposite { index } => message(MessageCode::DroppedCopy).with("layer", index),
+        PruneNote::Duplicate { index, of } => {
+            message(MessageCode::MergedDuplicate).with("layer", index).with("into", of)
+        }
+    }
 }
 
 fn failed(code: FailureCode, message: String) -> EngineError {
@@ -357,8 +373,8 @@ fn explain(error: Error) -> EngineError {
         Error::Stopped => Stopped.into(),
         // Weights that are missing stay so; a disk that fails may come back.
         Error::File { ref source, .. } if source.kind() != ErrorKind::NotFound && is_environment(source) => {
-            EngineError::Environment { message: error.to_string() }
+            EngineError::Environment { message: advice::model(&error) }
         }
-        other => failed(FailureCode::EngineFailed, other.to_string()),
+        other => failed(FailureCode::EngineFailed, advice::model(&other)),
     }
 }

@@ -1,9 +1,10 @@
 //! The device that the model is planned for, as it is now.
 
 use qwen_image_layered::gpu;
-use qwen_image_layered::plan::{Card, Kind};
+use qwen_image_layered::plan::{DeviceInfo, Kind};
 
 use super::DeviceChoice;
+use crate::advice;
 use crate::memory::{free_bytes, total_bytes};
 
 impl DeviceChoice {
@@ -12,12 +13,12 @@ impl DeviceChoice {
     ///
     /// # Errors
     /// Why it cannot be used, and what to do.
-    pub fn card(self, limit: Option<u64>, job_limit: Option<u64>) -> Result<Card, String> {
+    pub fn card(self, limit: Option<u64>, job_limit: Option<u64>) -> Result<DeviceInfo, String> {
         let host_free = free_bytes().unwrap_or(u64::MAX);
         let capped = |free: u64| limit.map_or(free, |limit| free.min(limit));
         match self {
             Self::Auto => self.settled().card(limit, job_limit),
-            Self::Cpu => Ok(Card {
+            Self::Cpu => Ok(DeviceInfo {
                 name: "this computer".to_owned(),
                 kind: Kind::Cpu,
                 // A limit that was set is meant, also where the system counts otherwise.
@@ -27,8 +28,8 @@ impl DeviceChoice {
                 fused_attention: true,
             }),
             Self::Cuda(number) => {
-                let gpu = gpu::probe(number).map_err(|error| error.to_string())?;
-                Ok(Card {
+                let gpu = gpu::probe(number).map_err(|error| advice::gpu(&error))?;
+                Ok(DeviceInfo {
                     name: gpu.name,
                     kind: Kind::Cuda { capability: gpu.capability },
                     free: capped(gpu.free),
@@ -38,7 +39,7 @@ impl DeviceChoice {
                 })
             }
             // Its GPU uses the computer's memory.
-            Self::Metal => Ok(Card {
+            Self::Metal => Ok(DeviceInfo {
                 name: "this computer".to_owned(),
                 kind: Kind::Metal,
                 free: capped(host_free),

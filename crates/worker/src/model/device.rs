@@ -79,7 +79,7 @@ impl DeviceChoice {
                 Err("this build has no Metal; build it with --features metal, or use --device cpu".to_owned())
             }
             Self::Cuda(number) => {
-                gpu::probe(number).map_err(|error| error.to_string())?;
+                gpu::probe(number).map_err(|error| crate::advice::gpu(&error))?;
                 // The CUDA bindings panic when a library lacks what they look for.
                 catch_unwind(|| Device::new_cuda(number))
                     .map_err(|_| {

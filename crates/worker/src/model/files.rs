@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use hf_hub::{Cache, CacheRepo};
 use qwen_image_layered::ModelFiles;
-use qwen_image_layered::synthetic::MARKER;
 
 use super::variant::{Source, Variant};
 use super::{MODEL_VARIANT, ModelConfig};
@@ -81,7 +80,7 @@ impl ModelConfig {
 impl Located {
     /// Bytes of all weight files together.
     pub fn bytes(&self) -> u64 {
-        let ModelFiles { folder, transformer, vae, text_model, vision_model } = &self.files;
+        let ModelFiles { folder, transformer, vae, text_model, vision_model, .. } = &self.files;
         let part = |single: &Option<PathBuf>, name: &str| match single {
             Some(file) => size(file),
             None => weight_files(&folder.join(name)).iter().map(|file| size(file)).sum(),
@@ -115,7 +114,7 @@ fn snapshot(repository: &CacheRepo) -> Option<PathBuf> {
 fn in_cache(cache: &Cache, name: &str, variant: Variant) -> Option<Located> {
     let folder = snapshot(&repository(cache, name))?;
     let revision = folder.file_name().map(|commit| commit.to_string_lossy().into_owned());
-    let mut files = ModelFiles::folder(&folder);
+    let mut files = published(&folder);
     if !has_weights(&folder.join("vae")) {
         return None;
     }
@@ -165,10 +164,32 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn weight_files(part: &Path) -> Vec<PathBuf> {
-    // The last stands for weights that are made up: `unflatten synth-checkpoint --in-memory`.
-    let is_weights =
-        |path: &PathBuf| path.extension().is_some_and(|e| e == "safetensors" || e == "gguf") || path.ends_with(MARKER);
+    let is_weights = |path: &PathBuf| {
+        path.extension().is_some_and(|e| e == "safetensors" || e == "gguf") || stands_for_weights(path)
+    };
     entries(part).into_iter().filter(|path| path.is_file() && is_weights(path)).collect()
+}
+
+/// The published folder, whose weights may be generated while they are loaded.
+#[cfg(feature = "synthetic")]
+fn published(folder: &Path) -> ModelFiles {
+    ModelFiles { source: qwen_image_layered::synthetic::source(), ..ModelFiles::folder(folder) }
+}
+
+#[cfg(not(feature = "synthetic"))]
+fn published(folder: &Path) -> ModelFiles {
+    ModelFiles::folder(folder)
+}
+
+/// Whether a file stands for generated weights (`unflatten synth-checkpoint --in-memory`).
+fn stands_for_weights(path: &Path) -> bool {
+    #[cfg(feature = "synthetic")]
+    return path.ends_with(qwen_image_layered::synthetic::MARKER);
+    #[cfg(not(feature = "synthetic"))]
+    {
+        let _ = path;
+        false
+    }
 }
 
 /// Whether a part has all the files that its index names, or weights without an index.
@@ -207,7 +228,7 @@ fn in_folder(folder: &Path) -> Result<Located, NotThere> {
     }
     let (text_model, vision_model) = gguf(&folder.join("text_encoder"));
     let (transformer, _) = gguf(&folder.join("transformer"));
-    let files = ModelFiles { transformer, text_model, vision_model, ..ModelFiles::folder(folder) };
+    let files = ModelFiles { transformer, text_model, vision_model, ..published(folder) };
     Ok(Located { files, variant: None, revision: None })
 }
 

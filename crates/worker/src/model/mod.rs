@@ -118,7 +118,7 @@ impl ModelConfig {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use qwen_image_layered::plan::{BlockPlace, Card, Kind, Placement, TextPlace, Workload};
+    use qwen_image_layered::plan::{BlockPlace, DeviceInfo, Kind, Placement, TextPlace, Workload};
     use qwen_image_layered::synthetic::{Format, Size, Synthetic};
 
     use super::*;
@@ -130,9 +130,14 @@ pub(crate) mod tests {
         Choices::measure(&config, config.locate_all().expect("complete"))
     }
 
+    /// Runs `work` on the candidates that [`synthetic_choices`] has.
+    pub(crate) fn synthetic_candidates<T>(work: impl FnOnce(&[qwen_image_layered::plan::Candidate]) -> T) -> T {
+        work(&synthetic_choices().candidates())
+    }
+
     /// A GPU of this many bytes.
-    pub(crate) fn card(bytes: u64) -> Card {
-        Card {
+    pub(crate) fn card(bytes: u64) -> DeviceInfo {
+        DeviceInfo {
             name: "a card".to_owned(),
             kind: Kind::Cuda { capability: (8, 6) },
             free: bytes,
@@ -172,7 +177,7 @@ pub(crate) mod tests {
             let folder = tempfile::tempdir().expect("a folder");
             let config = config_of(folder.path(), format);
             let choices = Choices::measure(&config, config.locate_all().expect("complete"));
-            let card = Card { kind: Kind::Cuda { capability }, ..card(8 << 30) };
+            let card = DeviceInfo { kind: Kind::Cuda { capability }, ..card(8 << 30) };
             let workload = Workload::square(&qwen_image_layered::Params::default());
             let plan = choices.plans(&card, &workload).expect("it fits").remove(0);
             choices.no_float8(&plan, &card, precision).unwrap_or("nothing")
@@ -195,7 +200,7 @@ pub(crate) mod tests {
         assert!(plans[0].runs_as(&loaded) && plans[0].need.denoise > loaded.need.denoise, "{}", plans[0].parts());
         assert!(plans.len() > 1, "another one can be tried");
 
-        let small = Card { free: loaded.need.peak(), ..card.clone() };
+        let small = DeviceInfo { free: loaded.need.peak(), ..card.clone() };
         assert!(choices.with_loaded(&loaded, &small, &bigger).is_none());
         // All blocks brought to the device at every step: another plan is worth loading.
         let blocks = BlockPlace::Streamed { resident: 0, in_flight: 2 };

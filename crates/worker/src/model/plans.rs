@@ -2,9 +2,10 @@
 
 use qwen_image_layered::Params;
 use qwen_image_layered::gpu::FLOAT8_CAPABILITY;
-use qwen_image_layered::plan::{Candidate, Card, Footprint, Kind, Plan, Workload, plans, refusal};
+use qwen_image_layered::plan::{Candidate, DeviceInfo, Footprint, Kind, Plan, Workload, plans, refusal};
 
 use super::{Located, ModelConfig, Precision};
+use crate::advice;
 
 /// A loaded model goes on while no other plan is this many times as fast: loading one takes long, too.
 const WORTH_LOADING: f64 = 1.5;
@@ -32,7 +33,7 @@ impl Choices {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "weights are here that cannot be used");
-                    choices.broken = choices.broken.or(Some(error.to_string()));
+                    choices.broken = choices.broken.or_else(|| Some(advice::model(&error)));
                 }
             }
         }
@@ -43,18 +44,18 @@ impl Choices {
     ///
     /// # Errors
     /// When none fits or the weights are broken; says what to do.
-    pub fn plans(&self, card: &Card, workload: &Workload) -> Result<Vec<Plan>, String> {
+    pub fn plans(&self, card: &DeviceInfo, workload: &Workload) -> Result<Vec<Plan>, String> {
         if let (true, Some(broken)) = (self.measured.is_empty(), &self.broken) {
             return Err(broken.clone());
         }
         let candidates = self.candidates();
         let plans = plans(card, &candidates, workload);
-        if plans.is_empty() { Err(refusal(card, &candidates, workload).to_string()) } else { Ok(plans) }
+        if plans.is_empty() { Err(advice::no_plan(&refusal(card, &candidates, workload))) } else { Ok(plans) }
     }
 
     /// The plans for another job on a device where the model is loaded as `loaded` says, that one first; `None` where
     /// it does not fit any more, or another would be so much faster that it is worth loading.
-    pub fn with_loaded(&self, loaded: &Plan, card: &Card, workload: &Workload) -> Option<Vec<Plan>> {
+    pub fn with_loaded(&self, loaded: &Plan, card: &DeviceInfo, workload: &Workload) -> Option<Vec<Plan>> {
         let candidates = self.candidates();
         let same = Plan::new(card, &candidates, loaded.candidate, loaded.placement, workload)?;
         let others = plans(card, &candidates, workload);
@@ -63,12 +64,12 @@ impl Choices {
         stays.then(|| std::iter::once(same).chain(others).collect())
     }
 
-    fn candidates(&self) -> Vec<Candidate<'_>> {
+    pub(super) fn candidates(&self) -> Vec<Candidate<'_>> {
         self.measured.iter().map(|(name, _, footprint)| Candidate { name, footprint }).collect()
     }
 
     /// Why products under `plan` cannot be in fp8, where that is so.
-    pub fn no_float8(&self, plan: &Plan, card: &Card, precision: Precision) -> Option<&'static str> {
+    pub fn no_float8(&self, plan: &Plan, card: &DeviceInfo, precision: Precision) -> Option<&'static str> {
         let has = |(_, _, footprint): &(String, Located, Footprint)| footprint.float8;
         if !matches!(card.kind, Kind::Cuda { capability } if capability >= FLOAT8_CAPABILITY) {
             Some("it is for NVIDIA GPUs of compute capability 8.9 (Ada) and newer")

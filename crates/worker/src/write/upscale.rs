@@ -48,7 +48,7 @@ pub(super) fn to_size(
         return Ok(Sized { stack, reference: Some(reduced), model: None, fraction: 0.0 });
     }
     let mut refused = None;
-    let upscaled = layers::lift(&stack, input, &mut |share| {
+    let upscaled = layers::upscale(&stack, input, &mut |share| {
         let step = (share * TOTAL as f32) as u32;
         match on_step(Step { stage: Stage::Lift, step, total: TOTAL, fraction: SHARE * share }) {
             Ok(()) => ControlFlow::Continue(()),

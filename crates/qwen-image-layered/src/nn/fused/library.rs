@@ -1,4 +1,4 @@
-//! cuBLASLt, which multiplies matrices as cuBLAS does and adds what cuBLAS has not: epilogues, and fp8.
+//! cuBLASLt: matrix products as in cuBLAS, with epilogues and fp8.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -54,16 +54,16 @@ pub const WORKSPACE: usize = 32 << 20;
 /// `CUBLAS_OP_T` of cuBLAS, which these bindings do not have.
 const TRANSPOSED: i32 = 1;
 
-/// The library on one card, however often that is opened.
+/// The library on one GPU, however often that is opened.
 struct Library {
     workspace: CudaSlice<u8>,
     handle: Owned<sys::cublasLtHandle_t>,
-    /// The algorithm that the library chose, which takes it longer than to start it.
+    /// The algorithm that the library chose; choosing takes longer than a launch.
     chosen: HashMap<(Product, bool), sys::cublasLtMatmulAlgo_t>,
 }
 
 thread_local! {
-    /// Each thread has a stream of its own, and products of two streams must not work in one workspace.
+    /// Each thread has its own stream, and products of two streams must not share a workspace.
     static LIBRARIES: RefCell<HashMap<DeviceLocation, Library>> = RefCell::default();
 }
 
@@ -74,14 +74,15 @@ pub fn multiply(
     factors: &Factors,
     bias: Option<&CudaView<bf16>>,
 ) -> Raw<CudaSlice<bf16>> {
-    #[allow(unsafe_code, reason = "the product writes all of it")]
+    #[allow(unsafe_code, reason = "zeroing what is overwritten would cost a pass over memory")]
+    // SAFETY: the product below writes every element before anything reads it.
     let mut out = unsafe { device.alloc::<bf16>(product.count * product.rows) }?;
     LIBRARIES.with_borrow_mut(|libraries| -> Raw<()> {
         let library = match libraries.entry(device.location()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(Library {
                 workspace: device.alloc_zeros::<u8>(WORKSPACE)?,
-                handle: Owned { raw: result::create_handle().map_err(Error::wrap)?, give_back: result::destroy_handle },
+                handle: Owned { raw: result::create_handle().map_err(Error::wrap)?, destroy: result::destroy_handle },
                 chosen: HashMap::new(),
             }),
         };
@@ -116,7 +117,7 @@ impl Library {
             Epilogue::BiasAndGelu => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_GELU_BIAS,
         };
         work.set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue)?;
-        // What the guards stand for stays where it is until the product is under way.
+        // The guards keep the buffers in place until the product is queued.
         let bias = bias.map(|bias| bias.device_ptr(&stream));
         if let Some((pointer, _)) = &bias {
             work.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, pointer)?;
@@ -138,7 +139,8 @@ impl Library {
             Entry::Occupied(entry) => *entry.get(),
             Entry::Vacant(entry) => {
                 let preference = preference()?;
-                #[allow(unsafe_code, reason = "all of these live")]
+                #[allow(unsafe_code, reason = "cuBLASLt is called through its C interface")]
+                // SAFETY: the handle, descriptors and layouts were made by the library and are alive.
                 let found = unsafe {
                     result::get_matmul_algo_heuristic(
                         self.handle.raw,
@@ -156,7 +158,9 @@ impl Library {
         let (out, _written) = out.device_ptr_mut(&stream);
         let (workspace, _used) = self.workspace.device_ptr_mut(&stream);
         let (one, zero) = (1.0_f32, 0.0_f32);
-        #[allow(unsafe_code, reason = "the layouts are those of the matrices, which the guards keep")]
+        #[allow(unsafe_code, reason = "cuBLASLt is called through its C interface")]
+        // SAFETY: each layout is that of its matrix, and the guards keep the matrices and the workspace alive until the
+        // product is queued on their stream.
         unsafe {
             result::matmul(
                 self.handle.raw,
@@ -180,17 +184,17 @@ impl Library {
     }
 }
 
-/// Something of the library's, given back to it in the end.
+/// An object of the library, destroyed when it is dropped.
 struct Owned<T: Copy> {
     raw: T,
-    give_back: unsafe fn(T) -> Result<(), CublasError>,
+    destroy: unsafe fn(T) -> Result<(), CublasError>,
 }
 
 impl<T: Copy> Drop for Owned<T> {
     fn drop(&mut self) {
-        #[allow(unsafe_code, reason = "the library made it, and it is dropped once")]
-        // What cannot be freed is lost: there is nobody to tell.
-        let _ = unsafe { (self.give_back)(self.raw) };
+        #[allow(unsafe_code, reason = "cuBLASLt is called through its C interface")]
+        // SAFETY: the library made `raw`, and it is destroyed once. A failure leaks it: there is nobody to report it to.
+        let _ = unsafe { (self.destroy)(self.raw) };
     }
 }
 
@@ -201,22 +205,23 @@ fn matrix(
     width: usize,
 ) -> Result<Owned<sys::cublasLtMatrixLayout_t>, CublasError> {
     let raw = result::create_matrix_layout(kind, height as u64, width as u64, height as i64)?;
-    Ok(Owned { raw, give_back: result::destroy_matrix_layout })
+    Ok(Owned { raw, destroy: result::destroy_matrix_layout })
 }
 
-/// What a product is to do; sums are f32.
+/// The description of a product; sums are f32.
 type Work = Owned<sys::cublasLtMatmulDesc_t>;
 
 impl Work {
     fn new() -> Result<Self, CublasError> {
         let sums = sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
         let raw = result::create_matmul_desc(sums, sys::cudaDataType_t::CUDA_R_32F)?;
-        Ok(Self { raw, give_back: result::destroy_matmul_desc })
+        Ok(Self { raw, destroy: result::destroy_matmul_desc })
     }
 
     /// `value` has the type that the manual gives for `attribute`.
     fn set<T>(&self, attribute: sys::cublasLtMatmulDescAttributes_t, value: &T) -> Result<(), CublasError> {
-        #[allow(unsafe_code, reason = "the library copies as many bytes as the value has")]
+        #[allow(unsafe_code, reason = "cuBLASLt is called through its C interface")]
+        // SAFETY: the descriptor is alive, and the library copies `size_of::<T>()` bytes of `value`.
         unsafe {
             result::set_matmul_desc_attribute(self.raw, attribute, std::ptr::from_ref(value).cast(), size_of::<T>())
         }
@@ -227,8 +232,9 @@ impl Work {
 fn preference() -> Result<Owned<sys::cublasLtMatmulPreference_t>, CublasError> {
     use sys::cublasLtMatmulPreferenceAttributes_t as Attribute;
 
-    let preference = Owned { raw: result::create_matmul_pref()?, give_back: result::destroy_matmul_pref };
-    #[allow(unsafe_code, reason = "the library copies as many bytes as the value has")]
+    let preference = Owned { raw: result::create_matmul_pref()?, destroy: result::destroy_matmul_pref };
+    #[allow(unsafe_code, reason = "cuBLASLt is called through its C interface")]
+    // SAFETY: the preference is alive, and the library copies `size_of::<usize>()` bytes of the constant.
     unsafe {
         result::set_matmul_pref_attribute(
             preference.raw,

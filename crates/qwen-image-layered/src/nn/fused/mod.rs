@@ -1,7 +1,10 @@
-//! Kernels of our own on CUDA, for what candle does in several passes over memory.
+//! CUDA kernels for what candle does in several passes over memory.
 //!
-//! They are used on a device after they gave there what candle's own operations give (`nn::trial`).
+//! They are used on a device only after they gave there what candle's own operations give ([`checks`]).
 
+#[cfg(feature = "cuda")]
+mod checks;
+mod launch;
 #[cfg(feature = "cuda")]
 mod library;
 #[cfg(feature = "cuda")]
@@ -12,43 +15,34 @@ mod product;
 mod tests;
 
 #[cfg(feature = "cuda")]
+use candle_core::{DType, Tensor};
+
+#[cfg(feature = "cuda")]
+use crate::KernelSet;
+#[cfg(feature = "cuda")]
+use crate::nn::trial::passed;
+
+#[cfg(feature = "cuda")]
 pub use ops::{add_gated, rms_norm_rotate};
 #[cfg(feature = "cuda")]
-pub use product::{product, product_float8, takes_float8, takes_product};
+pub use product::{product, product_float8};
 
-/// Whether norms and sums can be asked for a tensor like this one.
+/// Whether [`rms_norm_rotate`] and [`add_gated`] take a tensor like this one.
 #[cfg(feature = "cuda")]
-pub fn takes(x: &candle_core::Tensor) -> bool {
-    use crate::nn::trial::{Kernels, passed};
-    use candle_core::DType;
-
-    matches!(x.dtype(), DType::F32 | DType::BF16) && passed(x.device(), Kernels::Fused)
+pub fn takes(x: &Tensor) -> bool {
+    matches!(x.dtype(), DType::F32 | DType::BF16) && passed(x.device(), KernelSet::Fused, checks::fused)
 }
 
-/// Blocks of a launch along x and y, and threads of a block along x and y.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Launch {
-    grid: [u32; 2],
-    block: [u32; 2],
+/// Whether [`product`] takes these: bf16 only. In f32 the library would round the factors to 10 bits.
+#[cfg(feature = "cuda")]
+pub fn takes_product(x: &Tensor, weight: &Tensor) -> bool {
+    let is_bf16 = x.dtype() == DType::BF16 && weight.dtype() == DType::BF16;
+    is_bf16 && passed(x.device(), KernelSet::Fused, checks::fused)
 }
 
-impl Launch {
-    /// A warp for each of `rows` rows.
-    fn of_warps(rows: u32) -> Self {
-        const ROWS: u32 = 8;
-        Self { grid: [rows.div_ceil(ROWS), 1], block: [32, ROWS] }
-    }
-
-    /// Threads for `width` values in each of `rows` rows; a row is y of the grid, which ends at 65,535.
-    fn of_rows(rows: u32, width: u32) -> Self {
-        const THREADS: u32 = 256;
-        Self { grid: [width.div_ceil(THREADS), rows.min(65_535)], block: [THREADS, 1] }
-    }
-
-    /// Threads that go over `pairs` pairs of values, several each where there are many.
-    fn of_pairs(pairs: u64) -> Self {
-        const THREADS: u32 = 256;
-        let blocks = pairs.div_ceil(u64::from(THREADS)).clamp(1, 2048);
-        Self { grid: [blocks as u32, 1], block: [THREADS, 1] }
-    }
+/// Whether [`product_float8`] takes `x` and a matrix with this number of rows: tensor cores take fp8 in pieces of 16.
+#[cfg(feature = "cuda")]
+pub fn takes_float8(x: &Tensor, rows: usize) -> bool {
+    let fits = x.dims().last().is_some_and(|columns| columns.is_multiple_of(16)) && rows.is_multiple_of(16);
+    fits && x.dtype() == DType::BF16 && passed(x.device(), KernelSet::Float8, checks::float8)
 }

@@ -4,7 +4,7 @@ use candle_core::cuda_backend::{CudaDType, WrapErr as _};
 use candle_core::{CpuStorage, CudaStorage, CustomOp3, DType, Layout, Shape, Tensor, WithDType, bail};
 use half::bf16;
 
-use super::Launch;
+use super::launch::Launch;
 use crate::Result;
 
 mod ptx {
@@ -14,7 +14,7 @@ mod ptx {
 /// kernels.cu for the driver to compile.
 pub const KERNELS: &str = ptx::KERNELS;
 
-/// What the device keeps the compiled kernels under.
+/// Name under which the device caches the compiled kernels.
 pub const MODULE: &str = "unflatten";
 
 pub type Raw<T> = candle_core::Result<T>;
@@ -46,14 +46,14 @@ trait Value: CudaDType + DeviceRepr + WithDType {}
 impl Value for f32 {}
 impl Value for bf16 {}
 
-/// What is done to three tensors on a device, and the shape of what comes of it.
+/// An operation on three tensors on a device; returns the result and its shape.
 pub trait Operation {
     const NAME: &'static str;
 
     fn run(&self, inputs: [Input; 3]) -> Raw<(CudaStorage, Shape)>;
 }
 
-/// A kernel of kernels.cu, where its name ends with `suffix` for this type. What it gives has the first one's shape.
+/// A kernel of kernels.cu, where its name ends with `suffix` for this type. The result has the shape of the first input.
 trait Kernel {
     const KERNEL: &'static str;
 
@@ -76,11 +76,13 @@ impl Kernel for RmsNormRotate {
         let (x, weight, rotation) = (slice::<T>((x, layout))?, slice::<T>(weight)?, slice::<f32>(rotation)?);
         let function = device.get_or_load_custom_func(&format!("{}_{suffix}", Self::KERNEL), MODULE, KERNELS)?;
         let (heads, pairs, eps) = (heads as u32, pairs as u32, self.eps);
-        #[allow(unsafe_code, reason = "the kernel writes all of it")]
+        #[allow(unsafe_code, reason = "zeroing what is overwritten would cost a pass over memory")]
+        // SAFETY: the kernel below writes every element before anything reads it.
         let out = unsafe { device.alloc::<T>(tokens * heads as usize * width) }?;
         let mut builder = function.builder();
         builder.arg(&x).arg(&weight).arg(&rotation).arg(&out).arg(&rows).arg(&heads).arg(&pairs).arg(&eps);
-        #[allow(unsafe_code, reason = "the arguments are those of kernels.cu; the shapes above bound what it reaches")]
+        #[allow(unsafe_code, reason = "a kernel launch is a foreign call")]
+        // SAFETY: the arguments are those of the kernel in kernels.cu; the shapes checked above bound what it accesses.
         unsafe { builder.launch(config(Launch::of_warps(rows))) }.w()?;
         Ok(CudaStorage::wrap_cuda_slice(out, device.clone()))
     }
@@ -101,11 +103,13 @@ impl Kernel for AddGated {
         let (x, gate, y) = (slice::<T>((x, layout))?, slice::<T>(gate)?, slice::<T>(y)?);
         let function = device.get_or_load_custom_func(&format!("{}_{suffix}", Self::KERNEL), MODULE, KERNELS)?;
         let pairs = (width / 2) as u32;
-        #[allow(unsafe_code, reason = "the kernel writes all of it")]
+        #[allow(unsafe_code, reason = "zeroing what is overwritten would cost a pass over memory")]
+        // SAFETY: the kernel below writes every element before anything reads it.
         let out = unsafe { device.alloc::<T>(tokens * width) }?;
         let mut builder = function.builder();
         builder.arg(&x).arg(&gate).arg(&y).arg(&out).arg(&rows).arg(&pairs);
-        #[allow(unsafe_code, reason = "the arguments are those of kernels.cu; the shapes above bound what it reaches")]
+        #[allow(unsafe_code, reason = "a kernel launch is a foreign call")]
+        // SAFETY: the arguments are those of the kernel in kernels.cu; the shapes checked above bound what it accesses.
         unsafe { builder.launch(config(Launch::of_rows(rows, pairs))) }.w()?;
         Ok(CudaStorage::wrap_cuda_slice(out, device.clone()))
     }

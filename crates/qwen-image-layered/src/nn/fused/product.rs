@@ -3,32 +3,19 @@
 use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, PushKernelArg as _};
 use candle_core::cuda_backend::{CudaDevice, WrapErr as _};
-use candle_core::{CudaStorage, DType, Shape, Storage, Tensor, bail};
+use candle_core::{CudaStorage, Shape, Storage, Tensor, bail};
 use half::bf16;
 
-use super::Launch;
+use super::launch::Launch;
 use super::library::{Epilogue, Factors, Product, multiply};
 use super::ops::{Input, KERNELS, MODULE, OnCuda, Operation, Raw, config, slice};
 use crate::Result;
-use crate::nn::trial::{Kernels, passed};
-
-/// Whether [`product`] can be asked: for bf16. In f32 the library would round what it multiplies to 10 bits.
-pub fn takes_product(x: &Tensor, weight: &Tensor) -> bool {
-    x.dtype() == DType::BF16 && weight.dtype() == DType::BF16 && passed(x.device(), Kernels::Fused)
-}
 
 /// `x W^T + b`, and GELU in its tanh form after it when `gelu`: `x` (..., in), `weight` (out, in), `bias` (out)
 /// -> (..., out). Sums are f32, and so are bias and GELU before the result is rounded.
 pub fn product(x: &Tensor, weight: &Tensor, bias: &Tensor, gelu: bool) -> Result<Tensor> {
     let (x, weight, bias) = (aligned(x)?, aligned(weight)?, aligned(bias)?);
     Ok(x.apply_op3_no_bwd(&weight, &bias, &OnCuda(InBf16 { gelu }))?)
-}
-
-/// Whether [`product_float8`] can be asked for `x` and a matrix with this number of rows: tensor cores take fp8 in
-/// pieces of 16.
-pub fn takes_float8(x: &Tensor, rows: usize) -> bool {
-    let fits = x.dims().last().is_some_and(|columns| columns.is_multiple_of(16)) && rows.is_multiple_of(16);
-    fits && x.dtype() == DType::BF16 && passed(x.device(), Kernels::Float8)
 }
 
 /// `x W^T + b` of factors in float8 E4M3: `x` (..., in) in bf16 is rounded to it with one scale, so that its largest
@@ -123,17 +110,17 @@ fn narrowed(device: &CudaDevice, x: &CudaView<bf16>) -> Raw<(CudaSlice<u8>, Cuda
     let kernel = device.get_or_load_custom_func("largest_bf16", MODULE, KERNELS)?;
     let mut builder = kernel.builder();
     builder.arg(x).arg(&largest).arg(&pairs);
-    #[allow(
-        unsafe_code,
-        reason = "the arguments are those of kernels.cu; the kernel reads as many pairs as there are"
-    )]
+    #[allow(unsafe_code, reason = "a kernel launch is a foreign call")]
+    // SAFETY: the arguments are those of the kernel in kernels.cu, which reads `pairs` pairs, as many as `x` has.
     unsafe { builder.launch(config) }.w()?;
-    #[allow(unsafe_code, reason = "the kernel writes all of both")]
+    #[allow(unsafe_code, reason = "zeroing what is overwritten would cost a pass over memory")]
+    // SAFETY: the kernel below writes every element of both before anything reads them.
     let (narrow, scale) = unsafe { (device.alloc::<u8>(x.len())?, device.alloc::<f32>(1)?) };
     let kernel = device.get_or_load_custom_func("to_float8_bf16", MODULE, KERNELS)?;
     let mut builder = kernel.builder();
     builder.arg(x).arg(&largest).arg(&narrow).arg(&scale).arg(&pairs);
-    #[allow(unsafe_code, reason = "the arguments are those of kernels.cu; it writes as many pairs as it reads")]
+    #[allow(unsafe_code, reason = "a kernel launch is a foreign call")]
+    // SAFETY: the arguments are those of the kernel in kernels.cu, which writes as many pairs as it reads from `x`.
     unsafe { builder.launch(config) }.w()?;
     Ok((narrow, scale))
 }

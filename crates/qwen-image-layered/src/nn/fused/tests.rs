@@ -8,9 +8,8 @@ use std::sync::LazyLock;
 use candle_core::{DType, Device, Tensor};
 use tempfile::TempDir;
 
-use super::Launch;
-use crate::nn::{add_gated, composed, rms_norm_rotate};
-use crate::weights::float8_e4m3;
+use super::launch::Launch;
+use crate::nn::{add_gated, composed, float8_e4m3, rms_norm_rotate};
 
 const EPS: f64 = 1e-6;
 
@@ -78,11 +77,11 @@ fn run_raw(kernel: &str, launch: Launch, numbers: [usize; 2], inputs: [&Tensor; 
 /// In bf16 the same but for values that lie between two, which a sum in another order may round the other way.
 fn compare(found: &Tensor, expected: &Tensor, dtype: DType) {
     let wide = |x: &Tensor| x.to_dtype(DType::F32).unwrap();
-    let apart = (wide(found) - wide(expected)).unwrap().abs().unwrap();
+    let difference = (wide(found) - wide(expected)).unwrap().abs().unwrap();
     let size = wide(expected).abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
-    let worst = apart.max_all().unwrap().to_scalar::<f32>().unwrap() / size;
+    let worst = difference.max_all().unwrap().to_scalar::<f32>().unwrap() / size;
     assert!(worst <= if dtype == DType::BF16 { 4e-3 } else { 1e-6 }, "{worst:e}");
-    let many = apart.gt(1e-6 * f64::from(size)).unwrap().to_dtype(DType::F32).unwrap().mean_all().unwrap();
+    let many = difference.gt(1e-6 * f64::from(size)).unwrap().to_dtype(DType::F32).unwrap().mean_all().unwrap();
     assert!(many.to_scalar::<f32>().unwrap() < 0.01);
 }
 
@@ -121,7 +120,7 @@ fn gated_sums_are_those_of_the_processor() {
 #[test]
 fn float8_is_rounded_as_on_the_processor() {
     let spread = Tensor::arange(0.0_f32, 3000.0, &Device::Cpu).unwrap();
-    // From where float8 has no numbers between 0 and its first one, to the largest, of both signs; a tie in each step.
+    // From below the smallest float8 to the largest, of both signs, with a tie in each step.
     let small = ((&spread * 0.004).unwrap() - 6.0).unwrap().exp().unwrap();
     let large = (random(&[3000], DType::F32) * 50.0).unwrap();
     let ties = (&spread * 0.125).unwrap();

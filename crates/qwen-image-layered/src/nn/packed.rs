@@ -7,15 +7,13 @@ use candle_core::{CpuStorage, DType, Device, Tensor};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-use super::file::Bytes;
-use super::place::Place;
 use crate::Result;
+use crate::bytes::{Bytes, Target};
 
 /// A matrix (`rows`, `columns`) in GGUF blocks or scaled fp8.
 ///
-/// Products are taken with the widened values, in the model's own type: equal
-/// to the dequantised model, where a product of blocks with activations
-/// rounded to 8 bit is off by up to a percent.
+/// It is multiplied in widened form, in the model's own type, which equals the dequantized model. A product of blocks
+/// with activations rounded to 8 bit would be off by up to a percent.
 #[derive(Debug, Clone)]
 pub struct Packed {
     rows: usize,
@@ -31,18 +29,18 @@ enum Form {
     DeviceBlocks(Vec<Arc<QTensor>>),
     /// Float8 E4M3 values of a mapped file, for the CPU.
     MappedFloat8 { bytes: Bytes, scale: f32 },
-    /// Float8 E4M3 values on an accelerator, as bytes that choose from a table of all 256, already scaled: GPUs
-    /// below compute capability 8.9 have no such numbers.
+    /// Float8 E4M3 values on an accelerator, as indices into a table of all 256 scaled values: GPUs below compute
+    /// capability 8.9 do not have this type.
     DeviceFloat8 { values: Tensor, table: Tensor },
 }
 
 impl Packed {
     /// Blocks of type `kind`; `bytes` hold exactly `rows * columns` values.
-    pub fn blocks(kind: GgmlDType, bytes: Bytes, rows: usize, columns: usize, place: &Place) -> Result<Self> {
-        let form = if place.device().is_cpu() {
+    pub(crate) fn blocks(kind: GgmlDType, bytes: Bytes, rows: usize, columns: usize, target: &Target) -> Result<Self> {
+        let form = if target.device().is_cpu() {
             Form::MappedBlocks { kind, bytes }
         } else {
-            Self::blocks_on(kind, place.staged(bytes).as_slice(), (rows, columns), place.device())?
+            Self::blocks_on(kind, target.staged(bytes).as_slice(), (rows, columns), target.device())?
         };
         Ok(Self { rows, columns, form })
     }
@@ -60,19 +58,19 @@ impl Packed {
     }
 
     /// Float8 E4M3 values, each to be multiplied with `scale`.
-    pub fn float8(bytes: Bytes, scale: f32, rows: usize, columns: usize, place: &Place) -> Result<Self> {
-        let form = if place.device().is_cpu() {
+    pub(crate) fn float8(bytes: Bytes, scale: f32, rows: usize, columns: usize, target: &Target) -> Result<Self> {
+        let form = if target.device().is_cpu() {
             Form::MappedFloat8 { bytes, scale }
         } else {
-            Self::float8_on(place.staged(bytes).as_slice(), scale, place.device())?
+            Self::float8_on(target.staged(bytes).as_slice(), scale, target.device())?
         };
         Ok(Self { rows, columns, form })
     }
 
-    /// As [`Packed::float8`], of bytes that no file has.
+    /// As [`Packed::float8`], from bytes in memory.
     #[cfg(any(test, feature = "testing"))]
     pub fn float8_of(bytes: Vec<u8>, scale: f32, rows: usize, columns: usize, device: &Device) -> Result<Self> {
-        Self::float8(Bytes::Owned(Arc::new(bytes)), scale, rows, columns, &Place::on(device))
+        Self::float8(Bytes::Owned(Arc::new(bytes)), scale, rows, columns, &Target::on(device))
     }
 
     fn float8_on(bytes: &[u8], scale: f32, device: &Device) -> Result<Form> {
@@ -267,13 +265,13 @@ mod tests {
         for kind in [GgmlDType::Q8_0, GgmlDType::Q6K, GgmlDType::Q5K, GgmlDType::Q4K, GgmlDType::Q4_0] {
             let blocks = QTensor::quantize(&values, kind).unwrap();
             let bytes = Bytes::Owned(Arc::new(blocks.data().unwrap().into_owned()));
-            let mapped = Packed::blocks(kind, bytes.clone(), rows, columns, &Place::host()).unwrap();
+            let mapped = Packed::blocks(kind, bytes.clone(), rows, columns, &Target::host()).unwrap();
             let form = Packed::blocks_on(kind, bytes.as_slice(), (rows, columns), &Device::Cpu).unwrap();
             same(&mapped, &Packed { rows, columns, form });
         }
         let bytes: Vec<u8> = (0..rows * columns).map(|i| (i % 127 + i % 2 * 128) as u8).collect();
         let form = Packed::float8_on(&bytes, 0.37, &Device::Cpu).unwrap();
-        let mapped = Packed::float8(Bytes::Owned(Arc::new(bytes)), 0.37, rows, columns, &Place::host()).unwrap();
+        let mapped = Packed::float8(Bytes::Owned(Arc::new(bytes)), 0.37, rows, columns, &Target::host()).unwrap();
         same(&mapped, &Packed { rows, columns, form });
     }
 

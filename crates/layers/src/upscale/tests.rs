@@ -40,8 +40,8 @@ fn error(found: &RgbaImage, truth: &RgbaImage) -> f64 {
 }
 
 /// Lifted without a stop.
-fn whole(stack: &LayerStack, input: &RgbaImage) -> Result<LayerStack, LiftError> {
-    lift(stack, input, &mut |_| ControlFlow::Continue(()))
+fn whole(stack: &LayerStack, input: &RgbaImage) -> Result<LayerStack, UpscaleError> {
+    upscale(stack, input, &mut |_| ControlFlow::Continue(()))
 }
 
 #[test]
@@ -50,20 +50,20 @@ fn edges_come_back_and_the_composite_is_the_input() {
     let input = flatten(&truth);
     // Of another shape, as model buckets are.
     let small = reduced(&truth, 96, 85);
-    let lifted = whole(&small, &input).unwrap();
-    assert!(Difference::between(&flatten(&lifted), &input).unwrap().max <= 1);
+    let upscaled = whole(&small, &input).unwrap();
+    assert!(Difference::between(&flatten(&upscaled), &input).unwrap().max <= 1);
     let plain = resized(&small, 240, 200, |_| Ok(())).unwrap();
-    let errors = [&lifted, &plain].map(|stack| error(&stack.layers()[1].pixels, &truth.layers()[1].pixels));
+    let errors = [&upscaled, &plain].map(|stack| error(&stack.layers()[1].pixels, &truth.layers()[1].pixels));
     assert!(errors[0] < 0.7 * errors[1], "{errors:?}");
-    let layer = &lifted.layers()[1];
+    let layer = &upscaled.layers()[1];
     assert_eq!((layer.name.as_str(), layer.kind, layer.text.as_deref()), ("layer 1", Kind::Object, Some("words")));
 }
 
 #[test]
 fn no_colour_of_the_ground_stays_in_an_edge() {
     let truth = truth();
-    let lifted = whole(&reduced(&truth, 96, 80), &flatten(&truth)).unwrap();
-    for pixel in lifted.layers()[1].pixels.pixels().filter(|pixel| pixel[3] > 40) {
+    let upscaled = whole(&reduced(&truth, 96, 80), &flatten(&truth)).unwrap();
+    for pixel in upscaled.layers()[1].pixels.pixels().filter(|pixel| pixel[3] > 40) {
         let off = (0..3).map(|channel| pixel[channel].abs_diff([230, 190, 40][channel])).max().unwrap();
         assert!(off <= 24, "{pixel:?} is no colour of the disc");
     }
@@ -72,10 +72,10 @@ fn no_colour_of_the_ground_stays_in_an_edge() {
 #[test]
 fn what_is_hidden_keeps_the_engines_colour() {
     let truth = truth();
-    let lifted = whole(&reduced(&truth, 120, 100), &flatten(&truth)).unwrap();
+    let upscaled = whole(&reduced(&truth, 120, 100), &flatten(&truth)).unwrap();
     // Under the middle of the disc.
     let (found, expected) =
-        (lifted.layers()[0].pixels.get_pixel(118, 101), truth.layers()[0].pixels.get_pixel(118, 101));
+        (upscaled.layers()[0].pixels.get_pixel(118, 101), truth.layers()[0].pixels.get_pixel(118, 101));
     assert!((0..4).all(|channel| found[channel].abs_diff(expected[channel]) <= 3), "{found:?}, not {expected:?}");
 }
 
@@ -83,9 +83,9 @@ fn what_is_hidden_keeps_the_engines_colour() {
 fn transparency_of_the_input_stays() {
     let disc = truth().into_layers().remove(1);
     let truth = stack(vec![disc.pixels.clone()]);
-    let lifted = whole(&reduced(&truth, 96, 80), &flatten(&truth)).unwrap();
-    assert!(Difference::between(&flatten(&lifted), &disc.pixels).unwrap().max <= 1);
-    assert_eq!(lifted.layers()[0].pixels.get_pixel(2, 2)[3], 0);
+    let upscaled = whole(&reduced(&truth, 96, 80), &flatten(&truth)).unwrap();
+    assert!(Difference::between(&flatten(&upscaled), &disc.pixels).unwrap().max <= 1);
+    assert_eq!(upscaled.layers()[0].pixels.get_pixel(2, 2)[3], 0);
 }
 
 #[test]
@@ -93,8 +93,8 @@ fn any_two_sizes_will_do() {
     let truth = truth();
     let input = flatten(&truth);
     for (width, height) in [(240, 200), (480, 400), (300, 50), (1, 1), (7, 300)] {
-        let lifted = whole(&reduced(&truth, width, height), &input).unwrap();
-        assert!(Difference::between(&flatten(&lifted), &input).unwrap().max <= 1, "{width}x{height}");
+        let upscaled = whole(&reduced(&truth, width, height), &input).unwrap();
+        assert!(Difference::between(&flatten(&upscaled), &input).unwrap().max <= 1, "{width}x{height}");
     }
     assert!(whole(&truth, &RgbaImage::new(0, 3)).is_err());
     let none = LayerStack::new(4, 4, Vec::new()).unwrap();
@@ -102,11 +102,11 @@ fn any_two_sizes_will_do() {
 }
 
 #[test]
-fn progress_rises_from_none_to_all_and_a_break_ends_the_lift() {
+fn progress_rises_from_none_to_all_and_a_break_ends_it() {
     let truth = truth();
     let (small, input) = (reduced(&truth, 96, 80), flatten(&truth));
     let mut shares = Vec::new();
-    lift(&small, &input, &mut |share| {
+    upscale(&small, &input, &mut |share| {
         shares.push(share);
         ControlFlow::Continue(())
     })
@@ -116,11 +116,11 @@ fn progress_rises_from_none_to_all_and_a_break_ends_the_lift() {
     assert!(shares.iter().filter(|share| (0.4..0.8).contains(*share)).count() >= 4, "{shares:?}");
     for at in 0..shares.len() {
         let mut calls = 0;
-        let stopped = lift(&small, &input, &mut |_| {
+        let stopped = upscale(&small, &input, &mut |_| {
             calls += 1;
             if calls > at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        assert!(matches!(stopped, Err(LiftError::Stopped)));
+        assert!(matches!(stopped, Err(UpscaleError::Stopped)));
         assert_eq!(calls, at + 1, "nothing is asked again after a break");
     }
 }

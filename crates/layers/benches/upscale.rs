@@ -12,7 +12,7 @@
 //! `exact` reduces the true layers as they are; `decoded` blurs them and adds
 //! noise, as a model's decoder does.
 
-#[path = "lift/scenes.rs"]
+#[path = "upscale/scenes.rs"]
 mod scenes;
 
 use std::ops::ControlFlow;
@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use image::RgbaImage;
 use layers::{
-    Difference, Filter, Layer, LayerStack, flatten, lift, metrics::pair_score, over_colour, premultiply, resize,
+    Difference, Filter, Layer, LayerStack, flatten, metrics::pair_score, over_colour, premultiply, resize, upscale,
 };
 
 const BAND: i64 = 5;
@@ -45,16 +45,16 @@ fn main() {
         for (kind, small) in [("exact", reduced(&truth, false)), ("decoded", reduced(&truth, true))] {
             let plain = enlarged(&small, &input);
             let started = Instant::now();
-            let lifted = lift(&small, &input, &mut |_| ControlFlow::Continue(())).expect("the input has pixels");
+            let upscaled = upscale(&small, &input, &mut |_| ControlFlow::Continue(())).expect("the input has pixels");
             let seconds = started.elapsed().as_secs_f64();
-            let error = Difference::between(&flatten(&lifted), &input).expect("one size").max;
+            let error = Difference::between(&flatten(&upscaled), &input).expect("one size").max;
             assert!(error <= 1, "the composite is off by {error}");
-            for (way, stack) in [("Lanczos", &plain), ("lift", &lifted)] {
+            for (way, stack) in [("Lanczos", &plain), ("upscale", &upscaled)] {
                 let found = measure(stack, &truth);
                 print_line(name, kind, way, found);
                 totals.push((kind, way, found));
             }
-            println!("{name:<10} {kind:<8} lift took {seconds:.2} s");
+            println!("{name:<10} {kind:<8} upscale took {seconds:.2} s");
         }
     }
     for kind in ["exact", "decoded"] {
@@ -66,13 +66,13 @@ fn main() {
             let (iou, rgb_l1) = (part(|found| found.iou), part(|found| found.rgb_l1));
             Measured { iou, rgb_l1, edge: part(|found| found.edge), magenta: part(|found| found.magenta) }
         };
-        let (plain, lifted) = (mean("Lanczos"), mean("lift"));
+        let (plain, upscaled) = (mean("Lanczos"), mean("upscale"));
         print_line("mean", kind, "Lanczos", plain);
-        print_line("mean", kind, "lift", lifted);
+        print_line("mean", kind, "upscale", upscaled);
         println!(
             "mean       {kind:<8} edge error {:+.0} %, over magenta {:+.0} %",
-            (lifted.edge / plain.edge - 1.0) * 100.0,
-            (lifted.magenta / plain.magenta - 1.0) * 100.0,
+            (upscaled.edge / plain.edge - 1.0) * 100.0,
+            (upscaled.magenta / plain.magenta - 1.0) * 100.0,
         );
     }
 }

@@ -13,14 +13,16 @@ mod tests;
 use column::{Member, fit_alphas};
 use edges::{Edges, Place};
 
-/// Rows that are fitted between two looks at whether to go on: some hundredths of a second.
+/// Rows that are fitted between two progress reports: some hundredths of a second.
 const STRIP: usize = 64;
 
-/// Why a stack was not lifted.
+/// Why a stack was not upscaled.
 #[derive(Debug, thiserror::Error)]
-pub enum LiftError {
+pub enum UpscaleError {
+    /// The input has no pixel.
     #[error(transparent)]
     Resize(#[from] ResizeError),
+    /// The progress function asked to stop.
     #[error("stopped on request")]
     Stopped,
 }
@@ -42,25 +44,25 @@ pub enum LiftError {
 ///   stay soft.
 /// - **Colours** are the input's wherever a layer is what one sees, and the
 ///   engine's where it is hidden; [`solve_exact`] makes the sum right. Edge
-///   pixels take their colour from inside the layer, so that nothing of the
-///   ground shows when it is put on another one.
+///   pixels take their colour from inside the layer, so that no rim of the old
+///   background shows on a new one.
 ///
 /// Names, kinds and texts stay. Beyond the result this holds at most 13 bytes
 /// per pixel of the input, and 11 bytes per small pixel of each layer.
 ///
-/// `progress` is told the share of the work that is done, 0 to 1, and ends it by breaking.
+/// `progress` gets the share of the work that is done, 0 to 1, and stops it by returning `Break`.
 ///
 /// # Errors
 /// When the input has no pixel, or `progress` broke.
-pub fn lift(
+pub fn upscale(
     stack: &LayerStack,
     input: &RgbaImage,
     progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
-) -> Result<LayerStack, LiftError> {
-    let mut report = |share: f32| if progress(share).is_break() { Err(LiftError::Stopped) } else { Ok(()) };
+) -> Result<LayerStack, UpscaleError> {
+    let mut report = |share: f32| if progress(share).is_break() { Err(UpscaleError::Stopped) } else { Ok(()) };
     let (width, height) = input.dimensions();
-    // Where the engine's size is the larger one, its edges are finer than the
-    // input's: reducing is all there is to do.
+    // If the engine's size is larger, its edges are finer than the input's and only
+    // have to be reduced.
     let (small_width, small_height) = (stack.width().min(width), stack.height().min(height));
     let small = resized(stack, small_width, small_height, |share| report(0.1 * share))?;
     let mut large = resized(&small, width, height, |share| report(0.1 + 0.3 * share))?;
@@ -71,22 +73,22 @@ pub fn lift(
         refine(&edges, &mut large, input, |share| report(0.4 + 0.4 * share))?;
     }
     report(0.8)?;
-    let lifted = solve_exact(large, input).expect("the stack has the input's size");
+    let upscaled = solve_exact(large, input).expect("the stack has the input's size");
     report(1.0)?;
-    Ok(lifted)
+    Ok(upscaled)
 }
 
 fn resized(
     stack: &LayerStack,
     width: u32,
     height: u32,
-    mut report: impl FnMut(f32) -> Result<(), LiftError>,
-) -> Result<LayerStack, LiftError> {
+    mut report: impl FnMut(f32) -> Result<(), UpscaleError>,
+) -> Result<LayerStack, UpscaleError> {
     let mut layers = Vec::new();
     for (index, layer) in stack.layers().iter().enumerate() {
         report(index as f32 / stack.layers().len() as f32)?;
         let pixels = resize(&layer.pixels, width, height, Filter::Lanczos3)?;
-        layers.push(Layer { name: layer.name.clone(), kind: layer.kind, text: layer.text.clone(), pixels });
+        layers.push(Layer { pixels, name: layer.name.clone(), kind: layer.kind, text: layer.text.clone() });
     }
     let mismatch = |error: crate::StackError| ResizeError { width, height, reason: error.to_string() };
     Ok(LayerStack::new(width, height, layers).map_err(mismatch)?)
@@ -97,8 +99,8 @@ fn refine(
     edges: &Edges,
     large: &mut LayerStack,
     input: &RgbaImage,
-    mut report: impl FnMut(f32) -> Result<(), LiftError>,
-) -> Result<(), LiftError> {
+    mut report: impl FnMut(f32) -> Result<(), UpscaleError>,
+) -> Result<(), UpscaleError> {
     let row_length = input.width() as usize * 4;
     let mut rows: Vec<Vec<&mut [u8]>> = (0..input.height()).map(|_| Vec::new()).collect();
     for layer in large.layers_mut() {
