@@ -20,7 +20,7 @@ async fn status_follows_the_job() {
     let job = app.json(&path).await;
     assert_eq!((job["state"].as_str(), job["engine"].as_str()), (Some("running"), Some("draft")));
     assert_eq!(job["progress"]["percent"], 50.0);
-    assert_eq!(job["progress"]["stage"], "group");
+    assert_eq!(job["progress"]["stage"], "objects");
 
     let failure = Failure { code: FailureCode::OutOfMemory, message: "needs 9 GB, has 8".to_owned() };
     worker.finish(&lease, Outcome::Failed(failure)).await;
