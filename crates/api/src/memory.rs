@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 static ENDED: AtomicUsize = AtomicUsize::new(0);
 
 /// Counts a live stream that has ended.
-pub fn stream_ended() {
+pub(crate) fn stream_ended() {
     if ENDED.fetch_add(1, Ordering::Relaxed) + 1 != CROWD {
         return;
     }

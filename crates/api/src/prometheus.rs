@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Counts connections that the service ended, by reason: `header_timeout`, `idle_timeout`, `transfer_timeout`,
 /// `place_needed`.
-pub const CONNECTIONS_CLOSED: &str = "unflatten_connections_closed_total";
+pub(crate) const CONNECTIONS_CLOSED: &str = "unflatten_connections_closed_total";
 
 const REQUESTS: &str = "unflatten_http_requests_total";
 const DURATION: &str = "unflatten_http_request_duration_seconds";
@@ -21,7 +21,7 @@ const BUCKETS: [f64; 10] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 
 
 /// The recorder of this process, which also has the metrics of a worker in it. `None` when another part of the process
 /// has installed a recorder of its own.
-pub fn recorder() -> Option<&'static PrometheusHandle> {
+pub(crate) fn recorder() -> Option<&'static PrometheusHandle> {
     static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     let install = || {
         let builder =
@@ -42,7 +42,7 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
 }
 
 /// A method's name, or `other`: clients could otherwise invent any number of labels.
-pub fn method_name(method: &Method) -> &'static str {
+pub(crate) fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
@@ -58,7 +58,7 @@ pub fn method_name(method: &Method) -> &'static str {
 }
 
 /// Counts requests by route template, so that ids do not make new series.
-pub async fn count_requests(request: Request, next: Next) -> Response {
+pub(crate) async fn count_requests(request: Request, next: Next) -> Response {
     let start = Instant::now();
     let method = method_name(request.method());
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(2 * 3600);
 const LINKED_AFTER: Duration = Duration::from_secs(600);
 
 /// Deletes a finished job, or a result without a job; `false` when there is neither.
-pub async fn remove(app: &App, id: Id) -> Result<bool, Error> {
+pub(crate) async fn remove(app: &App, id: Id) -> Result<bool, Error> {
     let own = app.clone();
     let work = async move { jobs::remove(own.broker.as_ref(), &own.store, id).await };
     // A task of its own, which a client that leaves does not stop half-way.
@@ -30,7 +30,7 @@ pub async fn remove(app: &App, id: Id) -> Result<bool, Error> {
 }
 
 /// Deletes jobs as soon as they have stopped, and the storage can be used.
-pub fn remove_later(app: &App, ids: Vec<Id>) {
+pub(crate) fn remove_later(app: &App, ids: Vec<Id>) {
     if ids.is_empty() {
         return;
     }
@@ -64,7 +64,7 @@ async fn remove_stopped(app: &App, mut ids: Vec<Id>) {
 }
 
 /// Deletes unfinished splits that a killed process left behind.
-pub async fn remove_unlinked(app: App) {
+pub(crate) async fn remove_unlinked(app: App) {
     let expires = app.config.cleanup_after.is_some();
     let removing = jobs::remove_unlinked(app.broker.as_ref(), &app.store, LINKED_AFTER, expires);
     let removed = tokio::select! {

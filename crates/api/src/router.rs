@@ -93,7 +93,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     routes().into_openapi()
 }
 
-pub fn router(app: App) -> Router {
+pub(crate) fn router(app: App) -> Router {
     let config = app.config.clone();
     let (api, description) = routes().split_for_parts();
     let description = Arc::new(description);

@@ -40,6 +40,13 @@ impl fmt::Display for Message {
     }
 }
 
+/// A sentence that has no code.
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self::new(MessageCode::Other, text)
+    }
+}
+
 /// Results that were stored by earlier versions have the text alone.
 impl<'de> Deserialize<'de> for Message {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -129,6 +136,16 @@ pub enum MessageCode {
     /// The layers were not described; `reason`.
     NotDescribed,
 
+    // Why a job went back to the queue.
+    /// Its worker sent no heartbeat; `after_s`.
+    WorkerSilent,
+    /// Its worker shut down.
+    WorkerShutDown,
+    /// Its worker pauses until what failed works again; `reason`.
+    WorkerPaused,
+    /// The service stopped while it was working on the job; `requests`: how many requests may have been the cause.
+    ServiceStopped,
+
     /// Something else.
     #[default]
     #[serde(other)]
@@ -137,7 +154,7 @@ pub enum MessageCode {
 
 impl MessageCode {
     /// Every code that a page needs words for: all but [`MessageCode::Other`].
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 32] = [
         Self::AskedFor,
         Self::BestHere,
         Self::GpuBusy,
@@ -166,6 +183,10 @@ impl MessageCode {
         Self::NoProgress,
         Self::RetryLater,
         Self::NotDescribed,
+        Self::WorkerSilent,
+        Self::WorkerShutDown,
+        Self::WorkerPaused,
+        Self::ServiceStopped,
     ];
 }
 

@@ -260,7 +260,7 @@ fn of_connection(error: &HttpError) -> Error {
         HttpErrorKind::Timeout => Kind::Timeout,
         _ => Kind::Network,
     };
-    failed(kind, error.source().map_or_else(|| error.to_string(), |source| chain(source)))
+    failed(kind, error.source().map_or_else(|| error.to_string(), chain))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub use self::redis::RedisBroker;
 pub use self::rules::Rules;
 use crate::{
     DeliveriesInFlight, Delivery, DeliveryOutcome, EngineChoice, EngineOffer, Event, EventKind, Failure, Job, JobId,
-    Params, Priority, Webhook,
+    Message, Params, Priority, Webhook,
 };
 
 /// A job as the API hands it in.
@@ -297,7 +297,7 @@ pub trait Broker: Send + Sync + 'static {
     async fn finish(&self, lease: &Lease, outcome: Outcome) -> Result<Standing, BrokerError>;
 
     /// Returns the job to the head of the queue without counting the attempt, for a worker that shuts down or pauses.
-    async fn release(&self, lease: &Lease, reason: &str) -> Result<Standing, BrokerError>;
+    async fn release(&self, lease: &Lease, reason: &Message) -> Result<Standing, BrokerError>;
 
     /// Requeues jobs whose lease expired, or fails them with `WorkerLost` after the last attempt. Answers their ids.
     async fn reap(&self) -> Result<Vec<JobId>, BrokerError>;

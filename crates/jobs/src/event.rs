@@ -53,6 +53,13 @@ pub enum EventKind {
     /// The worker gave the job back or died; another will take it.
     Requeued {
         reason: String,
+        /// The same for programs.
+        #[serde(default)]
+        reason_code: MessageCode,
+        /// What the reason is about, by name.
+        #[serde(default, skip_serializing_if = "Data::is_empty")]
+        #[schema(value_type = Object)]
+        reason_data: Data,
     },
     /// Someone asked to cancel a running job.
     CancelRequested,
@@ -72,6 +79,12 @@ impl From<Message> for EventKind {
 }
 
 impl EventKind {
+    /// The job went back to the queue, for this reason.
+    pub fn requeued(reason: Message) -> Self {
+        let Message { text, code, data } = reason;
+        Self::Requeued { reason: text, reason_code: code, reason_data: data }
+    }
+
     /// Whether this is the last event of its job.
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Succeeded { .. } | Self::Failed { .. } | Self::Cancelled)

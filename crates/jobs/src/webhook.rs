@@ -196,7 +196,7 @@ mod tests {
         let failure = crate::Failure { code: crate::FailureCode::TimedOut, message: String::new() };
         let kinds = [
             EventKind::Queued,
-            EventKind::Requeued { reason: String::new() },
+            EventKind::requeued("".into()),
             EventKind::CancelRequested,
             EventKind::Succeeded { layers: 1 },
             EventKind::Failed { error: failure },

@@ -25,7 +25,7 @@ const FULL: f32 = 65_535.0;
 pub(crate) const PIXEL_BYTES: u64 = 8;
 
 impl Canvas {
-    pub fn new(width: u32, height: u32) -> Self {
+    pub(crate) fn new(width: u32, height: u32) -> Self {
         Self { width, height, pixels: Vec::new() }
     }
 
@@ -34,7 +34,7 @@ impl Canvas {
     ///
     /// # Errors
     /// When the canvas does not fit into memory.
-    pub fn draw(&mut self, picture: &RgbaImage, at: (i32, i32), opacity: f32) -> Result<(), CanvasTooLarge> {
+    pub(crate) fn draw(&mut self, picture: &RgbaImage, at: (i32, i32), opacity: f32) -> Result<(), CanvasTooLarge> {
         let columns = overlap(at.0, picture.width(), self.width);
         let rows = overlap(at.1, picture.height(), self.height);
         // Beside the canvas in one direction is beside the canvas.
@@ -63,7 +63,7 @@ impl Canvas {
     }
 
     /// Puts another canvas of the same size over this one. `opacity` is 0 to 1.
-    pub fn draw_canvas(&mut self, mut top: Canvas, opacity: f32) {
+    pub(crate) fn draw_canvas(&mut self, mut top: Canvas, opacity: f32) {
         if self.pixels.is_empty() {
             // Over nothing, the faded pixels themselves are the sum.
             for pixel in &mut top.pixels {
@@ -83,7 +83,7 @@ impl Canvas {
     ///
     /// # Errors
     /// When the picture does not fit into memory.
-    pub fn into_picture(self) -> Result<RgbaImage, CanvasTooLarge> {
+    pub(crate) fn into_picture(self) -> Result<RgbaImage, CanvasTooLarge> {
         reserve::<[u8; 4]>(self.width, self.height)?;
         let mut out = RgbaImage::new(self.width, self.height);
         for (out, sum) in out.pixels_mut().zip(&self.pixels) {

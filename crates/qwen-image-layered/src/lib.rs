@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
+#![allow(unreachable_pub, reason = "which modules are public depends on the features `testing` and `synthetic`")]
 
 mod bytes;
 mod degradation;

@@ -78,7 +78,7 @@ async fn a_service_that_is_stopped_gives_its_job_back() {
     check_succeeded_once(&events);
     let reasons: Vec<_> = events
         .iter()
-        .filter_map(|e| if let EventKind::Requeued { reason } = &e.kind { Some(reason) } else { None })
+        .filter_map(|e| if let EventKind::Requeued { reason, .. } = &e.kind { Some(reason) } else { None })
         .collect();
     assert_eq!(reasons.len(), 1, "{events:?}");
     assert!(reasons[0].contains("shut down"), "{reasons:?}");

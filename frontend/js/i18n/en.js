@@ -281,4 +281,8 @@ export const en = {
   "message.no_progress": "{engine} made no progress for {seconds} seconds. {activity}",
   "message.retry_later": "Something the job needs failed; retrying in {wait_s}. {reason}",
   "message.not_described": "The layers were not described: {reason}",
+  "message.worker_silent": "The worker fell silent; another one takes the job.",
+  "message.worker_shut_down": "The worker shut down; another one takes the job.",
+  "message.worker_paused": "The worker pauses until a fault is mended, then the job is tried again: {reason}",
+  "message.service_stopped": "The service stopped while it was working on the job; the job starts again.",
 };

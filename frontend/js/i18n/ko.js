@@ -318,4 +318,8 @@ export const ko = {
   "message.no_progress": "{engine} 엔진이 {seconds}초 동안 진행되지 않았습니다. {activity}",
   "message.retry_later": "작업에 필요한 것에 문제가 있어 {wait_s} 뒤에 다시 시도합니다. {reason}",
   "message.not_described": "레이어를 설명하지 못했습니다: {reason}",
+  "message.worker_silent": "작업자의 응답이 끊겨 다른 작업자가 이어받습니다.",
+  "message.worker_shut_down": "작업자가 종료되어 다른 작업자가 이어받습니다.",
+  "message.worker_paused": "문제가 해결될 때까지 작업자가 쉬었다가 다시 시도합니다: {reason}",
+  "message.service_stopped": "작업 중에 서비스가 멈췄습니다. 작업을 다시 시작합니다.",
 };

@@ -1,7 +1,7 @@
 //! The settings of the API.
 
-pub mod secrets;
-pub mod variables;
+pub(crate) mod secrets;
+pub(crate) mod variables;
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -24,90 +24,90 @@ pub const VARIABLES: &[Variable] = &[
     OPENAI_WAIT_S,
 ];
 
-pub const HOST: Variable = Variable {
+pub(crate) const HOST: Variable = Variable {
     name: "HOST",
     default: "127.0.0.1",
     about: "Address to listen on; 0.0.0.0 lets other machines in (containers need it)",
 };
-pub const PORT: Variable = Variable { name: "PORT", default: "8000", about: "Port of the page and the API" };
-pub const ALLOWED_HOSTS: Variable = Variable {
+pub(crate) const PORT: Variable = Variable { name: "PORT", default: "8000", about: "Port of the page and the API" };
+pub(crate) const ALLOWED_HOSTS: Variable = Variable {
     name: "ALLOWED_HOSTS",
     default: "",
     about: "Names the service answers under, separated by commas, such as poster.example or *.example; localhost and \
             addresses always work; empty: any name, but none other where HOST is 127.0.0.1 or ::1; * is any name there, too",
 };
-pub const MAX_CONNECTIONS: Variable = Variable {
+pub(crate) const MAX_CONNECTIONS: Variable = Variable {
     name: "MAX_CONNECTIONS",
     default: "auto",
     about: "The most connections at once; a new one then takes the place of one without a request; auto: as many as the \
             process may open files for, at most 10000",
 };
-pub const HEADER_TIMEOUT_S: Variable = Variable {
+pub(crate) const HEADER_TIMEOUT_S: Variable = Variable {
     name: "HEADER_TIMEOUT_S",
     default: "15",
     about: "Seconds that the headers of a request may take to arrive",
 };
-pub const IDLE_TIMEOUT_S: Variable = Variable {
+pub(crate) const IDLE_TIMEOUT_S: Variable = Variable {
     name: "IDLE_TIMEOUT_S",
     default: "75",
     about: "Seconds that a connection may wait for the next request; longer than the one of a proxy in front",
 };
-pub const TRANSFER_TIMEOUT_S: Variable = Variable {
+pub(crate) const TRANSFER_TIMEOUT_S: Variable = Variable {
     name: "TRANSFER_TIMEOUT_S",
     default: "60",
     about: "Seconds that a client may lag behind 1 KiB a second while it sends a body or reads an answer",
 };
-pub const MAX_FILE_SIZE: Variable = Variable {
+pub(crate) const MAX_FILE_SIZE: Variable = Variable {
     name: "MAX_FILE_SIZE",
     default: "50MB",
     about: "Largest upload: bytes, or with KB, MB, GB (or KiB, MiB, GiB)",
 };
-pub const EXPORT_MEMORY_LIMIT: Variable = Variable {
+pub(crate) const EXPORT_MEMORY_LIMIT: Variable = Variable {
     name: "EXPORT_MEMORY_LIMIT",
     default: "1GiB",
     about: "Memory for the exports that run at once (PSD, ORA, edited pictures): bytes, or with KB, MB, GB, KiB, MiB, GiB",
 };
-pub const CORS_ORIGINS: Variable = Variable {
+pub(crate) const CORS_ORIGINS: Variable = Variable {
     name: "CORS_ORIGINS",
     default: "",
     about: "Other web origins that may use the API, separated by commas; empty for none",
 };
-pub const DOWNLOAD_REDIRECT: Variable = Variable {
+pub(crate) const DOWNLOAD_REDIRECT: Variable = Variable {
     name: "DOWNLOAD_REDIRECT",
     default: "false",
     about: "true sends clients that fetch one file to a signed address of the bucket, for 15 minutes",
 };
-pub const HIGHEST_PRIORITY: Variable = Variable {
+pub(crate) const HIGHEST_PRIORITY: Variable = Variable {
     name: "HIGHEST_PRIORITY",
     default: "normal",
     about: "Highest priority that a request may ask for: high, normal or low; jobs of a higher one always go first",
 };
-pub const CLIENT_KEY_HEADER: Variable = Variable {
+pub(crate) const CLIENT_KEY_HEADER: Variable = Variable {
     name: "CLIENT_KEY_HEADER",
     default: "",
     about: "Header that tells clients apart for their fair share, set by your proxy; empty: the address of the connection",
 };
-pub const WEBHOOK_SECRET: Variable = Variable {
+pub(crate) const WEBHOOK_SECRET: Variable = Variable {
     name: "WEBHOOK_SECRET",
     default: "",
     about: "Signs webhooks: whsec_ and 24 to 64 random bytes in base64, several with commas; empty: webhooks are off",
 };
-pub const WEBHOOK_ALLOW_PRIVATE: Variable = Variable {
+pub(crate) const WEBHOOK_ALLOW_PRIVATE: Variable = Variable {
     name: "WEBHOOK_ALLOW_PRIVATE",
     default: "false",
     about: "true lets webhooks call this machine, private networks and plain http://",
 };
-pub const WEBHOOK_ATTEMPTS: Variable = Variable {
+pub(crate) const WEBHOOK_ATTEMPTS: Variable = Variable {
     name: "WEBHOOK_ATTEMPTS",
     default: "8",
     about: "How often a webhook that does not arrive is tried before it is given up",
 };
-pub const WEBHOOK_RETRY_S: Variable = Variable {
+pub(crate) const WEBHOOK_RETRY_S: Variable = Variable {
     name: "WEBHOOK_RETRY_S",
     default: "5",
     about: "Seconds before the second attempt of a webhook; each further wait is four times as long, at most 6 hours",
 };
-pub const OPENAI_WAIT_S: Variable = Variable {
+pub(crate) const OPENAI_WAIT_S: Variable = Variable {
     name: "OPENAI_WAIT_S",
     default: "600",
     about: "Seconds that POST /v1/images/edits waits for its layers before it cancels the job",

@@ -24,7 +24,7 @@ static DEFLATING: LazyLock<Arc<Semaphore>> =
     LazyLock::new(|| Arc::new(Semaphore::new(available_parallelism().map_or(2, usize::from))));
 
 /// The ZIP of a result as the body of an answer.
-pub async fn body(result: &StoredResult, metadata: &Metadata) -> Result<Body, Error> {
+pub(crate) async fn body(result: &StoredResult, metadata: &Metadata) -> Result<Body, Error> {
     let layers = metadata.layers.iter().map(|layer| layer.file.as_str());
     let names: Vec<&str> = layers.chain(metadata.other_files()).chain(["metadata.json", "preview.jpg"]).collect();
     let files = open_all(result, &names).await?;

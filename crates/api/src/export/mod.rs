@@ -3,11 +3,11 @@
 //!
 //! A thread of its own does the work, and holds its turn until it has stopped. It is stopped when the client leaves.
 
-pub mod archive;
+pub(crate) mod archive;
 mod errors;
 mod plan;
 mod source;
-pub mod target;
+pub(crate) mod target;
 #[cfg(test)]
 mod tests;
 
@@ -46,7 +46,7 @@ const UNFINISHED_PER_CLIENT: usize = 16;
 const WAIT: Duration = Duration::from_secs(120);
 
 /// Turns for the exports of a service, which together may need `memory` bytes.
-pub fn turns(memory: u64) -> Arc<Turns> {
+pub(crate) fn turns(memory: u64) -> Arc<Turns> {
     Turns::new(TurnLimits {
         running: RUNNING,
         running_per_client: RUNNING_PER_CLIENT,
@@ -58,7 +58,7 @@ pub fn turns(memory: u64) -> Arc<Turns> {
 }
 
 /// An export that a client asked for.
-pub struct Export {
+pub(crate) struct Export {
     /// The document that the layers of the composition were taken from.
     pub stored: StoredTree,
     pub composition: Composition,
@@ -72,7 +72,7 @@ pub struct Export {
 }
 
 /// An export as the body of an answer. Dropping the future or the body ends all of its work.
-pub async fn body(app: &App, client: &str, export: Export) -> Result<Body, Error> {
+pub(crate) async fn body(app: &App, client: &str, export: Export) -> Result<Body, Error> {
     let max_pixels = app.config.defaults.max_pixels;
     let (file, place) = write_in_turn(&app.store, &app.exports, max_pixels, client, export).await?;
     Ok(stream_file(file, place))

@@ -33,7 +33,7 @@ const LAYERS_PART: u64 = 8;
 
 /// The work of an export, and the memory that it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub(super) struct Plan {
     /// Whether any pixel of a leaf is needed.
     pub used: Vec<bool>,
     /// Whether decoded files are kept for further leaves cut from them.
@@ -67,7 +67,7 @@ pub enum LimitError {
 
 impl Plan {
     /// `tree` is what the leaves of `composition` were taken from; `budget` is the memory for all exports, in bytes.
-    pub fn new(composition: &Composition, tree: &Tree, target: Target, budget: u64) -> Self {
+    pub(super) fn new(composition: &Composition, tree: &Tree, target: Target, budget: u64) -> Self {
         let Composition { document, leaves } = composition;
         let canvas = pixels((document.width, document.height));
         let used = used(composition, target);
@@ -98,7 +98,7 @@ impl Plan {
     }
 
     /// Refuses exports beyond the limits. `max_pixels` is the size of the largest picture that is allowed.
-    pub fn check(&self, leaves: &[Leaf], max_pixels: u64, budget: u64) -> Result<(), LimitError> {
+    pub(super) fn check(&self, leaves: &[Leaf], max_pixels: u64, budget: u64) -> Result<(), LimitError> {
         let sizes = leaves.iter().zip(&self.used).filter(|(_, used)| **used).filter_map(|(leaf, _)| leaf.size);
         if let Some((width, height)) = sizes.clone().find(|size| pixels(*size) > max_pixels) {
             return Err(LimitError::Layer { width, height, max_pixels });

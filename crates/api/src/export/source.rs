@@ -36,7 +36,7 @@ pub enum LoadError {
 }
 
 /// The leaves of a composition.
-pub struct StoredLeaves {
+pub(super) struct StoredLeaves {
     /// The results that the leaves are layers of.
     results: HashMap<JobId, StoredResult>,
     leaves: Vec<Leaf>,
@@ -60,7 +60,7 @@ struct PictureCache {
 
 impl StoredLeaves {
     /// Needs a runtime; the methods below must not be called on its threads.
-    pub fn new(
+    pub(super) fn new(
         results: HashMap<JobId, StoredResult>,
         leaves: Vec<Leaf>,
         canvas: u64,
@@ -71,7 +71,7 @@ impl StoredLeaves {
     }
 
     /// Reads a stored file. Blocks until it is read or the work has to stop.
-    pub fn bytes(&self, job: JobId, file: &str) -> Result<Vec<u8>, LoadError> {
+    pub(super) fn bytes(&self, job: JobId, file: &str) -> Result<Vec<u8>, LoadError> {
         let read = async {
             let deleted = || LoadError::Deleted(format!("{file} of job {job}"));
             let result = self.results.get(&job).ok_or_else(deleted)?;

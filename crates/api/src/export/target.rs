@@ -6,7 +6,7 @@ use crate::http::error::Error;
 
 /// The format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// One picture of what is visible.
     Png,
     Document {
@@ -20,7 +20,7 @@ impl Target {
     ///
     /// # Errors
     /// 400 for other names.
-    pub fn parse(name: &str, trim: bool) -> Result<Self, Error> {
+    pub(crate) fn parse(name: &str, trim: bool) -> Result<Self, Error> {
         if name.eq_ignore_ascii_case("png") {
             return Ok(Self::Png);
         }
@@ -31,7 +31,7 @@ impl Target {
     ///
     /// # Errors
     /// 400 for other names.
-    pub fn parse_format(name: &str, others: &str) -> Result<Format, Error> {
+    pub(crate) fn parse_format(name: &str, others: &str) -> Result<Format, Error> {
         name.parse().map_err(|_| {
             let shown: String = name.chars().take(20).collect();
             let known = Format::ALL.map(Format::extension).join(", ");
@@ -40,14 +40,14 @@ impl Target {
         })
     }
 
-    pub fn extension(self) -> &'static str {
+    pub(crate) fn extension(self) -> &'static str {
         match self {
             Self::Png => "png",
             Self::Document { format, .. } => format.extension(),
         }
     }
 
-    pub fn media_type(self) -> &'static str {
+    pub(crate) fn media_type(self) -> &'static str {
         match self {
             Self::Png => "image/png",
             Self::Document { format, .. } => format.media_type(),

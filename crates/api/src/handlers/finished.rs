@@ -12,7 +12,7 @@ use crate::http::extract::JobId;
 use crate::state::App;
 
 /// The `{id}` of a job that has a result; otherwise the answer says why there is none.
-pub struct FinishedJob {
+pub(crate) struct FinishedJob {
     pub id: Uuid,
     /// Opened once for the whole request.
     pub result: StoredResult,
@@ -35,28 +35,28 @@ impl FromRequestParts<App> for FinishedJob {
 
 impl FinishedJob {
     /// The metadata as it is stored: without the jobs that split layers again.
-    pub async fn metadata(&self) -> Result<Metadata, Error> {
+    pub(crate) async fn metadata(&self) -> Result<Metadata, Error> {
         self.result.metadata().await?.ok_or_else(Error::job_not_found)
     }
 }
 
 /// A layer's number as it is written in addresses.
-pub fn layer_number(text: &str) -> Option<usize> {
+pub(crate) fn layer_number(text: &str) -> Option<usize> {
     text.parse().ok().filter(|number: &usize| number.to_string() == text)
 }
 
 /// The layer with the number `text`.
-pub fn find_layer<'a>(metadata: &'a Metadata, text: &str) -> Result<&'a LayerInfo, Error> {
+pub(crate) fn find_layer<'a>(metadata: &'a Metadata, text: &str) -> Result<&'a LayerInfo, Error> {
     layer_number(text).and_then(|number| metadata.layers.get(number)).ok_or_else(|| layer_not_found(metadata))
 }
 
-pub fn layer_not_found(metadata: &Metadata) -> Error {
+pub(crate) fn layer_not_found(metadata: &Metadata) -> Error {
     let message = format!("the result has {}, numbered from 0", service::counted(metadata.layers.len(), "layer"));
     Error::not_found("layer_not_found", message)
 }
 
 /// The jobs that split layers of a result again, by layer.
-pub fn child_jobs(tree: &Tree) -> Vec<ChildJob> {
+pub(crate) fn child_jobs(tree: &Tree) -> Vec<ChildJob> {
     let child_job = |layer: &TreeLayer| {
         let child = layer.child.as_ref()?;
         let children = child.tree.as_ref().map(child_jobs).unwrap_or_default();

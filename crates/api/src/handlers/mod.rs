@@ -1,10 +1,10 @@
 //! The handlers of all routes, each next to its OpenAPI description.
 
-pub mod edits;
-pub mod finished;
-pub mod jobs;
-pub mod openai;
-pub mod page;
-pub mod results;
-pub mod service;
-pub mod uploads;
+pub(crate) mod edits;
+pub(crate) mod finished;
+pub(crate) mod jobs;
+pub(crate) mod openai;
+pub(crate) mod page;
+pub(crate) mod results;
+pub(crate) mod service;
+pub(crate) mod uploads;

@@ -18,7 +18,7 @@ const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; style-src 
     connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// A file of the page.
-pub enum PageAnswer {
+pub(crate) enum PageAnswer {
     NotModified { etag: String },
     File { etag: String, content_type: String, content: Vec<u8> },
 }
@@ -43,7 +43,7 @@ impl IntoResponse for PageAnswer {
 }
 
 /// Answers every address without a route.
-pub async fn serve(request: Request) -> Result<PageAnswer, Error> {
+pub(crate) async fn serve(request: Request) -> Result<PageAnswer, Error> {
     let path = request.uri().path().trim_start_matches('/');
     let name = if path.is_empty() { "index.html" } else { path };
     let Some(file) = Files::get(name) else { return Err(Error::from_status(StatusCode::NOT_FOUND)) };

@@ -23,7 +23,7 @@ use crate::state::App;
 /// A form with a picture.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "describes the body, which is read as a stream")]
-pub struct UploadForm {
+pub(crate) struct UploadForm {
     /// PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF. The field may also be called `file`.
     #[schema(content_media_type = "application/octet-stream")]
     image: String,
@@ -32,7 +32,7 @@ pub struct UploadForm {
 /// A picture that is ready to be decomposed.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Uploaded)]
-pub struct UploadView {
+pub(crate) struct UploadView {
     /// Goes into `POST /api/decompose`.
     upload_id: Uuid,
     #[serde(flatten)]
@@ -71,7 +71,7 @@ impl From<Upload> for UploadView {
         StorageFaults,
     )
 )]
-pub async fn upload(
+pub(crate) async fn upload(
     State(app): State<App>,
     Client(client): Client,
     request: Request,
@@ -99,7 +99,7 @@ pub async fn upload(
             headers(("Retry-After" = u32, description = "Seconds"))),
     )
 )]
-pub async fn image(
+pub(crate) async fn image(
     State(app): State<App>,
     Segments(file): Segments<String>,
     headers: HeaderMap,

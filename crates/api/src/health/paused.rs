@@ -9,7 +9,7 @@ use crate::http::error::Error;
 ///
 /// # Errors
 /// 503 when all of them do.
-pub fn check(workers: &[WorkerInfo]) -> Result<(), Error> {
+pub(super) fn check(workers: &[WorkerInfo]) -> Result<(), Error> {
     let Some(reason) = workers_paused(workers) else { return Ok(()) };
     let message = format!("jobs have to wait because all workers are paused: {reason}");
     Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, "workers_paused", message))

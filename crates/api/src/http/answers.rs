@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::disposition::attachment;
 
 /// An answer that changes from one request to the next, and must not be cached.
-pub struct NoStore<T>(pub T);
+pub(crate) struct NoStore<T>(pub T);
 
 impl<T: IntoResponse> IntoResponse for NoStore<T> {
     fn into_response(self) -> Response {
@@ -18,7 +18,7 @@ impl<T: IntoResponse> IntoResponse for NoStore<T> {
 }
 
 /// 201, with the address of what was created.
-pub struct Created<T> {
+pub(crate) struct Created<T> {
     pub location: String,
     pub body: T,
 }
@@ -30,7 +30,7 @@ impl<T: Serialize> IntoResponse for Created<T> {
 }
 
 /// 304: the client has this version already.
-pub struct NotModified {
+pub(crate) struct NotModified {
     pub etag: String,
     pub cache_control: Option<&'static str>,
 }
@@ -46,7 +46,7 @@ impl IntoResponse for NotModified {
 }
 
 /// A file that browsers save under a name of its own.
-pub struct Attachment {
+pub(crate) struct Attachment {
     pub content_type: &'static str,
     pub file_name: String,
     pub cache_control: &'static str,

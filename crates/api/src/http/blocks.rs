@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 /// Bytes of a block; the last one of a file may be shorter.
-pub const BLOCK: usize = 64 << 10;
+pub(crate) const BLOCK: usize = 64 << 10;
 
 /// One in so many of the process's descriptors may be a file that is kept open between two blocks.
 const KEPT_SHARE: usize = 8;
@@ -40,19 +40,19 @@ fn descriptor_limit(text: &str) -> Option<usize> {
 }
 
 /// A permit to keep files open, held as long as they are.
-pub fn keep_open(files: usize) -> Option<OwnedSemaphorePermit> {
+pub(crate) fn keep_open(files: usize) -> Option<OwnedSemaphorePermit> {
     Arc::clone(&KEPT).try_acquire_many_owned(u32::try_from(files).ok()?).ok()
 }
 
 /// A stored file, and where to open it.
 #[derive(Debug, Clone)]
-pub enum FileName {
+pub(crate) enum FileName {
     Upload(Store, Uuid),
     Result(StoredResult, String),
 }
 
 impl FileName {
-    pub async fn open(&self) -> Result<Option<StoredFile>, StoreError> {
+    pub(crate) async fn open(&self) -> Result<Option<StoredFile>, StoreError> {
         match self {
             Self::Upload(store, id) => store.upload_file(*id).await,
             Self::Result(result, name) => result.open(name).await,
@@ -61,7 +61,7 @@ impl FileName {
 }
 
 /// Reads a stored file block by block.
-pub struct BlockReader {
+pub(crate) struct BlockReader {
     name: FileName,
     position: u64,
     /// Known once the file was opened.
@@ -83,19 +83,19 @@ enum Content {
 
 impl BlockReader {
     /// Reopens the file for every block.
-    pub fn reopening(name: FileName) -> Self {
+    pub(crate) fn reopening(name: FileName) -> Self {
         Self { name, position: 0, end: None, open: None }
     }
 
     /// Keeps an open file open if there is a permit for it; otherwise as [`BlockReader::reopening`].
-    pub fn opened(name: FileName, file: StoredFile, permit: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) fn opened(name: FileName, file: StoredFile, permit: Option<OwnedSemaphorePermit>) -> Self {
         let end = Some(file.len);
         let open = permit.map(|permit| OpenFile { content: Content::Unread(file), _permit: permit });
         Self { end, open, ..Self::reopening(name) }
     }
 
     /// Reads only these bytes, which lie within the file.
-    pub async fn within(mut self, range: Range<u64>) -> io::Result<Self> {
+    pub(crate) async fn within(mut self, range: Range<u64>) -> io::Result<Self> {
         (self.position, self.end) = (range.start, Some(range.end));
         if let Some(open) = self.open.take() {
             let content = match open.content {
@@ -108,7 +108,7 @@ impl BlockReader {
     }
 
     /// The next block; the last one may be shorter, and it is empty after the end.
-    pub async fn next(&mut self) -> io::Result<Bytes> {
+    pub(crate) async fn next(&mut self) -> io::Result<Bytes> {
         let left = self.end.map_or(BLOCK as u64, |end| end.saturating_sub(self.position));
         // At most a block, which is a usize.
         let wanted = left.min(BLOCK as u64) as usize;
@@ -150,7 +150,7 @@ impl BlockReader {
     }
 
     /// The blocks as a stream, for the body of an answer.
-    pub fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    pub(crate) fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send {
         stream::try_unfold(self, |mut blocks| async move {
             let block = blocks.next().await?;
             Ok((!block.is_empty()).then_some((block, blocks)))
@@ -168,7 +168,7 @@ async fn read_block(reader: &mut (impl AsyncRead + Unpin), length: usize) -> io:
 
 /// A store with a result that has one layer with these bytes.
 #[cfg(test)]
-pub async fn stored(layer: &[u8]) -> (tempfile::TempDir, Store, StoredResult) {
+pub(crate) async fn stored(layer: &[u8]) -> (tempfile::TempDir, Store, StoredResult) {
     let dir = tempfile::TempDir::new().unwrap();
     let store = Store::open(&dir.path().join("uploads"), &dir.path().join("results")).await.unwrap();
     let id = Uuid::new_v4();

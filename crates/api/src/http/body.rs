@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::error::Error;
 
 /// The most bytes of a body that are handed on at once. HTTP chunks may be larger.
-pub const PORTION: usize = 64 << 10;
+pub(crate) const PORTION: usize = 64 << 10;
 
 /// How long the rest of a refused body is read ([`Incoming::drain`]).
 const DRAIN: Duration = Duration::from_secs(10);
@@ -46,7 +46,7 @@ impl Pace {
 
 /// Why a body could not be read to its end.
 #[derive(Debug, thiserror::Error)]
-pub enum BodyError {
+pub(crate) enum BodyError {
     #[error("the body is too long")]
     TooLong,
     #[error("no more of the body arrived for {} seconds; send the request again", .0.as_secs())]
@@ -62,7 +62,7 @@ pub enum BodyError {
 
 impl BodyError {
     /// The error to answer with; `too_long` makes the one for a body that is too long.
-    pub fn into_error(self, too_long: impl FnOnce() -> Error) -> Error {
+    pub(crate) fn into_error(self, too_long: impl FnOnce() -> Error) -> Error {
         let message = self.to_string();
         match self {
             Self::TooLong => too_long(),
@@ -73,7 +73,7 @@ impl BodyError {
 }
 
 /// Reads a body of at most `limit` bytes, such as a JSON document.
-pub async fn read_whole(request: Request, limit: usize) -> Result<Vec<u8>, Error> {
+pub(crate) async fn read_whole(request: Request, limit: usize) -> Result<Vec<u8>, Error> {
     let most = limit as u64;
     let too_long = || Error::too_large("body_too_large", format!("the body has more than {limit} bytes; send less"));
     let (_, incoming) = Incoming::of(request, most).map_err(|fault| fault.into_error(too_long))?;
@@ -88,7 +88,7 @@ pub async fn read_whole(request: Request, limit: usize) -> Result<Vec<u8>, Error
 
 /// A request's body, of which the rest can still be read after its reader has given up.
 #[derive(Clone)]
-pub struct Incoming(Arc<Mutex<Source>>);
+pub(crate) struct Incoming(Arc<Mutex<Source>>);
 
 struct Source {
     stream: BodyDataStream,
@@ -109,7 +109,7 @@ impl Incoming {
     /// # Errors
     /// [`BodyError::TooLong`] when the client declares a greater length and waits for our consent (`Expect`) before it
     /// sends: there is nothing to drain then.
-    pub fn of(request: Request, limit: u64) -> Result<(Parts, Self), BodyError> {
+    pub(crate) fn of(request: Request, limit: u64) -> Result<(Parts, Self), BodyError> {
         let (parts, body) = request.into_parts();
         let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if length.is_some_and(|length: u64| length > limit) && parts.headers.contains_key(header::EXPECT) {
@@ -135,7 +135,7 @@ impl Incoming {
     }
 
     /// The next bytes, at most [`PORTION`]; `None` at the end.
-    pub fn poll_portion(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+    pub(crate) fn poll_portion(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         self.source().poll_portion(cx)
     }
 
@@ -150,7 +150,7 @@ impl Incoming {
     /// Reads and discards up to `limit` bytes.
     ///
     /// A client that is still sending when we close the connection gets a reset and never reads why it was refused.
-    pub async fn drain(&self, mut limit: u64) {
+    pub(crate) async fn drain(&self, mut limit: u64) {
         self.source().rest = Bytes::new();
         let discard = async {
             while let Some(Ok(chunk)) = std::future::poll_fn(|cx| self.source().stream.poll_next_unpin(cx)).await {
@@ -212,7 +212,7 @@ impl Source {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use std::convert::Infallible;
 
     use futures_util::stream;
@@ -220,7 +220,7 @@ pub mod tests {
     use super::*;
 
     /// A body of these chunks.
-    pub fn incoming(chunks: Vec<Vec<u8>>) -> Incoming {
+    pub(crate) fn incoming(chunks: Vec<Vec<u8>>) -> Incoming {
         let body = Body::from_stream(stream::iter(chunks.into_iter().map(Ok::<_, Infallible>)));
         Incoming::new(body, u64::MAX, PACE)
     }

@@ -4,20 +4,20 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 
 /// A result never changes under its id. `private`: knowing the id gives access, which shared caches must not pass on.
-pub const IMMUTABLE: &str = "private, max-age=86400, immutable";
+pub(crate) const IMMUTABLE: &str = "private, max-age=86400, immutable";
 
 /// May be kept, but has to be validated each time.
-pub const REVALIDATE: &str = "private, no-cache";
+pub(crate) const REVALIDATE: &str = "private, no-cache";
 
 /// Whether the client has this version already (weak comparison).
-pub fn not_modified(headers: &HeaderMap, etag: &str) -> bool {
+pub(crate) fn not_modified(headers: &HeaderMap, etag: &str) -> bool {
     let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let listed = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     listed.flat_map(|value| value.split(',')).any(|tag| tag.trim() == "*" || bare(tag) == bare(etag))
 }
 
 /// Weakens the tag of a compressed answer: its bytes are not the file's, so a client must not resume one with the other.
-pub async fn weaken_compressed_tag(mut response: Response) -> Response {
+pub(crate) async fn weaken_compressed_tag(mut response: Response) -> Response {
     let headers = response.headers_mut();
     let is_encoded = headers.contains_key(header::CONTENT_ENCODING);
     let strong = headers.get(header::ETAG).filter(|tag| is_encoded && tag.as_bytes().starts_with(b"\""));

@@ -15,7 +15,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// The client of a request that starts a job.
 #[derive(Debug, Clone)]
-pub struct Submitter {
+pub(crate) struct Submitter {
     /// Its `Idempotency-Key`.
     pub idempotency_key: Option<String>,
     /// Tells this client from others: the header `CLIENT_KEY_HEADER`, otherwise the address of the connection.
@@ -25,14 +25,14 @@ pub struct Submitter {
 impl Submitter {
     /// # Errors
     /// 400 when the `Idempotency-Key` is malformed.
-    pub fn from_request(config: &Config, request: &Request) -> Result<Self, Error> {
+    pub(crate) fn from_request(config: &Config, request: &Request) -> Result<Self, Error> {
         let client = client_key(config, request.headers(), request.extensions());
         Ok(Self { idempotency_key: idempotency_key(request)?, client })
     }
 }
 
 /// Extracts what tells a client from others.
-pub struct Client(pub String);
+pub(crate) struct Client(pub String);
 
 impl<S: Sync> FromRequestParts<S> for Client
 where

@@ -2,7 +2,7 @@
 
 /// The field name and file name in a form part's `Content-Disposition`.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Disposition {
+pub(crate) struct Disposition {
     /// The field's name.
     pub name: Option<String>,
     /// The file's name as the client sent it, for display only: it may hold folders and control characters.
@@ -13,7 +13,7 @@ impl Disposition {
     /// Reads the header's value. Parameters that cannot be read count as absent.
     ///
     /// RFC 7578 forbids `filename*`, but clients send it with the real name, and a stand-in in `filename`.
-    pub fn parse(value: &[u8]) -> Self {
+    pub(crate) fn parse(value: &[u8]) -> Self {
         let text = String::from_utf8_lossy(value);
         let (mut found, mut extended) = (Self::default(), None);
         for (name, value) in (Parameters { rest: &text }) {
@@ -113,7 +113,7 @@ fn decode_percent(text: &str) -> Option<Vec<u8>> {
 
 /// The `Content-Disposition` of a download under a file name in any language: an ASCII form for old clients and the real
 /// name in UTF-8 (RFC 6266, RFC 8187).
-pub fn attachment(name: &str) -> String {
+pub(crate) fn attachment(name: &str) -> String {
     let ascii: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') { c } else { '_' })

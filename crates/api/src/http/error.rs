@@ -34,7 +34,7 @@ pub struct Error {
 
 /// The public part of an error, kept beside its answer for a layer that answers in another shape.
 #[derive(Debug, Clone)]
-pub struct PublicError {
+pub(crate) struct PublicError {
     pub code: &'static str,
     pub message: String,
     pub param: Option<String>,
@@ -42,7 +42,7 @@ pub struct PublicError {
 
 /// The body of every error.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ErrorBody {
+pub(crate) struct ErrorBody {
     error: ErrorInfo,
 }
 

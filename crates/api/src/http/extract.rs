@@ -11,7 +11,7 @@ use super::error::Error;
 use super::parse_errors::read_json;
 
 /// The `{id}` in a job's address. An id that is not a UUID is answered 404, not 400: there is no such job.
-pub struct JobId(pub Uuid);
+pub(crate) struct JobId(pub Uuid);
 
 impl<S: Send + Sync> FromRequestParts<S> for JobId {
     type Rejection = Error;
@@ -28,23 +28,23 @@ impl<S: Send + Sync> FromRequestParts<S> for JobId {
 /// The query string.
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Query), rejection(Error))]
-pub struct Query<T>(pub T);
+pub(crate) struct Query<T>(pub T);
 
 /// Path parameters other than a job's id alone. (Not called `Path`, whose pattern utoipa would read.)
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(Error))]
-pub struct Segments<T>(pub T);
+pub(crate) struct Segments<T>(pub T);
 
 /// Room for documents with a thousand layers and long names.
 const MAX_JSON: usize = 1 << 20;
 
 /// The JSON body of a request.
-pub async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Error> {
+pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Error> {
     json_or_nothing(request).await?.ok_or_else(|| Error::bad_request("invalid_json", "the body is empty; send JSON"))
 }
 
 /// The JSON body of a request; `None` when it is empty.
-pub async fn json_or_nothing<T: DeserializeOwned>(request: Request) -> Result<Option<T>, Error> {
+pub(crate) async fn json_or_nothing<T: DeserializeOwned>(request: Request) -> Result<Option<T>, Error> {
     let is_json = media_type(request.headers()) == "application/json";
     let body = read_whole(request, MAX_JSON).await?;
     if body.is_empty() {
@@ -60,7 +60,7 @@ pub async fn json_or_nothing<T: DeserializeOwned>(request: Request) -> Result<Op
 }
 
 /// The `Content-Type` in lower case, without parameters; empty when there is none.
-pub fn media_type(headers: &HeaderMap) -> String {
+pub(crate) fn media_type(headers: &HeaderMap) -> String {
     let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

@@ -18,7 +18,7 @@ use crate::config::Config;
 const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// The headers of a file.
-pub struct FileHeaders {
+pub(crate) struct FileHeaders {
     pub content_type: &'static str,
     /// Strong: the same tag means the same bytes.
     pub etag: String,
@@ -26,7 +26,7 @@ pub struct FileHeaders {
 }
 
 /// An answer to a request for a file.
-pub enum FileAnswer {
+pub(crate) enum FileAnswer {
     /// 304
     NotModified(FileHeaders),
     /// 200
@@ -42,7 +42,7 @@ impl FileAnswer {
     ///
     /// # Errors
     /// 416 when the range lies outside the file.
-    pub async fn from_file(
+    pub(crate) async fn from_file(
         name: FileName,
         file: StoredFile,
         headers: FileHeaders,
@@ -67,7 +67,7 @@ impl FileAnswer {
     }
 
     /// A redirect to the address that `sign` makes; `None` when the storage makes none or does not have the file.
-    pub async fn redirect<F: Future<Output = Result<Option<String>, StoreError>>>(
+    pub(crate) async fn redirect<F: Future<Output = Result<Option<String>, StoreError>>>(
         sign: impl FnOnce(Duration) -> F,
     ) -> Option<Self> {
         let signed = sign(SIGNED_FOR).await.unwrap_or_else(|error| {
@@ -78,7 +78,7 @@ impl FileAnswer {
         signed.map(Self::Redirect)
     }
 
-    pub fn with_cache_control(mut self, value: &'static str) -> Self {
+    pub(crate) fn with_cache_control(mut self, value: &'static str) -> Self {
         match &mut self {
             Self::NotModified(headers) | Self::Whole { headers, .. } | Self::Part { headers, .. } => {
                 headers.cache_control = value;
@@ -135,6 +135,6 @@ async fn body(name: FileName, file: StoredFile, range: Range<u64>) -> Result<Bod
 
 /// Whether a client may be redirected to the storage (`DOWNLOAD_REDIRECT`). The page may not: its policy only lets it
 /// fetch from this service, so requests that a page made are answered from here.
-pub fn may_redirect(config: &Config, request: &HeaderMap) -> bool {
+pub(crate) fn may_redirect(config: &Config, request: &HeaderMap) -> bool {
     config.download_redirect && request.get("sec-fetch-site").is_none_or(|site| site == "none")
 }

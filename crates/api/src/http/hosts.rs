@@ -20,7 +20,7 @@ const OPEN_TO_ALL: [&str; 2] = ["/healthz", "/readyz"];
 
 /// The names that the service answers under.
 #[derive(Debug, Clone)]
-pub struct Hosts {
+pub(crate) struct Hosts {
     /// Whether every name is allowed.
     any: bool,
     /// In lower case; `*.` stands for every name below.
@@ -30,7 +30,7 @@ pub struct Hosts {
 impl Hosts {
     /// A service on a loopback address is only `localhost` and the names in `ALLOWED_HOSTS`. One that other machines
     /// reach may have any name, unless `ALLOWED_HOSTS` is set.
-    pub fn from_config(config: &Config) -> Self {
+    pub(crate) fn from_config(config: &Config) -> Self {
         let allowed = config.allowed_hosts.clone();
         let is_local = config.host.to_canonical().is_loopback();
         let any = allowed.iter().any(|name| name == "*") || (allowed.is_empty() && !is_local);
@@ -73,7 +73,7 @@ fn without_port(host: &str) -> &str {
 }
 
 /// Refuses requests under other names.
-pub async fn check(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
+pub(crate) async fn check(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
     if hosts.allows_all(&request) || OPEN_TO_ALL.contains(&request.uri().path()) {
         return next.run(request).await;
     }

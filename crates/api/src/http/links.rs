@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 /// Where to go on with a job; paths on this server.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Links {
+pub(crate) struct Links {
     /// The job as JSON; a WebSocket upgrade gets its events live.
     pub status: String,
     /// The job's events as Server-Sent Events.
@@ -23,7 +23,7 @@ pub struct Links {
 }
 
 impl Links {
-    pub fn new(job: JobId, upload: Uuid) -> Self {
+    pub(crate) fn new(job: JobId, upload: Uuid) -> Self {
         Self {
             status: status(job),
             events: format!("/api/jobs/{job}/events"),
@@ -37,10 +37,10 @@ impl Links {
     }
 }
 
-pub fn status(job: JobId) -> String {
+pub(crate) fn status(job: JobId) -> String {
     format!("/api/status/{job}")
 }
 
-pub fn upload_image(upload: Uuid) -> String {
+pub(crate) fn upload_image(upload: Uuid) -> String {
     format!("/api/uploads/{upload}.png")
 }

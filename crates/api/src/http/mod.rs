@@ -1,18 +1,18 @@
 //! HTTP helpers of the handlers: extractors, bodies, errors, files and caching. Nothing here knows a route.
 
-pub mod answers;
-pub mod blocks;
-pub mod body;
-pub mod caching;
-pub mod client;
-pub mod disposition;
-pub mod error;
-pub mod extract;
-pub mod files;
-pub mod hosts;
-pub mod links;
-pub mod multipart;
-pub mod origin;
-pub mod parse_errors;
-pub mod ranges;
-pub mod responses;
+pub(crate) mod answers;
+pub(crate) mod blocks;
+pub(crate) mod body;
+pub(crate) mod caching;
+pub(crate) mod client;
+pub(crate) mod disposition;
+pub(crate) mod error;
+pub(crate) mod extract;
+pub(crate) mod files;
+pub(crate) mod hosts;
+pub(crate) mod links;
+pub(crate) mod multipart;
+pub(crate) mod origin;
+pub(crate) mod parse_errors;
+pub(crate) mod ranges;
+pub(crate) mod responses;

@@ -26,7 +26,7 @@ const MAX_BOUNDARY: usize = 256;
 
 /// Why a form cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum PartError {
+pub(crate) enum PartError {
     #[error(transparent)]
     Body(#[from] BodyError),
     #[error("the form has no boundary: send multipart/form-data with the picture in the field \"image\"")]
@@ -53,13 +53,13 @@ impl From<multer::Error> for PartError {
 }
 
 /// A form's parts, one after the other.
-pub struct Parts {
+pub(crate) struct Parts {
     multipart: Multipart<'static>,
     gate: Arc<Gate>,
 }
 
 /// A part of a form, whose content is still to be read.
-pub struct Part {
+pub(crate) struct Part {
     pub disposition: Disposition,
     field: Field<'static>,
     gate: Arc<Gate>,
@@ -68,7 +68,7 @@ pub struct Part {
 impl Parts {
     /// # Errors
     /// When the `Content-Type` has no usable boundary.
-    pub fn of(headers: &HeaderMap, incoming: Incoming) -> Result<Self, PartError> {
+    pub(crate) fn of(headers: &HeaderMap, incoming: Incoming) -> Result<Self, PartError> {
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let boundary = content_type.and_then(|text| multer::parse_boundary(text).ok()).ok_or(PartError::NoBoundary)?;
         if boundary.len() > MAX_BOUNDARY {
@@ -80,7 +80,7 @@ impl Parts {
     }
 
     /// The next part; `None` at the end. The part before must have been read to its end, and dropped.
-    pub async fn next(&mut self) -> Result<Option<Part>, PartError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Part>, PartError> {
         let Self { multipart, gate } = self;
         let field = gate.one_by_one(Some(MAX_PART_HEADER), |cx| multipart.poll_next_field(cx)).await?;
         Ok(field.map(|field| {
@@ -93,7 +93,7 @@ impl Parts {
 
 impl Part {
     /// The next bytes of the content; `None` at its end.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, PartError> {
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, PartError> {
         let Self { field, gate, .. } = self;
         gate.one_by_one(None, |cx| Pin::new(&mut *field).poll_next(cx).map(Option::transpose)).await
     }

@@ -12,7 +12,7 @@ use crate::config::Config;
 ///
 /// # Errors
 /// 403 for any other page.
-pub fn check(request: &Request, config: &Config) -> Result<(), Error> {
+pub(crate) fn check(request: &Request, config: &Config) -> Result<(), Error> {
     let headers = request.headers();
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let passes = match headers.get("sec-fetch-site") {
@@ -37,7 +37,7 @@ fn is_host(request: &Request, origin: &[u8]) -> bool {
 }
 
 /// The error for web pages of other origins.
-pub fn cross_origin() -> Error {
+pub(crate) fn cross_origin() -> Error {
     let message = "the request comes from a web page of another origin; list that origin in CORS_ORIGINS to allow it";
     Error::new(StatusCode::FORBIDDEN, "cross_origin", message)
 }

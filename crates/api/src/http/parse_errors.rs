@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 const INTEGERS: [&str; 8] = ["i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"];
 
 /// Describes what is wrong with the value of a field, such as `must be an integer`.
-pub fn describe(error: impl Display) -> String {
+pub(crate) fn describe(error: impl Display) -> String {
     let text = error.to_string();
     // The field's name says enough of where it was.
     let text = text.split_once(" at line ").map_or(text.as_str(), |(text, _)| text);
@@ -39,7 +39,7 @@ pub fn describe(error: impl Display) -> String {
 ///
 /// # Errors
 /// Whether the text is not even JSON, and what is wrong.
-pub fn read_json<T: DeserializeOwned>(json: &[u8], whole: &str) -> Result<T, (bool, String)> {
+pub(crate) fn read_json<T: DeserializeOwned>(json: &[u8], whole: &str) -> Result<T, (bool, String)> {
     let mut parser = serde_json::Deserializer::from_slice(json);
     let read = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
         let path = error.path().to_string();

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, header};
 use http_range_header::{EndPosition, RangeUnsatisfiableError, StartPosition, parse_range_header};
 
 /// The part of a file that a request asks for.
-pub enum RequestedRange {
+pub(crate) enum RequestedRange {
     Whole,
     Part(Range<u64>),
     Unsatisfiable,
@@ -15,7 +15,7 @@ pub enum RequestedRange {
 impl RequestedRange {
     /// Reads the headers of a request for a file of `len` bytes. A range that cannot be read or makes no sense, several
     /// ranges, and ranges of another version count as the whole, as the RFC allows.
-    pub fn from_headers(request: &HeaderMap, etag: &str, len: u64) -> Self {
+    pub(crate) fn from_headers(request: &HeaderMap, etag: &str, len: u64) -> Self {
         let Some(text) = request.get(header::RANGE).and_then(|value| value.to_str().ok()) else { return Self::Whole };
         if request.get(header::IF_RANGE).is_some_and(|version| version != etag) {
             return Self::Whole;

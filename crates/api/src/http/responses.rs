@@ -7,7 +7,7 @@ use super::error::ErrorBody;
 /// Of routes that read a JSON body.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "only describes answers")]
-pub enum JsonFaults {
+pub(crate) enum JsonFaults {
     /// The body stopped arriving or arrives too slowly
     #[response(status = 408)]
     Timeout(ErrorBody),
@@ -22,7 +22,7 @@ pub enum JsonFaults {
 /// Of routes that write files.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "only describes answers")]
-pub enum StorageFaults {
+pub(crate) enum StorageFaults {
     /// The storage or the queue cannot be used at the moment, or too much is asked of the service at once
     #[response(status = 503, headers(("Retry-After" = u32, description = "Seconds")))]
     Unavailable(ErrorBody),
@@ -34,7 +34,7 @@ pub enum StorageFaults {
 /// Of routes that need a job's result.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "only describes answers")]
-pub enum ResultFaults {
+pub(crate) enum ResultFaults {
     /// No such job
     #[response(status = 404)]
     NoJob(ErrorBody),
@@ -46,7 +46,7 @@ pub enum ResultFaults {
 /// Of routes that need a layer of a job's result.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "only describes answers")]
-pub enum LayerFaults {
+pub(crate) enum LayerFaults {
     /// No such job or layer
     #[response(status = 404)]
     NoLayer(ErrorBody),
@@ -58,7 +58,7 @@ pub enum LayerFaults {
 /// Of routes that send a stored file, beside the 200.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "only describes answers")]
-pub enum FileAnswers {
+pub(crate) enum FileAnswers {
     /// The part that Range asks for
     #[response(status = 206)]
     Part,

@@ -23,21 +23,21 @@ const MAX_TEXT_FIELDS: usize = 64;
 const MAX_TEXT: usize = 256 << 10;
 
 /// A form that has arrived.
-pub struct PictureForm {
+pub(crate) struct PictureForm {
     pub picture: PictureFile,
     /// The other fields, in order.
     pub fields: Vec<(String, String)>,
 }
 
 /// The bytes of a picture, not decoded yet.
-pub struct PictureFile {
+pub(crate) struct PictureFile {
     pub file: NamedTempFile,
     pub sha256: String,
     pub filename: Option<String>,
 }
 
 /// Reads a form with a picture in its field `image` (or `image[]`, or `file`) to a temporary file.
-pub async fn receive(app: &App, request: Request) -> Result<PictureForm, Error> {
+pub(crate) async fn receive(app: &App, request: Request) -> Result<PictureForm, Error> {
     let (limit, most) = (body_limit(app), app.config.max_file_size);
     let (head, incoming) = Incoming::of(request, limit).map_err(|fault| fault.into_error(|| file_too_large(most)))?;
     let result = match Parts::of(&head.headers, incoming.clone()) {
@@ -51,7 +51,7 @@ pub async fn receive(app: &App, request: Request) -> Result<PictureForm, Error> 
 }
 
 /// Reads the rest of a body that is refused, so that the client reads why (see [`Incoming::drain`]).
-pub async fn discard(app: &App, request: Request) {
+pub(crate) async fn discard(app: &App, request: Request) {
     let limit = body_limit(app);
     let expects_continue = request.headers().contains_key(header::EXPECT);
     if !expects_continue && let Ok((_, incoming)) = Incoming::of(request, limit) {

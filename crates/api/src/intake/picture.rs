@@ -15,7 +15,7 @@ use crate::http::error::Error;
 use crate::state::App;
 
 /// Decodes a picture and stores it as an upload.
-pub async fn store(app: &App, client: &str, picture: PictureFile) -> Result<Upload, Error> {
+pub(crate) async fn store(app: &App, client: &str, picture: PictureFile) -> Result<Upload, Error> {
     // Each decode may hold hundreds of megabytes, so few run at once.
     let permit = app.decodes.acquire(client).await?;
     let scratch = app.store.make_scratch().await?;

@@ -54,7 +54,12 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts connections until `shutdown`. Open ones continue by themselves.
-pub async fn accept(listener: TcpListener, router: Router, connections: Arc<Connections>, shutdown: CancellationToken) {
+pub(crate) async fn accept(
+    listener: TcpListener,
+    router: Router,
+    connections: Arc<Connections>,
+    shutdown: CancellationToken,
+) {
     let mut http = http1::Builder::new();
     // `Connections` has the timeouts, with one timer for all.
     http.header_read_timeout(None).max_header_size(MAX_HEAD).max_buf_size(MAX_BUFFER);

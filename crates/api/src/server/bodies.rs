@@ -10,13 +10,13 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use super::connection::Connection;
 
 /// The body of a request.
-pub struct RequestBody {
+pub(super) struct RequestBody {
     body: Incoming,
     connection: Arc<Connection>,
 }
 
 impl RequestBody {
-    pub fn new(body: Incoming, connection: Arc<Connection>) -> Self {
+    pub(super) fn new(body: Incoming, connection: Arc<Connection>) -> Self {
         Self { body, connection }
     }
 }
@@ -51,7 +51,7 @@ impl Drop for RequestBody {
 }
 
 /// The body of an answer. When it is dropped, all of the answer was written.
-pub struct ResponseBody {
+pub(super) struct ResponseBody {
     body: Body,
     connection: Arc<Connection>,
     /// Whether the connection was upgraded to another protocol.
@@ -59,7 +59,7 @@ pub struct ResponseBody {
 }
 
 impl ResponseBody {
-    pub fn new(body: Body, connection: Arc<Connection>, upgraded: bool) -> Self {
+    pub(super) fn new(body: Body, connection: Arc<Connection>, upgraded: bool) -> Self {
         Self { body, connection, upgraded }
     }
 }

@@ -12,7 +12,7 @@ use super::lag::Lag;
 use crate::config::ConnectionLimits;
 
 /// One connection, shared by the task that serves it and the task that watches all of them.
-pub struct Connection {
+pub(crate) struct Connection {
     /// The client that its place counts for: the address, or the network of an IPv6 address.
     pub network: IpAddr,
     activity: Mutex<Activity>,
@@ -44,7 +44,7 @@ enum Phase {
 /// How a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// Data that was written is still sent.
     Soft = 1,
     /// At once.
@@ -53,7 +53,7 @@ pub enum Ending {
 
 /// The timeout that a connection exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Timeout {
+pub(crate) enum Timeout {
     Header,
     Idle,
     Transfer,
@@ -61,7 +61,7 @@ pub enum Timeout {
 
 /// Which connection gives its place to a new one: the least is closed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rank {
+pub(crate) enum Rank {
     /// No request is in flight; the one that has waited longest is closed first.
     Waiting(Instant),
     /// The client of a request lags behind; the one that moved last is closed last.
@@ -77,7 +77,7 @@ pub enum Rank {
 const LAGGING: Duration = Duration::from_secs(1);
 
 impl Connection {
-    pub fn new(peer: IpAddr, now: Instant) -> Self {
+    pub(crate) fn new(peer: IpAddr, now: Instant) -> Self {
         let activity = Activity { phase: Phase::Head, since: now, receiving: Lag::default(), sending: Lag::default() };
         Self {
             network: network(peer),
@@ -92,7 +92,7 @@ impl Connection {
     }
 
     /// Bytes arrived. The bytes of bodies are counted where they are read.
-    pub fn received(&self) {
+    pub(crate) fn received(&self) {
         let mut activity = self.activity();
         if activity.phase == Phase::Idle {
             activity.enter(Phase::Head);
@@ -100,47 +100,47 @@ impl Connection {
     }
 
     /// All headers of a request have arrived.
-    pub fn request(&self) {
+    pub(crate) fn request(&self) {
         self.activity().enter(Phase::Busy);
     }
 
     /// The answer to the request is a live stream.
-    pub fn live(&self) {
+    pub(crate) fn live(&self) {
         self.activity().enter(Phase::Live);
     }
 
     /// All of the answer was written.
-    pub fn answered(&self) {
+    pub(crate) fn answered(&self) {
         let mut activity = self.activity();
         activity.receiving.clear();
         activity.enter(Phase::Idle);
     }
 
     /// The body of the request is waited for.
-    pub fn awaits_body(&self) {
+    pub(crate) fn awaits_body(&self) {
         self.activity().receiving.wait(Instant::now());
     }
 
-    pub fn received_body(&self, bytes: usize) {
+    pub(crate) fn received_body(&self, bytes: usize) {
         self.activity().receiving.moved(Instant::now(), bytes);
     }
 
     /// The body has arrived, or no more of it is needed.
-    pub fn ended_body(&self) {
+    pub(crate) fn ended_body(&self) {
         self.activity().receiving.clear();
     }
 
     /// The client has to read before more can be sent.
-    pub fn awaits_reader(&self) {
+    pub(crate) fn awaits_reader(&self) {
         self.activity().sending.wait(Instant::now());
     }
 
-    pub fn sent(&self, bytes: usize) {
+    pub(crate) fn sent(&self, bytes: usize) {
         self.activity().sending.moved(Instant::now(), bytes);
     }
 
     /// The timeout that the connection exceeds, if any.
-    pub fn timeout(&self, now: Instant, limits: &ConnectionLimits) -> Option<Timeout> {
+    pub(crate) fn timeout(&self, now: Instant, limits: &ConnectionLimits) -> Option<Timeout> {
         let activity = self.activity();
         let age = now.saturating_duration_since(activity.since);
         match activity.phase {
@@ -152,7 +152,7 @@ impl Connection {
     }
 
     /// `None` when it is ending already.
-    pub fn rank(&self, now: Instant) -> Option<Rank> {
+    pub(crate) fn rank(&self, now: Instant) -> Option<Rank> {
         if self.is_ending(Ending::Soft) {
             return None;
         }
@@ -170,22 +170,22 @@ impl Connection {
     }
 
     /// Whether only a part of a request's headers has arrived.
-    pub fn is_half_sent(&self) -> bool {
+    pub(crate) fn is_half_sent(&self) -> bool {
         self.activity().phase == Phase::Head
     }
 
-    pub fn end(&self, ending: Ending) {
+    pub(crate) fn end(&self, ending: Ending) {
         self.ending.fetch_max(ending as u8, Ordering::AcqRel);
         self.waker.wake();
     }
 
     /// Whether it has to end like this, or faster.
-    pub fn is_ending(&self, ending: Ending) -> bool {
+    pub(crate) fn is_ending(&self, ending: Ending) -> bool {
         self.ending.load(Ordering::Acquire) >= ending as u8
     }
 
     /// Ready when the connection has to end. Wakes only the last task that polled: one task at a time serves a connection.
-    pub fn poll_ending(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_ending(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.waker.register(cx.waker());
         if self.is_ending(Ending::Soft) { Poll::Ready(()) } else { Poll::Pending }
     }

@@ -26,7 +26,7 @@ const PICKED: usize = 64;
 const HEAVY_SHARE: usize = 4;
 
 /// The connections of the service.
-pub struct Connections {
+pub(crate) struct Connections {
     limits: ConnectionLimits,
     most: usize,
     places: Arc<Semaphore>,
@@ -42,7 +42,7 @@ struct Table {
 }
 
 /// A connection's place, which is free again when this is dropped.
-pub struct Place {
+pub(crate) struct Place {
     connections: Arc<Connections>,
     id: u64,
     _permit: OwnedSemaphorePermit,
@@ -55,7 +55,7 @@ impl Drop for Place {
 }
 
 impl Connections {
-    pub fn new(limits: ConnectionLimits) -> Arc<Self> {
+    pub(crate) fn new(limits: ConnectionLimits) -> Arc<Self> {
         let most = limits.most().min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
         Arc::new(Self { limits, most, places: Arc::new(Semaphore::new(most)), table: Mutex::default() })
     }
@@ -64,16 +64,16 @@ impl Connections {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.most
     }
 
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.table().open.len()
     }
 
     /// Waits for a place for a new connection, and ends another connection if there is none.
-    pub async fn admit(self: &Arc<Self>, peer: IpAddr) -> (Place, Arc<Connection>) {
+    pub(crate) async fn admit(self: &Arc<Self>, peer: IpAddr) -> (Place, Arc<Connection>) {
         let permit = loop {
             if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
                 break permit;
@@ -92,7 +92,7 @@ impl Connections {
     }
 
     /// Ends the least important connection; returns how long to wait for its place.
-    pub fn evict(&self) -> Duration {
+    pub(crate) fn evict(&self) -> Duration {
         let now = Instant::now();
         let mut table = self.table();
         // Connections that were picked earlier may have got a request or ended meanwhile.
@@ -110,7 +110,7 @@ impl Connections {
     }
 
     /// Ends connections that exceed a timeout.
-    pub fn sweep(&self, now: Instant) {
+    pub(crate) fn sweep(&self, now: Instant) {
         let overdue: Vec<_> = {
             let table = self.table();
             let open = table.open.values().filter(|connection| !connection.is_ending(Ending::Soft));
@@ -129,27 +129,27 @@ impl Connections {
     }
 
     /// How often to [`Connections::sweep`].
-    pub fn sweep_every(&self) -> Duration {
+    pub(crate) fn sweep_every(&self) -> Duration {
         let ConnectionLimits { header_timeout, idle_timeout, transfer_timeout, .. } = self.limits;
         let shortest = header_timeout.min(idle_timeout).min(transfer_timeout);
         (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1))
     }
 
     /// Ends connections that have sent only a part of a request's headers: a shutdown does not wait for the rest.
-    pub fn end_half_sent(&self) {
+    pub(crate) fn end_half_sent(&self) {
         for connection in self.table().open.values().filter(|connection| connection.is_half_sent()) {
             connection.end(Ending::Soft);
         }
     }
 
-    pub fn end_all(&self) {
+    pub(crate) fn end_all(&self) {
         for connection in self.table().open.values() {
             connection.end(Ending::Hard);
         }
     }
 
     /// Returns when no connection is left.
-    pub async fn drained(&self) {
+    pub(crate) async fn drained(&self) {
         // At most u32::MAX, see `new`.
         let _ = self.places.acquire_many(u32::try_from(self.most).unwrap_or(u32::MAX)).await;
     }

@@ -6,34 +6,34 @@ const SLOWEST: f64 = 1024.0;
 /// How far a client is behind: the time that was spent waiting for it, minus the time that its bytes take on the slowest
 /// line. A client that stops or drips falls behind, a slow one does not.
 #[derive(Debug, Default)]
-pub struct Lag {
+pub(super) struct Lag {
     behind: Duration,
     waiting_since: Option<Instant>,
 }
 
 impl Lag {
     /// The client has to send or read before anything goes on.
-    pub fn wait(&mut self, now: Instant) {
+    pub(super) fn wait(&mut self, now: Instant) {
         self.waiting_since.get_or_insert(now);
     }
 
     /// The client sent or read `bytes`.
-    pub fn moved(&mut self, now: Instant, bytes: usize) {
+    pub(super) fn moved(&mut self, now: Instant, bytes: usize) {
         let worth = Duration::from_secs_f64(bytes as f64 / SLOWEST);
         self.behind = self.at(now).saturating_sub(worth);
         self.waiting_since = None;
     }
 
     /// Nothing more is expected of the client.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    pub fn is_waiting(&self) -> bool {
+    pub(super) fn is_waiting(&self) -> bool {
         self.waiting_since.is_some()
     }
 
-    pub fn at(&self, now: Instant) -> Duration {
+    pub(super) fn at(&self, now: Instant) -> Duration {
         let waiting = self.waiting_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         self.behind + waiting
     }

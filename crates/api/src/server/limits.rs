@@ -64,11 +64,11 @@ mod unix {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     /// `None` where there is no limit.
-    pub fn descriptors() -> Option<u64> {
+    pub(super) fn descriptors() -> Option<u64> {
         getrlimit(Resource::Nofile).current
     }
 
-    pub fn raise(enough: u64) {
+    pub(super) fn raise(enough: u64) {
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         let wanted = maximum.map_or(enough, |maximum| maximum.min(enough));
         if current.is_none_or(|current| current >= wanted) {

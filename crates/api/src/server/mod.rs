@@ -1,11 +1,11 @@
 //! The server: connections, tasks beside them, and shutdown.
 
-pub mod accept;
+pub(crate) mod accept;
 mod bodies;
 mod connection;
 mod connections;
 mod lag;
-pub mod limits;
+pub(crate) mod limits;
 mod stream;
 mod tasks;
 

@@ -22,14 +22,14 @@ const UNSENT: u32 = 128 << 10;
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// A client's socket. It holds the connection's place for as long as it is open, after an upgrade too.
-pub struct ClientStream {
+pub(super) struct ClientStream {
     stream: TcpStream,
     connection: Arc<Connection>,
     _place: Place,
 }
 
 impl ClientStream {
-    pub fn new(stream: TcpStream, connection: Arc<Connection>, place: Place) -> Self {
+    pub(super) fn new(stream: TcpStream, connection: Arc<Connection>, place: Place) -> Self {
         // Failures are ignored: the connection works without these options.
         // Progress frames are small, and must not wait for a full packet.
         let _ = stream.set_nodelay(true);

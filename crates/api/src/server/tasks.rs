@@ -20,7 +20,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Runs a task until it returns, and restarts it when it panics: one bad job or file must not end the cleanup of all.
 /// Dropping the future drops the task.
-pub async fn keep_running<F>(name: &'static str, shutdown: CancellationToken, task: impl Fn() -> F)
+pub(super) async fn keep_running<F>(name: &'static str, shutdown: CancellationToken, task: impl Fn() -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -43,7 +43,7 @@ where
     }
 }
 
-pub async fn clean_up(app: App) {
+pub(super) async fn clean_up(app: App) {
     let mut ticks = interval(CLEANUP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -66,7 +66,7 @@ pub async fn clean_up(app: App) {
     }
 }
 
-pub async fn tidy_metrics() {
+pub(super) async fn tidy_metrics() {
     let mut ticks = interval(UPKEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -10,7 +10,7 @@ use url::{Host, Url};
 const MAX_URL: usize = 2000;
 
 #[derive(Debug, thiserror::Error)]
-pub enum AddressError {
+pub(crate) enum AddressError {
     #[error("has more than {MAX_URL} characters")]
     TooLong,
     #[error("is not an address such as https://example.org/hook: {0}")]
@@ -28,7 +28,7 @@ pub enum AddressError {
 ///
 /// # Errors
 /// Why it cannot be called.
-pub fn check_url(text: &str, allow_private: bool) -> Result<Url, AddressError> {
+pub(crate) fn check_url(text: &str, allow_private: bool) -> Result<Url, AddressError> {
     if text.len() > MAX_URL {
         return Err(AddressError::TooLong);
     }
@@ -48,7 +48,7 @@ pub fn check_url(text: &str, allow_private: bool) -> Result<Url, AddressError> {
 
 /// Why no address was found.
 #[derive(Debug, thiserror::Error)]
-pub enum ResolveError {
+pub(crate) enum ResolveError {
     #[error(transparent)]
     Address(#[from] AddressError),
     #[error(transparent)]
@@ -60,7 +60,7 @@ pub enum ResolveError {
 ///
 /// # Errors
 /// When the name has no address, or only private ones.
-pub async fn resolve(url: &Url, allow_private: bool) -> Result<Vec<SocketAddr>, ResolveError> {
+pub(crate) async fn resolve(url: &Url, allow_private: bool) -> Result<Vec<SocketAddr>, ResolveError> {
     let port = url.port_or_known_default().unwrap_or(443);
     let mut addresses = match (literal_ip(url), url.domain()) {
         (Some(ip), _) => vec![SocketAddr::new(ip, port)],

@@ -17,19 +17,19 @@ use url::{Host, Url};
 /// How long one of several addresses may take before the next one is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Connects to addresses that were checked, with TLS for `https://`. Cheap to clone.
 #[derive(Clone)]
-pub struct Connector {
+pub(super) struct Connector {
     tls: Option<TlsConnector>,
 }
 
 impl Connector {
     /// Trusts Mozilla's root certificates.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with_roots(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
     }
 
@@ -41,7 +41,7 @@ impl Connector {
     }
 
     /// Connects to the first of `addresses` that answers, for a request to `url`.
-    pub async fn connect(&self, url: &Url, addresses: &[SocketAddr]) -> io::Result<Box<dyn Stream>> {
+    pub(super) async fn connect(&self, url: &Url, addresses: &[SocketAddr]) -> io::Result<Box<dyn Stream>> {
         let stream = connect_tcp(addresses).await?;
         if url.scheme() != "https" {
             return Ok(Box::new(stream));

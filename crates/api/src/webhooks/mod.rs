@@ -4,7 +4,7 @@
 //! due under a lease, so that only one of several processes posts each, and another takes over when a process dies.
 //! Bodies and signatures are those of Standard Webhooks.
 
-pub mod address;
+pub(crate) mod address;
 mod connect;
 mod post;
 mod retry;
@@ -52,7 +52,7 @@ struct Data<'a> {
 }
 
 /// Posts deliveries that are due until the service stops.
-pub async fn run(app: App) {
+pub(crate) async fn run(app: App) {
     let Some(config) = app.config.webhooks.clone() else { return };
     let poster = Poster::new(config.allow_private);
     let mut posts = JoinSet::new();

@@ -24,7 +24,7 @@ const USER_AGENT: &str = concat!("unflatten/", env!("CARGO_PKG_VERSION"));
 
 /// How a post ended.
 #[derive(Debug)]
-pub enum PostOutcome {
+pub(super) enum PostOutcome {
     Accepted,
     /// A retry would end alike.
     Rejected(String),
@@ -46,18 +46,18 @@ impl fmt::Display for PostOutcome {
 /// Posts webhooks: directly, without a proxy, and without following redirects, which would lead to addresses that were
 /// not checked. Cheap to clone.
 #[derive(Clone)]
-pub struct Poster {
+pub(super) struct Poster {
     allow_private: bool,
     timeout: Duration,
     connector: Connector,
 }
 
 impl Poster {
-    pub fn new(allow_private: bool) -> Self {
+    pub(super) fn new(allow_private: bool) -> Self {
         Self { allow_private, timeout: TIMEOUT, connector: Connector::new() }
     }
 
-    pub async fn post(&self, url: &str, id: &str, sent_at_s: i64, signature: &str, body: String) -> PostOutcome {
+    pub(super) async fn post(&self, url: &str, id: &str, sent_at_s: i64, signature: &str, body: String) -> PostOutcome {
         let request = Request::post("/")
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::USER_AGENT, USER_AGENT)

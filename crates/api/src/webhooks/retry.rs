@@ -10,7 +10,11 @@ use crate::config::WebhookConfig;
 const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3600);
 
 /// The label of an outcome in the metrics, and what becomes of the delivery.
-pub fn next_step(config: &WebhookConfig, attempt: u32, outcome: &PostOutcome) -> (&'static str, DeliveryOutcome) {
+pub(super) fn next_step(
+    config: &WebhookConfig,
+    attempt: u32,
+    outcome: &PostOutcome,
+) -> (&'static str, DeliveryOutcome) {
     match outcome {
         PostOutcome::Accepted => ("delivered", DeliveryOutcome::Done),
         PostOutcome::Rejected(_) => ("refused", DeliveryOutcome::Done),

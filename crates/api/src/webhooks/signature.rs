@@ -8,7 +8,7 @@ use sha2::Sha256;
 use crate::config::secrets::Secrets;
 
 /// The `webhook-signature` of a message: HMAC-SHA256 over `id.timestamp.body` under each key.
-pub fn sign(secrets: &Secrets, id: &str, timestamp_s: i64, body: &str) -> String {
+pub(super) fn sign(secrets: &Secrets, id: &str, timestamp_s: i64, body: &str) -> String {
     let signature = |key: &[u8]| {
         // HMAC takes keys of any length.
         let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;

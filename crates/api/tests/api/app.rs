@@ -20,7 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::pictures;
 
 /// The API on a port of its own. Stops when dropped.
-pub struct TestApp {
+pub(crate) struct TestApp {
     pub address: String,
     pub broker: Arc<dyn Broker>,
     pub store: Store,
@@ -32,22 +32,22 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with([]).await
     }
 
     /// An API with settings other than the defaults.
-    pub async fn with<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    pub(crate) async fn with<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         Self::within(TempDir::new().unwrap(), pairs).await
     }
 
     /// An API on the queue and storage that another one has left in `dir`.
-    pub async fn within<'a>(dir: TempDir, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    pub(crate) async fn within<'a>(dir: TempDir, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         Self::launch(dir, pairs, |_| {}).await
     }
 
     /// An API with what no setting says as finely.
-    pub async fn configured(change: impl FnOnce(&mut api::Config)) -> Self {
+    pub(crate) async fn configured(change: impl FnOnce(&mut api::Config)) -> Self {
         Self::launch(TempDir::new().unwrap(), [], change).await
     }
 
@@ -66,7 +66,7 @@ impl TestApp {
 
     /// An API whose storage is a bucket.
     #[cfg(feature = "testing-bucket")]
-    pub async fn in_bucket(bucket: &jobs::testing::BucketServer) -> Self {
+    pub(crate) async fn in_bucket(bucket: &jobs::testing::BucketServer) -> Self {
         let dir = TempDir::new().unwrap();
         let queue = dir.path().join("queue.sqlite").into_os_string().into_string().unwrap();
         let named = bucket.settings();
@@ -78,7 +78,7 @@ impl TestApp {
     }
 
     /// An API on a queue of the test's own.
-    pub async fn on(dir: TempDir, broker: Arc<dyn Broker>, settings: &Settings) -> Self {
+    pub(crate) async fn on(dir: TempDir, broker: Arc<dyn Broker>, settings: &Settings) -> Self {
         let store = Store::open(&dir.path().join("uploads"), &dir.path().join("results")).await.unwrap();
         Self::serve(dir, broker, store, settings, |_| {}).await
     }
@@ -104,7 +104,7 @@ impl TestApp {
     }
 
     /// Stops the service; gives its queue and storage back.
-    pub async fn stop(self) -> TempDir {
+    pub(crate) async fn stop(self) -> TempDir {
         let Self { broker, server, shutdown, dir, .. } = self;
         shutdown.cancel();
         server.await.unwrap().unwrap();
@@ -113,42 +113,42 @@ impl TestApp {
         dir
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub async fn get(&self, path: &str) -> Response {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.client.get(self.url(path)).send().await.unwrap()
     }
 
-    pub async fn json(&self, path: &str) -> Value {
+    pub(crate) async fn json(&self, path: &str) -> Value {
         let response = self.get(path).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         response.json().await.unwrap()
     }
 
-    pub async fn delete(&self, path: &str) -> Response {
+    pub(crate) async fn delete(&self, path: &str) -> Response {
         self.client.delete(self.url(path)).send().await.unwrap()
     }
 
     /// Uploads bytes in the field `image`.
-    pub async fn upload(&self, name: &str, bytes: Vec<u8>) -> Response {
+    pub(crate) async fn upload(&self, name: &str, bytes: Vec<u8>) -> Response {
         let form = Form::new().part("image", Part::bytes(bytes).file_name(name.to_owned()));
         self.client.post(self.url("/api/upload")).multipart(form).send().await.unwrap()
     }
 
-    pub async fn upload_id(&self) -> String {
+    pub(crate) async fn upload_id(&self) -> String {
         let response = self.upload("poster.png", pictures::png()).await;
         assert_eq!(response.status(), StatusCode::CREATED);
         response.json::<Value>().await.unwrap()["upload_id"].as_str().unwrap().to_owned()
     }
 
-    pub async fn decompose(&self, body: &Value) -> Response {
+    pub(crate) async fn decompose(&self, body: &Value) -> Response {
         self.client.post(self.url("/api/decompose")).json(body).send().await.unwrap()
     }
 
     /// A job on a fresh upload.
-    pub async fn job(&self) -> JobId {
+    pub(crate) async fn job(&self) -> JobId {
         let upload_id = self.upload_id().await;
         let response = self.decompose(&serde_json::json!({ "upload_id": upload_id })).await;
         assert_eq!(response.status(), StatusCode::ACCEPTED);
@@ -156,7 +156,7 @@ impl TestApp {
     }
 
     /// A job that has gone through.
-    pub async fn finished_job(&self) -> JobId {
+    pub(crate) async fn finished_job(&self) -> JobId {
         let id = self.job().await;
         let worker = Worker::start(self).await;
         let lease = worker.claim().await;
@@ -165,13 +165,13 @@ impl TestApp {
         id
     }
 
-    pub async fn state(&self, id: JobId) -> String {
+    pub(crate) async fn state(&self, id: JobId) -> String {
         self.json(&format!("/api/status/{id}")).await["state"].as_str().unwrap().to_owned()
     }
 }
 
 /// Checks status, code and shape of an error; gives its message.
-pub async fn expect_error(response: Response, status: u16, code: &str) -> String {
+pub(crate) async fn expect_error(response: Response, status: u16, code: &str) -> String {
     let found = response.status().as_u16();
     let text = response.text().await.unwrap();
     let body: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{found} without JSON: {text}"));
@@ -182,14 +182,14 @@ pub async fn expect_error(response: Response, status: u16, code: &str) -> String
 }
 
 /// A worker that does what a test says, through the same calls as a real one.
-pub struct Worker {
+pub(crate) struct Worker {
     broker: Arc<dyn Broker>,
     store: Store,
     pub info: WorkerInfo,
 }
 
 impl Worker {
-    pub async fn start(app: &TestApp) -> Self {
+    pub(crate) async fn start(app: &TestApp) -> Self {
         let offer = EngineOffer {
             name: EngineName::Draft,
             version: "1".to_owned(),
@@ -209,12 +209,12 @@ impl Worker {
         Self { broker: app.broker.clone(), store: app.store.clone(), info }
     }
 
-    pub async fn claim(&self) -> Lease {
+    pub(crate) async fn claim(&self) -> Lease {
         let claimed = self.broker.claim(&self.info, Duration::from_secs(5)).await.unwrap();
         claimed.expect("a job waits").0
     }
 
-    pub async fn begin(&self, lease: &Lease) {
+    pub(crate) async fn begin(&self, lease: &Lease) {
         let kind = EventKind::Started {
             worker: self.info.id.clone(),
             attempt: lease.attempt,
@@ -226,7 +226,7 @@ impl Worker {
         self.record(lease, kind).await;
     }
 
-    pub async fn progress(&self, lease: &Lease, percent: f32) {
+    pub(crate) async fn progress(&self, lease: &Lease, percent: f32) {
         let progress = Progress { stage: Stage::Objects, step: 1, total: 2, percent, eta_ms: Some(1000) };
         self.record(lease, EventKind::Progress(progress)).await;
     }
@@ -236,13 +236,13 @@ impl Worker {
         assert!(matches!(standing, Standing::Held { .. }), "{standing:?}");
     }
 
-    pub async fn finish(&self, lease: &Lease, outcome: Outcome) {
+    pub(crate) async fn finish(&self, lease: &Lease, outcome: Outcome) {
         let standing = self.broker.finish(lease, outcome).await.unwrap();
         assert!(matches!(standing, Standing::Held { .. }), "{standing:?}");
     }
 
     /// Publishes a real result of two layers and ends the job.
-    pub async fn succeed(&self, lease: &Lease) {
+    pub(crate) async fn succeed(&self, lease: &Lease) {
         let job = self.broker.job(lease.job_id).await.unwrap().unwrap();
         let input = self.store.upload(job.upload_id).await.unwrap().unwrap().input;
         let staging = self.store.stage(lease.job_id).unwrap();

@@ -10,11 +10,11 @@ impl TestApp {
         self.client.patch(self.url(path)).json(body).send().await.unwrap()
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Response {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
         self.client.post(self.url(path)).json(body).send().await.unwrap()
     }
 
-    pub async fn composed(&self, id: uuid::Uuid, body: &Value) -> RgbaImage {
+    pub(crate) async fn composed(&self, id: uuid::Uuid, body: &Value) -> RgbaImage {
         let response = self.post(&format!("/api/jobs/{id}/compose"), body).await;
         assert_eq!(response.status(), StatusCode::OK);
         image::load_from_memory(&response.bytes().await.unwrap()).unwrap().into_rgba8()

@@ -17,12 +17,12 @@ use crate::app::{TestApp, Worker, expect_error};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-pub async fn connect(app: &TestApp, id: JobId, after: u64) -> Socket {
+pub(crate) async fn connect(app: &TestApp, id: JobId, after: u64) -> Socket {
     connect_async(format!("ws://{}/api/status/{id}?after={after}", app.address)).await.unwrap().0
 }
 
 /// The next frame with JSON in it; `None` when the server closed normally.
-pub async fn next(socket: &mut Socket) -> Option<Value> {
+pub(crate) async fn next(socket: &mut Socket) -> Option<Value> {
     loop {
         match socket.next().await.expect("a close frame comes before the end").unwrap() {
             Message::Text(text) => return Some(serde_json::from_str(&text).unwrap()),
@@ -36,7 +36,7 @@ pub async fn next(socket: &mut Socket) -> Option<Value> {
 }
 
 /// All events to the end: their numbers and types.
-pub async fn rest(socket: &mut Socket) -> Vec<(u64, String)> {
+pub(crate) async fn rest(socket: &mut Socket) -> Vec<(u64, String)> {
     let mut events = Vec::new();
     while let Some(frame) = next(socket).await {
         if frame["type"] != "position" {

@@ -6,25 +6,25 @@ use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, RgbImage, RgbaImage};
 
-pub const WIDTH: u32 = 24;
-pub const HEIGHT: u32 = 16;
+pub(crate) const WIDTH: u32 = 24;
+pub(crate) const HEIGHT: u32 = 16;
 
 fn gradient() -> RgbaImage {
     RgbaImage::from_fn(WIDTH, HEIGHT, |x, y| image::Rgba([(x * 10) as u8, (y * 15) as u8, ((x * y) % 251) as u8, 255]))
 }
 
-pub fn encoded(format: ImageFormat) -> Vec<u8> {
+pub(crate) fn encoded(format: ImageFormat) -> Vec<u8> {
     let rgb = DynamicImage::from(DynamicImage::from(gradient()).to_rgb8());
     let mut bytes = Cursor::new(Vec::new());
     rgb.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
 
-pub fn png() -> Vec<u8> {
+pub(crate) fn png() -> Vec<u8> {
     encoded(ImageFormat::Png)
 }
 
-pub const FORMATS: [(ImageFormat, &str); 6] = [
+pub(crate) const FORMATS: [(ImageFormat, &str); 6] = [
     (ImageFormat::Png, "png"),
     (ImageFormat::Jpeg, "jpeg"),
     (ImageFormat::WebP, "webp"),
@@ -34,7 +34,7 @@ pub const FORMATS: [(ImageFormat, &str); 6] = [
 ];
 
 /// Noise, which no format makes smaller.
-pub fn noise_png(side: u32) -> Vec<u8> {
+pub(crate) fn noise_png(side: u32) -> Vec<u8> {
     let mut random = Random(7);
     let picture = RgbImage::from_fn(side, side, |_, _| image::Rgb([random.byte(), random.byte(), random.byte()]));
     let mut bytes = Cursor::new(Vec::new());
@@ -43,7 +43,7 @@ pub fn noise_png(side: u32) -> Vec<u8> {
 }
 
 /// Half-transparent, 16 bits per channel.
-pub fn png_16_bit() -> Vec<u8> {
+pub(crate) fn png_16_bit() -> Vec<u8> {
     let samples: Vec<u8> =
         (0..WIDTH * HEIGHT).flat_map(|_| [0xffff_u16, 0x8080, 0x0101, 0x8080]).flat_map(u16::to_ne_bytes).collect();
     let mut bytes = Vec::new();
@@ -52,7 +52,7 @@ pub fn png_16_bit() -> Vec<u8> {
 }
 
 /// Display P3 (160, 64, 64) everywhere, with its profile.
-pub fn png_display_p3() -> Vec<u8> {
+pub(crate) fn png_display_p3() -> Vec<u8> {
     let profile = moxcms::ColorProfile::new_display_p3().encode().unwrap();
     let pixels = RgbImage::from_pixel(WIDTH, HEIGHT, image::Rgb([160, 64, 64]));
     let mut bytes = Vec::new();
@@ -63,7 +63,7 @@ pub fn png_display_p3() -> Vec<u8> {
 }
 
 /// A JPEG that a camera held sideways: EXIF orientation 6, to be turned by 90 degrees clockwise.
-pub fn jpeg_on_its_side() -> Vec<u8> {
+pub(crate) fn jpeg_on_its_side() -> Vec<u8> {
     let jpeg = encoded(ImageFormat::Jpeg);
     let tiff = b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
     let mut exif = vec![0xff, 0xe1, 0, (2 + 6 + tiff.len()) as u8];
@@ -73,7 +73,7 @@ pub fn jpeg_on_its_side() -> Vec<u8> {
 }
 
 /// A JPEG whose header says four channels, as printing colours have.
-pub fn jpeg_cmyk() -> Vec<u8> {
+pub(crate) fn jpeg_cmyk() -> Vec<u8> {
     let samples = vec![128; (WIDTH * HEIGHT) as usize];
     let mut jpeg = Vec::new();
     JpegEncoder::new(&mut jpeg).encode(&samples, WIDTH, HEIGHT, ExtendedColorType::L8).unwrap();
@@ -95,7 +95,7 @@ fn position(bytes: &[u8], needle: &[u8]) -> usize {
 }
 
 /// A few bytes that claim to be a picture of billions of pixels.
-pub fn bomb(format: ImageFormat) -> Vec<u8> {
+pub(crate) fn bomb(format: ImageFormat) -> Vec<u8> {
     let mut bytes = encoded(format);
     match format {
         ImageFormat::Png => {
@@ -121,25 +121,25 @@ pub fn bomb(format: ImageFormat) -> Vec<u8> {
 }
 
 /// Numbers that look random and are the same in every run (xorshift64).
-pub struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    pub fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         (self.next() >> 32) as u8
     }
 
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
 
-    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.byte()).collect()
     }
 }

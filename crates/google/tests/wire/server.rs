@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
 
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub(crate) struct Seen {
     pub method: Method,
     pub target: String,
     headers: HeaderMap,
@@ -25,25 +25,25 @@ pub struct Seen {
 }
 
 impl Seen {
-    pub fn header(&self, name: &str) -> String {
+    pub(crate) fn header(&self, name: &str) -> String {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
     }
 
-    pub fn bearer(&self) -> String {
+    pub(crate) fn bearer(&self) -> String {
         self.header("authorization").strip_prefix("Bearer ").expect("a bearer token").to_owned()
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("JSON")
     }
 }
 
 #[derive(Debug, Clone)]
-pub enum Reply {
+pub(crate) enum Reply {
     Whole(u16, Vec<(&'static str, String)>, String),
     /// The connection breaks after this part of the body.
     Cut(Vec<(&'static str, String)>, String),
@@ -51,35 +51,35 @@ pub enum Reply {
 }
 
 impl Reply {
-    pub fn json(status: u16, body: Value) -> Self {
+    pub(crate) fn json(status: u16, body: Value) -> Self {
         Self::Whole(status, vec![("content-type", "application/json".to_owned())], body.to_string())
     }
 
-    pub fn text(status: u16, body: &str) -> Self {
+    pub(crate) fn text(status: u16, body: &str) -> Self {
         Self::Whole(status, vec![("content-type", "text/plain".to_owned())], body.to_owned())
     }
 
-    pub fn redirect(status: u16, to: &str) -> Self {
+    pub(crate) fn redirect(status: u16, to: &str) -> Self {
         Self::text(status, "").with("location", to)
     }
 
     /// One more header, where there are any.
-    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
         if let Self::Whole(_, headers, _) | Self::Cut(headers, _) = &mut self {
             headers.push((name, value.to_owned()));
         }
         self
     }
 
-    pub fn cut() -> Self {
+    pub(crate) fn cut() -> Self {
         Self::cut_after("{")
     }
 
-    pub fn cut_after(part: &str) -> Self {
+    pub(crate) fn cut_after(part: &str) -> Self {
         Self::Cut(Vec::new(), part.to_owned())
     }
 
-    pub fn silence() -> Self {
+    pub(crate) fn silence() -> Self {
         Self::Silence
     }
 }
@@ -90,7 +90,7 @@ struct Shared {
     seen: Vec<Seen>,
 }
 
-pub struct Server {
+pub(crate) struct Server {
     /// `http://127.0.0.1:PORT`
     pub address: String,
     shared: Arc<Mutex<Shared>>,
@@ -98,7 +98,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub async fn start(replies: Vec<Reply>) -> Self {
+    pub(crate) async fn start(replies: Vec<Reply>) -> Self {
         let shared = Arc::new(Mutex::new(Shared { replies: replies.into(), seen: Vec::new() }));
         let app = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let app = app.layer(axum::extract::DefaultBodyLimit::disable());
@@ -108,7 +108,7 @@ impl Server {
         Self { address, shared, task }
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.shared.lock().expect("no panic").seen.clone()
     }
 }
@@ -159,7 +159,7 @@ fn response(status: u16, headers: Vec<(&'static str, String)>, body: Body) -> Re
 }
 
 /// Whether a JWT was signed with RS256 by the key whose public half lies in `data/`.
-pub fn verify(token: &str) -> bool {
+pub(crate) fn verify(token: &str) -> bool {
     use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
     let Some((signed, signature)) = token.rsplit_once('.') else { return false };
     let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
@@ -167,7 +167,7 @@ pub fn verify(token: &str) -> bool {
     UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key).verify(signed.as_bytes(), &signature).is_ok()
 }
 
-pub fn claims(token: &str) -> Value {
+pub(crate) fn claims(token: &str) -> Value {
     let middle = token.split('.').nth(1).expect("three parts");
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(middle).expect("base64")).expect("JSON")
 }

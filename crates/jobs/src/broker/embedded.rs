@@ -27,7 +27,7 @@ use self::thread::QueueThread;
 use super::in_flight::{InFlight, RequestCounter};
 use super::signals::Signals;
 use super::{Broker, BrokerError, Clock, Head, Lease, NewJob, Outcome, Rules, Standing, Stats, Submitted, WorkerInfo};
-use crate::{DeliveriesInFlight, Delivery, DeliveryOutcome, Event, EventKind, Job, JobId};
+use crate::{DeliveriesInFlight, Delivery, DeliveryOutcome, Event, EventKind, Job, JobId, Message};
 
 /// Rows that one call reads of a list of any length, so that other calls come in between.
 const PAGE: usize = 1000;
@@ -206,8 +206,8 @@ impl Broker for EmbeddedBroker {
         self.with(move |queue| queue.finish(&lease, outcome)).await
     }
 
-    async fn release(&self, lease: &Lease, reason: &str) -> Result<Standing, BrokerError> {
-        let (lease, reason) = (lease.clone(), reason.to_owned());
+    async fn release(&self, lease: &Lease, reason: &Message) -> Result<Standing, BrokerError> {
+        let (lease, reason) = (lease.clone(), reason.clone());
         self.with(move |queue| queue.release(&lease, reason)).await
     }
 

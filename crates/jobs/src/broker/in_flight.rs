@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::EventKind;
+use crate::{EventKind, Message, MessageCode};
 
 /// Added to the name of the queue's file.
 const SUFFIX: &str = ".in-flight";
@@ -63,7 +63,7 @@ impl InterruptedRequests {
                 )
             }
         };
-        EventKind::Requeued { reason }
+        EventKind::requeued(Message::new(MessageCode::ServiceStopped, reason).with("requests", self.0))
     }
 }
 

@@ -28,7 +28,7 @@ use super::{
     Broker, BrokerError, Head, Lease, NewJob, Outcome, RedisAddress, Rules, Standing, Stats, Submitted, WorkerInfo,
 };
 use crate::webhook::CANDIDATES;
-use crate::{DeliveriesInFlight, Delivery, DeliveryOutcome, Event, EventKind, Job, JobId, State, Webhook};
+use crate::{DeliveriesInFlight, Delivery, DeliveryOutcome, Event, EventKind, Job, JobId, Message, State, Webhook};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
@@ -295,9 +295,9 @@ impl Broker for RedisBroker {
         self.standing(&finish).await
     }
 
-    async fn release(&self, lease: &Lease, reason: &str) -> Result<Standing> {
+    async fn release(&self, lease: &Lease, reason: &Message) -> Result<Standing> {
         let mut release = with_lease(lease, &self.scripts.release);
-        release.arg(json(&EventKind::Requeued { reason: reason.to_owned() })?).arg(json(&EventKind::Cancelled)?);
+        release.arg(json(&EventKind::requeued(reason.clone()))?).arg(json(&EventKind::Cancelled)?);
         self.standing(&release).await
     }
 

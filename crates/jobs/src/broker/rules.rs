@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::routing::auto_wait;
 use super::{BrokerError, Outcome, WorkerInfo};
-use crate::{EngineChoice, EventKind, Failure, FailureCode};
+use crate::{EngineChoice, EventKind, Failure, FailureCode, Message, MessageCode};
 
 /// The rules of the queue. Processes that share a queue must be started with the same rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,8 @@ impl Rules {
 
     /// The event of a job that returns to the queue because its worker was lost.
     pub(super) fn requeue_event(&self) -> EventKind {
-        EventKind::Requeued { reason: format!("its worker sent no heartbeat for {:?}", self.lease) }
+        let text = format!("its worker sent no heartbeat for {:?}", self.lease);
+        EventKind::requeued(Message::new(MessageCode::WorkerSilent, text).with("after_s", self.lease.as_secs()))
     }
 
     /// Why a job failed whose last worker was lost.

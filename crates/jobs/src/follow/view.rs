@@ -196,7 +196,7 @@ mod tests {
         // Nor does the place of a moment later count before the event is known.
         assert!(!view.apply_head(head(2, Some(7))));
         assert!(matches!(view.next_step(1, Some(2)), NextStep::Wait));
-        assert!(view.add_events(&[event(2, EventKind::Requeued { reason: String::new() })]));
+        assert!(view.add_events(&[event(2, EventKind::requeued("".into()))]));
         assert!(matches!(view.next_step(2, None), NextStep::Wait));
         assert!(view.apply_head(head(2, Some(0))));
         assert!(matches!(view.next_step(2, None), NextStep::Position(0)));

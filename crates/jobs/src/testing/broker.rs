@@ -10,7 +10,9 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use crate::broker::{Head, Lease, NewJob, Outcome, Standing, Stats, Submitted, WorkerInfo};
-use crate::{Broker, BrokerError, DeliveriesInFlight, Delivery, DeliveryOutcome, Event, EventKind, Job, JobId};
+use crate::{
+    Broker, BrokerError, DeliveriesInFlight, Delivery, DeliveryOutcome, Event, EventKind, Job, JobId, Message,
+};
 
 /// A queue that counts polls, can lose jobs, and can be made unreachable for followers.
 pub struct TestBroker {
@@ -176,7 +178,7 @@ impl Broker for TestBroker {
         self.inner.finish(lease, outcome).await
     }
 
-    async fn release(&self, lease: &Lease, reason: &str) -> Result<Standing, BrokerError> {
+    async fn release(&self, lease: &Lease, reason: &Message) -> Result<Standing, BrokerError> {
         self.inner.release(lease, reason).await
     }
 

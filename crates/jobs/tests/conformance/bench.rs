@@ -18,34 +18,34 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub const HELD: Standing = Standing::Held { cancel_requested: false };
+pub(crate) const HELD: Standing = Standing::Held { cancel_requested: false };
 
 /// Long enough for any machine; reached only when a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A queue for one test.
-pub enum Bench {
+pub(crate) enum Bench {
     Embedded(TempDir, Clock),
     Redis(RedisServer),
 }
 
 impl Bench {
-    pub fn embedded() -> Self {
+    pub(crate) fn embedded() -> Self {
         Self::Embedded(TempDir::new().unwrap(), Clock::default())
     }
 
-    pub fn redis() -> Self {
+    pub(crate) fn redis() -> Self {
         Self::Redis(RedisServer::start())
     }
 
-    pub fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         match self {
             Self::Embedded(dir, _) => dir.path().join("some/folder/queue.sqlite"),
             Self::Redis(_) => panic!("Redis has no file"),
         }
     }
 
-    pub async fn open(&self, rules: Rules) -> Arc<dyn Broker> {
+    pub(crate) async fn open(&self, rules: Rules) -> Arc<dyn Broker> {
         let backend = match self {
             Self::Embedded(_, clock) => {
                 return Arc::new(EmbeddedBroker::open_by(&self.file(), rules, clock.clone()).await.unwrap());
@@ -57,7 +57,7 @@ impl Bench {
 
     /// Sets the queue's clock forward or back. Redis uses the clock of the machine, so instead the time that its scripts
     /// stored last is changed.
-    pub async fn set_clock(&self, by: time::Duration) {
+    pub(crate) async fn set_clock(&self, by: time::Duration) {
         match self {
             Self::Embedded(_, clock) => clock.set(by),
             Self::Redis(server) => {
@@ -84,7 +84,7 @@ impl Bench {
     }
 
     /// The present time, by the clock that the queue uses.
-    pub fn now(&self) -> OffsetDateTime {
+    pub(crate) fn now(&self) -> OffsetDateTime {
         match self {
             Self::Embedded(_, clock) => clock.now(),
             Self::Redis(_) => OffsetDateTime::now_utc(),
@@ -92,7 +92,7 @@ impl Bench {
     }
 
     /// The queue as seen by another process, where there can be one.
-    pub async fn other(&self, broker: &Arc<dyn Broker>, rules: Rules) -> Arc<dyn Broker> {
+    pub(crate) async fn other(&self, broker: &Arc<dyn Broker>, rules: Rules) -> Arc<dyn Broker> {
         match self {
             Self::Embedded(..) => broker.clone(),
             Self::Redis(_) => self.open(rules).await,
@@ -101,49 +101,49 @@ impl Bench {
 }
 
 /// Rules under which no lease expires during a test, and one client may fill the queue.
-pub fn calm() -> Rules {
+pub(crate) fn calm() -> Rules {
     let rules = Rules::default();
     Rules { lease: Duration::from_secs(600), client_limit: rules.queue_limit, ..rules }
 }
 
 /// Rules under which leases expire soon.
-pub fn hasty() -> Rules {
+pub(crate) fn hasty() -> Rules {
     Rules { lease: Duration::from_millis(100), ..Rules::default() }
 }
 
-pub fn new_job() -> NewJob {
+pub(crate) fn new_job() -> NewJob {
     new_job_for(EngineChoice::Auto)
 }
 
-pub fn new_job_for(engine: impl Into<EngineChoice>) -> NewJob {
+pub(crate) fn new_job_for(engine: impl Into<EngineChoice>) -> NewJob {
     let engine = engine.into();
     let params = Params { engine, seed: Some(u64::MAX), prompt: "a \"poster\"\n물".to_owned(), ..Params::default() };
     NewJob::new(Uuid::new_v4(), params)
 }
 
-pub async fn submit(broker: &Arc<dyn Broker>) -> JobId {
+pub(crate) async fn submit(broker: &Arc<dyn Broker>) -> JobId {
     submit_this(broker, new_job()).await.id
 }
 
-pub async fn submit_this(broker: &Arc<dyn Broker>, new: NewJob) -> Job {
+pub(crate) async fn submit_this(broker: &Arc<dyn Broker>, new: NewJob) -> Job {
     match broker.submit(new).await.unwrap() {
         Submitted::Queued(job) => job,
         Submitted::Repeated(job) => panic!("{} was there before", job.id),
     }
 }
 
-pub fn worker(id: &str) -> WorkerInfo {
+pub(crate) fn worker(id: &str) -> WorkerInfo {
     worker_with(id, &[EngineName::Qwen, EngineName::Draft])
 }
 
 /// A worker with the model on a GPU.
-pub fn gpu_worker(id: &str) -> WorkerInfo {
+pub(crate) fn gpu_worker(id: &str) -> WorkerInfo {
     let mut worker = worker_with(id, &[EngineName::Qwen, EngineName::Draft]);
     worker.engines[0].device = "cuda:0".to_owned();
     worker
 }
 
-pub fn worker_with(id: &str, engines: &[EngineName]) -> WorkerInfo {
+pub(crate) fn worker_with(id: &str, engines: &[EngineName]) -> WorkerInfo {
     let offer = |name: &EngineName| EngineOffer {
         name: *name,
         version: "1".to_owned(),
@@ -162,41 +162,41 @@ pub fn worker_with(id: &str, engines: &[EngineName]) -> WorkerInfo {
 }
 
 /// Takes the next job, waiting for it if necessary.
-pub async fn claim(broker: &Arc<dyn Broker>, id: &str) -> (Lease, Job) {
+pub(crate) async fn claim(broker: &Arc<dyn Broker>, id: &str) -> (Lease, Job) {
     broker.claim(&worker(id), PATIENCE).await.unwrap().expect("there is a job to take")
 }
 
 /// Takes the next job if there is one now.
-pub async fn try_claim(broker: &Arc<dyn Broker>, worker: &WorkerInfo) -> Option<JobId> {
+pub(crate) async fn try_claim(broker: &Arc<dyn Broker>, worker: &WorkerInfo) -> Option<JobId> {
     broker.claim(worker, Duration::ZERO).await.unwrap().map(|(lease, _)| lease.job_id)
 }
 
-pub async fn job(broker: &Arc<dyn Broker>, id: JobId) -> Job {
+pub(crate) async fn job(broker: &Arc<dyn Broker>, id: JobId) -> Job {
     broker.job(id).await.unwrap().expect("the job is there")
 }
 
-pub async fn events(broker: &Arc<dyn Broker>, id: JobId) -> Vec<Event> {
+pub(crate) async fn events(broker: &Arc<dyn Broker>, id: JobId) -> Vec<Event> {
     broker.events_after(id, 0, 1000).await.unwrap()
 }
 
-pub async fn kinds(broker: &Arc<dyn Broker>, id: JobId) -> Vec<EventKind> {
+pub(crate) async fn kinds(broker: &Arc<dyn Broker>, id: JobId) -> Vec<EventKind> {
     events(broker, id).await.into_iter().map(|event| event.kind).collect()
 }
 
 /// All updates of a follower.
-pub async fn updates(follower: impl Stream<Item = Result<Update, Arc<BrokerError>>>) -> Vec<Update> {
+pub(crate) async fn updates(follower: impl Stream<Item = Result<Update, Arc<BrokerError>>>) -> Vec<Update> {
     let all = follower.map(Result::unwrap).collect();
     tokio::time::timeout(PATIENCE, all).await.expect("following comes to an end")
 }
 
 /// All events of a follower of a job that is not removed.
-pub async fn followed(follower: impl Stream<Item = Result<Update, Arc<BrokerError>>>) -> Vec<Event> {
+pub(crate) async fn followed(follower: impl Stream<Item = Result<Update, Arc<BrokerError>>>) -> Vec<Event> {
     let told = updates(follower).await;
     assert!(!told.iter().any(|update| matches!(update, Update::Removed)), "{told:?}");
     told.iter().filter_map(event).cloned().collect()
 }
 
-pub fn event(update: &Update) -> Option<&Event> {
+pub(crate) fn event(update: &Update) -> Option<&Event> {
     match update {
         Update::Event(followed) => Some(&followed.event),
         Update::Position(_) | Update::Removed => None,
@@ -204,12 +204,12 @@ pub fn event(update: &Update) -> Option<&Event> {
 }
 
 /// Waits until the lease of a job has expired and the job was requeued or failed.
-pub async fn lapse(broker: &Arc<dyn Broker>, id: JobId) {
+pub(crate) async fn lapse(broker: &Arc<dyn Broker>, id: JobId) {
     eventually(async || broker.reap().await.unwrap().contains(&id)).await;
 }
 
 /// Polls until the condition holds.
-pub async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
     let end = tokio::time::Instant::now() + PATIENCE;
     while !holds().await {
         assert!(tokio::time::Instant::now() < end, "it did not come true");
@@ -217,7 +217,7 @@ pub async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-pub fn started(worker: &str, attempt: u32) -> EventKind {
+pub(crate) fn started(worker: &str, attempt: u32) -> EventKind {
     let reason = "it is here".to_owned();
     EventKind::Started {
         worker: worker.to_owned(),
@@ -229,11 +229,11 @@ pub fn started(worker: &str, attempt: u32) -> EventKind {
     }
 }
 
-pub fn progress(step: u32) -> EventKind {
+pub(crate) fn progress(step: u32) -> EventKind {
     let percent = step as f32 * 10.0;
     EventKind::Progress(Progress { stage: Stage::Objects, step, total: 10, percent, eta_ms: Some(5) })
 }
 
-pub fn note(message: &str) -> EventKind {
+pub(crate) fn note(message: &str) -> EventKind {
     EventKind::Note { message: message.to_owned(), code: Default::default(), data: Default::default() }
 }

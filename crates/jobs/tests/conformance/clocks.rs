@@ -17,7 +17,7 @@ fn brisk() -> Rules {
     Rules { lease: Duration::from_secs(9), ..Rules::default() }
 }
 
-pub async fn an_open_job_waits_no_longer_when_the_clock_is_set(bench: Bench) {
+pub(crate) async fn an_open_job_waits_no_longer_when_the_clock_is_set(bench: Bench) {
     let rules = Rules { gpu_patience: Duration::from_millis(500), ..brisk() };
     let (gpu, cloud) = (gpu_worker("gpu"), worker_with("cloud", &[Vertex]));
     for restarts in [false, true] {
@@ -45,7 +45,7 @@ pub async fn an_open_job_waits_no_longer_when_the_clock_is_set(bench: Bench) {
     }
 }
 
-pub async fn a_job_keeps_its_worker_when_the_clock_is_set(bench: Bench) {
+pub(crate) async fn a_job_keeps_its_worker_when_the_clock_is_set(bench: Bench) {
     let broker = bench.open(brisk()).await;
     let id = submit(&broker).await;
     let (lease, _) = claim(&broker, "w").await;
@@ -66,7 +66,7 @@ pub async fn a_job_keeps_its_worker_when_the_clock_is_set(bench: Bench) {
     assert!(job(&broker, id).await.timings.finished_at >= started_at, "it ended before it began");
 }
 
-pub async fn a_lost_worker_is_missed_when_the_clock_is_set_back(bench: Bench) {
+pub(crate) async fn a_lost_worker_is_missed_when_the_clock_is_set_back(bench: Bench) {
     let broker = bench.open(Rules { lease: Duration::from_secs(1), ..calm() }).await;
     let id = submit(&broker).await;
     let (lease, _) = claim(&broker, "w").await;
@@ -82,7 +82,7 @@ fn posted() -> NewJob {
     NewJob { webhook: Some(webhook), ..new_job() }
 }
 
-pub async fn a_webhook_keeps_its_wait_when_the_clock_is_set(bench: Bench) {
+pub(crate) async fn a_webhook_keeps_its_wait_when_the_clock_is_set(bench: Bench) {
     let mut broker = bench.open(brisk()).await;
     for restarts in [false, true] {
         for jump in JUMPS {
@@ -115,7 +115,7 @@ pub async fn a_webhook_keeps_its_wait_when_the_clock_is_set(bench: Bench) {
     }
 }
 
-pub async fn a_clock_that_is_set_forward_makes_no_job_old(bench: Bench) {
+pub(crate) async fn a_clock_that_is_set_forward_makes_no_job_old(bench: Bench) {
     let broker = bench.open(brisk()).await;
     let id = submit(&broker).await;
     let (lease, _) = claim(&broker, "w").await;

@@ -83,7 +83,7 @@ async fn a_crash_by_a_request_does_not_count_against_the_job() {
         std::mem::forget(broker.in_flight());
         drop(broker);
         broker = bench.open(rules).await;
-        let Some(EventKind::Requeued { reason }) = kinds(&broker, id).await.pop() else { panic!("not requeued") };
+        let Some(EventKind::Requeued { reason, .. }) = kinds(&broker, id).await.pop() else { panic!("not requeued") };
         assert!(reason.contains("1 request,"), "{reason}");
     }
     // Requests that had ended do not excuse a crash.
@@ -116,7 +116,7 @@ async fn no_job_is_excused_for_ever() {
 }
 
 /// Runs [`worker_process`] until it is in the middle of a job, and kills it.
-pub fn run_and_kill(queue: &Path) {
+pub(crate) fn run_and_kill(queue: &Path) {
     let mut process = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "embedded::worker_process", "--ignored", "--nocapture"])
         .env(QUEUE, queue)

@@ -4,7 +4,7 @@ use tokio::time::timeout;
 
 use crate::bench::*;
 
-pub async fn events_are_numbered_without_gaps_and_replayed(bench: Bench) {
+pub(crate) async fn events_are_numbered_without_gaps_and_replayed(bench: Bench) {
     let broker = bench.open(calm()).await;
     let id = submit(&broker).await;
     let (lease, _) = claim(&broker, "w").await;
@@ -25,7 +25,7 @@ pub async fn events_are_numbered_without_gaps_and_replayed(bench: Bench) {
     assert!(broker.events_after(JobId::new_v4(), 0, 10).await.unwrap().is_empty());
 }
 
-pub async fn workers_record_only_what_is_theirs(bench: Bench) {
+pub(crate) async fn workers_record_only_what_is_theirs(bench: Bench) {
     let broker = bench.open(calm()).await;
     let id = submit(&broker).await;
     let (lease, _) = claim(&broker, "w").await;
@@ -36,7 +36,7 @@ pub async fn workers_record_only_what_is_theirs(bench: Bench) {
     assert_eq!(kinds(&broker, id).await, [EventKind::Queued]);
 }
 
-pub async fn listeners_are_woken(bench: Bench) {
+pub(crate) async fn listeners_are_woken(bench: Bench) {
     let broker = bench.open(calm()).await;
     let listener = bench.other(&broker, calm()).await;
     let mut wakes = listener.wakes();
@@ -50,7 +50,7 @@ pub async fn listeners_are_woken(bench: Bench) {
     .await;
 }
 
-pub async fn a_follower_sees_every_event_once_to_the_end(bench: Bench) {
+pub(crate) async fn a_follower_sees_every_event_once_to_the_end(bench: Bench) {
     let broker = bench.open(calm()).await;
     let listener = bench.other(&broker, calm()).await;
     let id = submit(&broker).await;
@@ -61,7 +61,7 @@ pub async fn a_follower_sees_every_event_once_to_the_end(bench: Bench) {
     for step in 0..300 {
         broker.record(&lease, progress(step)).await.unwrap();
     }
-    broker.release(&lease, "shutting down").await.unwrap();
+    broker.release(&lease, &"shutting down".into()).await.unwrap();
     let (lease, _) = claim(&broker, "b").await;
     broker.record(&lease, started("b", 2)).await.unwrap();
     broker.finish(&lease, Outcome::Succeeded { layers: 3 }).await.unwrap();
@@ -75,7 +75,7 @@ pub async fn a_follower_sees_every_event_once_to_the_end(bench: Bench) {
     assert_eq!(followed(feed.follow(id, 301)).await, all[301..]);
 }
 
-pub async fn a_follower_of_nothing_comes_to_an_end(bench: Bench) {
+pub(crate) async fn a_follower_of_nothing_comes_to_an_end(bench: Bench) {
     let broker = bench.open(calm()).await;
     let feed = Feed::new(broker.clone());
     let id = submit(&broker).await;

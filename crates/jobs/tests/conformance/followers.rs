@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::bench::*;
 
-pub async fn heads_say_where_many_jobs_stand(bench: Bench) {
+pub(crate) async fn heads_say_where_many_jobs_stand(bench: Bench) {
     let broker = bench.open(calm()).await;
     assert!(broker.heads(&[]).await.unwrap().is_empty());
     let mut ids = vec![JobId::new_v4()];
@@ -26,7 +26,7 @@ pub async fn heads_say_where_many_jobs_stand(bench: Bench) {
     let (lease, _) = claim(&broker, "w").await;
     broker.record(&lease, progress(1)).await.unwrap();
     let (released, _) = claim(&broker, "w").await;
-    broker.release(&released, "a rest").await.unwrap();
+    broker.release(&released, &"a rest".into()).await.unwrap();
     let mut expected = Vec::new();
     for id in &ids {
         let head = |job: jobs::Job| Head { seq: job.seq, is_over: job.state.is_terminal(), position: job.position };
@@ -39,7 +39,7 @@ pub async fn heads_say_where_many_jobs_stand(bench: Bench) {
     assert_eq!(broker.heads(&ids).await.unwrap(), expected);
 }
 
-pub async fn a_waiting_follower_is_told_its_place(bench: Bench) {
+pub(crate) async fn a_waiting_follower_is_told_its_place(bench: Bench) {
     let broker = bench.open(calm()).await;
     let (first, second) = (submit(&broker).await, submit(&broker).await);
     let mut follower = pin!(Feed::new(broker.clone()).follow(second, 0));
@@ -50,7 +50,7 @@ pub async fn a_waiting_follower_is_told_its_place(bench: Bench) {
     let (lease, _) = claim(&broker, "w").await;
     broker.record(&lease, started("w", 1)).await.unwrap();
     assert_eq!(next(&mut follower).await, "started");
-    broker.release(&lease, "a rest").await.unwrap();
+    broker.release(&lease, &"a rest".into()).await.unwrap();
     assert_eq!(next(&mut follower).await, "requeued");
     assert_eq!(next(&mut follower).await, "position 0");
 }
@@ -68,7 +68,7 @@ async fn next(follower: &mut (impl Stream<Item = Result<Update, Arc<BrokerError>
     }
 }
 
-pub async fn a_follower_of_a_removed_job_is_told(bench: Bench) {
+pub(crate) async fn a_follower_of_a_removed_job_is_told(bench: Bench) {
     let broker = bench.open(calm()).await;
     let feed = Feed::new(broker.clone());
     // A job that never existed, and one that is removed while its history is read.
@@ -89,7 +89,7 @@ pub async fn a_follower_of_a_removed_job_is_told(bench: Bench) {
     assert!(numbers.len() < 301, "it was read before it went, so this tests nothing");
 }
 
-pub async fn a_slow_follower_misses_nothing_and_holds_up_no_other(bench: Bench) {
+pub(crate) async fn a_slow_follower_misses_nothing_and_holds_up_no_other(bench: Bench) {
     let broker = bench.open(calm()).await;
     let feed = Feed::new(broker.clone());
     let id = submit(&broker).await;

@@ -6,7 +6,7 @@ use jobs::broker::Rules;
 
 use crate::bench::*;
 
-pub async fn a_worker_takes_only_what_its_engines_can_do(bench: Bench) {
+pub(crate) async fn a_worker_takes_only_what_its_engines_can_do(bench: Bench) {
     let broker = bench.open(calm()).await;
     let draft_only = worker_with("draft", &[Draft]);
     let qwen = submit_this(&broker, new_job_for(Qwen)).await.id;
@@ -24,7 +24,7 @@ pub async fn a_worker_takes_only_what_its_engines_can_do(bench: Bench) {
     assert_eq!(try_claim(&broker, &worker_with("both", &[Vertex, Qwen])).await, Some(vertex));
 }
 
-pub async fn the_oldest_job_of_all_lanes_comes_first(bench: Bench) {
+pub(crate) async fn the_oldest_job_of_all_lanes_comes_first(bench: Bench) {
     let broker = bench.open(calm()).await;
     let everything = worker_with("all", &[Qwen, Draft, Vertex]);
     let mut ids = Vec::new();
@@ -34,7 +34,7 @@ pub async fn the_oldest_job_of_all_lanes_comes_first(bench: Bench) {
     // A returned job goes before those of every lane.
     let (lease, _) = broker.claim(&worker_with("vertex", &[Vertex]), PATIENCE).await.unwrap().unwrap();
     assert_eq!(lease.job_id, ids[1]);
-    broker.release(&lease, "shutting down").await.unwrap();
+    broker.release(&lease, &"shutting down".into()).await.unwrap();
     let returned = ids.remove(1);
     ids.insert(0, returned);
     for id in ids {
@@ -42,7 +42,7 @@ pub async fn the_oldest_job_of_all_lanes_comes_first(bench: Bench) {
     }
 }
 
-pub async fn positions_count_the_jobs_that_can_come_before(bench: Bench) {
+pub(crate) async fn positions_count_the_jobs_that_can_come_before(bench: Bench) {
     let broker = bench.open(calm()).await;
     let mut ids = Vec::new();
     for (engine, position) in [
@@ -64,7 +64,7 @@ pub async fn positions_count_the_jobs_that_can_come_before(bench: Bench) {
     }
 }
 
-pub async fn an_open_job_waits_a_while_for_a_gpu(bench: Bench) {
+pub(crate) async fn an_open_job_waits_a_while_for_a_gpu(bench: Bench) {
     let broker = bench.open(Rules { gpu_patience: Duration::from_millis(700), ..calm() }).await;
     let (gpu, cloud) = (gpu_worker("gpu"), worker_with("cloud", &[Vertex]));
     for worker in [&gpu, &cloud] {
@@ -89,7 +89,7 @@ pub async fn an_open_job_waits_a_while_for_a_gpu(bench: Bench) {
     assert_eq!(try_claim(&broker, &cloud).await, Some(third));
 }
 
-pub async fn an_open_job_that_no_gpu_takes_goes_to_vertex_before_draft(bench: Bench) {
+pub(crate) async fn an_open_job_that_no_gpu_takes_goes_to_vertex_before_draft(bench: Bench) {
     let broker = bench.open(Rules { gpu_patience: Duration::from_millis(300), ..calm() }).await;
     let (gpu, cloud) = (gpu_worker("gpu"), worker_with("cloud", &[Vertex]));
     let (draft, slow) = (worker_with("draft", &[Draft]), worker_with("slow", &[Qwen]));

@@ -5,7 +5,7 @@ use jobs::{EventKind, FailureCode, State};
 
 use crate::bench::*;
 
-pub async fn a_lost_lease_changes_nothing(bench: Bench) {
+pub(crate) async fn a_lost_lease_changes_nothing(bench: Bench) {
     let broker = bench.open(hasty()).await;
     let id = submit(&broker).await;
     let (zombie, _) = claim(&broker, "zombie").await;
@@ -18,7 +18,7 @@ pub async fn a_lost_lease_changes_nothing(bench: Bench) {
     let before = (job(&broker, id).await, events(&broker, id).await);
     assert_eq!(broker.heartbeat(&zombie).await.unwrap(), Standing::Lost);
     assert_eq!(broker.record(&zombie, progress(9)).await.unwrap(), Standing::Lost);
-    assert_eq!(broker.release(&zombie, "x").await.unwrap(), Standing::Lost);
+    assert_eq!(broker.release(&zombie, &"x".into()).await.unwrap(), Standing::Lost);
     assert_eq!(broker.finish(&zombie, Outcome::Succeeded { layers: 9 }).await.unwrap(), Standing::Lost);
     assert_eq!((job(&broker, id).await, events(&broker, id).await), before);
 
@@ -26,7 +26,7 @@ pub async fn a_lost_lease_changes_nothing(bench: Bench) {
     assert_eq!(kinds(&broker, id).await.last(), Some(&EventKind::Succeeded { layers: 2 }));
 }
 
-pub async fn a_silent_worker_loses_its_job(bench: Bench) {
+pub(crate) async fn a_silent_worker_loses_its_job(bench: Bench) {
     let broker = bench.open(hasty()).await;
     let id = submit(&broker).await;
     let (lease, _) = claim(&broker, "silent").await;
@@ -44,7 +44,7 @@ pub async fn a_silent_worker_loses_its_job(bench: Bench) {
     assert_eq!(claim(&broker, "w").await.0.job_id, id);
 }
 
-pub async fn a_job_that_kills_its_workers_fails(bench: Bench) {
+pub(crate) async fn a_job_that_kills_its_workers_fails(bench: Bench) {
     let broker = bench.open(Rules { max_attempts: 2, ..hasty() }).await;
     let id = submit(&broker).await;
     for attempt in 1..=2 {
@@ -61,7 +61,7 @@ pub async fn a_job_that_kills_its_workers_fails(bench: Bench) {
     assert!(broker.uploads_in_use().await.unwrap().is_empty());
 }
 
-pub async fn a_job_to_be_cancelled_is_not_tried_again(bench: Bench) {
+pub(crate) async fn a_job_to_be_cancelled_is_not_tried_again(bench: Bench) {
     let broker = bench.open(Rules { max_attempts: 1, ..hasty() }).await;
     let id = submit(&broker).await;
     claim(&broker, "w").await;
@@ -71,7 +71,7 @@ pub async fn a_job_to_be_cancelled_is_not_tried_again(bench: Bench) {
     assert_eq!(kinds(&broker, id).await, [EventKind::Queued, EventKind::CancelRequested, EventKind::Cancelled]);
 }
 
-pub async fn heartbeats_keep_a_job(bench: Bench) {
+pub(crate) async fn heartbeats_keep_a_job(bench: Bench) {
     let rules = Rules { lease: Duration::from_millis(1000), ..calm() };
     let broker = bench.open(rules).await;
     submit(&broker).await;
@@ -85,7 +85,7 @@ pub async fn heartbeats_keep_a_job(bench: Bench) {
     }
 }
 
-pub async fn a_released_job_comes_first_and_loses_no_attempt(bench: Bench) {
+pub(crate) async fn a_released_job_comes_first_and_loses_no_attempt(bench: Bench) {
     let broker = bench.open(Rules { max_attempts: 2, ..calm() }).await;
     let id = submit(&broker).await;
     let behind = submit(&broker).await;
@@ -93,13 +93,13 @@ pub async fn a_released_job_comes_first_and_loses_no_attempt(bench: Bench) {
     for attempt in 1..=4 {
         let (lease, taken) = claim(&broker, "w").await;
         assert_eq!((taken.id, lease.attempt), (id, attempt));
-        assert_eq!(broker.release(&lease, "shutting down").await.unwrap(), HELD);
-        assert_eq!(broker.release(&lease, "shutting down").await.unwrap(), Standing::Lost);
+        assert_eq!(broker.release(&lease, &"shutting down".into()).await.unwrap(), HELD);
+        assert_eq!(broker.release(&lease, &"shutting down".into()).await.unwrap(), Standing::Lost);
         assert_eq!(job(&broker, id).await.position, Some(0));
         assert_eq!(job(&broker, behind).await.position, Some(1));
         leases.push(lease);
     }
-    let requeued = EventKind::Requeued { reason: "shutting down".to_owned() };
+    let requeued = EventKind::requeued("shutting down".into());
     assert_eq!(kinds(&broker, id).await[1..], vec![requeued; 4]);
 
     // An old lease of the same worker is lost too.
@@ -108,18 +108,18 @@ pub async fn a_released_job_comes_first_and_loses_no_attempt(bench: Bench) {
     assert_eq!(broker.heartbeat(&lease).await.unwrap(), HELD);
 }
 
-pub async fn a_released_job_that_was_to_be_cancelled_is_over(bench: Bench) {
+pub(crate) async fn a_released_job_that_was_to_be_cancelled_is_over(bench: Bench) {
     let broker = bench.open(calm()).await;
     let id = submit(&broker).await;
     let (lease, _) = claim(&broker, "w").await;
     broker.cancel(id).await.unwrap();
     let told = Standing::Held { cancel_requested: true };
-    assert_eq!(broker.release(&lease, "shutting down").await.unwrap(), told);
+    assert_eq!(broker.release(&lease, &"shutting down".into()).await.unwrap(), told);
     assert_eq!(job(&broker, id).await.state, State::Cancelled);
     assert_eq!(try_claim(&broker, &worker("w")).await, None);
 }
 
-pub async fn a_job_ends_once(bench: Bench) {
+pub(crate) async fn a_job_ends_once(bench: Bench) {
     let broker = bench.open(calm()).await;
     let id = submit(&broker).await;
     let (lease, _) = claim(&broker, "w").await;

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::bench::*;
 
-pub async fn claimers_never_share_a_job(bench: Bench) {
+pub(crate) async fn claimers_never_share_a_job(bench: Bench) {
     let broker = bench.open(calm()).await;
     let mut submitted = HashSet::new();
     for _ in 0..40 {
@@ -31,7 +31,7 @@ pub async fn claimers_never_share_a_job(bench: Bench) {
     assert_eq!(taken.into_iter().collect::<HashSet<_>>(), submitted);
 }
 
-pub async fn many_jobs_are_each_done_once(bench: Bench) {
+pub(crate) async fn many_jobs_are_each_done_once(bench: Bench) {
     const SUBMITTERS: usize = 4;
     const EACH: usize = 15;
     let broker = bench.open(calm()).await;
@@ -75,7 +75,7 @@ async fn work_until_idle(broker: &Arc<dyn Broker>, id: &str) -> usize {
     done
 }
 
-pub async fn a_waiting_claim_is_woken_by_a_job(bench: Bench) {
+pub(crate) async fn a_waiting_claim_is_woken_by_a_job(bench: Bench) {
     let broker = bench.open(calm()).await;
     let elsewhere = bench.other(&broker, calm()).await;
     let waiting = tokio::spawn(async move { claim(&elsewhere, "w").await.0.job_id });

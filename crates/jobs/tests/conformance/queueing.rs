@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use crate::bench::*;
 
-pub async fn a_job_goes_from_queued_to_succeeded(bench: Bench) {
+pub(crate) async fn a_job_goes_from_queued_to_succeeded(bench: Bench) {
     let broker = bench.open(calm()).await;
     broker.ping().await.unwrap();
     let before = OffsetDateTime::now_utc() - Duration::from_secs(1);
@@ -44,7 +44,7 @@ pub async fn a_job_goes_from_queued_to_succeeded(bench: Bench) {
     assert_eq!(broker.job(JobId::new_v4()).await.unwrap(), None);
 }
 
-pub async fn a_failure_is_kept(bench: Bench) {
+pub(crate) async fn a_failure_is_kept(bench: Bench) {
     let broker = bench.open(calm()).await;
     let id = submit(&broker).await;
     let (lease, _) = claim(&broker, "w").await;
@@ -55,7 +55,7 @@ pub async fn a_failure_is_kept(bench: Bench) {
     assert_eq!(kinds(&broker, id).await, [EventKind::Queued, EventKind::Failed { error: failure }]);
 }
 
-pub async fn jobs_are_taken_in_the_order_they_came(bench: Bench) {
+pub(crate) async fn jobs_are_taken_in_the_order_they_came(bench: Bench) {
     let broker = bench.open(calm()).await;
     let mut ids = Vec::new();
     for position in 0..5 {
@@ -84,7 +84,7 @@ fn repeated(submitted: Submitted) -> Job {
     }
 }
 
-pub async fn a_repeated_request_answers_with_the_first_job(bench: Bench) {
+pub(crate) async fn a_repeated_request_answers_with_the_first_job(bench: Bench) {
     let broker = bench.open(Rules { queue_limit: 2, ..calm() }).await;
     let long_key = "k".repeat(10_000);
     let first = submit_this(&broker, keyed(&long_key, "a")).await;
@@ -103,7 +103,7 @@ pub async fn a_repeated_request_answers_with_the_first_job(bench: Bench) {
     assert_ne!(submit_this(&broker, keyed(&long_key, "b")).await.id, first.id);
 }
 
-pub async fn a_job_handed_in_twice_is_one_job(bench: Bench) {
+pub(crate) async fn a_job_handed_in_twice_is_one_job(bench: Bench) {
     let broker = bench.open(calm()).await;
     let new = NewJob { idempotency: keyed("k", "a").idempotency, ..new_job() };
     let first = submit_this(&broker, new.clone()).await;
@@ -112,7 +112,7 @@ pub async fn a_job_handed_in_twice_is_one_job(bench: Bench) {
     assert_eq!(kinds(&broker, first.id).await, [EventKind::Queued]);
 }
 
-pub async fn a_full_queue_takes_no_more(bench: Bench) {
+pub(crate) async fn a_full_queue_takes_no_more(bench: Bench) {
     let broker = bench.open(Rules { queue_limit: 2, ..calm() }).await;
     submit(&broker).await;
     submit(&broker).await;
@@ -122,11 +122,11 @@ pub async fn a_full_queue_takes_no_more(bench: Bench) {
     // Only waiting jobs count, and a returned job is never refused.
     let (lease, _) = claim(&broker, "w").await;
     submit(&broker).await;
-    assert_eq!(broker.release(&lease, "shutting down").await.unwrap(), HELD);
+    assert_eq!(broker.release(&lease, &"shutting down".into()).await.unwrap(), HELD);
     assert_eq!(broker.stats().await.unwrap().queued, 3);
 }
 
-pub async fn a_waiting_job_is_cancelled_at_once(bench: Bench) {
+pub(crate) async fn a_waiting_job_is_cancelled_at_once(bench: Bench) {
     let broker = bench.open(calm()).await;
     let (first, second, third) = (submit(&broker).await, submit(&broker).await, submit(&broker).await);
     let cancelled = broker.cancel(second).await.unwrap().unwrap();
@@ -139,7 +139,7 @@ pub async fn a_waiting_job_is_cancelled_at_once(bench: Bench) {
     assert_eq!(broker.cancel(JobId::new_v4()).await.unwrap(), None);
 }
 
-pub async fn a_running_job_is_asked_to_stop(bench: Bench) {
+pub(crate) async fn a_running_job_is_asked_to_stop(bench: Bench) {
     let broker = bench.open(calm()).await;
     let id = submit(&broker).await;
     let (lease, _) = claim(&broker, "w").await;
@@ -157,7 +157,7 @@ pub async fn a_running_job_is_asked_to_stop(bench: Bench) {
     assert_eq!(kinds(&broker, id).await, expected);
 }
 
-pub async fn a_finished_job_is_left_alone(bench: Bench) {
+pub(crate) async fn a_finished_job_is_left_alone(bench: Bench) {
     let broker = bench.open(calm()).await;
     let id = submit(&broker).await;
     let (lease, _) = claim(&broker, "w").await;
@@ -167,7 +167,7 @@ pub async fn a_finished_job_is_left_alone(bench: Bench) {
     assert_eq!(job(&broker, id).await, done);
 }
 
-pub async fn finished_jobs_are_listed_and_forgotten(bench: Bench) {
+pub(crate) async fn finished_jobs_are_listed_and_forgotten(bench: Bench) {
     let broker = bench.open(calm()).await;
     let (done, waiting) = (submit(&broker).await, submit(&broker).await);
     let (lease, _) = claim(&broker, "w").await;
@@ -186,7 +186,7 @@ pub async fn finished_jobs_are_listed_and_forgotten(bench: Bench) {
     assert!(broker.finished_before(later).await.unwrap().is_empty());
 }
 
-pub async fn uploads_are_in_use_until_their_jobs_end(bench: Bench) {
+pub(crate) async fn uploads_are_in_use_until_their_jobs_end(bench: Bench) {
     let broker = bench.open(calm()).await;
     let first = new_job();
     let second = NewJob { upload_id: first.upload_id, ..new_job() };

@@ -35,7 +35,7 @@ async fn a_full_redis_takes_no_new_job_and_ends_those_it_has() {
     assert_eq!(job(&broker, running).await.state, State::Succeeded);
     let (lease, taken) = claim(&broker, "w").await;
     assert_eq!(taken.id, waiting);
-    broker.release(&lease, "shutting down").await.unwrap();
+    broker.release(&lease, &"shutting down".into()).await.unwrap();
     assert_eq!(broker.cancel(waiting).await.unwrap().unwrap().state, State::Cancelled);
     assert!(broker.forget(running).await.unwrap());
     set(server, "maxmemory", "0").await;

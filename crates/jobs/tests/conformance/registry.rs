@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use crate::bench::*;
 
-pub async fn workers_are_known_while_they_live(bench: Bench) {
+pub(crate) async fn workers_are_known_while_they_live(bench: Bench) {
     let rules = Rules { lease: Duration::from_millis(1500), ..calm() };
     let broker = bench.open(rules).await;
     broker.announce(&worker("a")).await.unwrap();
@@ -26,7 +26,7 @@ pub async fn workers_are_known_while_they_live(bench: Bench) {
     assert_eq!(broker.workers().await.unwrap().len(), 1);
 }
 
-pub async fn a_worker_that_pauses_says_why(bench: Bench) {
+pub(crate) async fn a_worker_that_pauses_says_why(bench: Bench) {
     let broker = bench.open(calm()).await;
     let paused = WorkerInfo { paused: Some("the disk is gone".to_owned()), ..worker("w") };
     broker.announce(&paused).await.unwrap();
@@ -36,7 +36,7 @@ pub async fn a_worker_that_pauses_says_why(bench: Bench) {
     assert_eq!(broker.workers().await.unwrap()[0].paused, None);
 }
 
-pub async fn a_claim_says_that_the_worker_lives(bench: Bench) {
+pub(crate) async fn a_claim_says_that_the_worker_lives(bench: Bench) {
     let broker = bench.open(calm()).await;
     assert_eq!(try_claim(&broker, &worker("w")).await, None);
     assert_eq!(broker.workers().await.unwrap()[0].job, None);

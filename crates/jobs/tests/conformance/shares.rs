@@ -30,7 +30,7 @@ async fn taken(broker: &Arc<dyn Broker>, count: usize) -> Vec<JobId> {
     ids
 }
 
-pub async fn urgent_jobs_come_first(bench: Bench) {
+pub(crate) async fn urgent_jobs_come_first(bench: Bench) {
     let broker = bench.open(calm()).await;
     let low = submit_for(&broker, "a", Priority::Low, Auto).await;
     let normal = submit_for(&broker, "a", Priority::Normal, Draft).await;
@@ -43,11 +43,11 @@ pub async fn urgent_jobs_come_first(bench: Bench) {
     let (lease, _) = claim(&broker, "w").await;
     assert_eq!(lease.job_id, normal);
     let urgent = submit_for(&broker, "a", Priority::High, Auto).await;
-    broker.release(&lease, "shutting down").await.unwrap();
+    broker.release(&lease, &"shutting down".into()).await.unwrap();
     assert_eq!(taken(&broker, 3).await, [normal, urgent, low]);
 }
 
-pub async fn clients_have_turns(bench: Bench) {
+pub(crate) async fn clients_have_turns(bench: Bench) {
     let broker = bench.open(calm()).await;
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for _ in 0..4 {
@@ -60,7 +60,7 @@ pub async fn clients_have_turns(bench: Bench) {
     assert_eq!(taken(&broker, 7).await, [a[0], b[0], c, a[1], b[1], a[2], a[3]]);
 }
 
-pub async fn a_client_that_comes_later_is_served_at_once(bench: Bench) {
+pub(crate) async fn a_client_that_comes_later_is_served_at_once(bench: Bench) {
     let broker = bench.open(calm()).await;
     let mut a = Vec::new();
     for _ in 0..6 {
@@ -75,7 +75,7 @@ pub async fn a_client_that_comes_later_is_served_at_once(bench: Bench) {
     assert_eq!(taken(&broker, 2).await, [first, second]);
 }
 
-pub async fn a_cancelled_job_takes_no_turn(bench: Bench) {
+pub(crate) async fn a_cancelled_job_takes_no_turn(bench: Bench) {
     let broker = bench.open(calm()).await;
     let mut a = Vec::new();
     for _ in 0..4 {
@@ -89,7 +89,7 @@ pub async fn a_cancelled_job_takes_no_turn(bench: Bench) {
     assert_eq!(taken(&broker, 4).await, [a[0], b[0], b[1], again]);
 }
 
-pub async fn positions_follow_the_turns(bench: Bench) {
+pub(crate) async fn positions_follow_the_turns(bench: Bench) {
     let broker = bench.open(calm()).await;
     let a = [normal(&broker, "a").await, normal(&broker, "a").await];
     let b = normal(&broker, "b").await;
@@ -101,7 +101,7 @@ pub async fn positions_follow_the_turns(bench: Bench) {
     assert_eq!(job(&broker, a[1]).await.position, Some(3));
 }
 
-pub async fn a_lane_that_nobody_serves_holds_up_no_other(bench: Bench) {
+pub(crate) async fn a_lane_that_nobody_serves_holds_up_no_other(bench: Bench) {
     let broker = bench.open(calm()).await;
     for _ in 0..5 {
         submit_for(&broker, "a", Priority::Normal, Qwen).await;
@@ -115,7 +115,7 @@ pub async fn a_lane_that_nobody_serves_holds_up_no_other(bench: Bench) {
     }
 }
 
-pub async fn a_client_has_a_share_of_the_queue(bench: Bench) {
+pub(crate) async fn a_client_has_a_share_of_the_queue(bench: Bench) {
     let broker = bench.open(Rules { queue_limit: 5, client_limit: 3, ..calm() }).await;
     let new = |client: &str, priority| NewJob { client: client.to_owned(), priority, ..new_job() };
     for priority in [Priority::High, Priority::Normal, Priority::Low] {
@@ -134,6 +134,6 @@ pub async fn a_client_has_a_share_of_the_queue(bench: Bench) {
     let (lease, taken) = claim(&broker, "w").await;
     assert_eq!(taken.priority, Priority::High);
     submit_this(&broker, new("a", Priority::High)).await;
-    broker.release(&lease, "shutting down").await.unwrap();
+    broker.release(&lease, &"shutting down".into()).await.unwrap();
     assert_eq!(try_claim(&broker, &worker("w")).await, Some(lease.job_id));
 }

@@ -24,7 +24,7 @@ async fn due(broker: &Arc<dyn Broker>) -> Vec<Delivery> {
     broker.claim_deliveries(10, &DeliveriesInFlight::default()).await.unwrap()
 }
 
-pub async fn only_wanted_events_are_delivered(bench: Bench) {
+pub(crate) async fn only_wanted_events_are_delivered(bench: Bench) {
     let broker = bench.open(calm()).await;
     submit(&broker).await;
     let (silent, _) = claim(&broker, "w").await;
@@ -39,7 +39,7 @@ pub async fn only_wanted_events_are_delivered(bench: Bench) {
     broker.record(&lease, started("w", 1)).await.unwrap();
     broker.record(&lease, progress(1)).await.unwrap();
     broker.record(&lease, note("blurry")).await.unwrap();
-    broker.release(&lease, "shutting down").await.unwrap();
+    broker.release(&lease, &"shutting down".into()).await.unwrap();
     broker.cancel(id).await.unwrap();
     let mut found = due(&broker).await;
     found.sort_by_key(|delivery| delivery.event.seq);
@@ -56,7 +56,7 @@ pub async fn only_wanted_events_are_delivered(bench: Bench) {
     }
 }
 
-pub async fn a_delivery_is_taken_by_one_until_it_is_settled(bench: Bench) {
+pub(crate) async fn a_delivery_is_taken_by_one_until_it_is_settled(bench: Bench) {
     let broker = bench.open(calm()).await;
     let other = bench.other(&broker, calm()).await;
     for _ in 0..3 {
@@ -76,7 +76,7 @@ pub async fn a_delivery_is_taken_by_one_until_it_is_settled(bench: Bench) {
     assert_eq!(due(&broker).await, []);
 }
 
-pub async fn a_delivery_whose_taker_is_gone_is_taken_again(bench: Bench) {
+pub(crate) async fn a_delivery_whose_taker_is_gone_is_taken_again(bench: Bench) {
     let broker = bench.open(Rules { delivery_lease: Duration::from_millis(50), ..calm() }).await;
     succeeded(&broker).await;
     let first = due(&broker).await.remove(0);
@@ -96,7 +96,7 @@ pub async fn a_delivery_whose_taker_is_gone_is_taken_again(bench: Bench) {
     assert_eq!(due(&broker).await, []);
 }
 
-pub async fn a_delivery_is_tried_again_when_it_is_due(bench: Bench) {
+pub(crate) async fn a_delivery_is_tried_again_when_it_is_due(bench: Bench) {
     let broker = bench.open(calm()).await;
     succeeded(&broker).await;
     let first = due(&broker).await.remove(0);
@@ -111,14 +111,14 @@ pub async fn a_delivery_is_tried_again_when_it_is_due(bench: Bench) {
     assert_eq!(again, [Delivery { attempt: 2, ..first }]);
 }
 
-pub async fn a_delivery_outlives_its_job(bench: Bench) {
+pub(crate) async fn a_delivery_outlives_its_job(bench: Bench) {
     let broker = bench.open(calm()).await;
     let id = succeeded(&broker).await;
     assert!(broker.forget(id).await.unwrap());
     assert_eq!(due(&broker).await[0].event.kind, EventKind::Succeeded { layers: 1 });
 }
 
-pub async fn deliveries_outlive_a_restart(mut bench: Bench) {
+pub(crate) async fn deliveries_outlive_a_restart(mut bench: Bench) {
     let rules = Rules { delivery_lease: Duration::from_millis(50), ..calm() };
     let broker = bench.open(rules).await;
     succeeded(&broker).await;
@@ -144,7 +144,7 @@ async fn take_more(broker: &Arc<dyn Broker>, limit: usize, in_flight: &mut Deliv
     taken
 }
 
-pub async fn a_slow_receiver_holds_up_no_other(bench: Bench) {
+pub(crate) async fn a_slow_receiver_holds_up_no_other(bench: Bench) {
     let broker = bench.open(calm()).await;
     for _ in 0..30 {
         post_to(&broker, "a", "slow.example").await;
@@ -164,7 +164,7 @@ pub async fn a_slow_receiver_holds_up_no_other(bench: Bench) {
     assert_eq!(take_more(&broker, 32, &mut in_flight).await.len(), 1);
 }
 
-pub async fn a_client_with_many_receivers_holds_up_no_other(bench: Bench) {
+pub(crate) async fn a_client_with_many_receivers_holds_up_no_other(bench: Bench) {
     let broker = bench.open(calm()).await;
     for n in 0..20 {
         post_to(&broker, "a", &format!("{n}.wild.example")).await;

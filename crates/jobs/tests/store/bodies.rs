@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::place::*;
 
-pub async fn an_upload_is_kept_until_it_is_deleted(place: Place) {
+pub(crate) async fn an_upload_is_kept_until_it_is_deleted(place: Place) {
     let upload = put_upload(&place.store, b"pixels").await;
     let again = place.other().await;
     assert_eq!(again.upload(upload.id).await.unwrap(), Some(upload.clone()));
@@ -25,7 +25,7 @@ pub async fn an_upload_is_kept_until_it_is_deleted(place: Place) {
     assert_eq!(place.leftovers(), 0);
 }
 
-pub async fn an_upload_is_never_replaced(place: Place) {
+pub(crate) async fn an_upload_is_never_replaced(place: Place) {
     let upload = put_upload(&place.store, b"first").await;
     let mut second = place.store.scratch().unwrap();
     second.write_all(b"second").unwrap();
@@ -34,7 +34,7 @@ pub async fn an_upload_is_never_replaced(place: Place) {
     assert_eq!(place.leftovers(), 0);
 }
 
-pub async fn a_result_appears_whole_and_the_first_one_stands(place: Place) {
+pub(crate) async fn a_result_appears_whole_and_the_first_one_stands(place: Place) {
     let id = JobId::new_v4();
     let unfinished = place.store.stage(id).unwrap();
     std::fs::write(unfinished.dir().join("metadata.json"), "{").unwrap();
@@ -50,7 +50,7 @@ pub async fn a_result_appears_whole_and_the_first_one_stands(place: Place) {
     assert_eq!(place.leftovers(), 0);
 }
 
-pub async fn of_many_publishers_one_wins(place: Place) {
+pub(crate) async fn of_many_publishers_one_wins(place: Place) {
     let id = JobId::new_v4();
     let publishers = (0..16).map(|n| {
         let store = place.store.clone();
@@ -66,7 +66,7 @@ pub async fn of_many_publishers_one_wins(place: Place) {
     assert_eq!(place.leftovers(), 0);
 }
 
-pub async fn a_result_without_metadata_is_not_published(place: Place) {
+pub(crate) async fn a_result_without_metadata_is_not_published(place: Place) {
     let id = JobId::new_v4();
     let staging = place.store.stage(id).unwrap();
     std::fs::write(staging.dir().join("layer_0.png"), "x").unwrap();
@@ -74,7 +74,7 @@ pub async fn a_result_without_metadata_is_not_published(place: Place) {
     assert_eq!(read(&place.store, id, "layer_0.png").await, None);
 }
 
-pub async fn names_lead_nowhere_else(place: Place) {
+pub(crate) async fn names_lead_nowhere_else(place: Place) {
     let id = JobId::new_v4();
     publish(&place.store, id, "x").await;
     let other = JobId::new_v4();
@@ -84,7 +84,7 @@ pub async fn names_lead_nowhere_else(place: Place) {
     }
 }
 
-pub async fn leftovers_of_a_crash_are_invisible_and_swept(place: Place) {
+pub(crate) async fn leftovers_of_a_crash_are_invisible_and_swept(place: Place) {
     let (job, upload) = (JobId::new_v4(), Uuid::new_v4());
     // A killed process drops nothing: its staged folders and files stay.
     let result_dir = place.store.stage(job).unwrap();
@@ -103,7 +103,7 @@ pub async fn leftovers_of_a_crash_are_invisible_and_swept(place: Place) {
     assert_eq!(place.leftovers(), 0);
 }
 
-pub async fn age_is_told_by_when_a_thing_was_stored(place: Place) {
+pub(crate) async fn age_is_told_by_when_a_thing_was_stored(place: Place) {
     let upload = put_upload(&place.store, b"x").await;
     let job = JobId::new_v4();
     publish(&place.store, job, "x").await;
@@ -116,7 +116,7 @@ pub async fn age_is_told_by_when_a_thing_was_stored(place: Place) {
     assert!(!place.store.delete_result(job).await.unwrap());
 }
 
-pub async fn parts_of_files_are_read(place: Place) {
+pub(crate) async fn parts_of_files_are_read(place: Place) {
     let id = JobId::new_v4();
     publish(&place.store, id, "0123456789").await;
     for (range, part) in [(0..10, "0123456789"), (0..1, "0"), (3..7, "3456"), (9..10, "9")] {
@@ -128,7 +128,7 @@ pub async fn parts_of_files_are_read(place: Place) {
     }
 }
 
-pub async fn large_files_arrive_whole(place: Place) {
+pub(crate) async fn large_files_arrive_whole(place: Place) {
     // More than one part of an upload in parts.
     let png: Vec<u8> = (0..20_000_000_u32).map(|n| (n / 7 % 251) as u8).collect();
     let upload = put_upload(&place.store, &png).await;
@@ -140,7 +140,7 @@ pub async fn large_files_arrive_whole(place: Place) {
     assert!(place.store.upload_png(upload.id).await.unwrap().unwrap() == png);
 }
 
-pub async fn edits_follow_one_another(place: Place) {
+pub(crate) async fn edits_follow_one_another(place: Place) {
     let id = JobId::new_v4();
     assert_eq!(place.store.change_edits(id, |_| {}).await.unwrap(), None, "edits of nothing");
     publish(&place.store, id, "x").await;
@@ -171,13 +171,13 @@ pub async fn edits_follow_one_another(place: Place) {
     assert_eq!(place.store.edits(id).await.unwrap().revision, 0, "the edits outlived their result");
 }
 
-pub async fn a_store_says_that_it_can_be_used(place: Place) {
+pub(crate) async fn a_store_says_that_it_can_be_used(place: Place) {
     place.store.check().await.unwrap();
     assert!(!place.store.describe().is_empty());
 }
 
 /// Makes `count` changes at once; gives the revisions that they made, in order.
-pub async fn crowd(store: &Store, id: JobId, count: u32) -> Vec<u64> {
+pub(crate) async fn crowd(store: &Store, id: JobId, count: u32) -> Vec<u64> {
     let changes = (0..count).map(|n| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -195,7 +195,7 @@ pub async fn crowd(store: &Store, id: JobId, count: u32) -> Vec<u64> {
     revisions
 }
 
-pub async fn a_crowd_of_edits_is_made_in_turn(place: Place) {
+pub(crate) async fn a_crowd_of_edits_is_made_in_turn(place: Place) {
     let id = JobId::new_v4();
     publish(&place.store, id, "x").await;
     assert_eq!(crowd(&place.store, id, 300).await, (1..=300).collect::<Vec<_>>());
@@ -203,7 +203,7 @@ pub async fn a_crowd_of_edits_is_made_in_turn(place: Place) {
     assert_eq!(edits.layers.values().map(|edit| edit.x).collect::<Vec<_>>(), [30; 10]);
 }
 
-pub async fn edits_have_a_greatest_size(place: Place) {
+pub(crate) async fn edits_have_a_greatest_size(place: Place) {
     let id = JobId::new_v4();
     publish(&place.store, id, "x").await;
     let grow = |edits: &mut jobs::edits::Edits| edits.order = (0..2000).collect();
@@ -212,7 +212,7 @@ pub async fn edits_have_a_greatest_size(place: Place) {
     assert_eq!(place.store.edits(id).await.unwrap(), jobs::edits::Edits::default());
 }
 
-pub async fn a_closed_result_is_split_no_more(place: Place) {
+pub(crate) async fn a_closed_result_is_split_no_more(place: Place) {
     let (id, first, second) = (JobId::new_v4(), JobId::new_v4(), JobId::new_v4());
     assert_eq!(place.store.link_child(id, 0, first).await.unwrap(), Link::NoResult);
     assert!(place.store.close(id).await.unwrap().is_empty());

@@ -20,7 +20,7 @@ use tokio::io::AsyncReadExt;
 use uuid::Uuid;
 
 /// A place of the test's own, and a store in it.
-pub struct Place {
+pub(crate) struct Place {
     pub store: Store,
     kind: Kind,
 }
@@ -32,19 +32,19 @@ enum Kind {
 }
 
 impl Place {
-    pub async fn folder() -> Self {
+    pub(crate) async fn folder() -> Self {
         let dir = TempDir::new().unwrap();
         Self { store: open(dir.path()).await, kind: Kind::Folder(dir) }
     }
 
     #[cfg(feature = "testing-bucket")]
-    pub async fn bucket() -> Self {
+    pub(crate) async fn bucket() -> Self {
         let server = BucketServer::start().await;
         Self { store: open_bucket(&server).await, kind: Kind::Bucket(server) }
     }
 
     /// The same place as another process sees it.
-    pub async fn other(&self) -> Store {
+    pub(crate) async fn other(&self) -> Store {
         match &self.kind {
             Kind::Folder(dir) => open(dir.path()).await,
             #[cfg(feature = "testing-bucket")]
@@ -52,7 +52,7 @@ impl Place {
         }
     }
 
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         match &self.kind {
             Kind::Folder(dir) => dir.path(),
             #[cfg(feature = "testing-bucket")]
@@ -61,7 +61,7 @@ impl Place {
     }
 
     #[cfg(feature = "testing-bucket")]
-    pub fn server(&self) -> &BucketServer {
+    pub(crate) fn server(&self) -> &BucketServer {
         match &self.kind {
             Kind::Folder(_) => panic!("a folder is no bucket"),
             Kind::Bucket(server) => server,
@@ -69,7 +69,7 @@ impl Place {
     }
 
     /// How much is there that no upload and no result shows.
-    pub fn leftovers(&self) -> usize {
+    pub(crate) fn leftovers(&self) -> usize {
         match &self.kind {
             Kind::Folder(dir) => ["a/uploads/.staging", "b/results/.staging"]
                 .iter()
@@ -107,7 +107,7 @@ async fn open_bucket(server: &BucketServer) -> Store {
     StoreConfig::from_settings(&settings).unwrap().open().await.unwrap()
 }
 
-pub fn input() -> InputInfo {
+pub(crate) fn input() -> InputInfo {
     let filename = Some("../../poster.png".to_owned());
     InputInfo {
         filename,
@@ -120,7 +120,7 @@ pub fn input() -> InputInfo {
     }
 }
 
-pub async fn put_upload(store: &Store, png: &[u8]) -> Upload {
+pub(crate) async fn put_upload(store: &Store, png: &[u8]) -> Upload {
     let upload = Upload { id: Uuid::new_v4(), input: input(), created_at: OffsetDateTime::UNIX_EPOCH };
     let mut file = store.scratch().unwrap();
     file.write_all(png).unwrap();
@@ -128,7 +128,7 @@ pub async fn put_upload(store: &Store, png: &[u8]) -> Upload {
     upload
 }
 
-pub fn metadata(id: JobId, note: &str) -> Metadata {
+pub(crate) fn metadata(id: JobId, note: &str) -> Metadata {
     let json = serde_json::json!({
         "schema_version": jobs::SCHEMA_VERSION, "job_id": id, "input": input(), "params": Params::default(), "seed": 7,
         "engine": {"name": "draft", "version": "1", "device": "cpu", "reason": "asked for"},
@@ -138,14 +138,14 @@ pub fn metadata(id: JobId, note: &str) -> Metadata {
     serde_json::from_value(json).unwrap()
 }
 
-pub async fn publish(store: &Store, id: JobId, note: &str) -> Published {
+pub(crate) async fn publish(store: &Store, id: JobId, note: &str) -> Published {
     let staging = store.stage(id).unwrap();
     std::fs::write(staging.dir().join("layer_0.png"), note).unwrap();
     std::fs::write(staging.dir().join("metadata.json"), serde_json::to_vec(&metadata(id, note)).unwrap()).unwrap();
     store.publish(staging).await.unwrap()
 }
 
-pub async fn read(store: &Store, id: JobId, name: &str) -> Option<Vec<u8>> {
+pub(crate) async fn read(store: &Store, id: JobId, name: &str) -> Option<Vec<u8>> {
     let file = store.result_file(id, name).await.unwrap()?;
     let len = file.len;
     let mut bytes = Vec::new();
@@ -154,6 +154,6 @@ pub async fn read(store: &Store, id: JobId, name: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-pub fn later() -> OffsetDateTime {
+pub(crate) fn later() -> OffsetDateTime {
     OffsetDateTime::now_utc() + Duration::from_secs(60)
 }

@@ -10,7 +10,7 @@ const HEIGHT: u32 = 1200;
 type Shape = Box<dyn Fn(f32, f32) -> f32>;
 type Paint = Box<dyn Fn(f32, f32) -> [f32; 3]>;
 
-pub fn all() -> Vec<(&'static str, LayerStack)> {
+pub(crate) fn all() -> Vec<(&'static str, LayerStack)> {
     vec![("flat", flat()), ("textured", textured()), ("soft", soft())]
 }
 

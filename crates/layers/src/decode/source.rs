@@ -19,7 +19,7 @@ pub(super) struct LeftOut(Vec<Range<u64>>);
 
 impl LeftOut {
     /// `range` lies behind all others.
-    pub fn push(&mut self, range: Range<u64>, format: &'static str) -> Result<(), DecodeError> {
+    pub(super) fn push(&mut self, range: Range<u64>, format: &'static str) -> Result<(), DecodeError> {
         let parts = self.0.len();
         match self.0.last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
@@ -43,7 +43,7 @@ pub(super) struct Excerpt<'a> {
 
 impl<'a> Excerpt<'a> {
     /// `inner` stands at `at`.
-    pub fn new(inner: &'a mut dyn Source, at: u64, left_out: LeftOut) -> Self {
+    pub(super) fn new(inner: &'a mut dyn Source, at: u64, left_out: LeftOut) -> Self {
         Self { inner, left_out: left_out.0.into_iter().peekable(), at }
     }
 }

@@ -14,7 +14,7 @@ use layers::{Difference, write_png};
 use serde_json::Value;
 
 /// LibreOffice keeps 8 bits between pictures: so much may any channel be off.
-pub const RENDERED_MOST: u8 = 2;
+pub(crate) const RENDERED_MOST: u8 = 2;
 
 /// How often LibreOffice is started before its silence counts.
 const ATTEMPTS: usize = 3;
@@ -24,7 +24,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Writes what `check.py` and `check.mjs` compare with; the exports are beside it as `document.psd` and so on.
 ///
 /// `nodes` are described in `check.py`.
-pub fn write_expected(folder: &Path, composite: &RgbaImage, nodes: &Value) {
+pub(crate) fn write_expected(folder: &Path, composite: &RgbaImage, nodes: &Value) {
     let (width, height) = composite.dimensions();
     let expected = serde_json::json!({ "width": width, "height": height, "nodes": nodes });
     std::fs::write(folder.join("expected.json"), expected.to_string()).expect("the folder is there");
@@ -37,7 +37,7 @@ pub fn write_expected(folder: &Path, composite: &RgbaImage, nodes: &Value) {
 ///
 /// # Panics
 /// When one finds something else than what is expected.
-pub fn check(folder: &Path) {
+pub(crate) fn check(folder: &Path) {
     let tools = std::env::var_os("UNFLATTEN_READERS").map_or_else(default_tools, PathBuf::from);
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../layers/tests/readers");
     let python = tools.join("venv/bin/python");

@@ -41,7 +41,7 @@ fn kernel<'a>(
     Kernel { name, in_block, operations, bytes, work: Box::new(work) }
 }
 
-pub fn run(options: &Options) -> Outcome {
+pub(crate) fn run(options: &Options) -> Outcome {
     let device = &options.device;
     let dimensions = Synthetic { size: options.size, format: Format::Bf16 }.dimensions();
     let (heads, head) = (dimensions.num_attention_heads, dimensions.attention_head_dim);

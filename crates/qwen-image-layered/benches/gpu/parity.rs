@@ -18,7 +18,7 @@ const BAR_BF16: f64 = 1.2;
 /// The salt that the reference's weights were made with.
 const SALT: u64 = 7;
 
-pub fn run(options: &Options) -> Outcome {
+pub(crate) fn run(options: &Options) -> Outcome {
     let mut report = |_| ControlFlow::Continue(());
     let monitor = Monitor::new(&mut report);
     let mut missed = Vec::new();

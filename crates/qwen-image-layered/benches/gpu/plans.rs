@@ -73,7 +73,7 @@ const CASES: [Case; 6] = [
 /// Steps of the run before the measured one: it loads the model and compiles kernels.
 const WARM_UP: usize = 1;
 
-pub fn run(options: &Options) -> Outcome {
+pub(crate) fn run(options: &Options) -> Outcome {
     let mut failed = Vec::new();
     for case in &CASES {
         if options.left() < Duration::from_secs(45) {
@@ -87,7 +87,7 @@ pub fn run(options: &Options) -> Outcome {
 }
 
 /// Writes the checkpoints that [`run`] needs into the folder that the options name.
-pub fn write_weights(options: &Options) -> Outcome {
+pub(crate) fn write_weights(options: &Options) -> Outcome {
     let Some(folder) = &options.weights else { return Ok(()) };
     let mut written = Vec::new();
     for Case { format, .. } in CASES {

@@ -19,7 +19,7 @@ const SALT: u64 = 7;
 const SHORTCUTS: [(f64, f64); 9] =
     [(0.8, 0.0), (0.6, 0.0), (0.4, 0.0), (1.0, 0.1), (1.0, 0.3), (1.0, 0.4), (1.0, 0.5), (1.0, 0.7), (0.6, 0.5)];
 
-pub fn run(options: &Options) -> Outcome {
+pub(crate) fn run(options: &Options) -> Outcome {
     let mut report = |_| ControlFlow::Continue(());
     let monitor = Monitor::new(&mut report);
     let folder = checkpoint("tiny", SALT);

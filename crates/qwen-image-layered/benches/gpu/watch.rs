@@ -12,7 +12,7 @@ use qwen_image_layered::gpu;
 /// Often enough to see what lives as long as one large product.
 const EVERY: Duration = Duration::from_millis(2);
 
-pub struct Watch {
+pub(crate) struct Watch {
     number: usize,
     /// Bytes that were in use when it began.
     before: u64,
@@ -22,7 +22,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub fn start(number: usize) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn start(number: usize) -> Result<Self, Box<dyn Error>> {
         let now = gpu::probe(number)?;
         let (least_free, end) = (Arc::new(AtomicU64::new(now.free)), Arc::new(AtomicBool::new(false)));
         let body = {
@@ -41,7 +41,7 @@ impl Watch {
     }
 
     /// The most bytes that were in use beyond those at the start.
-    pub fn peak(mut self) -> Result<u64, Box<dyn Error>> {
+    pub(crate) fn peak(mut self) -> Result<u64, Box<dyn Error>> {
         self.end.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -52,7 +52,7 @@ impl Watch {
 }
 
 /// Takes all of a GPU's memory but `leave` bytes, until it is dropped.
-pub fn ballast(device: &Device, number: usize, leave: u64) -> Result<Vec<Tensor>, Box<dyn Error>> {
+pub(crate) fn ballast(device: &Device, number: usize, leave: u64) -> Result<Vec<Tensor>, Box<dyn Error>> {
     let mut taken = Vec::new();
     loop {
         let free = gpu::probe(number)?.free;

@@ -10,13 +10,13 @@ use serde_json::{Map, Value, json};
 type Shapes = Vec<(String, Vec<usize>)>;
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-pub const BLOCK_DIM: usize = 3072;
-pub const TEXT_DIM: usize = 3584;
+pub(crate) const BLOCK_DIM: usize = 3072;
+pub(crate) const TEXT_DIM: usize = 3584;
 /// Layers of the text encoder that are timed; the published one has 28 equal ones.
-pub const TEXT_LAYERS: usize = 2;
+pub(crate) const TEXT_LAYERS: usize = 2;
 
 /// Writes config and weights of `part` below `folder`.
-pub fn write(folder: &Path, part: &str) -> Outcome {
+pub(crate) fn write(folder: &Path, part: &str) -> Outcome {
     match part {
         "vae" => {
             let numbers = |value: f64| vec![value; 16];

@@ -21,7 +21,7 @@ type Call = Box<dyn Fn(&Monitor) -> qwen_image_layered::Result<Tensor>>;
 
 /// Loads `part`, then answers each name of a call on stdin with a line: seconds, seconds of all processors,
 /// peak memory and the memory before the call in bytes.
-pub fn serve(folder: &Path, part: &str, dtype: DType, size: Size) -> Result<(), Box<dyn Error>> {
+pub(crate) fn serve(folder: &Path, part: &str, dtype: DType, size: Size) -> Result<(), Box<dyn Error>> {
     let calls = load(folder, part, dtype, size)?;
     println!("ready");
     let mut report = |_| ControlFlow::Continue(());

@@ -164,7 +164,9 @@ unsafe fn portable_with<W: Word>(
                     // `depth * width`.
                     let a = unsafe { *left[top + i].add(p) };
                     for (j, sum) in row.iter_mut().enumerate() {
-                        *sum = add(a, unsafe { *right.add(p * width + column + j) }, *sum);
+                        // SAFETY: as above.
+                        let b = unsafe { *right.add(p * width + column + j) };
+                        *sum = add(a, b, *sum);
                     }
                 }
             }

@@ -13,9 +13,9 @@ const BLOCK: &str = "transformer_blocks.0.img_mlp.net.2.weight";
 const LAYER: &str = "model.layers.1.mlp.up_proj.weight";
 
 /// A name, what is done to a good checkpoint, and words of the error.
-pub struct Case(pub &'static str, pub Fault, pub &'static [&'static str]);
+pub(crate) struct Case(pub &'static str, pub Fault, pub &'static [&'static str]);
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let transformer = "transformer/config.json";
     let vae = "vae/config.json";
     let text = "text_encoder/config.json";

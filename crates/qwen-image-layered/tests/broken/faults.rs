@@ -6,18 +6,18 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
-pub type Fault = Box<dyn Fn(&Path)>;
+pub(crate) type Fault = Box<dyn Fn(&Path)>;
 
-pub fn remove(file: &'static str) -> Fault {
+pub(crate) fn remove(file: &'static str) -> Fault {
     Box::new(move |folder| std::fs::remove_file(folder.join(file)).unwrap())
 }
 
-pub fn write(file: &'static str, bytes: &'static [u8]) -> Fault {
+pub(crate) fn write(file: &'static str, bytes: &'static [u8]) -> Fault {
     Box::new(move |folder| std::fs::write(folder.join(file), bytes).unwrap())
 }
 
 /// Leaves the first `share` of a file.
-pub fn cut(file: &'static str, share: f64) -> Fault {
+pub(crate) fn cut(file: &'static str, share: f64) -> Fault {
     Box::new(move |folder| {
         let bytes = std::fs::read(folder.join(file)).unwrap();
         std::fs::write(folder.join(file), &bytes[..(bytes.len() as f64 * share) as usize]).unwrap();
@@ -25,7 +25,7 @@ pub fn cut(file: &'static str, share: f64) -> Fault {
 }
 
 /// Sets the value at `pointer` (RFC 6901) of a JSON file; null takes the field out.
-pub fn set(file: &'static str, pointer: &'static str, value: Value) -> Fault {
+pub(crate) fn set(file: &'static str, pointer: &'static str, value: Value) -> Fault {
     Box::new(move |folder| {
         let path = folder.join(file);
         let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -41,9 +41,9 @@ pub fn set(file: &'static str, pointer: &'static str, value: Value) -> Fault {
     })
 }
 
-pub type Tensors = HashMap<String, Tensor>;
+pub(crate) type Tensors = HashMap<String, Tensor>;
 
-pub fn edit(file: &'static str, change: impl Fn(&mut Tensors) + 'static) -> Fault {
+pub(crate) fn edit(file: &'static str, change: impl Fn(&mut Tensors) + 'static) -> Fault {
     Box::new(move |folder| {
         let path = folder.join(file);
         let mut tensors = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
@@ -53,7 +53,11 @@ pub fn edit(file: &'static str, change: impl Fn(&mut Tensors) + 'static) -> Faul
 }
 
 /// Replaces tensor `name` by what `change` makes of it.
-pub fn tensor(file: &'static str, name: &'static str, change: fn(&Tensor) -> candle_core::Result<Tensor>) -> Fault {
+pub(crate) fn tensor(
+    file: &'static str,
+    name: &'static str,
+    change: fn(&Tensor) -> candle_core::Result<Tensor>,
+) -> Fault {
     edit(file, move |tensors| {
         let changed = change(&tensors[name]).unwrap();
         tensors.insert(name.to_owned(), changed);
@@ -61,7 +65,7 @@ pub fn tensor(file: &'static str, name: &'static str, change: fn(&Tensor) -> can
 }
 
 /// The same tensor with its middle value replaced.
-pub fn with_value(tensor: &Tensor, value: f32) -> candle_core::Result<Tensor> {
+pub(crate) fn with_value(tensor: &Tensor, value: f32) -> candle_core::Result<Tensor> {
     let mut values = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
     let middle = values.len() / 2;
     values[middle] = value;

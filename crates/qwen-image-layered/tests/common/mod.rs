@@ -3,14 +3,14 @@
 
 use std::ops::ControlFlow;
 
-pub use qwen_image_layered::testing::runs::{input, relative, tensors};
-pub use qwen_image_layered::testing::{
+pub(crate) use qwen_image_layered::testing::runs::{input, relative, tensors};
+pub(crate) use qwen_image_layered::testing::{
     checkpoint, checkpoint_as, copy_folder, crc32, fixture, uniform, weight, whole_checkpoint,
 };
 use qwen_image_layered::{Monitor, Progress};
 
 /// Calls `work` with a monitor that never stops it.
-pub fn monitored<T>(work: impl FnOnce(&Monitor) -> T) -> T {
+pub(crate) fn monitored<T>(work: impl FnOnce(&Monitor) -> T) -> T {
     let mut report = |_: Progress| ControlFlow::Continue(());
     work(&Monitor::new(&mut report))
 }

@@ -30,7 +30,7 @@ const MAX_NAMES: usize = 200_000;
 /// A composition.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ComposeRequest {
+pub(crate) struct ComposeRequest {
     /// `png` (the default: one picture of what is visible), `psd`, `ora`, `pptx`, `svg` or `zip`.
     format: Option<String>,
     /// Add each layer trimmed to its box to a ZIP.
@@ -44,7 +44,7 @@ pub struct ComposeRequest {
 /// A layer of the composition.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ComposeLayer {
+pub(crate) struct ComposeLayer {
     /// The layer's number in its result.
     layer: u32,
     /// The job whose result has the layer: absent for the job in the address, or a job that split a layer of it.
@@ -85,7 +85,7 @@ pub struct ComposeLayer {
         StorageFaults,
     )
 )]
-pub async fn compose(
+pub(crate) async fn compose(
     State(app): State<App>,
     finished: FinishedJob,
     Client(client): Client,

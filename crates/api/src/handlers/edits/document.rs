@@ -18,7 +18,7 @@ use crate::state::App;
 /// Changes of a layer; absent fields stay as they are.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LayerPatch {
+pub(crate) struct LayerPatch {
     #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
     visible: Option<bool>,
@@ -90,7 +90,7 @@ impl LayerPatch {
         (status = 422, description = "A field is unknown or out of its range", body = ErrorBody),
     )
 )]
-pub async fn patch(
+pub(crate) async fn patch(
     State(app): State<App>,
     finished: FinishedJob,
     Segments(path): Segments<(String, String)>,
@@ -125,7 +125,7 @@ pub async fn patch(
         ResultFaults,
     )
 )]
-pub async fn document(State(app): State<App>, finished: FinishedJob) -> Result<NoStore<Json<Tree>>, Error> {
+pub(crate) async fn document(State(app): State<App>, finished: FinishedJob) -> Result<NoStore<Json<Tree>>, Error> {
     read_document(&app, &finished).await
 }
 
@@ -141,7 +141,7 @@ pub async fn document(State(app): State<App>, finished: FinishedJob) -> Result<N
         StorageFaults,
     )
 )]
-pub async fn reset(State(app): State<App>, finished: FinishedJob) -> Result<StatusCode, Error> {
+pub(crate) async fn reset(State(app): State<App>, finished: FinishedJob) -> Result<StatusCode, Error> {
     let change = |edits: &mut Edits| {
         edits.layers.clear();
         edits.order.clear();

@@ -51,7 +51,7 @@ use crate::state::App;
         (status = 429, description = "The queue, or this client's share of it, is full", body = ErrorBody, headers(("Retry-After" = u32, description = "Seconds"))),
     )
 )]
-pub async fn decompose_layer(
+pub(crate) async fn decompose_layer(
     State(app): State<App>,
     finished: FinishedJob,
     Segments(path): Segments<(String, String)>,

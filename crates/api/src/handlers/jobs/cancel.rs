@@ -13,7 +13,7 @@ use crate::removal;
 use crate::state::App;
 
 /// The outcome of a `DELETE`.
-pub enum CancelAnswer {
+pub(crate) enum CancelAnswer {
     /// 202: it was waiting or running, and stops.
     Cancelled(Box<JobStatus>),
     /// 204: it was finished, and is gone.
@@ -43,7 +43,7 @@ impl IntoResponse for CancelAnswer {
         StorageFaults,
     )
 )]
-pub async fn cancel_or_delete(State(app): State<App>, JobId(id): JobId) -> Result<CancelAnswer, Error> {
+pub(crate) async fn cancel_or_delete(State(app): State<App>, JobId(id): JobId) -> Result<CancelAnswer, Error> {
     let job = app.broker.job(id).await?;
     if job.is_some_and(|job| !job.state.is_terminal()) {
         let job = app.broker.cancel(id).await?.ok_or_else(Error::job_not_found)?;

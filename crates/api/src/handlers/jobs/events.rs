@@ -20,11 +20,11 @@ use crate::memory;
 use crate::state::App;
 
 /// Shorter than the idle limits of common proxies (60 s).
-pub const PING_EVERY: Duration = Duration::from_secs(20);
+pub(crate) const PING_EVERY: Duration = Duration::from_secs(20);
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct AfterQuery {
+pub(crate) struct AfterQuery {
     /// Only events with a greater number: the last one that you saw.
     #[serde(default)]
     pub after: u64,
@@ -33,7 +33,7 @@ pub struct AfterQuery {
 /// A message to a follower.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-pub enum Frame {
+pub(crate) enum Frame {
     #[allow(dead_code, reason = "described here; the JSON of an event is made once for all of its followers")]
     Event(Event),
     /// The job's place in the queue changed; 0 is next. Not numbered, not replayed.
@@ -42,7 +42,7 @@ pub enum Frame {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Position {
+pub(crate) struct Position {
     #[serde(rename = "type")]
     kind: PositionType,
     position: u64,
@@ -58,7 +58,7 @@ enum PositionType {
 /// comes after it, and a new connection is answered 404.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Removed)]
-pub struct RemovedFrame {
+pub(crate) struct RemovedFrame {
     #[serde(rename = "type")]
     kind: RemovedType,
     job_id: Uuid,
@@ -73,7 +73,7 @@ enum RemovedType {
 }
 
 /// An update of the job `id` as JSON.
-pub fn frame_json(update: &Update, id: Uuid) -> Result<String, serde_json::Error> {
+pub(crate) fn frame_json(update: &Update, id: Uuid) -> Result<String, serde_json::Error> {
     match update {
         Update::Event(event) => Ok(event.json.clone()),
         Update::Position(position) => {
@@ -88,10 +88,10 @@ pub fn frame_json(update: &Update, id: Uuid) -> Result<String, serde_json::Error
 }
 
 /// Counts a stream in `/metrics` while it lives.
-pub struct StreamGauge(&'static str);
+pub(crate) struct StreamGauge(&'static str);
 
 impl StreamGauge {
-    pub fn new(kind: &'static str) -> Self {
+    pub(crate) fn new(kind: &'static str) -> Self {
         metrics::gauge!("unflatten_live_streams", "kind" => kind).increment(1);
         Self(kind)
     }
@@ -105,7 +105,7 @@ impl Drop for StreamGauge {
 }
 
 /// The events that come, or none because the client has seen all of them.
-pub enum EventsAnswer {
+pub(crate) enum EventsAnswer {
     Stream(BoxStream<'static, Result<sse::Event, Infallible>>),
     Over,
 }
@@ -143,7 +143,7 @@ impl IntoResponse for EventsAnswer {
         (status = 404, description = "No such job", body = ErrorBody),
     )
 )]
-pub async fn events(
+pub(crate) async fn events(
     State(app): State<App>,
     JobId(id): JobId,
     Query(query): Query<AfterQuery>,

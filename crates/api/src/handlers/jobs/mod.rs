@@ -1,10 +1,10 @@
 //! Jobs: starting, asking, following, cancelling and deleting them.
 
-pub mod cancel;
-pub mod events;
-pub mod options;
-pub mod request;
-pub mod schemas;
-pub mod status;
-pub mod submit;
-pub mod websocket;
+pub(crate) mod cancel;
+pub(crate) mod events;
+pub(crate) mod options;
+pub(crate) mod request;
+pub(crate) mod schemas;
+pub(crate) mod status;
+pub(crate) mod submit;
+pub(crate) mod websocket;

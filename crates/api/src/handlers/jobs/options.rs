@@ -16,17 +16,17 @@ const WEBHOOK_URL: &str = "webhook_url";
 const WEBHOOK_EVENTS: &str = "webhook_events";
 
 /// The fields that [`JobOptions::extract`] reads.
-pub const OPTIONS: [&str; 3] = [PRIORITY, WEBHOOK_URL, WEBHOOK_EVENTS];
+pub(crate) const OPTIONS: [&str; 3] = [PRIORITY, WEBHOOK_URL, WEBHOOK_EVENTS];
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct JobOptions {
+pub(crate) struct JobOptions {
     pub priority: Priority,
     pub webhook: Option<Webhook>,
 }
 
 impl JobOptions {
     /// Removes the options from the fields of a request and reads them.
-    pub fn extract(fields: &mut Map<String, Value>, config: &Config) -> Result<Self, Error> {
+    pub(crate) fn extract(fields: &mut Map<String, Value>, config: &Config) -> Result<Self, Error> {
         let priority = match fields.remove(PRIORITY) {
             Some(value) => text(PRIORITY, value)?.parse()?,
             None => Priority::default().min(config.highest_priority),
@@ -53,7 +53,7 @@ impl JobOptions {
     }
 
     /// The options in the API's description.
-    pub fn properties() -> Vec<(&'static str, RefOr<Schema>)> {
+    pub(crate) fn properties() -> Vec<(&'static str, RefOr<Schema>)> {
         let url = ObjectBuilder::new()
             .schema_type(SchemaType::Type(Type::String))
             .format(Some(SchemaFormat::Custom("uri".to_owned())))

@@ -34,14 +34,14 @@ const FIELDS: &[(&str, FieldKind, &str)] = &[
 
 /// A client's request for a job: checked, before defaults are filled in.
 #[derive(Debug, Clone, PartialEq)]
-pub struct JobRequest {
+pub(crate) struct JobRequest {
     params: Params,
     options: JobOptions,
 }
 
 impl JobRequest {
     /// Reads the fields of a JSON object. `null` counts as absent.
-    pub fn from_json(mut fields: Map<String, Value>, config: &Config) -> Result<Self, Error> {
+    pub(crate) fn from_json(mut fields: Map<String, Value>, config: &Config) -> Result<Self, Error> {
         fields.retain(|_, value| !value.is_null());
         let options = JobOptions::extract(&mut fields, config)?;
         if let Some(unknown) = fields.keys().find(|name| FIELDS.iter().all(|(known, ..)| known != name)) {
@@ -61,7 +61,7 @@ impl JobRequest {
     }
 
     /// Reads the text fields of a form. Empty ones count as absent, as browsers send them.
-    pub fn from_text(fields: Vec<(String, String)>, config: &Config) -> Result<Self, Error> {
+    pub(crate) fn from_text(fields: Vec<(String, String)>, config: &Config) -> Result<Self, Error> {
         let mut json = Map::new();
         for (name, text) in fields {
             let parameter = FIELDS.iter().find(|(known, ..)| *known == name).map(|(_, kind, _)| *kind);
@@ -79,21 +79,21 @@ impl JobRequest {
         Self::from_json(json, config)
     }
 
-    pub fn engine(&self) -> EngineChoice {
+    pub(crate) fn engine(&self) -> EngineChoice {
         self.params.engine
     }
 
-    pub fn output_size(&self) -> OutputSize {
+    pub(crate) fn output_size(&self) -> OutputSize {
         self.params.output_size
     }
 
-    pub fn options(&self) -> &JobOptions {
+    pub(crate) fn options(&self) -> &JobOptions {
         &self.options
     }
 
     /// Identifies a repeated request under the same `Idempotency-Key`: the same picture (SHA-256 of its bytes) with the
     /// same parameters and options.
-    pub fn fingerprint(&self, picture_sha256: &str) -> Result<String, Error> {
+    pub(crate) fn fingerprint(&self, picture_sha256: &str) -> Result<String, Error> {
         let params = serde_json::to_vec(&(&self.params, &self.options)).map_err(Error::internal)?;
         let mut hash = Sha256::new_with_prefix(picture_sha256);
         hash.update(b"\n");
@@ -102,7 +102,7 @@ impl JobRequest {
     }
 
     /// Fills in the service's defaults and draws a seed, so that the job records what it used.
-    pub fn resolve(self, config: &Config) -> Params {
+    pub(crate) fn resolve(self, config: &Config) -> Params {
         let params = self.params;
         Params {
             seed: Some(params.seed.unwrap_or_else(|| rand::random_range(0..=MAX_SEED))),

@@ -9,10 +9,10 @@ use utoipa::{PartialSchema, ToSchema};
 use super::options::JobOptions;
 
 /// The JSON body: the parameters and the upload.
-pub struct DecomposeRequest;
+pub(crate) struct DecomposeRequest;
 
 /// The form: the parameters and the picture.
-pub struct DecomposeForm;
+pub(crate) struct DecomposeForm;
 
 /// The schema of [`Params`] with the options and one more property. (A flattened field would become an `allOf`, of which
 /// one closed half forbids the properties of the other.)

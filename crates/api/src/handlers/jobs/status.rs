@@ -21,7 +21,7 @@ use crate::state::App;
 
 /// A job and where to go on with it.
 #[derive(Serialize, ToSchema)]
-pub struct JobStatus {
+pub(crate) struct JobStatus {
     #[serde(flatten)]
     job: Job,
     links: Links,
@@ -34,7 +34,7 @@ impl From<Job> for JobStatus {
 }
 
 /// The job, or an upgrade to a WebSocket with its events.
-pub enum StatusAnswer {
+pub(crate) enum StatusAnswer {
     Job(Box<JobStatus>),
     WebSocket(Response),
 }
@@ -66,7 +66,7 @@ impl IntoResponse for StatusAnswer {
         (status = 404, description = "No such job", body = ErrorBody),
     )
 )]
-pub async fn status(
+pub(crate) async fn status(
     State(app): State<App>,
     JobId(id): JobId,
     Query(query): Query<AfterQuery>,
@@ -93,7 +93,7 @@ fn wants_websocket(request: &Request) -> bool {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct ListQuery {
+pub(crate) struct ListQuery {
     /// Job ids, separated by commas; at most 100.
     ids: String,
 }
@@ -109,7 +109,7 @@ pub struct ListQuery {
         (status = 400, description = "No ids, or more than 100", body = ErrorBody),
     )
 )]
-pub async fn list(
+pub(crate) async fn list(
     State(app): State<App>,
     Query(query): Query<ListQuery>,
 ) -> Result<NoStore<Json<Vec<JobStatus>>>, Error> {

@@ -32,7 +32,7 @@ const MAX_JSON: usize = 256 << 10;
 /// A job that was accepted.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Accepted)]
-pub struct AcceptedJob {
+pub(crate) struct AcceptedJob {
     #[schema(value_type = Uuid)]
     pub job_id: JobId,
     pub links: Links,
@@ -65,7 +65,7 @@ pub struct AcceptedJob {
         StorageFaults,
     )
 )]
-pub async fn decompose(State(app): State<App>, request: Request) -> Result<JobAccepted, Error> {
+pub(crate) async fn decompose(State(app): State<App>, request: Request) -> Result<JobAccepted, Error> {
     let submitter = Submitter::from_request(&app.config, &request)?;
     match media_type(request.headers()).as_str() {
         "multipart/form-data" => submit_form(&app, submitter, request).await,
@@ -108,7 +108,7 @@ async fn submit_form(app: &App, submitter: Submitter, request: Request) -> Resul
 }
 
 /// Stores a picture and starts a job on it.
-pub async fn store_and_submit(
+pub(crate) async fn store_and_submit(
     app: &App,
     submitter: Submitter,
     picture: PictureFile,
@@ -120,7 +120,7 @@ pub async fn store_and_submit(
 }
 
 /// Starts a job on an upload that was made for it alone: the upload is removed when no job uses it.
-pub async fn submit_single_use(
+pub(crate) async fn submit_single_use(
     app: &App,
     submitter: Submitter,
     upload: &Upload,
@@ -165,7 +165,7 @@ async fn submit(
 }
 
 /// 202: the job waits in the queue, or is that of an earlier request with the same `Idempotency-Key`.
-pub struct JobAccepted {
+pub(crate) struct JobAccepted {
     body: AcceptedJob,
     is_repeat: bool,
 }
@@ -190,7 +190,7 @@ impl IntoResponse for JobAccepted {
 }
 
 /// Refuses an engine that no worker has. While no worker is alive, the job may wait for one.
-pub async fn check_engine(app: &App, engine: EngineChoice) -> Result<(), Error> {
+pub(crate) async fn check_engine(app: &App, engine: EngineChoice) -> Result<(), Error> {
     if engine == EngineChoice::Auto {
         return Ok(());
     }

@@ -38,7 +38,7 @@ const MAX_UNSENT: usize = 1 << 20;
 const REMOVED: u16 = 4404;
 
 /// Answers an upgrade with the events of the job `id` above `after`.
-pub fn follow(app: App, id: Uuid, after: u64, upgrade: WebSocketUpgrade) -> Response {
+pub(crate) fn follow(app: App, id: Uuid, after: u64, upgrade: WebSocketUpgrade) -> Response {
     let span = tracing::info_span!("websocket", job_id = %id);
     let sockets = app.sockets.clone();
     upgrade

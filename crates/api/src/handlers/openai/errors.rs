@@ -11,7 +11,7 @@ use crate::http::error::PublicError;
 
 /// The body of every error under `/v1`.
 #[derive(Serialize, ToSchema)]
-pub struct OpenAiErrorBody {
+pub(crate) struct OpenAiErrorBody {
     error: OpenAiError,
 }
 
@@ -27,7 +27,7 @@ struct OpenAiError {
 }
 
 /// Gives errors under `/v1` the shape of OpenAI's.
-pub async fn error_shape(request: Request, next: Next) -> Response {
+pub(crate) async fn error_shape(request: Request, next: Next) -> Response {
     let is_theirs = request.uri().path().starts_with("/v1/");
     let mut response = next.run(request).await;
     let public = response.extensions_mut().remove::<PublicError>();

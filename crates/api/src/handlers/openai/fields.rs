@@ -40,7 +40,7 @@ fn meaning(name: &str) -> Option<Meaning> {
 }
 
 /// Reads the job request in a form of OpenAI's API.
-pub fn job_request(fields: Vec<(String, String)>, config: &Config) -> Result<JobRequest, Error> {
+pub(crate) fn job_request(fields: Vec<(String, String)>, config: &Config) -> Result<JobRequest, Error> {
     let mut ours = Vec::new();
     for (name, text) in fields {
         if text.trim().is_empty() {

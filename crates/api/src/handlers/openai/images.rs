@@ -37,7 +37,7 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
 /// The form of OpenAI's image edits.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "describes the body, which is read as a stream")]
-pub struct ImageEditForm {
+pub(crate) struct ImageEditForm {
     /// The picture to be decomposed, only one. The field may also be called `image[]`.
     #[schema(content_media_type = "application/octet-stream")]
     image: String,
@@ -60,7 +60,7 @@ pub struct ImageEditForm {
 /// The layers of a picture, the lowest first.
 #[derive(Serialize, ToSchema)]
 #[allow(dead_code, reason = "describes the answer, which is written as a stream")]
-pub struct ImagesResponse {
+pub(crate) struct ImagesResponse {
     /// Seconds since 1970.
     created: i64,
     /// `transparent`
@@ -108,7 +108,7 @@ struct LayerImage {
             headers(("Retry-After" = u32, description = "Seconds"))),
     )
 )]
-pub async fn edit_image(State(app): State<App>, request: Request) -> Result<ImagesAnswer, Error> {
+pub(crate) async fn edit_image(State(app): State<App>, request: Request) -> Result<ImagesAnswer, Error> {
     let submitter = Submitter::from_request(&app.config, &request)?;
     if media_type(request.headers()) != "multipart/form-data" {
         form::discard(&app, request).await;
@@ -198,7 +198,7 @@ fn do_not_retry(error: Error) -> Error {
 }
 
 /// An [`ImagesResponse`], written while it is sent.
-pub struct ImagesAnswer(Body);
+pub(crate) struct ImagesAnswer(Body);
 
 impl IntoResponse for ImagesAnswer {
     fn into_response(self) -> Response {

@@ -1,5 +1,5 @@
 //! The same jobs under another API's name, for programs that speak OpenAI's API already.
 
-pub mod errors;
-pub mod fields;
-pub mod images;
+pub(crate) mod errors;
+pub(crate) mod fields;
+pub(crate) mod images;

@@ -29,7 +29,7 @@ use crate::http::responses::{ResultFaults, StorageFaults};
 use crate::state::App;
 
 /// The file, unless the client has it already.
-pub enum DownloadAnswer {
+pub(crate) enum DownloadAnswer {
     File(Attachment),
     NotModified(NotModified),
 }
@@ -45,7 +45,7 @@ impl IntoResponse for DownloadAnswer {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct DownloadQuery {
+pub(crate) struct DownloadQuery {
     /// `zip` (the default), `psd`, `ora`, `pptx` or `svg`.
     #[param(value_type = Option<Format>)]
     format: Option<String>,
@@ -80,7 +80,7 @@ pub struct DownloadQuery {
         StorageFaults,
     )
 )]
-pub async fn download(
+pub(crate) async fn download(
     State(app): State<App>,
     finished: FinishedJob,
     Query(query): Query<DownloadQuery>,

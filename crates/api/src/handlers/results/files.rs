@@ -32,7 +32,7 @@ use crate::state::App;
         LayerFaults,
     )
 )]
-pub async fn layer(
+pub(crate) async fn layer(
     State(app): State<App>,
     finished: FinishedJob,
     Segments(path): Segments<(String, String)>,
@@ -62,12 +62,16 @@ pub async fn layer(
         ResultFaults,
     )
 )]
-pub async fn preview(State(app): State<App>, finished: FinishedJob, headers: HeaderMap) -> Result<FileAnswer, Error> {
+pub(crate) async fn preview(
+    State(app): State<App>,
+    finished: FinishedJob,
+    headers: HeaderMap,
+) -> Result<FileAnswer, Error> {
     open(&app, &finished, "preview.jpg", "image/jpeg", &headers).await?.ok_or_else(Error::job_not_found)
 }
 
 /// The metadata as it is stored, or with the jobs that split layers again.
-pub enum MetadataAnswer {
+pub(crate) enum MetadataAnswer {
     Stored(FileAnswer),
     NotModified(NotModified),
     WithChildren { etag: String, json: Vec<u8> },
@@ -103,7 +107,7 @@ impl IntoResponse for MetadataAnswer {
         ResultFaults,
     )
 )]
-pub async fn metadata(
+pub(crate) async fn metadata(
     State(app): State<App>,
     finished: FinishedJob,
     headers: HeaderMap,

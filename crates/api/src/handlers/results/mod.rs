@@ -1,4 +1,4 @@
 //! Results of finished jobs: file by file, and whole in one download.
 
-pub mod download;
-pub mod files;
+pub(crate) mod download;
+pub(crate) mod files;

@@ -15,7 +15,7 @@ use crate::state::App;
 
 /// The capabilities of this service at the moment.
 #[derive(Serialize, ToSchema)]
-pub struct Capabilities {
+pub(crate) struct Capabilities {
     version: &'static str,
     /// Engines of the workers that are alive, the best first. `auto` uses the first that fits.
     engines: Vec<Engine>,
@@ -65,7 +65,7 @@ struct Limits {
     get, path = "/api/capabilities", operation_id = "get_capabilities", tag = "service",
     responses((status = 200, description = "What it can do now", body = Capabilities))
 )]
-pub async fn capabilities(State(app): State<App>) -> Result<NoStore<Json<Capabilities>>, Error> {
+pub(crate) async fn capabilities(State(app): State<App>) -> Result<NoStore<Json<Capabilities>>, Error> {
     let workers = app.broker.workers().await?;
     let config = &app.config;
     let answer = Capabilities {

@@ -9,7 +9,7 @@ use crate::http::error::{Error, ErrorBody};
 use crate::state::App;
 
 #[derive(Serialize, ToSchema)]
-pub struct Health {
+pub(crate) struct Health {
     /// `ok`
     status: &'static str,
 }
@@ -25,7 +25,7 @@ pub struct Health {
         (status = 503, description = "It hangs and has to be started again", body = ErrorBody),
     )
 )]
-pub async fn health(State(app): State<App>) -> Result<Json<Health>, Error> {
+pub(crate) async fn health(State(app): State<App>) -> Result<Json<Health>, Error> {
     app.health.check_alive()?;
     Ok(Json(Health { status: "ok" }))
 }
@@ -41,7 +41,7 @@ pub async fn health(State(app): State<App>) -> Result<Json<Health>, Error> {
         (status = 503, description = "They cannot; the message says why", body = ErrorBody),
     )
 )]
-pub async fn ready(State(app): State<App>) -> Result<Json<Health>, Error> {
+pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Health>, Error> {
     app.health.check_ready(&app.broker, &app.store).await?;
     Ok(Json(Health { status: "ok" }))
 }

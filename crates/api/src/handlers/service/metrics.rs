@@ -12,7 +12,7 @@ use crate::state::App;
     get, path = "/metrics", operation_id = "get_metrics", tag = "service",
     responses((status = 200, description = "Text exposition format", body = String, content_type = "text/plain"))
 )]
-pub async fn metrics(State(app): State<App>) -> ([(HeaderName, &'static str); 1], String) {
+pub(crate) async fn metrics(State(app): State<App>) -> ([(HeaderName, &'static str); 1], String) {
     // Read for each request: with Redis, other processes change these numbers too.
     let reachable = match app.health.queue_numbers(&app.broker).await {
         Some((stats, workers)) => {

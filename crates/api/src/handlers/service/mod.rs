@@ -1,5 +1,5 @@
 //! The service itself: what it can do, whether it works, and its metrics.
 
-pub mod capabilities;
-pub mod health;
-pub mod metrics;
+pub(crate) mod capabilities;
+pub(crate) mod health;
+pub(crate) mod metrics;

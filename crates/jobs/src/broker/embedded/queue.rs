@@ -19,7 +19,9 @@ use crate::broker::in_flight::RequestCounter;
 use crate::broker::rules::{Lanes, Rules, check_recordable};
 use crate::broker::signals::Signals;
 use crate::broker::{BrokerError, Head, Lease, NewJob, Outcome, Standing, Stats, Submitted, WorkerInfo};
-use crate::{DeliveriesInFlight, Delivery, DeliveryOutcome, EngineChoice, Event, EventKind, Job, JobId, State};
+use crate::{
+    DeliveriesInFlight, Delivery, DeliveryOutcome, EngineChoice, Event, EventKind, Job, JobId, Message, State,
+};
 
 type Result<T> = std::result::Result<T, BrokerError>;
 
@@ -225,8 +227,8 @@ impl Queue {
         self.with_lease(lease, |change, record| change.emit(record, outcome.into()))
     }
 
-    pub(super) fn release(&mut self, lease: &Lease, reason: String) -> Result<Standing> {
-        self.with_lease(lease, |change, record| change.give_back(record, EventKind::Requeued { reason }))
+    pub(super) fn release(&mut self, lease: &Lease, reason: Message) -> Result<Standing> {
+        self.with_lease(lease, |change, record| change.give_back(record, EventKind::requeued(reason)))
     }
 
     pub(super) fn reap(&mut self) -> Result<Vec<JobId>> {

@@ -19,12 +19,12 @@ pub(super) struct Bits<'a> {
 }
 
 impl<'a> Bits<'a> {
-    pub fn new(data: &'a [u8]) -> Self {
+    pub(super) fn new(data: &'a [u8]) -> Self {
         Self { data, at: 0, buffer: 0, count: 0 }
     }
 
     /// The next `count` bits, at most 16.
-    pub fn take(&mut self, count: u8) -> Result<u32, Stop> {
+    pub(super) fn take(&mut self, count: u8) -> Result<u32, Stop> {
         let count = u32::from(count);
         self.refill();
         if count > self.count {
@@ -36,7 +36,7 @@ impl<'a> Bits<'a> {
         Ok(bits as u32)
     }
 
-    pub fn symbol(&mut self, table: &Huffman) -> Result<u8, Stop> {
+    pub(super) fn symbol(&mut self, table: &Huffman) -> Result<u8, Stop> {
         self.refill();
         match table.decode((self.buffer >> 48) as u32) {
             Some((value, length)) if length <= self.count => {
@@ -50,7 +50,7 @@ impl<'a> Bits<'a> {
     }
 
     /// Goes behind the next restart marker, if there is one.
-    pub fn restart(&mut self) -> bool {
+    pub(super) fn restart(&mut self) -> bool {
         (self.buffer, self.count) = (0, 0);
         while let Some(found) = self.data[self.at..].iter().position(|byte| *byte == 0xFF) {
             self.at += found + 1;

@@ -68,7 +68,7 @@ pub(super) fn end(bytes: &[u8], mut at: usize) -> usize {
 
 impl Frame {
     /// From the data of a frame header, if that is long enough.
-    pub fn new(marker: u8, data: &[u8]) -> Option<Self> {
+    pub(super) fn new(marker: u8, data: &[u8]) -> Option<Self> {
         let [precision, h0, h1, w0, w1, count, rest @ ..] = data else { return None };
         let (width, height) = (u16::from_be_bytes([*w0, *w1]), u16::from_be_bytes([*h0, *h1]));
         let components: Vec<_> = rest.as_chunks::<3>().0.iter().take((*count).into()).map(Component::new).collect();
@@ -81,7 +81,7 @@ impl Frame {
     }
 
     /// The tables that came before the frame header hold for it. Of two headers, only the decoder knows which counts.
-    pub fn with_tables_of(mut self, before: Option<Self>) -> Self {
+    pub(super) fn with_tables_of(mut self, before: Option<Self>) -> Self {
         if let Some(before) = before {
             self.known &= before.components.is_empty();
             self.tables = before.tables;
@@ -90,13 +90,13 @@ impl Frame {
     }
 
     /// Takes a segment of Huffman tables (0xC4) or the restart interval (0xDD).
-    pub fn take_tables(&mut self, marker: u8, data: &[u8]) {
+    pub(super) fn take_tables(&mut self, marker: u8, data: &[u8]) {
         if marker == 0xC4 { self.tables.define(data) } else { self.tables.set_restart_interval(data) }
     }
 
     /// Whether the scans seen make up the picture. Without an end marker all coefficients must be exact, since further
     /// scans may have been lost.
-    pub fn is_complete(&self, ended: bool) -> bool {
+    pub(super) fn is_complete(&self, ended: bool) -> bool {
         if !self.known || self.unsure {
             return ended;
         }
@@ -104,7 +104,7 @@ impl Frame {
     }
 
     /// `header` is the data of a scan header, `data` what follows it up to the next marker.
-    pub fn check_scan(&mut self, header: &[u8], data: &[u8]) -> Found {
+    pub(super) fn check_scan(&mut self, header: &[u8], data: &[u8]) -> Found {
         if !self.known {
             return Found::Nothing;
         }

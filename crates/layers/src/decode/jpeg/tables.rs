@@ -20,7 +20,7 @@ pub(super) struct Huffman {
 
 impl Tables {
     /// From the data of a DHT segment, which may define several. Reads as far as they make sense.
-    pub fn define(&mut self, mut data: &[u8]) {
+    pub(super) fn define(&mut self, mut data: &[u8]) {
         while let [target, rest @ ..] = data {
             let Some((counts, rest)) = rest.split_first_chunk::<16>() else { return };
             let length = counts.iter().map(|count| usize::from(*count)).sum();
@@ -33,17 +33,17 @@ impl Tables {
         }
     }
 
-    pub fn set_restart_interval(&mut self, data: &[u8]) {
+    pub(super) fn set_restart_interval(&mut self, data: &[u8]) {
         if let [high, low, ..] = data {
             self.restart_interval = u16::from_be_bytes([*high, *low]);
         }
     }
 
-    pub fn dc(&self, index: usize) -> Result<&Huffman, Stop> {
+    pub(super) fn dc(&self, index: usize) -> Result<&Huffman, Stop> {
         self.dc.get(index).and_then(Option::as_ref).ok_or(Stop::Nonsense)
     }
 
-    pub fn ac(&self, index: usize) -> Result<&Huffman, Stop> {
+    pub(super) fn ac(&self, index: usize) -> Result<&Huffman, Stop> {
         self.ac.get(index).and_then(Option::as_ref).ok_or(Stop::Nonsense)
     }
 }
@@ -64,7 +64,7 @@ impl Huffman {
     }
 
     /// The value and the length of the code that the 16 bits of `peek` begin with.
-    pub fn decode(&self, peek: u32) -> Option<(u8, u32)> {
+    pub(super) fn decode(&self, peek: u32) -> Option<(u8, u32)> {
         let length = self.ends.iter().position(|end| peek < *end)?;
         let code = i32::try_from(peek >> (15 - length)).ok()?;
         let value = self.values.get(usize::try_from(code + self.offsets[length]).ok()?)?;

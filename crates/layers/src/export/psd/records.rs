@@ -34,7 +34,12 @@ pub(super) struct LayerRecord {
 
 impl LayerRecord {
     /// Fills in the box and the lengths of the channels (alpha, red, green, blue).
-    pub fn complete(&self, placed: &Placed, lengths: &[u32], writer: &mut dyn Target) -> Result<(), ExportError> {
+    pub(super) fn complete(
+        &self,
+        placed: &Placed,
+        lengths: &[u32],
+        writer: &mut dyn Target,
+    ) -> Result<(), ExportError> {
         let end = writer.stream_position()?;
         writer.seek(SeekFrom::Start(self.at))?;
         // The sizes are those of the pixels that were written, so nothing here may be cut: `Placed` lies within 32 bits.

@@ -137,13 +137,15 @@ pub(super) unsafe fn turn_avx512(block: *const i32, to: *mut i32, rows: usize, w
             lines[2 * i + 1] = _mm512_permutex2var_epi32(old[i], high, old[i + 8]);
         }
     }
-    // SAFETY: in both loops, the caller has room for 16 words in each of the rows.
+    let store = |(i, &line): (usize, &_)| {
+        // SAFETY: the caller has room for 16 words in each of the rows.
+        unsafe { _mm512_storeu_si512(to.add(i * width).cast(), line) }
+    };
     if rows == 16 {
-        // Of a number that is known, they stay in registers.
-        lines.iter().enumerate().for_each(|(i, &line)| unsafe { _mm512_storeu_si512(to.add(i * width).cast(), line) });
+        // With a constant number of rows, the lines stay in registers.
+        lines.iter().enumerate().for_each(store);
     } else {
-        let lines = lines.iter().enumerate().take(rows);
-        lines.for_each(|(i, &line)| unsafe { _mm512_storeu_si512(to.add(i * width).cast(), line) });
+        lines.iter().enumerate().take(rows).for_each(store);
     }
 }
 
