@@ -45,7 +45,7 @@ impl Two {
     }
 
     fn begun(&self) -> usize {
-        self.containers.iter().map(|container| container.count("job begun")).sum()
+        self.containers.iter().map(|container| container.count("job started")).sum()
     }
 
     /// The container that has begun the job.
@@ -53,7 +53,7 @@ impl Two {
         while self.begun() == 0 {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
-        let is_first = self.containers[0].count("job begun") > 0;
+        let is_first = self.containers[0].count("job started") > 0;
         &mut self.containers[usize::from(!is_first)]
     }
 }
