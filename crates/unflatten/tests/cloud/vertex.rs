@@ -14,7 +14,7 @@ pub fn params(engine: impl Into<EngineChoice>, layers: u8) -> Params {
     Params { engine: engine.into(), num_layers: LayerCount::Exactly(layers), seed: Some(1), ..Params::default() }
 }
 
-/// A run of the tiny model that is long enough, on any machine, to be met on its way.
+/// A run of the tiny model that is long enough, on any machine, to be interrupted.
 pub fn long_params(engine: impl Into<EngineChoice>) -> Params {
     let prompt = "two discs".to_owned();
     Params { steps: Some(80), resolution: Some(Resolution(320)), prompt, ..params(engine, 2) }
@@ -44,7 +44,7 @@ async fn a_container_answers_as_vertex_ai_expects() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_that_make_no_sense_are_refused_with_what_to_do() {
+async fn invalid_requests_are_refused_with_advice() {
     let container = Container::start(&[("ENGINES", "draft")]).await;
     let id = Uuid::new_v4();
     let good = json!({ "job_id": id, "image": { "b64": b64(&poster(32, 0)) } });
@@ -87,7 +87,7 @@ async fn a_container_works_on_one_job_at_a_time() {
         "resolution": 64, "prompt": "discs" }, "wait_s": 60 }] });
     let (status, busy) = container.predict(&other).await;
     assert_eq!((status, busy["error"]["status"].as_str()), (429, Some("RESOURCE_EXHAUSTED")), "{busy}");
-    // Its own job is not refused, and says how far it is.
+    // A call for the running job is accepted and gets the progress.
     let (_, more) = container.predict(&json!({ "instances": [{ "job_id": first, "wait_s": 1 }] })).await;
     assert_eq!(more["predictions"][0]["progress"]["stage"], "denoise", "{more}");
     let (_, ended) = container.predict(&json!({ "instances": [{ "job_id": first, "cancel": true }] })).await;
