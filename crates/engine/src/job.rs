@@ -8,95 +8,104 @@ use crate::{Analysis, EngineOffer, Failure, FailureCode, Message, Params, Progre
 
 /// Turns a picture into layers.
 ///
-/// One thread owns an engine and calls it for one job at a time. An engine may
-/// panic: the job fails, the engine is made anew, the worker lives on.
+/// One thread owns an engine and calls it for one job at a time. If an engine panics, the job fails and the next one gets
+/// a new engine.
 pub trait Engine: Send {
-    /// What it can do, for the API and for `doctor`.
+    /// Describes the engine, for the API and for `doctor`.
     fn offer(&self) -> EngineOffer;
 
-    /// Revision of the weights, where there are any.
+    /// The revision of the weights, if the engine has any.
     fn model_revision(&self) -> Option<String> {
         None
     }
 
-    /// Estimated peak memory in bytes of a job, beyond what the idle engine holds.
+    /// Estimates the peak memory of a job in bytes, beyond that of the idle engine. `width` and `height` are those of the
+    /// picture, in pixels.
     fn memory_bytes(&self, width: u32, height: u32, params: &Params) -> u64;
 
-    /// Makes the layers of the job's picture.
-    ///
-    /// `progress` is called at every step and ends the work with `?` when the
-    /// job was cancelled or has run too long.
+    /// Decomposes the job's picture. Calls `progress` at every step and returns its error, which means that the job was
+    /// stopped.
     ///
     /// # Errors
-    /// [`EngineError::Stopped`] when `progress` said so, otherwise what went wrong.
+    /// [`EngineError::Stopped`] after `progress` returned [`Stopped`]; otherwise the reason of the failure.
     fn decompose(&mut self, job: &EngineJob<'_>, progress: &mut dyn ProgressSink) -> Result<Output, EngineError>;
 
-    /// A job is over and its result is written: memory that was kept for it can go.
+    /// Called when a job is over and its result is written: the engine can free the memory that it kept for the job.
     fn job_ended(&mut self) {}
 }
 
-/// What an engine is to do.
+/// A job as an engine sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineJob<'a> {
-    /// sRGB, 8 bit, straight alpha, upright.
+    /// The picture: sRGB, 8 bit, straight alpha, upright.
     pub input: &'a RgbaImage,
+    /// Parameters of the job.
     pub params: &'a Params,
-    /// Whether the layers are to be described too, by an engine that can (`ANALYZER=local`).
+    /// Whether the engine also describes the layers, if it can (`ANALYZER=local`).
     pub describe: bool,
+    /// Where the job comes from.
     pub origin: Origin,
 }
 
-/// Where a job comes from. Only engines with [`crate::Traits::resumable`] ask.
+/// Where a job comes from. Used only by engines with [`crate::Traits::resumable`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Origin {
-    /// The same for every attempt at a job; absent on the command line.
+    /// The job, the same for all its attempts; `None` on the command line.
     pub job_id: Option<Uuid>,
-    /// An earlier attempt may have begun a run that goes on elsewhere.
+    /// Whether an earlier attempt may have left a run behind that continues elsewhere.
     pub resumed: bool,
 }
 
-/// What an engine made.
+/// The result of an engine.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// As large as the input, or of the model's own size: then it is upscaled as the job asks.
+    /// The layers, at the size of the input or of the model; the latter are upscaled as the job asks.
     pub stack: LayerStack,
-    /// The model's own rendering of the whole picture, where it has one: for diagnosis, never a layer.
+    /// The model's rendering of the whole picture, if it makes one: for diagnosis, never a layer.
     pub rendering: Option<RgbaImage>,
-    /// What the engine itself says of its layers, where it was asked to describe them and can.
+    /// The engine's description of its layers, if it was asked for one and can give it.
     pub analysis: Option<Analysis>,
-    /// What the engine decided or could not do.
+    /// Decisions and limitations of the engine, for the user.
     pub notes: Vec<Message>,
 }
 
 impl Output {
-    /// Layers and nothing else.
+    /// An output with nothing but layers.
     pub fn new(stack: LayerStack) -> Self {
         Self { stack, rendering: None, analysis: None, notes: Vec::new() }
     }
 }
 
-/// What an engine made, and which engine that was.
+/// The output of an engine, and facts about the run.
 #[derive(Debug, Clone)]
 pub struct EngineRun {
+    /// What the engine returned.
     pub output: Output,
+    /// The engine.
     pub offer: EngineOffer,
+    /// The revision of its weights.
     pub model_revision: Option<String>,
+    /// How long the engine ran.
     pub duration: Duration,
-    /// Why this engine.
+    /// Why this engine was chosen.
     pub reason: Message,
 }
 
-/// Why an engine made no layers.
+/// Why an engine returned no layers.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// The job was stopped.
     #[error(transparent)]
     Stopped(#[from] Stopped),
-    /// A failure that a person can act on: the message says what to do.
+    /// The job failed; the message says what to do.
     #[error("{}", .0.message)]
     Failed(Failure),
-    /// Files, threads or descriptors that the engine needs were not to be had: the job is tried again.
+    /// The engine could not get files, threads or descriptors: the job is retried.
     #[error("{message}")]
-    Environment { message: String },
+    Environment {
+        /// What failed, on one line.
+        message: String,
+    },
 }
 
 impl EngineError {

@@ -19,7 +19,7 @@ pub use name::{EngineChoice, EngineName, Tier, Traits};
 pub use params::{CaptionLanguage, LayerCount, MAX_LAYERS, MAX_SEED, OutputSize, Params, ParamsError, Resolution};
 pub use progress::{ProgressSink, Step, Stopped};
 pub use registry::{
-    Availability, Choice, EngineChooser, EngineFactory, EngineOffer, EngineSet, Missing, NotBuiltIn, Registry,
+    Availability, Choice, EngineChooser, EngineFactory, EngineOffer, EngineSet, MissingEngine, OmittedEngine, Registry,
 };
 pub use stage::Stage;
 pub use stop::{Stop, StopReason};

@@ -143,6 +143,8 @@ pub enum MessageCode {
     WorkerShutDown,
     /// Its worker pauses until what failed works again; `reason`.
     WorkerPaused,
+    /// What the job needs failed, and it is tried again; `reason`.
+    Retry,
     /// The service stopped while it was working on the job; `requests`: how many requests may have been the cause.
     ServiceStopped,
 
@@ -154,7 +156,7 @@ pub enum MessageCode {
 
 impl MessageCode {
     /// Every code that a page needs words for: all but [`MessageCode::Other`].
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::AskedFor,
         Self::BestHere,
         Self::GpuBusy,
@@ -186,6 +188,7 @@ impl MessageCode {
         Self::WorkerSilent,
         Self::WorkerShutDown,
         Self::WorkerPaused,
+        Self::Retry,
         Self::ServiceStopped,
     ];
 }

@@ -8,10 +8,10 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::ParamsError;
 
-/// The engines that there are.
+/// An engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EngineName {
-    /// Qwen-Image-Layered on this service's own hardware.
+    /// Qwen-Image-Layered on the hardware of this service.
     Qwen,
     /// The fast engine that needs no GPU.
     Draft,
@@ -19,35 +19,34 @@ pub enum EngineName {
     Vertex,
 }
 
-/// How good an engine is for a job that leaves the choice open; the best first.
+/// The rank of an engine for `auto`, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tier {
-    /// The diffusion model on a GPU of our own.
+    /// The diffusion model on a local GPU.
     Local,
     /// The diffusion model in the cloud.
     Cloud,
-    /// An engine for any machine.
+    /// An engine that runs on any machine.
     Simple,
 }
 
-/// What callers need to know of an engine.
+/// Properties of an engine that its callers depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traits {
-    /// How good it is.
+    /// Its rank for `auto`.
     pub tier: Tier,
-    /// On a CPU it takes hours: `auto` then passes it over.
+    /// It takes hours on a CPU, where `auto` skips it.
     pub needs_gpu: bool,
-    /// It computes on another machine: it does not hold up the engines of this one, and its calls have time limits of
-    /// their own.
+    /// It computes on another machine: it does not block the engines of this one, and its calls have their own timeouts.
     pub remote: bool,
-    /// A run goes on without its worker, and another attempt at the job finds it: see [`crate::Origin::resumed`].
+    /// A run continues without its worker, and the next attempt finds it: see [`crate::Origin::resumed`].
     pub resumable: bool,
-    /// Every machine has it: it takes over an `auto` job on which a remote engine failed.
+    /// It runs on every machine: it takes over `auto` jobs on which a remote engine failed.
     pub everywhere: bool,
 }
 
 impl EngineName {
-    /// All engines, the best first: the order in which `auto` looks.
+    /// All engines, the best first, as `auto` tries them.
     pub const ALL: [Self; 3] = [Self::Qwen, Self::Vertex, Self::Draft];
 
     /// The name in the API, in settings and on the command line.
@@ -59,7 +58,7 @@ impl EngineName {
         }
     }
 
-    /// The name for people.
+    /// The name in messages.
     pub fn title(self) -> &'static str {
         match self {
             Self::Qwen => "Qwen-Image-Layered",
@@ -68,7 +67,7 @@ impl EngineName {
         }
     }
 
-    /// The one place where engines are told apart.
+    /// The properties of the engine. No other code distinguishes engines by name.
     pub fn traits(self) -> Traits {
         let local = Traits { tier: Tier::Simple, needs_gpu: false, remote: false, resumable: false, everywhere: false };
         match self {
@@ -78,8 +77,8 @@ impl EngineName {
         }
     }
 
-    /// The tier for `auto` on a device such as `cpu` or `cuda:0`; `None` where nobody who did not ask for the engine
-    /// wants to wait that long.
+    /// The tier for `auto` on a device such as `cpu` or `cuda:0`; `None` if the engine is too slow there to be used without
+    /// being asked for by name.
     pub fn tier_on(self, device: &str) -> Option<Tier> {
         let Traits { tier, needs_gpu, .. } = self.traits();
         (!needs_gpu || device != "cpu").then_some(tier)
@@ -99,7 +98,7 @@ impl FromStr for EngineName {
         Self::ALL
             .into_iter()
             .find(|engine| engine.as_str().eq_ignore_ascii_case(text))
-            .ok_or_else(|| ParamsError::new("engine", format!("is one of qwen, draft, vertex, not \"{text}\"")))
+            .ok_or_else(|| ParamsError::new("engine", format!("must be one of qwen, draft, vertex, not \"{text}\"")))
     }
 }
 
@@ -159,7 +158,7 @@ impl FromStr for EngineChoice {
             return Ok(Self::Auto);
         }
         text.parse().map(Self::Named).map_err(|_: ParamsError| {
-            ParamsError::new("engine", format!("is one of auto, qwen, draft, vertex, not \"{text}\""))
+            ParamsError::new("engine", format!("must be one of auto, qwen, draft, vertex, not \"{text}\""))
         })
     }
 }
@@ -201,7 +200,7 @@ mod tests {
             assert_eq!(serde_json::from_str::<EngineName>(&json).expect("the same name"), engine);
         }
         assert_eq!("auto".parse(), Ok(EngineChoice::Auto));
-        assert!("auto".parse::<EngineName>().is_err(), "auto has never made layers");
+        assert!("auto".parse::<EngineName>().is_err(), "auto is not an engine");
         let error = "magic".parse::<EngineChoice>().expect_err("not an engine").to_string();
         assert!(error.contains("auto, qwen, draft, vertex"), "{error}");
     }

@@ -31,7 +31,7 @@ impl FromStr for LayerCount {
             Ok(n @ 1..=MAX_LAYERS) => Ok(Self::Exactly(n)),
             _ => Err(ParamsError::new(
                 "num_layers",
-                format!("is \"auto\" or a number from 1 to {MAX_LAYERS}, not \"{text}\""),
+                format!("must be \"auto\" or a number from 1 to {MAX_LAYERS}, not \"{text}\""),
             )),
         }
     }
@@ -133,7 +133,7 @@ impl FromStr for OutputSize {
         [Self::Native, Self::Model, Self::Both]
             .into_iter()
             .find(|size| size.to_string().eq_ignore_ascii_case(text))
-            .ok_or_else(|| ParamsError::new("output_size", format!("is native, model or both, not \"{text}\"")))
+            .ok_or_else(|| ParamsError::new("output_size", format!("must be native, model or both, not \"{text}\"")))
     }
 }
 
@@ -185,19 +185,21 @@ impl Default for Params {
     }
 }
 
-/// Largest seed: JavaScript and many JSON readers hold whole numbers exactly only up to here (2^53 - 1).
+/// The largest seed: JavaScript and many JSON parsers are exact only up to this integer (2^53 - 1).
 pub const MAX_SEED: u64 = (1 << 53) - 1;
 
-/// A parameter out of its range: which one, and what would be right.
+/// A parameter that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {problem}")]
 pub struct ParamsError {
+    /// The parameter.
     pub field: &'static str,
+    /// What is wrong, worded to follow the field.
     pub problem: String,
 }
 
 impl ParamsError {
-    /// `problem` goes on after the field: "is a number from 1 to 200".
+    /// An error about `field`; `problem` is worded to follow it: "must be a number from 1 to 200".
     pub fn new(field: &'static str, problem: String) -> Self {
         Self { field, problem }
     }
@@ -206,30 +208,31 @@ impl ParamsError {
 impl Params {
     const MAX_PROMPT_CHARS: usize = 4000;
 
-    /// Checks every range that the types alone do not hold.
+    /// Checks the ranges that the types do not enforce.
     ///
     /// # Errors
-    /// The first parameter that is out of its range.
+    /// The first parameter that is out of range.
     pub fn validate(&self) -> Result<(), ParamsError> {
         for (field, text) in [("prompt", &self.prompt), ("negative_prompt", &self.negative_prompt)] {
             let chars = text.chars().count();
             if chars > Self::MAX_PROMPT_CHARS {
-                let problem = format!("has {chars} characters, at most {} are read", Self::MAX_PROMPT_CHARS);
+                let problem = format!("has {chars} characters; at most {} are allowed", Self::MAX_PROMPT_CHARS);
                 return Err(ParamsError::new(field, problem));
             }
         }
         if let Some(steps) = self.steps
             && !(1..=200).contains(&steps)
         {
-            return Err(ParamsError::new("steps", format!("is a number from 1 to 200, not {steps}")));
+            return Err(ParamsError::new("steps", format!("must be a number from 1 to 200, not {steps}")));
         }
         if !(1.0..=20.0).contains(&self.guidance) {
-            return Err(ParamsError::new("guidance", format!("is a number from 1 to 20, not {}", self.guidance)));
+            return Err(ParamsError::new("guidance", format!("must be a number from 1 to 20, not {}", self.guidance)));
         }
         if let Some(Resolution(side)) = self.resolution
             && !(side % 32 == 0 && (64..=2048).contains(&side))
         {
-            let problem = format!("is 640, 1024 or (experimental) another multiple of 32 from 64 to 2048, not {side}");
+            let problem =
+                format!("must be 640, 1024 or (experimental) another multiple of 32 from 64 to 2048, not {side}");
             return Err(ParamsError::new("resolution", problem));
         }
         Ok(())

@@ -1,31 +1,35 @@
 use crate::{Message, Stage, StopReason};
 
-/// One step of an engine's work.
+/// The progress of an engine.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
+    /// The current stage.
     pub stage: Stage,
     /// Steps done in this stage, 0 to `total`.
     pub step: u32,
+    /// Steps of this stage.
     pub total: u32,
-    /// How much of the engine's work is done, 0 to 1; never goes back.
+    /// The share of the engine's work that is done, 0 to 1; never decreases.
     pub fraction: f32,
 }
 
-/// Takes an engine's progress and tells it whether to go on.
+/// Receives an engine's progress and tells it when to stop.
 pub trait ProgressSink {
+    /// Reports a step.
+    ///
     /// # Errors
-    /// [`Stopped`] when the engine is to give up.
+    /// [`Stopped`] when the engine has to stop.
     fn step(&mut self, step: Step) -> Result<(), Stopped>;
 
-    /// Tells the job's followers something worth knowing that is not progress.
+    /// Reports information other than progress.
     fn note(&mut self, message: Message);
 
-    /// Why the engine is to give up, once that is so. Engines that compute elsewhere need it: a cancelled job is ended
-    /// there too, one that a worker gives back is left for the next attempt.
+    /// Why the engine has to stop; `None` if it does not. Engines that compute elsewhere cancel their run for a cancelled
+    /// job, and leave it to the next attempt for a job that is given back.
     fn stop_reason(&self) -> Option<StopReason>;
 }
 
-/// The job was cancelled, timed out or lost; the caller knows which.
+/// The job was stopped; see [`ProgressSink::stop_reason`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("stopped")]
 pub struct Stopped;

@@ -27,73 +27,81 @@ impl EngineOffer {
 /// Whether this machine has an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Availability {
+    /// The engine.
     pub name: EngineName,
-    pub state: Result<EngineOffer, Missing>,
+    /// What it offers, or why it cannot be used.
+    pub state: Result<EngineOffer, MissingEngine>,
 }
 
-/// Why an engine cannot be used here, and what would change that.
+/// Why an engine cannot be used on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
+pub struct MissingEngine {
+    /// The reason.
     pub why: String,
+    /// What to do about it.
     pub fix: String,
 }
 
-impl Missing {
-    /// The failure of a job that asks for the engine all the same.
+impl MissingEngine {
+    /// The failure of a job that asks for the engine.
     pub fn failure(&self, name: EngineName) -> Failure {
         let message = format!("the {name} engine cannot be used here: {}; {}", self.why, self.fix);
         Failure { code: FailureCode::EngineUnavailable, message }
     }
 }
 
-/// Makes one engine.
+/// Creates an engine.
 pub trait EngineFactory: Send + Sync {
+    /// The engine that it creates.
     fn name(&self) -> EngineName;
 
-    /// Looks whether the engine could be made, without loading anything.
+    /// Checks whether the engine can be created, without loading anything.
     ///
     /// # Errors
-    /// Why it cannot.
-    fn probe(&self) -> Result<EngineOffer, Missing>;
+    /// Why it cannot be created.
+    fn probe(&self) -> Result<EngineOffer, MissingEngine>;
 
-    /// Makes the engine ready to work; called on the engine thread, may take long.
+    /// Creates the engine. Called on the engine thread; may take long.
     ///
     /// # Errors
-    /// Why it cannot be made.
-    fn make(&self) -> Result<Box<dyn Engine>, Missing>;
+    /// Why it cannot be created.
+    fn make(&self) -> Result<Box<dyn Engine>, MissingEngine>;
 }
 
-/// An engine that this build of the program does not have.
+/// An engine that this build leaves out.
 #[derive(Debug, Clone, Copy)]
-pub struct NotBuiltIn {
+pub struct OmittedEngine {
+    /// The engine.
     pub name: EngineName,
+    /// Why it is missing.
     pub why: &'static str,
+    /// What to do about it.
     pub fix: &'static str,
 }
 
-impl EngineFactory for NotBuiltIn {
+impl EngineFactory for OmittedEngine {
     fn name(&self) -> EngineName {
         self.name
     }
 
-    fn probe(&self) -> Result<EngineOffer, Missing> {
-        Err(Missing { why: self.why.to_owned(), fix: self.fix.to_owned() })
+    fn probe(&self) -> Result<EngineOffer, MissingEngine> {
+        Err(MissingEngine { why: self.why.to_owned(), fix: self.fix.to_owned() })
     }
 
-    fn make(&self) -> Result<Box<dyn Engine>, Missing> {
-        Err(Missing { why: self.why.to_owned(), fix: self.fix.to_owned() })
+    fn make(&self) -> Result<Box<dyn Engine>, MissingEngine> {
+        Err(MissingEngine { why: self.why.to_owned(), fix: self.fix.to_owned() })
     }
 }
 
-/// Where a worker gets its engines from.
+/// The engines of a worker.
 pub trait EngineSet: Send + Sync + 'static {
-    /// Which engines there are, the best first.
+    /// All engines, the best first, each with whether it can be used.
     fn available(&self) -> Vec<Availability>;
 
-    /// Makes an engine ready to work; called on the engine thread, may take long.
+    /// Creates an engine. Called on the engine thread; may take long.
     ///
     /// # Errors
-    /// When the engine is not there or cannot be loaded.
+    /// When the engine is missing or cannot be loaded.
     fn make(&self, name: EngineName) -> Result<Box<dyn Engine>, EngineError>;
 }
 
@@ -102,12 +110,12 @@ pub trait EngineSet: Send + Sync + 'static {
 pub struct Registry {
     /// The best first.
     factories: Vec<Box<dyn EngineFactory>>,
-    /// The engines that are switched on; empty: all.
+    /// The enabled engines; empty: all.
     enabled: Vec<EngineName>,
 }
 
 impl Registry {
-    /// Engines other than `enabled` (`ENGINES`) count as missing; empty: none does.
+    /// A registry in which engines other than `enabled` (`ENGINES`) count as missing; empty: all are enabled.
     pub fn new(enabled: &[EngineName]) -> Self {
         Self { factories: Vec::new(), enabled: enabled.to_vec() }
     }
@@ -122,13 +130,13 @@ impl Registry {
         self.enabled.is_empty() || self.enabled.contains(&name)
     }
 
-    fn probe(&self, factory: &dyn EngineFactory) -> Result<EngineOffer, Missing> {
+    fn probe(&self, factory: &dyn EngineFactory) -> Result<EngineOffer, MissingEngine> {
         let name = factory.name();
         if self.is_enabled(name) {
             return factory.probe();
         }
         let fix = format!("add {name} to ENGINES, or leave ENGINES empty");
-        Err(Missing { why: "it is switched off by ENGINES".to_owned(), fix })
+        Err(MissingEngine { why: "it is disabled by ENGINES".to_owned(), fix })
     }
 }
 
@@ -140,7 +148,7 @@ impl EngineSet for Registry {
 
     fn make(&self, name: EngineName) -> Result<Box<dyn Engine>, EngineError> {
         let factory = self.factories.iter().find(|factory| factory.name() == name).ok_or_else(|| unknown(name))?;
-        // One that every machine has takes over where another failed, also where it is switched off.
+        // An engine for fallback is created even if it is disabled.
         if !name.traits().everywhere {
             self.probe(factory.as_ref()).map_err(|missing| missing.failure(name))?;
         }
@@ -149,14 +157,16 @@ impl EngineSet for Registry {
 }
 
 fn unknown(name: EngineName) -> Failure {
-    let message = format!("this worker has no engine called {name}; use --engine auto");
+    let message = format!("this worker does not have the {name} engine; use --engine auto");
     Failure { code: FailureCode::EngineUnavailable, message }
 }
 
-/// The engine for a job, and why this one.
+/// The engine for a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
+    /// The engine.
     pub engine: EngineName,
+    /// Why it was chosen.
     pub reason: Message,
 }
 
@@ -164,7 +174,7 @@ pub struct Choice {
 pub struct EngineChooser<'a>(pub &'a [Availability]);
 
 impl<'a> EngineChooser<'a> {
-    /// The engine for a job: the one that it names, or the best for `auto`.
+    /// Chooses the engine for a job: the one that it names, or the best for `auto`.
     ///
     /// # Errors
     /// When the machine does not have it; the message says why and what to do.
@@ -187,14 +197,16 @@ impl<'a> EngineChooser<'a> {
     }
 
     fn best(&self) -> Result<Choice, Failure> {
-        let best = self.0.iter().find(|entry| entry.passed_over().is_none()).ok_or_else(|| Failure {
+        let best = self.0.iter().find(|entry| entry.skip_reason().is_none()).ok_or_else(|| Failure {
             code: FailureCode::EngineUnavailable,
-            message: "this worker has no engine for auto; run `unflatten doctor` to see why, or name one".to_owned(),
+            message:
+                "this worker has no engine for auto; run `unflatten doctor` to see why, or ask for an engine by name"
+                    .to_owned(),
         })?;
         Ok(Choice { engine: best.name, reason: self.auto_reason(best.name) })
     }
 
-    /// For whoever waits for the job. Why an engine is missing is the operator's business: see [`Self::better`].
+    /// The reason for the user. Why an engine is missing is for the operator only: see [`Self::better`].
     fn auto_reason(&self, best: EngineName) -> Message {
         let text = "the best engine of this worker";
         let better: Vec<_> = self.0.iter().take_while(|entry| entry.name != best).collect();
@@ -205,20 +217,20 @@ impl<'a> EngineChooser<'a> {
         let without = without.join(", ");
         let why = better.iter().filter_map(|entry| match &entry.state {
             Err(_) => Some(format!("no {}", entry.name)),
-            Ok(_) => Some(format!("{}: {}", entry.name, entry.passed_over()?)),
+            Ok(_) => Some(format!("{}: {}", entry.name, entry.skip_reason()?)),
         });
         let why: Vec<_> = why.collect();
         Message::new(MessageCode::BestHere, format!("{text} ({})", why.join("; "))).with("without", without)
     }
 
-    /// The engines that would be better than `best`, and why `auto` does not take them.
+    /// The engines that are better than `best`, and why `auto` skips them.
     pub fn better(&self, best: EngineName) -> impl Iterator<Item = (EngineName, &'a str)> {
         let better = self.0.iter().take_while(move |entry| entry.name != best);
-        better.filter_map(|entry| Some((entry.name, entry.passed_over()?)))
+        better.filter_map(|entry| Some((entry.name, entry.skip_reason()?)))
     }
 
-    /// What takes over an `auto` job on which a remote engine failed; `None` when the failure stands. A job that names
-    /// its engine is told that it failed.
+    /// Chooses the engine that takes over an `auto` job after a remote engine failed. `None` if the job fails: it names
+    /// its engine, or the engine is local.
     pub fn after_failure(&self, wanted: EngineChoice, tried: EngineName, failure: &Failure) -> Option<Choice> {
         if wanted != EngineChoice::Auto || !tried.traits().remote {
             return None;
@@ -232,12 +244,12 @@ impl<'a> EngineChooser<'a> {
         Some(Choice { engine, reason })
     }
 
-    /// Whether the machine has an engine.
+    /// Whether this machine has an engine.
     pub fn has(&self, name: EngineName) -> bool {
         self.offer(name).is_some()
     }
 
-    /// What an engine runs on, such as `cuda:0`; empty where the machine does not have it.
+    /// The device of an engine, such as `cuda:0`; empty if this machine does not have the engine.
     pub fn device(&self, name: EngineName) -> &'a str {
         self.offer(name).map(|offer| offer.device.as_str()).unwrap_or_default()
     }
@@ -248,8 +260,8 @@ impl<'a> EngineChooser<'a> {
 }
 
 impl Availability {
-    /// Why `auto` does not take the engine; `None` when it may.
-    fn passed_over(&self) -> Option<&str> {
+    /// Why `auto` skips the engine; `None` if it does not.
+    fn skip_reason(&self) -> Option<&str> {
         match &self.state {
             Err(missing) => Some(&missing.why),
             Ok(offer) if offer.tier().is_none() => Some("on a CPU it takes hours; ask for it by name"),
@@ -275,23 +287,26 @@ mod tests {
     }
 
     fn missing(name: EngineName) -> Availability {
-        Availability { name, state: Err(Missing { why: "no weights in /srv".to_owned(), fix: "pull".to_owned() }) }
+        Availability {
+            name,
+            state: Err(MissingEngine { why: "no weights in /srv".to_owned(), fix: "pull".to_owned() }),
+        }
     }
 
     #[test]
-    fn auto_takes_the_best_and_says_why_not_a_better_one() {
+    fn auto_takes_the_best_and_says_what_a_better_one_lacks() {
         let found = [missing(EngineName::Qwen), missing(EngineName::Vertex), offer(EngineName::Draft, "cpu")];
         let choice = EngineChooser(&found).choose(EngineChoice::Auto).expect("draft is there");
         assert_eq!(choice.engine, EngineName::Draft);
         assert!(choice.reason.text.contains("no qwen; no vertex"), "{}", choice.reason);
-        // Whoever waits is not told where the weights should be.
+        // Users do not see paths of the service.
         assert!(!choice.reason.text.contains("weights"), "{}", choice.reason);
         let (name, why) = EngineChooser(&found).better(choice.engine).next().expect("qwen comes first");
         assert!(name == EngineName::Qwen && why.contains("weights"), "{why}");
     }
 
     #[test]
-    fn auto_passes_over_a_model_on_a_cpu() {
+    fn auto_skips_a_model_on_a_cpu() {
         let found = [offer(EngineName::Qwen, "cpu"), offer(EngineName::Draft, "cpu")];
         let choice = EngineChooser(&found).choose(EngineChoice::Auto).expect("draft is there");
         assert_eq!(choice.engine, EngineName::Draft);
@@ -303,15 +318,15 @@ mod tests {
     }
 
     #[test]
-    fn an_auto_job_goes_on_where_a_remote_engine_fails() {
+    fn an_auto_job_falls_back_when_a_remote_engine_fails() {
         let found = [offer(EngineName::Vertex, "vertex-ai:x"), offer(EngineName::Draft, "cpu")];
-        let board = EngineChooser(&found);
-        assert_eq!(board.choose(EngineChoice::Auto).expect("configured").engine, EngineName::Vertex);
+        let chooser = EngineChooser(&found);
+        assert_eq!(chooser.choose(EngineChoice::Auto).expect("configured").engine, EngineName::Vertex);
         let failure = Failure { code: FailureCode::EngineFailed, message: "quota".to_owned() };
-        let next = board.after_failure(EngineChoice::Auto, EngineName::Vertex, &failure).expect("draft is left");
+        let next = chooser.after_failure(EngineChoice::Auto, EngineName::Vertex, &failure).expect("draft is left");
         assert!(next.engine == EngineName::Draft && next.reason.text.contains("Vertex AI failed: quota"), "{next:?}");
-        assert_eq!(board.after_failure(EngineName::Vertex.into(), EngineName::Vertex, &failure), None);
-        assert_eq!(board.after_failure(EngineChoice::Auto, EngineName::Draft, &failure), None);
+        assert_eq!(chooser.after_failure(EngineName::Vertex.into(), EngineName::Vertex, &failure), None);
+        assert_eq!(chooser.after_failure(EngineChoice::Auto, EngineName::Draft, &failure), None);
     }
 
     struct Factory(EngineName);
@@ -321,17 +336,17 @@ mod tests {
             self.0
         }
 
-        fn probe(&self) -> Result<EngineOffer, Missing> {
+        fn probe(&self) -> Result<EngineOffer, MissingEngine> {
             offer(self.0, "cpu").state
         }
 
-        fn make(&self) -> Result<Box<dyn Engine>, Missing> {
-            Err(Missing { why: "a test".to_owned(), fix: String::new() })
+        fn make(&self) -> Result<Box<dyn Engine>, MissingEngine> {
+            Err(MissingEngine { why: "a test".to_owned(), fix: String::new() })
         }
     }
 
     #[test]
-    fn a_registry_lists_the_best_first_and_what_is_switched_off_as_missing() {
+    fn a_registry_lists_the_best_first_and_disabled_ones_as_missing() {
         let mut registry = Registry::new(&[EngineName::Qwen]);
         registry.register(Factory(EngineName::Draft));
         registry.register(Factory(EngineName::Qwen));

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a job is doing. The page has words for each.
+/// The part of a job that is running. The page has a translation of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
@@ -10,7 +10,7 @@ pub enum Stage {
     Read,
     /// Finding text.
     Text,
-    /// Completing the background.
+    /// Inpainting the background.
     Ground,
     /// Finding objects.
     Objects,
@@ -18,7 +18,7 @@ pub enum Stage {
     Write,
     /// Loading the model.
     Load,
-    /// Describing the picture for the model.
+    /// Captioning the picture for the model.
     Caption,
     /// Encoding the prompt.
     EncodeText,
@@ -38,13 +38,13 @@ pub enum Stage {
     Lift,
     /// Saving the layers.
     Save,
-    /// A stage that this version does not know, of a program of another version.
+    /// A stage of another version of the program, which this version does not know.
     #[serde(other)]
     Remote,
 }
 
 impl Stage {
-    /// Every stage, in about the order in which a job has them.
+    /// Every stage, in approximately the order in which they run.
     pub const ALL: [Self; 17] = [
         Self::Send,
         Self::Remote,
@@ -65,7 +65,7 @@ impl Stage {
         Self::Save,
     ];
 
-    /// The word in JSON.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",

@@ -2,58 +2,69 @@ use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
-/// Why an engine is told to give up.
+/// Why an engine has to stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StopReason {
-    /// Someone asked to cancel the job.
+    /// The job was cancelled.
     Cancelled,
     /// Another worker has the job, or it is over.
     Lost,
-    /// It ran longer than it may; the limit in seconds.
-    TimedOut { limit_s: u64 },
-    /// It made no progress for too long; what that was and what to do.
-    Stalled { message: String },
-    /// It took more memory than it may; both in bytes.
-    OutOfMemory { used: u64, limit: u64 },
-    /// The worker shuts down and its grace period is over.
+    /// The job ran longer than `JOB_TIMEOUT_S`.
+    TimedOut {
+        /// The limit in seconds.
+        limit_s: u64,
+    },
+    /// The job made no progress for `STALL_TIMEOUT_S`.
+    Stalled {
+        /// What the job was doing, and what to do.
+        message: String,
+    },
+    /// The job used more memory than allowed.
+    OutOfMemory {
+        /// Memory that it used, in bytes.
+        used: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The worker shuts down, and the grace period is over.
     ShuttingDown,
 }
 
-/// Tells an engine, from any thread, to give up. The first reason stands. Cheap to clone.
+/// A flag that tells an engine to stop, from any thread. The first reason is kept. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     shared: Arc<Shared>,
-    /// Raised with this one, by a reason of its own.
+    /// A stop that raises this one too.
     parent: Option<Box<Self>>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    // Read by the engine at every step: one atomic load.
+    // The engine reads it at every step: one atomic load.
     reason: OnceLock<StopReason>,
     raised: CancellationToken,
 }
 
 impl Stop {
-    /// A stop that is also raised when this one is, and does not raise it: for one of several pieces of work.
+    /// A stop that is raised with this one, but does not raise it: for one of several jobs.
     pub fn child(&self) -> Self {
         let shared = Shared { reason: OnceLock::new(), raised: self.shared.raised.child_token() };
         Self { shared: Arc::new(shared), parent: Some(Box::new(self.clone())) }
     }
 
-    /// Tells the engine to give up; later reasons are ignored.
+    /// Raises the stop; later reasons are ignored.
     pub fn raise(&self, reason: StopReason) {
         if self.shared.reason.set(reason).is_ok() {
             self.shared.raised.cancel();
         }
     }
 
-    /// Why to give up, once that is so.
+    /// The reason; `None` until the stop is raised.
     pub fn reason(&self) -> Option<&StopReason> {
         self.shared.reason.get().or_else(|| self.parent.as_ref()?.reason())
     }
 
-    /// Waits until there is a reason.
+    /// Waits until the stop is raised.
     pub async fn raised(&self) {
         self.shared.raised.cancelled().await;
     }
@@ -64,7 +75,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_first_reason_stands() {
+    async fn the_first_reason_is_kept() {
         let stop = Stop::default();
         assert_eq!(stop.reason(), None);
         stop.clone().raise(StopReason::Cancelled);
@@ -82,6 +93,6 @@ mod tests {
         parent.raise(StopReason::Cancelled);
         second.raised().await;
         assert_eq!(second.reason(), Some(&StopReason::Cancelled));
-        assert_eq!(first.reason(), Some(&StopReason::TimedOut { limit_s: 1 }), "the first reason stands");
+        assert_eq!(first.reason(), Some(&StopReason::TimedOut { limit_s: 1 }), "the first reason is kept");
     }
 }

@@ -1,4 +1,4 @@
-//! `unflatten decompose`: pictures into layers without a service.
+//! `unflatten decompose`: decomposes pictures without a service.
 
 use std::collections::HashSet;
 use std::io::IsTerminal;
@@ -20,9 +20,13 @@ use worker::{FolderError, FolderJob, FolderResult, FolderRunner, Update};
 
 use crate::arguments::DecomposeArguments;
 
-/// Exit code after Ctrl-C: 128 + SIGINT, as shells have it.
+/// Exit code after Ctrl-C: 128 + SIGINT, the convention of shells.
 const INTERRUPTED: u8 = 130;
 
+/// Runs the command.
+///
+/// # Errors
+/// Wrong arguments or settings, or an engine that is missing. Failures of single pictures give exit code 1.
 pub async fn decompose(arguments: Box<DecomposeArguments>, settings: &Settings) -> Result<ExitCode, Failure> {
     let defaults = JobDefaults::from_settings(settings)?;
     let mut config = worker::Config::from_settings(settings)?;
@@ -31,9 +35,12 @@ pub async fn decompose(arguments: Box<DecomposeArguments>, settings: &Settings) 
     set_model(&mut config.model, &arguments)?;
     let outputs = outputs(&arguments.images, arguments.output.as_deref());
     let equipment = equip(settings, &config)?;
-    let runner = FolderRunner::start(&config, &equipment)
-        .map_err(|error| Failure::Failed(format!("the engine cannot be started: {error}")))?;
-    // Before the first picture: an engine that is not here fails all of them.
+    let runner = FolderRunner::start(&config, &equipment).map_err(|error| {
+        Failure::Failed(format!(
+            "the engine thread cannot be started: {error}; check the limits of the process (ulimit -u)"
+        ))
+    })?;
+    // Before the first picture: a missing engine would fail all of them.
     runner.choose(params.engine).map_err(|failure| Failure::Failed(failure.message))?;
 
     let stop = Stop::default();
@@ -62,7 +69,7 @@ pub async fn decompose(arguments: Box<DecomposeArguments>, settings: &Settings) 
         failures += usize::from(done.is_err() || drawn.is_err());
         report(image, &out, done, arguments.json);
         if let Err(problem) = drawn {
-            eprintln!("unflatten: {}: no contact sheet: {problem}", image.display());
+            eprintln!("unflatten: {}: the contact sheet cannot be drawn: {problem}", image.display());
         }
     }
     if failures > 0 && arguments.images.len() > 1 {
@@ -90,30 +97,30 @@ fn params(arguments: &DecomposeArguments, defaults: &JobDefaults) -> Result<Para
     Ok(params)
 }
 
-/// What was asked for on the command line goes before the settings.
+/// Applies the options of the command line, which override settings.
 fn set_model(config: &mut ModelConfig, arguments: &DecomposeArguments) -> Result<(), Failure> {
-    let asked = &arguments.model;
-    if asked.dump.is_some() && arguments.images.len() > 1 {
+    let options = &arguments.model;
+    if options.dump.is_some() && arguments.images.len() > 1 {
         return Err(Failure::BadUse("--dump takes one picture at a time".to_owned()));
     }
-    if let Some(name) = &asked.model {
+    if let Some(name) = &options.model {
         config.name.clone_from(name);
     }
-    config.variant = asked.variant.or(config.variant);
-    config.device = asked.device.unwrap_or(config.device);
-    config.precision = asked.dtype.unwrap_or(config.precision);
-    config.guided_steps_percent = asked.guided_steps_percent.unwrap_or(config.guided_steps_percent);
-    config.step_cache_percent = asked.step_cache_percent.unwrap_or(config.step_cache_percent);
-    config.fp8_products |= asked.fp8_products;
-    config.init_latents.clone_from(&asked.init_latents);
-    config.dump.clone_from(&asked.dump);
+    config.variant = options.variant.or(config.variant);
+    config.device = options.device.unwrap_or(config.device);
+    config.precision = options.dtype.unwrap_or(config.precision);
+    config.guided_steps_percent = options.guided_steps_percent.unwrap_or(config.guided_steps_percent);
+    config.step_cache_percent = options.step_cache_percent.unwrap_or(config.step_cache_percent);
+    config.fp8_products |= options.fp8_products;
+    config.init_latents.clone_from(&options.init_latents);
+    config.dump.clone_from(&options.dump);
     Ok(())
 }
 
 fn check_images(images: &[PathBuf]) -> Result<(), Failure> {
     for image in images {
         let problem = match image.metadata() {
-            Ok(metadata) if metadata.is_dir() => "is a folder; name the pictures in it".to_owned(),
+            Ok(metadata) if metadata.is_dir() => "is a folder; name the pictures inside it".to_owned(),
             Ok(_) => continue,
             Err(error) => format!("cannot be read: {error}"),
         };
@@ -122,7 +129,7 @@ fn check_images(images: &[PathBuf]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A folder for each picture: distinct, even when file names differ only in folder, ending or case.
+/// A folder for each picture: distinct, even if file names differ only in folder, extension or case.
 fn outputs(images: &[PathBuf], dir: Option<&Path>) -> Vec<PathBuf> {
     if let (Some(dir), [_]) = (dir, images) {
         return vec![dir.to_owned()];
@@ -148,9 +155,9 @@ fn outputs(images: &[PathBuf], dir: Option<&Path>) -> Vec<PathBuf> {
 
 fn stop_on_interrupt(stop: &Stop) {
     let token = CancellationToken::new();
-    // Without them, Ctrl-C ends the process as it ends any other.
+    // Without handlers, Ctrl-C kills the process.
     if let Err(error) = service::signals::stop_on_signals(token.clone(), None) {
-        tracing::warn!(%error, "signals cannot be handled");
+        tracing::warn!(%error, "signal handlers cannot be installed");
     }
     let stop = stop.clone();
     tokio::spawn(async move {
@@ -159,7 +166,7 @@ fn stop_on_interrupt(stop: &Stop) {
     });
 }
 
-/// A bar on a terminal, nothing where the output goes to a file or a program.
+/// A progress bar on a terminal; hidden if the output goes to a file or a program.
 fn progress_bar(image: &Path, json: bool) -> ProgressBar {
     if json || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -191,9 +198,9 @@ fn report(image: &Path, out: &Path, done: Result<FolderResult, FolderError>, as_
         }
         Ok(done) => {
             let metadata = done.metadata;
-            let again = if done.replaced { ", in place of the earlier result" } else { "" };
+            let replaced = if done.replaced { ", in place of the earlier result" } else { "" };
             println!(
-                "{} -> {}: {} by {} in {:.1} s{again}",
+                "{} -> {}: {} by {} in {:.1} s{replaced}",
                 image.display(),
                 out.display(),
                 service::counted(metadata.layers.len(), "layer"),
@@ -211,7 +218,7 @@ fn report(image: &Path, out: &Path, done: Result<FolderResult, FolderError>, as_
     }
 }
 
-/// Of several pictures each gets a sheet of its own: `sheet.png` becomes `sheet-poster.png`.
+/// The contact sheet of a picture. Of several, each gets its own: `sheet.png` becomes `sheet-poster.png`.
 fn sheet_path(file: &Path, out: &Path, arguments: &DecomposeArguments) -> PathBuf {
     if arguments.images.len() == 1 {
         return file.to_owned();
@@ -220,7 +227,7 @@ fn sheet_path(file: &Path, out: &Path, arguments: &DecomposeArguments) -> PathBu
     file.with_file_name(format!("{}-{}.png", part(file.file_stem()), part(out.file_name())))
 }
 
-/// Draws the contact sheet of a result that was just written to `out`.
+/// Draws the contact sheet of the result in `out`.
 fn draw_sheet(image: &Path, out: &Path, done: &FolderResult, file: &Path, max_pixels: u64) -> anyhow::Result<()> {
     let read = |path: &Path| -> anyhow::Result<image::RgbaImage> {
         let reader = std::io::BufReader::new(std::fs::File::open(path)?);
@@ -231,7 +238,7 @@ fn draw_sheet(image: &Path, out: &Path, done: &FolderResult, file: &Path, max_pi
         let pixels = read(&out.join(&info.file))?;
         made.push(layers::Layer { name: info.name.clone(), kind: info.kind, text: info.text.clone(), pixels });
     }
-    // Layers can have another size than the picture that they are of.
+    // The layers can have another size than the picture.
     let (width, height) = made.first().context("the result has no layers")?.pixels.dimensions();
     let stack = layers::LayerStack::new(width, height, made)?;
     let sheet = layers::contact_sheet(&read(image)?, &stack)?;
@@ -239,7 +246,7 @@ fn draw_sheet(image: &Path, out: &Path, done: &FolderResult, file: &Path, max_pi
     Ok(layers::write_png(std::io::BufWriter::new(target), &sheet)?)
 }
 
-/// For programs that read `--json`.
+/// The error code in the output of `--json`.
 fn code(error: &FolderError) -> serde_json::Value {
     match error {
         FolderError::Read(_) | FolderError::Decode(_) => json!("bad_picture"),
@@ -277,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn one_picture_goes_right_into_the_folder() {
+    fn one_picture_is_written_directly_into_the_folder() {
         let images = [PathBuf::from("a/poster.png")];
         assert_eq!(outputs(&images, Some(Path::new("out"))), [PathBuf::from("out")]);
         assert_eq!(outputs(&images, None), [PathBuf::from("poster-layers")]);

@@ -1,4 +1,4 @@
-//! `unflatten doctor`: what this machine can run, and what is missing.
+//! `unflatten doctor`: checks what this machine can run, and what is missing.
 
 mod checks;
 
@@ -6,21 +6,26 @@ use std::process::ExitCode;
 
 use service::{Failure, Settings};
 
-/// What a check found.
+/// The result of a check.
 pub struct Finding {
+    /// How serious it is.
     pub level: Level,
+    /// What was checked, in one word.
     pub subject: &'static str,
+    /// The result.
     pub text: String,
     /// What to do about it.
     pub fix: Option<String>,
 }
 
+/// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
+    /// The check passed.
     Good,
-    /// Something is not here that not everybody needs.
+    /// Something optional is missing.
     Optional,
-    /// The service cannot work like this.
+    /// The service cannot run.
     Bad,
 }
 
@@ -38,6 +43,10 @@ impl Finding {
     }
 }
 
+/// Runs the command.
+///
+/// # Errors
+/// When a check failed.
 pub async fn doctor(settings: &Settings) -> Result<ExitCode, Failure> {
     let findings = checks::all(settings).await;
     for finding in &findings {

@@ -1,4 +1,4 @@
-//! `unflatten export`: a result folder into one file.
+//! `unflatten export`: exports a result folder as one file.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
@@ -12,6 +12,10 @@ use service::{Failure, error_chain};
 
 use crate::arguments::ExportArguments;
 
+/// Runs the command.
+///
+/// # Errors
+/// When the folder has no valid result, or the file cannot be written.
 pub fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
     let result = ResultFolder::open(&arguments.dir)?;
     let named = arguments.output.as_deref().and_then(Path::extension).and_then(|e| e.to_str()?.parse().ok());
@@ -38,7 +42,7 @@ fn default_output(dir: &Path, format: Format) -> PathBuf {
     dir.parent().unwrap_or(Path::new("")).join(name)
 }
 
-/// A folder that `decompose` wrote; gives out its layers one at a time.
+/// A folder with a result. Its layers are loaded one at a time.
 struct ResultFolder {
     dir: PathBuf,
     text: Vec<u8>,
@@ -52,14 +56,20 @@ impl ResultFolder {
             let advice = "name a folder that unflatten decompose wrote";
             Failure::BadUse(format!("{} cannot be read: {error}; {advice}", path.display()))
         })?;
-        let metadata: Metadata = serde_json::from_slice(&text)
-            .map_err(|error| Failure::BadUse(format!("{} is not from Unflatten: {error}", path.display())))?;
+        let metadata: Metadata = serde_json::from_slice(&text).map_err(|error| {
+            Failure::BadUse(format!(
+                "{} is not from Unflatten: {error}; name a folder that unflatten decompose wrote",
+                path.display()
+            ))
+        })?;
         for file in metadata.layers.iter().map(|layer| layer.file.as_str()).chain(metadata.other_files()) {
-            // The file may come from anywhere: nothing outside the folder is packed.
+            // The file may come from anywhere: never pack anything outside the folder.
             let plain = Path::new(file).file_name().is_some_and(|plain| plain == file);
             if !plain || !dir.join(file).is_file() {
                 let path = path.display();
-                return Err(Failure::BadUse(format!("{path} lists {file}, which is not there; decompose again")));
+                return Err(Failure::BadUse(format!(
+                    "{path} lists {file}, which is missing; decompose the picture again"
+                )));
             }
         }
         Ok(Self { dir: dir.to_owned(), text, metadata })
@@ -69,7 +79,7 @@ impl ResultFolder {
 impl PixelSource for ResultFolder {
     fn load(&self, source: usize) -> Result<RgbaImage, SourceError> {
         let wrap = |error: Box<dyn std::error::Error + Send + Sync>| SourceError(error);
-        let layer = self.metadata.layers.get(source).ok_or_else(|| wrap("there is no such layer".into()))?;
+        let layer = self.metadata.layers.get(source).ok_or_else(|| wrap("there is no layer with this index".into()))?;
         let path = self.dir.join(&layer.file);
         let file = File::open(&path).map_err(|error| wrap(format!("{}: {error}", path.display()).into()))?;
         let (width, height) = self.metadata.canvas();
@@ -80,7 +90,7 @@ impl PixelSource for ResultFolder {
     }
 }
 
-/// Writes beside the target and renames, so that a failed run leaves no half file.
+/// Writes beside the target and renames, so that a failed run leaves no partial file.
 fn write(result: &ResultFolder, format: Format, options: &ExportOptions, output: &Path) -> Result<(), Failure> {
     let failed = |error: &dyn std::error::Error| {
         Failure::Failed(format!("{} cannot be written: {}", output.display(), error_chain(error)))
@@ -99,7 +109,7 @@ fn write(result: &ResultFolder, format: Format, options: &ExportOptions, output:
     Ok(())
 }
 
-/// Temporary files are private; a file that was asked for has the usual rights.
+/// Temporary files are private; the result gets the usual permissions.
 #[cfg(unix)]
 fn readable_by_others(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! What the binaries of this package share: which engines a program has.
+//! Shared by the binaries of this package: the engines and the analyzer of a program.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use engine::Registry;
 use service::{SettingError, Settings};
 use worker::{AnalyzerChoice, Config, Equipment};
 
-/// The engines and the analyzer of this build. A new engine is registered here.
+/// Creates the engines and the analyzer of this build. A new engine is registered here.
 ///
 /// # Errors
-/// The first setting that cannot be used.
+/// The first setting that is not valid.
 pub fn equip(settings: &Settings, config: &Config) -> Result<Equipment, SettingError> {
     let mut engines = worker::engines::built_in(config);
     register_cloud(&mut engines, settings)?;
@@ -33,9 +33,9 @@ fn gemini(settings: &Settings, config: &Config) -> Result<Option<Box<dyn worker:
 
 #[cfg(not(feature = "cloud"))]
 fn register_cloud(engines: &mut Registry, _: &Settings) -> Result<(), SettingError> {
-    engines.register(engine::NotBuiltIn {
+    engines.register(engine::OmittedEngine {
         name: engine::EngineName::Vertex,
-        why: "this build has no clients for Google Cloud",
+        why: "this build does not support Google Cloud",
         fix: "build it with --features cloud, or use --engine auto",
     });
     Ok(())

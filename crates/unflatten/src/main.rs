@@ -1,4 +1,4 @@
-//! `unflatten`: the service in one process, and pictures into layers on the command line.
+//! `unflatten`: the service in one process, and the command line.
 
 mod arguments;
 mod decompose;
@@ -15,7 +15,7 @@ use clap::Parser;
 use crate::arguments::{Arguments, Command, ServeArguments};
 
 fn main() -> ExitCode {
-    worker::one_heap();
+    worker::tune_allocator();
     let command = Arguments::parse().command.unwrap_or(Command::Serve(ServeArguments::default()));
     service::run("unflatten", async |settings| match command {
         Command::Serve(arguments) => serve::serve(&arguments, &settings).await,

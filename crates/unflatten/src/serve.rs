@@ -1,4 +1,4 @@
-//! `unflatten serve`: page, API and worker in one process.
+//! `unflatten serve`: web page, API and worker in one process.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,9 +16,13 @@ use unflatten::equip;
 
 use crate::arguments::ServeArguments;
 
-/// Open connections (live streams, slow downloads) get this long once the worker has ended.
+/// Grace period of open connections (live streams, slow downloads) after the worker has ended.
 const API_DRAIN: Duration = Duration::from_secs(5);
 
+/// Runs the command until a signal.
+///
+/// # Errors
+/// When a setting is not valid, the service cannot start, or the worker or the API fails.
 pub async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let mut api_config = api::Config::from_settings(settings)?;
     api_config.host = arguments.host.as_deref().map_or(Ok(api_config.host), parse_host)?;
@@ -29,12 +33,12 @@ pub async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<Ex
     let store_config = StoreConfig::from_settings(settings)?;
 
     api::raise_descriptor_limit();
-    // Before anything else: a second service must not touch the queue of the first.
+    // First: a second service must not touch the queue of the running one.
     let (listener, address) = bind(api_config.host, api_config.port)?;
     let store = store_config.open().await.map_err(|error| Failure::Failed(error_chain(&error)))?;
     let broker = connect(&broker_config).await.map_err(|error| {
         let advice = match broker_config.backend {
-            Backend::Redis(_) => "start Redis, or unset REDIS_URL and REDIS_HOST for the queue in a file",
+            Backend::Redis(_) => "start Redis, or unset REDIS_URL and REDIS_HOST to keep the queue in a file",
             Backend::Embedded(_) => "check EMBEDDED_QUEUE_FILE, and that no other service uses it",
         };
         Failure::Failed(format!("{}; {advice}", error_chain(&error)))
@@ -43,14 +47,14 @@ pub async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<Ex
 
     let stop = CancellationToken::new();
     service::signals::stop_on_signals(stop.clone(), Some(worker_config.shutdown_limit() + API_DRAIN))
-        .map_err(|error| Failure::Failed(format!("signals cannot be handled: {error}")))?;
+        .map_err(|error| Failure::Failed(format!("signal handlers cannot be installed: {error}")))?;
     let stop_api = CancellationToken::new();
     let context = api::Context { broker: broker.clone(), store: store.clone(), config: api_config };
     let mut api = tokio::spawn(api::run(listener, context, stop_api.clone()));
     let context = worker::Context { broker, store, config: worker_config };
     let mut worker = tokio::spawn(worker::run(context, equipment, stop.clone()));
 
-    // The API outlives the worker, so that pages see how the last job ends.
+    // The API outlives the worker, so that clients see how the last job ends.
     let result = tokio::select! {
         ended = &mut worker => worker_result(ended),
         ended = &mut api => {
@@ -61,7 +65,7 @@ pub async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<Ex
     };
     stop_api.cancel();
     if timeout(API_DRAIN, api).await.is_err() {
-        tracing::info!("connections were still open; closing them");
+        tracing::info!("closing connections that are still open");
     }
     result.map(|()| ExitCode::SUCCESS)
 }
@@ -69,15 +73,15 @@ pub async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<Ex
 fn worker_result(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> Result<(), Failure> {
     match ended {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Failure::Failed(format!("the worker ended: {error:#}; start the service again"))),
+        Ok(Err(error)) => Err(Failure::Failed(format!("the worker failed: {error:#}; restart the service"))),
         Err(error) => Err(Failure::Failed(format!("the worker crashed ({error}); please report this bug"))),
     }
 }
 
 fn api_failure(ended: Result<io::Result<()>, tokio::task::JoinError>) -> Failure {
     Failure::Failed(match ended {
-        Ok(Ok(())) => "the API ended by itself; please report this bug".to_owned(),
-        Ok(Err(error)) => format!("the API ended: {error}; start the service again"),
+        Ok(Ok(())) => "the API ended unexpectedly; please report this bug".to_owned(),
+        Ok(Err(error)) => format!("the API failed: {error}; restart the service"),
         Err(error) => format!("the API crashed ({error}); please report this bug"),
     })
 }
@@ -94,12 +98,14 @@ fn parse_host(text: &str) -> Result<IpAddr, Failure> {
 }
 
 fn bind(host: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), Failure> {
-    let explain = |error: io::Error| {
+    let listen_failure = |error: io::Error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                format!("something else uses it; stop that, or choose another port: --port {}", next_port(port))
+                format!("stop the program that uses it, or choose another port: --port {}", next_port(port))
             }
-            io::ErrorKind::PermissionDenied => "ports below 1024 are reserved; choose another: --port 8000".to_owned(),
+            io::ErrorKind::PermissionDenied => {
+                "ports below 1024 are privileged; choose another: --port 8000".to_owned()
+            }
             io::ErrorKind::AddrNotAvailable => {
                 "this machine does not have that address; use --host 127.0.0.1 or 0.0.0.0".to_owned()
             }
@@ -107,8 +113,8 @@ fn bind(host: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), Failure> {
         };
         Failure::Failed(format!("cannot listen on {}: {error}; {advice}", SocketAddr::new(host, port)))
     };
-    let listener = api::listen(SocketAddr::new(host, port)).map_err(explain)?;
-    let address = listener.local_addr().map_err(explain)?;
+    let listener = api::listen(SocketAddr::new(host, port)).map_err(listen_failure)?;
+    let address = listener.local_addr().map_err(listen_failure)?;
     Ok((listener, address))
 }
 
@@ -116,7 +122,7 @@ fn next_port(port: u16) -> u16 {
     port.checked_add(1).unwrap_or(8000)
 }
 
-/// Says where to look and which engine works, and why that one.
+/// Prints the address, the engine for `auto` and the queue.
 fn greet(address: SocketAddr, queue: &str, engines: &[Availability]) {
     println!("Unflatten is ready: http://{}", browsable(address));
     let chooser = EngineChooser(engines);
@@ -129,7 +135,7 @@ fn greet(address: SocketAddr, queue: &str, engines: &[Availability]) {
         }
         Err(failure) => println!("Engine: none; {}", failure.message),
     }
-    println!("Queue: {queue}. Ctrl-C stops.");
+    println!("Queue: {queue}. Press Ctrl-C to stop.");
 }
 
 /// An address that a browser on this machine can open.
@@ -154,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_taken_port_is_named_with_a_way_out() {
+    async fn a_taken_port_comes_with_advice() {
         let (listener, address) = bind(IpAddr::from([127, 0, 0, 1]), 0).expect("a free port");
         let failure = bind(address.ip(), address.port()).expect_err("it is taken");
         assert!(failure.to_string().contains("--port"), "{failure}");

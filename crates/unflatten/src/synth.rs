@@ -1,4 +1,4 @@
-//! `unflatten synth-checkpoint`: a model of random weights.
+//! `unflatten synth-checkpoint`: writes a model with random weights.
 
 use std::fs;
 use std::io;
@@ -12,9 +12,13 @@ use worker::free_disk_bytes;
 
 use crate::arguments::SynthArguments;
 
-/// Configs, headers and what file systems add.
-const REST: u64 = 64 << 20;
+/// Bytes of configs, headers and file system overhead.
+const OVERHEAD_BYTES: u64 = 64 << 20;
 
+/// Runs the command.
+///
+/// # Errors
+/// When the folder is not empty, too small or cannot be written.
 pub fn synth(arguments: &SynthArguments) -> Result<ExitCode, Failure> {
     let SynthArguments { dir, size, format, in_memory } = arguments;
     let synthetic = Synthetic { size: *size, format: *format };
@@ -32,15 +36,15 @@ pub fn synth(arguments: &SynthArguments) -> Result<ExitCode, Failure> {
     }
     if *in_memory {
         synthetic.write_without_weights(dir).map_err(failed)?;
-        println!("{}: a {size} model in {format}, its weights are made up when it is loaded", dir.display());
+        println!("{}: a {size} model in {format}, with weights that are generated at load time", dir.display());
         return Ok(ExitCode::SUCCESS);
     }
-    let needed = synthetic.bytes() + REST;
+    let needed = synthetic.bytes() + OVERHEAD_BYTES;
     let place = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
     if let Some(free) = free_disk_bytes(&place).filter(|&free| free < needed) {
         return Err(Failure::Failed(format!(
-            "a {size} model in {format} takes {}, {} are free at {}; make room, choose a smaller --format or another \
-             folder, or use --in-memory",
+            "a {size} model in {format} needs {}, but {} are free at {}; free some space, choose a smaller --format or \
+             another folder, or use --in-memory",
             ByteSize(needed),
             ByteSize(free),
             dir.display()

@@ -1,4 +1,4 @@
-//! APIs and workers that have no disk in common: all that they share is Redis and a bucket.
+//! APIs and workers without a common disk: they share only Redis and a bucket.
 #![cfg(feature = "testing-bucket")]
 
 mod support;
@@ -54,7 +54,7 @@ async fn machines_with_nothing_but_a_bucket_in_common() {
     let from_page = manual.get(&address).header("sec-fetch-site", "same-origin").send().await.expect("an answer");
     assert_eq!(from_page.status(), 200, "the page was sent where its policy does not let it go");
 
-    // Nothing but the bucket and the temporary folder of a running request holds a picture.
+    // Pictures are only in the bucket and in the temporary folder of a running request.
     for machine in &machines {
         assert!(!machine.path().join("storage").exists());
     }

@@ -1,4 +1,4 @@
-//! `unflatten` on the command line: what it writes, and how it ends.
+//! `unflatten` on the command line: its output and its exit codes.
 
 mod support;
 
@@ -80,7 +80,7 @@ fn layer_files_of_something_else_are_left_alone() {
 }
 
 #[test]
-fn bad_use_ends_with_2_and_says_what_to_do() {
+fn wrong_use_exits_with_2_and_advice() {
     let dir = tempfile::tempdir().expect("a folder");
     write_poster(dir.path(), "poster.png", 64);
     for (arguments, word) in [
@@ -124,7 +124,7 @@ fn settings_of_the_service_do_not_stop_the_command_line() {
 }
 
 #[test]
-fn what_does_not_work_ends_with_1_in_one_clear_line() {
+fn failures_exit_with_1_and_one_line() {
     let dir = tempfile::tempdir().expect("a folder");
     write_poster(dir.path(), "poster.png", 64);
     fs::write(dir.path().join("empty.png"), "").expect("written");
@@ -184,7 +184,7 @@ fn interrupted_it_leaves_the_earlier_result_as_it_was() {
     write_poster(dir.path(), "large.png", 2400);
     let mut decompose = command("unflatten", dir.path());
     let mut child = decompose.args(["decompose", "large.png", "-o", "out"]).spawn().expect("started");
-    // The hidden folder shows that the work has begun.
+    // The hidden folder shows that the run has started.
     while !names(&dir.path().join("out")).iter().any(|name| name.starts_with(".unflatten-")) {
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -195,7 +195,7 @@ fn interrupted_it_leaves_the_earlier_result_as_it_was() {
 }
 
 #[test]
-fn doctor_says_what_works_and_how_to_mend_the_rest() {
+fn doctor_says_what_works_and_how_to_fix_the_rest() {
     let dir = tempfile::tempdir().expect("a folder");
     let output = run(dir.path(), &["doctor"]);
     assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));

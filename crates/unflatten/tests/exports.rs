@@ -1,4 +1,4 @@
-//! Posters decomposed by the program, taken away in every format, and opened by programs that are not ours.
+//! Posters decomposed by the program, exported in every format, and opened by other programs.
 //!
 //! `UNFLATTEN_POSTERS` may name a folder of more pictures.
 
@@ -13,7 +13,7 @@ use layers::{Format, Limits};
 use serde_json::{Value, json};
 use support::{run, stderr};
 
-/// Decomposes a picture, exports it in every format and lets other programs compare with the picture itself.
+/// Decomposes a picture, exports it in every format and compares what other programs read with the picture.
 fn check(picture: &Path) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let picture = picture.to_str().expect("posters have plain names");

@@ -1,5 +1,5 @@
-//! The packagings that people have the model in, through the command line: GGUF for transformer and text encoder with
-//! its vision tower, and ComfyUI's single files. Each gives what the published folder gives with the dequantised weights.
+//! Other packagings of the model, through the command line: GGUF for transformer and text encoder with its vision tower,
+//! and ComfyUI's single files. Each gives the same result as the published folder with the dequantised weights.
 
 mod support;
 
@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 use support::{command, stderr, write_poster};
 use tempfile::TempDir;
 
-/// Widths that hold whole blocks of every type.
+/// Widths that are multiples of the block size of every type.
 const WIDTH: usize = 256;
 const VOCABULARY: usize = 1152;
 const SALT: u64 = 11;
 
-/// The same products of the same numbers.
+/// Tolerance: the same products of the same numbers.
 const BAR: f64 = 1e-5;
 
 /// A small model, in f32 and by the published names.
@@ -79,7 +79,7 @@ impl Model {
         folder
     }
 
-    /// What the command line gives with the published layout of these weights.
+    /// The result with the published layout of these weights.
     fn published(&self, transformer: &Tensors, text: &Tensors, prompt: &str) -> Dump {
         let folder = self.folder();
         save(transformer, &folder.path().join("transformer/diffusion_pytorch_model.safetensors"));
@@ -153,13 +153,13 @@ fn set(path: &Path, change: impl Fn(&mut Value)) {
     fs::write(path, config.to_string()).expect("written");
 }
 
-/// What a run computed on its way, and the prompt that the model wrote.
+/// The intermediate tensors of a run, and the caption.
 struct Dump {
     tensors: HashMap<String, Tensor>,
     caption: Option<String>,
 }
 
-/// `unflatten decompose` with these settings; no `prompt` lets the model write it.
+/// `unflatten decompose` with these settings; without a `prompt`, the model captions the picture.
 fn decompose(settings: &[(&str, &Path)], prompt: &str, more: &[&str]) -> Dump {
     let dir = tempfile::tempdir().expect("a folder");
     write_poster(dir.path(), "poster.png", 64);
@@ -211,7 +211,7 @@ fn every_gguf_type_is_the_dequantised_model() {
         let text = gguf(&model.text, kind, "qwen2vl", llama_name, &part("text_encoder/any.gguf"));
         let vision = mmproj(&model.vision);
         gguf(&vision, GgmlDType::F32, "clip", str::to_owned, &part("text_encoder/mmproj-f32.gguf"));
-        // The vision tower has a part in what comes out only where the model writes the prompt.
+        // The vision tower affects the result only if the model captions the picture.
         let prompt = if kind == Q4K { "" } else { "a kite" };
         let found = decompose(&[("MODEL_NAME", folder.path())], prompt, &[]);
         assert_eq!(found.caption.is_some(), prompt.is_empty());
@@ -219,7 +219,7 @@ fn every_gguf_type_is_the_dequantised_model() {
     }
 }
 
-/// Puts a file into a repository of a cache that is laid out as Hugging Face's is.
+/// Puts a file into a repository of a cache with Hugging Face's layout.
 fn in_repository(cache: &Path, name: &str, file: &str) -> PathBuf {
     let repository = cache.join(format!("models--{}", name.replace('/', "--")));
     let path = repository.join("snapshots/c0ffee").join(file);

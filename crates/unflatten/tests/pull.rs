@@ -25,20 +25,20 @@ use support::{command, stderr, stdout};
 const MODEL: &str = "Qwen/Qwen-Image-Layered";
 const SHA: &str = "8f0ca708dfff6ba1dd5f2d85d78f8c108a040bcf";
 
-/// A file of a repository; `large` ones are kept outside of Git, as weights are.
+/// A file of a repository; `large` ones are in Git LFS, like weights.
 struct Stored {
     bytes: Vec<u8>,
     large: bool,
 }
 
-/// How the content server treats the requests for one file, one after the other.
+/// A fault of the content server. Each request for a file takes the next one.
 #[derive(Clone, Copy)]
 enum Fault {
     /// Ends the connection after so many bytes.
     CutAfter(usize),
     /// Changes a byte.
     Damage,
-    /// Sends all of it, whatever was asked for.
+    /// Sends all of it, ignoring the range.
     IgnoreRange,
     Status(u16),
 }
@@ -49,7 +49,7 @@ struct Content {
     commit: String,
     token: Option<String>,
     faults: HashMap<String, Vec<Fault>>,
-    /// Path, and the first byte that was asked for.
+    /// Path and first requested byte.
     requests: Vec<(String, usize)>,
 }
 
@@ -104,7 +104,7 @@ async fn answer(State(content): State<Shared>, request: Request) -> Response {
             };
             let etag = if stored.large { sha256(&stored.bytes) } else { git(&stored.bytes) };
             assert_eq!(commit, content.commit, "every file is asked for at the listed commit");
-            // As the hub does: content comes from another host, so the address is a whole one.
+            // Like the hub: content comes from another host, so the address is absolute.
             let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).expect("a host");
             let host = host.replace("127.0.0.1", "localhost");
             let location = format!("http://{host}/content/{owner}/{name}/{file}");
@@ -142,7 +142,7 @@ fn listing(content: &Content, repository: &str) -> Response {
     axum::Json(json!({ "id": repository, "sha": content.commit, "siblings": siblings })).into_response()
 }
 
-/// The bytes from where the range begins, with the next fault that the file has.
+/// The bytes from the start of the range on, with the next fault of the file.
 fn deliver(content: &mut Content, file: &str, headers: &HeaderMap) -> Response {
     let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()).unwrap_or("bytes=0-").to_owned();
     let (from, to) = range.trim_start_matches("bytes=").split_once('-').expect("a range");
@@ -151,7 +151,7 @@ fn deliver(content: &mut Content, file: &str, headers: &HeaderMap) -> Response {
     let (name, path) = rest.split_once('/').expect("a path");
     let mut bytes = content.files[&(format!("{owner}/{name}"), path.to_owned())].bytes.clone();
     let whole = bytes.len();
-    // One byte is asked for to learn the size; that is no transfer.
+    // A request for one byte queries the size; it is not a transfer.
     if to == "0" {
         bytes.truncate(1);
     } else {
@@ -163,7 +163,7 @@ fn deliver(content: &mut Content, file: &str, headers: &HeaderMap) -> Response {
             Some(Fault::IgnoreRange) => return (StatusCode::OK, bytes).into_response(),
             Some(Fault::CutAfter(count)) => {
                 let piece = Bytes::copy_from_slice(&bytes[from..(from + count).min(whole)]);
-                // The pause lets the piece get out before the connection goes down.
+                // The pause lets the data leave before the connection is closed.
                 let end = async {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                     Err(std::io::Error::other("cut off"))
@@ -235,7 +235,7 @@ fn check_files(hub: &Hub, dir: &Path, wanted: impl Fn(&str) -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_is_fetched_checked_and_kept() {
+async fn everything_is_fetched_verified_and_kept() {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = Hub::start(content()).await;
     let output = hub.pull(dir.path(), &[], &[]).await;
@@ -268,11 +268,11 @@ async fn a_variant_brings_its_own_files_and_shares_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_transfer_goes_on_where_it_stopped() {
+async fn an_interrupted_transfer_resumes_where_it_stopped() {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = Hub::start(content()).await;
     let path = "transformer/a-00001.safetensors";
-    // It comes back within the run, in three pieces, with a busy server in between.
+    // The server recovers within the run: three parts, with a busy server in between.
     let faults = vec![Fault::CutAfter(70_000), Fault::Status(503), Fault::CutAfter(70_000)];
     hub.with(|content| content.faults.insert(path.to_owned(), faults));
     let output = hub.pull(dir.path(), &[], &[]).await;
@@ -285,7 +285,7 @@ async fn an_interrupted_transfer_goes_on_where_it_stopped() {
     assert_eq!(begun.len(), 4, "{begun:?}");
     assert!(begun.is_sorted() && begun[0] == 0 && begun[3] > 0, "each piece begins where the last ended: {begun:?}");
 
-    // It stays away: the run ends, and the next one goes on.
+    // The server stays away: the run fails, and the next one resumes.
     fs::remove_dir_all(dir.path().join("storage")).expect("removed");
     let away = [vec![Fault::CutAfter(90_000)], vec![Fault::Status(503); 5]].concat();
     hub.with(|content| {
@@ -302,7 +302,7 @@ async fn an_interrupted_transfer_goes_on_where_it_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_ranges_begins_anew() {
+async fn a_server_without_ranges_sends_the_whole_file() {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = Hub::start(content()).await;
     let path = "transformer/a-00001.safetensors";
@@ -314,7 +314,7 @@ async fn a_server_without_ranges_begins_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_that_a_server_makes_up_stay_out_of_the_disk() {
+async fn forged_names_never_reach_the_disk() {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = Hub::start(Content { commit: "../../../../evil".to_owned(), ..content() }).await;
     let output = hub.pull(dir.path(), &[], &[]).await;
@@ -335,7 +335,7 @@ async fn a_damaged_file_is_found_and_fetched_again() {
     assert!(stderr(&output).contains("damaged"), "{}", stderr(&output));
     check_files(&hub, dir.path(), |path| path != "README.md");
 
-    // One that goes bad on the disk is found by the next pull.
+    // A file that is damaged on the disk is found by the next pull.
     let place = snapshot(dir.path()).join(path);
     let mut bytes = fs::read(&place).expect("there");
     bytes[1000] ^= 1;
@@ -344,7 +344,7 @@ async fn a_damaged_file_is_found_and_fetched_again() {
     assert!(repaired.status.success(), "{}", stderr(&repaired));
     check_files(&hub, dir.path(), |path| path != "README.md");
 
-    // One that is damaged at its source is refused, and never used.
+    // A file that is damaged at its source is rejected and never used.
     fs::remove_dir_all(dir.path().join("storage")).expect("removed");
     hub.with(|content| content.faults.insert(path.to_owned(), vec![Fault::Damage; 2]));
     let refused = hub.pull(dir.path(), &[], &[]).await;

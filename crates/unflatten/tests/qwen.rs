@@ -17,7 +17,7 @@ use serde_json::json;
 use support::{Client, Service, check_result, check_succeeded_once, command, poster_png, run, stderr, write_poster};
 use uuid::Uuid;
 
-/// What the reference's whole runs were made of.
+/// The input of the complete reference runs.
 fn reference_picture() -> RgbaImage {
     whole_cases()[0].picture()
 }
@@ -49,8 +49,8 @@ fn the_command_line_gives_what_the_reference_gives() {
         let more = [&more[..], &["--device", "cpu", "--dtype", "f32", "--dump", "dump.safetensors"]].concat();
         let output = decompose(dir.path(), model.path(), &more);
         assert!(output.status.success(), "{}", stderr(&output));
-        let told = stderr(&output);
-        assert!(told.contains("needs ") && told.contains("plan folder, everything resident"), "{told}");
+        let text = stderr(&output);
+        assert!(text.contains("needs ") && text.contains("plan folder, everything resident"), "{text}");
         let dump = tensors(&dir.path().join("dump.safetensors"));
         for (stage, expected) in tensors(&fixture(&format!("tiny/{name}.safetensors"))) {
             let error = relative(&dump[&stage], &expected);
@@ -65,17 +65,17 @@ fn the_command_line_gives_what_the_reference_gives() {
             "{:?}",
             metadata.notes
         );
-        // The model's own rendering is kept, but is no layer.
+        // The model's rendering is stored, but is not a layer.
         let rendering = image::open(dir.path().join("out").join(metadata.rendering.expect("kept"))).expect("a picture");
         assert_eq!((rendering.width(), rendering.height()), (64, 64));
     }
 }
 
 #[test]
-fn layers_come_in_the_size_that_was_asked_for() {
+fn layers_have_the_requested_size() {
     let dir = tempfile::tempdir().expect("a folder");
     let model = whole_checkpoint();
-    // Smaller than the model works at, so that nothing can lean on the input's size.
+    // Smaller than the model's size, so that nothing can depend on the input's size.
     let picture = write_poster(dir.path(), "poster.png", 48);
     let out = dir.path().join("out");
     let on = ["--device", "cpu", "--dtype", "f32", "--output-size"];
@@ -104,7 +104,7 @@ fn layers_come_in_the_size_that_was_asked_for() {
 }
 
 #[test]
-fn given_noise_takes_the_place_of_the_seed() {
+fn initial_latents_replace_the_seed() {
     let dir = tempfile::tempdir().expect("a folder");
     let model = whole_checkpoint();
     reference_picture().save(dir.path().join("poster.png")).expect("written");
@@ -125,7 +125,7 @@ fn given_noise_takes_the_place_of_the_seed() {
 }
 
 #[test]
-fn what_is_left_out_on_request_stands_in_the_result() {
+fn shortcuts_are_noted_in_the_result() {
     let dir = tempfile::tempdir().expect("a folder");
     let model = whole_checkpoint();
     let picture = reference_picture();
@@ -160,7 +160,7 @@ fn a_job_that_fits_no_plan_is_refused_before_anything_is_loaded() {
 }
 
 #[test]
-fn a_model_that_is_not_right_is_named_with_its_fault() {
+fn an_invalid_model_is_reported_with_its_fault() {
     let dir = tempfile::tempdir().expect("a folder");
     write_poster(dir.path(), "poster.png", 64);
     let expect = |model: &Path, more: &[&str], words: &[&str]| {
@@ -222,7 +222,7 @@ async fn a_service_runs_the_model_and_cancels_it() {
     let metadata: Metadata = metadata.expect("the API answers").json().await.expect("metadata");
     assert_eq!(metadata.engine.name, EngineName::Qwen);
 
-    // 200 steps take minutes; the cancel ends them within one.
+    // 200 steps take minutes; a cancel ends them within one step.
     let id = submit(&client, 200).await;
     client.wait_started(id).await;
     let deleted = client.http.delete(format!("{}/api/jobs/{id}", client.url)).send().await.expect("the API answers");
@@ -232,7 +232,7 @@ async fn a_service_runs_the_model_and_cancels_it() {
 }
 
 #[test]
-fn doctor_and_auto_say_what_a_model_on_a_cpu_means() {
+fn doctor_and_auto_explain_a_model_on_a_cpu() {
     let dir = tempfile::tempdir().expect("a folder");
     let model = whole_checkpoint();
     write_poster(dir.path(), "poster.png", 64);
@@ -262,7 +262,7 @@ fn a_model_of_random_weights_is_written_and_runs() {
         let output = decompose(dir.path(), &model, &["--device", "cpu", "--prompt", "a kite"]);
         assert!(output.status.success(), "{format}: {}", stderr(&output));
         fs::remove_dir_all(dir.path().join("out")).expect("a result");
-        // What is there is not written over.
+        // An existing folder is not overwritten.
         let again = run(dir.path(), &arguments);
         assert_eq!(again.status.code(), Some(2), "{format}");
         assert!(stderr(&again).contains("is not empty"), "{format}: {}", stderr(&again));

@@ -1,4 +1,4 @@
-//! Separate processes that meet in Redis, and what is left when they are killed.
+//! Separate processes that share Redis, and what remains when they are killed.
 
 mod support;
 
@@ -45,7 +45,7 @@ async fn fifty_jobs_survive_workers_that_are_killed() {
     assert_eq!(results.len(), JOBS as usize, "one result for each job");
 }
 
-/// Two workers at a time; each is killed at a random moment while it has a job, and another one started.
+/// Two workers at a time; each is killed at a random moment while it has a job, and replaced.
 async fn kill_workers_until_done(dir: &Path, settings: &[(&str, &str)], client: &Client, ids: &[(u32, Uuid)]) -> u32 {
     let mut workers: Vec<Service> = (0..2).map(|_| Service::worker(dir, settings)).collect();
     let mut kills = 0;
@@ -60,7 +60,7 @@ async fn kill_workers_until_done(dir: &Path, settings: &[(&str, &str)], client: 
         if open == 0 {
             return kills;
         }
-        // Enough kills to prove the point, then the workers are left in peace.
+        // After this many kills, the workers may finish.
         if running > 0 && kills < 12 {
             sleep(Duration::from_millis(rand::rng().random_range(0..400))).await;
             workers.remove(0).kill();
@@ -127,7 +127,7 @@ async fn layers_are_split_and_edited_through_any_api() {
     let before = one.compose(id).await;
     assert_eq!(before, other.compose(id).await);
 
-    // A child is asked for here and followed there; one of its layers is split there and followed here.
+    // A child is submitted here and followed there; one of its layers is split there and followed here.
     let child = one.split(id, 1).await;
     assert_eq!(other.wait_finished(child).await.state, State::Succeeded);
     check_succeeded_once(&other.events(child).await);
@@ -164,7 +164,7 @@ async fn layers_are_split_and_edited_through_any_api() {
     }
     assert_eq!(one.compose(id).await, other.compose(id).await);
 
-    // The parent takes its children along.
+    // Deleting the parent deletes its children.
     one.delete(id).await;
     for gone in [id, child, grandchild] {
         let answer = other.http.get(format!("{}/api/status/{gone}", other.url)).send().await.expect("the API answers");

@@ -1,6 +1,6 @@
 //! Many processes on one queue, with workers that are killed and a Redis that
-//! is restarted: no job is lost, none is published twice, and whoever follows a
-//! job sees each event once and in order. `cargo xtask bench scale` runs it.
+//! is restarted: no job is lost, none is published twice, and every follower of
+//! a job sees each event once and in order. `cargo xtask bench scale` runs it.
 
 mod support;
 
@@ -22,19 +22,19 @@ use uuid::Uuid;
 
 const APIS: usize = 3;
 const WORKERS: usize = 5;
-/// Pictures are small: it is the queue that is to be tried.
+/// Pictures are small: the queue is under test.
 const SIDE: u32 = 96;
 const VARIANTS: u32 = 20;
-/// A worker is killed for so many jobs that are finished: on a slow machine as on a fast one, there is progress.
+/// A worker is killed after this many finished jobs, so that there is progress on slow machines too.
 const JOBS_A_KILL: usize = 8;
 const LIMIT: Duration = Duration::from_secs(1500);
 
-/// How many jobs: `UNFLATTEN_SCALE_JOBS`, or as many as are promised.
+/// The number of jobs: `UNFLATTEN_SCALE_JOBS`, or the documented number.
 fn jobs() -> usize {
     std::env::var("UNFLATTEN_SCALE_JOBS").ok().and_then(|text| text.parse().ok()).unwrap_or(500)
 }
 
-/// What everyone counts together.
+/// Shared counters.
 #[derive(Default)]
 struct Tally {
     finished: AtomicUsize,
@@ -56,7 +56,7 @@ async fn no_job_is_lost_or_published_twice() {
         ("QUEUE_LIMIT", "100000"),
         ("RUST_LOG", "error"),
     ];
-    // At `error` the API does not name its address, so the ports are chosen here.
+    // At log level `error` the API does not print its address, so the ports are chosen here.
     let apis: Vec<Service> = (0..APIS).map(|_| Service::api(dir.path(), &with_log(&settings))).collect();
     let clients: Arc<Vec<Client>> = Arc::new(apis.iter().map(|api| Client::new(&api.url)).collect());
     let tally = Arc::new(Tally::default());
@@ -77,7 +77,7 @@ async fn no_job_is_lost_or_published_twice() {
     for job in &seen {
         check_succeeded_once(&job.events);
         requeued += job.events.iter().filter(|event| matches!(event.kind, EventKind::Requeued { .. })).count();
-        // What was seen live is what is recorded, whichever process is asked.
+        // The live events equal the recorded ones, in every process.
         assert_eq!(clients[job.number % APIS].events(job.id).await, job.events);
         let folder = dir.path().join("storage/results").join(job.id.to_string());
         let metadata = std::fs::read(folder.join("metadata.json")).expect("the result is there");
@@ -103,7 +103,7 @@ async fn no_job_is_lost_or_published_twice() {
     assert!(kills as usize >= jobs() / 25, "only {kills} workers were killed: that proves little");
 }
 
-/// The API says at `info` where it listens.
+/// The API logs its address at `info`.
 fn with_log<'a>(settings: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     settings
         .iter()
@@ -115,7 +115,7 @@ fn variant(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(0) % VARIANTS
 }
 
-/// What a client saw of its job.
+/// The events that a client saw of its job.
 struct Seen {
     number: usize,
     id: Uuid,
@@ -129,7 +129,7 @@ async fn one_job(number: usize, clients: &[Client], tally: &Tally) -> Seen {
     let pause = rand::random_range(0..20_000);
     sleep(Duration::from_millis(pause)).await;
     let id = submit(number, &clients[number % APIS], tally).await;
-    // Followed through another process than the one that took it on.
+    // Followed through another process than the one that accepted it.
     let follower = &clients[(number + 1) % APIS];
     let mut events: Vec<Event> = Vec::new();
     while !events.last().is_some_and(|event| event.kind.is_terminal()) {
@@ -150,7 +150,7 @@ async fn one_job(number: usize, clients: &[Client], tally: &Tally) -> Seen {
     Seen { number, id, events, published }
 }
 
-/// Hands a job in, again and again under the same key until it is taken.
+/// Submits a job, retrying with the same idempotency key until it is accepted.
 async fn submit(number: usize, client: &Client, tally: &Tally) -> Uuid {
     let key = Uuid::new_v4().to_string();
     loop {
@@ -181,12 +181,12 @@ async fn metadata(client: &Client, id: Uuid) -> Vec<u8> {
     }
 }
 
-/// Takes an event that must be the next one.
+/// Checks that an event is the next one.
 fn take(events: &mut Vec<Event>, frame: &str) {
-    // Frames without a number (places in the queue) are no events.
+    // Frames without a number (queue positions) are not events.
     let Ok(event) = serde_json::from_str::<Event>(frame) else { return };
     let expected = events.last().map_or(1, |last| last.seq + 1);
-    assert_eq!(event.seq, expected, "job {} was told out of order", event.job_id);
+    assert_eq!(event.seq, expected, "events of job {} are out of order", event.job_id);
     events.push(event);
 }
 

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use jobs::{EventKind, State};
 use support::{Client, Service, check_result, check_succeeded_once, command, poster, poster_png, stderr, unzip};
 
-/// Large enough that a job can be caught in the middle.
+/// Large enough that a job can be interrupted halfway.
 const LARGE: u32 = 1400;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,7 +129,7 @@ async fn a_job_that_takes_too_long_fails_and_the_next_one_works() {
     assert_eq!(client.wait_finished(id).await.state, State::Succeeded);
 }
 
-/// A connection that has sent `start` and goes on with nothing.
+/// A connection that has sent `start` and then nothing.
 #[cfg(unix)]
 fn hold(url: &str, start: &str) -> std::net::TcpStream {
     use std::io::Write;
@@ -148,7 +148,7 @@ async fn a_request_that_hangs_and_a_client_that_stalls_do_not_hold_up_the_end() 
     let upload = client.upload(poster_png(64, 0)).await;
     let id = client.decompose(upload).await;
     assert_eq!(client.wait_finished(id).await.state, State::Succeeded);
-    // Whoever opens a pipe that nobody writes waits for ever, as on a network disk that is gone.
+    // Opening a pipe without a writer blocks for ever, like a network disk that is gone.
     let preview = dir.path().join("storage/results").join(id.to_string()).join("preview.jpg");
     std::fs::remove_file(&preview).expect("the preview is there");
     let made = std::process::Command::new("mkfifo").arg(&preview).status().expect("mkfifo can be started");
@@ -175,7 +175,7 @@ async fn a_second_signal_ends_the_service_at_once() {
     let upload = client.upload(poster_png(3000, 0)).await;
     let id = client.decompose(upload).await;
     assert_eq!(client.wait_started(id).await.state, State::Running);
-    // Signals that come at the same moment are one.
+    // Simultaneous signals count as one.
     while service.child.try_wait().expect("our own child can be asked").is_none() {
         service.signal("TERM");
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;

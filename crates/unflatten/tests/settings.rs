@@ -1,4 +1,4 @@
-//! `.env.example` says what the code reads, and nothing else reads the environment.
+//! `.env.example` lists every setting, and nothing else reads the environment.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// What `.env.example` has to be.
+/// The expected content of `.env.example`.
 fn example() -> String {
     let tables: [(&str, &[Variable]); 5] = [
         ("The log", service::VARIABLES),
@@ -75,7 +75,7 @@ fn find_readers(dir: &Path, readers: &mut Vec<PathBuf>) {
             find_readers(&path, readers);
         } else if path.extension().is_some_and(|ending| ending == "rs") && !is_test(&path) {
             let text = std::fs::read_to_string(&path).expect("source");
-            // Code behind `#[cfg(test)]` stands at the end of a file.
+            // Code behind `#[cfg(test)]` is at the end of a file.
             let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             if code.contains("env::var") {
                 readers.push(path);

@@ -1,4 +1,4 @@
-//! The page has words in English and in Korean for everything that the service says by a code.
+//! The page has English and Korean texts for every code of the service.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,9 +1,9 @@
-//! What to do about errors of Google's services, in terms of this program's settings.
+//! Advice on errors of Google's services, in terms of the settings of this program.
 
 use google::{Error, Kind, Service};
 
-/// The error and what to do about it, as one sentence.
-pub(crate) fn advised(error: &Error) -> String {
+/// The error and what to do about it, in one sentence.
+pub(crate) fn with_advice(error: &Error) -> String {
     format!("{error}; {}", advice(error.kind, error.service))
 }
 
@@ -27,7 +27,7 @@ fn advice(kind: Kind, service: Service) -> &'static str {
         (Kind::Deadline, _) => "try again with a smaller picture or fewer layers",
         (Kind::Aborted | Kind::Cancelled, _) => "try again",
         (Kind::Unimplemented, Gemini | VertexGemini) => "set GEMINI_MODEL to a model that reads pictures",
-        (Kind::Unimplemented, _) => "set VERTEX_PREDICT_METHOD to the other one of predict and rawPredict",
+        (Kind::Unimplemented, _) => "set VERTEX_PREDICT_METHOD to the other of predict and rawPredict",
         (Kind::KeyInvalid, _) | (Kind::Unauthenticated, Gemini) => {
             "set GEMINI_API_KEY to a key from https://aistudio.google.com/apikey"
         }
@@ -41,7 +41,7 @@ fn advice(kind: Kind, service: Service) -> &'static str {
         (Kind::Scope, _) => "give the machine or pod the scope https://www.googleapis.com/auth/cloud-platform",
         (Kind::PermissionDenied, Gemini) => "check that the key's project may use the Gemini API and this model",
         (Kind::PermissionDenied, Storage) => {
-            "grant the service account roles/storage.objectUser on the bucket (that of the endpoint needs it too)"
+            "grant roles/storage.objectUser on the bucket to this service account and to that of the endpoint"
         }
         (Kind::PermissionDenied, _) => "grant the service account roles/aiplatform.user in GOOGLE_CLOUD_PROJECT",
         (Kind::Policy, _) => "ask the administrator of the organization about VPC Service Controls and its policies",
@@ -86,7 +86,7 @@ fn advice(kind: Kind, service: Service) -> &'static str {
         }
         (Kind::Timeout, Gemini | VertexGemini) => "raise ANALYZER_TIMEOUT_S, or use a faster model",
         (Kind::Timeout, _) => "try again; raise JOB_TIMEOUT_S if pictures regularly take that long",
-        (Kind::Unknown, _) => "check the message; if it does not help, please report it",
+        (Kind::Unknown, _) => "if the message does not help, please report this bug",
     }
 }
 
@@ -152,14 +152,14 @@ mod tests {
             (Storage, Kind::Unavailable, "try again"),
             (Auth, Kind::Credentials, "GOOGLE_APPLICATION_CREDENTIALS"),
         ] {
-            let text = advised(&error(service, kind));
+            let text = with_advice(&error(service, kind));
             assert!(text.starts_with(service.name()) && text.contains("(why); "), "{text}");
             assert!(text.contains(word), "{word:?} is not in: {text}");
         }
     }
 
     #[test]
-    fn every_kind_has_an_advice_for_every_service() {
+    fn every_kind_has_advice_for_every_service() {
         use Kind::*;
         let kinds = [
             Quota,
@@ -200,7 +200,7 @@ mod tests {
             for service in
                 [Service::Auth, Service::Gemini, Service::VertexGemini, Service::Prediction, Service::Storage]
             {
-                let text = advised(&error(service, kind));
+                let text = with_advice(&error(service, kind));
                 assert!(text.contains("; ") && !text.ends_with("; "), "{text}");
             }
         }

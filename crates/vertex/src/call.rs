@@ -1,4 +1,4 @@
-//! One job on its way to the container and back.
+//! Runs one job in the container.
 
 use std::time::Duration;
 
@@ -10,58 +10,58 @@ use layers::Layer;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::CloudConfig;
-use crate::advice::advised;
+use crate::advice::with_advice;
 use crate::engine::{Clients, failed};
 use crate::protocol::{Blob, Instance, Outcome, Prediction, RemoteLayer, RemoteResult, RemoteStep, encoded_len};
 
-/// How often it looks whether to stop.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often a call checks whether to stop.
+const STOP_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How long telling the container to stop may take.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout of cancelling a job in the container.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many calls in a row may end without an answer before the job fails.
-const MOST_DOUBTS: u32 = 3;
+/// After this many calls in a row without an answer, the job fails.
+const MAX_UNCERTAIN_CALLS: u32 = 3;
 
-/// How often in a row a job that may have been begun is looked for among the endpoint's containers before it counts as
-/// lost. Calls are spread over them at random: of eight, each is asked but for one case in a hundred.
-const MOST_MISSES: u32 = 35;
+/// After this many answers in a row that a container does not know the job, the job counts as lost. Calls are spread over
+/// the containers at random: with eight of them, all have been asked in 99 of 100 cases.
+const MAX_MISSES: u32 = 35;
 
-/// The pause between two such looks.
+/// The pause between two such calls.
 const MISS_PAUSE: Duration = Duration::from_millis(500);
 
-/// How often a job that no container has is sent again.
-const MOST_TIMES_AGAIN: u32 = 3;
+/// How often a lost job is sent again.
+const MAX_RESENDS: u32 = 3;
 
-/// Room in a request for everything but the picture, in bytes.
-const MARGIN: usize = 64 << 10;
+/// Bytes of a request that are reserved for everything but the picture.
+const REQUEST_OVERHEAD_BYTES: usize = 64 << 10;
 
-/// Share of the bar that the container has; the rest is for fetching the layers.
+/// The container's share of the progress; the rest is for fetching the layers.
 const REMOTE_SHARE: f32 = 0.95;
 
-/// One job on its way.
+/// A job that runs in the container.
 pub(crate) struct Call<'a> {
     pub(crate) clients: &'a Clients,
     pub(crate) config: &'a CloudConfig,
     pub(crate) id: JobId,
     pub(crate) job: EngineJob<'a>,
-    /// Where the job's files are in Cloud Storage.
+    /// The job's folder in Cloud Storage.
     pub(crate) folder: Option<ObjectUri>,
 }
 
-/// How a job that may have been begun was looked for.
+/// The search for a job that may have been started.
 #[derive(Default)]
 struct Search {
-    /// Answers in a row of containers that do not know it.
+    /// Answers in a row from containers that do not know the job.
     misses: u32,
-    sent_again: u32,
+    resends: u32,
 }
 
-type Made = Result<(RemoteResult, Vec<Layer>), EngineError>;
+type CallResult = Result<(RemoteResult, Vec<Layer>), EngineError>;
 
 impl Call<'_> {
-    /// Sends the picture, follows the work, fetches the layers. What nobody will fetch is ended.
-    pub(crate) async fn run(&self, progress: &mut dyn ProgressSink) -> Made {
+    /// Sends the picture, follows the run and fetches the layers. Cancels a run whose result nobody will fetch.
+    pub(crate) async fn run(&self, progress: &mut dyn ProgressSink) -> CallResult {
         let mut may_run = self.job.origin.resumed;
         let made = self.follow(&mut may_run, progress).await;
         if made.is_err() && may_run && !self.is_left_running(&made, progress) {
@@ -70,46 +70,50 @@ impl Call<'_> {
         made
     }
 
-    /// Whether the next attempt is to find the run: of one that was lost or given back, not of one that was cancelled.
-    pub(crate) fn is_left_running(&self, made: &Made, progress: &dyn ProgressSink) -> bool {
+    /// Whether the run is left to the next attempt: if this one was lost or given back, but not if it was cancelled.
+    pub(crate) fn is_left_running(&self, made: &CallResult, progress: &dyn ProgressSink) -> bool {
         let reason = progress.stop_reason();
         let is_for_next = matches!(reason, None | Some(StopReason::Lost | StopReason::ShuttingDown));
         matches!(made, Err(EngineError::Stopped(_))) && is_for_next
     }
 
-    /// `may_run` says whether a container may work on the job: from then on the picture is sent again only as
-    /// [`Call::after_unknown`] says.
-    async fn follow(&self, may_run: &mut bool, progress: &mut dyn ProgressSink) -> Made {
+    /// Sets `may_run` once a container may have started the job: from then on the picture is sent again only if
+    /// [`Call::after_unknown`] decides so.
+    async fn follow(&self, may_run: &mut bool, progress: &mut dyn ProgressSink) -> CallResult {
         let begin = Step { stage: Stage::Send, step: 0, total: 1, fraction: 0.0 };
         progress.step(begin)?;
         let mut last = begin;
         let image = unless_stopped(self.image(), &last, progress).await??;
-        let (mut send_image, mut doubts) = (!*may_run, 0);
+        let (mut send_image, mut uncertain_calls) = (!*may_run, 0);
         let mut search = Search::default();
         loop {
             let instance = self.instance(send_image.then(|| image.clone()));
             let repeat = if send_image { Repeat::Costly } else { Repeat::Harmless };
-            // Also when it is given up on its way.
-            let known = *may_run;
+            // Set before the call, which may be dropped halfway.
+            let may_have_run = *may_run;
             *may_run |= send_image;
             let prediction = match unless_stopped(self.predict(&instance, repeat), &last, progress).await? {
                 Ok(prediction) => prediction,
-                // The container may work on it all the same; the next call asks.
-                Err(error) if doubts < MOST_DOUBTS && error.may_have_begun() && (send_image || is_late(&error)) => {
+                // The container may have started the job all the same; the next call asks.
+                Err(error)
+                    if uncertain_calls < MAX_UNCERTAIN_CALLS
+                        && error.may_have_begun()
+                        && (send_image || is_late(&error)) =>
+                {
                     tracing::info!(job_id = %self.id, %error, "asking the container whether it has the job");
-                    (send_image, doubts) = (false, doubts + 1);
+                    (send_image, uncertain_calls) = (false, uncertain_calls + 1);
                     continue;
                 }
                 Err(error) => {
-                    *may_run = known || error.may_have_begun();
-                    return Err(failed(advised(&error)));
+                    *may_run = may_have_run || error.may_have_begun();
+                    return Err(failed(with_advice(&error)));
                 }
             };
             match prediction.outcome {
                 Outcome::Running { progress: step } => {
-                    (send_image, doubts, search.misses) = (false, 0, 0);
+                    (send_image, uncertain_calls, search.misses) = (false, 0, 0);
                     if let Some(step) = step {
-                        last = shown(&step);
+                        last = local_step(&step);
                         progress.step(last)?;
                     }
                 }
@@ -125,10 +129,12 @@ impl Call<'_> {
                 }
                 Outcome::Cancelled => {
                     *may_run = false;
-                    return Err(failed("the job was ended on Vertex AI by someone else".to_owned()));
+                    return Err(failed(
+                        "the job was cancelled on Vertex AI by another client; submit it again".to_owned(),
+                    ));
                 }
                 Outcome::Unknown if send_image => {
-                    return Err(failed("the container did not take the job".to_owned()));
+                    return Err(failed("the container did not accept the job; check its log".to_owned()));
                 }
                 Outcome::Unknown => {
                     send_image = self.after_unknown(&mut search)?;
@@ -138,20 +144,20 @@ impl Call<'_> {
         }
     }
 
-    /// Whether to send the picture after a container said that it does not know the job.
+    /// Whether to send the picture again after a container answered that it does not know the job.
     ///
-    /// Another one may be at work on it, so the endpoint is asked often enough to reach them all. A job that none of them
-    /// has is computed again, which is the price of a container that ended.
+    /// Another container may run it, so the endpoint is called often enough to reach them all. A job that none of them has
+    /// is computed again: its container has ended.
     fn after_unknown(&self, search: &mut Search) -> Result<bool, EngineError> {
         search.misses += 1;
-        if search.misses <= MOST_MISSES {
+        if search.misses <= MAX_MISSES {
             return Ok(false);
         }
-        if search.sent_again == MOST_TIMES_AGAIN {
-            let message = "the endpoint's containers lose the job again and again; look at their log";
+        if search.resends == MAX_RESENDS {
+            let message = "the endpoint's containers keep losing the job; check their logs";
             return Err(failed(message.to_owned()));
         }
-        search.sent_again += 1;
+        search.resends += 1;
         search.misses = 0;
         tracing::warn!(job_id = %self.id, "no container has the job; sending it again");
         Ok(true)
@@ -163,7 +169,7 @@ impl Call<'_> {
             image,
             params: self.job.params.clone(),
             describe: self.job.describe,
-            // The answer has to be on its way before the endpoint ends the call.
+            // The answer has to arrive before the endpoint times out.
             wait_s: self.config.wait.min(self.time_limit().mul_f32(0.8)).as_secs(),
             max_answer_bytes: self.clients.predictor.endpoint().size_limit(),
             output_uri: self.folder.as_ref().map(ToString::to_string),
@@ -179,36 +185,37 @@ impl Call<'_> {
         self.clients.predictor.predict(instance, self.time_limit(), repeat).await
     }
 
-    /// Best effort: a container that does not hear of it finishes its work, and nobody fetches it.
+    /// Cancels the job in the container. Best effort: a container that is not reached finishes a result that nobody
+    /// fetches.
     async fn cancel(&self) {
         let instance = Instance { cancel: true, wait_s: 0, ..self.instance(None) };
-        let telling = async {
-            // One of several containers may answer that has another job.
+        let cancelling = async {
+            // Another container of the endpoint may answer.
             while let Outcome::Unknown = self.predict(&instance, Repeat::Harmless).await?.outcome {
                 sleep(Duration::from_millis(500)).await;
             }
             Ok::<_, Error>(())
         };
-        match timeout(CANCEL_PATIENCE, telling).await {
+        match timeout(CANCEL_TIMEOUT, cancelling).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(job_id = %self.id, error = advised(&error), "Vertex AI could not be told to stop");
+                tracing::warn!(job_id = %self.id, error = with_advice(&error), "the job could not be cancelled on Vertex AI");
             }
-            Err(_) => tracing::warn!(job_id = %self.id, "Vertex AI could not be told to stop in time"),
+            Err(_) => tracing::warn!(job_id = %self.id, "the job could not be cancelled on Vertex AI in time"),
         }
     }
 
-    /// The picture inside the request, or, where it is too large for that, in Cloud Storage.
+    /// The picture: inside the request, or in Cloud Storage if it is too large for that.
     async fn image(&self) -> Result<Blob, EngineError> {
         let mut png = Vec::new();
         layers::write_png(&mut png, self.job.input)
             .map_err(|error| failed(format!("the picture could not be encoded: {error}")))?;
-        let inline = encoded_len(png.len()) + MARGIN <= self.clients.predictor.endpoint().size_limit();
-        // Without a folder the request is refused for its size, with a word on what to do.
+        let inline = encoded_len(png.len()) + REQUEST_OVERHEAD_BYTES <= self.clients.predictor.endpoint().size_limit();
+        // Without a folder, the endpoint rejects the request for its size, and `with_advice` says what to do.
         let Some(folder) = self.folder.as_ref().filter(|_| !inline) else { return Ok(Blob::Inline(png)) };
         let uri = folder.join("input.png");
         let put = self.clients.storage.put(&uri, "image/png", png).await;
-        put.map_err(|error| failed(advised(&error)))?;
+        put.map_err(|error| failed(with_advice(&error)))?;
         Ok(Blob::Uri(uri.to_string()))
     }
 
@@ -218,8 +225,8 @@ impl Call<'_> {
             let pixels = match png {
                 Blob::Inline(png) => decode(png)?,
                 Blob::Uri(uri) => {
-                    let uri = self.own(uri)?;
-                    let png = self.clients.storage.get(&uri).await.map_err(|error| failed(advised(&error)))?;
+                    let uri = self.own_object(uri)?;
+                    let png = self.clients.storage.get(&uri).await.map_err(|error| failed(with_advice(&error)))?;
                     decode(&png)?
                 }
             };
@@ -228,13 +235,19 @@ impl Call<'_> {
         Ok(layers)
     }
 
-    /// An address in the job's own folder: an answer must not make us read anything else.
-    fn own(&self, uri: &str) -> Result<ObjectUri, EngineError> {
+    /// Parses an address, which has to be in the job's own folder: an answer must not make us read anything else.
+    fn own_object(&self, uri: &str) -> Result<ObjectUri, EngineError> {
         let parsed: ObjectUri = uri.parse().map_err(failed)?;
         let expected = self.folder.as_ref().is_some_and(|folder| {
             parsed.bucket == folder.bucket && parsed.name.strip_prefix(&folder.name).is_some_and(|r| r.starts_with('/'))
         });
-        if expected { Ok(parsed) } else { Err(failed(format!("the container named {uri}, which is not the job's"))) }
+        if expected {
+            Ok(parsed)
+        } else {
+            Err(failed(format!(
+                "the container returned {uri}, which is outside of the job's folder; check the container"
+            )))
+        }
     }
 }
 
@@ -242,14 +255,14 @@ fn is_late(error: &Error) -> bool {
     error.kind == Kind::Timeout
 }
 
-/// Waits for `work`; drops it when the job is to end.
+/// Waits for `work`; drops it when the job is stopped.
 async fn unless_stopped<T>(
     work: impl Future<Output = T>,
     last: &Step,
     progress: &mut dyn ProgressSink,
 ) -> Result<T, Stopped> {
     let mut work = std::pin::pin!(work);
-    let mut ticks = interval(LOOK);
+    let mut ticks = interval(STOP_POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -259,8 +272,8 @@ async fn unless_stopped<T>(
     }
 }
 
-/// A step of the container as one of ours.
-fn shown(step: &RemoteStep) -> Step {
+/// Converts a step of the container.
+fn local_step(step: &RemoteStep) -> Step {
     let fraction = REMOTE_SHARE * step.fraction.clamp(0.0, 1.0);
     Step { stage: step.stage, step: step.step, total: step.total, fraction }
 }

@@ -1,4 +1,4 @@
-//! The clients of crate `google`, made of the settings.
+//! Creates the clients of crate `google` from the settings.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use tokio::sync::OnceCell;
 
 use crate::CloudConfig;
 
-/// The runtime on which engines, whose thread is not asynchronous, call Google, and on which tokens renew themselves.
-/// One for the process, which lives as long.
+/// The runtime on which the engine thread, which is not asynchronous, calls Google, and on which tokens are renewed. It is
+/// started once and lives as long as the process.
 pub(crate) fn runtime() -> std::io::Result<&'static tokio::runtime::Runtime> {
     static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
     if let Some(runtime) = RUNTIME.get() {
@@ -25,7 +25,7 @@ impl CloudConfig {
         Retry { times: self.retries, first: Duration::from_secs(1), longest: Duration::from_secs(30) }
     }
 
-    /// Who calls. Within a runtime that lives on.
+    /// The credentials. Call it within a runtime that outlives them, since they are renewed there.
     pub(crate) fn auth(&self) -> Result<Auth, Error> {
         Auth::google(self.credentials.as_deref())
     }
@@ -34,12 +34,12 @@ impl CloudConfig {
         Storage::new(auth, self.storage_endpoint.as_deref(), self.retry())
     }
 
-    /// Cloud Storage as this container's service account; credentials are looked for when they are first needed.
+    /// Cloud Storage with the container's service account; the credentials are looked up on first use.
     pub(crate) async fn storage_in<'a>(&self, cell: &'a OnceCell<Storage>) -> Result<&'a Storage, Error> {
         cell.get_or_try_init(|| async { self.storage(self.auth()?) }).await
     }
 
-    /// The endpoint; `None` when project or endpoint are not set.
+    /// The endpoint; `None` if project or endpoint are not set.
     pub(crate) fn endpoint(&self) -> Option<Endpoint> {
         Some(Endpoint {
             project: self.project.clone()?,

@@ -6,7 +6,7 @@ use service::{SettingError, Settings, Variable};
 const GOOGLE_APPLICATION_CREDENTIALS: Variable = Variable {
     name: "GOOGLE_APPLICATION_CREDENTIALS",
     default: "",
-    about: "Key file of a service account, or a workload identity file; empty: what this machine has in Google Cloud",
+    about: "Key file of a service account, or a workload identity file; empty: the credentials of this machine in Google Cloud",
 };
 const GOOGLE_CLOUD_PROJECT: Variable =
     Variable { name: "GOOGLE_CLOUD_PROJECT", default: "", about: "Project of Vertex AI" };
@@ -15,7 +15,7 @@ const VERTEX_AI_LOCATION: Variable =
 const VERTEX_ENDPOINT_ID: Variable = Variable {
     name: "VERTEX_ENDPOINT_ID",
     default: "",
-    about: "Endpoint that runs Unflatten's container (docs/vertex.md); with it and a project there is a vertex engine",
+    about: "Endpoint that runs Unflatten's container (docs/vertex.md); together with a project, it enables the vertex engine",
 };
 const VERTEX_ENDPOINT_DOMAIN: Variable = Variable {
     name: "VERTEX_ENDPOINT_DOMAIN",
@@ -25,7 +25,7 @@ const VERTEX_ENDPOINT_DOMAIN: Variable = Variable {
 const VERTEX_PREDICT_METHOD: Variable = Variable {
     name: "VERTEX_PREDICT_METHOD",
     default: "predict",
-    about: "How the endpoint is called: predict or rawPredict",
+    about: "Method of the endpoint to call: predict or rawPredict",
 };
 const VERTEX_STAGING_URI: Variable = Variable {
     name: "VERTEX_STAGING_URI",
@@ -35,17 +35,17 @@ const VERTEX_STAGING_URI: Variable = Variable {
 const VERTEX_WAIT_S: Variable = Variable {
     name: "VERTEX_WAIT_S",
     default: "10",
-    about: "Seconds that one call waits for the layers before the next one asks how far they are",
+    about: "Seconds that one call waits for the layers, before the next call asks for the progress",
 };
 const VERTEX_RETRIES: Variable = Variable {
     name: "VERTEX_RETRIES",
     default: "5",
-    about: "How often a call is repeated after a 429, a 5xx or a broken connection, with growing pauses",
+    about: "Retries of a call after a 429, a 5xx or a broken connection, with backoff",
 };
 const GOOGLE_STORAGE_ENDPOINT: Variable = Variable {
     name: "GOOGLE_STORAGE_ENDPOINT",
     default: "",
-    about: "Another address in place of https://storage.googleapis.com",
+    about: "Address to use instead of https://storage.googleapis.com",
 };
 
 const GEMINI_API_KEY: Variable = Variable {
@@ -60,7 +60,7 @@ const GEMINI_LOCATION: Variable =
 const GEMINI_ENDPOINT: Variable = Variable {
     name: "GEMINI_ENDPOINT",
     default: "",
-    about: "Another address in place of Google's for Gemini, such as a proxy",
+    about: "Address to use instead of Google's for Gemini, such as a proxy",
 };
 
 const AIP_HTTP_PORT: Variable =
@@ -81,7 +81,7 @@ const AIP_STORAGE_URI: Variable = Variable {
     about: "Folder in Cloud Storage with the weights for unflatten-worker --vertex; Vertex AI sets it; empty: MODEL_NAME",
 };
 
-/// Every variable about Google Cloud.
+/// Every variable that this crate reads.
 pub const VARIABLES: &[Variable] = &[
     GOOGLE_APPLICATION_CREDENTIALS,
     GOOGLE_CLOUD_PROJECT,
@@ -103,7 +103,7 @@ pub const VARIABLES: &[Variable] = &[
     AIP_STORAGE_URI,
 ];
 
-/// Where Google Cloud is, and as whom to call it.
+/// Settings of Google Cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloudConfig {
     /// `GOOGLE_APPLICATION_CREDENTIALS`.
@@ -129,18 +129,20 @@ pub struct CloudConfig {
 }
 
 impl CloudConfig {
+    /// Reads the settings.
+    ///
     /// # Errors
-    /// The first setting that cannot be used.
+    /// The first setting that is not valid.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let method: String = settings.require(&VERTEX_PREDICT_METHOD)?;
         let raw_predict = match method.to_ascii_lowercase().as_str() {
             "predict" => false,
             "rawpredict" => true,
-            _ => return Err(VERTEX_PREDICT_METHOD.refuse(method, "is predict or rawPredict")),
+            _ => return Err(VERTEX_PREDICT_METHOD.refuse(method, "must be predict or rawPredict")),
         };
         let staging_uri = settings.text(&VERTEX_STAGING_URI);
         if let Some(uri) = staging_uri.as_ref().filter(|uri| !is_folder(uri)) {
-            return Err(VERTEX_STAGING_URI.refuse(uri, "is a folder such as gs://bucket/unflatten"));
+            return Err(VERTEX_STAGING_URI.refuse(uri, "must be a folder such as gs://bucket/unflatten"));
         }
         Ok(Self {
             credentials: settings.parse(&GOOGLE_APPLICATION_CREDENTIALS)?,
@@ -157,7 +159,7 @@ impl CloudConfig {
     }
 }
 
-/// How Gemini is called (`ANALYZER=gemini`).
+/// Settings of Gemini (`ANALYZER=gemini`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct GeminiConfig {
     /// `GEMINI_API_KEY`.
@@ -183,8 +185,10 @@ impl std::fmt::Debug for GeminiConfig {
 }
 
 impl GeminiConfig {
+    /// Reads the settings.
+    ///
     /// # Errors
-    /// The first setting that cannot be used.
+    /// The first setting that is not valid.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self {
             api_key: settings.text(&GEMINI_API_KEY),
@@ -195,7 +199,7 @@ impl GeminiConfig {
     }
 }
 
-/// What Vertex AI tells a container that it starts.
+/// Settings that Vertex AI passes to a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerConfig {
     /// `AIP_HTTP_PORT`.
@@ -209,24 +213,26 @@ pub struct ContainerConfig {
 }
 
 impl ContainerConfig {
+    /// Reads the settings.
+    ///
     /// # Errors
-    /// The first setting that cannot be used.
+    /// The first setting that is not valid.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let route = |variable: &Variable| {
             let route: String = settings.require(variable)?;
-            // What axum would take for a pattern is no path of Vertex AI's.
+            // axum would read these as patterns; Vertex AI does not use them.
             if !route.starts_with('/') || route.contains(['{', '}', '*']) || route.contains("/:") {
-                return Err(variable.refuse(route, "is a path such as /health"));
+                return Err(variable.refuse(route, "must be a path such as /health"));
             }
             Ok(route)
         };
         let (health_route, predict_route) = (route(&AIP_HEALTH_ROUTE)?, route(&AIP_PREDICT_ROUTE)?);
         if health_route == predict_route {
-            return Err(AIP_PREDICT_ROUTE.refuse(predict_route, "has to differ from AIP_HEALTH_ROUTE"));
+            return Err(AIP_PREDICT_ROUTE.refuse(predict_route, "must differ from AIP_HEALTH_ROUTE"));
         }
         let storage_uri = settings.text(&AIP_STORAGE_URI);
         if let Some(uri) = storage_uri.as_ref().filter(|uri| !is_folder(uri)) {
-            return Err(AIP_STORAGE_URI.refuse(uri, "is a folder such as gs://bucket/weights"));
+            return Err(AIP_STORAGE_URI.refuse(uri, "must be a folder such as gs://bucket/weights"));
         }
         Ok(Self { port: settings.require(&AIP_HTTP_PORT)?, health_route, predict_route, storage_uri })
     }

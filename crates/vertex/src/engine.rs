@@ -1,13 +1,13 @@
 //! Qwen-Image-Layered on an endpoint of Vertex AI that runs our container.
 //!
-//! A run there costs money: once a container may work on the job, the endpoint is asked for it, and the picture is sent
-//! again only when none of its containers has answered for the job for a while.
+//! Runs cost money: once a container may have started the job, the engine asks for it, and sends the picture again only
+//! after none of the containers has known the job for a while.
 
 use std::time::Duration;
 
 use engine::{
     Engine, EngineError, EngineFactory, EngineJob, EngineName, EngineOffer, FailureCode, LayerCount, MAX_LAYERS,
-    Message, MessageCode, Missing, Output, Params, ProgressSink,
+    Message, MessageCode, MissingEngine, Output, Params, ProgressSink,
 };
 use google::{Endpoint, Error, ObjectUri, Predictor, Storage};
 use layers::LayerStack;
@@ -15,28 +15,28 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::CloudConfig;
-use crate::advice::advised;
+use crate::advice::with_advice;
 use crate::call::Call;
 use crate::clients::runtime;
 
-/// How long removing a job's files from Cloud Storage may take.
-const TIDY_PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of removing a job's files from Cloud Storage.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Makes the engine where an endpoint is configured, without calling it.
+/// Creates the engine if an endpoint is configured, without calling it.
 pub struct VertexFactory {
     config: CloudConfig,
 }
 
 impl VertexFactory {
-    /// The engine of the endpoint that `config` names.
+    /// A factory for the endpoint in `config`.
     pub fn new(config: CloudConfig) -> Self {
         Self { config }
     }
 
-    fn engine(&self) -> Result<Vertex, Missing> {
-        let endpoint = self.config.endpoint().ok_or_else(|| Missing {
-            why: "no endpoint of Vertex AI is configured".to_owned(),
-            fix: "set GOOGLE_CLOUD_PROJECT and VERTEX_ENDPOINT_ID; docs/vertex.md says how to deploy one".to_owned(),
+    fn engine(&self) -> Result<Vertex, MissingEngine> {
+        let endpoint = self.config.endpoint().ok_or_else(|| MissingEngine {
+            why: "no Vertex AI endpoint is configured".to_owned(),
+            fix: "set GOOGLE_CLOUD_PROJECT and VERTEX_ENDPOINT_ID; see docs/vertex.md for how to deploy one".to_owned(),
         })?;
         Ok(Vertex { config: self.config.clone(), endpoint, clients: None, model: None, revision: None })
     }
@@ -47,21 +47,21 @@ impl EngineFactory for VertexFactory {
         EngineName::Vertex
     }
 
-    fn probe(&self) -> Result<EngineOffer, Missing> {
+    fn probe(&self) -> Result<EngineOffer, MissingEngine> {
         self.engine().map(|engine| engine.offer())
     }
 
-    fn make(&self) -> Result<Box<dyn Engine>, Missing> {
+    fn make(&self) -> Result<Box<dyn Engine>, MissingEngine> {
         Ok(Box::new(self.engine()?))
     }
 }
 
-/// The engine; connections and credentials are made by its first job.
+/// The engine. Its first job creates connections and credentials.
 struct Vertex {
     config: CloudConfig,
     endpoint: Endpoint,
     clients: Option<Clients>,
-    /// The model that the container said it has.
+    /// The model that the container reported.
     model: Option<String>,
     revision: Option<String>,
 }
@@ -92,24 +92,27 @@ impl Engine for Vertex {
             LayerCount::Exactly(n) => n,
             LayerCount::Auto => MAX_LAYERS,
         };
-        // The layers as pixels, lifted, and on their way.
+        // Each layer exists three times: as decoded, scaled up, and while it is transferred.
         3 * 4 * u64::from(width) * u64::from(height) * u64::from(layers + 1)
     }
 
     fn decompose(&mut self, job: &EngineJob<'_>, progress: &mut dyn ProgressSink) -> Result<Output, EngineError> {
-        let no_runtime =
-            |error| EngineError::Environment { message: format!("no runtime for calls to Google: {error}") };
+        let no_runtime = |error| EngineError::Environment {
+            message: format!("the runtime for calls to Google cannot be started: {error}"),
+        };
         let runtime = runtime().map_err(no_runtime)?;
         runtime.block_on(async {
             if self.clients.is_none() {
-                self.clients = Some(self.connect().map_err(|error| failed(advised(&error)))?);
+                self.clients = Some(self.connect().map_err(|error| failed(with_advice(&error)))?);
             }
-            let Some(clients) = &self.clients else { return Err(failed("there are no connections".to_owned())) };
+            let Some(clients) = &self.clients else {
+                return Err(failed("there are no connections; please report this bug".to_owned()));
+            };
             let id = job.origin.job_id.unwrap_or_else(Uuid::new_v4);
             let folder = self.staging()?.map(|staging| staging.join(&id.to_string()));
             let call = Call { clients, config: &self.config, id, job: *job, folder: folder.clone() };
             let made = call.run(progress).await;
-            // What is left for the next attempt finds its files there.
+            // A run that is left to the next attempt still needs its files.
             if let (Some(folder), false) = (&folder, call.is_left_running(&made, progress)) {
                 remove_files(&clients.storage, folder).await;
             }
@@ -139,9 +142,9 @@ impl Vertex {
     }
 }
 
-/// Removes a job's files from Cloud Storage. What stays costs a little money and no job.
+/// Removes a job's files from Cloud Storage. A failure is logged and does not fail the job.
 async fn remove_files(storage: &Storage, folder: &ObjectUri) {
-    // Otherwise it would be the beginning of other names too.
+    // Without the slash, the prefix would match other names too.
     let inside = ObjectUri { name: format!("{}/", folder.name), ..folder.clone() };
     let removing = async {
         for object in storage.list(&inside).await? {
@@ -149,7 +152,7 @@ async fn remove_files(storage: &Storage, folder: &ObjectUri) {
         }
         Ok::<_, Error>(())
     };
-    match timeout(TIDY_PATIENCE, removing).await {
+    match timeout(CLEANUP_TIMEOUT, removing).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%folder, %error, "files in Cloud Storage could not be removed"),
         Err(_) => tracing::warn!(%folder, "files in Cloud Storage could not be removed in time"),

@@ -1,8 +1,8 @@
-//! What a worker and the container on Vertex AI say to each other, inside `instances` and `predictions`.
+//! The protocol between a worker and the container on Vertex AI, inside `instances` and `predictions`.
 //!
-//! A call names a job and waits a while; it is answered with the layers, or with how far they are. The next call names
-//! the job again. Whatever is sent twice (another worker after a crash) meets the same run or its result. A call that
-//! reaches another container of the endpoint is answered with `unknown`, and asked again.
+//! A call names a job and waits a while; the answer has the layers or the progress. The next call names the job again. A
+//! repeated call (another worker after a crash) finds the same run or its result. A call that reaches another container
+//! of the endpoint gets the answer `unknown` and is repeated.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,33 +16,33 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Instance {
     pub(crate) job_id: JobId,
-    /// Absent when the container has it already.
+    /// Absent if the container already has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) image: Option<Blob>,
     #[serde(default)]
     pub(crate) params: Params,
-    /// Whether the layers are to be described too.
+    /// Whether the container also describes the layers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) describe: bool,
-    /// How long to wait for the layers.
+    /// How long to wait for the layers, in seconds.
     #[serde(default)]
     pub(crate) wait_s: u64,
-    /// The largest answer that the endpoint passes on, in bytes.
-    #[serde(default = "largest")]
+    /// The largest answer that the endpoint forwards, in bytes.
+    #[serde(default = "unlimited")]
     pub(crate) max_answer_bytes: usize,
-    /// The job's own folder in Cloud Storage, for layers that are larger than that.
+    /// The job's folder in Cloud Storage, for layers that exceed that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) output_uri: Option<String>,
-    /// Ends the job.
+    /// Cancels the job.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) cancel: bool,
 }
 
-fn largest() -> usize {
+fn unlimited() -> usize {
     usize::MAX
 }
 
-/// A picture: PNG bytes, or where they are.
+/// A picture: PNG bytes, or their address in Cloud Storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Blob {
     #[serde(rename = "b64")]
@@ -60,7 +60,7 @@ fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D:
     STANDARD.decode(text).map_err(serde::de::Error::custom)
 }
 
-/// How many bytes `count` take in base64.
+/// The length in base64 of `count` bytes.
 pub(crate) fn encoded_len(count: usize) -> usize {
     count.div_ceil(3) * 4
 }
@@ -69,7 +69,7 @@ pub(crate) fn encoded_len(count: usize) -> usize {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Prediction {
     pub(crate) job_id: JobId,
-    /// The container that answers, drawn when it starts.
+    /// A random number that identifies the answering container.
     pub(crate) replica: u64,
     #[serde(flatten)]
     pub(crate) outcome: Outcome,
@@ -99,7 +99,7 @@ pub(crate) struct RemoteStep {
     pub(crate) fraction: f32,
 }
 
-/// The layers, the lowest first, and who made them.
+/// The layers, the lowest first, and the engine that made them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RemoteResult {
     pub(crate) width: u32,
@@ -129,7 +129,7 @@ pub(crate) struct PredictRequest {
     pub(crate) instances: Vec<Instance>,
 }
 
-/// The answer's.
+/// The response body of an endpoint.
 #[derive(Debug, Serialize)]
 pub(crate) struct PredictResponse {
     pub(crate) predictions: [Prediction; 1],
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn messages_survive_a_round_trip() {
         let text = r#"{"instances": [{"job_id": "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "image": {"b64": "AQID"},
                        "params": {"num_layers": 3}, "wait_s": 5}]}"#;
         let request: PredictRequest = serde_json::from_str(text).expect("an instance");

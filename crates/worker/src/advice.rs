@@ -1,10 +1,10 @@
-//! What users read where a library reports a fact: the fact, and what they can do about it in this product.
+//! Adds to the errors of libraries what a user of this program can do about them.
 
 use layers::DecodeError;
 use qwen_image_layered::plan::{Kind, NoPlan, Shortage, gigabytes};
 use qwen_image_layered::{Degradation, Error, gpu};
 
-/// A picture that was not decoded.
+/// The text for a picture that cannot be decoded.
 pub(crate) fn decode(error: &DecodeError) -> String {
     match error.help() {
         Some(help) => format!("{error}; {help}"),
@@ -12,7 +12,7 @@ pub(crate) fn decode(error: &DecodeError) -> String {
     }
 }
 
-/// A model that could not be loaded or run.
+/// The text for a model that cannot be loaded or run.
 pub(crate) fn model(error: &Error) -> String {
     match error {
         Error::NotFinite { .. } => format!("{error} (`unflatten pull` checks every file)"),
@@ -20,7 +20,7 @@ pub(crate) fn model(error: &Error) -> String {
     }
 }
 
-/// A GPU that cannot be used.
+/// The text for a GPU that cannot be used.
 pub(crate) fn gpu(error: &gpu::Unusable) -> String {
     let advice = match error {
         gpu::Unusable::NotBuilt => "build it with --features cuda, or use --device cpu",
@@ -33,10 +33,10 @@ pub(crate) fn gpu(error: &gpu::Unusable) -> String {
     format!("{error}; {advice}")
 }
 
-/// A job that no plan fits.
+/// The text for a job that no memory plan fits.
 pub(crate) fn no_plan(error: &NoPlan) -> String {
     let shortage = match error {
-        NoPlan::NoCandidates => return format!("{error}; unflatten pull fetches them"),
+        NoPlan::NoCandidates => return format!("{error}; fetch them with `unflatten pull`"),
         NoPlan::Shortage(shortage) => shortage,
     };
     let Shortage { workload, device, smallest, .. } = &**shortage;
@@ -45,20 +45,20 @@ pub(crate) fn no_plan(error: &NoPlan) -> String {
         advice.push("use fewer layers or resolution 640".to_owned());
     }
     if smallest.name != "q4_k_m" {
-        advice.push("pull a smaller variant (unflatten pull --variant q4_k_m)".to_owned());
+        advice.push("pull a smaller variant (`unflatten pull --variant q4_k_m`)".to_owned());
     }
     if device.free < device.total / 10 * 9 {
         let total = gigabytes(device.total);
-        advice.push(format!("close the programs that use the rest of {total} of {}", device.name));
+        advice.push(format!("close the programs that use the rest of the {total} of {}", device.name));
     }
     advice.push(match device.kind {
         Kind::Cpu => "use --engine draft".to_owned(),
-        _ => "use --device cpu, where it takes hours, or --engine draft".to_owned(),
+        _ => "use --device cpu (takes hours), or --engine draft".to_owned(),
     });
     format!("{error}; {}", advice.join(", or "))
 }
 
-/// What made a run slower than it could have been; `None` if nothing did.
+/// One note on everything that made a run slower than it could have been; `None` if nothing did.
 pub(crate) fn degradations(all: &[Degradation]) -> Option<String> {
     let sentence = |degradation: &Degradation| match degradation {
         Degradation::KernelsRejected { .. } => format!("{degradation}; please report it with the device's name"),
@@ -74,7 +74,7 @@ mod tests {
     use qwen_image_layered::plan::Workload;
 
     use super::*;
-    use crate::model::tests::{card, synthetic_candidates};
+    use crate::model::tests::{gpu_of, synthetic_candidates};
 
     #[test]
     fn a_job_that_fits_nowhere_is_refused_with_advice() {
@@ -87,7 +87,7 @@ mod tests {
             captioned: false,
             cached: false,
         };
-        let mut small = card(4 << 30);
+        let mut small = gpu_of(4 << 30);
         small.free = 1 << 20;
         let text = no_plan(&synthetic_candidates(|candidates| {
             qwen_image_layered::plan::choose(&small, candidates, &workload).expect_err("a megabyte")
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_that_cannot_be_used_is_told_with_advice() {
+    fn a_gpu_that_cannot_be_used_comes_with_advice() {
         for error in [
             gpu::Unusable::NotBuilt,
             gpu::Unusable::Libraries(vec!["driver"]),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_weights_are_told_with_the_command_that_checks_them() {
+    fn damaged_weights_come_with_the_command_that_checks_them() {
         let text = model(&Error::NotFinite { part: "transformer" });
         assert!(text.contains("transformer") && text.contains("unflatten pull"), "{text}");
     }

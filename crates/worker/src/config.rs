@@ -9,12 +9,12 @@ use crate::model::{self, ModelConfig};
 const ENGINES: Variable = Variable {
     name: "ENGINES",
     default: "",
-    about: "Engines that a worker offers, such as qwen,draft; empty: every one that it can run",
+    about: "Engines that a worker offers, such as qwen,draft; empty: all that it can run",
 };
 const JOB_TIMEOUT_S: Variable = Variable {
     name: "JOB_TIMEOUT_S",
     default: "3600",
-    about: "Seconds that one job may take on the engine before it is failed",
+    about: "Seconds that one job may run on the engine before it fails",
 };
 const STALL_TIMEOUT_S: Variable = Variable {
     name: "STALL_TIMEOUT_S",
@@ -24,17 +24,17 @@ const STALL_TIMEOUT_S: Variable = Variable {
 const JOB_MEMORY_LIMIT: Variable = Variable {
     name: "JOB_MEMORY_LIMIT",
     default: "",
-    about: "Most memory that one job may take, such as 8GiB; empty: what is free when it starts",
+    about: "Memory limit of one job, such as 8GiB; empty: what is free when it starts",
 };
 const SHUTDOWN_GRACE_S: Variable = Variable {
     name: "SHUTDOWN_GRACE_S",
     default: "20",
-    about: "Seconds that a running job gets to finish when the worker shuts down; then it goes back to the queue",
+    about: "Seconds that a running job gets to finish when the worker shuts down, before it goes back to the queue",
 };
 const ENGINE_STOP_GRACE_S: Variable = Variable {
     name: "ENGINE_STOP_GRACE_S",
     default: "30",
-    about: "Seconds that an engine gets to notice that it has to stop before its thread is given up",
+    about: "Seconds that an engine gets to react to a stop before its thread is abandoned",
 };
 
 /// Every variable that the worker reads.
@@ -60,44 +60,44 @@ pub const VARIABLES: &[Variable] = &[
     model::HF_TOKEN,
 ];
 
-/// How a worker works.
+/// Settings of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// `ENGINES`: the engines to offer; empty for all.
+    /// `ENGINES`: the engines to offer; empty: all.
     pub engines: Vec<EngineName>,
     /// Limits of one run.
     pub limits: RunLimits,
     /// `SHUTDOWN_GRACE_S`.
     pub shutdown_grace: Duration,
-    /// When a job that the storage failed is retried.
+    /// Backoff after failures of the storage or the system.
     pub retry: Retry,
-    /// The weights of the qwen engine, and what it runs on.
+    /// Weights and device of the qwen engine.
     pub model: ModelConfig,
     /// How the layers are described.
     pub analyzer: AnalyzerConfig,
 }
 
-/// What limits a run.
+/// Limits of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunLimits {
     /// `JOB_TIMEOUT_S`.
     pub time: Duration,
     /// `STALL_TIMEOUT_S`.
     pub stall: Duration,
-    /// `JOB_MEMORY_LIMIT` in bytes; `None`: what is free.
+    /// `JOB_MEMORY_LIMIT` in bytes; `None`: what is free when the job starts.
     pub memory: Option<u64>,
-    /// `ENGINE_STOP_GRACE_S`: how long an engine may take to stop.
+    /// `ENGINE_STOP_GRACE_S`: how long an engine may take to react to a stop.
     pub stop_grace: Duration,
 }
 
-/// When a job is tried again, and when a worker that paused looks again.
+/// Backoff of jobs that met a fault, and of the storage checks of a paused worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// The first pause; each further one is twice as long.
+    /// The first pause; each following one is twice as long.
     pub first: Duration,
     /// The longest pause.
     pub longest: Duration,
-    /// How often a job may meet a fault while the storage works for others; then it fails. At least 1.
+    /// After this many faults while the storage passes its check, the job fails. At least 1.
     pub tries: u32,
 }
 
@@ -108,8 +108,10 @@ impl Default for Retry {
 }
 
 impl Config {
+    /// Reads the settings of [`VARIABLES`].
+    ///
     /// # Errors
-    /// The first setting that cannot be used.
+    /// The first setting that is not valid.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let memory: Option<ByteSize> = settings.parse(&JOB_MEMORY_LIMIT)?;
         Ok(Self {
@@ -127,8 +129,8 @@ impl Config {
         })
     }
 
-    /// How long a worker takes to end at most: the running job gets its grace, the engine time to stop, and the queue a
-    /// few seconds to be told.
+    /// The longest that a shutdown takes: the grace of the running job, the time that the engine has to stop, and a few
+    /// seconds for the queue to record the outcome.
     pub fn shutdown_limit(&self) -> Duration {
         self.shutdown_grace.saturating_add(self.limits.stop_grace).saturating_add(Duration::from_secs(10))
     }
@@ -139,7 +141,7 @@ fn engines(settings: &Settings) -> Result<Vec<EngineName>, SettingError> {
     let mut engines = Vec::new();
     for name in value.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         match name.parse() {
-            // "auto" among others would mean all of them.
+            // "auto" in the list means every engine.
             Ok(EngineChoice::Auto) => return Ok(Vec::new()),
             Ok(EngineChoice::Named(engine)) => engines.push(engine),
             Err(err) => return Err(ENGINES.refuse(&value, format!("cannot be read: {err}"))),
@@ -148,7 +150,7 @@ fn engines(settings: &Settings) -> Result<Vec<EngineName>, SettingError> {
     Ok(engines)
 }
 
-/// Whole seconds from `min` to a year.
+/// Reads whole seconds from `min` to one year.
 fn seconds(settings: &Settings, variable: &Variable, min: u64) -> Result<Duration, SettingError> {
     const YEAR: u64 = 366 * 24 * 3600;
     settings.number(variable, min..=YEAR).map(Duration::from_secs)

@@ -14,17 +14,17 @@ pub struct Equipment {
 }
 
 impl Equipment {
-    /// `gemini` is the analyzer of `ANALYZER=gemini`, in builds that have one.
+    /// `gemini` is the analyzer for `ANALYZER=gemini`, in builds that have it.
     ///
     /// # Errors
-    /// When `ANALYZER` asks for what there is not.
+    /// When `ANALYZER` selects an analyzer that this build does not have.
     pub fn new(
         config: &Config,
         engines: Arc<dyn EngineSet>,
         gemini: Option<Box<dyn Analyzer>>,
     ) -> Result<Self, SettingError> {
         let describer = match (config.analyzer.choice, gemini) {
-            (AnalyzerChoice::Off, _) => Describer::Nobody,
+            (AnalyzerChoice::Off, _) => Describer::Off,
             (AnalyzerChoice::Local, _) => Describer::Engine,
             (AnalyzerChoice::Gemini, Some(analyzer)) => Describer::Analyzer(analyzer),
             (AnalyzerChoice::Gemini, None) => {

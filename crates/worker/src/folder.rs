@@ -1,4 +1,4 @@
-//! Pictures into folders without a queue, for the command line.
+//! Decomposes pictures into folders without a queue, for the command line.
 
 use std::fs;
 use std::io::{self, BufReader, Cursor};
@@ -20,36 +20,44 @@ use crate::run::{Reporter, RunError, RunJob, Runner, WriteError, failure_of};
 use crate::staging::Staging;
 use crate::write::{self, ResultJob, is_layer_name, is_picture_name};
 
-/// How long an engine may take to tidy up after a picture.
-const TIDYING: Duration = Duration::from_secs(30);
+/// How long an engine may take to clean up after a picture.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A picture to decompose and a folder for its layers.
 #[derive(Debug, Clone)]
 pub struct FolderJob {
+    /// The picture.
     pub image: PathBuf,
-    /// Made where missing. Layers of an earlier result in it are replaced.
+    /// The folder for the result, created if missing. Layers of an earlier result in it are replaced.
     pub out: PathBuf,
+    /// Parameters of the job.
     pub params: Params,
+    /// Limits of decoding.
     pub limits: Limits,
 }
 
 /// Why a picture was not decomposed.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    // The caller names the picture.
+    /// The picture cannot be read. The caller adds its path.
     #[error("cannot be read: {0}")]
     Read(#[source] io::Error),
+    /// The picture cannot be decoded.
     #[error("{}", crate::advice::decode(.0))]
     Decode(#[from] DecodeError),
+    /// The output folder cannot be written.
     #[error("{path} cannot be written: {source}; choose another folder with -o", path = path.display())]
     Write { path: PathBuf, source: io::Error },
+    /// The output folder holds layer files of something else.
     #[error(
-        "{path} holds layer files that no result of Unflatten lists; choose another folder with -o, or empty this one",
+        "{path} holds layer files that are not from Unflatten; choose another folder with -o, or empty this one",
         path = path.display()
     )]
     Occupied { path: PathBuf },
+    /// The engine failed, or a limit ended the run.
     #[error("{}", .0.message)]
     Failed(Failure),
+    /// `stop` was raised by the caller.
     #[error("cancelled")]
     Cancelled,
 }
@@ -57,16 +65,18 @@ pub enum FolderError {
 /// A finished picture.
 #[derive(Debug, Clone)]
 pub struct FolderResult {
+    /// What was written to `metadata.json`.
     pub metadata: Metadata,
     /// Whether layers of an earlier result were replaced.
     pub replaced: bool,
 }
 
-/// What is heard of a picture on its way.
+/// An event of a running decomposition.
 #[derive(Debug, Clone, Copy)]
 pub enum Update<'a> {
+    /// Progress and remaining time.
     Progress(&'a Progress),
-    /// Something worth knowing that is not progress.
+    /// Information other than progress.
     Note(&'a Message),
 }
 
@@ -74,13 +84,15 @@ pub enum Update<'a> {
 pub struct FolderRunner(Runner);
 
 impl FolderRunner {
+    /// Starts the engine thread.
+    ///
     /// # Errors
-    /// When the engine thread cannot be started.
+    /// When the thread cannot be started.
     pub fn start(config: &Config, equipment: &Equipment) -> io::Result<Self> {
         Runner::start(equipment, equipment.engines.available(), config).map(Self)
     }
 
-    /// The engine that `wanted` means here, and why.
+    /// Chooses the engine for `wanted`, with the reason.
     ///
     /// # Errors
     /// When this machine does not have it.
@@ -88,9 +100,8 @@ impl FolderRunner {
         self.0.choose(wanted)
     }
 
-    /// Decomposes a picture. Everything is written into a hidden folder first,
-    /// so a run that fails or is cancelled leaves what was there before, and no empty folder; of one
-    /// that is killed only the hidden folder stays, until the next run into the same place.
+    /// Decomposes a picture. Everything is written into a hidden folder first, so a run that fails or is cancelled leaves
+    /// the output folder as it was. A killed run leaves the hidden folder, which the next run into the same place removes.
     ///
     /// # Errors
     /// See [`FolderError`]; raising `stop` gives [`FolderError::Cancelled`].
@@ -100,14 +111,14 @@ impl FolderRunner {
         stop: &Stop,
         on_update: &(dyn Fn(Update) + Sync),
     ) -> Result<FolderResult, FolderError> {
-        let added = missing(&job.out);
-        // Of its own: an engine that gets nowhere ends this picture, not those after it.
+        let created = missing_folders(&job.out);
+        // A stop of its own: a stall ends this picture, not the following ones.
         let result = self.make(job, &stop.child(), on_update).await;
-        // An engine that does not react any more would not tidy up either.
-        let _ = timeout(TIDYING, self.0.job_ended()).await;
+        // A stuck engine does not clean up either.
+        let _ = timeout(CLEANUP_TIMEOUT, self.0.job_ended()).await;
         if result.is_err() {
-            // They go only while they are empty; one that holds something is left to whoever put it there.
-            let _ = added.iter().try_for_each(fs::remove_dir);
+            // `remove_dir` keeps folders that are not empty.
+            let _ = created.iter().try_for_each(fs::remove_dir);
         }
         result
     }
@@ -122,7 +133,7 @@ impl FolderRunner {
         let (old, staging) = prepare(&job.out)?;
         let FolderJob { image, out, mut params, limits } = job;
         let (picture, input_info) = join(spawn_blocking(move || read(&image, &limits)).await)??;
-        // As the API draws it: the seed in the metadata gives the same result again.
+        // Drawn here, as the API does, so that the seed in the metadata reproduces the result.
         params.seed.get_or_insert_with(|| rand::random_range(0..=MAX_SEED));
         let input = Arc::new(picture);
         let run_job = RunJob { job_id: None, input: Arc::clone(&input), params: params.clone(), describe: false };
@@ -169,7 +180,7 @@ impl Reporter for Callback<'_> {
     }
 }
 
-/// A blocking task that panicked is a bug; let it be seen as one.
+/// Resumes the panic of a blocking task: it is a bug, and must not look like a cancel.
 fn join<T>(joined: Result<T, tokio::task::JoinError>) -> Result<T, FolderError> {
     joined.map_err(|error| match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
@@ -193,13 +204,13 @@ fn read(path: &Path, limits: &Limits) -> Result<(image::RgbaImage, InputInfo), F
     Ok((picture.pixels, info))
 }
 
-/// What has to be made for a folder to be there: itself, then those around it.
-fn missing(folder: &Path) -> Vec<PathBuf> {
+/// The folders that have to be created for `folder`, innermost first.
+fn missing_folders(folder: &Path) -> Vec<PathBuf> {
     let around = folder.ancestors().filter(|one| !one.as_os_str().is_empty());
     around.take_while(|one| !one.exists()).map(Path::to_owned).collect()
 }
 
-/// Makes the folder and a hidden one inside it; answers with the files of an earlier result.
+/// Creates the folder and a staging folder inside it; returns the files of an earlier result.
 fn prepare(out: &Path) -> Result<(Vec<String>, Staging), FolderError> {
     let write_error = |source| FolderError::Write { path: out.to_owned(), source };
     fs::create_dir_all(out).map_err(write_error)?;
@@ -215,23 +226,23 @@ fn prepare(out: &Path) -> Result<(Vec<String>, Staging), FolderError> {
     Ok((old, staging))
 }
 
-/// Files of the result that `metadata.json` describes, without it; none when there is no result.
+/// The files that `metadata.json` lists, without itself; empty when there is no result.
 fn earlier_result(out: &Path) -> io::Result<Vec<String>> {
     let text = match fs::read(out.join("metadata.json")) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    // A metadata.json of something else lists nothing of ours.
+    // A metadata.json of another program lists no file of ours.
     let Ok(metadata) = serde_json::from_slice::<Metadata>(&text) else { return Ok(Vec::new()) };
-    // Names come from a file that anyone may have edited: only ours are ever removed.
+    // The file may have been edited: only names that Unflatten writes are ever removed.
     let others: Vec<_> = metadata.other_files().map(str::to_owned).collect();
     let files = metadata.layers.into_iter().map(|layer| layer.file).chain(others);
     Ok(files.filter(|name| is_picture_name(name)).collect())
 }
 
-/// Removes the old layers and moves the new ones in; `metadata.json` goes first
-/// and comes last, so that it never describes files that are not there.
+/// Removes the old layers and moves the new ones in. `metadata.json` is removed first and moved last, so that it never
+/// lists a missing file.
 fn replace(out: &Path, old: &[String], staging: &Path, metadata: &Metadata) -> io::Result<()> {
     for name in ["metadata.json"].into_iter().chain(old.iter().map(String::as_str)) {
         match fs::remove_file(out.join(name)) {

@@ -15,7 +15,7 @@ mod write;
 
 pub use config::{Config, Retry, RunLimits, VARIABLES};
 pub use describe::AnalyzerChoice;
-pub use draft::allocator::one_heap;
+pub use draft::allocator::one_heap as tune_allocator;
 pub use equipment::Equipment;
 pub use folder::{FolderError, FolderJob, FolderResult, FolderRunner, Update};
 pub use memory::{free_bytes, free_disk_bytes, total_bytes};

@@ -1,4 +1,4 @@
-//! A hidden folder in which a result is made, beside where it is to stand.
+//! A hidden folder inside the output folder, in which a result is written before it is moved into place.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -9,13 +9,13 @@ use tempfile::TempDir;
 
 const PREFIX: &str = ".unflatten-";
 
-/// Locked as long as the process that made the folder lives; the system lets go of it however that ends.
+/// Locked while the process that created the folder lives; the system releases the lock however the process ends.
 const LOCK: &str = "lock";
 
-/// A folder without a lock is one that is just being made, unless it is older than this.
-const UNLOCKED: Duration = Duration::from_secs(600);
+/// A folder without a lock file is still being created, unless it is older than this.
+const MAX_UNLOCKED_AGE: Duration = Duration::from_secs(600);
 
-/// Removed with everything in it when dropped.
+/// A staging folder, removed with everything in it when dropped.
 #[derive(Debug)]
 pub(crate) struct Staging {
     dir: TempDir,
@@ -23,16 +23,16 @@ pub(crate) struct Staging {
 }
 
 impl Staging {
-    /// A new folder in `out`; those that killed processes have left there are removed.
+    /// Creates a folder in `out`, and removes those that killed processes left there.
     ///
     /// # Errors
     /// When `out` cannot be written.
     pub(crate) fn inside(out: &Path) -> io::Result<Self> {
         remove_abandoned(out)?;
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(out)?;
-        // It gets its name when it is locked: before, another process could take it for abandoned.
+        // Named only once it is locked: before that, another process could take the folder for abandoned.
         let unnamed = tempfile::Builder::new().tempfile_in(dir.path())?;
-        // Where the file system has no locks, the folder counts as in use by everybody: nothing is removed there.
+        // On a file system without locks every folder counts as in use, and none is removed.
         let _ = unnamed.as_file().try_lock();
         let lock = unnamed.persist(dir.path().join(LOCK))?;
         Ok(Self { dir, _lock: lock })
@@ -47,7 +47,7 @@ fn remove_abandoned(out: &Path) -> io::Result<()> {
     for entry in fs::read_dir(out)?.filter_map(Result::ok) {
         let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
         if ours && entry.file_type().is_ok_and(|kind| kind.is_dir()) && abandoned(&entry.path()) {
-            // Another process may be removing it too, and what stays is tried again next time.
+            // Another process may be removing it too; whatever stays is removed by a later run.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -60,7 +60,7 @@ fn abandoned(dir: &Path) -> bool {
         Ok(Err(TryLockError::WouldBlock | TryLockError::Error(_))) => false,
         Err(_) => {
             let age = dir.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|at| at.elapsed().ok());
-            age.is_some_and(|age| age > UNLOCKED)
+            age.is_some_and(|age| age > MAX_UNLOCKED_AGE)
         }
     }
 }

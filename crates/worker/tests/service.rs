@@ -24,16 +24,16 @@ use worker::{Config, Context, Equipment, Retry};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often the engine was asked to work while the machine was short of something.
+/// How often the engine ran while the machine was short of threads or files.
 static SHORTAGES: AtomicU32 = AtomicU32::new(0);
 
-/// What the engine does is written into the prompt of the job.
-struct Odd {
+/// An engine whose behaviour the prompt of the job selects.
+struct ScriptedEngine {
     name: EngineName,
     made: u32,
 }
 
-impl Engine for Odd {
+impl Engine for ScriptedEngine {
     fn offer(&self) -> EngineOffer {
         EngineOffer {
             name: self.name,
@@ -60,7 +60,7 @@ impl Engine for Odd {
                 return Err(EngineError::failed(FailureCode::EngineFailed, message));
             }
             "panic" => panic!("a test of panics"),
-            // The machine has no threads or descriptors left, the first times.
+            // At first, the machine has no threads or descriptors left.
             "short" => match SHORTAGES.fetch_add(1, Ordering::SeqCst) {
                 // In the words of `std::thread::spawn`.
                 0 => panic!("failed to spawn thread: {:?}", std::io::Error::from_raw_os_error(11)),
@@ -81,7 +81,7 @@ impl Engine for Odd {
                     std::thread::sleep(Duration::from_millis(2));
                 }
             }
-            // Alive, but it gets nowhere.
+            // Alive, but it makes no progress.
             "stalled" => loop {
                 progress.step(step(3))?;
                 std::thread::sleep(Duration::from_millis(20));
@@ -107,25 +107,28 @@ fn stack(pixels: RgbaImage) -> LayerStack {
 }
 
 /// Engines of these names, the best first.
-struct OddSet {
+struct ScriptedEngines {
     names: Vec<EngineName>,
     made: AtomicU32,
 }
 
-impl OddSet {
+impl ScriptedEngines {
     fn new(names: &[EngineName]) -> Arc<Self> {
         Arc::new(Self { names: names.to_vec(), made: AtomicU32::new(0) })
     }
 }
 
-impl EngineSet for OddSet {
+impl EngineSet for ScriptedEngines {
     fn available(&self) -> Vec<Availability> {
-        let entry = |name: &EngineName| Availability { name: *name, state: Ok(Odd { name: *name, made: 0 }.offer()) };
+        let entry = |name: &EngineName| Availability {
+            name: *name,
+            state: Ok(ScriptedEngine { name: *name, made: 0 }.offer()),
+        };
         self.names.iter().map(entry).collect()
     }
 
     fn make(&self, name: EngineName) -> Result<Box<dyn Engine>, EngineError> {
-        Ok(Box::new(Odd { name, made: self.made.fetch_add(1, Ordering::SeqCst) + 1 }))
+        Ok(Box::new(ScriptedEngine { name, made: self.made.fetch_add(1, Ordering::SeqCst) + 1 }))
     }
 }
 
@@ -137,8 +140,8 @@ struct Bench {
     worker: JoinHandle<anyhow::Result<()>>,
 }
 
-fn odd(config: &Config, engines: &[EngineName]) -> Equipment {
-    Equipment::new(config, OddSet::new(engines), None).expect("good settings")
+fn equipment(config: &Config, engines: &[EngineName]) -> Equipment {
+    Equipment::new(config, ScriptedEngines::new(engines), None).expect("good settings")
 }
 
 fn rules(settings: &Settings) -> Rules {
@@ -156,7 +159,7 @@ impl Bench {
         Self::start_config(Config::from_settings(&settings).expect("good settings"), rules(&settings), engines).await
     }
 
-    /// A worker that looks soon, then every `longest` at most, whether what failed works again.
+    /// A worker that checks the storage after `first`, then at least every `longest`.
     async fn start_retrying(first: Duration, longest: Duration, tries: u32) -> Self {
         let settings = Settings::from_pairs([("JOB_LEASE_S", "1"), ("SHUTDOWN_GRACE_S", "0")]);
         let config = Config::from_settings(&settings).expect("good settings");
@@ -169,7 +172,7 @@ impl Bench {
         let broker = EmbeddedBroker::open(&dir.path().join("queue.sqlite"), rules).await.expect("a queue");
         let broker: Arc<dyn Broker> = Arc::new(broker);
         let store = Store::open(&dir.path().join("uploads"), &dir.path().join("results")).await.expect("a store");
-        let equipment = odd(&config, engines);
+        let equipment = equipment(&config, engines);
         let context = Context { broker: Arc::clone(&broker), store: store.clone(), config };
         let shutdown = CancellationToken::new();
         let worker = tokio::spawn(worker::run(context, equipment, shutdown.clone()));
@@ -218,7 +221,7 @@ impl Bench {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, look).await.expect("the job gets there")
+        tokio::time::timeout(PATIENCE, look).await.expect("the job reaches that state")
     }
 
     async fn finished(&self, id: JobId) -> Job {
@@ -230,7 +233,7 @@ impl Bench {
         (error.code, error.message)
     }
 
-    /// Why the worker takes no jobs, once it is as `is` says.
+    /// Waits until `is` holds for the reason why the worker is paused.
     async fn paused(&self, is: impl Fn(&Option<String>) -> bool) -> Option<String> {
         let look = async {
             loop {
@@ -241,7 +244,7 @@ impl Bench {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, look).await.expect("the worker gets there")
+        tokio::time::timeout(PATIENCE, look).await.expect("the worker reaches that state")
     }
 
     async fn ended(self) -> Arc<dyn Broker> {
@@ -269,7 +272,7 @@ async fn open_queue(dir: &Path) -> Arc<dyn Broker> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_fails_its_job_and_the_engine_is_made_anew() {
+async fn a_panic_fails_its_job_and_the_engine_is_replaced() {
     let bench = Bench::start(&[]).await;
     let first = bench.submit("good").await;
     let bad = bench.submit("panic").await;
@@ -286,8 +289,8 @@ async fn a_panic_fails_its_job_and_the_engine_is_made_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_gets_nowhere_fails_with_advice() {
-    // The second one does not even notice that it is to stop.
+async fn a_job_without_progress_fails_with_advice() {
+    // The second one does not even react to a stop.
     let bench = Bench::start(&[("STALL_TIMEOUT_S", "1"), ("ENGINE_STOP_GRACE_S", "1")]).await;
     for (prompt, doing) in [("stalled", "in `denoise`, 3 of 1000 done"), ("deaf", "before its first step")] {
         let id = bench.submit(prompt).await;
@@ -297,9 +300,9 @@ async fn a_job_that_gets_nowhere_fails_with_advice() {
             assert!(message.contains(words), "{words} in {message}");
         }
         let notes: Vec<_> = bench.events(id).await.into_iter().map(|event| event.kind).collect();
-        let told =
+        let is_stall_note =
             |kind: &EventKind| matches!(kind, EventKind::Note { message, .. } if message.contains("no progress"));
-        assert_eq!(notes.iter().filter(|kind| told(kind)).count(), 1, "{notes:?}");
+        assert_eq!(notes.iter().filter(|kind| is_stall_note(kind)).count(), 1, "{notes:?}");
     }
     assert_eq!(bench.finished(bench.submit("good").await).await.state, State::Succeeded);
 }
@@ -322,13 +325,13 @@ async fn failures_carry_their_code_and_publish_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn layers_in_the_engines_own_size_are_lifted() {
+async fn layers_at_the_engines_own_size_are_scaled_up() {
     let bench = Bench::start(&[]).await;
     let id = bench.submit("own size").await;
     assert_eq!(bench.finished(id).await.state, State::Succeeded);
     let metadata = bench.store.metadata(id).await.expect("readable").expect("published");
     assert!(metadata.recomposition.max_error <= 1, "{:?}", metadata.recomposition);
-    assert!(metadata.notes.iter().any(|note| note.text.contains("lifted")), "{:?}", metadata.notes);
+    assert!(metadata.notes.iter().any(|note| note.text.contains("scaled up")), "{:?}", metadata.notes);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -351,7 +354,7 @@ async fn an_open_job_goes_to_the_gpu_then_to_vertex_then_to_draft() {
         let metadata = bench.store.metadata(id).await.expect("readable").expect("published");
         (metadata.engine.name, metadata.engine.reason)
     };
-    // Both parts of the worker have to be known before the first job comes.
+    // Both lanes have to be announced before the first job.
     while bench.broker.workers().await.expect("the queue answers").len() < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -408,17 +411,17 @@ async fn a_shutdown_gives_the_job_back_and_keeps_a_result_that_comes_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_published_result_is_not_made_again() {
+async fn a_published_result_is_not_computed_again() {
     let bench = Bench::start(&[]).await;
     let id = bench.submit("good").await;
     bench.finished(id).await;
-    // The state in which a worker leaves things that dies right after publishing.
+    // The state after a worker died right after publishing.
     let dir = tempfile::tempdir().expect("a folder");
     let broker = open_queue(dir.path()).await;
     let new = NewJob { id, ..NewJob::new(Uuid::new_v4(), Params::default()) };
     broker.submit(new).await.expect("submitted");
     let config = Config::from_settings(&Settings::from_pairs([])).expect("defaults");
-    let equipment = odd(&config, &[EngineName::Draft]);
+    let equipment = equipment(&config, &[EngineName::Draft]);
     let context = Context { broker: Arc::clone(&broker), store: bench.store.clone(), config };
     let worker = tokio::spawn(worker::run(context, equipment, CancellationToken::new()));
     let waited = tokio::time::timeout(PATIENCE, async {
@@ -426,8 +429,8 @@ async fn a_published_result_is_not_made_again() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    waited.await.expect("the job gets there");
-    // Without its picture it could only fail, had it been run again.
+    waited.await.expect("the job reaches that state");
+    // The picture is missing: the job would fail if it ran again.
     assert_eq!(broker.job(id).await.expect("the queue answers").expect("there").state, State::Succeeded);
     worker.abort();
 }
@@ -444,7 +447,7 @@ async fn a_storage_that_fails_for_a_while_fails_no_job() {
     let bench = Bench::start_retrying(MOMENT, 5 * MOMENT, 2).await;
     for folder in ["results", "uploads"] {
         let (place, away) = (bench.dir.path().join(folder), bench.dir.path().join("away"));
-        // The jobs have to be handed in before their uploads are out of reach, and worked on after.
+        // The jobs are submitted before the folder is moved away, and run afterwards.
         let first = bench.submit("endless").await;
         bench.wait(first, |job| job.progress.is_some()).await;
         let mut jobs = Vec::new();
@@ -458,7 +461,7 @@ async fn a_storage_that_fails_for_a_while_fails_no_job() {
         bench.broker.cancel(first).await.expect("the queue answers");
         let reason = bench.paused(Option::is_some).await.expect("a reason");
         assert!(reason.contains("storage"), "{reason}");
-        // Time for many looks.
+        // Time for many checks.
         tokio::time::sleep(10 * MOMENT).await;
         for &id in &jobs {
             let job = bench.broker.job(id).await.expect("the queue answers").expect("there");
@@ -492,8 +495,8 @@ async fn a_job_whose_own_picture_cannot_be_read_fails_alone() {
     assert_eq!(error.code, FailureCode::StorageFailed);
     assert!(error.message.contains("tried 3 times"), "{}", error.message);
     let events = bench.events(bad).await;
-    let told = events.iter().filter(|event| matches!(event.kind, EventKind::Note { .. })).count();
-    assert_eq!((told, requeued(&events)), (2, 2), "each further try is told once");
+    let notes = events.iter().filter(|event| matches!(event.kind, EventKind::Note { .. })).count();
+    assert_eq!((notes, requeued(&events)), (2, 2), "each retry is noted once");
     for id in good {
         let job = bench.finished(id).await;
         assert_eq!(job.state, State::Succeeded);
@@ -502,7 +505,7 @@ async fn a_job_whose_own_picture_cannot_be_read_fails_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_waits_for_another_try_is_cancelled_and_given_back_at_a_shutdown() {
+async fn a_held_job_can_be_cancelled_and_is_given_back_at_a_shutdown() {
     let bench = Bench::start_retrying(AGES, AGES, 3).await;
     let first = bench.submit("endless").await;
     bench.wait(first, |job| job.progress.is_some()).await;
@@ -517,7 +520,7 @@ async fn a_job_that_waits_for_another_try_is_cancelled_and_given_back_at_a_shutd
                 tokio::time::sleep(MOMENT).await;
             }
         };
-        tokio::time::timeout(PATIENCE, noted).await.expect("it is to be tried again");
+        tokio::time::timeout(PATIENCE, noted).await.expect("it is to be retried");
     }
     bench.broker.cancel(cancelled).await.expect("the queue answers");
     assert_eq!(bench.finished(cancelled).await.state, State::Cancelled);
@@ -538,7 +541,7 @@ async fn a_shutdown_ends_a_pause_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_engine_that_got_no_thread_is_asked_again() {
+async fn an_engine_without_a_thread_is_retried() {
     let bench = Bench::start_retrying(MOMENT, MOMENT, 5).await;
     let id = bench.submit("short").await;
     assert_eq!(bench.finished(id).await.state, State::Succeeded);

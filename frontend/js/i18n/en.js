@@ -285,4 +285,5 @@ export const en = {
   "message.worker_shut_down": "The worker shut down; another one takes the job.",
   "message.worker_paused": "The worker pauses until a fault is mended, then the job is tried again: {reason}",
   "message.service_stopped": "The service stopped while it was working on the job; the job starts again.",
+  "message.retry": "Something the job needs failed; the job is tried again: {reason}",
 };

@@ -322,4 +322,5 @@ export const ko = {
   "message.worker_shut_down": "작업자가 종료되어 다른 작업자가 이어받습니다.",
   "message.worker_paused": "문제가 해결될 때까지 작업자가 쉬었다가 다시 시도합니다: {reason}",
   "message.service_stopped": "작업 중에 서비스가 멈췄습니다. 작업을 다시 시작합니다.",
+  "message.retry": "작업에 필요한 것에 문제가 있어 다시 시도합니다: {reason}",
 };

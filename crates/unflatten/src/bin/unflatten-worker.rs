@@ -1,4 +1,4 @@
-//! `unflatten-worker`: takes jobs from Redis, runs an engine, writes the store.
+//! `unflatten-worker`: takes jobs from Redis, runs engines, writes results.
 
 use std::process::ExitCode;
 
@@ -11,23 +11,23 @@ use tokio_util::sync::CancellationToken;
 use unflatten::equip;
 use worker::{Config, Context};
 
-/// Works on jobs from the queue in Redis. Every setting is an environment
-/// variable (or a line in ./.env): see .env.example.
+/// Runs jobs from the queue in Redis. Settings are environment variables, or
+/// lines in the file .env of the current folder; .env.example lists them all.
 #[derive(Parser)]
 #[command(name = "unflatten-worker", version)]
 struct Arguments {
-    /// Be the container of a model on Vertex AI instead: predictions over HTTP, no queue and no store
+    /// Serve predictions over HTTP as a container on Vertex AI, without a queue
     #[arg(long)]
     vertex: bool,
 }
 
 fn main() -> ExitCode {
-    worker::one_heap();
+    worker::tune_allocator();
     let arguments = Arguments::parse();
     service::run("unflatten-worker", async |settings| {
         let shutdown = CancellationToken::new();
         let limit = Config::from_settings(&settings)?.shutdown_limit();
-        signals::stop_on_signals(shutdown.clone(), Some(limit)).context("signals cannot be handled")?;
+        signals::stop_on_signals(shutdown.clone(), Some(limit)).context("signal handlers cannot be installed")?;
         if arguments.vertex {
             serve_predictions(&settings, shutdown).await?
         } else {
@@ -44,14 +44,14 @@ async fn serve_predictions(settings: &Settings, shutdown: CancellationToken) -> 
 
 #[cfg(not(feature = "cloud"))]
 async fn serve_predictions(_: &Settings, _: CancellationToken) -> anyhow::Result<()> {
-    bail!("this build has no clients for Google Cloud; build it with --features cloud")
+    bail!("this build does not support Google Cloud; build it with --features cloud")
 }
 
 async fn work(settings: &Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
     let config = Config::from_settings(settings)?;
     let broker_config = BrokerConfig::from_settings(settings)?;
     if matches!(broker_config.backend, Backend::Embedded(_)) {
-        bail!("a worker of its own needs a queue to share: set REDIS_URL, or run `unflatten serve` instead");
+        bail!("a separate worker needs a shared queue; set REDIS_URL, or run `unflatten serve` instead");
     }
     let store = StoreConfig::from_settings(settings)?.open().await?;
     let broker = connect(&broker_config).await.context("start Redis, or set REDIS_URL to where it is")?;

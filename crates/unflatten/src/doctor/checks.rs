@@ -9,19 +9,20 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::timeout;
 use unflatten::equip;
-use worker::model::{ModelConfig, survey};
+use worker::model::{ModelConfig, describe_plans};
 use worker::{free_bytes, free_disk_bytes, total_bytes};
 
 use super::Finding;
 
-/// What one 1328x1328 poster needs with the draft engine, with room to spare.
-const MIN_MEMORY: u64 = 1 << 30;
-/// Uploads and results of a few dozen posters.
-const MIN_DISK: u64 = 1 << 30;
+/// Enough for a 1328x1328 poster with the draft engine.
+const MIN_MEMORY_BYTES: u64 = 1 << 30;
+/// Enough for uploads and results of a few dozen posters.
+const MIN_DISK_BYTES: u64 = 1 << 30;
 
-/// How long something that should answer at once is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout of Redis and nvidia-smi.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Runs all checks.
 pub async fn all(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![processor(), memory()];
     findings.extend(storage(settings).await);
@@ -57,11 +58,15 @@ fn processor() -> Finding {
 
 fn memory() -> Finding {
     let (Some(free), Some(total)) = (free_bytes(), total_bytes()) else {
-        return Finding::optional("memory", "this system does not tell", "look at it yourself");
+        return Finding::optional(
+            "memory",
+            "this system does not report its memory",
+            format!("a poster needs about {}", ByteSize(MIN_MEMORY_BYTES)),
+        );
     };
     let text = format!("{} free of {}", ByteSize(free), ByteSize(total));
-    if free < MIN_MEMORY {
-        let fix = format!("close other programs: a poster needs about {}", ByteSize(MIN_MEMORY));
+    if free < MIN_MEMORY_BYTES {
+        let fix = format!("close other programs: a poster needs about {}", ByteSize(MIN_MEMORY_BYTES));
         return Finding::bad("memory", text, fix);
     }
     Finding::good("memory", text)
@@ -94,12 +99,12 @@ async fn storage(settings: &Settings) -> Vec<Finding> {
 fn disk(results: &Path) -> Finding {
     let path = std::path::absolute(results).unwrap_or_else(|_| results.to_owned());
     match free_disk_bytes(&path) {
-        Some(free) if free < MIN_DISK => {
-            let fix = "make room, lower CLEANUP_AFTER_HOURS, or set RESULTS_DIR and UPLOAD_DIR to another disk";
+        Some(free) if free < MIN_DISK_BYTES => {
+            let fix = "free some space, lower CLEANUP_AFTER_HOURS, or set RESULTS_DIR and UPLOAD_DIR to another disk";
             Finding::bad("disk", format!("{} free for results", ByteSize(free)), fix)
         }
         Some(free) => Finding::good("disk", format!("{} free for results", ByteSize(free))),
-        None => Finding::optional("disk", "the free space cannot be told", "look at it yourself: df -h"),
+        None => Finding::optional("disk", "the free space cannot be read", "check it with df -h"),
     }
 }
 
@@ -109,17 +114,19 @@ async fn queue(settings: &Settings) -> Finding {
         Err(error) => return bad_setting("queue", &error),
     };
     let address = match &config.backend {
-        // Not opened: a service that runs may hold it.
+        // Not opened: a running service may have it locked.
         Backend::Embedded(file) => {
-            return Finding::good("queue", format!("embedded, in {}; no server is needed", file.display()));
+            return Finding::good("queue", format!("embedded, in {}; needs no server", file.display()));
         }
         Backend::Redis(address) => address.to_string(),
     };
-    let fix = "start it (apt-get install redis-server && redis-server), or unset REDIS_URL and REDIS_HOST";
-    match timeout(PATIENCE, connect(&config)).await {
+    let fix = "start Redis (apt-get install redis-server && redis-server), or unset REDIS_URL and REDIS_HOST";
+    match timeout(RESPONSE_TIMEOUT, connect(&config)).await {
         Ok(Ok(_)) => Finding::good("queue", format!("{address} answers")),
         Ok(Err(error)) => Finding::bad("queue", format!("{address}: {}", error_chain(&error)), fix),
-        Err(_) => Finding::bad("queue", format!("{address} does not answer within {} s", PATIENCE.as_secs()), fix),
+        Err(_) => {
+            Finding::bad("queue", format!("{address} did not answer within {} s", RESPONSE_TIMEOUT.as_secs()), fix)
+        }
     }
 }
 
@@ -132,7 +139,7 @@ async fn port(settings: &Settings) -> Finding {
     match TcpListener::bind(address).await {
         Ok(_) => Finding::good("port", format!("{address} is free")),
         Err(error) => {
-            let fix = "if that is not Unflatten itself, use another: unflatten serve --port 8001";
+            let fix = "unless Unflatten itself uses it, choose another port: unflatten serve --port 8001";
             Finding::optional("port", format!("{address}: {error}"), fix)
         }
     }
@@ -142,16 +149,16 @@ async fn gpu() -> Finding {
     let mut query = Command::new("nvidia-smi");
     query.args(["--query-gpu=name,memory.total,memory.free,driver_version", "--format=csv,noheader"]);
     query.kill_on_drop(true);
-    let answer = timeout(PATIENCE, query.output()).await;
+    let answer = timeout(RESPONSE_TIMEOUT, query.output()).await;
     if let Ok(Ok(output)) = &answer
         && output.status.success()
         && !output.stdout.is_empty()
     {
         let text = String::from_utf8_lossy(&output.stdout);
-        let cards: Vec<_> = text.lines().map(str::trim).collect();
-        return Finding::good("GPU", cards.join("; "));
+        let gpus: Vec<_> = text.lines().map(str::trim).collect();
+        return Finding::good("GPU", gpus.join("; "));
     }
-    // The kernel's side of the driver shows even where its tools are not installed.
+    // The kernel module is visible even where the driver's tools are not installed.
     if Path::new("/proc/driver/nvidia/version").exists() {
         return Finding::optional(
             "GPU",
@@ -159,9 +166,8 @@ async fn gpu() -> Finding {
             "install the driver's tools, or give the container the `utility` capability",
         );
     }
-    let fix =
-        "needed for --engine qwen on a GPU only: install NVIDIA's driver, 580 or newer; docs/gpu.md says what else";
-    Finding::optional("GPU", "no NVIDIA GPU with a driver; the draft engine needs none", fix)
+    let fix = "for --engine qwen on a GPU, install NVIDIA's driver 580 or newer; see docs/gpu.md";
+    Finding::optional("GPU", "no NVIDIA GPU with a driver; only --engine qwen needs one", fix)
 }
 
 fn weights(settings: &Settings) -> Finding {
@@ -181,16 +187,16 @@ fn weights(settings: &Settings) -> Finding {
     }
 }
 
-/// What the qwen engine would run with, where there are weights.
+/// The memory plans of the qwen engine, if there are weights.
 fn plans(settings: &Settings) -> Vec<Finding> {
-    // Settings that cannot be read are named by other checks.
+    // Other checks report settings that are not valid.
     let Ok(config) = worker::Config::from_settings(settings) else { return Vec::new() };
     if config.model.locate().is_err() {
         return Vec::new();
     }
-    match survey(&config.model, config.limits.memory) {
+    match describe_plans(&config.model, config.limits.memory) {
         Ok(lines) => lines.into_iter().map(|line| Finding::good("plan", line)).collect(),
-        Err(why) => vec![Finding::optional("plan", why, "the draft engine needs none of it")],
+        Err(why) => vec![Finding::optional("plan", why, "or use the draft engine, which needs none of it")],
     }
 }
 

@@ -1,4 +1,4 @@
-//! A Hugging Face hub, and the cache that holds what came from it.
+//! A Hugging Face hub and its local cache.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,8 +11,8 @@ use ureq::http::Response;
 use ureq::http::header::{AUTHORIZATION, RANGE};
 use ureq::{Agent, Body};
 
-/// The hub's side is our own few requests: hf-hub 0.5 lets the server choose file names on this disk, and sends the
-/// token to whatever host it redirects to.
+/// A client of the hub, and its cache. The requests are our own: hf-hub 0.5 lets the server choose file names on this
+/// disk, and sends the token to any host that it redirects to.
 #[derive(Clone)]
 pub struct Hub {
     agent: Agent,
@@ -21,47 +21,56 @@ pub struct Hub {
     token: Option<String>,
 }
 
-/// How long a server may take to let us in, and to begin its answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of connecting, and of the start of a response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The longest listing that is read.
+/// Maximum size of a listing in bytes.
 const LISTING_BYTES: u64 = 32 << 20;
 
 /// A commit of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
+    /// `owner/name`.
     pub repository: String,
+    /// The hash of the commit.
     pub sha: String,
 }
 
 /// A file as the hub lists it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Listed {
+pub struct ListedFile {
+    /// The path in the repository.
     #[serde(rename = "rfilename")]
     pub path: String,
+    /// In bytes.
     pub size: Option<u64>,
-    /// Git's name of the content: SHA-1 over a header and the bytes.
+    /// The Git hash: SHA-1 over a header and the content.
     pub blob_id: Option<String>,
-    /// For large files, which Git only points to.
-    pub lfs: Option<Large>,
+    /// Set for files in Git LFS.
+    pub lfs: Option<LfsFile>,
 }
 
+/// A file in Git LFS.
 #[derive(Debug, Deserialize)]
-pub struct Large {
+pub struct LfsFile {
+    /// The checksum in hexadecimal.
     pub sha256: String,
+    /// In bytes.
     pub size: u64,
 }
 
 #[derive(Deserialize)]
 struct Listing {
     sha: String,
-    siblings: Vec<Listed>,
+    siblings: Vec<ListedFile>,
 }
 
 impl Hub {
+    /// A client of `endpoint` with the cache in `dir`.
+    ///
     /// # Errors
-    /// When the endpoint is no HTTP address.
+    /// When the endpoint is not an HTTP address.
     pub fn new(endpoint: &str, token: Option<String>, dir: &Path) -> Result<Self, Failure> {
         let endpoint = endpoint.trim_end_matches('/').to_owned();
         let address = endpoint.parse::<ureq::http::Uri>().ok();
@@ -70,14 +79,14 @@ impl Hub {
         };
         if !address.as_ref().is_some_and(is_http) {
             return Err(Failure::BadUse(format!(
-                "HF_ENDPOINT=\"{endpoint}\" is not an address such as https://huggingface.co"
+                "HF_ENDPOINT=\"{endpoint}\" is not a valid address; use one such as https://huggingface.co"
             )));
         }
-        // Signed addresses of content servers must not see the token.
+        // Content servers with signed addresses must not get the token.
         let config = Config::builder()
             .redirect_auth_headers(RedirectAuthHeaders::SameHost)
-            .timeout_connect(Some(PATIENCE))
-            .timeout_recv_response(Some(PATIENCE))
+            .timeout_connect(Some(RESPONSE_TIMEOUT))
+            .timeout_recv_response(Some(RESPONSE_TIMEOUT))
             .user_agent(concat!("unflatten/", env!("CARGO_PKG_VERSION")));
         Ok(Self { agent: config.build().into(), cache: Cache::new(dir.to_owned()), endpoint, token })
     }
@@ -90,8 +99,8 @@ impl Hub {
         match from {
             Some(0) => {}
             Some(from) => request = request.header(RANGE, format!("bytes={from}-")),
-            // A listing is small; content takes as long as it takes, and its own watch looks after it.
-            None => request = request.config().timeout_global(Some(2 * PATIENCE)).build(),
+            // Only listings have a total timeout; content is watched for stalls.
+            None => request = request.config().timeout_global(Some(2 * RESPONSE_TIMEOUT)).build(),
         }
         request.call()
     }
@@ -101,13 +110,13 @@ impl Hub {
         self.cache.path()
     }
 
-    /// The newest commit of `repository` and its files.
+    /// Lists the files of the newest commit of `repository`.
     ///
     /// # Errors
-    /// When the hub cannot be reached, or does not know or give it.
-    pub fn list(&self, repository: &str) -> Result<(Commit, Vec<Listed>), Failure> {
+    /// When the hub cannot be reached, or does not have the repository or denies access.
+    pub fn list(&self, repository: &str) -> Result<(Commit, Vec<ListedFile>), Failure> {
         let address = format!("{}/api/models/{repository}/revision/main?blobs=true", self.endpoint);
-        let answer = self.get(&address, None).map_err(|error| self.explain(repository, &error))?;
+        let answer = self.get(&address, None).map_err(|error| self.request_failure(repository, &error))?;
         let mut body = answer.into_body();
         let listing: Listing = body.with_config().limit(LISTING_BYTES).read_json().map_err(|error| {
             Failure::Failed(format!(
@@ -115,15 +124,18 @@ impl Hub {
                 self.endpoint
             ))
         })?;
-        // It becomes the name of a folder.
+        // It becomes the name of a folder on this disk.
         if !is_hex(&listing.sha) {
-            let text = format!("{} names the impossible commit {:?} of {repository}", self.endpoint, listing.sha);
+            let text = format!(
+                "{} lists the impossible commit {:?} of {repository}; check HF_ENDPOINT",
+                self.endpoint, listing.sha
+            );
             return Err(Failure::Failed(text));
         }
         Ok((Commit { repository: repository.to_owned(), sha: listing.sha }, listing.siblings))
     }
 
-    /// The content of a file from byte `from` on, or all of it where the answer's status is not 206.
+    /// Requests a file from byte `from` on. The response has all of it if its status is not 206.
     ///
     /// # Errors
     /// When the request fails.
@@ -133,17 +145,17 @@ impl Hub {
         self.get(&address, Some(from))
     }
 
-    /// Where the cache keeps the content of this checksum.
+    /// The path of the content with this checksum in the cache.
     pub fn blob(&self, commit: &Commit, checksum: &str) -> PathBuf {
         self.dir().join(pinned(commit).folder_name()).join("blobs").join(checksum)
     }
 
-    /// Where a file of the commit is once it has arrived.
+    /// The path of a file of the commit in the cache.
     pub fn place(&self, commit: &Commit, path: &str) -> PathBuf {
         self.cache.repo(pinned(commit)).pointer_path(&commit.sha).join(path)
     }
 
-    /// Makes the commit the one that is used.
+    /// Makes the commit the current one.
     ///
     /// # Errors
     /// When the cache cannot be written.
@@ -151,21 +163,23 @@ impl Hub {
         self.cache.model(commit.repository.clone()).create_ref(&commit.sha)
     }
 
-    /// What a failed request means, and what to do.
-    pub fn explain(&self, repository: &str, error: &ureq::Error) -> Failure {
+    /// Converts the error of a request, with advice.
+    pub fn request_failure(&self, repository: &str, error: &ureq::Error) -> Failure {
         let endpoint = &self.endpoint;
         Failure::Failed(match error {
             ureq::Error::StatusCode(401 | 403) if self.token.is_some() => {
                 format!(
-                    "{endpoint} refuses {repository}: HF_TOKEN has no right to it; open its page and accept its terms"
+                    "{endpoint} denies HF_TOKEN access to {repository}; open the repository's page and accept its terms"
                 )
             }
-            // The hub answers so for repositories that do not exist as well.
+            // The hub also answers like this for repositories that do not exist.
             ureq::Error::StatusCode(401 | 403 | 404) => format!(
-                "{endpoint} has no {repository}, or wants a token for it; check MODEL_NAME, and set HF_TOKEN if it is \
-                 not public"
+                "{endpoint} does not have {repository}, or requires a token for it; check MODEL_NAME, and set HF_TOKEN \
+                 if the repository is not public"
             ),
-            ureq::Error::StatusCode(429) => format!("{endpoint} is asked too often; wait a little, then try again"),
+            ureq::Error::StatusCode(429) => {
+                format!("{endpoint} limits the rate of requests; try again in a few minutes")
+            }
             ureq::Error::StatusCode(code) => format!("{endpoint} answered {code} for {repository}; try again later"),
             other => format!("{endpoint} cannot be reached: {other}; check the network and HF_ENDPOINT"),
         })
@@ -176,12 +190,12 @@ fn pinned(commit: &Commit) -> Repo {
     Repo::with_revision(commit.repository.clone(), RepoType::Model, commit.sha.clone())
 }
 
-/// Whether a text is a checksum or a commit, and nothing else.
+/// Whether a text has the form of a checksum or a commit hash.
 pub fn is_hex(text: &str) -> bool {
     (4..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// A part of a path as it stands in an address.
+/// Percent-encodes a part of a path.
 fn escape(part: &str) -> String {
     let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     part.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()

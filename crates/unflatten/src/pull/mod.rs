@@ -1,8 +1,7 @@
-//! `unflatten pull`: the weights of Qwen-Image-Layered, into a cache laid out as Hugging Face's is.
+//! `unflatten pull`: fetches the weights of Qwen-Image-Layered into a cache with Hugging Face's layout.
 //!
-//! The plan lists the files of one commit with sizes and checksums; each is then
-//! fetched, resumed or kept, and checked. `refs/main` is moved last, so that an
-//! interrupted pull of a newer commit leaves the older one usable.
+//! The plan lists the files of one commit with sizes and checksums; each is fetched, resumed or kept, and verified.
+//! `refs/main` is moved last, so that an interrupted pull of a newer commit leaves the older one usable.
 
 mod hub;
 mod plan;
@@ -22,19 +21,23 @@ use crate::arguments::PullArguments;
 
 use hub::Hub;
 use plan::Plan;
-use transfer::{Meter, STALL, Transfer};
+use transfer::{Meter, STALL_TIMEOUT, Transfer};
 
-/// Exit code after Ctrl-C: 128 + SIGINT, as shells have it.
+/// Exit code after Ctrl-C: 128 + SIGINT, the convention of shells.
 const INTERRUPTED: u8 = 130;
 
-/// Room that is left for everything else on the disk.
+/// Free space to leave on the disk.
 const SPARE_BYTES: u64 = 256 << 20;
 
+/// Runs the command.
+///
+/// # Errors
+/// When a setting is not valid, the disk is too small, or a file cannot be fetched.
 pub async fn pull(arguments: &PullArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let model = ModelConfig::from_settings(settings)?;
     if Path::new(&model.name).is_dir() {
         return Err(Failure::BadUse(format!(
-            "MODEL_NAME={} is a folder that is there already; to pull a repository, set it to owner/name",
+            "MODEL_NAME={} is a local folder; to pull a repository, set it to owner/name",
             model.name
         )));
     }
@@ -60,7 +63,7 @@ pub async fn pull(arguments: &PullArguments, settings: &Settings) -> Result<Exit
     tokio::select! {
         result = work => result.map(|()| ExitCode::SUCCESS),
         _ = tokio::signal::ctrl_c() => {
-            eprintln!("unflatten: interrupted; run the same command again and it goes on from here");
+            eprintln!("unflatten: interrupted; run the same command again to resume");
             Ok(ExitCode::from(INTERRUPTED))
         }
     }
@@ -69,14 +72,14 @@ pub async fn pull(arguments: &PullArguments, settings: &Settings) -> Result<Exit
 fn absolute(dir: &Path) -> Result<PathBuf, Failure> {
     let made = std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize());
     made.map_err(|error| {
-        Failure::Failed(format!("{} cannot be made: {error}; set MODEL_CACHE_DIR to another folder", dir.display()))
+        Failure::Failed(format!("{} cannot be created: {error}; set MODEL_CACHE_DIR to another folder", dir.display()))
     })
 }
 
 fn check_space(dir: &Path, missing: u64) -> Result<(), Failure> {
     match free_disk_bytes(dir) {
         Some(free) if free < missing.saturating_add(SPARE_BYTES) => Err(Failure::Failed(format!(
-            "{} has {} free, {} are needed; set MODEL_CACHE_DIR to a larger disk, or pull a smaller --variant",
+            "{} has {} free, but {} are needed; set MODEL_CACHE_DIR to a larger disk, or pull a smaller --variant",
             dir.display(),
             ByteSize(free),
             ByteSize(missing + SPARE_BYTES)
@@ -85,7 +88,7 @@ fn check_space(dir: &Path, missing: u64) -> Result<(), Failure> {
     }
 }
 
-/// Runs the transfer and watches that it moves.
+/// Runs the transfer and watches it for stalls.
 async fn fetch(hub: Hub, plan: Plan) -> Result<(), Failure> {
     let meter = Arc::new(Meter::new(plan.bytes()));
     let watched = Arc::clone(&meter);
@@ -95,11 +98,11 @@ async fn fetch(hub: Hub, plan: Plan) -> Result<(), Failure> {
         tokio::select! {
             result = &mut running => return result,
             () = tokio::time::sleep(Duration::from_secs(1)) => {
-                if watched.idle() > STALL {
+                if watched.idle() > STALL_TIMEOUT {
                     return Err(Failure::Failed(format!(
-                        "nothing has arrived for {} s; check the network, then run the same command again: it goes on \
-                         where it stopped",
-                        STALL.as_secs()
+                        "no data arrived for {} s; check the network, then run the same command again: it resumes where it \
+                         stopped",
+                        STALL_TIMEOUT.as_secs()
                     )));
                 }
             }
@@ -108,7 +111,7 @@ async fn fetch(hub: Hub, plan: Plan) -> Result<(), Failure> {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
-    spawn_blocking(work).await.unwrap_or_else(|_| {
-        Err(Failure::Failed("the transfer stopped because of a bug of Unflatten; please report it".to_owned()))
-    })
+    spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(Failure::Failed("the transfer panicked; please report this bug".to_owned())))
 }

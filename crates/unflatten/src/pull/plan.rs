@@ -3,40 +3,46 @@ use std::fs;
 use service::Failure;
 use worker::model::Variant;
 
-use super::hub::{Commit, Hub, Listed, is_hex};
+use super::hub::{Commit, Hub, ListedFile, is_hex};
 use super::transfer::part_path;
 
-/// The published folder's parts; the rest of the repository is for readers.
+/// The parts of the published folder; the rest of the repository is documentation.
 const FOLDERS: [&str; 6] = ["scheduler/", "text_encoder/", "tokenizer/", "processor/", "transformer/", "vae/"];
 const INDEX: &str = "model_index.json";
 
-/// What a pull has to bring.
+/// The files of a pull.
 #[derive(Debug)]
 pub struct Plan {
     /// The published repository first, each at one commit.
     pub commits: Vec<Commit>,
     /// In the order in which they are fetched.
-    pub files: Vec<Wanted>,
+    pub files: Vec<PlannedFile>,
 }
 
-/// One file.
+/// A file of a pull.
 #[derive(Debug)]
-pub struct Wanted {
+pub struct PlannedFile {
+    /// The commit that has it.
     pub commit: Commit,
+    /// The path in the repository.
     pub path: String,
+    /// Its size.
     pub bytes: u64,
+    /// Its checksum.
     pub checksum: Checksum,
 }
 
-/// What the content has to hash to, in hexadecimal; also the name of the blob in the cache.
+/// The checksum of a file in hexadecimal; also the name of the blob in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checksum {
+    /// SHA-256 of the content, for files in Git LFS.
     Sha256(String),
-    /// SHA-1 as Git computes it for a blob.
+    /// SHA-1 as Git computes it for blobs.
     Git(String),
 }
 
 impl Checksum {
+    /// The hexadecimal digits.
     pub fn text(&self) -> &str {
         let (Self::Sha256(text) | Self::Git(text)) = self;
         text
@@ -44,7 +50,7 @@ impl Checksum {
 }
 
 impl Plan {
-    /// Asks the hub what there is.
+    /// Lists the files that `variant` of `model` needs.
     ///
     /// # Errors
     /// When a repository cannot be listed or lacks what the variant needs.
@@ -52,11 +58,11 @@ impl Plan {
         let (base, listed) = hub.list(model)?;
         let mut files = Vec::new();
         for file in listed.into_iter().filter(|file| is_wanted(&file.path, variant)) {
-            files.push(Wanted::new(&base, file)?);
+            files.push(PlannedFile::new(&base, file)?);
         }
         for part in [INDEX, "transformer/config.json", "text_encoder/config.json", "vae/config.json"] {
             if !files.iter().any(|file| file.path == part) {
-                let text = format!("{model} has no {part}, so it is not a Qwen-Image-Layered; check MODEL_NAME");
+                let text = format!("{model} has no {part}, so it is not a Qwen-Image-Layered model; check MODEL_NAME");
                 return Err(Failure::Failed(text));
             }
         }
@@ -66,26 +72,30 @@ impl Plan {
             let name = source.choose(listed.iter().map(|file| file.path.as_str())).map(str::to_owned);
             let file = listed.into_iter().find(|file| Some(&file.path) == name.as_ref()).ok_or_else(|| {
                 let ending = source.ending;
-                Failure::Failed(format!("{} has no file *{ending} any more; take another --variant", source.repository))
+                Failure::Failed(format!(
+                    "{} no longer has a file *{ending}; choose another --variant",
+                    source.repository
+                ))
             })?;
-            files.push(Wanted::new(&commit, file)?);
+            files.push(PlannedFile::new(&commit, file)?);
             if !commits.contains(&commit) {
                 commits.push(commit);
             }
         }
-        // The small ones first, so that what is wrong shows early; the index of the whole last.
+        // Small files first, so that errors show early; the index last, since it marks the folder as complete.
         files.sort_by_key(|file| (file.path == INDEX, file.bytes));
         Ok(Self { commits, files })
     }
 
+    /// The size of all files in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// What is not on the disk yet.
+    /// The bytes that are not on the disk yet.
     pub fn missing_bytes(&self, hub: &Hub) -> u64 {
         let length = |path| fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let missing = |file: &Wanted| {
+        let missing = |file: &PlannedFile| {
             let blob = hub.blob(&file.commit, file.checksum.text());
             let there = length(hub.place(&file.commit, &file.path)).max(length(part_path(&blob))).max(length(blob));
             file.bytes.saturating_sub(there)
@@ -94,21 +104,24 @@ impl Plan {
     }
 }
 
-impl Wanted {
-    fn new(commit: &Commit, listed: Listed) -> Result<Self, Failure> {
+impl PlannedFile {
+    fn new(commit: &Commit, listed: ListedFile) -> Result<Self, Failure> {
         let incomplete = || {
             Failure::Failed(format!(
-                "the hub gives no size and checksum for {} of {}; use another HF_ENDPOINT",
+                "the hub lists no size and checksum for {} of {}; use another HF_ENDPOINT",
                 listed.path, commit.repository
             ))
         };
-        // Paths come from outside and name files on this disk.
+        // The paths come from the server and become files on this disk.
         if listed
             .path
             .split('/')
             .any(|part| part.is_empty() || part == "." || part == ".." || part.contains(['\\', '\0', ':']))
         {
-            return Err(Failure::Failed(format!("{} lists the impossible file {:?}", commit.repository, listed.path)));
+            return Err(Failure::Failed(format!(
+                "{} lists the impossible file {:?}; check HF_ENDPOINT",
+                commit.repository, listed.path
+            )));
         }
         let (bytes, checksum) = match (&listed.lfs, listed.size, &listed.blob_id) {
             (Some(large), ..) => (large.size, Checksum::Sha256(large.sha256.to_ascii_lowercase())),
@@ -158,13 +171,17 @@ mod tests {
     #[test]
     fn paths_that_leave_the_folder_are_refused() {
         let commit = Commit { repository: "a/b".to_owned(), sha: "c".to_owned() };
-        let listed =
-            |path: &str| Listed { path: path.to_owned(), size: Some(1), blob_id: Some("ab12".to_owned()), lfs: None };
-        assert!(Wanted::new(&commit, listed("vae/config.json")).is_ok());
+        let listed = |path: &str| ListedFile {
+            path: path.to_owned(),
+            size: Some(1),
+            blob_id: Some("ab12".to_owned()),
+            lfs: None,
+        };
+        assert!(PlannedFile::new(&commit, listed("vae/config.json")).is_ok());
         for path in ["vae/../../x", "/etc/passwd", "vae//x", "vae/..", "vae/a\\b", "vae/a\0b", "C:x"] {
-            assert!(Wanted::new(&commit, listed(path)).is_err(), "{path}");
+            assert!(PlannedFile::new(&commit, listed(path)).is_err(), "{path}");
         }
-        let unnamed = Listed { blob_id: None, ..listed("vae/config.json") };
-        assert!(Wanted::new(&commit, unnamed).is_err());
+        let unnamed = ListedFile { blob_id: None, ..listed("vae/config.json") };
+        assert!(PlannedFile::new(&commit, unnamed).is_err());
     }
 }

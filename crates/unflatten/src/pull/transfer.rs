@@ -1,7 +1,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -12,81 +12,86 @@ use sha2::{Digest, Sha256};
 use ureq::http::StatusCode;
 
 use super::hub::Hub;
-use super::plan::{Checksum, Plan, Wanted};
+use super::plan::{Checksum, Plan, PlannedFile};
 
-/// A transfer that brings nothing for so long is given up.
-pub const STALL: Duration = Duration::from_secs(60);
+/// A transfer without data for this long is aborted.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often in a row a transfer may fail without having brought anything.
-const TRIES: u32 = 5;
+/// After this many attempts in a row without new data, a file fails.
+const MAX_ATTEMPTS: u32 = 5;
 
-/// Fetches what a plan lists.
+/// Fetches the files of a plan.
 pub struct Transfer<'a> {
+    /// Where they come from and go to.
     pub hub: &'a Hub,
+    /// The progress.
     pub meter: &'a Meter,
 }
 
-/// Shows how far it is and knows when something last happened.
+/// Shows the progress and tracks when data last arrived.
 pub struct Meter {
     bar: ProgressBar,
-    moved: Mutex<Instant>,
+    active_at: Mutex<Instant>,
 }
 
 impl Meter {
+    /// A progress bar for `bytes` bytes, hidden unless stderr is a terminal.
     pub fn new(bytes: u64) -> Self {
         let bar = if io::stderr().is_terminal() { ProgressBar::new(bytes) } else { ProgressBar::hidden() };
         let template = "[{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left  {wide_msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
-        Self { bar, moved: Mutex::new(Instant::now()) }
+        Self { bar, active_at: Mutex::new(Instant::now()) }
     }
 
-    /// Time since something was fetched or checked.
+    /// Time since data was last fetched or verified.
     pub fn idle(&self) -> Duration {
-        self.moved.lock().unwrap_or_else(|broken| broken.into_inner()).elapsed()
+        self.active_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     fn touch(&self) {
-        *self.moved.lock().unwrap_or_else(|broken| broken.into_inner()) = Instant::now();
+        *self.active_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 }
 
-/// Why a transfer ended early.
+/// Why a transfer failed.
 #[derive(Debug, thiserror::Error)]
-enum Interrupted {
+enum TransferError {
     #[error(transparent)]
     Request(ureq::Error),
-    #[error("the connection broke: {0}")]
+    #[error("the connection was lost: {0}")]
     Reading(io::Error),
-    #[error("it ended {0} bytes too early")]
+    #[error("the response ended {0} bytes too early")]
     Short(u64),
     #[error(transparent)]
     Writing(io::Error),
 }
 
 impl Transfer<'_> {
+    /// Fetches and verifies all files of `plan`.
+    ///
     /// # Errors
-    /// What went wrong for good. What has arrived is kept for the next run.
+    /// When a file fails for good. Data that arrived is kept for the next run.
     pub fn run(&self, plan: &Plan) -> Result<(), Failure> {
         let mut done = 0;
         for file in &plan.files {
             self.meter.bar.set_message(file.path.clone());
             self.meter.bar.set_position(done);
-            let word = self.bring(file, done)?;
+            let action = self.obtain(file, done)?;
             done += file.bytes;
-            self.meter.bar.suspend(|| println!("{word} {}/{}", file.commit.repository, file.path));
+            self.meter.bar.suspend(|| println!("{action} {}/{}", file.commit.repository, file.path));
         }
         for commit in &plan.commits {
             self.hub.finish(commit).map_err(|error| cannot_write(self.hub.dir(), &error))?;
         }
         self.meter.bar.finish_and_clear();
-        println!("Everything is there and checked.");
+        println!("All files are complete and verified.");
         Ok(())
     }
 
-    /// Has the file in its place, checked; answers with what it took.
-    fn bring(&self, file: &Wanted, start: u64) -> Result<&'static str, Failure> {
+    /// Puts the verified file into its place; returns whether it was kept or fetched.
+    fn obtain(&self, file: &PlannedFile, start: u64) -> Result<&'static str, Failure> {
         let place = self.hub.place(&file.commit, &file.path);
         let blob = self.hub.blob(&file.commit, file.checksum.text());
         let fault = |error: &io::Error| cannot_write(&place, error);
@@ -94,7 +99,7 @@ impl Transfer<'_> {
             return Ok("kept   ");
         }
         remove(&place).map_err(|e| fault(&e))?;
-        // Another commit, or a run that ended between the two, may have left the content.
+        // Another commit, or an interrupted run, may have left the content.
         let part = part_path(&blob);
         for found in [&blob, &part] {
             if self.is_intact(found, file).map_err(|e| fault(&e))? {
@@ -116,8 +121,8 @@ impl Transfer<'_> {
             self.meter.bar.suspend(|| eprintln!("unflatten: {} arrived damaged; fetching it again", file.path));
         }
         Err(Failure::Failed(format!(
-            "{} of {} arrived damaged twice: it is not the {} bytes with checksum {} that were promised; try again \
-             later, or another HF_ENDPOINT",
+            "{} of {} arrived damaged twice: expected {} bytes with checksum {}; try again later, or use another \
+             HF_ENDPOINT",
             file.path,
             file.commit.repository,
             file.bytes,
@@ -125,66 +130,66 @@ impl Transfer<'_> {
         )))
     }
 
-    /// Fetches the file into `part`, going on where it ends, through interruptions.
-    fn fetch(&self, file: &Wanted, start: u64, part: &Path) -> Result<(), Failure> {
+    /// Fetches the file into `part`, resuming at its end, with retries.
+    fn fetch(&self, file: &PlannedFile, start: u64, part: &Path) -> Result<(), Failure> {
         let mut tries = 0;
         loop {
             let before = length(part);
             let Err(error) = self.receive(file, start, part) else { return Ok(()) };
             tries = if length(part) > before { 1 } else { tries + 1 };
-            if tries >= TRIES || !may_pass(&error) {
-                return Err(self.explain(file, part, &error));
+            if tries >= MAX_ATTEMPTS || !is_transient(&error) {
+                return Err(self.failure(file, part, &error));
             }
             let pause = Duration::from_millis(250 << tries);
-            tracing::debug!(file = file.path, %error, ?pause, "a transfer was interrupted");
+            tracing::debug!(file = file.path, %error, ?pause, "a transfer was interrupted; retrying");
             sleep(pause);
         }
     }
 
-    /// One request, written behind what `part` holds.
-    fn receive(&self, file: &Wanted, start: u64, part: &Path) -> Result<(), Interrupted> {
+    /// Makes one request and appends its content to `part`.
+    fn receive(&self, file: &PlannedFile, start: u64, part: &Path) -> Result<(), TransferError> {
         let mut done = length(part);
-        let answer = self.hub.open(&file.commit, &file.path, done).map_err(Interrupted::Request)?;
+        let answer = self.hub.open(&file.commit, &file.path, done).map_err(TransferError::Request)?;
         if answer.status() != StatusCode::PARTIAL_CONTENT {
-            // The server does not know ranges: it begins anew, and so do we.
+            // The server does not support ranges and sends the whole file.
             done = 0;
         }
         if let Some(folder) = part.parent() {
-            fs::create_dir_all(folder).map_err(Interrupted::Writing)?;
+            fs::create_dir_all(folder).map_err(TransferError::Writing)?;
         }
-        let mut out = OpenOptions::new().create(true).append(true).open(part).map_err(Interrupted::Writing)?;
-        out.set_len(done).map_err(Interrupted::Writing)?;
-        // One byte more than there should be is enough to see that it is another file.
+        let mut out = OpenOptions::new().create(true).append(true).open(part).map_err(TransferError::Writing)?;
+        out.set_len(done).map_err(TransferError::Writing)?;
+        // One extra byte is enough to detect a different file.
         let mut body = answer.into_body().into_reader().take((file.bytes - done).saturating_add(1));
         let mut buffer = vec![0; 1 << 18];
         loop {
-            let count = body.read(&mut buffer).map_err(Interrupted::Reading)?;
+            let count = body.read(&mut buffer).map_err(TransferError::Reading)?;
             if count == 0 {
                 break;
             }
-            out.write_all(&buffer[..count]).map_err(Interrupted::Writing)?;
+            out.write_all(&buffer[..count]).map_err(TransferError::Writing)?;
             done += count as u64;
             self.meter.bar.set_position(start + done);
             self.meter.touch();
         }
-        out.sync_all().map_err(Interrupted::Writing)?;
-        if done < file.bytes { Err(Interrupted::Short(file.bytes - done)) } else { Ok(()) }
+        out.sync_all().map_err(TransferError::Writing)?;
+        if done < file.bytes { Err(TransferError::Short(file.bytes - done)) } else { Ok(()) }
     }
 
-    fn explain(&self, file: &Wanted, part: &Path, error: &Interrupted) -> Failure {
+    fn failure(&self, file: &PlannedFile, part: &Path, error: &TransferError) -> Failure {
         match error {
-            Interrupted::Request(request) => {
-                self.hub.explain(&format!("{}/{}", file.commit.repository, file.path), request)
+            TransferError::Request(request) => {
+                self.hub.request_failure(&format!("{}/{}", file.commit.repository, file.path), request)
             }
-            Interrupted::Writing(error) => cannot_write(part, error),
+            TransferError::Writing(error) => cannot_write(part, error),
             other => Failure::Failed(format!(
-                "{} cannot be fetched: {other}; run the same command again, it goes on where it stopped",
+                "{} cannot be fetched: {other}; run the same command again: it resumes where it stopped",
                 file.path
             )),
         }
     }
 
-    fn is_intact(&self, path: &Path, file: &Wanted) -> io::Result<bool> {
+    fn is_intact(&self, path: &Path, file: &PlannedFile) -> io::Result<bool> {
         if length(path) != file.bytes || !path.is_file() {
             return Ok(false);
         }
@@ -195,7 +200,7 @@ impl Transfer<'_> {
         Ok(found == file.checksum.text())
     }
 
-    /// The digest of what `hash` has seen and the file, in hexadecimal.
+    /// Adds the file to `hash` and returns the digest in hexadecimal.
     fn digest(&self, mut hash: impl Digest, path: &Path) -> io::Result<String> {
         let mut file = File::open(path)?;
         let mut buffer = vec![0; 1 << 20];
@@ -210,18 +215,18 @@ impl Transfer<'_> {
     }
 }
 
-/// Where what has arrived of a blob is kept.
+/// The file for the part of a blob that has arrived.
 pub fn part_path(blob: &Path) -> PathBuf {
     blob.with_extension("part")
 }
 
-/// Whether an error may be gone at the next try.
-fn may_pass(error: &Interrupted) -> bool {
+/// Whether a retry may succeed.
+fn is_transient(error: &TransferError) -> bool {
     match error {
-        Interrupted::Request(ureq::Error::StatusCode(code)) => *code == 429 || *code >= 500,
-        Interrupted::Request(_) | Interrupted::Reading(_) | Interrupted::Short(_) => true,
-        // A full disk does not empty itself.
-        Interrupted::Writing(_) => false,
+        TransferError::Request(ureq::Error::StatusCode(code)) => *code == 429 || *code >= 500,
+        TransferError::Request(_) | TransferError::Reading(_) | TransferError::Short(_) => true,
+        // A full disk stays full.
+        TransferError::Writing(_) => false,
     }
 }
 
@@ -236,8 +241,8 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes `found` the blob, and the blob a file of the snapshot. A hard link, because
-/// symbolic ones are not for everybody on every system.
+/// Moves `found` to the blob and links the blob into the snapshot. A hard link, because symbolic links need privileges on
+/// some systems.
 fn link(found: &Path, blob: &Path, place: &Path) -> io::Result<()> {
     if found != blob {
         fs::rename(found, blob)?;
@@ -250,7 +255,7 @@ fn link(found: &Path, blob: &Path, place: &Path) -> io::Result<()> {
 
 fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     Failure::Failed(format!(
-        "{} cannot be written: {error}; check its rights and the free space, or set MODEL_CACHE_DIR to another folder",
+        "{} cannot be written: {error}; check its permissions and the free space, or set MODEL_CACHE_DIR to another folder",
         path.display()
     ))
 }

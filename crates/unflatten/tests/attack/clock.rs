@@ -43,7 +43,7 @@ async fn jobs_run_on_when_the_clock_jumps() {
             assert_eq!(victim.client.wait_finished(id).await.state, State::Succeeded, "after a jump of {jump}");
         }
     }
-    // And over a restart.
+    // The same across a restart.
     for _ in 0..3 {
         jobs.push(victim.client.decompose(upload).await);
     }

@@ -1,4 +1,4 @@
-//! Connections that say little or nothing and stay.
+//! Connections that send little or nothing and stay open.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::sockets::many;
 use crate::support::poster_png;
 use crate::victim::Victim;
 
-/// What a connection sends before it falls silent.
+/// The bytes that a connection sends before it goes silent.
 fn half(number: usize) -> Vec<u8> {
     match number % 5 {
         0 => Vec::new(),
@@ -31,7 +31,7 @@ async fn half_sent_requests_leave_the_service_reachable() {
     let mut slowest = Duration::ZERO;
     for _ in 0..4 {
         held.extend(many(victim.address(), 400, half).await);
-        // Some drip, so that silence alone does not tell them.
+        // Some send slowly, so that silence alone does not identify them.
         for stream in held.iter_mut().skip(2).step_by(5) {
             let _ = stream.write_all(b"x").await;
         }

@@ -1,4 +1,4 @@
-//! Clients that ask for a result and stop reading.
+//! Clients that request a result and stop reading.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::sockets::{get, many, status};
 use crate::support::noise_png;
 use crate::victim::Victim;
 
-/// More than a pool of threads would have.
+/// More than a thread pool would have.
 const CLIENTS: usize = 600;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,7 +24,7 @@ async fn stalled_downloads_stop_nobody() {
     sleep(Duration::from_secs(3)).await;
     victim.serves_others(job).await;
     let (threads, memory) = (victim.threads(), victim.memory_mb().saturating_sub(before));
-    // The runtime has 512 for work that blocks: not all of them are taken.
+    // The runtime has 512 blocking threads: not all of them are occupied.
     assert!(threads < 480, "{threads} threads for downloads that stand still");
     assert!(memory < 400, "{memory} MB for downloads that stand still");
     drop(stalled);

@@ -1,4 +1,4 @@
-//! Exports that cost much and that nobody waits for.
+//! Expensive exports whose client is gone.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn abandoned_exports_stop() {
             victim.serves_others(small).await;
         }
     }
-    // What was begun may end its step.
+    // A running export may finish its step.
     let mut idle = false;
     for _ in 0..30 {
         let start = victim.cpu_s();
@@ -46,7 +46,7 @@ async fn abandoned_exports_stop() {
     }
     assert!(idle, "abandoned exports still compute after a minute");
     assert!(peak < 1500, "{peak} MB for exports that nobody waits for");
-    // And one that somebody waits for is given.
+    // An export with a waiting client is delivered.
     assert!(victim.client.compose(small).await.width() > 0);
     victim.check_alive();
     victim.ends().await;

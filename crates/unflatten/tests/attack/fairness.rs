@@ -1,4 +1,4 @@
-//! One client that takes all it can, and others.
+//! One client that takes all it can, and other clients.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,7 +33,7 @@ async fn one_client_does_not_fill_the_queue() {
     println!("held: 130 jobs of one client: {taken} taken, {refused} refused; another client's was taken");
 }
 
-/// More than there are posts at once, for a receiver that never answers.
+/// More than the concurrent deliveries, for a receiver that never answers.
 const JOBS: usize = 40;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,7 +44,7 @@ async fn slow_receivers_of_webhooks_hold_up_nobody() {
         ("QUEUE_LIMIT_PER_CLIENT", "100"),
     ];
     let victim = Victim::start(&settings).await;
-    // Takes connections and says nothing.
+    // Accepts connections and sends nothing.
     let tarpit = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let tarpit_url = format!("http://{}/", tarpit.local_addr().expect("bound"));
     let held = tokio::spawn(async move {
@@ -81,7 +81,7 @@ async fn slow_receivers_of_webhooks_hold_up_nobody() {
     );
 }
 
-/// A receiver that answers at once, and how many posts it got.
+/// A receiver that answers at once, and the number of deliveries that it got.
 async fn receiver() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}/", listener.local_addr().expect("bound"));

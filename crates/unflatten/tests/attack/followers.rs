@@ -20,9 +20,9 @@ const FOLLOWERS: usize = 3_000;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Follows a job to its end; how late each live event came, in milliseconds.
+/// Follows a job to its end; returns the delay of each live event in milliseconds.
 async fn follow(url: String) -> Vec<i64> {
-    // What the client itself takes of the machine is not what is to be measured.
+    // The client's own CPU time must not be measured.
     let config = WebSocketConfig::default().read_buffer_size(4 << 10);
     let connected = tokio_tungstenite::connect_async_with_config(&url, Some(config), true).await;
     let (mut socket, _) = connected.expect("a WebSocket");
@@ -44,7 +44,7 @@ async fn three_thousand_followers_cost_little_and_hear_soon() {
     let redis = RedisServer::start();
     let settings = [("REDIS_URL", redis.url()), ("RUST_LOG", "error,unflatten_api=info".to_owned())];
     let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    // The engine is in a process of its own: what is measured is the followers.
+    // The engine runs in another process: only the followers are measured.
     let mut victim = Victim::api(&settings).await;
     let followed = victim.client.upload(poster_png(900, 1)).await;
     let followed = victim.client.decompose(followed).await;
@@ -62,7 +62,7 @@ async fn three_thousand_followers_cost_little_and_hear_soon() {
     let mut late: Vec<i64> = Vec::new();
     let mut ended = 0;
     while let Some(seen) = timeout(Duration::from_secs(60), followers.join_next()).await.expect("followers end") {
-        // The first, that it was queued, is history.
+        // The first event (queued) is not live.
         late.extend(seen.expect("no follower panics").into_iter().skip(1));
         ended += 1;
     }
@@ -81,7 +81,7 @@ async fn three_thousand_followers_cost_little_and_hear_soon() {
     assert!(waiting.saturating_sub(before) < 150, "{} MB for followers", waiting.saturating_sub(before));
 }
 
-/// The last frames of a follower of `id` while `vanish` is done to the job.
+/// The last frames of a follower of `id` while `vanish` removes the job.
 async fn last_frame(victim: &Victim, id: Uuid, vanish: impl AsyncFnOnce()) -> String {
     let url = format!("ws://{}/api/status/{id}", victim.address());
     let (mut socket, _) = tokio_tungstenite::connect_async(&url).await.expect("a WebSocket");

@@ -13,7 +13,7 @@ use crate::victim::Victim;
 
 const MB: usize = 1 << 20;
 
-/// Sends `start`, then `filler` until the service has had enough or `length` bytes are sent, then waits.
+/// Sends `start`, then `filler` until the service closes the connection or `length` bytes are sent, then waits.
 async fn endless(address: String, start: Vec<u8>, filler: u8, length: usize) -> usize {
     let Ok(mut stream) = TcpStream::connect(&address).await else { return 0 };
     let head = "POST /api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=BB\r\n";
@@ -75,7 +75,7 @@ fn bomb(kind: &[u8; 4], before: &[u8], inflated: usize) -> Vec<u8> {
     let mut crc = flate2::Crc::new();
     crc.update(&chunk[4..]);
     chunk.extend_from_slice(&crc.sum().to_be_bytes());
-    // Behind the signature and IHDR.
+    // After the signature and IHDR.
     png.splice(33..33, chunk);
     png
 }

@@ -1,4 +1,4 @@
-//! Requests that are too deep, too long or made up.
+//! Requests that are too deep, too long or forged.
 
 use jobs::State;
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::victim::Victim;
 async fn deep_and_wide_compositions_are_refused() {
     let mut victim = Victim::start(&[]).await;
     let job = victim.finished(poster_png(64, 0)).await;
-    // Somebody else's job runs meanwhile.
+    // The job of another client runs meanwhile.
     let other = victim.client.upload(noise_png(1800, 1500)).await;
     let other = victim.client.decompose(other).await;
     let url = format!("{}/api/jobs/{job}/compose", victim.client.url);
@@ -28,7 +28,7 @@ async fn deep_and_wide_compositions_are_refused() {
             json!({ "format": format, "layers": [{ "layer": 0, "edit": { "name": "n".repeat(500_000) } }] }),
             json!({ "format": format, "layers": vec![json!({ "layer": 0, "edit": { "scale": 16 } }); 1_000] }),
         ] {
-            // Wide and cheap may be taken; what costs much is refused or ends soon.
+            // Wide but cheap input may be accepted; expensive input is refused or ends soon.
             let answer = victim.client.http.post(&url).json(&body).send().await.expect("the API answers");
             assert!(answer.status().as_u16() < 500, "{format}: {}", answer.status());
             tried += 1;

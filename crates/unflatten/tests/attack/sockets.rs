@@ -1,4 +1,4 @@
-//! Clients that do not behave: bytes on a socket, sent when and how far the attack wants.
+//! Misbehaving clients: bytes on a socket, sent when and as far as the attack wants.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// A connection that has sent `bytes` and reads nothing. `None`: the service would not have it.
+/// A connection that has sent `bytes` and reads nothing. `None`: the service refused the connection.
 pub async fn sent(address: &str, bytes: &[u8]) -> Option<TcpStream> {
     let mut stream = timeout(Duration::from_secs(20), TcpStream::connect(address)).await.ok()?.ok()?;
     stream.write_all(bytes).await.ok()?;
     Some(stream)
 }
 
-/// `count` connections at once, each with what `bytes` says.
+/// `count` simultaneous connections, each with its `bytes`.
 pub async fn many(address: &str, count: usize, bytes: impl Fn(usize) -> Vec<u8>) -> Vec<TcpStream> {
     let connections = FuturesUnordered::new();
     for number in 0..count {

@@ -13,7 +13,7 @@ use crate::victim::Victim;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_storage_fault_fails_no_job() {
     let mut victim = Victim::start(&[("QUEUE_LIMIT_PER_CLIENT", "100")]).await;
-    // Small: many of the jobs come to be written while the folder is gone.
+    // Small: many of the jobs write their result while the folder is gone.
     let upload = victim.client.upload(poster_png(40, 0)).await;
     let mut waiting = Vec::new();
     for _ in 0..30 {
@@ -42,7 +42,7 @@ async fn a_short_storage_fault_fails_no_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_told_and_loses_nothing() {
+async fn a_full_disk_is_reported_and_loses_nothing() {
     let Some(disk) = SmallDisk::mount(40) else {
         println!("not tried: a disk of its own needs root and mount");
         return;
@@ -72,7 +72,7 @@ async fn a_full_disk_is_told_and_loses_nothing() {
     for answer in answers {
         let answer = answer.expect("the API answers");
         let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap_or_default());
-        // Small writes may find a last block.
+        // Small writes may still find a free block.
         assert!(matches!(status, 200 | 201 | 202 | 503 | 507), "{status}: {text}");
         assert!(!text.contains("internal_error"), "{text}");
     }
@@ -84,11 +84,13 @@ async fn a_full_disk_is_told_and_loses_nothing() {
     assert_eq!(victim.client.wait_finished(waits).await.state, State::Succeeded);
     victim.check_alive();
     drop(victim);
-    println!("held: full disk: 507 or 503 in words, readiness told it, the waiting job succeeded once there was room");
+    println!(
+        "held: full disk: 507 or 503 in words, readiness reported it, the waiting job succeeded once there was room"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_file_that_is_gone_is_told() {
+async fn a_missing_queue_file_is_reported() {
     let mut victim = Victim::start(&[]).await;
     let upload = victim.client.upload(poster_png(64, 0)).await;
     for name in ["queue.sqlite", "queue.sqlite-wal", "queue.sqlite-shm"] {
@@ -106,7 +108,7 @@ async fn a_queue_file_that_is_gone_is_told() {
     println!("held: queue file removed under the service: readiness and submission said so: {text}");
 }
 
-/// A disk in memory that is soon full.
+/// A small disk in memory.
 struct SmallDisk {
     path: PathBuf,
     _dir: tempfile::TempDir,

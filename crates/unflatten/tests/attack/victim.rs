@@ -1,4 +1,4 @@
-//! The service that is attacked, and what it costs.
+//! The service under attack, and its resource usage.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::support::{Client, Service, command, poster_png, with_open_files};
 
-/// Attacks take the whole machine: one at a time.
+/// Attacks use the whole machine, so they run one at a time.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// How soon the service has to answer others, however busy the machine is.
@@ -39,7 +39,7 @@ impl Victim {
         Self::start_as(settings, |command| with_open_files(&command, limit)).await
     }
 
-    /// With a command of the caller's around `unflatten serve`.
+    /// With a command that wraps `unflatten serve`.
     pub async fn start_as(settings: &[(&str, &str)], wrap: impl FnOnce(Command) -> Command) -> Self {
         let turn = TURN.lock().await;
         allow_many_files();
@@ -79,7 +79,7 @@ impl Victim {
         id
     }
 
-    /// Others are answered: health, readiness, a job's state, and a new job that is taken.
+    /// Checks that other clients are served: health, readiness, the state of a job, and a new job.
     pub async fn serves_others(&self, known: Uuid) {
         for path in ["/healthz".to_owned(), "/readyz".to_owned(), format!("/api/status/{known}")] {
             let answer = self.get(&path).await;
@@ -92,7 +92,7 @@ impl Victim {
         timeout(ANSWER, submit).await.expect("a job is taken in time");
     }
 
-    /// Answers of one address, in time.
+    /// Checks that an address answers in time.
     pub async fn get(&self, path: &str) -> reqwest::Response {
         let request = self.client.http.get(format!("{}{path}", self.client.url)).send();
         let answer = timeout(ANSWER, request).await.unwrap_or_else(|_| panic!("{path} did not answer in {ANSWER:?}"));
@@ -119,7 +119,7 @@ impl Victim {
         panic!("SIGTERM did not end the process within {END:?}");
     }
 
-    /// Memory that the process holds now, in megabytes.
+    /// Resident memory of the process, in megabytes.
     pub fn memory_mb(&self) -> u64 {
         self.status("VmRSS:") / 1024
     }
@@ -128,13 +128,13 @@ impl Victim {
         self.status("Threads:")
     }
 
-    /// Processor time that the process has taken, in seconds.
+    /// CPU time of the process, in seconds.
     pub fn cpu_s(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.service.child.id())).expect("it runs");
-        // The fields after the name, which stands in brackets: user and system time are the 14th and 15th of all.
+        // The fields after the name, which is in parentheses: user and system time are the 14th and 15th of all.
         let fields: Vec<_> = stat.rsplit_once(") ").expect("a name in brackets").1.split(' ').collect();
         let ticks = |index: usize| fields[index].parse::<f64>().expect("a number");
-        // Linux counts hundredths for programs, whatever its own clock does.
+        // Linux reports hundredths of a second, independent of the kernel's tick.
         (ticks(11) + ticks(12)) / 100.0
     }
 

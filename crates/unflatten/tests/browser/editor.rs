@@ -89,7 +89,7 @@ async fn a_layer_can_be_decomposed_again() {
         for (at, colour) in [(RED_AT, RED), (BLUE_AT, BLUE)] {
             assert!(near(page.pixel(at).await, colour), "{at:?}: {:?}", page.pixel(at).await);
         }
-        // What is seen is still the poster, in the file too.
+        // The composite is still the poster, in the file too.
         page.click("[data-save=png]").await;
         Poster::new(640, 480).assert_is(&page.downloaded("png").await);
         page.click("[data-save=svg]").await;

@@ -1,4 +1,4 @@
-//! The page's languages: each has every word, and the service's answers are told in them.
+//! The languages of the page: each has every text, and the messages of the service are translated.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Jobs on the page: several at once, their places in the queue, what a running one tells, cancel, reload.
+//! Jobs on the page: several at once, queue positions, progress, cancel, reload.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ async fn several_files_queue_up_tell_how_they_go_and_can_be_cancelled() {
     let service = Service::start().await;
     with_page(&service, Window::Desk, async |page| {
         page.js(RECORD, vec![]).await;
-        // The first is at work for a while; the others wait behind it.
+        // The first runs for a while; the others wait behind it.
         let files = [
             ("one.png", Poster::new(4800, 3600).png()),
             ("two.png", Poster::new(640, 500).png()),
@@ -54,8 +54,8 @@ async fn several_files_queue_up_tell_how_they_go_and_can_be_cancelled() {
         page.wait_for("un-canvas[data-complete]").await;
         let seen = page.js("return window.seen", vec![]).await;
         let list = |name: &str| seen[name].as_array().cloned().unwrap_or_default();
-        assert!(list("stage").len() >= 2, "no stages were told: {seen}");
-        assert!(!list("left").is_empty(), "no time left was told: {seen}");
+        assert!(list("stage").len() >= 2, "no stages were shown: {seen}");
+        assert!(!list("left").is_empty(), "no remaining time was shown: {seen}");
         assert!(list("step").iter().any(|text| text.as_str().is_some_and(|text| text.contains(" of "))), "{seen}");
 
         // The second one went on behind it, and the list knows all of them after another reload.
@@ -100,7 +100,7 @@ async fn a_running_job_can_be_cancelled_and_tried_again() {
     .await;
 }
 
-/// The state of a job as the service tells it; null when it knows no such job.
+/// The state of a job in the service; null if it does not have the job.
 async fn state(service: &Service, id: &str) -> Value {
     let answer = reqwest::get(format!("{}/api/status/{id}", service.address())).await.expect("an answer");
     let body: Value = serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON");

@@ -1,4 +1,4 @@
-//! The service as people run it: the program, a free port, folders of its own.
+//! The service as users run it: the program, a free port, its own folders.
 
 use std::net::TcpListener;
 use std::process::Stdio;
@@ -43,7 +43,7 @@ impl Service {
         Address(self.port)
     }
 
-    /// As a power cut does it.
+    /// Kills the process, like a power cut.
     pub async fn kill(&mut self) {
         self.child.kill().await.expect("the service runs");
     }
@@ -88,7 +88,7 @@ fn spawn(folder: &TempDir, port: u16) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(path("log")).expect("a log file");
     Command::new(env!("CARGO_BIN_EXE_unflatten"))
         .arg("serve")
-        // No .env of whoever runs the test, no Redis.
+        // No .env of the developer, no Redis.
         .current_dir(folder.path())
         .env_clear()
         .env("HOST", "127.0.0.1")

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::bench::{Bench, OwnedSettings, poster};
 use crate::google::listen;
 
-/// Gemini with one answer to everything, after a while.
+/// A fake Gemini that gives one answer to every request, after a delay.
 struct FakeGemini {
     address: String,
     asked: Arc<Mutex<Vec<Value>>>,
@@ -51,7 +51,7 @@ impl FakeGemini {
     }
 }
 
-/// An engine that costs nothing: what is done with its layers is what is tried here.
+/// An engine that costs nothing: these tests are about what follows it.
 struct Plain;
 
 impl EngineSet for Plain {
@@ -131,7 +131,7 @@ async fn gemini_names_the_layers_and_judges_them() {
     let metadata = done(&gemini.bench(&[]).await).await;
     let names: Vec<_> = metadata.layers.iter().map(|layer| layer.name.as_str()).collect();
     assert_eq!(&names[..2], ["Cream ground", "Red disc"]);
-    // Exports are made from these names.
+    // Exports use these names.
     let document = serde_json::to_string(&format!("{:?}", metadata.document())).expect("JSON");
     assert!(document.contains("Red disc"), "{document}");
     let analysis = metadata.analysis.expect("an analysis");
@@ -204,7 +204,7 @@ async fn the_engines_own_encoder_is_asked_and_may_fail() {
     let id = bench.submit(&poster(64, 0), params).await;
     let job = bench.finished(id).await;
     assert_eq!(job.state, State::Succeeded, "{:?}", job.error);
-    // Weights that were drawn by lot say nothing that makes sense, and the note says so.
+    // Random weights give no sensible answer, and the note says so.
     let metadata = bench.metadata(id).await;
     let notes = texts(&metadata);
     assert!(metadata.analysis.is_none() && notes.contains("not described") && notes.contains("JSON"), "{notes}");
@@ -214,7 +214,7 @@ async fn the_engines_own_encoder_is_asked_and_may_fail() {
         "{stages:?}"
     );
 
-    // An engine without such an encoder says who would have it.
+    // For an engine without an encoder, the note names the one that has it.
     let bench = Bench::start_with(&settings, Some(Arc::new(Plain))).await;
     let id = bench.submit(&poster(64, 0), draft()).await;
     assert_eq!(bench.finished(id).await.state, State::Succeeded);

@@ -36,7 +36,7 @@ pub fn poster(side: u32, variant: u32) -> RgbaImage {
     })
 }
 
-/// A picture that no PNG makes small.
+/// A picture that PNG cannot compress.
 pub fn noise(width: u32, height: u32) -> RgbaImage {
     let mut state = 1_u32;
     RgbaImage::from_fn(width, height, |_, _| {
@@ -77,13 +77,13 @@ impl Bench {
         let config = Config::from_settings(&settings).expect("good settings");
         let shutdown = CancellationToken::new();
         let mut equipment = equip(&settings, &config).expect("good settings");
-        // Those of this build, but for engines of the test's own.
+        // The engines of this build, unless the test brings its own.
         equipment.engines = engines.unwrap_or(equipment.engines);
         let worker = spawn(&broker, &store, &config, &equipment, &shutdown);
         Self { _dir: dir, broker, store, config, equipment, shutdown, worker }
     }
 
-    /// Ends the worker without a word to the queue.
+    /// Kills the worker: the queue is not notified.
     pub fn kill_worker(&self) {
         self.worker.abort();
     }
@@ -130,7 +130,7 @@ impl Bench {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, look).await.expect("the job gets there")
+        tokio::time::timeout(PATIENCE, look).await.expect("the job reaches that state")
     }
 
     pub async fn finished(&self, id: JobId) -> Job {

@@ -1,4 +1,4 @@
-//! The container in a process of its own, and stand-ins for an endpoint that fails and for one with several containers.
+//! The container in its own process, and fakes of an endpoint that fails and of one with several containers.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -31,7 +31,7 @@ pub fn b64(picture: &RgbaImage) -> String {
     STANDARD.encode(png)
 }
 
-/// The key file of a service account that exists nowhere.
+/// The key file of a service account that does not exist.
 fn key_file(dir: &Path) -> String {
     let key = json!({
         "type": "service_account", "project_id": "posters", "private_key_id": "test-key", "client_id": "1",
@@ -87,7 +87,7 @@ impl Container {
         container
     }
 
-    /// What a container says that does not start.
+    /// The output of a container that does not start.
     pub async fn fails(settings: &[(&str, &str)]) -> String {
         let dir = tempfile::tempdir().expect("a folder");
         let (mut child, _) = spawn(dir.path(), "/predict", settings);
@@ -122,7 +122,7 @@ impl Container {
             }
         };
         let seen = tokio::time::timeout(PATIENCE, look).await.expect("it becomes healthy");
-        // Until then it says that it is not.
+        // Until then it reports that it is loading.
         assert!(seen.iter().rev().skip(1).all(|status| *status == 503), "{seen:?}");
         assert!(log(self.dir.path()).contains("ready"));
     }
@@ -142,7 +142,7 @@ impl Container {
         self.dir.path()
     }
 
-    /// How often the log says `text`.
+    /// How often the log contains `text`.
     pub fn count(&self, text: &str) -> usize {
         log(self.dir.path()).matches(text).count()
     }
@@ -165,7 +165,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // It may be dead already, which is all we want.
+        // It may already be dead.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -229,8 +229,7 @@ impl FakeEndpoint {
     }
 }
 
-/// One address in front of several containers, as an endpoint with replicas has it: each call goes to the next that
-/// lives.
+/// One address in front of several containers, like an endpoint with replicas: each call goes to the next live one.
 pub struct Balancer {
     dir: TempDir,
     address: String,
@@ -239,7 +238,7 @@ pub struct Balancer {
 
 struct Calls {
     client: reqwest::Client,
-    /// Addresses of those that live.
+    /// Addresses of the live containers.
     containers: Mutex<Vec<String>>,
     turn: AtomicUsize,
     with_picture: AtomicUsize,
@@ -263,7 +262,7 @@ impl Balancer {
         settings_for(&self.address, self.dir.path(), more)
     }
 
-    /// The container does what the next `count` calls ask for, and its answer is lost.
+    /// Loses the answers to the next `count` calls, which the container executes.
     pub fn lose(&self, count: usize) {
         self.calls.to_lose.store(count, Ordering::SeqCst);
     }

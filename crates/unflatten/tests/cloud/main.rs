@@ -1,5 +1,5 @@
-//! Google Cloud end to end: workers on one side; on the other `unflatten-worker --vertex` in a process of its own, and
-//! local servers that speak the documented formats.
+//! Google Cloud end to end: workers on one side; on the other `unflatten-worker --vertex` in its own process, and local
+//! servers that implement the documented formats.
 
 mod analysis;
 mod bench;

@@ -1,5 +1,5 @@
-//! Several containers behind one endpoint, lost answers, and jobs that were begun already: none is computed twice while
-//! its container lives, and one that dies costs one recomputation.
+//! Several containers behind one endpoint, lost answers, and jobs that were already started: none is computed twice while
+//! its container lives, and a container that dies costs one recomputation.
 
 use engine::{EngineName, Stage};
 use jobs::{JobId, State};
@@ -44,16 +44,16 @@ impl Two {
         Bench::start(&self.balancer.settings(&settings)).await
     }
 
-    fn begun(&self) -> usize {
-        self.containers.iter().map(|container| container.count("job begun")).sum()
+    fn started(&self) -> usize {
+        self.containers.iter().map(|container| container.count("job started")).sum()
     }
 
-    /// The container that has begun the job.
+    /// The container that has started the job.
     async fn owner(&mut self) -> &mut Container {
-        while self.begun() == 0 {
+        while self.started() == 0 {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
-        let is_first = self.containers[0].count("job begun") > 0;
+        let is_first = self.containers[0].count("job started") > 0;
         &mut self.containers[usize::from(!is_first)]
     }
 }
@@ -70,14 +70,14 @@ async fn computes(bench: &Bench, id: JobId) {
 async fn several_containers_do_a_job_once() {
     let two = Two::sharing(&[]).await;
     let bench = two.bench(&[]).await;
-    // The answer to the first call is lost: nobody knows whether the job was begun.
+    // The answer to the first call is lost: the worker does not know whether the job was started.
     two.balancer.lose(1);
     let id = submit(&bench).await;
     computes(&bench, id).await;
     let job = bench.finished(id).await;
     assert_eq!(job.state, State::Succeeded, "{:?}", job.error);
     assert_eq!(bench.metadata(id).await.engine.name, EngineName::Vertex);
-    assert_eq!((two.begun(), two.balancer.pictures()), (1, 1));
+    assert_eq!((two.started(), two.balancer.pictures()), (1, 1));
     two.storage.expect("they share one").wait_until_empty().await;
 }
 
@@ -87,12 +87,12 @@ async fn a_container_that_dies_is_followed_by_another() {
     let bench = two.bench(&[]).await;
     let id = submit(&bench).await;
     computes(&bench, id).await;
-    assert_eq!(two.begun(), 1);
+    assert_eq!(two.started(), 1);
     two.owner().await.kill();
     let job = bench.finished(id).await;
     assert_eq!((job.state, job.attempt), (State::Succeeded, 1), "{:?}", job.error);
     assert_eq!(bench.metadata(id).await.engine.name, EngineName::Vertex);
-    assert_eq!((two.begun(), two.balancer.pictures()), (2, 2), "it is computed again, and once");
+    assert_eq!((two.started(), two.balancer.pictures()), (2, 2), "it is computed again, and once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,16 +107,16 @@ async fn a_cancel_reaches_the_container_that_has_the_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_was_begun_is_asked_for_and_not_sent_again() {
+async fn a_started_job_is_found_and_not_sent_again() {
     let two = Two::start(None, &[]).await;
     let mut bench = two.bench(&[("JOB_LEASE_S", "1")]).await;
     two.balancer.lose(1);
     let id = submit(&bench).await;
     computes(&bench, id).await;
-    // The next worker knows from the job's events that it may have been begun.
+    // The next worker knows from the events of the job that it may have been started.
     bench.kill_worker();
     bench.start_worker();
     let job = bench.finished(id).await;
     assert_eq!((job.state, job.attempt), (State::Succeeded, 2), "{:?}", job.error);
-    assert_eq!((two.begun(), two.balancer.pictures()), (1, 1));
+    assert_eq!((two.started(), two.balancer.pictures()), (1, 1));
 }

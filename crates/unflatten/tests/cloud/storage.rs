@@ -1,4 +1,4 @@
-//! A stand-in for Cloud Storage, which speaks its XML API.
+//! A fake of Cloud Storage with its XML API.
 
 use std::collections::BTreeMap;
 use std::path::Path;

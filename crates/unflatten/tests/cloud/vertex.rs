@@ -14,7 +14,7 @@ pub fn params(engine: impl Into<EngineChoice>, layers: u8) -> Params {
     Params { engine: engine.into(), num_layers: LayerCount::Exactly(layers), seed: Some(1), ..Params::default() }
 }
 
-/// A run of the tiny model that is long enough, on any machine, to be met on its way.
+/// A run of the tiny model that is long enough, on any machine, to be interrupted.
 pub fn long_params(engine: impl Into<EngineChoice>) -> Params {
     let prompt = "two discs".to_owned();
     Params { steps: Some(80), resolution: Some(Resolution(320)), prompt, ..params(engine, 2) }
@@ -38,13 +38,13 @@ async fn a_container_answers_as_vertex_ai_expects() {
         let (_, again) = container.predict(&json!({ "instances": [again] })).await;
         assert_eq!(again, first);
     }
-    assert_eq!(container.count("job begun"), 1);
+    assert_eq!(container.count("job started"), 1);
     let (_, unknown) = container.predict(&json!({ "instances": [{ "job_id": Uuid::new_v4() }] })).await;
     assert_eq!(unknown["predictions"][0]["state"], "unknown");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_that_make_no_sense_are_refused_with_what_to_do() {
+async fn invalid_requests_are_refused_with_advice() {
     let container = Container::start(&[("ENGINES", "draft")]).await;
     let id = Uuid::new_v4();
     let good = json!({ "job_id": id, "image": { "b64": b64(&poster(32, 0)) } });
@@ -70,7 +70,7 @@ async fn requests_that_make_no_sense_are_refused_with_what_to_do() {
         let text = answer["error"]["message"].as_str().unwrap_or_default();
         assert!(text.contains(word), "{word} is not in {text}");
     }
-    assert_eq!(container.count("job begun"), 0);
+    assert_eq!(container.count("job started"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +87,7 @@ async fn a_container_works_on_one_job_at_a_time() {
         "resolution": 64, "prompt": "discs" }, "wait_s": 60 }] });
     let (status, busy) = container.predict(&other).await;
     assert_eq!((status, busy["error"]["status"].as_str()), (429, Some("RESOURCE_EXHAUSTED")), "{busy}");
-    // Its own job is not refused, and says how far it is.
+    // A call for the running job is accepted and gets the progress.
     let (_, more) = container.predict(&json!({ "instances": [{ "job_id": first, "wait_s": 1 }] })).await;
     assert_eq!(more["predictions"][0]["progress"]["stage"], "denoise", "{more}");
     let (_, ended) = container.predict(&json!({ "instances": [{ "job_id": first, "cancel": true }] })).await;
@@ -130,7 +130,7 @@ async fn the_model_runs_on_the_other_side_and_auto_goes_there() {
     let metadata = bench.metadata(id).await;
     assert_eq!((metadata.engine.name, metadata.engine.model.is_some()), (EngineName::Vertex, true));
     assert!(metadata.engine.reason.contains("no worker has the model on a GPU"), "{}", metadata.engine.reason);
-    assert!(metadata.notes.iter().any(|note| note.text.contains("lifted")), "{:?}", metadata.notes);
+    assert!(metadata.notes.iter().any(|note| note.text.contains("scaled up")), "{:?}", metadata.notes);
     bench.check_layers(id, &metadata, &picture).await;
     let events = bench.events(id).await;
     let started = events.iter().find_map(|e| match &e.kind {
@@ -142,7 +142,7 @@ async fn the_model_runs_on_the_other_side_and_auto_goes_there() {
     let stages: Vec<_> =
         events.iter().filter_map(|e| if let EventKind::Progress(p) = &e.kind { Some(p.stage) } else { None }).collect();
     assert!(stages.iter().any(|stage| *stage == Stage::Denoise), "the container's steps are shown: {stages:?}");
-    assert_eq!(container.count("job begun"), 1);
+    assert_eq!(container.count("job started"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +157,7 @@ async fn another_worker_finds_the_run_of_one_that_died() {
     bench.start_worker();
     let job = bench.finished(id).await;
     assert_eq!((job.state, job.attempt), (State::Succeeded, 2), "{:?}", job.error);
-    assert_eq!(container.count("job begun"), 1, "the job was paid for twice");
+    assert_eq!(container.count("job started"), 1, "the job was computed twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +172,7 @@ async fn a_worker_that_shuts_down_leaves_its_run_to_the_next() {
     assert_eq!(bench.wait(id, |_| true).await.state, State::Queued);
     bench.start_worker();
     assert_eq!(bench.finished(id).await.state, State::Succeeded);
-    assert_eq!(container.count("job begun"), 1, "the job was paid for twice");
+    assert_eq!(container.count("job started"), 1, "the job was computed twice");
     assert_eq!(bench.metadata(id).await.engine.name, EngineName::Vertex);
 }
 
@@ -182,7 +182,7 @@ async fn a_cancel_reaches_the_container() {
     let container = Container::with_model(model.path()).await;
     let bench = Bench::start(&container.settings(&[])).await;
     let id = bench.submit(&poster(64, 4), long_params(EngineName::Vertex)).await;
-    container.wait_for("job begun").await;
+    container.wait_for("job started").await;
     bench.broker.cancel(id).await.expect("the queue answers");
     assert_eq!(bench.finished(id).await.state, State::Cancelled);
     container.wait_for("outcome=\"cancelled\"").await;
@@ -222,7 +222,7 @@ async fn a_container_that_dies_loses_no_job() {
     let mut container = Container::with_model(model.path()).await;
     let bench = Bench::start(&container.settings(&[("VERTEX_RETRIES", "1"), ("VERTEX_WAIT_S", "1")])).await;
     let id = bench.submit(&poster(64, 5), long_params(EngineChoice::Auto)).await;
-    container.wait_for("job begun").await;
+    container.wait_for("job started").await;
     container.kill();
     let job = bench.finished(id).await;
     assert_eq!(job.state, State::Succeeded, "{:?}", job.error);

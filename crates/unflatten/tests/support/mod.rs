@@ -1,4 +1,4 @@
-//! Starts the real programs and talks to them as anyone else would.
+//! Starts the real programs and talks to them like any client.
 #![allow(dead_code, reason = "each test program uses a part of this")]
 
 use std::io::{BufRead, BufReader};
@@ -11,7 +11,7 @@ use image::{Rgba, RgbaImage};
 use jobs::{Event, EventKind, Job, Metadata};
 use uuid::Uuid;
 
-/// Nothing here takes this long on a working machine, however busy.
+/// Timeout of every wait: longer than anything takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The program `unflatten`, or one of its siblings in the same folder.
@@ -26,11 +26,11 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// A command in `dir` that sees no settings but those it is given.
+/// A command in `dir` without any settings from the environment.
 pub fn command(name: &str, dir: &Path) -> Command {
     let mut command = Command::new(program(name));
     command.current_dir(dir).stdin(Stdio::null()).env_clear();
-    // What a program needs to run at all on any system.
+    // Variables that programs need to run at all.
     for kept in ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "SystemRoot"] {
         if let Some(value) = std::env::var_os(kept) {
             command.env(kept, value);
@@ -117,7 +117,7 @@ pub fn check_result(dir: &Path, input: &RgbaImage) -> Metadata {
     }
     for (index, (found, expected)) in composite.iter().zip(input.pixels()).enumerate() {
         if expected[3] < 255 {
-            // A picture has straight 8-bit values; how far they are is said in premultiplied ones.
+            // Pictures have straight 8-bit values; the difference is measured in premultiplied ones.
             let straight = |value: f32| (255.0 * value / found[3].max(0.5)).round().min(255.0);
             let written = [straight(found[0]), straight(found[1]), straight(found[2]), found[3].round()];
             let premultiplied = |pixel: [f32; 4]| {
@@ -161,7 +161,7 @@ impl Service {
         Self::spawn(with_open_files(&command, most))
     }
 
-    /// A command that comes down to `unflatten serve`, such as one that sets limits first.
+    /// A command that runs `unflatten serve`, such as one that sets limits first.
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("unflatten can be started");
         let url = wait_for_url(child.stdout.take().expect("stdout is piped"), "http://localhost:");
@@ -183,7 +183,7 @@ impl Service {
         Self { child: command.spawn().expect("unflatten-worker can be started"), url: String::new() }
     }
 
-    /// As a crash or the kernel's memory killer would end it.
+    /// Kills the process, like a crash or the OOM killer.
     pub fn kill(mut self) {
         self.child.kill().expect("our own child can be killed");
         self.child.wait().expect("our own child can be waited for");
@@ -201,7 +201,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // It may be dead already, which is all we want.
+        // It may already be dead.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -223,7 +223,7 @@ pub fn exit_code(child: &mut Child) -> Option<i32> {
     panic!("the process did not end");
 }
 
-/// Reads a process's output until it names its address; goes on reading, so that the pipe never fills.
+/// Reads the output of a process until it contains the address; keeps reading, so that the pipe never fills.
 fn wait_for_url(output: impl std::io::Read + Send + 'static, prefix: &'static str) -> String {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
@@ -305,7 +305,7 @@ impl Client {
         let answer = self.http.get(format!("{}/api/jobs/{id}/events", self.url)).send().await;
         let text = answer.expect("the API answers").text().await.expect("the stream ends after the last event");
         let frames = text.lines().filter_map(|line| line.strip_prefix("data:"));
-        // Frames without a number (places in the queue) are no events.
+        // Frames without a number (queue positions) are not events.
         frames.filter_map(|frame| serde_json::from_str(frame.trim()).ok()).collect()
     }
 

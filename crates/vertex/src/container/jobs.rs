@@ -1,4 +1,4 @@
-//! Takes jobs in, hands them to the engine one at a time, remembers their results.
+//! Accepts jobs, runs them on the engine one at a time, and keeps their results.
 
 use std::collections::VecDeque;
 use std::io::Cursor;
@@ -14,34 +14,35 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use worker::run::{RunJob, Runner};
 
-use super::run::{ended_by, run};
+use super::run::{run, stop_outcome};
 use crate::CloudConfig;
-use crate::advice::advised;
+use crate::advice::with_advice;
 use crate::protocol::{Blob, Instance, Outcome, Prediction, RemoteLayer, RemoteResult, RemoteStep, encoded_len};
 
-/// The longest that one call waits: endpoints end calls themselves after some time.
-const LONGEST_WAIT: Duration = Duration::from_secs(500);
+/// The longest wait of one call: endpoints time out themselves.
+const MAX_WAIT: Duration = Duration::from_secs(500);
 
-/// How many finished jobs are remembered for calls that come again, and in how many bytes at most.
-const REMEMBERED: usize = 16;
-const REMEMBERED_BYTES: usize = 1 << 30;
+/// Maximum number of finished jobs that are kept for repeated calls.
+const MAX_REMEMBERED_JOBS: usize = 16;
+/// Maximum size of their layers together.
+const MAX_REMEMBERED_BYTES: usize = 1 << 30;
 
-/// The largest picture that is taken, width times height: the API's own limit.
+/// The largest picture that is accepted, width times height: the limit of the API.
 const MAX_PIXELS: u64 = 64_000_000;
 
-/// Why a call is not answered with a prediction.
+/// Why a call gets no prediction.
 pub(super) enum Refusal {
-    /// Another job is being worked on.
+    /// Another job is running.
     Busy,
-    /// The request cannot be answered; why.
-    Bad(String),
+    /// The request is not valid; the reason.
+    BadRequest(String),
 }
 
-/// The one job that is being worked on.
+/// The running job.
 struct RunningJob {
     id: JobId,
     stop: Stop,
-    /// The latest step; closed at the end.
+    /// The latest progress; closed when the job ends.
     progress: watch::Receiver<Option<Progress>>,
 }
 
@@ -63,7 +64,7 @@ pub(super) struct JobTable {
     shared: Arc<Shared>,
     cloud: CloudConfig,
     storage: OnceCell<Storage>,
-    /// Names this container.
+    /// Identifies this container.
     replica: u64,
 }
 
@@ -71,17 +72,17 @@ struct Shared {
     runner: Runner,
     engine: EngineName,
     table: Mutex<Table>,
-    /// Cancelled when the engine no longer reacts.
+    /// Cancelled when the engine is stuck.
     stuck: CancellationToken,
 }
 
 impl Shared {
     fn table(&self) -> MutexGuard<'_, Table> {
-        // Each change is one assignment: a panic leaves no half of it.
+        // Each change is one assignment, so a panic leaves the table consistent.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes room for the next job; remembers how this one ended.
+    /// Ends the running job and keeps its outcome.
     fn close(&self, id: JobId, outcome: Outcome) {
         let mut table = self.table();
         table.current = None;
@@ -90,30 +91,30 @@ impl Shared {
             _ => 0,
         };
         table.done.push_back(FinishedJob { id, outcome, bytes });
-        while table.done.len() > REMEMBERED
-            || (table.done.len() > 1 && table.done.iter().map(|done| done.bytes).sum::<usize>() > REMEMBERED_BYTES)
+        while table.done.len() > MAX_REMEMBERED_JOBS
+            || (table.done.len() > 1 && table.done.iter().map(|done| done.bytes).sum::<usize>() > MAX_REMEMBERED_BYTES)
         {
             table.done.pop_front();
         }
     }
 }
 
-/// What is known of a job.
-enum Known {
+/// The status of a job in this container.
+enum JobStatus {
     Done(Outcome),
     Running(watch::Receiver<Option<Progress>>),
-    Nothing,
+    Unknown,
 }
 
 impl JobTable {
     pub(super) fn new(runner: Runner, engine: EngineName, cloud: CloudConfig, storage: OnceCell<Storage>) -> Self {
         let shared = Shared { runner, engine, table: Mutex::default(), stuck: CancellationToken::new() };
-        // 53 bits, because some JSON readers on the way have only those.
+        // 53 bits: some JSON parsers on the way are not exact beyond that.
         let replica = rand::random::<u64>() >> 11;
         Self { shared: Arc::new(shared), cloud, storage, replica }
     }
 
-    /// Cancelled when the engine no longer reacts.
+    /// Cancelled when the engine is stuck.
     pub(super) fn stuck(&self) -> CancellationToken {
         self.shared.stuck.clone()
     }
@@ -123,7 +124,7 @@ impl JobTable {
             return Ok(self.prediction(&instance, self.cancel(instance.job_id)));
         }
         let started = Instant::now();
-        let wait = Duration::from_secs(instance.wait_s).min(LONGEST_WAIT);
+        let wait = Duration::from_secs(instance.wait_s).min(MAX_WAIT);
         if let Some(prediction) = self.wait_for(&instance, wait).await {
             return Ok(prediction);
         }
@@ -132,14 +133,14 @@ impl JobTable {
             return Err(Refusal::Busy);
         }
         let input = self.picture(image).await?;
-        instance.params.validate().map_err(|error| Refusal::Bad(error.to_string()))?;
-        // Of two calls that came at once with the same picture, the second finds the job of the first.
-        if !self.start(&instance, input) && matches!(self.known(instance.job_id), Known::Nothing) {
+        instance.params.validate().map_err(|error| Refusal::BadRequest(error.to_string()))?;
+        // Of two simultaneous calls with the same picture, the second finds the job of the first.
+        if !self.start(&instance, input) && matches!(self.status(instance.job_id), JobStatus::Unknown) {
             return Err(Refusal::Busy);
         }
         let left = wait.saturating_sub(started.elapsed());
         let prediction = self.wait_for(&instance, left).await;
-        // Newer jobs may have pushed this one out.
+        // Newer jobs may have evicted this one.
         Ok(prediction.unwrap_or_else(|| self.prediction(&instance, Outcome::Unknown)))
     }
 
@@ -147,36 +148,36 @@ impl JobTable {
         Prediction { job_id: instance.job_id, replica: self.replica, outcome }
     }
 
-    /// Waits for a job of this container's; `None`: it is none.
+    /// Waits for a job; `None` if this container does not have it.
     async fn wait_for(&self, instance: &Instance, wait: Duration) -> Option<Prediction> {
         let mut latest: Option<Progress> = None;
-        if let Known::Running(mut progress) = self.known(instance.job_id) {
-            // The sender goes when the work is over.
+        if let JobStatus::Running(mut progress) = self.status(instance.job_id) {
+            // The sender is dropped when the job ends.
             let over = async { while progress.changed().await.is_ok() {} };
             let _ = timeout(wait, over).await;
             latest.clone_from(&progress.borrow());
         }
-        let outcome = match self.known(instance.job_id) {
-            Known::Done(Outcome::Succeeded(result)) => self.pack(*result, instance).await,
-            Known::Done(outcome) => outcome,
-            Known::Running(_) => Outcome::Running { progress: latest.as_ref().map(remote) },
-            Known::Nothing => return None,
+        let outcome = match self.status(instance.job_id) {
+            JobStatus::Done(Outcome::Succeeded(result)) => self.pack(*result, instance).await,
+            JobStatus::Done(outcome) => outcome,
+            JobStatus::Running(_) => Outcome::Running { progress: latest.as_ref().map(remote_step) },
+            JobStatus::Unknown => return None,
         };
         Some(self.prediction(instance, outcome))
     }
 
     async fn storage(&self) -> Result<&Storage, String> {
-        self.cloud.storage_in(&self.storage).await.map_err(|error| advised(&error))
+        self.cloud.storage_in(&self.storage).await.map_err(|error| with_advice(&error))
     }
 
-    fn known(&self, id: JobId) -> Known {
+    fn status(&self, id: JobId) -> JobStatus {
         let table = self.shared.table();
         if let Some(done) = table.done.iter().find(|done| done.id == id) {
-            return Known::Done(done.outcome.clone());
+            return JobStatus::Done(done.outcome.clone());
         }
         match &table.current {
-            Some(current) if current.id == id => Known::Running(current.progress.clone()),
-            _ => Known::Nothing,
+            Some(current) if current.id == id => JobStatus::Running(current.progress.clone()),
+            _ => JobStatus::Unknown,
         }
     }
 
@@ -195,7 +196,7 @@ impl JobTable {
         }
     }
 
-    /// Hands the job to the engine; `false`: there is a job already.
+    /// Starts the job; `false` if one is running, or if this one already ran.
     fn start(&self, instance: &Instance, input: RgbaImage) -> bool {
         let id = instance.job_id;
         let stop = Stop::default();
@@ -213,13 +214,13 @@ impl JobTable {
             params: instance.params.clone(),
             describe: instance.describe,
         };
-        // A task of its own, because the call may be given up at any point.
+        // A task of its own, because the call may be dropped at any point.
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
             let outcome = run(&shared.runner, shared.engine, id, &job, &stop, &sender).await;
-            // Who waits for the job is told by the end of `sender`, which goes last.
+            // Callers wait for the drop of `sender`, so it comes last.
             let is_stuck = outcome.is_none();
-            shared.close(id, outcome.unwrap_or_else(|| ended_by(&stop)));
+            shared.close(id, outcome.unwrap_or_else(|| stop_outcome(&stop)));
             if is_stuck {
                 shared.stuck.cancel();
             }
@@ -231,16 +232,16 @@ impl JobTable {
         let png = match image {
             Blob::Inline(png) => png.clone(),
             Blob::Uri(uri) => {
-                let uri: ObjectUri = uri.parse().map_err(Refusal::Bad)?;
-                let storage = self.storage().await.map_err(Refusal::Bad)?;
-                storage.get(&uri).await.map_err(|error| Refusal::Bad(advised(&error)))?
+                let uri: ObjectUri = uri.parse().map_err(Refusal::BadRequest)?;
+                let storage = self.storage().await.map_err(Refusal::BadRequest)?;
+                storage.get(&uri).await.map_err(|error| Refusal::BadRequest(with_advice(&error)))?
             }
         };
         let decoded = tokio::task::spawn_blocking(move || decode(&png)).await;
-        decoded.unwrap_or_else(|error| Err(error.to_string())).map_err(Refusal::Bad)
+        decoded.unwrap_or_else(|error| Err(error.to_string())).map_err(Refusal::BadRequest)
     }
 
-    /// The result in an answer that the endpoint passes on: larger layers go to Cloud Storage.
+    /// Fits the result into an answer that the endpoint forwards: larger layers go to Cloud Storage.
     async fn pack(&self, mut result: RemoteResult, instance: &Instance) -> Outcome {
         let size = |layer: &RemoteLayer| match &layer.png {
             Blob::Inline(png) => encoded_len(png.len()) + layer.name.len() + 512,
@@ -252,7 +253,7 @@ impl JobTable {
         }
         let Some(folder) = &instance.output_uri else {
             let message = format!(
-                "the layers take {total} bytes, answers of this endpoint may have {}; set VERTEX_STAGING_URI to a gs:// \
+                "the layers take {total} bytes, but answers of this endpoint are limited to {}; set VERTEX_STAGING_URI to a gs:// \
                  folder, use a dedicated endpoint, or ask for fewer layers",
                 instance.max_answer_bytes
             );
@@ -264,14 +265,14 @@ impl JobTable {
         }
     }
 
-    /// Writes a result's layers into a folder, and their addresses into the result.
+    /// Writes the layers into a folder, and their addresses into the result.
     async fn store(&self, result: &mut RemoteResult, folder: &str) -> Result<(), String> {
         let folder: ObjectUri = folder.parse()?;
         let storage = self.storage().await?;
         for (index, layer) in result.layers.iter_mut().enumerate() {
             if let Blob::Inline(png) = &mut layer.png {
                 let uri = folder.join(&format!("layer_{index}.png"));
-                storage.put(&uri, "image/png", std::mem::take(png)).await.map_err(|error| advised(&error))?;
+                storage.put(&uri, "image/png", std::mem::take(png)).await.map_err(|error| with_advice(&error))?;
                 layer.png = Blob::Uri(uri.to_string());
             }
         }
@@ -290,7 +291,7 @@ fn blob_len(blob: &Blob) -> usize {
     }
 }
 
-fn remote(progress: &Progress) -> RemoteStep {
+fn remote_step(progress: &Progress) -> RemoteStep {
     let Progress { stage, step, total, percent, .. } = *progress;
     RemoteStep { stage, step, total, fraction: percent / 100.0 }
 }
@@ -300,7 +301,7 @@ fn decode(png: &[u8]) -> Result<RgbaImage, String> {
     let reader = || ImageReader::with_format(Cursor::new(png), ImageFormat::Png);
     let (width, height) = reader().into_dimensions().map_err(|error| bad(&error))?;
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(format!("the picture has {width}x{height} pixels, at most {MAX_PIXELS} are taken"));
+        return Err(format!("the picture has {width}x{height} pixels, at most {MAX_PIXELS} are accepted"));
     }
     let mut reader = reader();
     reader.no_limits();

@@ -1,7 +1,7 @@
 //! `unflatten-worker --vertex`: the HTTP server that Vertex AI expects of a container with a model.
 //!
-//! One job at a time. A call for another one meanwhile is answered with 429, one for the same job with how far it is
-//! or with its layers, also when it was sent before: see [`crate::protocol`].
+//! It runs one job at a time. A call for another job meanwhile gets a 429; a call for the same job gets the progress or
+//! the layers, however often it is repeated: see [`crate::protocol`].
 
 mod jobs;
 mod run;
@@ -30,40 +30,53 @@ use worker::run::{Reporter, RunError, RunJob, Runner};
 
 use self::jobs::{JobTable, Refusal};
 use self::run::choice;
-use crate::advice::advised;
+use crate::advice::with_advice;
 use crate::protocol::{PredictRequest, PredictResponse};
 use crate::{CloudConfig, ContainerConfig};
 
-/// The largest request that dedicated endpoints pass on, with room to spare.
+/// The largest request that dedicated endpoints forward, with some margin.
 const MAX_BODY_BYTES: usize = 32 << 20;
 
 /// Why a container does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerError {
+    /// The weights of `AIP_STORAGE_URI` cannot be fetched.
     #[error("the weights cannot be fetched: {0}")]
     Weights(String),
-    #[error("no engine can work here: {0}")]
+    /// No engine can be used on this machine.
+    #[error("no engine can be used on this machine: {0}")]
     NoEngine(String),
-    #[error("the model does not work: {0}")]
-    Warming(String),
+    /// The warm-up job failed.
+    #[error("the warm-up of the model failed: {0}")]
+    WarmUp(String),
+    /// The port cannot be used.
     #[error("cannot listen on port {port}: {source}; set AIP_HTTP_PORT to a free one")]
-    Listen { port: u16, source: io::Error },
-    #[error("the engine thread cannot be started: {0}")]
+    Listen {
+        /// `AIP_HTTP_PORT`.
+        port: u16,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The system gives no thread.
+    #[error("the engine thread cannot be started: {0}; check the limits of the process (ulimit -u)")]
     Thread(io::Error),
-    #[error("the server broke: {0}")]
+    /// The HTTP server ended with an error.
+    #[error("the HTTP server failed: {0}")]
     Server(io::Error),
-    #[error("the engine does not react to being stopped; this process ends so that Vertex AI starts a new one")]
+    /// The engine is stuck.
+    #[error("the engine does not react to a stop; exiting so that Vertex AI restarts the container")]
     Stuck,
+    /// A setting is not valid.
     #[error(transparent)]
     Setting(#[from] SettingError),
 }
 
 struct App {
-    /// Set once the model is warm.
+    /// Set once the model is warmed up.
     jobs: OnceCell<JobTable>,
 }
 
-/// Serves predictions until `shutdown`. It listens at once and is healthy when the model is loaded and has worked.
+/// Serves predictions until `shutdown`. It listens at once, and is healthy once the model is warmed up.
 ///
 /// # Errors
 /// See [`ContainerError`].
@@ -85,20 +98,20 @@ pub async fn serve(settings: &Settings, shutdown: CancellationToken) -> Result<(
     let serving = axum::serve(listener, router).with_graceful_shutdown(ended.clone().cancelled_owned());
     let mut serving = tokio::spawn(async move { serving.await });
     let worked = tokio::select! {
-        worked = warm_and_watch(&app, settings, &cloud, &container) => worked,
+        worked = warm_up_and_watch(&app, settings, &cloud, &container) => worked,
         () = shutdown.cancelled() => Ok(()),
         served = &mut serving => {
             return served.map_err(io::Error::other).flatten().map_err(ContainerError::Server);
         }
     };
     ended.cancel();
-    // Whoever waits for layers is answered when the process ends: Vertex AI has taken it out of service by then.
+    // Open calls end with the process: Vertex AI has taken the container out of service by then.
     serving.abort();
     worked
 }
 
-/// Makes the engine ready; then returns only when it is broken.
-async fn warm_and_watch(
+/// Warms up the engine, then returns only if it gets stuck.
+async fn warm_up_and_watch(
     app: &App,
     settings: &Settings,
     cloud: &CloudConfig,
@@ -107,7 +120,7 @@ async fn warm_and_watch(
     let storage = OnceCell::new();
     let mut settings = settings.clone();
     if let Some(uri) = &container.storage_uri {
-        let store = cloud.storage_in(&storage).await.map_err(|error| ContainerError::Weights(advised(&error)))?;
+        let store = cloud.storage_in(&storage).await.map_err(|error| ContainerError::Weights(with_advice(&error)))?;
         let folder = weights::fetch(store, uri, &settings).await.map_err(ContainerError::Weights)?;
         settings.set(&MODEL_NAME, folder.display());
     }
@@ -116,18 +129,18 @@ async fn warm_and_watch(
     let (engine, available) = own_engine(&engines)?;
     let equipment = Equipment::new(&config, Arc::new(engines), None)?;
     let runner = Runner::start(&equipment, available, &config).map_err(ContainerError::Thread)?;
-    tracing::info!(%engine, "warming the model");
-    warm(&runner, engine).await?;
+    tracing::info!(%engine, "warming up the model");
+    warm_up(&runner, engine).await?;
     let jobs = JobTable::new(runner, engine, cloud.clone(), storage);
     let stuck = jobs.stuck();
-    // Only here is it set.
+    // Set only here, so it cannot fail.
     let _ = app.jobs.set(jobs);
     tracing::info!(%engine, "ready");
     stuck.cancelled().await;
     Err(ContainerError::Stuck)
 }
 
-/// The best engine of this machine, a model on a CPU included: a container is deployed for it.
+/// The best engine of this machine, even if it is a model on a CPU: a container is deployed for it.
 fn own_engine(engines: &dyn EngineSet) -> Result<(EngineName, Vec<Availability>), ContainerError> {
     let available = engines.available();
     let best = available.iter().find(|entry| entry.state.is_ok()).map(|entry| entry.name);
@@ -140,8 +153,8 @@ fn own_engine(engines: &dyn EngineSet) -> Result<(EngineName, Vec<Availability>)
     Ok((best, available))
 }
 
-/// One small picture all the way through, so that the first job finds everything loaded and compiled.
-async fn warm(runner: &Runner, engine: EngineName) -> Result<(), ContainerError> {
+/// Runs one small job, so that the first real one finds everything loaded and compiled.
+async fn warm_up(runner: &Runner, engine: EngineName) -> Result<(), ContainerError> {
     let params = Params {
         num_layers: LayerCount::Exactly(1),
         prompt: "a grey square".to_owned(),
@@ -154,17 +167,17 @@ async fn warm(runner: &Runner, engine: EngineName) -> Result<(), ContainerError>
     };
     let input = Arc::new(RgbaImage::from_pixel(64, 64, image::Rgba([128, 128, 128, 255])));
     let job = RunJob { job_id: None, input, params, describe: false };
-    match runner.begin(&Stop::default(), &Silent).compute(&job, choice(engine)).await {
+    match runner.begin(&Stop::default(), &SilentReporter).compute(&job, choice(engine)).await {
         Ok(_) => Ok(()),
-        Err(RunError::Failed(failure)) => Err(ContainerError::Warming(failure.message)),
-        Err(RunError::Environment(fault)) => Err(ContainerError::Warming(fault.to_string())),
-        Err(RunError::Stopped | RunError::Stuck) => Err(ContainerError::Warming("it made no progress".to_owned())),
+        Err(RunError::Failed(failure)) => Err(ContainerError::WarmUp(failure.message)),
+        Err(RunError::Environment(fault)) => Err(ContainerError::WarmUp(fault.to_string())),
+        Err(RunError::Stopped | RunError::Stuck) => Err(ContainerError::WarmUp("it made no progress".to_owned())),
     }
 }
 
-struct Silent;
+struct SilentReporter;
 
-impl Reporter for Silent {
+impl Reporter for SilentReporter {
     async fn progress(&self, _: ::jobs::Progress) {}
 
     async fn note(&self, _: Message) {}
@@ -181,8 +194,8 @@ async fn health(State(app): State<Arc<App>>) -> Response {
 
 async fn predict(State(app): State<Arc<App>>, body: Bytes) -> Response {
     let Some(jobs) = app.jobs.get() else {
-        // Not 503, which could mean that the job was begun and its answer lost.
-        return busy("the model is still being loaded; try again later");
+        // Not 503, after which the client could not know whether the job was started.
+        return busy("the model is still loading; try again later");
     };
     let instances = match serde_json::from_slice::<PredictRequest>(&body) {
         Ok(request) => request.instances,
@@ -194,14 +207,14 @@ async fn predict(State(app): State<Arc<App>>, body: Bytes) -> Response {
     let [instance] = match <[_; 1]>::try_from(instances) {
         Ok(one) => one,
         Err(many) => {
-            let text = format!("a request has one instance, this one has {}", many.len());
+            let text = format!("a request must have one instance, but this one has {}", many.len());
             return refuse(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", &text);
         }
     };
     match jobs.answer(instance).await {
         Ok(prediction) => Json(PredictResponse { predictions: [prediction] }).into_response(),
-        Err(Refusal::Busy) => busy("this container works on another job, one at a time; try again later"),
-        Err(Refusal::Bad(text)) => refuse(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", &text),
+        Err(Refusal::Busy) => busy("this container is running another job; try again later"),
+        Err(Refusal::BadRequest(text)) => refuse(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", &text),
     }
 }
 
@@ -211,7 +224,7 @@ fn busy(message: &str) -> Response {
     response
 }
 
-/// An error in the form that Google's own services have, which the client reads.
+/// An error in the format of Google's services, which the client parses.
 fn refuse(code: StatusCode, status: &str, message: &str) -> Response {
     let body = json!({ "error": { "code": code.as_u16(), "message": message, "status": status } });
     (code, Json(body)).into_response()

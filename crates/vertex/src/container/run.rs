@@ -1,4 +1,4 @@
-//! One job, from the call that brought it to its end.
+//! Runs one job and converts its result.
 
 use ::jobs::{JobId, Progress};
 use engine::{Choice, EngineName, EngineRun, Failure, FailureCode, Message, MessageCode, Stop, StopReason};
@@ -13,7 +13,7 @@ pub(super) fn choice(engine: EngineName) -> Choice {
     Choice { engine, reason: Message::new(MessageCode::AskedFor, "the engine of this container") }
 }
 
-/// Has the engine do the job; `None` when it does not react to being stopped.
+/// Runs the job on the engine; `None` if the engine is stuck.
 pub(super) async fn run(
     runner: &Runner,
     engine: EngineName,
@@ -22,24 +22,24 @@ pub(super) async fn run(
     stop: &Stop,
     progress: &watch::Sender<Option<Progress>>,
 ) -> Option<Outcome> {
-    tracing::info!(job_id = %id, "job begun");
+    tracing::info!(job_id = %id, "job started");
     let _watchers = runner.watch(stop);
-    let reporter = Channel { job_id: id, progress };
+    let reporter = ChannelReporter { job_id: id, progress };
     let made = runner.begin(stop, &reporter).compute(job, choice(engine)).await;
     let outcome = match made {
         Ok(run) => encoded(run).await,
         Err(RunError::Failed(error)) => Outcome::Failed { error },
         Err(RunError::Environment(fault)) => Outcome::Failed { error: fault.failure(1) },
-        Err(RunError::Stopped) => ended_by(stop),
+        Err(RunError::Stopped) => stop_outcome(stop),
         Err(RunError::Stuck) => return None,
     };
     runner.job_ended().await;
-    tracing::info!(job_id = %id, outcome = word(&outcome), "job ended");
+    tracing::info!(job_id = %id, outcome = outcome_label(&outcome), "job ended");
     Some(outcome)
 }
 
-/// How a job ended that was stopped.
-pub(super) fn ended_by(stop: &Stop) -> Outcome {
+/// The outcome of a job that was stopped.
+pub(super) fn stop_outcome(stop: &Stop) -> Outcome {
     let Some((reason, failure)) = stop.reason().and_then(|reason| Some((reason, failure_of(reason)?))) else {
         return Outcome::Cancelled;
     };
@@ -62,12 +62,12 @@ async fn encoded(run: EngineRun) -> Outcome {
     Outcome::Failed { error: Failure { code: FailureCode::EngineFailed, message } }
 }
 
-struct Channel<'a> {
+struct ChannelReporter<'a> {
     job_id: JobId,
     progress: &'a watch::Sender<Option<Progress>>,
 }
 
-impl Reporter for Channel<'_> {
+impl Reporter for ChannelReporter<'_> {
     async fn progress(&self, progress: Progress) {
         self.progress.send_replace(Some(progress));
     }
@@ -77,7 +77,7 @@ impl Reporter for Channel<'_> {
     }
 
     async fn engine_changed(&self, choice: &Choice) {
-        tracing::warn!(job_id = %self.job_id, engine = %choice.engine, reason = %choice.reason, "another engine");
+        tracing::warn!(job_id = %self.job_id, engine = %choice.engine, reason = %choice.reason, "falling back to another engine");
     }
 }
 
@@ -108,7 +108,7 @@ fn encode(run: EngineRun) -> Result<RemoteResult, String> {
     })
 }
 
-fn word(outcome: &Outcome) -> &'static str {
+fn outcome_label(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Running { .. } => "running",
         Outcome::Succeeded(_) => "succeeded",

@@ -1,56 +1,66 @@
-//! What models are asked, and what of their answers is used.
+//! Questions to models that describe layers, and validation of the answers.
 
 use engine::{LayerAnalysis, MAX_LAYERS, Quality, Recommendation, Verdict};
 use layers::{Kind, LayerStack};
 use serde::Deserialize;
 
-/// Longer names are cut, as are longer texts.
+/// Longer names and texts are cut.
 const MAX_NAME_CHARS: usize = 60;
 const MAX_TEXT_CHARS: usize = 600;
 
-/// What a model is asked about one layer on grey, when it sees one picture at a time.
+/// The question about one layer on grey, for models that see one picture at a time.
 pub(super) const LAYER_QUESTION: &str = "This is one layer that was cut out of a poster, on a plain grey ground. Answer \
 with one JSON object and nothing else: {\"name\": a short name of two to four words, \"description\": one sentence, \
 \"kind\": \"background\", \"object\", \"subject\" or \"text\", \"language\": the language tag of the text in it such as \
 \"en\", or null, \"quality_notes\": what is wrong with its edges or content, or \"\"}";
 
-/// What a model is asked about all layers side by side.
+/// The question about all layers side by side.
 pub(super) const WHOLE_QUESTION: &str = "The first tile is a poster, the next ones are the layers it was taken apart into, \
 the lowest first, each on a checkerboard; then come the layers put together again and the lowest alone. Answer with one JSON object and nothing else: {\"quality\": \"good\", \
 \"fair\" or \"poor\", \"reason\": one sentence, \"num_layers\": a good number of layers for this poster, \"redo\": the \
 list of the numbers of layers that should be split again, counted from 0, \"recommendation\": one sentence}";
 
-/// A model's words about one layer.
+/// A model's answer about one layer, unvalidated.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct LayerAnswer {
-    /// The layer's number, where several are described at a time.
+    /// The layer's index, if the model describes several at a time.
     pub index: Option<u32>,
+    /// A short name.
     pub name: Option<String>,
+    /// What the layer shows, in a sentence.
     pub description: Option<String>,
+    /// `background`, `object`, `subject` or `text`.
     pub kind: Option<String>,
+    /// The language of its text, as a BCP 47 tag.
     pub language: Option<String>,
+    /// What is wrong with it.
     pub quality_notes: Option<String>,
 }
 
-/// A model's words about the whole.
+/// A model's answer about the decomposition as a whole, unvalidated.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct WholeAnswer {
+    /// `good`, `fair` or `poor`.
     pub quality: Option<String>,
+    /// Why, in a sentence.
     pub reason: Option<String>,
+    /// A good number of layers for the picture.
     pub num_layers: Option<i64>,
+    /// Indices of the layers that should be split again.
     pub redo: Vec<i64>,
+    /// What to do differently, in a sentence.
     pub recommendation: Option<String>,
 }
 
-/// The JSON object in a text that may say more than it was asked for.
+/// Parses the JSON object in a text that may contain more.
 pub(super) fn json_in<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
     let (start, end) = (text.find('{')?, text.rfind('}')?);
     serde_json::from_str(text.get(start..=end)?).ok()
 }
 
-/// What an answer says of one layer that the engine called `engine_name`; nothing in it is trusted.
+/// Validates the answer about the layer that the engine named `engine_name`.
 fn layer(answer: LayerAnswer, engine_name: &str) -> LayerAnalysis {
     let language = answer.language.map(|tag| tag.trim().to_owned());
     let is_tag =
@@ -71,7 +81,7 @@ fn layer(answer: LayerAnswer, engine_name: &str) -> LayerAnalysis {
     }
 }
 
-/// Answers put to the layers that they are about. Those that nothing is said of keep the engine's names.
+/// Validates the answers and assigns them to the layers of `stack`. Layers without an answer keep the engine's names.
 pub fn assemble(
     stack: &LayerStack,
     answers: Vec<LayerAnswer>,
@@ -153,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_no_analysis_of_the_whole() {
+    fn without_answers_there_is_no_verdict() {
         let (layers, verdict, recommendation) = assemble(&stack(&["a"]), Vec::new(), WholeAnswer::default());
         assert_eq!((layers.len(), verdict, recommendation), (1, None, None));
         let long = LayerAnswer { name: Some("x".repeat(500)), ..LayerAnswer::default() };
@@ -161,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_found_among_words() {
+    fn json_is_found_inside_other_text() {
         let text = "Sure! ```json\n{\"name\": \"Sun\"}\n``` I hope that helps.";
         assert_eq!(json_in::<LayerAnswer>(text).and_then(|answer| answer.name).as_deref(), Some("Sun"));
         for text in ["", "no", "} {", "{\"name\": 7}", "{\"name\": \"Su"] {

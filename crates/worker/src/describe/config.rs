@@ -3,21 +3,25 @@ use std::time::Duration;
 
 use service::{SettingError, Settings, Variable};
 
+/// The setting `ANALYZER`.
 pub const ANALYZER: Variable = Variable {
     name: "ANALYZER",
     default: "off",
-    about: "Who describes and names the layers: off, gemini (sends them to Google), local (the qwen engine's text encoder)",
+    about: "Model that describes and names the layers: off, gemini (sends them to Google), local (text encoder of the qwen engine)",
 };
 pub(crate) const ANALYZER_TIMEOUT_S: Variable = Variable {
     name: "ANALYZER_TIMEOUT_S",
     default: "60",
-    about: "Seconds that describing the layers may take; after that they keep the engine's names",
+    about: "Seconds that describing the layers may take, before they keep the engine's names",
 };
-/// Who looks at the layers.
+
+/// The model that describes the layers (`ANALYZER`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AnalyzerChoice {
+    /// None: the layers keep the engine's names.
     #[default]
     Off,
+    /// Gemini, in Google's cloud.
     Gemini,
     /// The text encoder of the qwen engine.
     Local,
@@ -31,12 +35,12 @@ impl FromStr for AnalyzerChoice {
             "off" => Ok(Self::Off),
             "gemini" => Ok(Self::Gemini),
             "local" => Ok(Self::Local),
-            _ => Err(format!("an analyzer is off, gemini or local, not \"{text}\"")),
+            _ => Err(format!("\"{text}\" is not a valid analyzer; use off, gemini or local")),
         }
     }
 }
 
-/// How layers are described.
+/// Settings of the description of layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnalyzerConfig {
     /// `ANALYZER`.
@@ -46,8 +50,10 @@ pub struct AnalyzerConfig {
 }
 
 impl AnalyzerConfig {
+    /// Reads the settings.
+    ///
     /// # Errors
-    /// The first setting that cannot be used.
+    /// The first setting that is not valid.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self {
             choice: settings.require(&ANALYZER)?,

@@ -1,4 +1,4 @@
-//! The qwen engine's own text encoder looks at the layers, one at a time.
+//! Describes layers with the qwen engine's text encoder, one at a time.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -10,18 +10,18 @@ use qwen_image_layered::{Error, Pipeline, Progress};
 use super::{
     LAYER_SIDE, LayerAnswer, WHOLE_SIDE, WholeAnswer,
     answer::{LAYER_QUESTION, WHOLE_QUESTION, json_in},
-    assemble, not_described, shown,
+    assemble, not_described, thumbnail,
 };
 
-/// The most tokens of an answer.
+/// Maximum length of an answer in tokens.
 const MAX_TOKENS: usize = 256;
 
-/// What a model is to say, and how long it may take.
+/// The analyzer of `ANALYZER=local`.
 pub(crate) struct LocalAnalyzer<'a> {
     pub(crate) pipeline: &'a mut Pipeline,
-    /// What the model is called.
+    /// The name of the model.
     pub(crate) model: &'a str,
-    /// For all layers together.
+    /// Time limit for all layers together.
     pub(crate) limit: Duration,
 }
 
@@ -32,10 +32,10 @@ enum NoAnalysis {
 }
 
 impl LocalAnalyzer<'_> {
-    /// Adds an analysis to what was output, or a note that says why there is none.
+    /// Adds an analysis to the output, or a note that says why there is none.
     ///
     /// # Errors
-    /// Only when the job is to end.
+    /// Only when the job is stopped.
     pub(crate) fn describe(
         &mut self,
         input: &RgbaImage,
@@ -62,7 +62,7 @@ impl LocalAnalyzer<'_> {
         let mut answers = Vec::new();
         let mut understood = 0;
         for (index, layer) in layers.iter().enumerate() {
-            let picture = shown(&layer.pixels, LAYER_SIDE).map_err(NoAnalysis::Because)?;
+            let picture = thumbnail(&layer.pixels, LAYER_SIDE).map_err(NoAnalysis::Because)?;
             let place = (u32::try_from(index).unwrap_or(u32::MAX), total);
             let text = self.ask(&opaque(&picture), LAYER_QUESTION, place, started, progress)?;
             let answer = json_in::<LayerAnswer>(&text);
@@ -71,11 +71,11 @@ impl LocalAnalyzer<'_> {
         }
         let sheet =
             layers::contact_sheet(input, &output.stack).map_err(|error| NoAnalysis::Because(error.to_string()))?;
-        let sheet = shown(&sheet, WHOLE_SIDE).map_err(NoAnalysis::Because)?;
+        let sheet = thumbnail(&sheet, WHOLE_SIDE).map_err(NoAnalysis::Because)?;
         let text = self.ask(&opaque(&sheet), WHOLE_QUESTION, (total - 1, total), started, progress)?;
         let whole = json_in::<WholeAnswer>(&text);
         if understood == 0 && whole.is_none() {
-            return Err(NoAnalysis::Because("the model's answers held no JSON".to_owned()));
+            return Err(NoAnalysis::Because("the model's answers contained no JSON".to_owned()));
         }
         let (layers, verdict, recommendation) = assemble(&output.stack, answers, whole.unwrap_or_default());
         Ok(Analysis {
@@ -96,10 +96,10 @@ impl LocalAnalyzer<'_> {
         started: Instant,
         progress: &mut dyn ProgressSink,
     ) -> Result<String, NoAnalysis> {
-        let shown = Step { stage: Stage::Describe, step, total, fraction: 1.0 };
+        let reported = Step { stage: Stage::Describe, step, total, fraction: 1.0 };
         let mut stopped = false;
         let mut report = |_: Progress| {
-            stopped = progress.step(shown).is_err();
+            stopped = progress.step(reported).is_err();
             if stopped || started.elapsed() > self.limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let answer = self.pipeline.ask(picture, question, MAX_TOKENS, &mut report);
@@ -107,7 +107,7 @@ impl LocalAnalyzer<'_> {
             Ok(text) => Ok(text),
             Err(_) if stopped => Err(NoAnalysis::Stopped),
             Err(Error::Stopped) => Err(NoAnalysis::Because(format!(
-                "it took longer than {} s; raise ANALYZER_TIMEOUT_S, or run the model on a GPU",
+                "the model took longer than {} s; raise ANALYZER_TIMEOUT_S, or run the model on a GPU",
                 self.limit.as_secs()
             ))),
             Err(error) => Err(NoAnalysis::Because(error.to_string())),

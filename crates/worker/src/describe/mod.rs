@@ -1,6 +1,6 @@
-//! A model describes the layers after a decomposition, names them and says how good they are (`ANALYZER`).
+//! A model describes, names and rates the layers after a decomposition (`ANALYZER`).
 //!
-//! It is never worth a job: what fails or takes too long leaves a note, and the engine's names.
+//! It never fails a job: after an error or a timeout the layers keep the engine's names, and the result has a note.
 
 mod answer;
 mod config;
@@ -18,50 +18,51 @@ pub(crate) use self::config::ANALYZER_TIMEOUT_S;
 pub use self::config::{ANALYZER, AnalyzerChoice, AnalyzerConfig};
 pub(crate) use self::local::LocalAnalyzer;
 
-/// Longest side in pixels of what a model is shown of a layer, and of the whole.
+/// Longest side in pixels of a layer as a model sees it.
 pub const LAYER_SIDE: u32 = 512;
+/// Longest side in pixels of the whole picture as a model sees it.
 pub const WHOLE_SIDE: u32 = 1024;
 
-/// The colour behind a layer that a model is shown: white and black things both stand out.
+/// The colour behind a layer as a model sees it: both white and black stand out.
 const BACKDROP: [u8; 3] = [128; 3];
 
-/// Describes the layers of any engine. One for a worker: credentials are kept.
+/// Describes the layers of any engine. A worker has one, which keeps its credentials.
 #[async_trait]
 pub trait Analyzer: Send + Sync {
-    /// Describes `stack`, which was made of `input`. Dropping the future ends it.
+    /// Describes `stack`, a decomposition of `input`. Dropping the future cancels it.
     ///
     /// # Errors
     /// Why there is no description, in a sentence without a full stop.
     async fn analyze(&self, stack: Arc<LayerStack>, input: Arc<RgbaImage>) -> Result<Analysis, String>;
 }
 
-/// Who describes the layers, as `ANALYZER` says.
+/// The analyzer that `ANALYZER` selects.
 pub(crate) enum Describer {
-    Nobody,
+    Off,
     /// The qwen engine, of its own layers.
     Engine,
     Analyzer(Box<dyn Analyzer>),
 }
 
 impl Describer {
-    /// Whether engines that can are to describe their layers themselves.
+    /// Whether engines describe their own layers, if they can.
     pub(crate) fn is_engine(&self) -> bool {
         matches!(self, Self::Engine)
     }
 
-    /// Whether there is something to wait for after the engine is done.
+    /// Whether describing starts only after the engine is done.
     pub(crate) fn calls_out(&self) -> bool {
         matches!(self, Self::Analyzer(_))
     }
 
-    /// Adds a description to what an engine made. Ends early when `stop` is raised.
+    /// Adds a description to the output of an engine. Returns early when `stop` is raised.
     pub(crate) async fn describe(&self, mut run: EngineRun, input: &Arc<RgbaImage>, stop: &Stop) -> EngineRun {
         match self {
-            Self::Nobody => {}
+            Self::Off => {}
             Self::Engine => {
                 let is_explained = run.output.notes.iter().any(|note| note.code == MessageCode::NotDescribed);
                 if run.output.analysis.is_none() && !is_explained {
-                    let why = "ANALYZER=local is the text encoder of the qwen engine, which did not run here";
+                    let why = "ANALYZER=local needs the qwen engine, which did not run this job";
                     run.output.notes.push(not_described(why));
                 }
             }
@@ -92,11 +93,11 @@ fn not_described(why: &str) -> Message {
     Message::new(MessageCode::NotDescribed, text).with("reason", why)
 }
 
-/// What a model is shown of a layer or of a picture: small, opaque, on grey.
+/// Scales a layer or picture down to `side` pixels and puts it on grey, for a model.
 ///
 /// # Errors
-/// When it cannot be resized.
-pub fn shown(picture: &RgbaImage, side: u32) -> Result<image::RgbImage, String> {
+/// When the picture cannot be resized.
+pub fn thumbnail(picture: &RgbaImage, side: u32) -> Result<image::RgbImage, String> {
     let (width, height) = layers::fit(picture.width(), picture.height(), side);
     let small = layers::resize(picture, width, height, layers::Filter::Lanczos3).map_err(|error| error.to_string())?;
     Ok(layers::over_colour(&small, BACKDROP))

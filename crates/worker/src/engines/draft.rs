@@ -1,10 +1,10 @@
-//! The engine of crate `draft`: no GPU, no weights.
+//! Adapter of crate `draft`: no GPU, no weights.
 
 use std::ops::ControlFlow;
 
 use engine::{
     Engine, EngineError, EngineFactory, EngineJob, EngineName, EngineOffer, FailureCode, LayerCount, Message,
-    MessageCode, Missing, Output, Params, ProgressSink, Step, Stopped,
+    MessageCode, MissingEngine, Output, Params, ProgressSink, Step, Stopped,
 };
 
 pub(super) struct DraftFactory;
@@ -14,11 +14,11 @@ impl EngineFactory for DraftFactory {
         EngineName::Draft
     }
 
-    fn probe(&self) -> Result<EngineOffer, Missing> {
+    fn probe(&self) -> Result<EngineOffer, MissingEngine> {
         Ok(Draft.offer())
     }
 
-    fn make(&self) -> Result<Box<dyn Engine>, Missing> {
+    fn make(&self) -> Result<Box<dyn Engine>, MissingEngine> {
         Ok(Box::new(Draft))
     }
 }
@@ -42,7 +42,7 @@ impl Engine for Draft {
             LayerCount::Exactly(n) => n,
             LayerCount::Auto => draft::MOST_LAYERS,
         };
-        // Layers exist twice for a moment: in the engine and while they are encoded.
+        // Each layer exists twice while it is encoded.
         let encoded = 4 * u64::from(width) * u64::from(height) * u64::from(layers);
         draft::memory_bytes(width, height, layers) + encoded
     }
@@ -64,7 +64,7 @@ impl Engine for Draft {
         let made = draft::decompose(input, &options, &mut report).map_err(engine_error)?;
         let mut notes: Vec<_> = made.notes.iter().map(message).collect();
         if !params.prompt.trim().is_empty() || !params.negative_prompt.trim().is_empty() {
-            let text = "The draft engine does not read prompts; the prompt was ignored.";
+            let text = "The draft engine does not use prompts; the prompt was ignored.";
             notes.push(Message::new(MessageCode::PromptIgnored, text));
         }
         Ok(Output { notes, ..Output::new(made.stack) })

@@ -1,5 +1,5 @@
-//! The engines of this crate, each behind an adapter. A new one is one file here and one line in [`built_in`], or a crate
-//! of its own that the binaries register.
+//! Adapters of the engines of this crate. A new engine is one file here and one line in [`built_in`], or a crate of its
+//! own that the binaries register.
 
 mod draft;
 mod qwen;
@@ -11,7 +11,7 @@ use self::draft::DraftFactory;
 use self::qwen::QwenFactory;
 use crate::Config;
 
-/// The engines of this crate, for a binary to add others to.
+/// A registry with the engines of this crate, to which a binary adds others.
 pub fn built_in(config: &Config) -> Registry {
     let mut registry = Registry::new(&config.engines);
     registry.register(QwenFactory::new(config));
@@ -31,7 +31,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_takes_the_draft_engine_where_there_are_no_weights() {
+    fn auto_takes_the_draft_engine_without_weights() {
         let found = registry(&[]).available();
         let choice = EngineChooser(&found).choose(EngineChoice::Auto).expect("draft is always there");
         assert_eq!(choice.engine, EngineName::Draft);
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn the_draft_engine_takes_over_also_where_it_is_switched_off() {
+    fn the_draft_engine_takes_over_even_if_it_is_disabled() {
         let registry = registry(&[("ENGINES", "qwen")]);
         let found = registry.available();
         assert!(EngineChooser(&found).choose(EngineName::Draft.into()).is_err());

@@ -1,4 +1,4 @@
-//! Qwen-Image-Layered, run by crate `qwen-image-layered`.
+//! Adapter of crate `qwen-image-layered`.
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use engine::{
     CaptionLanguage, Engine, EngineError, EngineFactory, EngineJob, EngineName, EngineOffer, FailureCode, LayerCount,
-    Message, MessageCode, Missing, Params, ProgressSink, Step, Stopped,
+    Message, MessageCode, MissingEngine, Params, ProgressSink, Step, Stopped,
 };
 use image::RgbaImage;
 use layers::{Filter, Kind, Layer, LayerStack, PruneNote, Report, Thresholds};
@@ -21,13 +21,13 @@ use super::replan;
 use crate::advice;
 use crate::config::Config;
 use crate::describe::LocalAnalyzer;
-use crate::model::{Choices, DeviceChoice, Located, ModelConfig};
+use crate::model::{DeviceChoice, LocalWeights, ModelConfig, WeightCandidates};
 use crate::run::is_environment;
 
-/// What is asked for when the job leaves the number of layers to the engine; what is empty or repeated is dropped.
+/// Layers to generate for an `auto` number; empty and duplicate ones are dropped afterwards.
 const AUTO_LAYERS: usize = 6;
 
-/// Alpha (0 to 255) that the decoder leaves where a layer has nothing.
+/// Alpha (0 to 255) up to which a decoded pixel counts as empty: the decoder leaves some noise.
 const FAINT: u8 = 8;
 
 pub(super) struct QwenFactory {
@@ -45,82 +45,85 @@ impl EngineFactory for QwenFactory {
         EngineName::Qwen
     }
 
-    /// Looks whether weights and device are there, without loading anything.
-    fn probe(&self) -> Result<EngineOffer, Missing> {
+    /// Checks that weights and device are there, without loading anything.
+    fn probe(&self) -> Result<EngineOffer, MissingEngine> {
         Qwen::new(&self.config).map(|engine| engine.offer())
     }
 
-    fn make(&self) -> Result<Box<dyn Engine>, Missing> {
+    fn make(&self) -> Result<Box<dyn Engine>, MissingEngine> {
         Ok(Box::new(Qwen::new(&self.config)?))
     }
 }
 
-/// The engine; the model is loaded by its first job.
+/// The engine. Its first job loads the model.
 struct Qwen {
     config: ModelConfig,
     memory_limit: Option<u64>,
-    /// The weights that run; before there are any, the finest that are here.
-    located: Located,
+    /// The weights in use; until a model is loaded, the most precise ones on this machine.
+    located: LocalWeights,
     device: DeviceChoice,
     analyzer_limit: Duration,
     /// Measured by the first job.
-    choices: Option<Choices>,
+    candidates: Option<WeightCandidates>,
     loaded: Option<Loaded>,
 }
 
-/// A model under a plan.
+/// A model that was loaded under a plan.
 struct Loaded {
     plan: Plan,
-    /// The device as it was before anything was loaded.
-    card: DeviceInfo,
+    /// The device as measured before the model was loaded.
+    device: DeviceInfo,
     pipeline: Pipeline,
 }
 
 impl Qwen {
     /// # Errors
-    /// When the weights are not there or the device cannot be used.
-    fn new(config: &Config) -> Result<Self, Missing> {
+    /// When the weights are missing or the device cannot be used.
+    fn new(config: &Config) -> Result<Self, MissingEngine> {
         let model = config.model.clone();
-        let located = model.locate().map_err(|absent| Missing { why: absent.why, fix: absent.fix })?;
-        let device = model.device.settled();
-        device.open().map_err(|why| Missing { why, fix: "set DEVICE or --device to what is here".to_owned() })?;
+        let located = model.locate().map_err(|absent| MissingEngine { why: absent.why, fix: absent.fix })?;
+        let device = model.device.resolved();
+        device.open().map_err(|why| MissingEngine {
+            why,
+            fix: "set DEVICE or --device to a device of this machine".to_owned(),
+        })?;
         let (memory_limit, analyzer_limit) = (config.limits.memory, config.analyzer.timeout);
-        Ok(Self { config: model, memory_limit, located, device, analyzer_limit, choices: None, loaded: None })
+        Ok(Self { config: model, memory_limit, located, device, analyzer_limit, candidates: None, loaded: None })
     }
 
-    /// Plans for a job, the first to be tried first, and the device that they are for.
+    /// The plans for a job in the order in which they are tried, and the device that they are for.
     fn plan(&mut self, workload: &Workload) -> Result<(Vec<Plan>, DeviceInfo), EngineError> {
-        let choices = match self.choices.take() {
-            Some(choices) => choices,
+        let candidates = match self.candidates.take() {
+            Some(candidates) => candidates,
             None => {
                 let unavailable = |message: String| failed(FailureCode::EngineUnavailable, message);
                 let located = self.config.locate_all().map_err(|a| unavailable(format!("{}; {}", a.why, a.fix)))?;
-                Choices::measure(&self.config, located)
+                WeightCandidates::measure(&self.config, located)
             }
         };
-        let choices = self.choices.insert(choices);
-        if let Some(Loaded { plan, card, .. }) = &self.loaded
-            && let Some(plans) = choices.with_loaded(plan, card, workload)
+        let candidates = self.candidates.insert(candidates);
+        if let Some(Loaded { plan, device, .. }) = &self.loaded
+            && let Some(plans) = candidates.with_loaded(plan, device, workload)
         {
-            return Ok((plans, card.clone()));
+            return Ok((plans, device.clone()));
         }
-        // Only then does the device say what is free without it.
+        // Unloaded first: the free memory is measured without it.
         if let Some(mut loaded) = self.loaded.take() {
-            loaded.pipeline.unload().map_err(explain)?;
+            loaded.pipeline.unload().map_err(engine_error)?;
         }
-        let card = self.device.card(self.config.device_limit, self.memory_limit);
-        let card = card.map_err(|message| failed(FailureCode::EngineUnavailable, message))?;
-        let plans = choices.plans(&card, workload).map_err(|message| failed(FailureCode::OutOfMemory, message))?;
-        Ok((plans, card))
+        let device = self.device.info(self.config.device_limit, self.memory_limit);
+        let device = device.map_err(|message| failed(FailureCode::EngineUnavailable, message))?;
+        let plans = candidates.plans(&device, workload).map_err(|message| failed(FailureCode::OutOfMemory, message))?;
+        Ok((plans, device))
     }
 
-    /// See [`Choices::no_float8`].
-    fn no_float8(&self, plan: &Plan, card: &DeviceInfo) -> Option<&'static str> {
-        self.choices.as_ref()?.no_float8(plan, card, self.config.precision)
+    /// See [`WeightCandidates::float8_obstacle`].
+    fn float8_obstacle(&self, plan: &Plan, device: &DeviceInfo) -> Option<&'static str> {
+        self.candidates.as_ref()?.float8_obstacle(plan, device, self.config.precision)
     }
 
-    /// The model under `plan`, to be loaded as far as it runs.
-    fn under(&mut self, plan: &Plan, card: &DeviceInfo) -> Result<&mut Pipeline, Error> {
+    /// The pipeline for `plan`: the loaded one where it matches, otherwise a new one, which loads its parts as they run.
+    fn pipeline_for(&mut self, plan: &Plan, device_info: &DeviceInfo) -> Result<&mut Pipeline, Error> {
         let loaded = match self.loaded.take() {
             Some(loaded) if loaded.plan.runs_as(plan) => loaded,
             other => {
@@ -128,18 +131,18 @@ impl Qwen {
                     other.pipeline.unload()?;
                 }
                 let device = self.device.open().map_err(Error::Input)?;
-                if let Some(located) = self.choices.as_ref().and_then(|choices| choices.located(plan)) {
+                if let Some(located) = self.candidates.as_ref().and_then(|candidates| candidates.located(plan)) {
                     self.located = located.clone();
                 }
                 let files = &self.located.files;
-                let matmul_precision = match self.no_float8(plan, card) {
+                let matmul_precision = match self.float8_obstacle(plan, device_info) {
                     None if self.config.fp8_products => MatmulPrecision::Float8,
                     _ => MatmulPrecision::Widened,
                 };
                 let (dtype, placement) = (self.config.precision.into(), plan.placement);
                 let options = LoadOptions { dtype, device, placement, matmul_precision };
                 let pipeline = Pipeline::new(files.clone(), options);
-                Loaded { plan: plan.clone(), card: card.clone(), pipeline }
+                Loaded { plan: plan.clone(), device: device_info.clone(), pipeline }
             }
         };
         Ok(&mut self.loaded.insert(loaded).pipeline)
@@ -164,8 +167,8 @@ impl Engine for Qwen {
     }
 
     fn memory_bytes(&self, width: u32, height: u32, params: &Params) -> u64 {
-        // Each layer at the input's size: in the stack, while it is made exact, and while it is encoded. What the model
-        // takes is planned when the job begins.
+        // Each layer exists three times at the input's size: in the stack, while it is made exact, and while it is
+        // encoded. The model's memory is planned when the job begins.
         3 * 4 * u64::from(width) * u64::from(height) * (layers_of(params) as u64 + 1)
     }
 
@@ -178,12 +181,12 @@ impl Engine for Qwen {
         let request = self.request(params)?;
         let dump = self.config.dump.clone();
         let (model, limit) = (self.config.name.clone(), self.analyzer_limit);
-        let workload = Workload::new(&request, input.width(), input.height()).map_err(explain)?;
-        let (plans, mut card) = self.plan(&workload)?;
+        let workload = Workload::new(&request, input.width(), input.height()).map_err(engine_error)?;
+        let (plans, mut device) = self.plan(&workload)?;
         if let (None, Some(plan)) = (&self.loaded, plans.first()) {
             progress.note(Message::new(MessageCode::MemoryPlan, plan.line()).with("plan", plan.short()));
         }
-        // Heard of while an attempt is made, and between two.
+        // Shared by the progress callback of an attempt and the notes between attempts.
         let sink = RefCell::new(progress);
         let attempt = |plan: &Plan| {
             let mut report = |p: Progress| match sink.borrow_mut().step(step(p)) {
@@ -191,12 +194,12 @@ impl Engine for Qwen {
                 Err(Stopped) => ControlFlow::Break(()),
             };
             let request = qwen_image_layered::Params { passes: plan.passes, ..request.clone() };
-            let result = self.under(plan, &card)?.decompose(input, &request, &mut report);
+            let result = self.pipeline_for(plan, &device)?.decompose(input, &request, &mut report);
             if result.as_ref().is_err_and(Error::is_out_of_memory) {
-                // Neither this job nor those after it shall believe that there is room for it.
-                card.free = card.free.min(plan.need.peak().saturating_sub(1));
+                // Neither this job nor a later one may choose this plan again.
+                device.free = device.free.min(plan.need.peak().saturating_sub(1));
                 if let Some(mut loaded) = self.loaded.take() {
-                    // What went wrong is told already.
+                    // The out-of-memory error is the one to report.
                     let _ = loaded.pipeline.unload();
                 }
             }
@@ -206,7 +209,7 @@ impl Engine for Qwen {
             &plans,
             attempt,
             |text| sink.borrow_mut().note(Message::new(MessageCode::SmallerPlan, text.clone()).with("detail", text)),
-            explain,
+            engine_error,
         )?;
         let progress = sink.into_inner();
         let degradations = self.loaded.as_ref().map(|loaded| loaded.pipeline.degradations()).unwrap_or_default();
@@ -214,21 +217,21 @@ impl Engine for Qwen {
             progress.note(Message::new(MessageCode::Degraded, text.clone()).with("detail", text));
         }
         if let Some(path) = dump {
-            output.write_dump(&path).map_err(explain)?;
+            output.write_dump(&path).map_err(engine_error)?;
         }
         let shortcuts = shortcuts(&request, output.passes);
         let mut made = finish(input, output, params)?;
         made.notes.extend(shortcuts);
-        if let (true, Some(Loaded { plan, card, .. })) = (self.config.fp8_products, &self.loaded) {
-            made.notes.push(match self.no_float8(plan, card) {
+        if let (true, Some(Loaded { plan, device, .. })) = (self.config.fp8_products, &self.loaded) {
+            made.notes.push(match self.float8_obstacle(plan, device) {
                 Some(reason) => {
-                    let text = format!("FP8_PRODUCTS changed nothing: {reason}.");
+                    let text = format!("FP8_PRODUCTS had no effect: {reason}.");
                     Message::new(MessageCode::Fp8Unavailable, text).with("reason", reason)
                 }
                 None => Message::new(
                     MessageCode::Fp8Products,
-                    "Products were taken in fp8 (FP8_PRODUCTS) as far as the events do not say otherwise: faster, and \
-                     not what the model would have made with exact ones.",
+                    "Matrix products were computed in fp8 (FP8_PRODUCTS) unless the job's events say otherwise: faster, \
+                     but with a different result.",
                 ),
             });
         }
@@ -240,11 +243,11 @@ impl Engine for Qwen {
 }
 
 impl Qwen {
-    /// The job in the model's terms.
+    /// Converts the parameters of a job to those of the model.
     fn request(&self, params: &Params) -> Result<qwen_image_layered::Params, EngineError> {
         let standard = qwen_image_layered::Params::default();
         let negative = &params.negative_prompt;
-        let init_latents = self.config.init_latents.as_deref().map(read_latents).transpose().map_err(explain)?;
+        let init_latents = self.config.init_latents.as_deref().map(read_latents).transpose().map_err(engine_error)?;
         Ok(qwen_image_layered::Params {
             prompt: params.prompt.clone(),
             negative_prompt: if negative.is_empty() { standard.negative_prompt.clone() } else { negative.clone() },
@@ -263,38 +266,38 @@ impl Qwen {
             keep_intermediates: self.config.dump.is_some(),
             guided_share: f64::from(self.config.guided_steps_percent) / 100.0,
             step_cache: f64::from(self.config.step_cache_percent) / 100.0,
-            // How the passes go is for the plan to say.
+            // The plan sets the order of the passes.
             ..standard
         })
     }
 }
 
-/// What was left out of the work on request.
+/// Notes on the work that was skipped on request.
 fn shortcuts(request: &qwen_image_layered::Params, passes: PassCount) -> Vec<Message> {
     let mut notes = Vec::new();
     let (guided, steps) = (request.guided_steps(), request.steps);
     if request.guidance > 1.0 && guided < steps {
         let share = 100.0 * request.guided_share;
         let text = format!(
-            "Only the first {guided} of {steps} steps were guided (GUIDED_STEPS_PERCENT={share:.0}): faster, and not \
-             what the model would have made with all of them guided."
+            "Only the first {guided} of {steps} steps used guidance (GUIDED_STEPS_PERCENT={share:.0}): faster, but with \
+             a different result."
         );
         notes.push(Message::new(MessageCode::GuidedSteps, text).with("guided", guided).with("steps", steps));
     }
     if request.step_cache > 0.0 {
         let PassCount { all, reused } = passes;
         let percent = 100.0 * request.step_cache;
-        let asked = format!("Step caching (STEP_CACHE_PERCENT={percent:.0})");
+        let setting = format!("Step caching (STEP_CACHE_PERCENT={percent:.0})");
         let note = match reused {
             0 => Message::new(
                 MessageCode::StepCacheUnused,
-                format!("{asked} changed nothing: no step was that much like the one before."),
+                format!("{setting} had no effect: no step was similar enough to the previous one."),
             ),
             _ => Message::new(
                 MessageCode::StepCache,
                 format!(
-                    "{asked} took {reused} of {all} passes through the model from an earlier step: faster, and not what \
-                     the model would have made without it."
+                    "{setting} reused an earlier step for {reused} of {all} passes through the model: faster, but with a \
+                     different result."
                 ),
             )
             .with("reused", reused)
@@ -324,12 +327,12 @@ fn step(progress: Progress) -> Step {
     Step { stage, step: progress.done, total: progress.total, fraction: progress.fraction() }
 }
 
-/// The model's layers in its own size; the worker lifts them. Of an `auto` number, only those that say something.
+/// The layers at the model's size, which the worker scales up. For an `auto` number, without empty and duplicate ones.
 fn finish(input: &RgbaImage, output: Output, params: &Params) -> Result<engine::Output, EngineError> {
     let (width, height) = output.layers.first().map_or((0, 0), RgbaImage::dimensions);
     let mut notes = Vec::new();
     if let Some(caption) = &output.caption {
-        let text = format!("No prompt was given; the model described the picture so: {caption}");
+        let text = format!("No prompt was given; the model described the picture as: {caption}");
         notes.push(Message::new(MessageCode::Captioned, text).with("caption", caption.as_str()));
     }
     let internal = |error: &dyn std::error::Error| failed(FailureCode::EngineFailed, error.to_string());
@@ -368,10 +371,10 @@ fn failed(code: FailureCode, message: String) -> EngineError {
     EngineError::failed(code, message)
 }
 
-fn explain(error: Error) -> EngineError {
+fn engine_error(error: Error) -> EngineError {
     match error {
         Error::Stopped => Stopped.into(),
-        // Weights that are missing stay so; a disk that fails may come back.
+        // A missing file stays missing; a failing disk may recover.
         Error::File { ref source, .. } if source.kind() != ErrorKind::NotFound && is_environment(source) => {
             EngineError::Environment { message: advice::model(&error) }
         }

@@ -1,49 +1,49 @@
-//! A plan that turns out not to fit is explained, and the next smaller one is tried once.
+//! Retries once with a smaller memory plan when memory runs out.
 
 use engine::{EngineError, FailureCode};
 use qwen_image_layered::Error;
 use qwen_image_layered::plan::Plan;
 
-/// A plan that fits has to need less than this share of what did not.
-const SMALLER: f64 = 0.92;
+/// The second plan has to need less than this share of the first one's memory.
+const MAX_NEED_RATIO: f64 = 0.92;
 
-/// Runs the first of `plans`; when its memory does not suffice, the first that needs less, and no third. `told`
-/// hears what happened. Other errors are answered by `explain`.
+/// Runs the first of `plans`; when memory runs out, calls `notify` and runs the first plan that needs less, but no third.
+/// `to_engine_error` converts all other errors.
 pub(super) fn run<T>(
     plans: &[Plan],
     mut attempt: impl FnMut(&Plan) -> Result<T, Error>,
-    mut told: impl FnMut(String),
-    explain: impl Fn(Error) -> EngineError,
+    mut notify: impl FnMut(String),
+    to_engine_error: impl Fn(Error) -> EngineError,
 ) -> Result<T, EngineError> {
     let out_of_memory = |message: String| EngineError::failed(FailureCode::OutOfMemory, message);
     let Some(first) = plans.first() else {
-        return Err(out_of_memory("there is no plan to run the model with".to_owned()));
+        return Err(out_of_memory("there is no plan to run the model with; please report this bug".to_owned()));
     };
     match attempt(first) {
         Err(error) if error.is_out_of_memory() => {}
-        other => return other.map_err(explain),
+        other => return other.map_err(to_engine_error),
     }
-    let limit = first.need.peak() as f64 * SMALLER;
+    let limit = first.need.peak() as f64 * MAX_NEED_RATIO;
     let Some(second) = plans.iter().find(|plan| (plan.need.peak() as f64) < limit) else {
         let message = format!(
             "memory ran out although the job {}, and no plan needs less; close other programs on the device, use \
-             fewer layers or resolution 640, or a smaller variant (unflatten pull --variant q4_k_m)",
+             fewer layers or resolution 640, or pull a smaller variant (unflatten pull --variant q4_k_m)",
             first.line()
         );
         return Err(out_of_memory(message));
     };
-    told(format!("memory ran out ({}); trying {}, which {}", first.short(), second.short(), needs(second)));
+    notify(format!("memory ran out with {}; trying {}, which {}", first.short(), second.short(), needs(second)));
     match attempt(second) {
         Err(error) if error.is_out_of_memory() => {
             let message = format!(
-                "memory ran out twice: with {} and with {}; something else uses the device's memory, see nvidia-smi, \
-                 or set DEVICE_MEMORY_LIMIT lower",
+                "memory ran out twice: with {} and with {}; close other programs on the device (see nvidia-smi), or \
+                 lower DEVICE_MEMORY_LIMIT",
                 first.short(),
                 second.short()
             );
             Err(out_of_memory(message))
         }
-        other => other.map_err(explain),
+        other => other.map_err(to_engine_error),
     }
 }
 
@@ -56,12 +56,12 @@ mod tests {
     use qwen_image_layered::plan::Workload;
 
     use super::*;
-    use crate::model::tests::{card, synthetic_choices};
+    use crate::model::tests::{gpu_of, synthetic_weights};
 
     fn plans() -> Vec<Plan> {
         let workload =
             Workload { width: 2048, height: 2048, layers: 8, steps: 50, guided: true, captioned: false, cached: false };
-        synthetic_choices().plans(&card(1 << 40), &workload).expect("everything fits")
+        synthetic_weights().plans(&gpu_of(1 << 40), &workload).expect("everything fits")
     }
 
     fn full() -> Error {
@@ -79,7 +79,7 @@ mod tests {
         EngineError::failed(FailureCode::EngineFailed, error.to_string())
     }
 
-    /// Sizes of which one is far below the others.
+    /// Two plans, the second of which needs half as much.
     fn two() -> Vec<Plan> {
         let mut plans = plans();
         plans.truncate(2);
@@ -88,21 +88,24 @@ mod tests {
     }
 
     #[test]
-    fn the_next_plan_is_tried_once_and_told() {
+    fn the_next_plan_is_tried_once_and_announced() {
         let plans = two();
-        let mut told = Vec::new();
+        let mut notes = Vec::new();
         let mut tried = Vec::new();
         let attempt = |plan: &Plan| {
             tried.push(plan.need.peak());
             if tried.len() == 1 { Err(full()) } else { Ok(7) }
         };
-        assert_eq!(run(&plans, attempt, |text| told.push(text), other).expect("the second fits"), 7);
+        assert_eq!(run(&plans, attempt, |text| notes.push(text), other).expect("the second fits"), 7);
         assert_eq!(tried, [plans[0].need.peak(), plans[1].need.peak()]);
-        assert!(told.len() == 1 && told[0].contains("memory ran out") && told[0].contains("trying plan"), "{told:?}");
+        assert!(
+            notes.len() == 1 && notes[0].contains("memory ran out") && notes[0].contains("trying plan"),
+            "{notes:?}"
+        );
     }
 
     #[test]
-    fn there_is_no_third_try() {
+    fn there_is_no_third_attempt() {
         let mut count = 0;
         let mut plans = two();
         let mut third = plans[1].clone();

@@ -5,15 +5,17 @@ use std::str::FromStr;
 use candle_core::{DType, Device};
 use qwen_image_layered::gpu;
 
-/// What the qwen engine runs on.
+/// The device of the qwen engine (`DEVICE`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
     /// The first GPU that this build can use, or the CPU.
     #[default]
     Auto,
+    /// The CPU.
     Cpu,
-    /// The NVIDIA GPU of this number.
+    /// The NVIDIA GPU with this index.
     Cuda(usize),
+    /// The GPU of a Mac.
     Metal,
 }
 
@@ -30,7 +32,9 @@ impl FromStr for DeviceChoice {
             _ => {}
         }
         let number = text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
-        number.map(Self::Cuda).ok_or_else(|| format!("a device is auto, cpu, cuda, cuda:N or metal, not \"{text}\""))
+        number
+            .map(Self::Cuda)
+            .ok_or_else(|| format!("\"{text}\" is not a valid device; use auto, cpu, cuda, cuda:N or metal"))
     }
 }
 
@@ -46,8 +50,8 @@ impl fmt::Display for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// What `auto` means in this build on this machine; the others mean themselves.
-    pub fn settled(self) -> Self {
+    /// Resolves `auto` to a device that this build can use on this machine; returns any other choice unchanged.
+    pub fn resolved(self) -> Self {
         if self != Self::Auto {
             return self;
         }
@@ -61,42 +65,48 @@ impl DeviceChoice {
         if best.open().is_ok() { best } else { Self::Cpu }
     }
 
-    /// Whether it is a GPU that multiplies in fp8.
-    pub fn multiplies_float8(self) -> bool {
-        match self.settled() {
+    /// Whether the device is a GPU with fp8 matrix products.
+    pub fn supports_float8_matmul(self) -> bool {
+        match self.resolved() {
             Self::Cuda(number) => gpu::probe(number).is_ok_and(|gpu| gpu.capability >= gpu::FLOAT8_CAPABILITY),
             _ => false,
         }
     }
 
+    /// Opens the device for candle.
+    ///
     /// # Errors
-    /// Why it cannot be used, and what to do.
+    /// Why the device cannot be used, and what to do.
     pub fn open(self) -> Result<Device, String> {
         match self {
-            Self::Auto => self.settled().open(),
+            Self::Auto => self.resolved().open(),
             Self::Cpu => Ok(Device::Cpu),
             Self::Metal if !cfg!(feature = "metal") => {
-                Err("this build has no Metal; build it with --features metal, or use --device cpu".to_owned())
+                Err("this build does not support Metal; build it with --features metal, or use --device cpu".to_owned())
             }
             Self::Cuda(number) => {
                 gpu::probe(number).map_err(|error| crate::advice::gpu(&error))?;
-                // The CUDA bindings panic when a library lacks what they look for.
+                // The CUDA bindings panic when a library lacks a symbol.
                 catch_unwind(|| Device::new_cuda(number))
                     .map_err(|_| {
                         "a CUDA library is too old for this program; install the CUDA 13 libraries".to_owned()
                     })?
                     .map_err(|error| format!("GPU {number} cannot be used: {error}; see nvidia-smi"))
             }
-            Self::Metal => Device::new_metal(0).map_err(|error| format!("the GPU cannot be used: {error}")),
+            Self::Metal => {
+                Device::new_metal(0).map_err(|error| format!("the GPU cannot be used: {error}; use --device cpu"))
+            }
         }
     }
 }
 
-/// What the model computes in.
+/// The number format that the model computes in (`DTYPE`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
+    /// The format of the published weights.
     #[default]
     Bf16,
+    /// Twice the memory of bf16.
     F32,
 }
 
@@ -107,7 +117,7 @@ impl FromStr for Precision {
         match text.to_ascii_lowercase().as_str() {
             "bf16" => Ok(Self::Bf16),
             "f32" => Ok(Self::F32),
-            _ => Err(format!("a dtype is bf16 or f32, not \"{text}\"")),
+            _ => Err(format!("\"{text}\" is not a valid dtype; use bf16 or f32")),
         }
     }
 }
@@ -152,15 +162,15 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_is_not_here_is_refused_with_what_to_do() {
-        // No machine has that many.
+    fn a_missing_device_is_refused_with_advice() {
+        // No machine has this many GPUs.
         let error = DeviceChoice::Cuda(4000).open().expect_err("no such GPU");
         let advice = ["--features cuda", "--device cpu", "nvidia-smi"];
         assert!(advice.iter().any(|advice| error.contains(advice)), "{error}");
         if cfg!(not(feature = "cuda")) {
             assert!(error.contains("--features cuda"), "{error}");
-            assert_eq!(DeviceChoice::Auto.settled(), DeviceChoice::Cpu);
+            assert_eq!(DeviceChoice::Auto.resolved(), DeviceChoice::Cpu);
         }
-        assert!(DeviceChoice::Auto.open().is_ok(), "there is always a next engine");
+        assert!(DeviceChoice::Auto.open().is_ok(), "the CPU is always there");
     }
 }

@@ -1,4 +1,4 @@
-//! Finds the weights: in a folder of its own, or in a cache laid out as Hugging Face's is
+//! Finds the weights: in a folder, or in a cache with Hugging Face's layout
 //! (`models--OWNER--NAME/{refs/main, snapshots/COMMIT/...}`).
 
 use std::fs;
@@ -10,40 +10,43 @@ use qwen_image_layered::ModelFiles;
 use super::variant::{Source, Variant};
 use super::{MODEL_VARIANT, ModelConfig};
 
-/// The marker of the published folder.
+/// The file that marks the root of the published repository.
 const INDEX: &str = "model_index.json";
 
-/// Weights that are complete as far as their names tell.
+/// Weights on this machine. Complete by their file names; the content is not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Located {
+pub struct LocalWeights {
+    /// Where the files are.
     pub files: ModelFiles,
-    /// `None` for a folder, whose files say themselves what they are.
+    /// `None` for a folder, whose files state their own format.
     pub variant: Option<Variant>,
-    /// The commit of the published repository, where the cache tells.
+    /// The commit of the published repository; `None` for a folder.
     pub revision: Option<String>,
 }
 
-/// Why there are no weights to use, and what would change that.
+/// Why there are no usable weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotThere {
+pub struct MissingWeights {
+    /// The reason.
     pub why: String,
+    /// What to do about it.
     pub fix: String,
 }
 
 impl ModelConfig {
-    /// Looks for the weights without opening them: the finest of those that are complete.
+    /// Finds the most precise weights that are complete, without opening them.
     ///
     /// # Errors
-    /// When there are none, or those asked for are not complete.
-    pub fn locate(&self) -> Result<Located, NotThere> {
+    /// When none are complete, or the selected variant is not.
+    pub fn locate(&self) -> Result<LocalWeights, MissingWeights> {
         Ok(self.locate_all()?.remove(0))
     }
 
-    /// All weights that are complete, at least one, the finest first.
+    /// Finds all weights that are complete, the most precise first; at least one.
     ///
     /// # Errors
-    /// When there are none, or those asked for are not complete.
-    pub fn locate_all(&self) -> Result<Vec<Located>, NotThere> {
+    /// When none are complete, or the selected variant is not.
+    pub fn locate_all(&self) -> Result<Vec<LocalWeights>, MissingWeights> {
         let named = Path::new(&self.name);
         if named.is_dir() {
             return Ok(vec![in_folder(named)?]);
@@ -51,34 +54,37 @@ impl ModelConfig {
         let cache = Cache::new(self.cache_dir.clone());
         let wanted = self.variant.map_or(Variant::ALL.to_vec(), |variant| vec![variant]);
         let mut found: Vec<_> = wanted.iter().filter_map(|&variant| in_cache(&cache, &self.name, variant)).collect();
-        if self.fp8_products && self.device.multiplies_float8() {
+        if self.fp8_products && self.device.supports_float8_matmul() {
             only_float8(&mut found);
         }
-        if found.is_empty() { Err(self.absent(&cache)) } else { Ok(found) }
+        if found.is_empty() { Err(self.missing_weights(&cache)) } else { Ok(found) }
     }
 
-    fn absent(&self, cache: &Cache) -> NotThere {
+    fn missing_weights(&self, cache: &Cache) -> MissingWeights {
         let (name, dir) = (&self.name, self.cache_dir.display());
         let begun = snapshot(&repository(cache, name)).is_some();
         match self.variant {
-            Some(variant) => NotThere {
+            Some(variant) => MissingWeights {
                 why: format!("the {variant} weights of {name} are not complete in {dir}"),
-                fix: format!("unflatten pull --variant {variant}, or choose another {}", MODEL_VARIANT.name),
+                fix: format!(
+                    "fetch them with `unflatten pull --variant {variant}`, or set another {}",
+                    MODEL_VARIANT.name
+                ),
             },
-            None if begun => NotThere {
+            None if begun => MissingWeights {
                 why: format!("the weights of {name} in {dir} are not complete"),
-                fix: "unflatten pull goes on where it stopped".to_owned(),
+                fix: "run `unflatten pull` again: it resumes where it stopped".to_owned(),
             },
-            None => NotThere {
+            None => MissingWeights {
                 why: format!("the weights of {name} are not in {dir}"),
-                fix: "unflatten pull fetches them; --model DIR takes a folder that you have".to_owned(),
+                fix: "fetch them with `unflatten pull`, or name a folder that has them with --model".to_owned(),
             },
         }
     }
 }
 
-impl Located {
-    /// Bytes of all weight files together.
+impl LocalWeights {
+    /// Size of all weight files in bytes.
     pub fn bytes(&self) -> u64 {
         let ModelFiles { folder, transformer, vae, text_model, vision_model, .. } = &self.files;
         let part = |single: &Option<PathBuf>, name: &str| match single {
@@ -90,9 +96,9 @@ impl Located {
     }
 }
 
-/// Leaves the weights that can be multiplied in fp8, where they are among these.
-fn only_float8(found: &mut Vec<Located>) {
-    let float8 = |located: &Located| located.variant == Some(Variant::Fp8);
+/// Keeps only the fp8 weights, where there are any.
+fn only_float8(found: &mut Vec<LocalWeights>) {
+    let float8 = |located: &LocalWeights| located.variant == Some(Variant::Fp8);
     if found.iter().any(float8) {
         found.retain(float8);
     }
@@ -106,12 +112,12 @@ fn repository(cache: &Cache, name: &str) -> CacheRepo {
     cache.model(name.to_owned())
 }
 
-/// The published folder as far as it is in the cache.
+/// The published folder in the cache.
 fn snapshot(repository: &CacheRepo) -> Option<PathBuf> {
     Some(repository.get(INDEX)?.parent()?.to_owned())
 }
 
-fn in_cache(cache: &Cache, name: &str, variant: Variant) -> Option<Located> {
+fn in_cache(cache: &Cache, name: &str, variant: Variant) -> Option<LocalWeights> {
     let folder = snapshot(&repository(cache, name))?;
     let revision = folder.file_name().map(|commit| commit.to_string_lossy().into_owned());
     let mut files = published(&folder);
@@ -133,10 +139,10 @@ fn in_cache(cache: &Cache, name: &str, variant: Variant) -> Option<Located> {
             };
         }
     }
-    Some(Located { files, variant: Some(variant), revision })
+    Some(LocalWeights { files, variant: Some(variant), revision })
 }
 
-/// The file of a source, wherever in its repository.
+/// The file of a source, in any folder of its repository.
 fn single(cache: &Cache, source: &Source) -> Option<PathBuf> {
     let repository = cache.path().join(format!("models--{}", source.repository.replace('/', "--")));
     let commit = fs::read_to_string(repository.join("refs/main")).ok()?;
@@ -156,7 +162,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Sorted, so that what is found does not depend on the file system.
+/// Sorted, so that the result does not depend on the file system.
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     paths.sort();
@@ -170,7 +176,7 @@ fn weight_files(part: &Path) -> Vec<PathBuf> {
     entries(part).into_iter().filter(|path| path.is_file() && is_weights(path)).collect()
 }
 
-/// The published folder, whose weights may be generated while they are loaded.
+/// The published folder; its weights may be generated at load time.
 #[cfg(feature = "synthetic")]
 fn published(folder: &Path) -> ModelFiles {
     ModelFiles { source: qwen_image_layered::synthetic::source(), ..ModelFiles::folder(folder) }
@@ -192,7 +198,7 @@ fn stands_for_weights(path: &Path) -> bool {
     }
 }
 
-/// Whether a part has all the files that its index names, or weights without an index.
+/// Whether a part has every file that its index lists, or weights without an index.
 fn has_weights(part: &Path) -> bool {
     let is_index = |path: &&PathBuf| path.to_string_lossy().ends_with(".safetensors.index.json");
     match entries(part).iter().find(is_index) {
@@ -210,8 +216,8 @@ fn shards(index: &Path) -> Option<Vec<String>> {
 }
 
 /// A folder in the published layout; its parts may hold GGUF files in place of safetensors.
-fn in_folder(folder: &Path) -> Result<Located, NotThere> {
-    let not_there = |what: String| NotThere {
+fn in_folder(folder: &Path) -> Result<LocalWeights, MissingWeights> {
+    let missing = |what: String| MissingWeights {
         why: format!("{} {what}", folder.display()),
         fix:
             "name a folder in the published layout: model_index.json (or the parts alone), scheduler/, text_encoder/, \
@@ -220,16 +226,16 @@ fn in_folder(folder: &Path) -> Result<Located, NotThere> {
     };
     for part in ["transformer", "text_encoder", "vae"] {
         if !folder.join(part).join("config.json").is_file() {
-            return Err(not_there(format!("has no {part}/config.json")));
+            return Err(missing(format!("has no {part}/config.json")));
         }
         if !has_weights(&folder.join(part)) {
-            return Err(not_there(format!("has no complete weights in {part}/")));
+            return Err(missing(format!("has no complete weights in {part}/")));
         }
     }
     let (text_model, vision_model) = gguf(&folder.join("text_encoder"));
     let (transformer, _) = gguf(&folder.join("transformer"));
     let files = ModelFiles { transformer, text_model, vision_model, ..published(folder) };
-    Ok(Located { files, variant: None, revision: None })
+    Ok(LocalWeights { files, variant: None, revision: None })
 }
 
 /// The GGUF file of a part and its vision tower, where the part has no safetensors.
@@ -310,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn products_in_float8_take_the_weights_for_it_where_they_are() {
+    fn float8_matmul_takes_float8_weights_if_there_are_any() {
         let cache = tempfile::tempdir().expect("a folder");
         let config = ModelConfig { fp8_products: true, ..config(cache.path(), "") };
         let weights = |part: &'static str| format!("{part}/model.safetensors");
@@ -318,14 +324,14 @@ mod tests {
         let published: Vec<_> =
             [INDEX].into_iter().chain(parts.iter().map(String::as_str)).map(|f| (f, "{}")).collect();
         in_repository(cache.path(), "Qwen/Qwen-Image-Layered", &published);
-        let variants = |found: &[Located]| found.iter().map(|located| located.variant).collect::<Vec<_>>();
+        let variants = |found: &[LocalWeights]| found.iter().map(|located| located.variant).collect::<Vec<_>>();
         let mut found = config.locate_all().expect("complete");
         only_float8(&mut found);
         assert_eq!(variants(&found), [Some(Variant::Bf16)]);
         for Source { repository, ending } in Variant::Fp8.sources() {
             in_repository(cache.path(), repository, &[(ending, "x")]);
         }
-        // Not on a device that would widen them.
+        // A device without fp8 matmul widens the weights, so it keeps all variants.
         let config = ModelConfig { device: DeviceChoice::Cpu, ..config };
         let mut found = config.locate_all().expect("complete");
         assert_eq!(variants(&found), [Some(Variant::Bf16), Some(Variant::Fp8)]);

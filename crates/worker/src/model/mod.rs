@@ -1,7 +1,7 @@
-//! Which weights the qwen engine uses, where they are, and on what it runs.
+//! Weights, variant, device and memory plan of the qwen engine.
 
-mod card;
 mod device;
+mod device_info;
 mod files;
 mod plans;
 mod variant;
@@ -11,64 +11,78 @@ use std::path::PathBuf;
 use service::{ByteSize, SettingError, Settings, Variable};
 
 pub use device::{DeviceChoice, Precision};
-pub use files::{Located, NotThere};
-pub use plans::{Choices, survey};
+pub use files::{LocalWeights, MissingWeights};
+pub use plans::{WeightCandidates, describe_plans};
 pub use variant::{Source, Variant};
 
+/// The setting `MODEL_NAME`.
 pub const MODEL_NAME: Variable = Variable {
     name: "MODEL_NAME",
     default: "Qwen/Qwen-Image-Layered",
-    about: "Weights of the qwen engine: a repository's name, or a folder that holds them",
+    about: "Weights of the qwen engine: a Hugging Face repository (owner/name) or a folder",
 };
+/// The setting `MODEL_CACHE_DIR`.
 pub const MODEL_CACHE_DIR: Variable = Variable {
     name: "MODEL_CACHE_DIR",
     default: "storage/models",
-    about: "Where the weights of repositories are, laid out as the Hugging Face cache is; unflatten pull puts them there",
+    about: "Folder into which unflatten pull puts weights, with the layout of the Hugging Face cache",
 };
+/// The setting `MODEL_VARIANT`.
 pub const MODEL_VARIANT: Variable = Variable {
     name: "MODEL_VARIANT",
     default: "",
-    about: "Which of the pulled weights to use: bf16, fp8, q8_0, q5_k_m or q4_k_m; empty: the largest that is complete",
+    about: "Variant of the pulled weights to use: bf16, fp8, q8_0, q5_k_m or q4_k_m; empty: the largest that is complete",
 };
+/// The setting `DEVICE`.
 pub const DEVICE: Variable = Variable {
     name: "DEVICE",
     default: "auto",
-    about: "What the qwen engine runs on: cpu, cuda, cuda:1, metal; auto: a GPU where this build and this machine have one",
+    about: "Device of the qwen engine: cpu, cuda, cuda:1, metal; auto: a GPU if this build and this machine have one",
 };
+/// The setting `DTYPE`.
 pub const DTYPE: Variable = Variable {
     name: "DTYPE",
     default: "bf16",
-    about: "What the qwen engine computes in: bf16, or f32 (twice the memory; to compare with a reference)",
+    about: "Number format that the qwen engine computes in: bf16, or f32 (twice the memory; to compare with a reference)",
 };
+/// The setting `DEVICE_MEMORY_LIMIT`.
 pub const DEVICE_MEMORY_LIMIT: Variable = Variable {
     name: "DEVICE_MEMORY_LIMIT",
     default: "",
-    about: "Most memory of the device that the qwen engine plans with, such as 20GiB; empty: what is free when it loads",
+    about: "Device memory that the qwen engine may use, such as 20GiB; empty: what is free when the model loads",
 };
+/// The setting `GUIDED_STEPS_PERCENT`.
 pub const GUIDED_STEPS_PERCENT: Variable = Variable {
     name: "GUIDED_STEPS_PERCENT",
     default: "100",
-    about: "Share of the qwen engine's steps, from the first on, that are guided; below 100: faster, at a cost in quality",
+    about: "Share of denoising steps, from the first on, that the qwen engine guides; below 100: faster, lower quality",
 };
+/// The setting `STEP_CACHE_PERCENT`.
 pub const STEP_CACHE_PERCENT: Variable = Variable {
     name: "STEP_CACHE_PERCENT",
     default: "0",
-    about: "Change of a step below which most of it is taken from the last one, such as 8: faster, at a cost in quality; 0: off",
+    about: "Change between steps below which the qwen engine reuses the previous step, such as 8: faster, lower quality; 0: off",
 };
+/// The setting `FP8_PRODUCTS`.
 pub const FP8_PRODUCTS: Variable = Variable {
     name: "FP8_PRODUCTS",
     default: "false",
-    about: "Whether the qwen engine multiplies the fp8 weights in fp8 (NVIDIA GPUs from Ada on): faster, at a cost in quality",
+    about: "Whether the qwen engine computes matrix products of fp8 weights in fp8 (NVIDIA Ada or newer): faster, lower quality",
 };
+/// The setting `HF_ENDPOINT`.
 pub const HF_ENDPOINT: Variable = Variable {
     name: "HF_ENDPOINT",
     default: "https://huggingface.co",
-    about: "Where unflatten pull fetches weights: Hugging Face or a mirror of it",
+    about: "Hub from which unflatten pull fetches weights: Hugging Face or a mirror",
 };
-pub const HF_TOKEN: Variable =
-    Variable { name: "HF_TOKEN", default: "", about: "Access token for HF_ENDPOINT, where a repository asks for one" };
+/// The setting `HF_TOKEN`.
+pub const HF_TOKEN: Variable = Variable {
+    name: "HF_TOKEN",
+    default: "",
+    about: "Access token for HF_ENDPOINT, for repositories that require one",
+};
 
-/// How the qwen engine gets its model.
+/// Settings of the model of the qwen engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelConfig {
     /// `MODEL_NAME`: `owner/name`, or a folder.
@@ -89,15 +103,17 @@ pub struct ModelConfig {
     pub step_cache_percent: u8,
     /// `FP8_PRODUCTS`.
     pub fp8_products: bool,
-    /// Starting noise in place of the seed's: a safetensors file. For the command line only.
+    /// Initial latents in place of the seed's noise: a safetensors file. For the command line only.
     pub init_latents: Option<PathBuf>,
-    /// Where to write what the model computed on the way, as safetensors. For the command line only.
+    /// Where to write the intermediate tensors, as safetensors. For the command line only.
     pub dump: Option<PathBuf>,
 }
 
 impl ModelConfig {
+    /// Reads the settings.
+    ///
     /// # Errors
-    /// When a setting cannot be read.
+    /// The first setting that is not valid.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let limit: Option<ByteSize> = settings.parse(&DEVICE_MEMORY_LIMIT)?;
         Ok(Self {
@@ -123,22 +139,22 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Small random weights, as the engine finds them.
-    pub(crate) fn synthetic_choices() -> Choices {
+    /// Small random weights.
+    pub(crate) fn synthetic_weights() -> WeightCandidates {
         let folder = tempfile::tempdir().expect("a folder");
         let config = synthetic_config(folder.path());
-        Choices::measure(&config, config.locate_all().expect("complete"))
+        WeightCandidates::measure(&config, config.locate_all().expect("complete"))
     }
 
-    /// Runs `work` on the candidates that [`synthetic_choices`] has.
+    /// Calls `work` with the candidates of [`synthetic_weights`].
     pub(crate) fn synthetic_candidates<T>(work: impl FnOnce(&[qwen_image_layered::plan::Candidate]) -> T) -> T {
-        work(&synthetic_choices().candidates())
+        work(&synthetic_weights().candidates())
     }
 
-    /// A GPU of this many bytes.
-    pub(crate) fn card(bytes: u64) -> DeviceInfo {
+    /// A GPU with this much memory.
+    pub(crate) fn gpu_of(bytes: u64) -> DeviceInfo {
         DeviceInfo {
-            name: "a card".to_owned(),
+            name: "a GPU".to_owned(),
             kind: Kind::Cuda { capability: (8, 6) },
             free: bytes,
             total: bytes,
@@ -147,7 +163,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Settings that name weights made up below `folder`.
+    /// Settings that name synthetic weights in `folder`.
     pub(crate) fn synthetic_config(folder: &std::path::Path) -> ModelConfig {
         config_of(folder, Format::Bf16)
     }
@@ -160,53 +176,53 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_survey_says_what_would_run() {
+    fn plans_say_what_would_run() {
         let folder = tempfile::tempdir().expect("a folder");
         let config = synthetic_config(folder.path());
-        let lines = survey(&config, None).expect("it fits");
+        let lines = describe_plans(&config, None).expect("it fits");
         assert!(lines[0].contains("640x640, 4 layers, 50 steps, guided on this computer: needs "), "{lines:?}");
         assert!(lines[0].contains("plan folder, everything resident"), "{lines:?}");
         let small = ModelConfig { device_limit: Some(1 << 20), ..config };
-        let refused = survey(&small, None).expect_err("a megabyte");
+        let refused = describe_plans(&small, None).expect_err("a megabyte");
         assert!(refused.contains("no plan fits") && refused.contains("draft"), "{refused}");
     }
 
     #[test]
-    fn products_are_in_float8_where_card_weights_and_type_allow_it() {
-        let why_not = |format, capability, precision| {
+    fn float8_matmul_needs_the_right_device_weights_and_dtype() {
+        let obstacle = |format, capability, precision| {
             let folder = tempfile::tempdir().expect("a folder");
             let config = config_of(folder.path(), format);
-            let choices = Choices::measure(&config, config.locate_all().expect("complete"));
-            let card = DeviceInfo { kind: Kind::Cuda { capability }, ..card(8 << 30) };
+            let candidates = WeightCandidates::measure(&config, config.locate_all().expect("complete"));
+            let device = DeviceInfo { kind: Kind::Cuda { capability }, ..gpu_of(8 << 30) };
             let workload = Workload::square(&qwen_image_layered::Params::default());
-            let plan = choices.plans(&card, &workload).expect("it fits").remove(0);
-            choices.no_float8(&plan, &card, precision).unwrap_or("nothing")
+            let plan = candidates.plans(&device, &workload).expect("it fits").remove(0);
+            candidates.float8_obstacle(&plan, &device, precision).unwrap_or("nothing")
         };
-        assert_eq!(why_not(Format::Fp8, (8, 9), Precision::Bf16), "nothing");
-        assert!(why_not(Format::Fp8, (8, 6), Precision::Bf16).contains("Ada"));
-        assert!(why_not(Format::Bf16, (9, 0), Precision::Bf16).contains("pull --variant fp8"));
-        assert!(why_not(Format::Fp8, (9, 0), Precision::F32).contains("DTYPE=bf16"));
+        assert_eq!(obstacle(Format::Fp8, (8, 9), Precision::Bf16), "nothing");
+        assert!(obstacle(Format::Fp8, (8, 6), Precision::Bf16).contains("Ada"));
+        assert!(obstacle(Format::Bf16, (9, 0), Precision::Bf16).contains("pull --variant fp8"));
+        assert!(obstacle(Format::Fp8, (9, 0), Precision::F32).contains("DTYPE=bf16"));
     }
 
     #[test]
-    fn a_loaded_model_goes_on_while_it_suffices() {
-        let choices = synthetic_choices();
-        let card = card(8 << 30);
+    fn a_loaded_model_is_kept_while_it_fits() {
+        let candidates = synthetic_weights();
+        let device = gpu_of(8 << 30);
         let params = qwen_image_layered::Params { prompt: "a poster".to_owned(), ..Default::default() };
         let workload = Workload::square(&params);
-        let loaded = choices.plans(&card, &workload).expect("it fits").remove(0);
+        let loaded = candidates.plans(&device, &workload).expect("it fits").remove(0);
         let bigger = Workload { layers: 8, ..workload };
-        let plans = choices.with_loaded(&loaded, &card, &bigger).expect("it fits, too");
+        let plans = candidates.with_loaded(&loaded, &device, &bigger).expect("it fits, too");
         assert!(plans[0].runs_as(&loaded) && plans[0].need.denoise > loaded.need.denoise, "{}", plans[0].parts());
         assert!(plans.len() > 1, "another one can be tried");
 
-        let small = DeviceInfo { free: loaded.need.peak(), ..card.clone() };
-        assert!(choices.with_loaded(&loaded, &small, &bigger).is_none());
-        // All blocks brought to the device at every step: another plan is worth loading.
+        let small = DeviceInfo { free: loaded.need.peak(), ..device.clone() };
+        assert!(candidates.with_loaded(&loaded, &small, &bigger).is_none());
+        // All blocks are streamed at every step: another plan is worth loading.
         let blocks = BlockPlace::Streamed { resident: 0, in_flight: 2 };
         let mut slow = loaded.clone();
         slow.placement = Placement { text: TextPlace::Staged, blocks };
         let quick = Workload { width: 64, height: 64, ..workload };
-        assert!(choices.with_loaded(&slow, &card, &quick).is_none());
+        assert!(candidates.with_loaded(&slow, &device, &quick).is_none());
     }
 }

@@ -1,30 +1,30 @@
-//! Which of the weights that are here run, and how, on the memory that is free.
+//! Chooses weights and memory plan for the memory that is free.
 
 use qwen_image_layered::Params;
 use qwen_image_layered::gpu::FLOAT8_CAPABILITY;
 use qwen_image_layered::plan::{Candidate, DeviceInfo, Footprint, Kind, Plan, Workload, plans, refusal};
 
-use super::{Located, ModelConfig, Precision};
+use super::{LocalWeights, ModelConfig, Precision};
 use crate::advice;
 
-/// A loaded model goes on while no other plan is this many times as fast: loading one takes long, too.
-const WORTH_LOADING: f64 = 1.5;
+/// A loaded model is kept unless another plan is this many times as fast: loading takes long, too.
+const MIN_SPEEDUP_TO_RELOAD: f64 = 1.5;
 
-/// The most plans that people are shown.
-const SHOWN: usize = 4;
+/// The most plans that `doctor` shows.
+const MAX_SHOWN_PLANS: usize = 4;
 
-/// The weights that are here, measured once.
+/// The weights on this machine, each measured once.
 #[derive(Debug, Clone)]
-pub struct Choices {
-    measured: Vec<(String, Located, Footprint)>,
-    /// Of weights that are here but cannot be measured: what is wrong with the first.
-    broken: Option<String>,
+pub struct WeightCandidates {
+    measured: Vec<(String, LocalWeights, Footprint)>,
+    /// What is wrong with the first weights that cannot be measured.
+    error: Option<String>,
 }
 
-impl Choices {
-    /// Reads the headers of all of `located`, the finest first.
-    pub fn measure(config: &ModelConfig, located: Vec<Located>) -> Self {
-        let mut choices = Self { measured: Vec::new(), broken: None };
+impl WeightCandidates {
+    /// Reads the headers of `located`, the most precise first.
+    pub fn measure(config: &ModelConfig, located: Vec<LocalWeights>) -> Self {
+        let mut choices = Self { measured: Vec::new(), error: None };
         for located in located {
             match Footprint::measure(&located.files, config.precision.into()) {
                 Ok(footprint) => {
@@ -32,35 +32,35 @@ impl Choices {
                     choices.measured.push((name, located, footprint));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "weights are here that cannot be used");
-                    choices.broken = choices.broken.or_else(|| Some(advice::model(&error)));
+                    tracing::warn!(%error, "weights cannot be used; skipping them");
+                    choices.error = choices.error.or_else(|| Some(advice::model(&error)));
                 }
             }
         }
         choices
     }
 
-    /// The plans that fit, the fastest first; at least one.
+    /// Finds the plans that fit, the fastest first; at least one.
     ///
     /// # Errors
-    /// When none fits or the weights are broken; says what to do.
-    pub fn plans(&self, card: &DeviceInfo, workload: &Workload) -> Result<Vec<Plan>, String> {
-        if let (true, Some(broken)) = (self.measured.is_empty(), &self.broken) {
-            return Err(broken.clone());
+    /// When none fits or the weights are damaged; says what to do.
+    pub fn plans(&self, device: &DeviceInfo, workload: &Workload) -> Result<Vec<Plan>, String> {
+        if let (true, Some(error)) = (self.measured.is_empty(), &self.error) {
+            return Err(error.clone());
         }
         let candidates = self.candidates();
-        let plans = plans(card, &candidates, workload);
-        if plans.is_empty() { Err(advice::no_plan(&refusal(card, &candidates, workload))) } else { Ok(plans) }
+        let plans = plans(device, &candidates, workload);
+        if plans.is_empty() { Err(advice::no_plan(&refusal(device, &candidates, workload))) } else { Ok(plans) }
     }
 
-    /// The plans for another job on a device where the model is loaded as `loaded` says, that one first; `None` where
-    /// it does not fit any more, or another would be so much faster that it is worth loading.
-    pub fn with_loaded(&self, loaded: &Plan, card: &DeviceInfo, workload: &Workload) -> Option<Vec<Plan>> {
+    /// Finds the plans for a job while a model is loaded under `loaded`: that plan first, then the others. `None` if the
+    /// loaded plan no longer fits, or another is so much faster that it is worth loading.
+    pub fn with_loaded(&self, loaded: &Plan, device: &DeviceInfo, workload: &Workload) -> Option<Vec<Plan>> {
         let candidates = self.candidates();
-        let same = Plan::new(card, &candidates, loaded.candidate, loaded.placement, workload)?;
-        let others = plans(card, &candidates, workload);
+        let same = Plan::new(device, &candidates, loaded.candidate, loaded.placement, workload)?;
+        let others = plans(device, &candidates, workload);
         let fastest = others.first()?.seconds;
-        let stays = same.fits(card) && same.seconds <= WORTH_LOADING * fastest;
+        let stays = same.fits(device) && same.seconds <= MIN_SPEEDUP_TO_RELOAD * fastest;
         stays.then(|| std::iter::once(same).chain(others).collect())
     }
 
@@ -68,13 +68,13 @@ impl Choices {
         self.measured.iter().map(|(name, _, footprint)| Candidate { name, footprint }).collect()
     }
 
-    /// Why products under `plan` cannot be in fp8, where that is so.
-    pub fn no_float8(&self, plan: &Plan, card: &DeviceInfo, precision: Precision) -> Option<&'static str> {
-        let has = |(_, _, footprint): &(String, Located, Footprint)| footprint.float8;
-        if !matches!(card.kind, Kind::Cuda { capability } if capability >= FLOAT8_CAPABILITY) {
-            Some("it is for NVIDIA GPUs of compute capability 8.9 (Ada) and newer")
+    /// Why matrix products cannot be computed in fp8 under `plan`; `None` if they can.
+    pub fn float8_obstacle(&self, plan: &Plan, device: &DeviceInfo, precision: Precision) -> Option<&'static str> {
+        let has = |(_, _, footprint): &(String, LocalWeights, Footprint)| footprint.float8;
+        if !matches!(device.kind, Kind::Cuda { capability } if capability >= FLOAT8_CAPABILITY) {
+            Some("it needs an NVIDIA GPU of compute capability 8.9 (Ada) or newer")
         } else if !self.measured.get(plan.candidate).is_some_and(has) {
-            Some("these weights are not in fp8 (unflatten pull --variant fp8)")
+            Some("it needs fp8 weights (unflatten pull --variant fp8)")
         } else if precision != Precision::Bf16 {
             Some("it needs DTYPE=bf16")
         } else {
@@ -82,37 +82,37 @@ impl Choices {
         }
     }
 
-    /// The weights that a plan is for.
-    pub fn located(&self, plan: &Plan) -> Option<&Located> {
+    /// The weights of a plan.
+    pub fn located(&self, plan: &Plan) -> Option<&LocalWeights> {
         self.measured.get(plan.candidate).map(|(_, located, _)| located)
     }
 }
 
-/// What a job with the usual parameters would be run with, for people: a line, and lines on the other plans.
-/// `job_limit` is `JOB_MEMORY_LIMIT`.
+/// Describes the plan for a job with default parameters, and the alternatives that need less memory, one line each.
+/// `job_limit` is `JOB_MEMORY_LIMIT` in bytes.
 ///
 /// # Errors
 /// Why there is no plan, and what to do.
-pub fn survey(config: &ModelConfig, job_limit: Option<u64>) -> Result<Vec<String>, String> {
+pub fn describe_plans(config: &ModelConfig, job_limit: Option<u64>) -> Result<Vec<String>, String> {
     let located = config.locate_all().map_err(|absent| format!("{}; {}", absent.why, absent.fix))?;
-    let card = config.device.card(config.device_limit, job_limit)?;
-    // With a prompt; writing one takes more only while the text encoder works.
+    let device = config.device.info(config.device_limit, job_limit)?;
+    // With a prompt: captioning needs more memory only while the text encoder runs.
     let params = Params { prompt: "a poster".to_owned(), ..Params::default() };
     let workload = Workload::square(&params);
-    let plans = Choices::measure(config, located).plans(&card, &workload)?;
+    let plans = WeightCandidates::measure(config, located).plans(&device, &workload)?;
     let fastest = plans.first().map_or(1.0, |plan| plan.seconds);
     let mut lines = Vec::new();
     let mut least = u64::MAX;
     for plan in plans {
-        // Slower ones are of interest only where they need less.
-        if plan.need.peak() >= least || lines.len() == SHOWN {
+        // A slower plan is of interest only if it needs less memory.
+        if plan.need.peak() >= least || lines.len() == MAX_SHOWN_PLANS {
             continue;
         }
         least = plan.need.peak();
         lines.push(if lines.is_empty() {
-            format!("{workload} on {}: {} ({})", card.name, plan.line(), plan.parts())
+            format!("{workload} on {}: {} ({})", device.name, plan.line(), plan.parts())
         } else {
-            format!("or {}, about {:.1} times as long", plan.line(), plan.seconds / fastest)
+            format!("or {}, about {:.1} times the duration", plan.line(), plan.seconds / fastest)
         });
     }
     Ok(lines)

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// How the weights are stored. Smaller ones need less memory and lose some detail.
+/// The number format in which weights are stored. Smaller ones need less memory and lose some detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Variant {
     /// As published: safetensors in bf16.
@@ -9,28 +9,31 @@ pub enum Variant {
     Bf16,
     /// ComfyUI's single files in fp8 with scales.
     Fp8,
-    /// GGUF for the transformer and the text encoder.
+    /// GGUF q8_0 for the transformer and the text encoder.
     Q8_0,
+    /// GGUF q5_k_m.
     Q5KM,
+    /// GGUF q4_k_m.
     Q4KM,
 }
 
-/// Files of one repository that take the place of a part of the published folder.
+/// A file of another repository that replaces a part of the published folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source {
+    /// The repository, `owner/name`.
     pub repository: &'static str,
-    /// What the file's name ends with, in lower case; the first in alphabetical order is taken.
+    /// Ending of the file's name in lower case; of several files, the first in alphabetical order.
     pub ending: &'static str,
 }
 
 impl Source {
-    /// The file of `names` that is meant.
+    /// Picks the file out of `names`.
     pub fn choose<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
         names.into_iter().filter(|name| name.to_ascii_lowercase().ends_with(self.ending)).min()
     }
 }
 
-/// What a variant other than bf16 takes from elsewhere.
+/// The files that a variant other than bf16 takes from other repositories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Parts {
     pub(super) transformer: Source,
@@ -40,10 +43,10 @@ pub(super) struct Parts {
 }
 
 impl Variant {
-    /// The largest first.
+    /// Every variant, the largest first.
     pub const ALL: [Self; 5] = [Self::Bf16, Self::Q8_0, Self::Fp8, Self::Q5KM, Self::Q4KM];
 
-    /// The name in the environment and on the command line.
+    /// The name in settings and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Bf16 => "bf16",
@@ -54,7 +57,7 @@ impl Variant {
         }
     }
 
-    /// The single files that replace transformer and text encoder of the published folder; none for bf16.
+    /// The files that replace transformer and text encoder of the published folder; none for bf16.
     pub fn sources(self) -> Vec<Source> {
         let parts = self.parts();
         parts
@@ -105,7 +108,7 @@ impl FromStr for Variant {
         Self::ALL
             .into_iter()
             .find(|variant| variant.as_str().eq_ignore_ascii_case(text))
-            .ok_or_else(|| format!("a variant is bf16, fp8, q8_0, q5_k_m or q4_k_m, not \"{text}\""))
+            .ok_or_else(|| format!("\"{text}\" is not a valid variant; use bf16, fp8, q8_0, q5_k_m or q4_k_m"))
     }
 }
 

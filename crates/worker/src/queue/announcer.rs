@@ -1,4 +1,4 @@
-//! Announces what a worker is activity.
+//! Announces the worker and its activity to the queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// What a worker is doing at the moment.
+/// What a worker is doing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Activity {
     pub(super) job: Option<JobId>,
@@ -18,7 +18,7 @@ pub(super) struct Activity {
     pub(super) paused: Option<String>,
 }
 
-/// Says regularly that the worker is alive and what it does, and at once when it pauses or goes on.
+/// Announces the worker every `every`, and at once when it pauses or resumes.
 pub(super) async fn announce(
     broker: Arc<dyn Broker>,
     info: WorkerInfo,
@@ -41,7 +41,7 @@ pub(super) async fn announce(
         announced.clone_from(&paused);
         let now = WorkerInfo { job, paused, seen_at: OffsetDateTime::now_utc(), ..info.clone() };
         if let Err(error) = broker.announce(&now).await {
-            tracing::debug!(error = error_chain(&error), "the worker could not be announced");
+            tracing::debug!(error = error_chain(&error), "the worker could not be announced; retrying");
         }
     }
 }

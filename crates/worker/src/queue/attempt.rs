@@ -15,16 +15,16 @@ use service::error_chain;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::outcome::{AttemptEnd, Held, NextStep};
+pub(super) use self::outcome::{AttemptEnd, HeldJob, NextStep};
 use super::lease;
 use super::outage::Outages;
 use crate::run::{Reporter, RunError, RunJob, Runner, catch_panic};
 use crate::write::ResultJob;
 
-/// A queue that does not answer must not hold up the watch over the engine.
+/// A queue that does not respond must not block the watchers of the engine.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An attempt and what it needs from its worker.
+/// An attempt at a job.
 pub(super) struct Attempt<'a> {
     pub(super) broker: &'a Arc<dyn Broker>,
     pub(super) store: &'a Store,
@@ -37,11 +37,11 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Works on the job until it is over, given back or lost.
+    /// Runs the job until it is over, given back or lost.
     pub(super) async fn run(self, shutdown: &CancellationToken) -> NextStep {
         let mut watchers = self.runner.watch(&self.stop);
-        watchers.add(lease::keep(Arc::clone(self.broker), self.lease.clone(), self.stop.clone()));
-        watchers.add(lease::shutdown(shutdown.clone(), self.shutdown_grace, self.stop.clone()));
+        watchers.add(lease::renew(Arc::clone(self.broker), self.lease.clone(), self.stop.clone()));
+        watchers.add(lease::stop_at_shutdown(shutdown.clone(), self.shutdown_grace, self.stop.clone()));
         let result = match catch_panic(self.make_result()).await {
             Ok(result) => result,
             Err(panic) => Err(RunError::panicked("the worker", panic.as_ref())),
@@ -54,14 +54,14 @@ impl Attempt<'_> {
         next
     }
 
-    /// Publishes the job's result and answers with its number of layers.
+    /// Computes and publishes the result; returns its number of layers.
     async fn make_result(&self) -> Result<u32, RunError> {
-        // An attempt before this one may have died between publishing and saying so.
+        // An earlier attempt may have died between publishing and recording the outcome.
         if let Some(layers) = self.published_before().await? {
             return Ok(layers);
         }
         let mut choice = self.runner.choose(self.job.params.engine).map_err(RunError::Failed)?;
-        choice.reason = self.explain(choice.engine, choice.reason).await;
+        choice.reason = self.explain_routing(choice.engine, choice.reason).await;
         self.engine_changed(&choice).await;
         let (input, input_info) = self.load_input().await?;
         if self.stop.reason().is_some() {
@@ -76,12 +76,12 @@ impl Attempt<'_> {
         self.publish(staging, layers).await
     }
 
-    /// Adds an event. One that the queue does not take is not worth failing the job for.
+    /// Records an event. A failure to do so does not fail the job.
     async fn record(&self, kind: EventKind) {
         match timeout(RECORD_TIMEOUT, self.broker.record(&self.lease, kind)).await {
-            Ok(Ok(standing)) => lease::obey(standing, &self.stop),
+            Ok(Ok(standing)) => lease::apply_standing(standing, &self.stop),
             Ok(Err(error)) => tracing::debug!(error = error_chain(&error), "an event could not be recorded"),
-            Err(_) => tracing::debug!("the queue did not answer in time; an event may be missing"),
+            Err(_) => tracing::debug!("the queue did not respond in time; an event may be missing"),
         }
     }
 }

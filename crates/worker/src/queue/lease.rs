@@ -1,4 +1,4 @@
-//! The right to work on a job, kept while an attempt lasts.
+//! Renews the lease of a job while an attempt runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use service::error_chain;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// Raises `stop` for what a standing says.
-pub(super) fn obey(standing: Standing, stop: &Stop) {
+/// Raises `stop` if the job was cancelled or the lease was lost.
+pub(super) fn apply_standing(standing: Standing, stop: &Stop) {
     match standing {
         Standing::Held { cancel_requested: false } => {}
         Standing::Held { cancel_requested: true } => stop.raise(StopReason::Cancelled),
@@ -19,8 +19,8 @@ pub(super) fn obey(standing: Standing, stop: &Stop) {
     }
 }
 
-/// Renews the lease until the task is dropped; hears of cancels and of a lost lease.
-pub(super) async fn keep(broker: Arc<dyn Broker>, lease: Lease, stop: Stop) {
+/// Renews the lease until the task is dropped, and raises `stop` on a cancel or a lost lease.
+pub(super) async fn renew(broker: Arc<dyn Broker>, lease: Lease, stop: Stop) {
     let mut ticks = interval(broker.heartbeat_interval());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failing = false;
@@ -29,10 +29,9 @@ pub(super) async fn keep(broker: Arc<dyn Broker>, lease: Lease, stop: Stop) {
         match broker.heartbeat(&lease).await {
             Ok(standing) => {
                 failing = false;
-                obey(standing, &stop);
+                apply_standing(standing, &stop);
             }
-            // The engine goes on: a queue that comes back in time finds the lease still ours, one
-            // that comes back late answers `Lost`.
+            // The engine continues: a queue that recovers in time still has our lease, otherwise it answers `Lost`.
             Err(error) => {
                 if !failing {
                     tracing::warn!(error = error_chain(&error), "the lease could not be renewed; retrying");
@@ -43,10 +42,10 @@ pub(super) async fn keep(broker: Arc<dyn Broker>, lease: Lease, stop: Stop) {
     }
 }
 
-/// Stops the engine when the worker shuts down and the job did not finish in time.
-pub(super) async fn shutdown(token: CancellationToken, grace: Duration, stop: Stop) {
+/// Raises `stop` at the end of the grace period of a shutdown.
+pub(super) async fn stop_at_shutdown(token: CancellationToken, grace: Duration, stop: Stop) {
     token.cancelled().await;
-    tracing::info!(grace_s = grace.as_secs(), "shutting down: the running job gets its grace period");
+    tracing::info!(grace_s = grace.as_secs(), "shutting down; the running job gets its grace period");
     sleep(grace).await;
     stop.raise(StopReason::ShuttingDown);
 }

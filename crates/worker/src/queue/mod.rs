@@ -1,4 +1,4 @@
-//! Takes jobs from the queue, one after the other, until told to stop.
+//! Takes jobs from the queue, one after the other, until shutdown.
 
 mod announcer;
 mod attempt;
@@ -23,41 +23,44 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use self::announcer::{Activity, announce};
-use self::attempt::{Attempt, AttemptEnd, Held, NextStep};
+use self::attempt::{Attempt, AttemptEnd, HeldJob, NextStep};
 use self::outage::Outages;
 use crate::config::Config;
 use crate::equipment::Equipment;
 use crate::run::{Fault, Runner, catch_panic, panic_text};
 
-/// How long one look into the queue waits. A look is never dropped half-way (it
-/// might just have taken a job), so this is also how long an idle worker takes to stop.
+/// How long one claim waits for a job. A claim is never cancelled, since it might just have taken a job, so an idle worker
+/// also takes this long to stop.
 const CLAIM_WAIT: Duration = Duration::from_secs(1);
 
-/// How long a worker that ends waits for the queue to take back the jobs that wait for another try.
-const GIVE_BACK_WAIT: Duration = Duration::from_secs(5);
+/// At shutdown, how long giving back the held jobs may take.
+const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the queue may take to answer a worker that shuts down. A queue that hangs does not keep the process.
-const LAST_ANSWER: Duration = Duration::from_secs(5);
+/// At shutdown, how long the queue may take to respond. A queue that hangs does not block the exit.
+const SHUTDOWN_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Pause after a look into the queue that failed.
+/// Pause after a failed claim.
 const BACKOFF: Duration = Duration::from_secs(2);
 
-/// What a worker works with.
+/// Queue, storage and settings of a worker.
 pub struct Context {
+    /// The queue.
     pub broker: Arc<dyn Broker>,
+    /// Uploads and results.
     pub store: Store,
+    /// Settings.
     pub config: Config,
 }
 
-/// Two engine threads did not react to being stopped: the process must be restarted.
+/// Two engine threads did not react to a stop: the process has to be restarted.
 #[derive(Debug, thiserror::Error)]
-#[error("two engine threads no longer react; this process ends so that a new one can take over its work")]
+#[error("two engine threads do not react; the process has to be restarted")]
 pub struct EngineStuck;
 
-/// Works on jobs with `equipment` until `shutdown`; then the running job gets its grace period, or goes back to the queue.
+/// Runs jobs with `equipment` until `shutdown`; then the running job gets its grace period, or goes back to the queue.
 ///
 /// # Errors
-/// [`EngineStuck`]. Failures of jobs, of the queue and of the storage do not end a worker, nor does a lack of threads.
+/// [`EngineStuck`]. Failures of jobs, the queue or the storage do not end a worker, nor does a lack of threads.
 pub async fn run(context: Context, equipment: Equipment, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (remote, own): (Vec<_>, Vec<_>) =
         equipment.engines.available().into_iter().partition(|entry| entry.name.traits().remote && entry.state.is_ok());
@@ -66,12 +69,12 @@ pub async fn run(context: Context, equipment: Equipment, shutdown: CancellationT
         let info = worker_info(&all);
         return run_lane(context, &equipment, all, info, shutdown).await;
     }
-    // A remote engine computes elsewhere: a job there must not keep the engines of this machine waiting.
+    // A remote engine computes elsewhere: its jobs must not block the engines of this machine.
     let mut config = context.config.clone();
-    // What the process grows by is mostly the other lane's.
+    // The memory of the process grows mostly because of the other lane.
     config.limits.memory = None;
     let beside = Context { broker: Arc::clone(&context.broker), store: context.store.clone(), config };
-    // Which worker takes a job depends on which are there: both are announced before either claims one.
+    // Routing depends on the announced workers: both lanes are announced before either claims a job.
     let (own_info, remote_info) = (worker_info(&own), worker_info(&remote));
     for info in [&own_info, &remote_info] {
         if let Err(error) = context.broker.announce(info).await {
@@ -91,13 +94,13 @@ pub async fn run(context: Context, equipment: Equipment, shutdown: CancellationT
     first.and(second)
 }
 
-/// A worker with these engines, as it is announced.
+/// The announcement of a worker with these engines.
 fn worker_info(available: &[Availability]) -> WorkerInfo {
     let engines = available.iter().filter_map(|entry| entry.state.clone().ok()).collect();
     WorkerInfo { id: worker_id(), engines, job: None, seen_at: OffsetDateTime::now_utc(), paused: None }
 }
 
-/// Works on jobs with the engines in `available` alone.
+/// Runs jobs with the engines in `available`.
 async fn run_lane(
     context: Context,
     equipment: &Equipment,
@@ -121,20 +124,20 @@ async fn run_lane(
     let result = worker.serve(&shutdown).await;
     worker.held.release().await;
     announcer.shutdown().await;
-    match timeout(LAST_ANSWER, worker.context.broker.retire(&worker.info.id)).await {
+    match timeout(SHUTDOWN_ANSWER_TIMEOUT, worker.context.broker.retire(&worker.info.id)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::debug!(error = error_chain(&error), "the worker could not sign off; it will be forgotten soon");
+            tracing::debug!(error = error_chain(&error), "the worker could not sign off; its announcement will expire");
         }
-        Err(_) => tracing::debug!("the queue does not answer; the worker will be forgotten soon"),
+        Err(_) => tracing::debug!("the queue does not respond; the announcement of the worker will expire"),
     }
     result
 }
 
-/// Returns when a worker that shuts down has waited long enough for the queue.
+/// Returns once the queue has failed to respond for too long after a shutdown.
 async fn unanswered(shutdown: &CancellationToken) {
     shutdown.cancelled().await;
-    sleep(CLAIM_WAIT + LAST_ANSWER).await;
+    sleep(CLAIM_WAIT + SHUTDOWN_ANSWER_TIMEOUT).await;
 }
 
 type StartRunner = Box<dyn Fn() -> io::Result<Runner> + Send + Sync>;
@@ -143,24 +146,24 @@ struct Worker {
     context: Context,
     info: WorkerInfo,
     runner: Runner,
-    /// Starts another engine thread.
+    /// Starts a new engine thread.
     start: StartRunner,
-    /// Engine threads that did not come back when they were stopped.
+    /// Engine threads that did not react to a stop.
     abandoned: Vec<JoinHandle<()>>,
     outages: Outages,
     held: HeldJobs,
     activity: watch::Sender<Activity>,
 }
 
-/// Jobs that are given back after a while.
+/// The jobs that are given back later.
 struct HeldJobs {
     jobs: JoinSet<()>,
-    /// The end of the worker, at which they go back at once.
+    /// Cancelled at shutdown, when they go back at once.
     until: CancellationToken,
 }
 
 impl HeldJobs {
-    fn add(&mut self, held: Held, broker: Arc<dyn Broker>) {
+    fn add(&mut self, held: HeldJob, broker: Arc<dyn Broker>) {
         while self.jobs.try_join_next().is_some() {}
         self.jobs.spawn(held.keep(broker, self.until.clone()));
     }
@@ -168,8 +171,8 @@ impl HeldJobs {
     async fn release(&mut self) {
         self.until.cancel();
         let all = async { while self.jobs.join_next().await.is_some() {} };
-        if timeout(GIVE_BACK_WAIT, all).await.is_err() {
-            tracing::warn!("the queue does not answer; the leases of the jobs that wait for another try run out");
+        if timeout(GIVE_BACK_TIMEOUT, all).await.is_err() {
+            tracing::warn!("the queue does not respond; the leases of the held jobs will expire");
         }
     }
 }
@@ -182,7 +185,7 @@ impl Worker {
             let claimed = tokio::select! {
                 claimed = broker.claim(&self.info, CLAIM_WAIT) => claimed,
                 () = unanswered(shutdown) => {
-                    tracing::error!("the queue does not answer; the worker ends without it");
+                    tracing::error!("the queue does not respond; exiting without it");
                     break;
                 }
             };
@@ -222,7 +225,7 @@ impl Worker {
             stop: Stop::default(),
         };
         let ended = catch_panic(attempt.run(shutdown).instrument(span)).await.unwrap_or_else(|panic| {
-            tracing::error!(cause = panic_text(panic.as_ref()), "the end of a job panicked; its lease runs out");
+            tracing::error!(cause = panic_text(panic.as_ref()), "ending a job panicked; its lease will expire");
             NextStep::after(AttemptEnd::Panicked)
         });
         self.activity.send_modify(|activity| activity.job = None);
@@ -239,35 +242,34 @@ impl Worker {
         Ok(())
     }
 
-    /// Waits until what failed works again.
+    /// Waits until the storage works again.
     async fn pause(&self, fault: &Fault, shutdown: &CancellationToken) {
         tracing::error!(reason = fault.reason, "the worker pauses until the storage works again");
         self.activity.send_modify(|activity| activity.paused = Some(fault.reason.clone()));
         let works = async {
             loop {
                 sleep(self.outages.next_pause()).await;
-                match self.outages.look(fault, &self.context.store).await {
+                match self.outages.check_storage(fault, &self.context.store).await {
                     Ok(()) => return,
                     Err(why) => tracing::debug!(why, "the storage does not work yet"),
                 }
             }
         };
         tokio::select! {
-            () = works => tracing::info!("the storage works again; the worker takes jobs"),
+            () = works => tracing::info!("the storage works again; the worker resumes"),
             () = shutdown.cancelled() => {}
         }
         self.activity.send_modify(|activity| activity.paused = None);
     }
 
-    /// A thread cannot be ended from outside. One that is stuck may be left
-    /// behind (a job's worth of memory, at most one core); with a second one the
-    /// process is no longer fit for work, and whoever runs it starts a new one.
+    /// Replaces a stuck engine thread. Threads cannot be killed, so one may be left behind, which costs the memory of a
+    /// job and at most one core; a second one ends the process, for its supervisor to restart.
     async fn replace_runner(&mut self, shutdown: &CancellationToken) -> anyhow::Result<()> {
         self.abandoned.retain(|thread| !thread.is_finished());
         if !self.abandoned.is_empty() {
             return Err(EngineStuck.into());
         }
-        tracing::error!("the engine does not react to being stopped; its thread is given up and a new one started");
+        tracing::error!("the engine does not react to a stop; replacing its thread");
         if let Some(runner) = start_runner(&self.start, &self.outages, &self.activity, shutdown).await {
             self.abandoned.push(std::mem::replace(&mut self.runner, runner).abandon());
         }
@@ -275,7 +277,7 @@ impl Worker {
     }
 }
 
-/// Starts the engine thread as soon as the system gives one; `None` at a shutdown.
+/// Starts the engine thread, retrying until it succeeds; `None` at shutdown.
 async fn start_runner(
     start: &StartRunner,
     outages: &Outages,
@@ -294,7 +296,7 @@ async fn start_runner(
         if !failing {
             tracing::error!(error = error_chain(&error), "the engine thread cannot be started; retrying");
             let reason =
-                format!("the engine thread cannot be started: {error}; see the limits of the process (ulimit -u)");
+                format!("the engine thread cannot be started: {error}; check the limits of the process (ulimit -u)");
             activity.send_modify(|activity| activity.paused = Some(reason));
         }
         failing = true;

@@ -1,4 +1,4 @@
-//! What a device is doing, in words: for jobs that do not get on.
+//! Describes what a device and this process are doing, for jobs that make no progress.
 
 use std::time::Duration;
 
@@ -7,22 +7,15 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
-/// A driver that hangs takes its tools with it.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Over which the use of the processor is measured.
+/// nvidia-smi hangs with the driver.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time over which CPU usage is measured.
 const SAMPLE: Duration = Duration::from_millis(500);
 
-/// What `nvidia-smi` is asked for, and how it is said.
-const QUERY: [(&str, &str); 6] = [
-    ("utilization.gpu", "busy"),
-    ("memory.used", "memory used"),
-    ("memory.total", "of"),
-    ("temperature.gpu", "degrees C"),
-    ("power.draw", "power"),
-    ("clocks.sm", "clock"),
-];
+/// The fields that `nvidia-smi` is queried for, in the order that [`format_gpu`] expects.
+const FIELDS: &str = "utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw,clocks.sm";
 
-/// A sentence on `device` (`cpu`, `cuda:0`, `metal`) and on this process.
+/// Describes the activity of `device` (`cpu`, `cuda:0`, `metal`) and of this process in one sentence.
 pub(crate) async fn describe(device: &str) -> String {
     let process = process().await;
     match device.strip_prefix("cuda:") {
@@ -32,31 +25,33 @@ pub(crate) async fn describe(device: &str) -> String {
 }
 
 async fn gpu(program: &str, number: &str) -> String {
-    let fields: Vec<_> = QUERY.iter().map(|(field, _)| *field).collect();
     let mut query = Command::new(program);
-    query.arg(format!("--query-gpu={}", fields.join(","))).args(["--format=csv,noheader", "-i", number]);
+    query.arg(format!("--query-gpu={FIELDS}")).args(["--format=csv,noheader", "-i", number]);
     query.kill_on_drop(true);
-    match timeout(PATIENCE, query.output()).await {
-        Err(_) => format!("GPU {number}: nvidia-smi does not answer within {} s, the driver hangs", PATIENCE.as_secs()),
+    match timeout(QUERY_TIMEOUT, query.output()).await {
+        Err(_) => {
+            format!("GPU {number}: nvidia-smi did not answer within {} s; the driver hangs", QUERY_TIMEOUT.as_secs())
+        }
         Ok(Err(error)) => format!("GPU {number}: nvidia-smi cannot be started ({error})"),
         Ok(Ok(output)) if !output.status.success() => {
             let text = String::from_utf8_lossy(&output.stdout);
-            format!("GPU {number}: nvidia-smi says: {}", text.trim())
+            format!("GPU {number}: nvidia-smi failed: {}", text.trim())
         }
-        Ok(Ok(output)) => format!("GPU {number}: {}", said(&String::from_utf8_lossy(&output.stdout))),
+        Ok(Ok(output)) => format!("GPU {number}: {}", format_gpu(&String::from_utf8_lossy(&output.stdout))),
     }
 }
 
-/// "98 %, 20123 MiB, ..." with what each value is.
-fn said(line: &str) -> String {
-    let values = line.trim().split(',').map(str::trim);
-    let words: Vec<_> = values.zip(QUERY).map(|(value, (_, name))| format!("{name} {value}")).collect();
-    words.join(", ")
+/// Labels the values of a line such as "98 %, 20123 MiB, 24576 MiB, 71, 348.12 W, 1695 MHz".
+fn format_gpu(line: &str) -> String {
+    let values: Vec<_> = line.trim().split(',').map(str::trim).collect();
+    let [utilization, used, total, temperature, power, clock] = values[..] else { return line.trim().to_owned() };
+    let used = used.trim_end_matches(" MiB");
+    format!("utilization {utilization}, memory {used} of {total}, {temperature} °C, power {power}, clock {clock}")
 }
 
-/// How much of the processor and of the memory this process uses.
+/// Describes the CPU and memory usage of this process.
 async fn process() -> String {
-    let Ok(mut system) = System::new() else { return "this system tells nothing of its processes".to_owned() };
+    let Ok(mut system) = System::new() else { return "this system does not report the usage of processes".to_owned() };
     let pid = Pid::from_u32(std::process::id());
     let kind = ProcessRefreshKind::nothing().with_cpu().with_memory();
     let mut measure = || {
@@ -68,9 +63,9 @@ async fn process() -> String {
     match (before, measure()) {
         (Some((before, _)), Some((after, memory))) => {
             let cores = after.saturating_sub(before) as f64 / SAMPLE.as_millis() as f64;
-            format!("this process uses {cores:.1} processor cores and {} of memory", ByteSize(memory))
+            format!("this process uses {cores:.1} CPU cores and {} of memory", ByteSize(memory))
         }
-        _ => "what this process does cannot be told".to_owned(),
+        _ => "the usage of this process cannot be read".to_owned(),
     }
 }
 
@@ -81,19 +76,19 @@ mod tests {
     #[tokio::test]
     async fn a_process_is_described_by_its_use() {
         let text = describe("cpu").await;
-        assert!(text.contains("processor cores") && text.contains("iB of memory"), "{text}");
+        assert!(text.contains("CPU cores") && text.contains("iB of memory"), "{text}");
     }
 
     #[tokio::test]
-    async fn a_missing_tool_is_said() {
+    async fn a_missing_tool_is_reported() {
         assert!(gpu("no-such-nvidia-smi", "0").await.contains("cannot be started"));
     }
 
     #[test]
-    fn values_are_named() {
+    fn values_are_labelled() {
         assert_eq!(
-            said("98 %, 20123 MiB, 24576 MiB, 71, 348.12 W, 1695 MHz\n"),
-            "busy 98 %, memory used 20123 MiB, of 24576 MiB, degrees C 71, power 348.12 W, clock 1695 MHz"
+            format_gpu("98 %, 20123 MiB, 24576 MiB, 71, 348.12 W, 1695 MHz\n"),
+            "utilization 98 %, memory 20123 of 24576 MiB, 71 °C, power 348.12 W, clock 1695 MHz"
         );
     }
 }

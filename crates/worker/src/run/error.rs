@@ -1,6 +1,6 @@
-//! Tells failures of a job from failures of what it needs: storage, descriptors, threads.
+//! Tells failures of a job from faults of its environment: storage, descriptors, threads.
 //!
-//! The first fail the job. After the second the job goes back to the queue and is tried again (see `queue::outage`).
+//! A failure fails the job. After a fault the job goes back to the queue and is retried (see `queue::outage`).
 
 use std::any::Any;
 use std::error::Error;
@@ -17,36 +17,36 @@ use tokio::task::JoinError;
 /// Why a run made no result.
 #[derive(Debug)]
 pub enum RunError {
-    /// For a reason of the job's own: it fails.
+    /// The job failed.
     Failed(Failure),
-    /// Something that the job needs failed: it is tried again.
+    /// The environment failed: the job is retried.
     Environment(Fault),
-    /// The stop was raised, and its reason says what to do.
+    /// The stop was raised; its reason says what to do.
     Stopped,
-    /// The stop was raised and the engine does not react.
+    /// The stop was raised, and the engine did not react within the grace period.
     Stuck,
 }
 
-/// A failure of the storage or of the system under a job.
+/// A fault of the storage or of the system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// What failed, with its causes, on one line.
+    /// The fault and its causes, on one line.
     pub(crate) reason: String,
-    /// Where it failed, and so what has to work before the next try.
-    pub(crate) part: Part,
-    /// What a job fails with that keeps meeting it.
+    /// The operation that failed: it has to work before the next attempt.
+    pub(crate) operation: Operation,
+    /// The failure code of a job that runs out of retries.
     code: FailureCode,
 }
 
-/// What an attempt was doing when its surroundings failed.
+/// The operation in which a fault occurred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum Operation {
     /// Reading from the storage.
     Read,
     /// Writing or publishing a result, of which this many bytes were written.
     Write { bytes: u64 },
-    /// The engine: its files, threads and descriptors, which are not the storage's.
-    Engine,
+    /// Running the engine, which needs files, threads and descriptors of its own.
+    RunEngine,
 }
 
 impl fmt::Display for Fault {
@@ -56,24 +56,26 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    pub(crate) fn new(part: Part, reason: String) -> Self {
-        let code = match part {
-            Part::Read | Part::Write { .. } => FailureCode::StorageFailed,
-            Part::Engine => FailureCode::EngineFailed,
+    pub(crate) fn new(operation: Operation, reason: String) -> Self {
+        let code = match operation {
+            Operation::Read | Operation::Write { .. } => FailureCode::StorageFailed,
+            Operation::RunEngine => FailureCode::EngineFailed,
         };
-        Self { reason, part, code }
+        Self { reason, operation, code }
     }
 
-    /// An engine that the worker had when it started cannot be used now.
+    /// An engine that was available when the worker started no longer is.
     pub(crate) fn engine_gone(failure: Failure) -> Self {
-        Self { reason: failure.message, part: Part::Engine, code: failure.code }
+        Self { reason: failure.message, operation: Operation::RunEngine, code: failure.code }
     }
 
-    /// What a job fails with that has met the fault `tries` times while the storage worked for others.
+    /// The failure of a job that met the fault `tries` times while the storage passed its check.
     pub fn failure(&self, tries: u32) -> Failure {
-        let advice = match self.part {
-            Part::Read | Part::Write { .. } => "check the disk of UPLOAD_DIR and RESULTS_DIR and its free space",
-            Part::Engine => "check the worker's log, its disk and its limits (ulimit -a)",
+        let advice = match self.operation {
+            Operation::Read | Operation::Write { .. } => {
+                "check the disk of UPLOAD_DIR and RESULTS_DIR, or the bucket of STORAGE_URL"
+            }
+            Operation::RunEngine => "check the log, the disk and the limits (ulimit -a) of the worker",
         };
         let tried = if tries == 1 { String::new() } else { format!(" (tried {tries} times)") };
         let message = format!("{}{tried}; {advice}, then try again", self.reason);
@@ -86,31 +88,31 @@ impl RunError {
         Self::Failed(Failure { code, message })
     }
 
-    /// The store failed. A record that cannot be parsed stays so: that is the job's end.
-    pub(crate) fn store(part: Part, error: &StoreError) -> Self {
+    /// Converts an error of the store. A record that cannot be parsed fails the job, since retrying does not repair it.
+    pub(crate) fn store(operation: Operation, error: &StoreError) -> Self {
         match error {
             StoreError::Io { what, source } if source.kind() != ErrorKind::InvalidData => {
                 tracing::debug!(error = error_chain(error), "the storage failed");
-                Self::Environment(Fault::new(part, format!("the storage failed at {what}: {}", cause(source))))
+                Self::Environment(Fault::new(operation, format!("the storage failed ({what}): {}", cause(source))))
             }
             _ => Self::failed(FailureCode::StorageFailed, error_chain(error)),
         }
     }
 
-    /// Making or writing the files of a result failed, after `bytes` were written.
+    /// Converts an error of writing a result, after `bytes` were written.
     pub(crate) fn writing(error: &io::Error, bytes: u64) -> Self {
         let message = format!("the result could not be written: {}", cause(error));
         if is_environment(error) {
-            return Self::Environment(Fault::new(Part::Write { bytes }, message));
+            return Self::Environment(Fault::new(Operation::Write { bytes }, message));
         }
         Self::failed(FailureCode::EngineFailed, format!("{message}; please report this bug with the picture"))
     }
 
-    /// The work panicked.
+    /// Converts a panic of `what`.
     pub(crate) fn panicked(what: &str, panic: &(dyn Any + Send)) -> Self {
         let cause = panic_text(panic);
         if is_thread_shortage(&cause) {
-            return Self::Environment(Fault::new(Part::Engine, format!("{what}: {cause}")));
+            return Self::Environment(Fault::new(Operation::RunEngine, format!("{what}: {cause}")));
         }
         tracing::error!(%cause, "{what} panicked");
         let message =
@@ -118,29 +120,29 @@ impl RunError {
         Self::failed(FailureCode::EnginePanicked, message)
     }
 
-    /// A blocking task did not come to its end.
+    /// Converts the error of a blocking task.
     pub(crate) fn joined(what: &str, error: JoinError) -> Self {
         match error.try_into_panic() {
             Ok(panic) => Self::panicked(what, panic.as_ref()),
-            // Only the end of the runtime cancels it.
+            // Only the shutdown of the runtime cancels it.
             Err(_) => Self::Stopped,
         }
     }
 }
 
-/// What a job fails with that was stopped for `reason`; `None` where the stop is not a failure.
+/// The failure of a job that was stopped for `reason`; `None` if the stop is not a failure.
 pub fn failure_of(reason: &StopReason) -> Option<Failure> {
     let (code, message) = match reason {
         StopReason::Cancelled | StopReason::Lost | StopReason::ShuttingDown => return None,
         StopReason::TimedOut { limit_s } => (
             FailureCode::TimedOut,
-            format!("the job ran longer than {limit_s} s; raise JOB_TIMEOUT_S or use a smaller picture"),
+            format!("the job ran longer than {limit_s} s; raise JOB_TIMEOUT_S, or use a smaller picture"),
         ),
         StopReason::Stalled { message } => (FailureCode::TimedOut, message.clone()),
         StopReason::OutOfMemory { used, limit } => (
             FailureCode::OutOfMemory,
             format!(
-                "the job took {} of memory, {} are allowed; use a smaller picture or raise JOB_MEMORY_LIMIT",
+                "the job used {} of memory and may use {}; use a smaller picture, or raise JOB_MEMORY_LIMIT",
                 ByteSize(*used),
                 ByteSize(*limit)
             ),
@@ -149,23 +151,23 @@ pub fn failure_of(reason: &StopReason) -> Option<Failure> {
     Some(Failure { code, message })
 }
 
-/// Whether an error comes from the system (a disk, a limit, a permission) and not from what was asked of it.
+/// Whether an error comes from the system (disk, limit, permission) rather than from the data.
 pub(crate) fn is_environment(error: &(dyn Error + 'static)) -> bool {
     system_cause(error).is_some()
 }
 
-/// The system's own words under what wraps them.
+/// The message of the operating system, unwrapped.
 fn system_cause(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     let mut kind = None;
     while let Some(error) = next {
         if let Some(io) = error.downcast_ref::<io::Error>() {
             if is_environment_kind(io.kind()) {
-                // All that is left where a library hides the error under the path that it adds.
+                // The fallback where a library replaces the error by one with a path.
                 kind = Some(io.kind().to_string());
             }
             match io.get_ref() {
-                // Its `source` would skip the error that it wraps.
+                // `source` would skip the wrapped error.
                 Some(inner) => next = Some(inner),
                 None => return if io.raw_os_error().is_some() { Some(io.to_string()) } else { kind },
             }
@@ -179,12 +181,12 @@ fn system_cause(error: &(dyn Error + 'static)) -> Option<String> {
     kind
 }
 
-/// Why something failed, for everyone: the system's words without the paths that libraries add to them.
+/// The cause of an error, for users: without the paths that libraries add.
 fn cause(error: &(dyn Error + 'static)) -> String {
     system_cause(error).unwrap_or_else(|| error_chain(error))
 }
 
-/// Kinds that no content of a file brings about.
+/// Whether a kind cannot be caused by the content of a file.
 fn is_environment_kind(kind: ErrorKind) -> bool {
     !matches!(
         kind,
@@ -201,7 +203,7 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
-/// Whether a panic says that the system gave no thread: the standard library and tokio panic where they cannot say so.
+/// Whether a panic means that no thread could be started, for which the standard library and tokio have no error.
 pub(super) fn is_thread_shortage(panic: &str) -> bool {
     ["failed to spawn thread", "OS can't spawn"].iter().any(|words| panic.contains(words))
 }
@@ -213,7 +215,7 @@ mod tests {
     const EMFILE: i32 = 24;
 
     #[test]
-    fn faults_of_the_system_are_found_under_what_wraps_them() {
+    fn system_errors_are_found_inside_wrappers() {
         let system = || io::Error::from_raw_os_error(EMFILE);
         let wrapped: [Box<dyn Error>; 6] = [
             Box::new(system()),
@@ -241,19 +243,21 @@ mod tests {
         let error = tempfile::tempdir_in("/no/such/place").expect_err("it is not there");
         assert!(error.to_string().contains("/no/such"), "{error}");
         let failing = StoreError::Io { what: "making a folder".to_owned(), source: error };
-        let RunError::Environment(fault) = RunError::store(Part::Read, &failing) else { panic!("not the job's fault") };
+        let RunError::Environment(fault) = RunError::store(Operation::Read, &failing) else {
+            panic!("not the job's fault")
+        };
         assert!(fault.reason.contains("not found") && !fault.reason.contains("/no/such"), "{}", fault.reason);
     }
 
     #[test]
-    fn a_damaged_record_is_the_jobs_end_and_a_failing_disk_is_not() {
+    fn a_damaged_record_fails_the_job_and_a_failing_disk_does_not() {
         let json = serde_json::from_str::<u8>("{").expect_err("damaged");
         let corrupt = StoreError::Corrupt { what: "upload 1".to_owned(), source: json };
-        assert!(matches!(RunError::store(Part::Read, &corrupt), RunError::Failed(_)));
-        // A bucket's errors have no number of the system.
+        assert!(matches!(RunError::store(Operation::Read, &corrupt), RunError::Failed(_)));
+        // Errors of a bucket have no OS error code.
         for source in [io::Error::from_raw_os_error(5), io::Error::other("503 Service Unavailable")] {
             let failing = StoreError::Io { what: "upload 1".to_owned(), source };
-            assert!(matches!(RunError::store(Part::Read, &failing), RunError::Environment(_)), "{failing:?}");
+            assert!(matches!(RunError::store(Operation::Read, &failing), RunError::Environment(_)), "{failing:?}");
         }
     }
 

@@ -4,13 +4,15 @@ use engine::Params;
 use image::RgbaImage;
 use jobs::JobId;
 
-/// What an engine is to work on.
+/// The input of a run.
 #[derive(Debug, Clone)]
 pub struct RunJob {
-    /// Absent on the command line.
+    /// The job; `None` on the command line.
     pub job_id: Option<JobId>,
+    /// The picture: sRGB, 8 bit, straight alpha.
     pub input: Arc<RgbaImage>,
+    /// Parameters of the job.
     pub params: Params,
-    /// Whether an engine that can is to describe its layers, even where the runner's analyzer does not ask for it.
+    /// Whether the engine describes its layers, if it can, even where `ANALYZER` does not ask for it.
     pub describe: bool,
 }

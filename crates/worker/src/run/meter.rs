@@ -3,18 +3,18 @@ use std::time::{Duration, Instant};
 use engine::{Stage, Step};
 use jobs::Progress;
 
-/// Time between two reports of one stage: five a second are plenty for a bar.
+/// Minimum time between two reports of a stage: five a second suffice for a progress bar.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Below this much work done an estimate of the rest is only noise.
+/// Below these, an estimate of the remaining time would be noise.
 const MIN_FRACTION: f32 = 0.02;
 const MIN_ELAPSED: Duration = Duration::from_millis(500);
 
 /// Weight of the newest estimate in the smoothed one.
 const SMOOTHING: f64 = 0.2;
 
-/// Turns an engine's steps into reports: not too many, none of a stage's first
-/// and last steps lost, with an estimate of the time left.
+/// Throttles an engine's steps and estimates the remaining time. The first and last step of each stage are always
+/// reported.
 #[derive(Debug)]
 pub(super) struct Meter {
     started: Instant,
@@ -30,13 +30,13 @@ impl Meter {
         Self { started: now, stage: None, reported_at: None, held: None, fraction: 0.0, total_s: None }
     }
 
-    /// Takes a step and answers with what is to be reported now.
+    /// Takes a step; returns the reports that are due.
     pub(super) fn step(&mut self, mut step: Step, now: Instant) -> Vec<Progress> {
         step.fraction = self.advance(step.fraction, now);
         let mut reports = Vec::new();
         let new_stage = self.stage != Some(step.stage);
         if new_stage {
-            // The last step of the stage before, if it was held back.
+            // The last step of the previous stage, if it is held.
             reports.extend(self.flush(now));
             self.stage = Some(step.stage);
         }
@@ -49,12 +49,12 @@ impl Meter {
         reports
     }
 
-    /// When a step that was held back should be reported after all.
+    /// When the held step is due.
     pub(super) fn due(&self) -> Option<Instant> {
         self.held.and(self.reported_at).map(|at| at + INTERVAL)
     }
 
-    /// The step that was held back.
+    /// Takes the held step.
     pub(super) fn flush(&mut self, now: Instant) -> Option<Progress> {
         let step = self.held.take()?;
         self.reported_at = Some(now);
@@ -62,13 +62,13 @@ impl Meter {
             stage: step.stage,
             step: step.step.min(step.total),
             total: step.total,
-            // To a tenth: more digits would be dirt of the arithmetic.
+            // Rounded to a tenth: further digits are rounding noise.
             percent: (step.fraction * 1000.0).round() / 10.0,
             eta_ms: self.eta(now).map(|eta| u64::try_from(eta.as_millis()).unwrap_or(u64::MAX)),
         })
     }
 
-    /// Keeps the fraction within 0 to 1 and from going back, whatever an engine says.
+    /// Keeps the fraction from 0 to 1 and non-decreasing, whatever an engine reports.
     fn advance(&mut self, fraction: f32, now: Instant) -> f32 {
         if fraction > self.fraction {
             self.fraction = fraction.min(1.0);
@@ -110,7 +110,7 @@ mod tests {
             seen.extend(meter.step(step(Stage::Denoise, i, 1000, i as f32 / 2000.0), now));
         }
         let now = start + Duration::from_millis(1001);
-        // A stage that ends early: its last step comes out when the next begins.
+        // A stage that ends early: its last step is reported when the next stage begins.
         seen.extend(meter.step(step(Stage::Decode, 0, 4, 0.5), now));
         seen.extend(meter.step(step(Stage::Decode, 2, 4, 0.7), now));
         seen.extend(meter.step(step(Stage::Save, 0, 1, 0.9), now));

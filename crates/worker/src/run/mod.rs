@@ -1,8 +1,8 @@
-//! One job, wherever it comes from: the queue, the command line, or the HTTP server of a container.
+//! Runs one job, wherever it comes from: the queue, the command line, or the HTTP server of a container.
 //!
-//! A [`Runner`] chooses an engine, has it work on a thread of its own, watches that it gets on, lets another engine take
-//! over or stops, has the layers described, and writes the result. Where the job comes from and where its result goes is
-//! the caller's business: it is told of everything through a [`Reporter`].
+//! A [`Runner`] chooses an engine, runs it on the engine thread, watches for stalls, falls back to another engine or
+//! stops, has the layers described, and writes the result. Where the job comes from and where its result goes is up to
+//! the caller, which follows the run through a [`Reporter`].
 
 mod activity;
 mod error;
@@ -29,33 +29,34 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, sleep_until};
 
 pub use self::error::{Fault, RunError, failure_of};
-pub(crate) use self::error::{Part, is_environment, panic_text};
+pub(crate) use self::error::{Operation, is_environment, panic_text};
 pub use self::job::RunJob;
 use self::meter::Meter;
 pub(crate) use self::panics::catch_panic;
 use self::stall::StallWatch;
 pub(crate) use self::thread::EngineThread;
-use self::thread::{Update, Work};
+use self::thread::{EngineTask, Update};
 pub use self::watch::Watchers;
 use crate::config::{Config, RunLimits};
 use crate::describe::Describer;
 use crate::equipment::Equipment;
 use crate::write::{self, ResultJob};
 
-/// Share of the bar that the engine has; the rest is for upscaling and writing the layers.
+/// The engine's share of the progress; the rest is for upscaling and writing the layers.
 const ENGINE_SHARE: f32 = 0.95;
 
-/// Told of everything in a run that is worth showing.
+/// Receives the events of a run.
 pub trait Reporter: Sync {
+    /// Progress and remaining time.
     fn progress(&self, progress: Progress) -> impl Future<Output = ()> + Send;
 
-    /// Something worth knowing that is not progress.
+    /// Information other than progress.
     fn note(&self, note: Message) -> impl Future<Output = ()> + Send;
 
-    /// Another engine takes the job.
+    /// Another engine takes over the job.
     fn engine_changed(&self, choice: &Choice) -> impl Future<Output = ()> + Send;
 
-    /// Whether an earlier attempt at the job may have begun a run with an engine that goes on without its worker.
+    /// Whether an earlier attempt may have left a run of `engine` behind. Asked for resumable engines only.
     fn may_be_running(&self, _engine: EngineName) -> impl Future<Output = bool> + Send {
         std::future::ready(false)
     }
@@ -70,10 +71,10 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Starts the engine thread. Of the engines in `equipment`, those in `available` are chosen from.
+    /// Starts the engine thread. `available` are the engines of `equipment` to choose from.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the thread cannot be started.
     pub fn start(equipment: &Equipment, available: Vec<Availability>, config: &Config) -> io::Result<Self> {
         let Equipment { engines, describer } = equipment.clone();
         Ok(Self { thread: EngineThread::start(engines)?, available, describer, limits: config.limits })
@@ -87,25 +88,25 @@ impl Runner {
         EngineChooser(&self.available).choose(wanted)
     }
 
-    /// The limits on time and memory, which raise `stop` until what is returned is dropped.
+    /// Watches the limits on time and memory, which raise `stop`, until the returned value is dropped.
     pub fn watch(&self, stop: &Stop) -> Watchers {
         Watchers::start(&self.limits, stop)
     }
 
-    /// Begins a run, which `stop` ends.
+    /// Begins a run. Raising `stop` ends it.
     pub fn begin<'a, R: Reporter>(&'a self, stop: &'a Stop, reporter: &'a R) -> Run<'a, R> {
         Run { runner: self, stop, reporter, meter: Meter::new(Instant::now()) }
     }
 
-    /// Lets the engines free what they kept for the last job; waits for them.
+    /// Has the engines free what they kept for the last job, and waits for that.
     pub async fn job_ended(&self) {
         self.thread.job_ended().await;
     }
 
-    /// Waits for `work`, but not for longer than the grace once `stop` is raised.
+    /// Waits for `work`, but no longer than the grace period once `stop` is raised.
     ///
     /// # Errors
-    /// [`RunError::Stuck`] when the grace is over.
+    /// [`RunError::Stuck`] when the grace period is over.
     pub(crate) async fn unless_stuck<T>(&self, stop: &Stop, work: impl Future<Output = T>) -> Result<T, RunError> {
         let grace = async {
             stop.raised().await;
@@ -117,13 +118,13 @@ impl Runner {
         }
     }
 
-    /// Gives up the engine thread, which goes on until its engine comes back.
+    /// Abandons the engine thread, which ends when its engine returns.
     pub(crate) fn abandon(self) -> std::thread::JoinHandle<()> {
         self.thread.abandon()
     }
 }
 
-/// A run that was begun: first [`Run::compute`], then [`Run::write`].
+/// A run: first [`Run::compute`], then [`Run::write`].
 pub struct Run<'a, R> {
     runner: &'a Runner,
     stop: &'a Stop,
@@ -132,7 +133,7 @@ pub struct Run<'a, R> {
 }
 
 impl<R: Reporter> Run<'_, R> {
-    /// Has the chosen engine make the layers, or the one that takes over from it, and has them described.
+    /// Computes the layers with the chosen engine, or with the one that takes over from it, and has them described.
     ///
     /// # Errors
     /// See [`RunError`].
@@ -146,7 +147,7 @@ impl<R: Reporter> Run<'_, R> {
             let chooser = EngineChooser(&self.runner.available);
             let next = chooser.after_failure(job.params.engine, choice.engine, &failure);
             choice = next.ok_or(RunError::Failed(failure))?;
-            tracing::warn!(engine = %choice.engine, reason = %choice.reason, "another engine takes the job");
+            tracing::warn!(engine = %choice.engine, reason = %choice.reason, "falling back to another engine");
             self.reporter.engine_changed(&choice).await;
         }
     }
@@ -157,7 +158,7 @@ impl<R: Reporter> Run<'_, R> {
         let chooser = EngineChooser(&runner.available);
         let (device, traits) = (chooser.device(engine), engine.traits());
         let resumed = traits.resumable && reporter.may_be_running(engine).await;
-        let work = Work {
+        let task = EngineTask {
             engine,
             job: RunJob { describe: job.describe || runner.describer.is_engine(), ..job.clone() },
             origin: Origin { job_id: job.job_id, resumed },
@@ -166,7 +167,7 @@ impl<R: Reporter> Run<'_, R> {
             stop: stop.clone(),
         };
         let watch = StallWatch::new(engine, runner.limits.stall, Instant::now());
-        let (mut updates, running) = runner.thread.run(work);
+        let (mut updates, running) = runner.thread.run(task);
         let engine_share = |step: Step| {
             watch.step(step, Instant::now());
             Step { fraction: step.fraction * ENGINE_SHARE, ..step }
@@ -174,7 +175,7 @@ impl<R: Reporter> Run<'_, R> {
         let following = self.follow(&mut updates, running.ended(), engine_share);
         let watched = async {
             if traits.remote {
-                // It may take long to start, and each call to it has a time limit.
+                // A remote engine may start slowly, and each call to it has a time limit.
                 return following.await;
             }
             tokio::select! {
@@ -183,7 +184,7 @@ impl<R: Reporter> Run<'_, R> {
             }
         };
         match runner.unless_stuck(stop, watched).await? {
-            // It was there when the worker started: weights on a disk that fails look like none at all.
+            // It was available when the worker started: weights on a failing disk look like missing ones.
             Err(RunError::Failed(failure)) if failure.code == FailureCode::EngineUnavailable && chooser.has(engine) => {
                 Err(RunError::Environment(Fault::engine_gone(failure)))
             }
@@ -201,11 +202,11 @@ impl<R: Reporter> Run<'_, R> {
         self.runner.describer.describe(run, input, self.stop).await
     }
 
-    /// Writes the result into the folder `dir`, then calls `finish` with its metadata, both on a thread for blocking
-    /// work. A cancelled or lost job ends the writing, a time limit does not: a result that is nearly there beats it.
+    /// Writes the result into the folder `dir`, then calls `finish` with its metadata, both on a blocking thread. A
+    /// cancelled or lost job ends the writing; a time limit does not, since the result is nearly complete.
     ///
     /// # Errors
-    /// [`RunError::Stopped`], or what `finish` or writing ran into.
+    /// See [`WriteError`].
     pub(crate) async fn write<T: Send + 'static>(
         &mut self,
         dir: PathBuf,
@@ -219,7 +220,7 @@ impl<R: Reporter> Run<'_, R> {
         let writing = spawn_blocking(move || {
             let mut on_step = |step: Step| {
                 let fraction = ENGINE_SHARE + (1.0 - ENGINE_SHARE) * step.fraction;
-                // Nobody listens any more when the attempt was given up; the stop below ends it.
+                // The receiver is gone if the attempt was abandoned; the stop below ends the writing.
                 let _ = sender.send(Update::Step(Step { fraction, ..step }));
                 if is_unwanted(&stop) { Err(io::Error::other("stopped")) } else { Ok(()) }
             };
@@ -288,9 +289,11 @@ impl<R: Reporter> Run<'_, R> {
 /// Why a result was not written.
 #[derive(Debug)]
 pub(crate) enum WriteError {
+    /// The run was stopped, or the writer panicked.
     Run(RunError),
-    /// The disk does not answer.
+    /// The disk does not respond.
     Stuck,
+    /// A file could not be written, or `finish` failed.
     Io(io::Error),
 }
 

@@ -1,11 +1,11 @@
-//! Panics of asynchronous work, which would end the worker.
+//! Catches panics of asynchronous work, which would otherwise end the worker.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-/// Awaits `work`; a panic in it becomes an error and ends nothing else.
+/// Awaits `work` and returns a panic in it as an error.
 pub(crate) async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
     let mut work = pin!(work);
     // Work that panicked is not polled again.

@@ -1,4 +1,4 @@
-//! Notices work that does not get on: a step that takes far longer than those before it, or no progress at all.
+//! Detects work that makes no progress: a step that takes far longer than the previous ones, or a stall.
 
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,74 +9,74 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::activity;
 
-/// How many times longer than usual a step has to take to be worth a word.
-const SLOW: u32 = 10;
-/// And how long at least: ten times a moment is still only a moment.
-const SLOW_AT_LEAST: Duration = Duration::from_secs(10);
-/// Steps of a stage that have to be over before there is a usual.
-const USUAL: usize = 3;
+/// A step is slow when it takes this many times the usual duration, ...
+const SLOW_FACTOR: u32 = 10;
+/// ... and at least this long.
+const MIN_SLOW_STEP: Duration = Duration::from_secs(10);
+/// Finished steps of a stage from which the usual duration is known.
+const MIN_SAMPLES: usize = 3;
 
-/// When the engine last moved, and how long its steps take.
+/// Tracks when the engine last made progress, and how long its steps take.
 pub(super) struct StallWatch {
     engine: EngineName,
-    /// Without progress for this long, the job fails.
+    /// The job fails after this long without progress.
     limit: Duration,
     state: Mutex<State>,
 }
 
 struct State {
     step: Option<Step>,
-    /// When the current step of the current stage began.
-    began: Instant,
-    /// When anything last changed.
-    moved: Instant,
-    /// Of the current stage's steps that are over.
+    step_started_at: Instant,
+    /// When the engine last reported progress.
+    changed_at: Instant,
+    /// Durations of the finished steps of the current stage.
     durations: Vec<Duration>,
-    /// Whether the current step was called slow already.
-    told: bool,
+    /// Whether the current step was already reported as slow.
+    is_reported: bool,
 }
 
-/// What there is to say.
+/// A slow step or a stall.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Finding {
-    /// Nothing moves any more; otherwise only one step takes long.
+    /// No progress at all; otherwise one step is slow.
     is_stalled: bool,
     stage: Option<Stage>,
-    /// How long that has been so.
+    /// How long it has lasted.
     seconds: u64,
     text: String,
 }
 
 impl StallWatch {
     pub(super) fn new(engine: EngineName, limit: Duration, now: Instant) -> Self {
-        let state = State { step: None, began: now, moved: now, durations: Vec::new(), told: false };
+        let state =
+            State { step: None, step_started_at: now, changed_at: now, durations: Vec::new(), is_reported: false };
         Self { engine, limit, state: Mutex::new(state) }
     }
 
-    /// The engine reported a step.
+    /// Records a step of the engine.
     pub(super) fn step(&self, step: Step, now: Instant) {
         let mut state = self.lock();
         if state.step == Some(step) {
             return;
         }
         let last = state.step.replace(step);
-        state.moved = now;
+        state.changed_at = now;
         let same_stage = last.is_some_and(|last| last.stage == step.stage);
         if same_stage && last.is_some_and(|last| last.step == step.step) {
             return;
         }
         if same_stage {
-            let duration = now - state.began;
+            let duration = now - state.step_started_at;
             state.durations.push(duration);
         } else {
             state.durations.clear();
         }
-        state.began = now;
-        state.told = false;
+        state.step_started_at = now;
+        state.is_reported = false;
     }
 
-    /// Looks whether the engine gets on.
-    fn look(&self, now: Instant) -> Option<Finding> {
+    /// Checks whether the engine makes progress.
+    fn check(&self, now: Instant) -> Option<Finding> {
         let mut state = self.lock();
         let usual = median(&state.durations);
         let stage = state.step.map(|step| step.stage);
@@ -85,45 +85,44 @@ impl StallWatch {
             Some(step) => format!("in `{}`, {} of {} done", step.stage, step.step, step.total),
         };
         let usually = usual.map(|usual| format!("; a step usually takes {}", seconds(usual))).unwrap_or_default();
-        let still = now - state.moved;
-        if still >= self.limit {
-            let text = format!("the {} engine made no progress for {} {doing}{usually}", self.engine, seconds(still));
-            return Some(Finding { is_stalled: true, stage, seconds: still.as_secs(), text });
+        let idle = now - state.changed_at;
+        if idle >= self.limit {
+            let text = format!("the {} engine made no progress for {} {doing}{usually}", self.engine, seconds(idle));
+            return Some(Finding { is_stalled: true, stage, seconds: idle.as_secs(), text });
         }
-        let taken = now - state.began;
-        let slow = usual.is_some_and(|usual| taken >= (SLOW * usual).max(SLOW_AT_LEAST));
-        if slow && !state.told {
-            state.told = true;
-            let text =
-                format!("the {} engine has been at one step for {} {doing}{usually}", self.engine, seconds(taken));
+        let taken = now - state.step_started_at;
+        let slow = usual.is_some_and(|usual| taken >= (SLOW_FACTOR * usual).max(MIN_SLOW_STEP));
+        if slow && !state.is_reported {
+            state.is_reported = true;
+            let text = format!("the {} engine has spent {} on one step {doing}{usually}", self.engine, seconds(taken));
             return Some(Finding { is_stalled: false, stage, seconds: taken.as_secs(), text });
         }
         None
     }
 
-    /// Watches until it is dropped: `note`s steps that take too long, and raises `stop` when nothing moves any more,
-    /// each with what `device` was doing.
+    /// Watches until dropped: calls `note` for slow steps and stalls, and raises `stop` on a stall. Each message says
+    /// what `device` is doing.
     pub(super) async fn run<F: Future<Output = ()>>(
         &self,
         device: &str,
         stop: &Stop,
         note: impl Fn(Message) -> F,
     ) -> Infallible {
-        // Often enough to tell seconds apart, never busy.
+        // Often enough to be exact to a few seconds, without using CPU time.
         let every = (self.limit / 20).clamp(Duration::from_millis(50), Duration::from_secs(5));
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             if stop.reason().is_some() {
-                // Whatever the engine does now, it was told to end.
+                // The engine is already stopping.
                 std::future::pending::<()>().await;
             }
-            let Some(finding) = self.look(Instant::now()) else { continue };
+            let Some(finding) = self.check(Instant::now()) else { continue };
             let activity = activity::describe(device).await;
             let code = if finding.is_stalled { MessageCode::NoProgress } else { MessageCode::SlowStep };
-            let said = format!("{}. {activity}", finding.text);
-            let message = Message::new(code, said.clone())
+            let text = format!("{}. {activity}", finding.text);
+            let message = Message::new(code, text.clone())
                 .with("engine", self.engine.as_str())
                 .with("seconds", finding.seconds)
                 .with("activity", activity);
@@ -133,7 +132,7 @@ impl StallWatch {
             })
             .await;
             if finding.is_stalled {
-                stop.raise(StopReason::Stalled { message: format!("{said}. {}", advice(device)) });
+                stop.raise(StopReason::Stalled { message: format!("{text}. {}", advice(device)) });
             }
         }
     }
@@ -146,7 +145,7 @@ impl StallWatch {
 fn median(durations: &[Duration]) -> Option<Duration> {
     let mut sorted = durations.to_vec();
     sorted.sort_unstable();
-    if sorted.len() < USUAL { None } else { Some(sorted[sorted.len() / 2]) }
+    if sorted.len() < MIN_SAMPLES { None } else { Some(sorted[sorted.len() / 2]) }
 }
 
 fn seconds(duration: Duration) -> String {
@@ -158,11 +157,11 @@ fn seconds(duration: Duration) -> String {
 
 fn advice(device: &str) -> &'static str {
     if device.starts_with("cuda") {
-        "See nvidia-smi and the kernel's log (dmesg, lines with NVRM or Xid); restart the worker, which resets what \
-         it had on the GPU; if it only is that slow, raise STALL_TIMEOUT_S"
+        "Check nvidia-smi and the kernel log (dmesg, lines with NVRM or Xid), and restart the worker, which frees its \
+         GPU memory; if the device is merely slow, raise STALL_TIMEOUT_S"
     } else {
-        "Look whether memory is short (a computer that swaps seems to stand still) or the disk of the weights is \
-         slow; if it only is that slow, raise STALL_TIMEOUT_S"
+        "Check whether the computer is short of memory and swaps, or reads the weights from a slow disk; if it is \
+         merely slow, raise STALL_TIMEOUT_S"
     }
 }
 
@@ -181,36 +180,36 @@ mod tests {
     }
 
     #[test]
-    fn a_step_of_ten_times_the_usual_is_told_once() {
+    fn a_step_of_ten_times_the_usual_duration_is_reported_once() {
         let mut now = Instant::now();
         let watch = watch(now);
         for done in 0..6 {
             watch.step(step(Stage::Denoise, done, done as f32 / 50.0), now);
-            assert_eq!(watch.look(now + SECOND), None);
+            assert_eq!(watch.check(now + SECOND), None);
             now += 2 * SECOND;
         }
         // The last one began two seconds ago; nineteen are not ten times two.
-        assert_eq!(watch.look(now + 17 * SECOND), None);
-        let Some(Finding { is_stalled: false, text: what, .. }) = watch.look(now + 18 * SECOND) else {
+        assert_eq!(watch.check(now + 17 * SECOND), None);
+        let Some(Finding { is_stalled: false, text: what, .. }) = watch.check(now + 18 * SECOND) else {
             panic!("not slow")
         };
         assert!(what.contains("`denoise`, 5 of 50") && what.contains("usually takes 2.0 s"), "{what}");
-        assert_eq!(watch.look(now + 30 * SECOND), None, "told twice");
-        // The next one may be told again.
+        assert_eq!(watch.check(now + 30 * SECOND), None, "reported twice");
+        // The next one may be reported again.
         now += 40 * SECOND;
         watch.step(step(Stage::Denoise, 6, 0.12), now);
-        assert!(watch.look(now + 25 * SECOND).is_some_and(|finding| !finding.is_stalled));
+        assert!(watch.check(now + 25 * SECOND).is_some_and(|finding| !finding.is_stalled));
     }
 
     #[test]
-    fn progress_within_a_step_is_progress_but_no_step() {
+    fn progress_within_a_step_is_progress_but_not_a_step() {
         let start = Instant::now();
         let watch = watch(start);
         watch.step(step(Stage::Denoise, 0, 0.1), start);
         for minute in 1..40 {
             let now = start + 60 * minute * SECOND;
             watch.step(step(Stage::Denoise, 0, 0.1 + minute as f32 / 1000.0), now);
-            assert_eq!(watch.look(now + 59 * SECOND), None, "minute {minute}");
+            assert_eq!(watch.check(now + 59 * SECOND), None, "minute {minute}");
         }
     }
 
@@ -222,8 +221,8 @@ mod tests {
         for minute in 1..10 {
             watch.step(step(Stage::Denoise, 3, 0.1), start + 60 * minute * SECOND);
         }
-        assert_eq!(watch.look(start + 599 * SECOND), None);
-        let Some(Finding { is_stalled: true, text: what, .. }) = watch.look(start + 600 * SECOND) else {
+        assert_eq!(watch.check(start + 599 * SECOND), None);
+        let Some(Finding { is_stalled: true, text: what, .. }) = watch.check(start + 600 * SECOND) else {
             panic!("not stalled")
         };
         assert!(what.contains("no progress for 600 s"), "{what}");
@@ -232,14 +231,14 @@ mod tests {
     #[test]
     fn an_engine_that_never_begins_is_stalled_too() {
         let start = Instant::now();
-        let Some(Finding { is_stalled: true, text: what, .. }) = watch(start).look(start + 600 * SECOND) else {
+        let Some(Finding { is_stalled: true, text: what, .. }) = watch(start).check(start + 600 * SECOND) else {
             panic!("not stalled")
         };
         assert!(what.contains("before its first step"), "{what}");
     }
 
     #[test]
-    fn each_stage_has_a_pace_of_its_own() {
+    fn each_stage_has_its_own_usual_duration() {
         let start = Instant::now();
         let watch = watch(start);
         for done in 0..20 {
@@ -247,6 +246,6 @@ mod tests {
         }
         watch.step(step(Stage::Denoise, 0, 0.1), start + SECOND);
         // Twenty seconds: 400 tokens of the caption, but the first step of this stage.
-        assert_eq!(watch.look(start + 21 * SECOND), None);
+        assert_eq!(watch.check(start + 21 * SECOND), None);
     }
 }

@@ -1,4 +1,4 @@
-//! One OS thread owns the engines; jobs reach it over a channel.
+//! The engine thread: one OS thread owns the engines and receives jobs over a channel.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,53 +16,62 @@ use engine::{
 use service::ByteSize;
 use tokio::sync::{mpsc, oneshot};
 
-use super::error::{Fault, Part, RunError, is_thread_shortage, panic_text};
+use super::error::{Fault, Operation, RunError, is_thread_shortage, panic_text};
 use super::job::RunJob;
 use crate::memory::free_bytes;
 
-/// Recursive engines (parsers, region trees) need more than a thread's usual 2 MiB.
+/// Recursive engines (parsers, region trees) need more than the default 2 MiB.
 const STACK_BYTES: usize = 16 << 20;
 
-/// What the engine thread is asked to do.
-pub(super) struct Work {
+/// A run for the engine thread.
+pub(super) struct EngineTask {
     pub(super) engine: EngineName,
     pub(super) job: RunJob,
     pub(super) origin: Origin,
-    /// Why this engine.
+    /// Why this engine was chosen.
     pub(super) reason: Message,
-    /// The most memory that the job may take, in bytes; `None`: what is free.
+    /// Memory limit of the job in bytes; `None`: what is free.
     pub(super) memory_limit: Option<u64>,
     pub(super) stop: Stop,
 }
 
-/// What is heard of work while it is done.
+/// An event of a running task.
 #[derive(Debug)]
 pub(super) enum Update {
     Step(Step),
     Note(Message),
 }
 
-/// A job that the engine thread works on.
-pub(super) struct Running {
+/// A task that the engine thread runs.
+pub(super) struct RunningTask {
     reply: oneshot::Receiver<Result<EngineRun, RunError>>,
 }
 
-impl Running {
-    /// Waits for the end.
+impl RunningTask {
+    /// Waits for the result.
     pub(super) async fn ended(self) -> Result<EngineRun, RunError> {
-        // The thread catches panics, so a dropped sender means that it was killed from outside.
+        // The thread catches panics, so a dropped sender means that the thread itself is gone.
         self.reply.await.unwrap_or_else(|_| {
-            Err(RunError::failed(FailureCode::EnginePanicked, "the engine thread ended unexpectedly".to_owned()))
+            Err(RunError::failed(
+                FailureCode::EnginePanicked,
+                "the engine thread ended unexpectedly; please report this bug".to_owned(),
+            ))
         })
     }
 }
 
 enum Command {
-    Run { work: Work, updates: mpsc::UnboundedSender<Update>, reply: oneshot::Sender<Result<EngineRun, RunError>> },
-    JobEnded { done: oneshot::Sender<()> },
+    Run {
+        task: EngineTask,
+        updates: mpsc::UnboundedSender<Update>,
+        reply: oneshot::Sender<Result<EngineRun, RunError>>,
+    },
+    JobEnded {
+        done: oneshot::Sender<()>,
+    },
 }
 
-/// The engine thread. Dropping it lets the thread end after its current job.
+/// A handle to the engine thread. The thread ends after its current job when the handle is dropped.
 pub(crate) struct EngineThread {
     commands: std_mpsc::Sender<Command>,
     thread: thread::JoinHandle<()>,
@@ -80,41 +89,41 @@ impl EngineThread {
         Ok(Self { commands, thread })
     }
 
-    /// Hands work to the thread; its steps and notes arrive while it runs.
-    pub(super) fn run(&self, work: Work) -> (mpsc::UnboundedReceiver<Update>, Running) {
+    /// Sends a task to the thread. Its steps and notes arrive on the returned channel.
+    pub(super) fn run(&self, task: EngineTask) -> (mpsc::UnboundedReceiver<Update>, RunningTask) {
         let (updates, inbox) = mpsc::unbounded_channel();
         let (reply, reply_inbox) = oneshot::channel();
-        // When the thread is gone the reply's sender is dropped with the command, which `Running::ended` reports.
-        let _ = self.commands.send(Command::Run { work, updates, reply });
-        (inbox, Running { reply: reply_inbox })
+        // If the thread is gone, the reply's sender is dropped with the command, which `RunningTask::ended` reports.
+        let _ = self.commands.send(Command::Run { task, updates, reply });
+        (inbox, RunningTask { reply: reply_inbox })
     }
 
-    /// Tells the engines that a job is over, and waits until they have tidied up.
+    /// Tells the engines that a job is over, and waits until they have cleaned up.
     pub(super) async fn job_ended(&self) {
-        let (done, tidied) = oneshot::channel();
-        // A thread that is gone has nothing to tidy.
+        let (done, cleaned_up) = oneshot::channel();
+        // A thread that is gone has nothing to clean up.
         let _ = self.commands.send(Command::JobEnded { done });
-        let _ = tidied.await;
+        let _ = cleaned_up.await;
     }
 
-    /// Gives the thread up, which goes on until its engine comes back.
+    /// Abandons the thread, which ends when its engine returns.
     pub(super) fn abandon(self) -> thread::JoinHandle<()> {
         self.thread
     }
 }
 
-/// Starts the threads that engines compute with. They are made once for the process; where that fails for want of
-/// threads, it fails for good. So it is done at the start, and only when there are as many to be had.
+/// Starts rayon's global pool. Its initialization runs once, and a failure for lack of threads would be permanent. So it
+/// runs at startup, and only after as many threads could be started at once.
 fn start_pool() -> io::Result<()> {
     let wanted = thread::available_parallelism().map_or(1, NonZero::get);
     let gate = Mutex::new(());
     thread::scope(|scope| {
         let _shut = gate.lock();
-        // All of them are there at once: none passes the gate before the last has started.
+        // All of them exist at once: none passes the gate before the last has started.
         (0..wanted).try_for_each(|_| thread::Builder::new().spawn_scoped(scope, || drop(gate.lock())).map(drop))
     })?;
     let start = || {
-        // The threads of the pool inherit the priority of the one that starts them.
+        // The threads of the pool inherit the priority of their creator.
         yield_to_clients();
         catch_unwind(rayon::current_num_threads).map(drop)
     };
@@ -122,15 +131,15 @@ fn start_pool() -> io::Result<()> {
     started.and_then(|started| started).map_err(|panic| io::Error::other(panic_text(panic.as_ref())))
 }
 
-/// Lowers the priority of this thread: where API and worker share a machine, what answers clients in milliseconds goes
-/// before what computes for seconds. An idle machine computes as fast as before.
+/// Lowers the priority of this thread, so that an API on the same machine still answers in milliseconds. On an idle
+/// machine, the engine is as fast as before.
 fn yield_to_clients() {
-    // Only Linux has a priority for each thread.
+    // Only Linux has a priority per thread.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::nice(NICENESS);
 }
 
-/// A third of the processor time of a thread that serves, where both want all of it.
+/// Under contention, a third of the CPU time of a thread with the default priority.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 5;
 
@@ -138,14 +147,14 @@ fn serve(set: &dyn EngineSet, inbox: &std_mpsc::Receiver<Command>) {
     let mut engines: HashMap<EngineName, Box<dyn Engine>> = HashMap::new();
     while let Ok(command) = inbox.recv() {
         match command {
-            Command::Run { work, updates, reply } => {
-                let outcome = guard(work.engine, || run(set, &mut engines, &work, updates));
+            Command::Run { task, updates, reply } => {
+                let outcome = guard(task.engine, || run(set, &mut engines, &task, updates));
                 if matches!(&outcome, Err(RunError::Failed(failure)) if failure.code == FailureCode::EnginePanicked) {
-                    // Its inner state is unknown: the next job makes a new one.
-                    let broken = engines.remove(&work.engine);
+                    // Its state is unknown: the next job creates a new engine.
+                    let broken = engines.remove(&task.engine);
                     let _ = catch_unwind(AssertUnwindSafe(|| drop(broken)));
                 }
-                // Nobody waits any more when the attempt was given up.
+                // The receiver is gone if the attempt was abandoned.
                 let _ = reply.send(outcome);
             }
             Command::JobEnded { done } => {
@@ -167,13 +176,13 @@ fn job_ended(engines: &mut HashMap<EngineName, Box<dyn Engine>>) {
     });
 }
 
-/// Turns a panic into a failure of the job.
+/// Converts a panic to a failure of the job.
 fn guard(engine: EngineName, body: impl FnOnce() -> Result<EngineRun, RunError>) -> Result<EngineRun, RunError> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
         let cause = panic_text(panic.as_ref());
         if is_thread_shortage(&cause) {
-            let reason = format!("the {engine} engine got no thread: {cause}");
-            return Err(RunError::Environment(Fault::new(Part::Engine, reason)));
+            let reason = format!("the {engine} engine could not start a thread: {cause}");
+            return Err(RunError::Environment(Fault::new(Operation::RunEngine, reason)));
         }
         tracing::error!(%engine, %cause, "an engine panicked");
         let message = format!(
@@ -186,17 +195,17 @@ fn guard(engine: EngineName, body: impl FnOnce() -> Result<EngineRun, RunError>)
 fn run(
     set: &dyn EngineSet,
     engines: &mut HashMap<EngineName, Box<dyn Engine>>,
-    work: &Work,
+    task: &EngineTask,
     updates: mpsc::UnboundedSender<Update>,
 ) -> Result<EngineRun, RunError> {
-    let engine = match engines.entry(work.engine) {
+    let engine = match engines.entry(task.engine) {
         Entry::Occupied(loaded) => loaded.into_mut(),
-        Entry::Vacant(entry) => entry.insert(set.make(work.engine).map_err(run_error)?),
+        Entry::Vacant(entry) => entry.insert(set.make(task.engine).map_err(run_error)?),
     };
-    check_memory(engine.as_ref(), work)?;
-    let mut sink = Sink { stop: work.stop.clone(), updates };
-    let RunJob { input, params, describe, .. } = &work.job;
-    let job = EngineJob { input, params, describe: *describe, origin: work.origin };
+    check_memory(engine.as_ref(), task)?;
+    let mut sink = ChannelSink { stop: task.stop.clone(), updates };
+    let RunJob { input, params, describe, .. } = &task.job;
+    let job = EngineJob { input, params, describe: *describe, origin: task.origin };
     let started = Instant::now();
     let output = engine.decompose(&job, &mut sink).map_err(run_error)?;
     Ok(EngineRun {
@@ -204,7 +213,7 @@ fn run(
         offer: engine.offer(),
         model_revision: engine.model_revision(),
         duration: started.elapsed(),
-        reason: work.reason.clone(),
+        reason: task.reason.clone(),
     })
 }
 
@@ -212,15 +221,15 @@ fn run_error(error: EngineError) -> RunError {
     match error {
         EngineError::Stopped(Stopped) => RunError::Stopped,
         EngineError::Failed(failure) => RunError::Failed(failure),
-        EngineError::Environment { message } => RunError::Environment(Fault::new(Part::Engine, message)),
+        EngineError::Environment { message } => RunError::Environment(Fault::new(Operation::RunEngine, message)),
     }
 }
 
-/// Refuses a job that does not fit before it starts, rather than at its end.
-fn check_memory(engine: &dyn Engine, work: &Work) -> Result<(), RunError> {
-    let (width, height) = work.job.input.dimensions();
-    let needed = engine.memory_bytes(width, height, &work.job.params);
-    let (limit, source) = match work.memory_limit {
+/// Fails a job that does not fit into memory before it starts.
+fn check_memory(engine: &dyn Engine, task: &EngineTask) -> Result<(), RunError> {
+    let (width, height) = task.job.input.dimensions();
+    let needed = engine.memory_bytes(width, height, &task.job.params);
+    let (limit, source) = match task.memory_limit {
         Some(limit) => (limit, "JOB_MEMORY_LIMIT allows"),
         None => (free_bytes().unwrap_or(u64::MAX), "this machine has free"),
     };
@@ -228,31 +237,31 @@ fn check_memory(engine: &dyn Engine, work: &Work) -> Result<(), RunError> {
         return Ok(());
     }
     let message = format!(
-        "a {width}x{height} picture needs about {} with the {} engine, {source} {}; \
-         use a smaller picture, fewer layers, or give the worker more memory",
+        "a {width}x{height} picture needs about {} with the {} engine, but {source} {}; \
+         use a smaller picture or fewer layers, or give the worker more memory",
         ByteSize(needed),
-        work.engine,
+        task.engine,
         ByteSize(limit),
     );
     Err(RunError::failed(FailureCode::OutOfMemory, message))
 }
 
-struct Sink {
+struct ChannelSink {
     stop: Stop,
     updates: mpsc::UnboundedSender<Update>,
 }
 
-impl ProgressSink for Sink {
+impl ProgressSink for ChannelSink {
     fn step(&mut self, step: Step) -> Result<(), Stopped> {
         if self.stop.reason().is_some() {
             return Err(Stopped);
         }
-        // A run that nobody listens to any more was given up.
+        // The receiver is gone if the run was abandoned.
         self.updates.send(Update::Step(step)).map_err(|_| Stopped)
     }
 
     fn note(&mut self, note: Message) {
-        // As above; the next step ends the work.
+        // As above; the next step ends the run.
         let _ = self.updates.send(Update::Note(note));
     }
 

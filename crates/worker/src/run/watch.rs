@@ -1,4 +1,4 @@
-//! Limits of a run, each watched by a task of its own: none of them waits for the engine.
+//! Limits of a run, each watched by its own task: none of them waits for the engine.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::config::RunLimits;
-use crate::memory::{Resident, free_bytes};
+use crate::memory::{ResidentMemory, free_bytes};
 
 /// How often the memory of the process is measured.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Watches the limits of a run until it is dropped.
+/// The tasks that watch the limits of a run, until dropped.
 pub struct Watchers(JoinSet<()>);
 
 impl Watchers {
@@ -23,7 +23,7 @@ impl Watchers {
         watchers
     }
 
-    /// Watches something else as well.
+    /// Adds another watcher.
     pub(crate) fn add(&mut self, watch: impl Future<Output = ()> + Send + 'static) {
         self.0.spawn(watch);
     }
@@ -36,7 +36,7 @@ async fn time(limit: Duration, stop: Stop) {
 
 /// Stops the engine when the process has grown by more than `limit` bytes (`None`: what is free now).
 async fn memory(limit: Option<u64>, stop: Stop) {
-    let Some(mut resident) = Resident::new() else { return };
+    let Some(mut resident) = ResidentMemory::new() else { return };
     let Some(before) = resident.bytes() else { return };
     let Some(limit) = limit.or_else(free_bytes) else { return };
     let mut ticks = interval(MEMORY_INTERVAL);

@@ -1,4 +1,4 @@
-//! The files of a result, beside `metadata.json`.
+//! Names and content of the files of a result, except `metadata.json`.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -19,17 +19,17 @@ pub(super) fn layer_name(index: usize) -> String {
     format!("layer_{index}.png")
 }
 
-/// The file of a layer in the model's size.
+/// The file of a layer at the model's size.
 fn model_layer_name(index: usize) -> String {
     format!("model_layer_{index}.png")
 }
 
-/// Whether a result may have a picture of this name. Only such files are ever removed from a folder.
+/// Whether `name` is a picture of a result. Only such files are ever removed from a folder.
 pub(crate) fn is_picture_name(name: &str) -> bool {
     name == RENDERING || is_layer_name(name)
 }
 
-/// Whether a layer is called so, in either size.
+/// Whether `name` is the file of a layer, at either size.
 pub(crate) fn is_layer_name(name: &str) -> bool {
     let number = name.strip_prefix("model_").unwrap_or(name);
     let number = number.strip_prefix("layer_").and_then(|rest| rest.strip_suffix(".png"));
@@ -42,7 +42,7 @@ pub(crate) fn names(metadata: &jobs::Metadata) -> impl Iterator<Item = &str> {
     pictures.chain([PREVIEW, METADATA])
 }
 
-/// Writes the layers that are kept in the model's size.
+/// Writes the layers at the model's size.
 pub(super) fn write_model_layers(dir: &Path, model: &LayerStack, input: &RgbaImage) -> io::Result<ModelLayers> {
     let (width, height) = (model.width(), model.height());
     let mut files = Vec::new();
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_ours_count_as_layers() {
+    fn only_our_own_names_count_as_layers() {
         for index in [0, 12] {
             assert!(is_layer_name(&layer_name(index)) && is_layer_name(&model_layer_name(index)), "{index}");
         }

@@ -14,21 +14,21 @@ use time::OffsetDateTime;
 
 use self::files::{METADATA, PREVIEW, RENDERING, layer_name, write_file, write_model_layers, write_png};
 pub(crate) use self::files::{is_layer_name, is_picture_name, names};
-use self::upscale::Sized;
+use self::upscale::SizedLayers;
 
-/// What a result is of.
+/// The job that a result belongs to.
 pub(crate) struct ResultJob {
-    /// Absent on the command line.
+    /// `None` on the command line.
     pub(crate) job_id: Option<JobId>,
     pub(crate) input_info: InputInfo,
     pub(crate) params: Params,
 }
 
-/// Writes everything into `dir`, which exists; `on_step` is told how far it is (stages `lift` and `save`, the fraction
-/// from 0 to 1) and may end the work.
+/// Writes all files into `dir`, which exists. Calls `on_step` with the progress (stages `lift` and `save`, the fraction
+/// from 0 to 1).
 ///
 /// # Errors
-/// When a file cannot be written, or `on_step` says so.
+/// When a file cannot be written, or when `on_step` returns an error, which ends the writing.
 pub(crate) fn write(
     dir: &Path,
     job: ResultJob,
@@ -38,8 +38,8 @@ pub(crate) fn write(
 ) -> io::Result<Metadata> {
     let engine::Output { stack, rendering, analysis, mut notes } = run.output;
     let sized = upscale::to_size(stack, input, job.params.output_size, &mut notes, on_step)?;
-    let Sized { stack, reference, model, fraction: upscaled } = sized;
-    // A picture that lies in another one must not add its own rounding to that one's.
+    let SizedLayers { stack, reference, model, fraction: upscaled } = sized;
+    // A layer of another result: its rounding errors must not add to those of its parent.
     let stack = match job.input_info.parent {
         Some(_) if reference.is_none() => layers::solve_closely(stack, input).map_err(io::Error::other)?,
         _ => stack,

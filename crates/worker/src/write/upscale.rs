@@ -1,4 +1,4 @@
-//! Layers of an engine that works at a size of its own, in the size that the job asks for.
+//! Scales the layers of an engine that works at its own size to the size that the job asks for.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -7,60 +7,60 @@ use engine::{Message, MessageCode, OutputSize, Stage, Step};
 use image::RgbaImage;
 use layers::{Filter, LayerStack};
 
-/// Share of the way to a result that upscaling has, where layers are upscaled.
+/// The share of upscaling in the progress of writing a result.
 const SHARE: f32 = 0.5;
 
-/// Progress of upscaling is told in percent.
+/// Progress of upscaling is reported in percent.
 const TOTAL: u32 = 100;
 
-/// The layers in the size that was asked for.
-pub(super) struct Sized {
+/// The layers at the size that the job asks for.
+pub(super) struct SizedLayers {
     pub(super) stack: LayerStack,
-    /// What the composite of `stack` is compared with, where that is not the input: the input in the model's size.
+    /// The picture that the composite of `stack` is compared with, if not the input: the input at the model's size.
     pub(super) reference: Option<RgbaImage>,
-    /// The layers in the model's size, to be kept beside the others.
+    /// The layers at the model's size, stored beside the others.
     pub(super) model: Option<LayerStack>,
-    /// How much of the way to a result is done, 0 to 1.
+    /// The share of writing a result that is done, 0 to 1.
     pub(super) fraction: f32,
 }
 
-/// Upscales `stack` to the size of `input` where `wanted` says so.
+/// Upscales `stack` to the size of `input` if `wanted` asks for it.
 ///
 /// # Errors
-/// When `on_step` says so, and when sizes do not fit.
+/// The error of `on_step`, or a mismatch of sizes.
 pub(super) fn to_size(
     stack: LayerStack,
     input: &RgbaImage,
     wanted: OutputSize,
     notes: &mut Vec<Message>,
     on_step: &mut dyn FnMut(Step) -> io::Result<()>,
-) -> io::Result<Sized> {
+) -> io::Result<SizedLayers> {
     let (width, height) = (stack.width(), stack.height());
     if (width, height) == input.dimensions() {
         if wanted != OutputSize::Native {
-            let text = "The engine works at the input's own size: there is no other size of the layers.";
+            let text = "The engine works at the input's size, so there is no other size of the layers.";
             notes.push(Message::new(MessageCode::OneSize, text));
         }
-        return Ok(Sized { stack, reference: None, model: None, fraction: 0.0 });
+        return Ok(SizedLayers { stack, reference: None, model: None, fraction: 0.0 });
     }
     if wanted == OutputSize::Model {
         let reduced = layers::resize(input, width, height, Filter::Lanczos3).map_err(io::Error::other)?;
-        return Ok(Sized { stack, reference: Some(reduced), model: None, fraction: 0.0 });
+        return Ok(SizedLayers { stack, reference: Some(reduced), model: None, fraction: 0.0 });
     }
-    let mut refused = None;
+    let mut step_error = None;
     let upscaled = layers::upscale(&stack, input, &mut |share| {
         let step = (share * TOTAL as f32) as u32;
         match on_step(Step { stage: Stage::Lift, step, total: TOTAL, fraction: SHARE * share }) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
-                refused = Some(error);
+                step_error = Some(error);
                 ControlFlow::Break(())
             }
         }
     });
-    let upscaled = upscaled.map_err(|error| refused.unwrap_or_else(|| io::Error::other(error)))?;
-    let text = format!("The layers were made at {width} x {height} pixels and lifted to the input's size.");
+    let upscaled = upscaled.map_err(|error| step_error.unwrap_or_else(|| io::Error::other(error)))?;
+    let text = format!("The layers were made at {width} x {height} pixels and scaled up to the input's size.");
     notes.push(Message::new(MessageCode::Upscaled, text).with("width", width).with("height", height));
     let model = Some(stack).filter(|_| wanted == OutputSize::Both);
-    Ok(Sized { stack: upscaled, reference: None, model, fraction: SHARE })
+    Ok(SizedLayers { stack: upscaled, reference: None, model, fraction: SHARE })
 }

@@ -1,16 +1,16 @@
-//! How an attempt ends, and how the queue is told.
+//! Ends an attempt: records its outcome, or gives the job back.
 
 use engine::{Failure, FailureCode, Message, MessageCode, StopReason};
 use jobs::broker::{Outcome, Standing};
 use service::error_chain;
 
 use super::Attempt;
-use super::outcome::{AttemptEnd, Held, NextStep, give_back, retry};
+use super::outcome::{AttemptEnd, HeldJob, NextStep, give_back, retry};
 use crate::queue::outage::Verdict;
 use crate::run::{Fault, RunError, failure_of};
 
 impl Attempt<'_> {
-    /// Tells the queue how the attempt ended, unless that is put off.
+    /// Records the outcome in the queue, unless the job is retried later.
     pub(super) async fn conclude(&self, result: Result<u32, RunError>) -> NextStep {
         let is_stuck = matches!(result, Err(RunError::Stuck));
         let outcome = match result {
@@ -26,7 +26,7 @@ impl Attempt<'_> {
                 None => return NextStep { is_stuck, ..NextStep::after(self.release().await) },
             },
         };
-        self.outages.over(self.job.id);
+        self.outages.attempt_ended(self.job.id);
         NextStep { is_stuck, ..NextStep::after(self.finish(outcome).await) }
     }
 
@@ -48,18 +48,18 @@ impl Attempt<'_> {
                 end
             }
             Ok(Standing::Lost) => {
-                tracing::warn!("another worker has the job; this attempt's end was not recorded");
+                tracing::warn!("another worker has the job; the outcome of this attempt was not recorded");
                 AttemptEnd::Lost
             }
             Err(error) => {
-                // The lease runs out, another attempt finds the published result.
-                tracing::error!(error = error_chain(&error), "the end of the job could not be recorded");
+                // The lease expires, and another attempt finds the published result.
+                tracing::error!(error = error_chain(&error), "the outcome of the job could not be recorded");
                 AttemptEnd::Unrecorded
             }
         }
     }
 
-    /// What is to become of a job whose surroundings failed.
+    /// Decides what happens to a job after a fault.
     async fn after_fault(&self, fault: &Fault) -> AfterFault {
         match self.stop.reason() {
             Some(StopReason::Lost | StopReason::ShuttingDown) => return AfterFault::Release,
@@ -68,28 +68,30 @@ impl Attempt<'_> {
         }
         let verdict = self.outages.judge(self.job.id, fault, self.store).await;
         match (self.after_stop(), verdict) {
-            // The storage works: it was the job that took too long or too much.
+            // The storage works, so the job itself exceeded a limit.
             (Some(outcome), Verdict::Later(_) | Verdict::Fail { .. }) => AfterFault::Over(outcome),
             (_, Verdict::Pause) => {
-                let reason =
-                    format!("{}; the worker pauses until that works, then the job is tried again", fault.reason);
+                let text = format!("{}; the worker pauses until that works, then retries the job", fault.reason);
+                let reason = Message::new(MessageCode::WorkerPaused, text).with("reason", fault.reason.as_str());
                 give_back(self.broker, &self.lease, &reason).await;
                 AfterFault::Later(NextStep { pause: Some(fault.clone()), ..NextStep::after(AttemptEnd::Released) })
             }
             (None, Verdict::Later(wait)) => {
                 let wait_s = wait.as_secs_f64().max(1.0).round();
-                tracing::warn!(reason = fault.reason, wait_s, "the job is tried again later");
-                let text = format!("{}; trying again in {wait_s} s", fault.reason);
+                tracing::warn!(reason = fault.reason, wait_s, "retrying the job later");
+                let text = format!("{}; retrying in {wait_s} s", fault.reason);
                 let note = Message::new(MessageCode::RetryLater, text).with("wait_s", wait_s);
                 self.record(note.with("reason", fault.reason.as_str()).into()).await;
-                let held = Held { lease: self.lease.clone(), wait, reason: fault.reason.clone() };
+                let reason =
+                    Message::new(MessageCode::Retry, fault.reason.as_str()).with("reason", fault.reason.as_str());
+                let held = HeldJob { lease: self.lease.clone(), wait, reason };
                 AfterFault::Later(NextStep { held: Some(held), ..NextStep::after(AttemptEnd::Held) })
             }
             (None, Verdict::Fail { tries }) => AfterFault::Over(Outcome::Failed(fault.failure(tries))),
         }
     }
 
-    /// The outcome that a stop means; `None` when the job is not ours to end.
+    /// The outcome of a stopped job; `None` if the job is not ours to end.
     fn after_stop(&self) -> Option<Outcome> {
         match self.stop.reason()? {
             StopReason::Cancelled => Some(Outcome::Cancelled),
@@ -97,7 +99,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Gives the job back at a shutdown; drops it when it is lost.
+    /// Gives the job back at a shutdown; drops it if the lease was lost.
     async fn release(&self) -> AttemptEnd {
         match self.stop.reason() {
             Some(StopReason::Lost) => {
@@ -105,11 +107,12 @@ impl Attempt<'_> {
                 AttemptEnd::Lost
             }
             Some(_) => {
-                give_back(self.broker, &self.lease, "the worker shut down").await;
+                let reason = Message::new(MessageCode::WorkerShutDown, "the worker shut down");
+                give_back(self.broker, &self.lease, &reason).await;
                 AttemptEnd::Released
             }
             None => {
-                let message = "the engine stopped by itself; this is a bug, please report it".to_owned();
+                let message = "the engine stopped by itself; please report this bug".to_owned();
                 let outcome = Outcome::Failed(Failure { code: FailureCode::EngineFailed, message });
                 let _ = retry(|| self.broker.finish(&self.lease, outcome.clone())).await;
                 AttemptEnd::Failed
@@ -118,10 +121,11 @@ impl Attempt<'_> {
     }
 }
 
-/// What becomes of a job after a fault.
+/// What happens to a job after a fault.
 enum AfterFault {
+    /// It ends with this outcome.
     Over(Outcome),
-    /// It waits or goes back.
+    /// It is retried later.
     Later(NextStep),
     /// It is not ours to end.
     Release,

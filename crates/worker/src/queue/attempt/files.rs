@@ -1,4 +1,4 @@
-//! What an attempt reads from the storage and writes to it.
+//! Reads the input of an attempt from the storage, and writes and publishes its result.
 
 use std::fs;
 use std::io;
@@ -13,14 +13,14 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::{Attempt, count, lease};
-use crate::run::{Fault, Part, Run, RunError, WriteError};
+use crate::run::{Fault, Operation, Run, RunError, WriteError};
 use crate::write::ResultJob;
 
-/// How long reading one file may take: far more than the largest picture needs over a slow network.
-const READ_PATIENCE: Duration = Duration::from_secs(120);
+/// Time limit for reading one file: far more than the largest picture needs on a slow network.
+const READ_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Attempt<'_> {
-    /// Number of layers of a result that an attempt before this one has published.
+    /// The number of layers of a result that an earlier attempt published.
     pub(super) async fn published_before(&self) -> Result<Option<u32>, RunError> {
         let metadata = self.read(self.store.metadata(self.job.id)).await?;
         Ok(metadata.map(|metadata| count(metadata.layers.len())))
@@ -28,8 +28,8 @@ impl Attempt<'_> {
 
     pub(super) async fn load_input(&self) -> Result<(Arc<RgbaImage>, jobs::InputInfo), RunError> {
         let upload_id = self.job.upload_id;
-        let upload = self.find(|| self.store.upload(upload_id)).await?;
-        let png = self.find(|| self.store.upload_png(upload_id)).await?;
+        let upload = self.read_upload(|| self.store.upload(upload_id)).await?;
+        let png = self.read_upload(|| self.store.upload_png(upload_id)).await?;
         let decoded = spawn_blocking(move || decode_stored(&png)).await;
         let pixels =
             decoded.map_err(|error| RunError::joined("reading the stored picture", error))?.map_err(|error| {
@@ -39,18 +39,18 @@ impl Attempt<'_> {
         Ok((Arc::new(pixels), upload.input))
     }
 
-    /// A part of the job's upload.
-    async fn find<T, F>(&self, read: impl Fn() -> F) -> Result<T, RunError>
+    /// Reads a part of the job's upload, which has to exist.
+    async fn read_upload<T, F>(&self, read: impl Fn() -> F) -> Result<T, RunError>
     where
         F: Future<Output = Result<Option<T>, StoreError>>,
     {
         if let Some(found) = self.read(read()).await? {
             return Ok(found);
         }
-        // Nothing is found either where a disk is not mounted.
+        // A disk that is not mounted also looks empty.
         let missing =
-            Fault::new(Part::Read, format!("the storage is not there (looking for upload {})", self.job.upload_id));
-        if self.outages.look(&missing, self.store).await.is_err() {
+            Fault::new(Operation::Read, format!("the storage is missing (looking for upload {})", self.job.upload_id));
+        if self.outages.check_storage(&missing, self.store).await.is_err() {
             return Err(RunError::Environment(missing));
         }
         self.read(read()).await?.ok_or_else(|| {
@@ -59,14 +59,14 @@ impl Attempt<'_> {
         })
     }
 
-    /// Reads from the storage, but does not wait for one that hangs.
+    /// Reads from the storage, with a timeout.
     async fn read<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, RunError> {
         tokio::select! {
-            done = timeout(READ_PATIENCE, call) => match done {
-                Ok(read) => read.map_err(|error| RunError::store(Part::Read, &error)),
-                Err(_) => Err(hangs(Part::Read)),
+            done = timeout(READ_TIMEOUT, call) => match done {
+                Ok(read) => read.map_err(|error| RunError::store(Operation::Read, &error)),
+                Err(_) => Err(storage_hangs(Operation::Read)),
             },
-            () = self.stop.raised() => Err(hangs(Part::Read)),
+            () = self.stop.raised() => Err(storage_hangs(Operation::Read)),
         }
     }
 
@@ -77,50 +77,53 @@ impl Attempt<'_> {
         input: Arc<RgbaImage>,
         made: EngineRun,
     ) -> Result<(Staging, u32), RunError> {
-        let staging =
-            self.store.make_staging(self.job.id).await.map_err(|e| RunError::store(Part::Write { bytes: 0 }, &e))?;
+        let staging = self
+            .store
+            .make_staging(self.job.id)
+            .await
+            .map_err(|e| RunError::store(Operation::Write { bytes: 0 }, &e))?;
         let dir = staging.dir().to_owned();
         match run.write(dir, job, input, made, |metadata| Ok(count(metadata.layers.len()))).await {
             Ok(layers) => Ok((staging, layers)),
             Err(WriteError::Run(error)) => Err(error),
-            // The engine thread is fine here: a disk that hangs is the storage's failure.
-            Err(WriteError::Stuck) => Err(hangs(Part::Write { bytes: 0 })),
+            // The engine thread is not involved: the storage hangs.
+            Err(WriteError::Stuck) => Err(storage_hangs(Operation::Write { bytes: 0 })),
             Err(WriteError::Io(error)) => Err(RunError::writing(&error, bytes_in(staging.dir()))),
         }
     }
 
-    /// Rename first, then say so in the queue: a crash between the two leaves a
-    /// result that the next attempt finds, never a success without a result.
+    /// Renames the result into place. Its success is recorded afterwards: a crash in between leaves a result that the
+    /// next attempt finds, never a success without a result.
     pub(super) async fn publish(&self, staging: Staging, layers: u32) -> Result<u32, RunError> {
         if let Ok(standing) = self.broker.heartbeat(&self.lease).await {
-            lease::obey(standing, &self.stop);
+            lease::apply_standing(standing, &self.stop);
         }
-        // A finished result beats a time limit or a shutdown, but not a cancel or another worker.
+        // A finished result is published despite a time limit or a shutdown, but not after a cancel or a lost lease.
         if matches!(self.stop.reason(), Some(StopReason::Cancelled | StopReason::Lost)) {
             return Err(RunError::Stopped);
         }
-        let part = Part::Write { bytes: bytes_in(staging.dir()) };
+        let operation = Operation::Write { bytes: bytes_in(staging.dir()) };
         let publishing = self.runner.unless_stuck(&self.stop, self.store.publish(staging));
-        let published = publishing.await.map_err(|_| hangs(part))?;
-        match published.map_err(|error| RunError::store(part, &error))? {
+        let published = publishing.await.map_err(|_| storage_hangs(operation))?;
+        match published.map_err(|error| RunError::store(operation, &error))? {
             Published::Now => Ok(layers),
             Published::Before => Ok(self.published_before().await?.unwrap_or(layers)),
         }
     }
 }
 
-fn hangs(part: Part) -> RunError {
-    RunError::Environment(Fault::new(part, "the storage does not respond".to_owned()))
+fn storage_hangs(operation: Operation) -> RunError {
+    RunError::Environment(Fault::new(operation, "the storage does not respond".to_owned()))
 }
 
-/// Length of all files in a folder in bytes, as far as it can be told.
+/// The total size in bytes of the files in a folder that can be read.
 fn bytes_in(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
 fn decode_stored(png: &[u8]) -> io::Result<RgbaImage> {
-    // Our own file, checked when it was uploaded: no limits but the ones it met then.
+    // Our own file, whose limits were checked when it was uploaded.
     let mut reader = ImageReader::with_format(io::Cursor::new(png), ImageFormat::Png);
     reader.no_limits();
     reader.decode().map(image::DynamicImage::into_rgba8).map_err(io::Error::other)

@@ -1,4 +1,4 @@
-//! What happened to the job before this attempt.
+//! Looks at the earlier attempts at a job, and at the other workers.
 
 use engine::{EngineChoice, EngineName, Message, MessageCode, Tier};
 use jobs::EventKind;
@@ -7,18 +7,18 @@ use tokio::time::timeout;
 use super::{Attempt, RECORD_TIMEOUT};
 
 /// How many events of a job are read at a time.
-const EVENTS: usize = 256;
+const PAGE_SIZE: usize = 256;
 
 impl Attempt<'_> {
-    /// Whether an attempt before this one may have begun with the engine.
+    /// Whether an earlier attempt may have started the engine.
     pub(super) async fn was_begun_before(&self, engine: EngineName) -> bool {
         if self.lease.attempt == 1 {
             return false;
         }
         let mut after = 0;
         loop {
-            let page = timeout(RECORD_TIMEOUT, self.broker.events_after(self.job.id, after, EVENTS)).await;
-            // Without the events it has to be assumed.
+            let page = timeout(RECORD_TIMEOUT, self.broker.events_after(self.job.id, after, PAGE_SIZE)).await;
+            // Without the events, assume so.
             let Ok(Ok(events)) = page else { return true };
             let begun = |kind: &EventKind| match kind {
                 EventKind::Started { engine: begun, attempt, .. } => *begun == engine && *attempt < self.lease.attempt,
@@ -26,14 +26,14 @@ impl Attempt<'_> {
             };
             match events.last() {
                 _ if events.iter().any(|event| begun(&event.kind)) => return true,
-                Some(last) if events.len() == EVENTS => after = last.seq,
+                Some(last) if events.len() == PAGE_SIZE => after = last.seq,
                 _ => return false,
             }
         }
     }
 
-    /// Why a job that leaves the engine open came to this worker and not to one with a better engine.
-    pub(super) async fn explain(&self, engine: EngineName, reason: Message) -> Message {
+    /// Extends `reason` by why an `auto` job went to this worker rather than to one with a better engine.
+    pub(super) async fn explain_routing(&self, engine: EngineName, reason: Message) -> Message {
         let tier = engine.traits().tier;
         if self.job.params.engine != EngineChoice::Auto || tier == Tier::Local {
             return reason;
@@ -43,7 +43,7 @@ impl Attempt<'_> {
         let with_code = |code, text: String| Message { code, text, data: data.clone() };
         if alive.iter().any(|worker| worker.paused.is_none() && worker.tier() == Some(Tier::Local)) {
             let created = self.job.timings.created_at;
-            // Both times are of the wall clock, which may have been set back between them.
+            // Both are wall-clock times, and the clock may have been set back in between.
             let waited = self.job.timings.started_at.map(|started| (started - created).whole_seconds());
             let waited = waited.filter(|waited| *waited >= 0);
             let for_long = waited.map(|waited| format!(" for {waited} s")).unwrap_or_default();

@@ -1,8 +1,9 @@
-//! What an attempt comes to, and what is left to do for it.
+//! How an attempt ended, and what the worker has to do afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::Message;
 use jobs::broker::{Lease, Standing};
 use jobs::{Broker, BrokerError};
 use service::error_chain;
@@ -11,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::run::Fault;
 
-/// How often, and how long apart at most, the end of a job is told to a queue that fails.
-const FINISH_TRIES: u32 = 6;
+/// Attempts to record the outcome of a job in a queue that fails.
+const FINISH_ATTEMPTS: u32 = 6;
+/// The first pause between them; each following one is twice as long.
 const FINISH_PAUSE: Duration = Duration::from_millis(500);
 
 /// How an attempt ended, for metrics and the log.
@@ -25,9 +27,9 @@ pub(in crate::queue) enum AttemptEnd {
     Lost,
     /// The job went back to the queue.
     Released,
-    /// The job goes back to the queue after a while.
+    /// The job is held and goes back to the queue later.
     Held,
-    /// The queue did not take the end.
+    /// The outcome could not be recorded.
     Unrecorded,
     /// The attempt itself panicked.
     Panicked,
@@ -54,35 +56,35 @@ impl AttemptEnd {
     }
 }
 
-/// How an attempt ended, and what the worker has to do before its next job.
+/// How an attempt ended, and what the worker does before its next job.
 #[derive(Debug)]
 pub(in crate::queue) struct NextStep {
     pub(in crate::queue) end: AttemptEnd,
-    /// The engine thread did not come back.
+    /// The engine thread is stuck.
     pub(in crate::queue) is_stuck: bool,
-    /// Wait until this works again.
+    /// Pause until this is repaired.
     pub(in crate::queue) pause: Option<Fault>,
-    /// Give the job back after a while; others can be worked on meanwhile.
-    pub(in crate::queue) held: Option<Held>,
+    /// Give this job back later, while others run.
+    pub(in crate::queue) held: Option<HeldJob>,
 }
 
 impl NextStep {
-    /// Nothing has to be done after `end`.
+    /// `end` and nothing else to do.
     pub(in crate::queue) fn after(end: AttemptEnd) -> Self {
         Self { end, is_stuck: false, pause: None, held: None }
     }
 }
 
-/// A job that is given back after a while, under its lease until then: in the queue it would be the next at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::queue) struct Held {
+/// A job that keeps its lease for a while before it is given back: in the queue, it would run again at once.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::queue) struct HeldJob {
     pub(super) lease: Lease,
     pub(super) wait: Duration,
-    pub(super) reason: String,
+    pub(super) reason: Message,
 }
 
-impl Held {
-    /// Holds the job, at most until `shutdown`, and gives it back.
+impl HeldJob {
+    /// Holds the job for its wait, at most until `shutdown`, and gives it back.
     pub(in crate::queue) async fn keep(self, broker: Arc<dyn Broker>, shutdown: CancellationToken) {
         let mut ticks = interval(broker.heartbeat_interval());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -99,7 +101,7 @@ impl Held {
                 _ = ticks.tick() => match broker.heartbeat(&self.lease).await {
                     Ok(Standing::Lost) => return,
                     Ok(Standing::Held { cancel_requested: true }) => break,
-                    // A queue that fails is asked again.
+                    // A queue that fails is retried at the next tick.
                     Ok(Standing::Held { cancel_requested: false }) | Err(_) => {}
                 },
             }
@@ -109,26 +111,26 @@ impl Held {
 }
 
 /// Puts a job back into the queue without counting the attempt.
-pub(super) async fn give_back(broker: &Arc<dyn Broker>, lease: &Lease, reason: &str) {
+pub(super) async fn give_back(broker: &Arc<dyn Broker>, lease: &Lease, reason: &Message) {
     match retry(|| broker.release(lease, reason)).await {
-        Ok(standing) => tracing::info!(?standing, reason, "job given back to the queue"),
+        Ok(standing) => tracing::info!(?standing, %reason, "job given back to the queue"),
         Err(error) => {
-            tracing::error!(error = error_chain(&error), "the job could not be given back; its lease runs out")
+            tracing::error!(error = error_chain(&error), "the job could not be given back; its lease will expire")
         }
     }
 }
 
-/// Tries again when the queue fails for a moment.
+/// Retries `call` with backoff while the queue fails.
 pub(super) async fn retry<F, Fut>(call: F) -> Result<Standing, BrokerError>
 where
     F: Fn() -> Fut,
     Fut: Future<Output = Result<Standing, BrokerError>>,
 {
     let mut pause = FINISH_PAUSE;
-    for _ in 1..FINISH_TRIES {
+    for _ in 1..FINISH_ATTEMPTS {
         match call().await {
             Ok(standing) => return Ok(standing),
-            Err(error) => tracing::warn!(error = error_chain(&error), "the queue failed; trying again"),
+            Err(error) => tracing::warn!(error = error_chain(&error), "the queue failed; retrying"),
         }
         sleep(pause).await;
         pause *= 2;
