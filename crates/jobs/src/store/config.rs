@@ -7,7 +7,8 @@ use service::{SettingError, Settings, Variable};
 pub(crate) const STORAGE_URL: Variable = Variable {
     name: "STORAGE_URL",
     default: "",
-    about: "Bucket (s3://name/prefix, gs://, az://) or folder of uploads and results, instead of UPLOAD_DIR and RESULTS_DIR",
+    about: "Bucket (s3://name/prefix, gs://, az://) or folder for uploads and results; replaces UPLOAD_DIR and \
+            RESULTS_DIR",
 };
 pub(crate) const UPLOAD_DIR: Variable =
     Variable { name: "UPLOAD_DIR", default: "storage/uploads", about: "Folder of the uploaded pictures" };
