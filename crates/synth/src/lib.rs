@@ -65,8 +65,8 @@ pub fn poster(seed: u64, width: u32, height: u32) -> Poster {
     let shadows = [Shadows::None, Shadows::All, Shadows::Shapes][(seed % 3) as usize];
     let script = [Script::Latin, Script::Korean, Script::Chinese][((seed / 5 + seed / 15) % 3) as usize];
 
-    let background = background::background(background, width, height, &mut random);
-    let mean = mean(&background);
+    let lowest = background::background(background, width, height, &mut random);
+    let mean = mean(&lowest);
     let size = (width as f32, height as f32);
     let unit = size.0.min(size.1) / 1024.0;
 
@@ -94,7 +94,7 @@ pub fn poster(seed: u64, width: u32, height: u32) -> Poster {
         Shadows::Shapes => shapes = with_shadow(&shapes, moved(4.0, 5.0), 5.0 * unit, 0.4),
     }
     let opaque = RgbaImage::from_fn(width, height, |x, y| {
-        let [r, g, b] = background.get_pixel(x, y).0;
+        let [r, g, b] = lowest.get_pixel(x, y).0;
         Rgba([r, g, b, 255])
     });
     let layer = |name: &str, kind, text, pixels| Layer { name: name.to_owned(), kind, text, pixels };

@@ -136,7 +136,7 @@ mod tests {
         let pairs = [("STORAGE_URL", "s3://b/p"), ("AWS_SECRET_ACCESS_KEY", "hush"), ("HOME", "/x")];
         let place = StoreConfig::read(&Settings::from_pairs(pairs), true).unwrap().place;
         assert_eq!(format!("{place} {place:?}"), "s3://b/p s3://b/p");
-        let Place::Objects { options, .. } = place else { panic!("a bucket is no folder") };
+        let Place::Objects { options, .. } = place else { panic!("a bucket is not a folder") };
         assert_eq!(options, [("aws_secret_access_key".to_owned(), "hush".to_owned())]);
     }
 
