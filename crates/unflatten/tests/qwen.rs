@@ -65,7 +65,7 @@ fn the_command_line_gives_what_the_reference_gives() {
             "{:?}",
             metadata.notes
         );
-        // The model's own rendering is kept, but is no layer.
+        // The model's own rendering is kept, but is not a layer.
         let rendering = image::open(dir.path().join("out").join(metadata.rendering.expect("kept"))).expect("a picture");
         assert_eq!((rendering.width(), rendering.height()), (64, 64));
     }

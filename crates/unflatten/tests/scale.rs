@@ -183,7 +183,7 @@ async fn metadata(client: &Client, id: Uuid) -> Vec<u8> {
 
 /// Takes an event that must be the next one.
 fn take(events: &mut Vec<Event>, frame: &str) {
-    // Frames without a number (places in the queue) are no events.
+    // Frames without a number (places in the queue) are not events.
     let Ok(event) = serde_json::from_str::<Event>(frame) else { return };
     let expected = events.last().map_or(1, |last| last.seq + 1);
     assert_eq!(event.seq, expected, "job {} was told out of order", event.job_id);

@@ -204,7 +204,7 @@ impl Call<'_> {
         layers::write_png(&mut png, self.job.input)
             .map_err(|error| failed(format!("the picture could not be encoded: {error}")))?;
         let inline = encoded_len(png.len()) + MARGIN <= self.clients.predictor.endpoint().size_limit();
-        // Without a folder the request is refused for its size, with a word on what to do.
+        // Without a folder the request is rejected for its size, with a message that says what to do.
         let Some(folder) = self.folder.as_ref().filter(|_| !inline) else { return Ok(Blob::Inline(png)) };
         let uri = folder.join("input.png");
         let put = self.clients.storage.put(&uri, "image/png", png).await;

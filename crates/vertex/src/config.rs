@@ -214,7 +214,7 @@ impl ContainerConfig {
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let route = |variable: &Variable| {
             let route: String = settings.require(variable)?;
-            // What axum would take for a pattern is no path of Vertex AI's.
+            // Vertex AI does not send paths that axum would read as a pattern.
             if !route.starts_with('/') || route.contains(['{', '}', '*']) || route.contains("/:") {
                 return Err(variable.refuse(route, "is a path such as /health"));
             }

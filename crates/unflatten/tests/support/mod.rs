@@ -305,7 +305,7 @@ impl Client {
         let answer = self.http.get(format!("{}/api/jobs/{id}/events", self.url)).send().await;
         let text = answer.expect("the API answers").text().await.expect("the stream ends after the last event");
         let frames = text.lines().filter_map(|line| line.strip_prefix("data:"));
-        // Frames without a number (places in the queue) are no events.
+        // Frames without a number (places in the queue) are not events.
         frames.filter_map(|frame| serde_json::from_str(frame.trim()).ok()).collect()
     }
 

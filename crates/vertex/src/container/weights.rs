@@ -28,7 +28,7 @@ pub(super) async fn fetch(storage: &Storage, uri: &str, settings: &Settings) -> 
         if name.is_empty() || name.ends_with('/') {
             continue;
         }
-        let path = inside(&folder, &name).ok_or_else(|| format!("{} is no name for a file", object.uri))?;
+        let path = inside(&folder, &name).ok_or_else(|| format!("{} is not a valid file name", object.uri))?;
         if std::fs::metadata(&path).is_ok_and(|found| found.len() == object.size) {
             continue;
         }
