@@ -4,10 +4,10 @@
 use crate::fill::membrane::membrane;
 use crate::layer::TextLine;
 use crate::monitor::{Monitor, Stage, Stopped};
-#[cfg(feature = "networks")]
 use crate::note::Note;
-use crate::plane::Plane;
-use crate::plane::{Gray, Mask, Rect, Rgb8};
+use crate::plane::{Gray, Mask, Rgb8};
+#[cfg(feature = "networks")]
+use crate::plane::{Plane, Rect};
 use crate::text;
 
 /// What was found in a picture before anything is extracted from it.
