@@ -1,4 +1,4 @@
-# The container of a model on Vertex AI; docs/vertex.md says how it gets there. Build from the repository's root:
+# The container of a model on Vertex AI; docs/vertex.md describes the deployment. Build from the repository's root:
 #   docker build -f docker/vertex.Dockerfile -t unflatten-vertex .
 # To try it without a GPU:
 #   docker build -f docker/vertex.Dockerfile --build-arg BUILD_BASE=debian:bookworm-slim \
@@ -14,7 +14,7 @@ FROM rust:${RUST_VERSION}-slim-bookworm AS rust
 FROM ${BUILD_BASE} AS build
 # Cargo features of the worker, separated by commas.
 ARG FEATURES="cloud,cuda"
-# What the kernels are compiled for: 80 is A100, 89 is L4, 90 is H100. There is no GPU to ask in a build.
+# What the kernels are compiled for: 80 is A100, 89 is L4, 90 is H100. A build cannot detect the GPU.
 ARG CUDA_COMPUTE_CAP=80
 ENV CARGO_HOME=/usr/local/cargo \
     RUSTUP_HOME=/usr/local/rustup \
@@ -44,7 +44,7 @@ RUN apt-get update \
 COPY --from=build /usr/local/bin/unflatten-worker /usr/local/bin/
 USER 10001
 WORKDIR /var/lib/unflatten
-# Without its weights it must not start and quietly do less.
+# Without the weights the container must not start and silently use another engine.
 ENV APP_ENV=production \
     ENGINES=qwen \
     NVIDIA_VISIBLE_DEVICES=all \

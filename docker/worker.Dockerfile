@@ -41,6 +41,6 @@ ENV APP_ENV=production \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 VOLUME /var/lib/unflatten/storage
-# A worker that is stuck ends by itself and one that is silent loses its job, so there is no health check here.
+# No health check: a stuck worker exits by itself, and a silent one loses its job to another.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["unflatten-worker"]

@@ -52,11 +52,11 @@ fn main() {
     println!("  beyond the promise: {}", worst_difference(&input, &pixels));
 }
 
-fn over(image: &RgbaImage, ground: impl Fn(u32, u32) -> [u8; 3]) -> RgbaImage {
+fn over(image: &RgbaImage, background: impl Fn(u32, u32) -> [u8; 3]) -> RgbaImage {
     RgbaImage::from_fn(image.width(), image.height(), |x, y| {
         let p = image.get_pixel(x, y);
         let a = f32::from(p[3]) / 255.0;
-        let below = ground(x, y);
+        let below = background(x, y);
         let mix = |c: usize| (f32::from(p[c]) * a + f32::from(below[c]) * (1.0 - a)).round() as u8;
         Rgba([mix(0), mix(1), mix(2), 255])
     })

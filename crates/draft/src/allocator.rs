@@ -1,13 +1,13 @@
-//! Settings of the C library's allocator that suit this engine. It takes and gives back planes of the picture's size
-//! hundreds of times; by default each of them is asked of the system anew, which has to clear every page, and each
-//! thread keeps a heap of its own. For programs to use, not for libraries: they hold for the whole process.
+//! Settings of the C library's allocator for this engine, which allocates and frees planes of the picture's size hundreds
+//! of times. By default each one is mapped anew by the system, which has to clear every page, and each thread keeps its
+//! own heap. For programs, not for libraries: the settings apply to the whole process.
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code, reason = "the C library has no safe interface for its settings")]
 mod glibc {
     use std::ffi::c_int;
 
-    /// Bytes from which an allocation is mapped by itself: planes of all but huge pictures are smaller.
+    /// Bytes from which an allocation gets its own mapping: planes of all but huge pictures are smaller.
     const MAPPED: c_int = 256 << 20;
     /// Free bytes at the end of the heap that are kept.
     const KEPT: c_int = 1 << 30;
@@ -26,14 +26,14 @@ mod glibc {
     }
 }
 
-/// One heap for all threads, and memory that was freed is used again instead of returned. To be called first in
-/// `main`: threads that have a heap keep it. Does nothing without glibc.
+/// Uses one heap for all threads and keeps freed memory for reuse. Call it first in `main`: threads that already have a
+/// heap keep it. Does nothing without glibc.
 pub fn one_heap() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     glibc::one_heap();
 }
 
-/// Returns what is free to the system: for the time between jobs. Does nothing without glibc.
+/// Returns free memory to the system, between jobs. Does nothing without glibc.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     glibc::give_back();

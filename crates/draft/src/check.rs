@@ -1,10 +1,10 @@
-//! The invariant, computed apart from the solver: for tests and debug builds.
+//! The exactness guarantee, computed independently of the solver: for tests and debug builds.
 
 use image::RgbaImage;
 
-/// Largest difference, over the premultiplied channels and alpha in 1/255 beyond
-/// the promised 1, between `input` and the float composite of `layers`, the lowest
-/// first; 0 when the promise is kept.
+/// Largest difference over the premultiplied channels and alpha, in 1/255 beyond
+/// the guaranteed 1, between `input` and the float composite of `layers`, the lowest
+/// first; 0 if the guarantee holds.
 pub fn worst_difference(input: &RgbaImage, layers: &[RgbaImage]) -> u32 {
     let mut worst = 0.0f64;
     for (x, y, wanted) in input.enumerate_pixels() {

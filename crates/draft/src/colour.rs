@@ -24,7 +24,8 @@ fn cube_root(x: f32) -> f32 {
     y
 }
 
-/// How much wider than Oklab's own a and b are here: distances then follow hue as much as lightness.
+/// Factor on Oklab's a and b, so that distances depend on hue as much as on lightness; chosen on the tuning posters of
+/// `synth`.
 pub const WIDER: f32 = 1.6;
 
 /// Oklab of an sRGB colour of 8 bits a channel (Ottosson 2020), with a and b

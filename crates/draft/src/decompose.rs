@@ -9,41 +9,44 @@ use crate::fill::membrane::membrane;
 use crate::monitor::{Monitor, Progress, Stage, Stopped, monitor};
 use crate::naming;
 use crate::note::Note;
-use crate::pipeline::{self, Found};
+use crate::pipeline::{self, Decomposition};
 use crate::plane::{Plane, Rgb8};
-use crate::split::Pile;
+use crate::split::DraftStack;
 
-/// Most layers that can be asked for.
+/// Largest number of layers that can be requested.
 pub const MOST_LAYERS: u8 = 10;
 
-/// Peak of the networks, with their weights.
+/// Peak memory of the networks, weights included.
 const NETWORKS_BYTES: u64 = if cfg!(feature = "networks") { 256 << 20 } else { 16 << 20 };
 
-/// What is wanted of a decomposition.
+/// Parameters of a decomposition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
-    /// Number of layers with the background, 1 to 10; `None`: as many as the picture has.
+    /// Number of layers including the background, 1 to 10; `None`: the engine chooses.
     pub layers: Option<u8>,
-    /// Reserved for engines that draw lots: this one gives the same result for every seed.
+    /// Ignored: this engine makes no random choices. Present for callers that pass one seed to every engine.
     pub seed: u64,
 }
 
-/// What a decomposition gives.
+/// The result of a decomposition.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// The layers, the background first.
+    /// The layers, lowest first; the first one is the background.
     pub stack: LayerStack,
-    /// What was decided or could not be done, in words for people.
+    /// What the engine chose or could not do.
     pub notes: Vec<Note>,
 }
 
-/// Why there is no result.
+/// Why a decomposition failed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
+    /// The progress callback asked to stop.
     #[error("stopped")]
     Stopped,
+    /// The picture has no pixels.
     #[error("an empty picture has no layers: give one with at least one pixel")]
     Empty,
+    /// The number of layers is out of range.
     #[error("{0} layers are not possible: ask for 1 to {MOST_LAYERS}")]
     LayerCount(u8),
 }
@@ -58,20 +61,20 @@ impl From<Stopped> for Error {
 /// most `layers` layers: an upper estimate.
 pub fn memory_bytes(width: u32, height: u32, layers: u8) -> u64 {
     let pixels = u64::from(width) * u64::from(height);
-    // Float planes of the lifting, then a picture and an opacity per layer; what the networks
-    // need depends little on the picture.
+    // 200 bytes a pixel: float planes of the extraction. 11 a pixel and layer: its picture, its opacity and the written
+    // RGBA. Both were measured and rounded up. The memory of the networks depends little on the picture.
     pixels * (200 + 11 * u64::from(layers.clamp(1, MOST_LAYERS))) + NETWORKS_BYTES
 }
 
-/// Takes `input` (sRGB, 8 bit, straight alpha) apart.
+/// Decomposes `input` (sRGB, 8 bit, straight alpha) into layers.
 ///
-/// `progress` is called at each step and about every 40 ms in between; when it
-/// breaks, the work ends at the next check. The layers' composite is `input` within
-/// 1/255 in every premultiplied channel of every pixel.
+/// `progress` is called at each step and about every 40 ms in between; if it returns
+/// [`ControlFlow::Break`], the decomposition stops at the next check. The layers' composite equals `input`
+/// within 1/255 in every premultiplied channel of every pixel.
 ///
 /// # Errors
-/// [`Error::Stopped`] when `progress` said so; otherwise the input or the options
-/// are not usable.
+/// [`Error::Stopped`] if `progress` asked to stop; [`Error::Empty`] and [`Error::LayerCount`] for input and options
+/// that cannot be used.
 pub fn decompose(
     input: &RgbaImage,
     options: &Options,
@@ -94,32 +97,31 @@ pub fn decompose(
 fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output, Error> {
     monitor.step(Stage::Read, 0, 1, 0.0)?;
     let (opaque, opacity) = opaque_picture(input);
-    let Found { mut pile, mut notes } = pipeline::run(opaque, monitor)?;
+    let Decomposition { mut stack, mut notes } = pipeline::run(opaque, monitor)?;
     monitor.step(Stage::Write, 0, 1, 0.88)?;
     match options.layers {
-        None => notes.push(pile.fit_naturally(usize::from(MOST_LAYERS) - 1)),
+        None => notes.push(stack.fit_naturally(usize::from(MOST_LAYERS) - 1)),
         Some(count) => {
-            pile.fit(usize::from(count) - 1);
-            if pile.sheets.len() + 1 < usize::from(count) {
-                notes.push(Note::FewerLayers { asked: count.into(), given: pile.sheets.len() + 1 });
+            stack.fit(usize::from(count) - 1);
+            if stack.layers.len() + 1 < usize::from(count) {
+                notes.push(Note::FewerLayers { asked: count.into(), given: stack.layers.len() + 1 });
             }
         }
     }
-    let background_alpha = opacity.map(|alpha| complete_opacity(&alpha, &pile));
-    let question = exact::Question {
+    let background_alpha = opacity.map(|alpha| inpaint_opacity(&alpha, &stack));
+    let problem = exact::Problem {
         input,
-        background: &pile.background,
+        background: &stack.background,
         background_alpha: background_alpha.as_ref(),
-        sheets: &pile.sheets,
+        layers: &stack.layers,
     };
-    let pictures = exact::solve(&question, monitor)?;
-    let stack = name_layers(input, pile, pictures);
+    let pictures = exact::solve(&problem, monitor)?;
+    let stack = name_layers(input, stack, pictures);
     monitor.step(Stage::Write, 1, 1, 1.0)?;
     Ok(Output { stack, notes })
 }
 
-/// The picture without its transparency, and the opacity if there is any
-/// transparency: invisible pixels take the colours around them.
+/// The picture made opaque, and its alpha if it has any transparency. Invisible pixels take the colours around them.
 fn opaque_picture(input: &RgbaImage) -> (Rgb8, Option<Plane<u8>>) {
     let (width, height) = (input.width() as usize, input.height() as usize);
     let colours = Plane { width, height, data: input.pixels().map(|p| [p[0], p[1], p[2]]).collect() };
@@ -127,37 +129,37 @@ fn opaque_picture(input: &RgbaImage) -> (Rgb8, Option<Plane<u8>>) {
     if opacity.data.iter().all(|&a| a == 255) {
         return (colours, None);
     }
-    let seen = opacity.map(|a| a >= 8);
-    if !seen.any() {
+    let visible = opacity.map(|a| a >= 8);
+    if !visible.any() {
         return (colours.map(|_| [0; 3]), Some(opacity));
     }
-    (bytes_plane(&membrane(&unit_plane(&colours), &seen, 4)), Some(opacity))
+    (bytes_plane(&membrane(&unit_plane(&colours), &visible, 4)), Some(opacity))
 }
 
-/// Opacity of the background: that of the input where the background is seen,
-/// continued behind the layers above it.
-fn complete_opacity(opacity: &Plane<u8>, pile: &Pile) -> Plane<u8> {
+/// Opacity of the background: that of the input where the background is visible,
+/// inpainted behind the layers above it.
+fn inpaint_opacity(opacity: &Plane<u8>, stack: &DraftStack) -> Plane<u8> {
     let covered =
-        Plane::from_fn(opacity.width, opacity.height, |x, y| pile.sheets.iter().any(|s| s.alpha.at(x, y) > 0));
-    let seen = covered.not();
-    if !seen.any() {
+        Plane::from_fn(opacity.width, opacity.height, |x, y| stack.layers.iter().any(|s| s.alpha.at(x, y) > 0));
+    let visible = covered.not();
+    if !visible.any() {
         return opacity.clone();
     }
-    let completed = membrane(&opacity.map(|a| [f32::from(a)]), &seen, 4);
-    completed.map(|a| if a[0] >= 254.5 { 255 } else { a[0] as u8 })
+    let inpainted = membrane(&opacity.map(|a| [f32::from(a)]), &visible, 4);
+    inpainted.map(|a| if a[0] >= 254.5 { 255 } else { a[0] as u8 })
 }
 
-fn name_layers(input: &RgbaImage, pile: Pile, pictures: Vec<RgbaImage>) -> LayerStack {
+fn name_layers(input: &RgbaImage, stack: DraftStack, pictures: Vec<RgbaImage>) -> LayerStack {
     let mut pictures = pictures.into_iter();
-    let mut made = Vec::with_capacity(pile.sheets.len() + 1);
+    let mut layers = Vec::with_capacity(stack.layers.len() + 1);
     if let Some(pixels) = pictures.next() {
-        made.push(Layer { name: "Background".to_owned(), kind: Kind::Background, text: None, pixels });
+        layers.push(Layer { name: "Background".to_owned(), kind: Kind::Background, text: None, pixels });
     }
-    for (sheet, pixels) in pile.sheets.into_iter().zip(pictures) {
-        made.push(Layer { name: sheet.name, kind: sheet.kind, text: sheet.text, pixels });
+    for (layer, pixels) in stack.layers.into_iter().zip(pictures) {
+        layers.push(Layer { name: layer.name, kind: layer.kind, text: layer.text, pixels });
     }
-    naming::name(&mut made);
-    LayerStack::new(input.width(), input.height(), made).expect("every layer has the size of the input")
+    naming::name(&mut layers);
+    LayerStack::new(input.width(), input.height(), layers).expect("every layer has the size of the input")
 }
 
 #[cfg(test)]

@@ -3,40 +3,40 @@
 use image::{Rgba, RgbaImage};
 use rayon::prelude::*;
 
+use crate::layer::DraftLayer;
 use crate::monitor::{Monitor, Stopped};
 use crate::plane::{Plane, Rgb8};
-use crate::sheet::Sheet;
 
-/// Largest difference that a pixel outside a layer's support may keep.
+/// Largest difference in 1/255 from the picture that may remain where a layer is transparent: rounding to 8 bits.
 const TOLERANCE: f32 = 0.51;
 
-/// What is composited: `background` below the `sheets`, the lowest sheet first.
-pub struct Question<'a> {
+/// A picture and the layers that have to reproduce it: `background` below `layers`, lowest first.
+pub struct Problem<'a> {
     pub input: &'a RgbaImage,
     pub background: &'a Rgb8,
     /// Opacity of the background where the input has transparency.
     pub background_alpha: Option<&'a Plane<u8>>,
-    pub sheets: &'a [Sheet],
+    pub layers: &'a [DraftLayer],
 }
 
-/// Straight-alpha layers, the background first, one more than there are sheets.
+/// Straight-alpha layers, the background first: one more than `problem.layers`.
 ///
 /// Their float composite is within 0.51/255 of the input in every channel, for
 /// every input: bottom-up, each alpha is raised to the least with which a colour
-/// in range gives the wanted composite, rounded up to 8 bits, and the colour is
+/// in range gives the intended composite, rounded up to 8 bits, and the colour is
 /// solved against the composite of the layers as they are written.
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn solve(question: &Question, monitor: &Monitor) -> Result<Vec<RgbaImage>, Stopped> {
-    let (width, height) = question.input.dimensions();
-    let count = question.sheets.len() + 1;
-    let mut layers: Vec<Vec<u8>> = vec![vec![0; width as usize * height as usize * 4]; count];
+pub fn solve(problem: &Problem, monitor: &Monitor) -> Result<Vec<RgbaImage>, Stopped> {
+    let (width, height) = problem.input.dimensions();
+    let count = problem.layers.len() + 1;
+    let mut buffers: Vec<Vec<u8>> = vec![vec![0; width as usize * height as usize * 4]; count];
     let row_bytes = width as usize * 4;
     // Transposes "layers of rows" to "rows of layers", so that rows go in parallel.
     let mut rows: Vec<Vec<&mut [u8]>> = (0..height).map(|_| Vec::with_capacity(count)).collect();
-    for layer in &mut layers {
-        for (row, chunk) in rows.iter_mut().zip(layer.chunks_mut(row_bytes)) {
+    for buffer in &mut buffers {
+        for (row, chunk) in rows.iter_mut().zip(buffer.chunks_mut(row_bytes)) {
             row.push(chunk);
         }
     }
@@ -45,7 +45,7 @@ pub fn solve(question: &Question, monitor: &Monitor) -> Result<Vec<RgbaImage>, S
         let mut pixels = vec![[0u8; 4]; count];
         for x in 0..width as usize {
             pixels.iter_mut().for_each(|p| *p = [0; 4]);
-            solve_pixel(question, x, y, &mut pixels);
+            solve_pixel(problem, x, y, &mut pixels);
             for (target, pixel) in row.iter_mut().zip(&pixels) {
                 target[4 * x..4 * x + 4].copy_from_slice(pixel);
             }
@@ -53,34 +53,34 @@ pub fn solve(question: &Question, monitor: &Monitor) -> Result<Vec<RgbaImage>, S
         Ok(())
     })?;
     let image = |data| RgbaImage::from_raw(width, height, data).expect("four bytes for each pixel");
-    Ok(layers.into_iter().map(image).collect())
+    Ok(buffers.into_iter().map(image).collect())
 }
 
-fn solve_pixel(question: &Question, x: usize, y: usize, pixels: &mut [[u8; 4]]) {
-    let Rgba([r, g, b, alpha]) = *question.input.get_pixel(x as u32, y as u32);
+fn solve_pixel(problem: &Problem, x: usize, y: usize, pixels: &mut [[u8; 4]]) {
+    let Rgba([r, g, b, alpha]) = *problem.input.get_pixel(x as u32, y as u32);
     if alpha == 0 {
         return;
     }
-    let index = y * question.background.width + x;
+    let index = y * problem.background.width + x;
     if alpha < 255 {
         // One layer owns a translucent pixel: alphas of several would have to
         // multiply to it, which 8 bits cannot.
-        let owner = question.sheets.iter().rposition(|sheet| sheet.alpha.data[index] >= 128).map_or(0, |k| k + 1);
+        let owner = problem.layers.iter().rposition(|layer| layer.alpha.data[index] >= 128).map_or(0, |k| k + 1);
         pixels[owner] = [r, g, b, alpha];
         return;
     }
     let wanted = [r, g, b].map(f32::from);
-    let mut composite = lay_background(question, index, [r, g, b], &mut pixels[0]);
-    for (k, sheet) in question.sheets.iter().enumerate() {
-        let target = if k + 1 == question.sheets.len() { wanted } else { sheet.above.data[index].map(f32::from) };
+    let mut composite = lay_background(problem, index, [r, g, b], &mut pixels[0]);
+    for (k, layer) in problem.layers.iter().enumerate() {
+        let target = if k + 1 == problem.layers.len() { wanted } else { layer.above.data[index].map(f32::from) };
         let opaque_below = composite.is_some();
         composite = match composite {
             Some(below) => {
-                let (pixel, above) = lay(target, below, sheet.alpha.data[index]);
+                let (pixel, above) = lay(target, below, layer.alpha.data[index]);
                 pixels[k + 1] = pixel;
                 Some(above)
             }
-            None if sheet.alpha.data[index] > 0 => {
+            None if layer.alpha.data[index] > 0 => {
                 let solid = target.map(|v| v as u8);
                 pixels[k + 1] = [solid[0], solid[1], solid[2], 255];
                 Some(target)
@@ -97,12 +97,12 @@ fn solve_pixel(question: &Question, x: usize, y: usize, pixels: &mut [[u8; 4]]) 
 }
 
 /// Writes the background's pixel; `None` where nothing opaque lies there.
-fn lay_background(question: &Question, index: usize, input: [u8; 3], pixel: &mut [u8; 4]) -> Option<[f32; 3]> {
-    let covered = question.sheets.iter().any(|sheet| sheet.alpha.data[index] > 0);
-    // Also where no sheet has any opacity yet: what one of them left of its edge is its own, and it gets the least
-    // opacity for it, instead of all above the background.
-    let colour = if question.sheets.is_empty() { input } else { question.background.data[index] };
-    if covered && question.background_alpha.is_some_and(|alpha| alpha.data[index] < 255) {
+fn lay_background(problem: &Problem, index: usize, input: [u8; 3], pixel: &mut [u8; 4]) -> Option<[f32; 3]> {
+    let covered = problem.layers.iter().any(|layer| layer.alpha.data[index] > 0);
+    // Also where every layer is still transparent: the rest of a layer's edge belongs to that layer, which then gets
+    // the least opacity that reproduces it.
+    let colour = if problem.layers.is_empty() { input } else { problem.background.data[index] };
+    if covered && problem.background_alpha.is_some_and(|alpha| alpha.data[index] < 255) {
         return None;
     }
     *pixel = [colour[0], colour[1], colour[2], 255];
@@ -140,32 +140,32 @@ fn difference(a: [f32; 3], b: [f32; 3]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layer::DraftLayer;
     use crate::random::Random;
-    use crate::sheet::Sheet;
 
-    /// What the letters left of their edge does not show in the layers under them.
+    /// Remains of a letter's edge do not show in the layers below it.
     #[test]
     fn residues_stay_in_the_layer_that_left_them() {
         let input = RgbaImage::from_pixel(1, 1, Rgba([255, 219, 90, 255]));
-        let ground = Plane::new(1, 1, [253, 221, 43]);
-        let sheet = |above: [u8; 3]| Sheet {
+        let background = Plane::new(1, 1, [253, 221, 43]);
+        let layer = |above: [u8; 3]| DraftLayer {
             above: Plane::new(1, 1, above),
             alpha: Plane::new(1, 1, 0),
             kind: layers::Kind::Object,
             name: String::new(),
             text: None,
-            words: Vec::new(),
+            lines: Vec::new(),
         };
-        let sheets = [sheet([253, 221, 43]), sheet([255, 219, 90])];
-        let question = Question { input: &input, background: &ground, background_alpha: None, sheets: &sheets };
+        let layers = [layer([253, 221, 43]), layer([255, 219, 90])];
+        let problem = Problem { input: &input, background: &background, background_alpha: None, layers: &layers };
         let (monitor, _reporter) = crate::monitor::monitor();
-        let layers = solve(&question, &monitor).expect("nobody stops it");
+        let layers = solve(&problem, &monitor).expect("nobody stops it");
         assert_eq!((layers[0].get_pixel(0, 0).0, layers[1].get_pixel(0, 0)[3]), ([253, 221, 43, 255], 0));
         assert!(layers[2].get_pixel(0, 0)[3] > 0);
         assert_eq!(crate::check::worst_difference(&input, &layers), 0);
     }
 
-    /// Whatever the estimates are, the composite is the input.
+    /// The composite is the input even if every estimate is noise.
     #[test]
     fn noise_in_every_estimate_still_gives_the_input() {
         for seed in 0..40 {
@@ -180,29 +180,29 @@ mod tests {
             let mut noise =
                 || Plane { width, height, data: (0..width * height).map(|_| [byte(), byte(), byte()]).collect() };
             let background = noise();
-            let sheets: Vec<Sheet> = (0..seed % 5)
+            let layers: Vec<DraftLayer> = (0..seed % 5)
                 .map(|_| {
                     let above = noise();
                     let alpha = noise().map(|p| if p[1] < 90 { 0 } else { p[0] });
-                    Sheet {
+                    DraftLayer {
                         above,
                         alpha,
                         kind: layers::Kind::Object,
                         name: String::new(),
                         text: None,
-                        words: Vec::new(),
+                        lines: Vec::new(),
                     }
                 })
                 .collect();
             let background_alpha = (seed % 3 == 1).then(|| noise().map(|p| p[0]));
-            let question = Question {
+            let problem = Problem {
                 input: &input,
                 background: &background,
                 background_alpha: background_alpha.as_ref(),
-                sheets: &sheets,
+                layers: &layers,
             };
             let (monitor, _reporter) = crate::monitor::monitor();
-            let layers = solve(&question, &monitor).expect("nobody stops it");
+            let layers = solve(&problem, &monitor).expect("nobody stops it");
             assert_eq!(crate::check::worst_difference(&input, &layers), 0, "seed {seed}");
         }
     }

@@ -5,16 +5,16 @@ use crate::morphology::NOWHERE;
 use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane};
 
-/// Directions that are told apart; between two of them strengths are interpolated.
+/// Directions in which the strength is measured; between two of them it is interpolated.
 const SECTORS: usize = 8;
-/// Fewest samples whose median counts.
-const FEWEST: usize = 24;
+/// Least number of samples for a median.
+const MIN_SAMPLES: usize = 24;
 /// Distance from the shape in pixels from which colours are not its own.
 const BEYOND_EDGE: f32 = 2.5;
 /// Share of black or white under which there is no shadow or glow.
-const FAINTEST: f32 = 0.02;
+const MIN_SHARE: f32 = 0.02;
 /// Mean share from which there is a shadow or a glow at all.
-const CLEAR: f32 = 0.035;
+const MIN_MEAN_SHARE: f32 = 0.035;
 
 /// Where the nearest pixel of a shape lies.
 struct Bearing {
@@ -37,7 +37,7 @@ fn bearing(places: &Plane<u32>, index: usize) -> Option<Bearing> {
 /// How far outside the shape its shadow, glow or anti-aliasing reaches, at most `reach`
 /// pixels: from the median outward colour slopes. Each quarter of the directions counts by
 /// itself, as shadows fall to one side; what slope there is far outside belongs to the
-/// ground. `places` holds the nearest pixel of the shape for each pixel.
+/// background. `places` holds the nearest pixel of the shape for each pixel.
 pub fn width(image: &Colour, places: &Plane<u32>, reach: usize) -> Option<usize> {
     let (width, height) = (image.width, image.height);
     let rings: Vec<[Vec<f32>; 3]> = (0..=reach).map(|_| std::array::from_fn(|_| Vec::new())).collect();
@@ -70,14 +70,15 @@ fn width_of(slopes: &mut [[Vec<f32>; 3]]) -> Option<usize> {
         .map(|rings| std::array::from_fn(|c| if rings[c].len() > 30 { quantile(&mut rings[c], 0.5) } else { 0.0 }))
         .collect();
     let outer = &medians[reach - reach / 3..];
-    let ground: [f32; 3] = std::array::from_fn(|c| quantile(&mut outer.iter().map(|m| m[c]).collect::<Vec<_>>(), 0.5));
+    let background: [f32; 3] =
+        std::array::from_fn(|c| quantile(&mut outer.iter().map(|m| m[c]).collect::<Vec<_>>(), 0.5));
     (1..=reach).find(|&k| {
-        let rest = |c: usize| medians[k..].iter().map(|m| m[c] - ground[c]).sum::<f32>().abs();
+        let rest = |c: usize| medians[k..].iter().map(|m| m[c] - background[c]).sum::<f32>().abs();
         rest(0).max(rest(1)).max(rest(2)) < 5.0 / 255.0
     })
 }
 
-/// What a shape does to its surroundings.
+/// The shadow or glow of a shape.
 pub struct Fading {
     /// Black for a shadow, white for a glow, `None` where there is neither.
     pub shade: Option<[f32; 3]>,
@@ -101,8 +102,8 @@ impl Fading {
         let (dark, light) = (darker.medians(), lighter.medians());
         let (by_dark, by_light) = (strongest(&dark), strongest(&light));
         let chosen = match by_dark > by_light {
-            true if by_dark > CLEAR => Some(([0.0; 3], dark)),
-            false if by_light > CLEAR => Some(([1.0; 3], light)),
+            true if by_dark > MIN_MEAN_SHARE => Some(([0.0; 3], dark)),
+            false if by_light > MIN_MEAN_SHARE => Some(([1.0; 3], light)),
             _ => None,
         };
         let Some((shade, medians)) = chosen else { return Self { shade: None, share: hole.same_size(0.0) } };
@@ -149,12 +150,14 @@ impl Samples {
             .0
             .iter_mut()
             .map(|ring| {
-                std::array::from_fn(|s| if ring[s].len() < FEWEST { 0.0 } else { quantile(&mut ring[s], 0.5).max(0.0) })
+                std::array::from_fn(|s| {
+                    if ring[s].len() < MIN_SAMPLES { 0.0 } else { quantile(&mut ring[s], 0.5).max(0.0) }
+                })
             })
             .collect();
         for sector in 0..SECTORS {
             let first = BEYOND_EDGE as usize + 1;
-            let end = (first..medians.len()).find(|&ring| medians[ring][sector] < FAINTEST).unwrap_or(medians.len());
+            let end = (first..medians.len()).find(|&ring| medians[ring][sector] < MIN_SHARE).unwrap_or(medians.len());
             medians[end.min(self.0.len())..].iter_mut().for_each(|ring| ring[sector] = 0.0);
         }
         medians

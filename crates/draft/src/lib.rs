@@ -3,6 +3,7 @@
 #![cfg_attr(not(feature = "networks"), allow(dead_code, reason = "some tools serve the text stages only"))]
 
 pub mod allocator;
+mod background;
 mod check;
 mod colour;
 mod decompose;
@@ -11,8 +12,8 @@ mod exact;
 mod fading;
 mod fill;
 mod filter;
-mod ground;
 mod kmeans;
+mod layer;
 mod matte;
 mod maxflow;
 mod monitor;
@@ -28,7 +29,6 @@ mod plane;
 mod random;
 mod refine;
 mod segments;
-mod sheet;
 mod split;
 mod subject;
 mod text;

@@ -1,5 +1,5 @@
-//! Progress and cancelling. The work runs on threads of its own; the caller's
-//! thread reports progress and asks whether to go on.
+//! Progress and cancellation. The work runs on its own threads; the caller's
+//! thread passes progress on and learns whether to continue.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -7,40 +7,42 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-/// How often the caller is asked whether to go on while a step lasts.
-const PULSE: Duration = Duration::from_millis(40);
+/// How often the caller is asked whether to continue during a step.
+const POLL_INTERVAL: Duration = Duration::from_millis(40);
 
-/// What is being done.
+/// A stage of the decomposition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// Reading the picture.
     Read,
     /// Finding text and subject.
     Text,
-    /// Completing the background.
+    /// Finding and inpainting the background.
     Background,
     /// Finding objects.
     Objects,
-    /// Cutting out the layers.
+    /// Solving the layers' colours.
     Write,
 }
 
-/// One step of the work.
+/// Progress within a stage.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
+    /// The stage that is running.
     pub stage: Stage,
     /// Steps done in this stage, 0 to `total`.
     pub step: u32,
+    /// Steps of this stage.
     pub total: u32,
-    /// How much of the whole work is done, 0 to 1; never goes back.
+    /// Share of the whole decomposition that is done, 0 to 1; never decreases.
     pub fraction: f32,
 }
 
-/// The caller said stop.
+/// The caller asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped;
 
-/// The workers' end: announces steps, learns whether to stop.
+/// The working threads' end: reports steps, and learns whether to stop.
 pub struct Monitor {
     stop: Arc<AtomicBool>,
     steps: Sender<Progress>,
@@ -85,7 +87,7 @@ impl Reporter {
             if !self.stop.load(Ordering::Relaxed) && progress(last).is_break() {
                 self.stop.store(true, Ordering::Relaxed);
             }
-            match self.steps.recv_timeout(PULSE) {
+            match self.steps.recv_timeout(POLL_INTERVAL) {
                 Ok(step) => last = Progress { fraction: step.fraction.max(last.fraction), ..step },
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,

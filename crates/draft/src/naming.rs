@@ -1,4 +1,4 @@
-//! What layers of objects are called: by how many they are and by their colour, and no two alike.
+//! Names of object layers: by number and colour, each name once.
 
 use std::collections::HashSet;
 
@@ -9,23 +9,24 @@ use crate::colour::{WIDER, distance_squared, oklab};
 use crate::morphology::components;
 use crate::plane::{Mask, Plane};
 
-/// What a layer of objects is called until its colours are known.
+/// Name of an object layer until its colours are known.
 pub const OBJECTS: &str = "Objects";
 
-/// A layer is looked at with at most so many pixels along its longer side.
-const SIDE: usize = 256;
+/// Largest number of pixels that are sampled along the longer side of a layer.
+const SAMPLED_SIDE: usize = 256;
 
-/// A layer has a colour that so much of it is in.
-const MOSTLY: f32 = 0.6;
+/// A layer is named after a colour that more than this share of its pixels has.
+const MAIN_COLOUR_SHARE: f32 = 0.6;
 
-/// Shades of one colour are so near to it, in `oklab`'s units, and are nearly all that there is.
-const SHADE: f32 = 0.22;
-const NEARLY_ALL: f32 = 0.9;
+/// Otherwise it is named after its mean colour, if pixels closer to the mean than this, in the units of [`oklab`],
+const SHADE_DISTANCE: f32 = 0.22;
+/// are more than this share of it.
+const SHADES_SHARE: f32 = 0.9;
 
-/// A piece that is smaller against the largest is an ornament of it.
-const ORNAMENT: f32 = 0.05;
+/// A piece smaller than this share of the largest does not count as another object.
+const ORNAMENT_SHARE: f32 = 0.05;
 
-/// Names the layers of objects, and tells those apart that have one name.
+/// Names object layers, and numbers layers that would have the same name.
 pub fn name(layers: &mut [Layer]) {
     for layer in layers.iter_mut().filter(|layer| layer.kind == Kind::Object && layer.name == OBJECTS) {
         layer.name = objects(&layer.pixels);
@@ -39,48 +40,51 @@ pub fn name(layers: &mut [Layer]) {
     }
 }
 
-/// "Red object", "Blue objects", or "Objects" where they are of many colours.
+/// "Red object", "Blue objects", or "Objects" if they have many colours.
 fn objects(pixels: &RgbaImage) -> String {
-    let (seen, colours) = looked_at(pixels);
+    let (seen, colours) = sampled(pixels);
     let noun = if is_one(&seen) { "object" } else { "objects" };
     let word = main_colour(&colours).map_or_else(|| noun.to_owned(), |colour| format!("{colour} {noun}"));
     let mut letters = word.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// Some of the pixels: where the layer is, and what colours it has there.
-fn looked_at(pixels: &RgbaImage) -> (Mask, Vec<[u8; 3]>) {
+/// A sample of the pixels: where the layer is visible, and its colours there.
+fn sampled(pixels: &RgbaImage) -> (Mask, Vec<[u8; 3]>) {
     let (width, height) = (pixels.width() as usize, pixels.height() as usize);
-    let step = width.max(height).div_ceil(SIDE).max(1);
+    let step = width.max(height).div_ceil(SAMPLED_SIDE).max(1);
     let at = |x: usize, y: usize| {
         let (x, y) = ((x * step + step / 2).min(width - 1), (y * step + step / 2).min(height - 1));
         pixels.get_pixel(x as u32, y as u32).0
     };
-    let sampled = Plane::from_fn(width.div_ceil(step), height.div_ceil(step), at);
-    let colours = sampled.data.iter().filter(|[.., alpha]| *alpha >= 128).map(|&[r, g, b, _]| [r, g, b]).collect();
-    (sampled.map(|[.., alpha]| alpha >= 128), colours)
+    let samples = Plane::from_fn(width.div_ceil(step), height.div_ceil(step), at);
+    let colours = samples.data.iter().filter(|[.., alpha]| *alpha >= 128).map(|&[r, g, b, _]| [r, g, b]).collect();
+    (samples.map(|[.., alpha]| alpha >= 128), colours)
 }
 
 fn is_one(seen: &Mask) -> bool {
     let parts = components(seen);
     let pieces = parts.areas.get(1..).unwrap_or_default();
-    let least = (ORNAMENT * pieces.iter().max().copied().unwrap_or(0) as f32) as usize;
+    let least = (ORNAMENT_SHARE * pieces.iter().max().copied().unwrap_or(0) as f32) as usize;
     pieces.iter().filter(|area| **area > least).count() <= 1
 }
 
-/// The word for most of the pixels, or for their mean where they are shades of it.
+/// The colour of most pixels, or their mean if they are shades of it; `None` for several colours.
 fn main_colour(colours: &[[u8; 3]]) -> Option<&'static str> {
     let words: Vec<_> = colours.iter().map(|colour| colour_word(*colour)).collect();
     let count = |word: &str| words.iter().filter(|one| **one == word).count();
     let most = WORDS.into_iter().max_by_key(|word| count(word))?;
-    if count(most) as f32 > MOSTLY * words.len() as f32 {
+    if count(most) as f32 > MAIN_COLOUR_SHARE * words.len() as f32 {
         return Some(most);
     }
     let sum = |channel: usize| colours.iter().map(|colour| u64::from(colour[channel])).sum::<u64>();
     let mean = [0, 1, 2].map(|channel| (sum(channel) / colours.len().max(1) as u64) as u8);
     let middle = oklab(mean);
-    let shades = colours.iter().filter(|colour| distance_squared(oklab(**colour), middle) < SHADE * SHADE).count();
-    (shades as f32 > NEARLY_ALL * colours.len() as f32).then(|| colour_word(mean))
+    let shades = colours
+        .iter()
+        .filter(|colour| distance_squared(oklab(**colour), middle) < SHADE_DISTANCE * SHADE_DISTANCE)
+        .count();
+    (shades as f32 > SHADES_SHARE * colours.len() as f32).then(|| colour_word(mean))
 }
 
 const WORDS: [&str; 13] = [

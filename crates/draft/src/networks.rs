@@ -26,7 +26,7 @@ static ALPHABET: LazyLock<Vec<&str>> = LazyLock::new(|| {
 /// Mean and deviation of ImageNet, per channel in the order red, green, blue.
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
-/// Height of a line of text as the recogniser wants it.
+/// Height in pixels of the recogniser's input.
 const LINE_HEIGHT: usize = 48;
 /// Widths of the recogniser's input: a plan for each is kept, so there are few.
 const LINE_WIDTHS: [usize; 5] = [64, 160, 320, 640, 1216];
@@ -76,7 +76,7 @@ pub fn saliency(image: &Rgb8, monitor: &Monitor) -> Result<(Gray, f32), NetworkE
     Ok((map.map(|v| v / largest.max(1e-6)), largest))
 }
 
-/// What a line of text says and how sure the recogniser is, 0 to 1.
+/// The text of a line and the recogniser's confidence, 0 to 1.
 ///
 /// # Errors
 /// When the caller stopped, or the network cannot be run.
@@ -117,8 +117,8 @@ fn collapse(probabilities: &[f32], classes: usize) -> (String, f32) {
     (text, if count == 0 { 0.0 } else { sum / count as f32 })
 }
 
-/// Processors differ in the last bits of a network's answer; a coarser grid keeps
-/// most of that from reaching the decisions made on it.
+/// Rounds to a coarser grid: processors differ in the last bits of a network's output, and most of that must not
+/// reach decisions.
 fn steady(value: f32) -> f32 {
     (value * 2048.0).round() / 2048.0
 }

@@ -1,11 +1,11 @@
 use std::fmt;
 
-/// What the engine decided or could not do.
+/// A choice or a limitation of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// The picture gives fewer layers than were asked for.
+    /// The picture gives fewer layers than requested.
     FewerLayers {
-        /// How many were asked for, the background included.
+        /// How many were requested, the background included.
         asked: usize,
         /// How many there are.
         given: usize,
@@ -19,7 +19,7 @@ pub enum Note {
         /// Layers of text.
         texts: usize,
     },
-    /// There are no networks: text is found by its shape and not read, the subject by its size.
+    /// The networks are missing: text is found by its shape and not read, the subject by its size.
     NoNetworks {
         /// Why, in a sentence.
         reason: String,
@@ -27,7 +27,7 @@ pub enum Note {
 }
 
 impl Note {
-    /// The number of layers that it speaks of.
+    /// The number of layers that the note states.
     pub fn layers(&self) -> Option<usize> {
         match self {
             Self::FewerLayers { given, .. } => Some(*given),
@@ -63,7 +63,7 @@ impl fmt::Display for Note {
                 f.write_str(".")
             }
             Self::NoNetworks { reason } => {
-                write!(f, "{reason} Text is told by its shape only and not read, and the subject by its size.")
+                write!(f, "{reason} Text is found by its shape only and not read, and the subject by its size.")
             }
         }
     }

@@ -1,41 +1,36 @@
-//! What the networks see: text and the salient figure.
+//! Perception: where text is, what it says, and what is salient.
 
 #[cfg(feature = "networks")]
 use crate::fill::membrane::membrane;
+use crate::layer::TextLine;
 use crate::monitor::{Monitor, Stage, Stopped};
-#[cfg(feature = "networks")]
 use crate::note::Note;
-use crate::plane::Plane;
-use crate::plane::{Gray, Mask, Rect, Rgb8};
+use crate::plane::{Gray, Mask, Rgb8};
+#[cfg(feature = "networks")]
+use crate::plane::{Plane, Rect};
 use crate::text;
 
-/// A line of text with its place.
-pub struct Said {
-    pub text: String,
-    pub rect: Rect,
-    pub size: f32,
-}
-
-pub struct Perceived {
+/// What was found in a picture before anything is extracted from it.
+pub struct Perception {
     /// Pixels that are letters.
     pub text: Mask,
-    pub letters: Vec<Said>,
+    pub lines: Vec<TextLine>,
     /// Saliency, 0 to 1, and the largest value before it was stretched; `None` without networks.
     pub saliency: Option<(Gray, f32)>,
     pub notes: Vec<Note>,
 }
 
-/// What can be seen of text without networks.
-fn by_shape(picture: &Rgb8, monitor: &Monitor, why: String) -> Result<Perceived, Stopped> {
+/// Text found by the shapes of letters, without networks.
+fn by_shape(picture: &Rgb8, monitor: &Monitor, why: String) -> Result<Perception, Stopped> {
     let found = text::plain::find(picture, monitor)?;
-    let letters = found.rows.into_iter().map(|(rect, size)| Said { text: String::new(), rect, size }).collect();
-    Ok(Perceived { text: found.mask, letters, saliency: None, notes: vec![Note::NoNetworks { reason: why }] })
+    let lines = found.rows.into_iter().map(|(rect, size)| TextLine { text: String::new(), rect, size }).collect();
+    Ok(Perception { text: found.mask, lines, saliency: None, notes: vec![Note::NoNetworks { reason: why }] })
 }
 
 /// # Errors
 /// [`Stopped`] when the caller gave up.
 #[cfg(not(feature = "networks"))]
-pub fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, Stopped> {
+pub fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perception, Stopped> {
     monitor.step(Stage::Text, 0, 3, 0.02)?;
     by_shape(picture, monitor, "This build has no networks.".to_owned())
 }
@@ -43,7 +38,7 @@ pub fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, Stopped>
 /// # Errors
 /// [`Stopped`] when the caller gave up.
 #[cfg(feature = "networks")]
-pub fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, Stopped> {
+pub fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perception, Stopped> {
     use crate::networks::NetworkError;
     match with_networks(picture, monitor) {
         Ok(perceived) => Ok(perceived),
@@ -52,7 +47,7 @@ pub fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, Stopped>
     }
 }
 
-/// Saliency of a picture as in [`Perceived`]; `None` where the networks cannot be run.
+/// Saliency of a picture as in [`Perception`]; `None` if the networks cannot be run.
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
@@ -80,7 +75,7 @@ pub fn saliency(_: &Rgb8, _: &Monitor) -> Result<Option<(Gray, f32)>, Stopped> {
 const SALIENT: f32 = 0.3;
 
 #[cfg(feature = "networks")]
-fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, crate::networks::NetworkError> {
+fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perception, crate::networks::NetworkError> {
     use crate::morphology::clean;
     use crate::networks;
 
@@ -88,7 +83,7 @@ fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, crate::
     // Tiny pictures hold nothing that the networks could read.
     if picture.width.min(picture.height) < 16 {
         let text = Plane::new(picture.width, picture.height, false);
-        return Ok(Perceived { text, letters: Vec::new(), saliency: None, notes: Vec::new() });
+        return Ok(Perception { text, lines: Vec::new(), saliency: None, notes: Vec::new() });
     }
     let marks = text::detect::find(picture, monitor)?;
     monitor.step(Stage::Text, 1, 3, 0.16)?;
@@ -110,7 +105,7 @@ fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, crate::
     for line in &letters {
         mask.paste(line.rect, &line.mask, &line.mask);
     }
-    let letters: Vec<Said> = letters
+    let lines: Vec<TextLine> = letters
         .into_iter()
         .map(|line| {
             // The box of the letters, not of the region that was searched.
@@ -121,23 +116,22 @@ fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perceived, crate::
                 x1: line.rect.x0 + tight.x1,
                 y1: line.rect.y0 + tight.y1,
             };
-            Said { text: line.text, rect, size: line.size }
+            TextLine { text: line.text, rect, size: line.size }
         })
         .collect();
-    let saliency = beside_text(saliency, &letters, picture);
-    Ok(Perceived { text: mask, letters, saliency: Some(saliency), notes: Vec::new() })
+    let saliency = beside_text(saliency, &lines, picture);
+    Ok(Perception { text: mask, lines, saliency: Some(saliency), notes: Vec::new() })
 }
 
-/// Headlines are salient, but what is behind them need not be: there the map is continued
-/// from around.
+/// The saliency map with text inpainted from around it: headlines are salient, the picture behind them need not be.
 #[cfg(feature = "networks")]
-fn beside_text((map, sure): (Gray, f32), letters: &[Said], picture: &Rgb8) -> (Gray, f32) {
-    if letters.is_empty() {
+fn beside_text((map, sure): (Gray, f32), lines: &[TextLine], picture: &Rgb8) -> (Gray, f32) {
+    if lines.is_empty() {
         return (map, sure);
     }
     let scale = [map.width as f32 / picture.width as f32, map.height as f32 / picture.height as f32];
     let mut hidden = map.same_size(false);
-    for line in letters {
+    for line in lines {
         let pad = (0.3 * line.size) as usize + 2;
         let rect = line.rect.padded(pad, picture.width, picture.height);
         let part = |v: usize, axis: usize| (v as f32 * scale[axis]) as usize;

@@ -1,99 +1,127 @@
-//! The stages: perceive, lift the text, find the ground, lift what stands on it.
+//! The stages: perceive, extract the text, find the background, extract the foreground on it.
+//!
+//! Limits without another source were chosen on the tuning posters of `synth` (`cargo xtask bench draft --tuning`)
+//! and checked on the final ones.
+
+use std::ops::Range;
 
 use layers::Kind;
 
+use crate::background::{self, Background};
 use crate::colour::{bytes_plane, unit_plane};
 use crate::drawn;
 use crate::filter::resize_gray;
-use crate::ground::{self, Ground};
-use crate::matte::{Lift, Lifted, Shape, lift};
+use crate::layer::DraftLayer;
+use crate::matte::{ExtractOptions, Extraction, Shape, extract};
 use crate::monitor::{Monitor, Stage, Stopped};
 use crate::morphology::{NOWHERE, clean, close, components, dilate, erode, nearest};
 use crate::naming;
 use crate::note::Note;
-use crate::perceive::{Perceived, perceive, saliency};
+use crate::perceive::{Perception, perceive, saliency};
 use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
 use crate::refine::refine;
-use crate::sheet::{Sheet, Word};
-use crate::split::{Pile, said, text_name};
+use crate::split::{DraftStack, joined_text, text_name};
 use crate::subject;
 
-/// Share of the picture under which a piece is a speck.
-const SPECK: f32 = 0.0012;
+/// Share of the picture below which a component is a speck.
+const SPECK_SHARE: f32 = 0.0012;
 
-/// Largest saliency from which the network has found something at all.
-const SURE: f32 = 0.5;
+/// Peak of the saliency map, before it is stretched, from which the network has found something at all.
+const SALIENT_PEAK: f32 = 0.5;
 
-/// Area of a hole, relative to the piece around it, up to which it belongs to the piece.
-const SMALL_HOLE: f32 = 0.04;
+/// Area of a hole, relative to the component around it, up to which it belongs to that component.
+const SMALL_HOLE_SHARE: f32 = 0.04;
 
-/// Layers as the picture suggests them, and what was decided on the way.
-pub struct Found {
-    pub pile: Pile,
+/// A background is flat if it covers more than this share of the picture,
+const FLAT_AREA: f32 = 0.2;
+/// more than this share of the picture's border,
+const FLAT_BORDER: f32 = 0.12;
+/// and more than this share of its inner pixels has no gradient ([`Background::flatness`]): gradients and
+/// photographs stay below it, JPEG noise on flat colour above.
+const FLATNESS: f32 = 0.93;
+
+/// Share of the picture from which a smooth background that is not flat can have a foreground.
+const SMOOTH_AREA: f32 = 0.15;
+
+/// Share of the picture that the foreground on a flat background may have: below it there is none, above it the
+/// background was not found.
+const STANDING_SHARE: Range<f32> = 0.0005..0.85;
+/// The same for the salient figure of a scene,
+const FIGURE_SHARE: Range<f32> = 0.004..0.8;
+/// and for the other objects in it.
+const SCENERY_SHARE: Range<f32> = 0.004..0.85;
+
+/// Least and largest saliency from which a segment counts as subject where the map is ambiguous.
+const OUTLINE_LIMITS: (f32, f32) = (0.18, 0.45);
+
+/// The layers that the picture suggests, before their number is fitted to the request.
+pub struct Decomposition {
+    pub stack: DraftStack,
     pub notes: Vec<Note>,
 }
 
-/// The work in progress: what is left of the picture, and what was lifted off it.
+/// Work in progress: the layers extracted so far, and the rest of the picture.
 struct Work<'a> {
     monitor: &'a Monitor,
-    /// The picture without what was lifted so far.
+    /// The picture without the layers extracted so far.
     rest: Rgb8,
-    /// The highest first.
-    lifted: Vec<Sheet>,
+    /// Highest first.
+    extracted: Vec<DraftLayer>,
     speck: usize,
 }
 
-/// Takes an opaque picture apart.
+/// Decomposes an opaque picture.
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn run(picture: Rgb8, monitor: &Monitor) -> Result<Found, Stopped> {
-    let speck = (SPECK * picture.data.len() as f32) as usize + 1;
-    // Networks leave a thread idle now and then.
-    let (seen, drawn) = std::thread::scope(|scope| {
+pub fn run(picture: Rgb8, monitor: &Monitor) -> Result<Decomposition, Stopped> {
+    let speck = (SPECK_SHARE * picture.data.len() as f32) as usize + 1;
+    // The networks do not keep all threads busy, so drawn pieces are searched for meanwhile.
+    let (perception, drawn) = std::thread::scope(|scope| {
         let drawn = scope.spawn(|| {
             #[cfg(feature = "networks")]
             crate::networks::prepare();
             drawn::find(&picture, speck)
         });
-        let seen = perceive(&picture, monitor);
-        (seen, drawn.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        let perception = perceive(&picture, monitor);
+        (perception, drawn.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
-    let seen = seen?;
-    let mut work = Work { monitor, rest: picture, lifted: Vec::new(), speck };
+    let perception = perception?;
+    let mut work = Work { monitor, rest: picture, extracted: Vec::new(), speck };
     monitor.step(Stage::Text, 2, 3, 0.45)?;
-    work.lift_text(&seen, drawn.as_ref())?;
+    work.extract_text(&perception, drawn.as_ref())?;
     monitor.step(Stage::Background, 0, 1, 0.6)?;
-    let saliency = work.saliency_without_text(seen.saliency)?;
-    // The outline is only asked for on a ground that is not flat, but while that is looked for there is time.
-    let (ground, (drawn, outline)) = rayon::join(
-        || ground::find(&work.rest, monitor),
+    let saliency = work.saliency_without_text(perception.saliency)?;
+    // The outline is only needed on a background that is not flat; it is computed while the background is searched for.
+    let (background, (drawn, outline)) = rayon::join(
+        || background::find(&work.rest, monitor),
         || {
             let drawn = drawn::find(&work.rest, speck).map(|pieces| work.tidied(&pieces));
-            let outline = saliency.as_ref().map(|(map, _)| subject::outline(&work.rest, map, (0.18, 0.45), monitor));
+            let outline = saliency.as_ref().map(|(map, _)| subject::outline(&work.rest, map, OUTLINE_LIMITS, monitor));
             (drawn, outline.transpose())
         },
     );
-    let (ground, outline) = (ground?, outline?);
-    let flat = ground.area > 0.2 && ground.border > 0.12 && ground.flatness > 0.93;
-    // On flat ground the figure is hardly ever asked for.
+    let (background, outline) = (background?, outline?);
+    let flat = background.area > FLAT_AREA && background.border > FLAT_BORDER && background.flatness > FLATNESS;
+    // On a flat background the figure is rarely needed.
     let early = outline.as_ref().filter(|_| drawn.is_none() && !flat);
-    let (standing, figure) = rayon::join(|| work.standing_on(&ground), || early.map(|outline| work.figure_in(outline)));
+    let (standing, figure) =
+        rayon::join(|| work.standing_on(&background), || early.map(|outline| work.figure_in(outline)));
     monitor.step(Stage::Objects, 0, 2, 0.68)?;
-    let clear = (0.0005..0.85).contains(&standing.share());
+    let clear = STANDING_SHARE.contains(&standing.share());
     if let Some(drawn) = drawn {
-        work.lift_from_flat(&drawn, saliency.as_ref())?;
+        work.extract_from_flat(&drawn, saliency.as_ref())?;
     } else if flat && clear {
-        work.lift_from_flat(&standing, saliency.as_ref())?;
+        work.extract_from_flat(&standing, saliency.as_ref())?;
     } else if let Some(outline) = &outline {
         let figure = figure.unwrap_or_else(|| work.figure_in(outline));
-        work.lift_from_scene(&figure, &standing, ground.area)?;
-    } else if ground.area > 0.15 && clear {
-        work.lift_from_flat(&standing, None)?;
+        work.extract_from_scene(&figure, &standing, background.area)?;
+    } else if background.area > SMOOTH_AREA && clear {
+        work.extract_from_flat(&standing, None)?;
     }
-    let mut sheets = work.lifted;
-    sheets.reverse();
-    Ok(Found { pile: Pile { background: work.rest, sheets }, notes: seen.notes })
+    let mut layers = work.extracted;
+    layers.reverse();
+    Ok(Decomposition { stack: DraftStack { background: work.rest, layers }, notes: perception.notes })
 }
 
 fn opacity(alpha: &Gray) -> Plane<u8> {
@@ -101,74 +129,77 @@ fn opacity(alpha: &Gray) -> Plane<u8> {
 }
 
 impl Work<'_> {
-    /// Lifts a mask off the rest; `None` where nothing is set.
-    fn lift(&mut self, mask: &Mask, how: Lift) -> Result<Option<(Colour, Lifted)>, Stopped> {
+    /// Extracts a mask from the rest; `None` for an empty mask.
+    fn extract(&mut self, mask: &Mask, how: ExtractOptions) -> Result<Option<(Colour, Extraction)>, Stopped> {
         if !mask.any() {
             return Ok(None);
         }
         let image = unit_plane(&self.rest);
-        let lifted = lift(&image, mask, how, self.monitor)?;
-        Ok(Some((image, lifted)))
+        let extracted = extract(&image, mask, how, self.monitor)?;
+        Ok(Some((image, extracted)))
     }
 
-    /// Puts a lifted layer on the pile and goes on with what lies behind it.
+    /// Adds an extracted layer and continues with the inpainted picture behind it.
     fn push(&mut self, kind: Kind, name: &str, alpha: Plane<u8>, below: Rgb8) {
         let above = std::mem::replace(&mut self.rest, below);
-        self.lifted.push(Sheet { above, alpha, kind, name: name.to_owned(), text: None, words: Vec::new() });
+        self.extracted.push(DraftLayer { above, alpha, kind, name: name.to_owned(), text: None, lines: Vec::new() });
     }
 
-    /// Lifts the text; `drawn` are the drawn pieces of the whole picture.
-    fn lift_text(&mut self, seen: &Perceived, drawn: Option<&Mask>) -> Result<(), Stopped> {
+    /// Extracts the text; `drawn` are the drawn pieces of the whole picture.
+    fn extract_text(&mut self, perception: &Perception, drawn: Option<&Mask>) -> Result<(), Stopped> {
         let long = self.rest.width.max(self.rest.height) as f32;
         let grow = ((0.0085 * long).round() as usize).max(5);
-        // Letters beside a drawn figure do not have a piece of it behind them.
-        let apart = drawn.map(|pieces| whole_pieces_beside(pieces, &seen.text));
-        let how =
-            Lift { band: 2, grow, halo: 2, shape: Shape::Letters { counter: self.speck / 4 }, apart: apart.as_ref() };
-        let Some((_, lifted)) = self.lift(&seen.text, how)? else { return Ok(()) };
-        self.push(Kind::Text, "Text", opacity(&lifted.alpha), bytes_plane(&lifted.below));
-        let words: Vec<Word> =
-            seen.letters.iter().map(|l| Word { text: l.text.clone(), rect: l.rect, size: l.size }).collect();
-        if let Some(sheet) = self.lifted.last_mut() {
-            if !words.is_empty() {
-                sheet.name = text_name(&words, sheet.alpha.height);
-                sheet.text = said(&words);
+        // The background of letters beside a drawn figure must not be inpainted from that figure.
+        let excluded = drawn.map(|pieces| whole_pieces_beside(pieces, &perception.text));
+        let how = ExtractOptions {
+            band: 2,
+            grow,
+            halo: 2,
+            shape: Shape::Letters { counter: self.speck / 4 },
+            excluded: excluded.as_ref(),
+        };
+        let Some((_, extracted)) = self.extract(&perception.text, how)? else { return Ok(()) };
+        self.push(Kind::Text, "Text", opacity(&extracted.alpha), bytes_plane(&extracted.below));
+        let lines = perception.lines.clone();
+        if let Some(layer) = self.extracted.last_mut() {
+            if !lines.is_empty() {
+                layer.name = text_name(&lines, layer.alpha.height);
+                layer.text = joined_text(&lines);
             }
-            sheet.words = words;
+            layer.lines = lines;
         }
         Ok(())
     }
 
-    /// The saliency of what is left: looked for again where it was the text that stood out.
-    fn saliency_without_text(&self, seen: Option<(Gray, f32)>) -> Result<Option<(Gray, f32)>, Stopped> {
-        match seen {
-            Some((_, sure)) if sure < SURE && !self.lifted.is_empty() => saliency(&self.rest, self.monitor),
-            seen => Ok(seen),
+    /// The saliency of the rest; computed again if the text may have been the salient part.
+    fn saliency_without_text(&self, perception: Option<(Gray, f32)>) -> Result<Option<(Gray, f32)>, Stopped> {
+        match perception {
+            Some((_, sure)) if sure < SALIENT_PEAK && !self.extracted.is_empty() => saliency(&self.rest, self.monitor),
+            perception => Ok(perception),
         }
     }
 
-    /// What stands on a ground, at full size.
-    fn standing_on(&self, ground: &Ground) -> Mask {
-        self.tidied(&refine(&self.rest, &ground.mask.not()))
+    /// The foreground on a background, at full size.
+    fn standing_on(&self, background: &Background) -> Mask {
+        self.tidied(&refine(&self.rest, &background.mask.not()))
     }
 
-    /// Without specks and pinholes.
+    /// Removes specks and pinholes.
     fn tidied(&self, mask: &Mask) -> Mask {
         fill_small_holes(&clean(mask, self.speck / 8 + 1, self.speck / 25 + 1))
     }
 
-    /// Flat ground: all that stands on it is lifted at once; whole components
-    /// are the subject or objects.
-    fn lift_from_flat(&mut self, standing: &Mask, saliency: Option<&(Gray, f32)>) -> Result<(), Stopped> {
-        let Some((_, lifted)) = self.lift(
+    /// Flat background: the whole foreground is extracted at once, and each component becomes subject or object.
+    fn extract_from_flat(&mut self, standing: &Mask, saliency: Option<&(Gray, f32)>) -> Result<(), Stopped> {
+        let Some((_, extracted)) = self.extract(
             standing,
-            Lift { band: 3, grow: 8, halo: 2, shape: Shape::Piece { crumb: self.speck / 4 }, apart: None },
+            ExtractOptions { band: 3, grow: 8, halo: 2, shape: Shape::Piece { crumb: self.speck / 4 }, excluded: None },
         )?
         else {
             return Ok(());
         };
-        let alpha = opacity(&lifted.alpha);
-        let below = bytes_plane(&lifted.below);
+        let alpha = opacity(&extracted.alpha);
+        let below = bytes_plane(&extracted.below);
         let Some(subject) = choose_subject(standing, saliency, self.speck) else {
             if salient_overall(standing, saliency) {
                 self.push(Kind::Subject, "Subject", alpha, below);
@@ -177,7 +208,7 @@ impl Work<'_> {
             }
             return Ok(());
         };
-        // Each pixel goes with the nearest piece.
+        // Each pixel belongs to the nearest component.
         let places = nearest(standing);
         let upper = places.map(|place| place != NOWHERE && subject.data[place as usize]);
         let middle = self.rest.zip(&below, |r, b| (r, b)).zip(&upper, |(r, b), up| if up { b } else { r });
@@ -191,40 +222,51 @@ impl Work<'_> {
         clean(&refine(&self.rest, outline), self.speck, (0.4 * self.speck as f32) as usize)
     }
 
-    /// A picture without flat ground: the salient figure, then what else stands on
-    /// whatever smooth ground is around it. `ground` is the share of the picture that is such ground.
-    fn lift_from_scene(&mut self, figure: &Mask, standing: &Mask, ground: f32) -> Result<(), Stopped> {
+    /// A picture without flat background: the salient figure first, then other objects on the smooth background around
+    /// it. `background` is the share of the picture that is smooth background.
+    fn extract_from_scene(&mut self, figure: &Mask, standing: &Mask, background: f32) -> Result<(), Stopped> {
         let figure = with_attached(figure, standing, self.speck);
         self.monitor.step(Stage::Objects, 1, 2, 0.72)?;
-        if (0.004..0.8).contains(&figure.share())
-            && let Some((_, lifted)) = self.lift(
+        if FIGURE_SHARE.contains(&figure.share())
+            && let Some((_, extracted)) = self.extract(
                 &figure,
-                Lift { band: 3, grow: 7, halo: 3, shape: Shape::Piece { crumb: self.speck / 4 }, apart: None },
+                ExtractOptions {
+                    band: 3,
+                    grow: 7,
+                    halo: 3,
+                    shape: Shape::Piece { crumb: self.speck / 4 },
+                    excluded: None,
+                },
             )?
         {
-            self.push(Kind::Subject, "Subject", opacity(&lifted.alpha), bytes_plane(&lifted.below));
+            self.push(Kind::Subject, "Subject", opacity(&extracted.alpha), bytes_plane(&extracted.below));
         }
         self.monitor.step(Stage::Objects, 2, 2, 0.8)?;
-        // Seams of the completion behind the subject are not scenery, and neither are hairlines.
+        // Seams of the inpainting behind the subject are not scenery, and neither are hairlines.
         let filled = dilate(&figure, 7);
         let open = dilate(&erode(&standing.minus(&filled), 2), 3).and(standing);
         let scenery = clean(&open, self.speck * 3 / 2, self.speck / 2);
-        if ground > 0.15 * (1.0 - figure.share())
-            && (0.004..0.85).contains(&scenery.share())
-            && let Some((_, lifted)) = self.lift(
+        if background > SMOOTH_AREA * (1.0 - figure.share())
+            && SCENERY_SHARE.contains(&scenery.share())
+            && let Some((_, extracted)) = self.extract(
                 &scenery,
-                Lift { band: 3, grow: 7, halo: 2, shape: Shape::Piece { crumb: self.speck / 4 }, apart: None },
+                ExtractOptions {
+                    band: 3,
+                    grow: 7,
+                    halo: 2,
+                    shape: Shape::Piece { crumb: self.speck / 4 },
+                    excluded: None,
+                },
             )?
         {
-            self.push(Kind::Object, naming::OBJECTS, opacity(&lifted.alpha), bytes_plane(&lifted.below));
+            self.push(Kind::Object, naming::OBJECTS, opacity(&extracted.alpha), bytes_plane(&extracted.below));
         }
         Ok(())
     }
 }
 
-/// Fills holes that are small against the piece around them: what shows through a
-/// glass or between fingers in the colour of the ground belongs to the figure,
-/// the inside of a ring does not.
+/// Fills holes that are small against the component around them: background seen through a glass or between fingers
+/// belongs to the figure, the inside of a ring does not.
 fn fill_small_holes(mask: &Mask) -> Mask {
     let pieces = components(mask);
     let holes = components(&mask.not());
@@ -241,8 +283,9 @@ fn fill_small_holes(mask: &Mask) -> Mask {
         let rect = holes.boxes[k];
         k != 0 && rect.x0 > 0 && rect.y0 > 0 && rect.x1 < mask.width && rect.y1 < mask.height
     };
-    let small: Vec<bool> =
-        (0..holes.areas.len()).map(|k| inside(k) && (holes.areas[k] as f32) < SMALL_HOLE * owner[k] as f32).collect();
+    let small: Vec<bool> = (0..holes.areas.len())
+        .map(|k| inside(k) && (holes.areas[k] as f32) < SMALL_HOLE_SHARE * owner[k] as f32)
+        .collect();
     mask.or(&holes.select(&small))
 }
 
@@ -254,8 +297,8 @@ fn whole_pieces_beside(pieces: &Mask, text: &Mask) -> Mask {
     parts.select(&keep)
 }
 
-/// The figure with the small pieces that it wears: what stands on the ground,
-/// and touches the figure along a good part of its own edge.
+/// The figure with the small pieces attached to it: foreground that touches the figure along a good part of its own
+/// edge.
 fn with_attached(figure: &Mask, standing: &Mask, speck: usize) -> Mask {
     let beside = dilate(&erode(&standing.minus(figure), 2), 2).and(standing).minus(figure);
     let parts = components(&beside);
@@ -268,15 +311,15 @@ fn with_attached(figure: &Mask, standing: &Mask, speck: usize) -> Mask {
     close(&figure.or(&parts.select(&keep)), 3)
 }
 
-/// Whether most of what stands there is what the network would look at.
+/// Whether most of the foreground is salient.
 fn salient_overall(standing: &Mask, saliency: Option<&(Gray, f32)>) -> bool {
     let Some((map, sure)) = saliency else { return false };
     let map = resize_gray(map, standing.width, standing.height);
     let sum: f64 = map.data.iter().zip(&standing.data).filter(|(_, s)| **s).map(|(v, _)| f64::from(*v)).sum();
-    *sure >= SURE && sum > 0.5 * standing.count() as f64
+    *sure >= SALIENT_PEAK && sum > 0.5 * standing.count() as f64
 }
 
-/// The components that are the subject; `None` where all are of one kind.
+/// The components that are the subject; `None` if all are of one kind.
 fn choose_subject(standing: &Mask, saliency: Option<&(Gray, f32)>, speck: usize) -> Option<Mask> {
     let parts = components(standing);
     let large: Vec<usize> = (1..=parts.len()).filter(|&k| parts.areas[k] >= speck).collect();
@@ -284,7 +327,7 @@ fn choose_subject(standing: &Mask, saliency: Option<&(Gray, f32)>, speck: usize)
         return None;
     }
     let weight: Vec<f32> = match saliency {
-        Some((map, sure)) if *sure >= SURE => {
+        Some((map, sure)) if *sure >= SALIENT_PEAK => {
             let map = resize_gray(map, standing.width, standing.height);
             let mut sums = vec![0.0f64; parts.areas.len()];
             parts.labels.data.iter().zip(&map.data).for_each(|(&l, &v)| sums[l as usize] += f64::from(v));
@@ -296,8 +339,8 @@ fn choose_subject(standing: &Mask, saliency: Option<&(Gray, f32)>, speck: usize)
     let mean = |k: usize| weight[k] / parts.areas[k] as f32;
     let mut keep = vec![false; parts.areas.len()];
     keep[heaviest] = true;
-    // Figures of one group are all the subject, unless everything is.
-    if saliency.is_some_and(|(_, sure)| *sure >= SURE) && mean(heaviest) > 0.5 {
+    // All figures of one group are the subject, unless that would be every component.
+    if saliency.is_some_and(|(_, sure)| *sure >= SALIENT_PEAK) && mean(heaviest) > 0.5 {
         for &k in &large {
             keep[k] |= mean(k) > 0.5 && parts.areas[k] * 5 > parts.areas[heaviest];
         }

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-/// Into how many jobs work on many rows is cut: enough for uneven rows to even out.
+/// Jobs that the rows of a plane are divided into: enough to balance uneven rows.
 const JOBS: usize = 64;
-/// Least number of values of a job: it is not worth to wake another thread for fewer.
+/// Least number of values per job: waking another thread for fewer does not pay.
 const FEW: usize = 1 << 10;
 
 type Job<'a> = Box<dyn FnOnce() + Send + 'a>;
@@ -146,7 +146,7 @@ impl<T: Copy + Send + Sync> Plane<T> {
         Plane { width: self.width, height: self.height, data }
     }
 
-    /// This plane where `wanted` does not say so, the other where it does.
+    /// This plane, with the values of `other` where `wanted` is set.
     pub fn with(&self, other: &Plane<T>, wanted: &Mask) -> Self {
         let sizes = [(other.width, other.height), (wanted.width, wanted.height)];
         assert!(sizes.iter().all(|&size| size == (self.width, self.height)), "planes of one picture have one size");
@@ -161,7 +161,7 @@ impl<T: Copy + Send + Sync> Plane<T> {
         out
     }
 
-    /// The part in `rect`, which is this plane itself where that is all of it.
+    /// The part in `rect`, without a copy if that is the whole plane.
     pub fn part(&self, rect: Rect) -> Cow<'_, Self> {
         let all = Rect { x0: 0, y0: 0, x1: self.width, y1: self.height };
         if rect == all { Cow::Borrowed(self) } else { Cow::Owned(self.crop(rect)) }
@@ -183,7 +183,7 @@ impl<T: Copy + Send + Sync> Plane<T> {
         }
     }
 
-    /// Writes `patch` at the corner of `rect` where `wanted` says so.
+    /// Writes `patch` at the corner of `rect` where `wanted` is set.
     pub fn paste(&mut self, rect: Rect, patch: &Plane<T>, wanted: &Mask) {
         for y in 0..patch.height {
             let start = (rect.y0 + y) * self.width + rect.x0;

@@ -6,7 +6,7 @@ use crate::colour::unit_plane;
 use crate::filter::{guided, resize_gray};
 use crate::plane::{Mask, Rect, Rgb8};
 
-/// Side of the squares in which a mask is looked at: edges are thin, so that small ones leave most of a picture out.
+/// Side of the square tiles in pixels: edges are thin, so with small tiles most of a picture is skipped.
 const TILE: usize = 32;
 const RADIUS: usize = 4;
 const EPSILON: f32 = 1e-4;

@@ -1,9 +1,9 @@
 //! From a saliency map to the outline of the subject: a cut through the graph of
 //! segments, where saliency and colour pull and weak borders hold together.
 
+use crate::background::working_size;
 use crate::colour::{distance_squared, oklab_plane};
 use crate::filter::{gaussian, resize_gray, resize_rgb};
-use crate::ground::working_size;
 use crate::maxflow::Graph;
 use crate::monitor::{Monitor, Stopped};
 use crate::numeric::exp;

@@ -30,23 +30,23 @@ fn picture(dice: &mut Dice) -> RgbaImage {
     };
     let (width, height) = (side(), side());
     let (kind, transparency) = (dice.roll(5), dice.roll(4));
-    let (ground, shape) = ([dice.byte(), dice.byte(), dice.byte()], [dice.byte(), dice.byte(), dice.byte()]);
+    let (background, shape) = ([dice.byte(), dice.byte(), dice.byte()], [dice.byte(), dice.byte(), dice.byte()]);
     let centre = (dice.roll(u64::from(width)) as i64, dice.roll(u64::from(height)) as i64);
     let radius = 1 + dice.roll(50) as i64;
     RgbaImage::from_fn(width, height, |x, y| {
         let inside = (i64::from(x) - centre.0).pow(2) + (i64::from(y) - centre.1).pow(2) < radius * radius;
         let [r, g, b] = match kind {
             0 => [dice.byte(), dice.byte(), dice.byte()],
-            1 => ground,
+            1 => background,
             2 => {
                 if inside {
                     shape
                 } else {
-                    ground
+                    background
                 }
             }
             3 => [(x * 255 / width) as u8, (y * 255 / height) as u8, if inside { 255 } else { 0 }],
-            _ => [if inside { ground[0] } else { dice.byte() / 8 }; 3],
+            _ => [if inside { background[0] } else { dice.byte() / 8 }; 3],
         };
         let alpha = match transparency {
             0 => dice.byte(),
@@ -80,7 +80,7 @@ fn every_picture_gives_exact_layers() {
     }
 }
 
-/// Flat ground with two disks and a ring: a poster in small.
+/// Flat background with two disks and a ring: a poster in small.
 fn poster() -> RgbaImage {
     RgbaImage::from_fn(400, 300, |x, y| {
         let disk = |cx: f32, cy: f32, r: f32| {
@@ -100,11 +100,11 @@ fn poster() -> RgbaImage {
 }
 
 #[test]
-fn disks_come_off_a_flat_ground_without_a_fringe() {
+fn disks_come_off_a_flat_background_without_a_fringe() {
     let output = decompose(&poster(), &Options { layers: Some(3), seed: 0 }, &mut go_on).expect("a poster");
     let layers = output.stack.layers();
     assert_eq!(layers.len(), 3, "{:?}", output.notes);
-    // The ground is completed behind the disks.
+    // The background is completed behind the disks.
     for pixel in layers[0].pixels.pixels() {
         assert!(pixel[0].abs_diff(240) < 6 && pixel[1].abs_diff(220) < 6 && pixel[2].abs_diff(90) < 6, "{pixel:?}");
     }

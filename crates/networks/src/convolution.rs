@@ -6,10 +6,10 @@ use rayon::prelude::*;
 use crate::NetworkError;
 use crate::kernel::{KERNEL, LANES, PANEL, PIXELS, Tile};
 
-/// Says whether the caller gave up; once it did, it stays so.
+/// Returns true once the caller has asked to stop, and from then on.
 pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 
-/// A picture with its channels last, row by row.
+/// A feature map: rows of pixels, channels last.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Map {
     pub height: usize,
@@ -43,13 +43,13 @@ impl Map {
     }
 }
 
-/// How a kernel walks over the picture, which has as many zeros around it as keep its size.
+/// Size, dilation and stride of a kernel; the picture is padded with zeros so that it keeps its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Walk {
     /// Side of the kernel, odd.
     pub side: usize,
     pub dilation: usize,
-    /// Pixels from one place to the next.
+    /// Step from one output pixel to the next, in input pixels.
     pub stride: usize,
 }
 
@@ -100,21 +100,21 @@ impl Convolution {
         Self { inputs, outputs, walk, panels: panels.collect() }
     }
 
-    /// Channels that it takes.
+    /// Number of input channels.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// Channels that it gives.
+    /// Number of output channels.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 
     /// The convolution of `parts`, whose channels stand one after the other; `finish(y, row)`
-    /// then sees each row of the result. `stopped` is asked at each row.
+    /// is called with each row of the result. `stopped` is called at each row.
     ///
     /// # Errors
-    /// [`NetworkError::Stopped`] when `stopped` said so.
+    /// [`NetworkError::Stopped`] if `stopped` returned true.
     ///
     /// # Panics
     /// When the parts are not of one size or do not have the right number of channels.
@@ -148,7 +148,7 @@ impl Convolution {
                 }
                 _ => {
                     for (k, line) in seen.chunks_mut(line).enumerate() {
-                        look(parts, (y * stride + k * dilation).checked_sub(reach), reach, line);
+                        gather_row(parts, (y * stride + k * dilation).checked_sub(reach), reach, line);
                     }
                     &*seen
                 }
@@ -191,8 +191,8 @@ impl Convolution {
 }
 
 /// Row `y` of all parts, their channels side by side, with `reach` pixels of zeros before it
-/// and the rest of `line` of zeros behind it; nothing but zeros outside of the picture.
-fn look(parts: &[&Map], y: Option<usize>, reach: usize, line: &mut [f32]) {
+/// and the rest of `line` filled with zeros; only zeros outside the picture.
+fn gather_row(parts: &[&Map], y: Option<usize>, reach: usize, line: &mut [f32]) {
     let Some(y) = y.filter(|&y| y < parts[0].height) else { return line.fill(0.0) };
     let inputs: usize = parts.iter().map(|part| part.channels).sum();
     let (start, end) = (reach * inputs, (reach + parts[0].width) * inputs);

@@ -7,26 +7,26 @@ use crate::convolution::{Map, Stop};
 use crate::layers::{combined, mean, repeated};
 use crate::plan::{Step, Work, plan};
 
-/// A network in ONNX that consists of convolutions and what is simple.
+/// A network in ONNX of convolutions, sums and pointwise functions, such as DBNet.
 pub struct Convolutional {
     bytes: &'static [u8],
     loaded: OnceLock<Result<Vec<Step>, String>>,
 }
 
 impl Convolutional {
-    /// The network; it is read when it is first run.
+    /// The network. It is parsed at its first run.
     pub const fn new(bytes: &'static [u8]) -> Self {
         Self { bytes, loaded: OnceLock::new() }
     }
 
-    /// The network's first output for `picture`. `stopped` is asked all the time.
+    /// The network's first output for `picture`. `stopped` is called at each row.
     ///
     /// # Errors
-    /// [`NetworkError::Stopped`] when `stopped` said so, otherwise why the file cannot be run.
+    /// [`NetworkError::Stopped`] if `stopped` returned true; otherwise why the file cannot be run.
     pub fn run(&self, picture: Map, stopped: Stop) -> Result<Map, NetworkError> {
         let loaded = self.loaded.get_or_init(|| plan(self.bytes));
         let steps = loaded.as_ref().map_err(|why| NetworkError::Failed(why.clone()))?;
-        // When a value is needed for the last time.
+        // The step that uses each value last.
         let mut last = vec![0; steps.len() + 1];
         for (number, step) in steps.iter().enumerate() {
             step.inputs.iter().for_each(|&input| last[input] = number);
@@ -49,7 +49,7 @@ impl Step {
             return Err(NetworkError::Stopped);
         }
         let first = inputs[0];
-        let unfit = || NetworkError::Failed("maps of sizes that do not fit".to_owned());
+        let unfit = || NetworkError::Failed("the sizes of two maps do not match".to_owned());
         let check = |fits: bool| if fits { Ok(()) } else { Err(unfit()) };
         let channels = inputs.iter().map(|map| map.channels).sum::<usize>();
         let finish = |row: &mut [f32], channels: usize| self.points.iter().for_each(|point| point.apply(row, channels));

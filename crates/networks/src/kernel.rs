@@ -12,7 +12,7 @@ pub const LANES: usize = 16;
 /// Channels of the widest panel.
 pub const PANEL: usize = 2 * LANES;
 
-/// What one call works on.
+/// The input of one call.
 #[derive(Clone, Copy)]
 pub struct Tile<'a> {
     /// Input values that the first pixel sees, and those to its right.
@@ -31,7 +31,7 @@ pub struct Tile<'a> {
 
 type Function = unsafe fn(tile: &Tile, width: usize, sums: *mut f32);
 
-/// A version of the loop for some instruction set.
+/// The loop for one instruction set.
 #[derive(Clone, Copy)]
 pub struct Kernel {
     function: Function,
@@ -39,11 +39,11 @@ pub struct Kernel {
     pub name: &'static str,
 }
 
-/// The fastest one that this machine has.
+/// The fastest kernel that this machine supports.
 pub static KERNEL: LazyLock<Kernel> = LazyLock::new(|| Kernel::all()[0]);
 
 impl Kernel {
-    /// What this machine can run, the fastest first.
+    /// The kernels that this machine supports, fastest first.
     #[allow(clippy::vec_init_then_push, reason = "what comes first depends on the machine")]
     pub fn all() -> Vec<Self> {
         let kernel = |function: Function, _name: &'static str| Self {
@@ -84,7 +84,7 @@ impl Kernel {
     }
 }
 
-/// For machines without a version of their own; LLVM makes vectors of it.
+/// The portable version, which LLVM vectorizes.
 #[allow(unsafe_code, reason = "one signature for all versions; the caller has checked the bounds")]
 unsafe fn portable(tile: &Tile, width: usize, sums: *mut f32) {
     const HEIGHT: usize = 4;

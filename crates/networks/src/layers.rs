@@ -1,9 +1,9 @@
-//! What stands between convolutions: functions of single values, sums, sizes.
+//! Layers between convolutions: pointwise functions, sums, means, resizing.
 
 use crate::NetworkError;
 use crate::convolution::{Convolution, Map, Stop, Walk};
 
-/// A function of each value by itself.
+/// A pointwise function.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Point {
     /// `scale * x + shift`; one of each for all channels, or one for each channel.
@@ -41,7 +41,7 @@ impl Point {
     }
 }
 
-/// A convolution of each channel by itself.
+/// A depthwise convolution.
 pub struct Depthwise {
     walk: Walk,
     /// (side, side, channels)
@@ -79,7 +79,7 @@ impl Depthwise {
                 let (groups, rest) = pixel.as_chunks_mut::<LANES>();
                 for (group, sums) in groups.iter_mut().enumerate() {
                     let at = group * LANES;
-                    // As many as this stay in registers.
+                    // This many stay in registers.
                     let mut found = [0.0; LANES];
                     found.copy_from_slice(&self.bias[at..at + LANES]);
                     for &(source, weights) in &lines {
@@ -103,7 +103,7 @@ impl Depthwise {
     }
 }
 
-/// Channels whose sums are made together.
+/// Channels that are summed together, in registers.
 const LANES: usize = 8;
 
 #[inline(always)]
@@ -141,7 +141,7 @@ impl Doubling {
     }
 
     /// # Errors
-    /// When the caller stopped.
+    /// [`NetworkError::Stopped`] if `stopped` returned true.
     pub fn run(&self, map: &Map, stopped: Stop, finish: impl Fn(&mut [f32]) + Sync) -> Result<Map, NetworkError> {
         let corners = self.corners.run(&[map], stopped, |_, _| {})?;
         let outputs = self.outputs();

@@ -14,7 +14,7 @@ const STAGES: [Option<usize>; 11] =
     [Some(7), Some(6), Some(5), Some(4), None, None, None, Some(4), Some(5), Some(6), Some(7)];
 /// Convolutions of a stage without shrinking: one in, four out and wide, three back.
 const DILATED: usize = 8;
-/// Maps of which the answer is made.
+/// Side outputs that are fused into the saliency map.
 const SIDES: usize = 6;
 
 /// U2-Net-p with its weights in ONNX.
@@ -24,22 +24,22 @@ pub struct U2Net {
 }
 
 impl U2Net {
-    /// The network; it is read when it is first run.
+    /// The network. It is parsed at its first run.
     pub const fn new(bytes: &'static [u8]) -> Self {
         Self { bytes, loaded: OnceLock::new() }
     }
 
     /// Saliency, 0 to 1, of `picture` (three channels, normalised), pixel by pixel.
-    /// `stopped` is asked all the time.
+    /// `stopped` is called at each row.
     ///
     /// # Errors
-    /// [`NetworkError::Stopped`] when `stopped` said so, otherwise why the file is not this network.
+    /// [`NetworkError::Stopped`] if `stopped` returned true; otherwise why the file is not this network.
     pub fn run(&self, picture: Map, stopped: Stop) -> Result<Vec<f32>, NetworkError> {
         let layers = self.layers().as_ref().map_err(|why| NetworkError::Failed(why.clone()))?;
         Pass { layers: layers.iter(), stopped }.whole(picture)
     }
 
-    /// Reads the network, so that its first run does not have to.
+    /// Parses the network ahead of its first run.
     pub fn prepare(&self) {
         let _ = self.layers();
     }
@@ -67,7 +67,7 @@ fn load(bytes: &[u8]) -> Result<Vec<Convolution>, String> {
     Ok(layers)
 }
 
-/// One pass through the network, whose layers are used up one after the other.
+/// One pass through the network, which consumes the layers in order.
 struct Pass<'a> {
     layers: std::slice::Iter<'a, Convolution>,
     stopped: Stop<'a>,
@@ -82,7 +82,7 @@ impl Pass<'_> {
             let half = halved(&down[down.len() - 1]);
             down.push(self.stage(stage, &[&half])?);
         }
-        // From the coarsest to the finest; each stage takes the finer one's way down along.
+        // From coarse to fine; each stage also gets the encoder's map of its size.
         let mut up = vec![down.remove(5)];
         for (&stage, across) in STAGES[6..].iter().zip(down.iter().rev()) {
             let grown = grown(&up[up.len() - 1], (across.height, across.width));
@@ -107,7 +107,7 @@ impl Pass<'_> {
         layer.run(parts, self.stopped, finish)
     }
 
-    /// A convolution whose negative sums become zero.
+    /// A convolution with ReLU.
     fn rectified(&mut self, parts: &[&Map]) -> Result<Map, NetworkError> {
         self.convolve(parts, |_, row| row.iter_mut().for_each(|value| *value = value.max(0.0)))
     }
@@ -143,7 +143,7 @@ impl Pass<'_> {
     }
 }
 
-/// The largest of each two by two pixels; what is left over at the edge counts by itself.
+/// Max pooling over two by two pixels; an odd edge is pooled alone.
 fn halved(map: &Map) -> Map {
     Map::from_rows(map.height.div_ceil(2), map.width.div_ceil(2), map.channels, |y, row| {
         for (x, pixel) in row.chunks_mut(map.channels).enumerate() {

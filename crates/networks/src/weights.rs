@@ -1,4 +1,4 @@
-//! Weights out of a file in ONNX.
+//! Reads weights from an ONNX file.
 
 use std::collections::HashMap;
 
@@ -23,10 +23,10 @@ pub struct File {
 }
 
 impl File {
-    /// Constants that are no floats are left out.
+    /// Parses a file; constants that are not floats are left out.
     ///
     /// # Errors
-    /// What is wrong with the file, in words.
+    /// What is wrong with the file.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         let model = ModelProto::parse_buf(bytes).map_err(|error| error.to_string())?;
         let graph = model.graph.ok_or("it has no graph")?;
@@ -79,16 +79,16 @@ impl File {
     }
 }
 
-/// A list of whole numbers among a node's attributes; empty where there is none.
+/// An attribute of integers; empty if the node does not have it.
 pub fn ints<'a>(node: &'a NodeProto, name: &str) -> &'a [i64] {
     let attribute = node.attribute.iter().find(|attribute| attribute.name.as_deref() == Some(name));
     attribute.map_or(&[], |attribute| attribute.ints.as_slice())
 }
 
-/// The convolutions of a network that has no others than plain ones, in order.
+/// The convolutions of a network that has only plain ones, in order.
 ///
 /// # Errors
-/// What is wrong with the file, in words.
+/// What is wrong with the file.
 pub fn convolutions(bytes: &[u8]) -> Result<Vec<Convolution>, String> {
     let file = File::read(bytes)?;
     let nodes = file.nodes.iter().filter(|node| node.op_type.as_deref() == Some("Conv"));

@@ -159,7 +159,7 @@ fn foliage(width: u32, height: u32, random: &mut Random) -> RgbImage {
     picture
 }
 
-/// A street at night out of focus: disks of light on a dark ground.
+/// A street at night out of focus: disks of light on a dark background.
 fn lights(width: u32, height: u32, random: &mut Random) -> RgbImage {
     let seed = hash(random.below(1 << 30) as u64);
     let dark = hsv(random.between(0.55, 0.75), 0.5, 0.2);

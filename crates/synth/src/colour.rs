@@ -16,12 +16,12 @@ pub fn mix(a: Colour, b: Colour, share: f32) -> Colour {
     std::array::from_fn(|c| a[c] + (b[c] - a[c]) * share)
 }
 
-/// A colour that can be told from `ground`.
-pub fn contrasting(ground: Colour, random: &mut Random) -> Colour {
+/// A colour that can be told from `background`.
+pub fn contrasting(background: Colour, random: &mut Random) -> Colour {
     let mut colour = [0.0; 3];
     for _ in 0..50 {
         colour = hsv(random.unit(), random.between(0.1, 1.0), *random.pick(&[0.15, 0.95, 0.98, 0.8]));
-        if (0..3).any(|c| (colour[c] - ground[c]).abs() > 90.0 / 255.0) {
+        if (0..3).any(|c| (colour[c] - background[c]).abs() > 90.0 / 255.0) {
             break;
         }
     }

@@ -18,10 +18,10 @@ fn solid(colour: Colour) -> Paint<'static> {
     Paint { shader: Shader::SolidColor(skia(colour)), anti_alias: true, ..Paint::default() }
 }
 
-/// A transparent sheet to draw on.
-pub struct Sheet(Pixmap);
+/// A transparent canvas.
+pub struct Canvas(Pixmap);
 
-impl Sheet {
+impl Canvas {
     /// # Panics
     /// When a side is 0.
     pub fn new(width: u32, height: u32) -> Self {
@@ -126,21 +126,21 @@ fn oval(x: f32, y: f32, width: f32, height: f32) -> Option<Path> {
 }
 
 /// Two to five shapes, beside the subject and below the headline. `unit` is 1/1024 of the side.
-pub fn shapes(sheet: &mut Sheet, size: (f32, f32), unit: f32, ground: Colour, random: &mut Random) {
+pub fn shapes(canvas: &mut Canvas, size: (f32, f32), unit: f32, background: Colour, random: &mut Random) {
     let (width, height) = size;
     for _ in 0..2 + random.below(4) {
         let radius = random.between(35.0, 90.0) * unit;
         let y = random.between(0.33 * height, height - 130.0 * unit - radius);
         let side = random.between(radius * 0.7, (width / 2.0 - 300.0 * unit).max(radius));
         let x = if random.chance(0.5) { side } else { width - side };
-        let colour = contrasting(ground, random);
+        let colour = contrasting(background, random);
         match random.below(4) {
-            0 => sheet.fill(disk(x, y, radius), colour),
-            1 => sheet.fill(rounded(x - radius, y - 0.7 * radius, 2.0 * radius, 1.4 * radius, 15.0 * unit), colour),
-            2 => sheet.stroke(disk(x, y, radius * 0.8), radius * 0.35, colour),
+            0 => canvas.fill(disk(x, y, radius), colour),
+            1 => canvas.fill(rounded(x - radius, y - 0.7 * radius, 2.0 * radius, 1.4 * radius, 15.0 * unit), colour),
+            2 => canvas.stroke(disk(x, y, radius * 0.8), radius * 0.35, colour),
             _ => {
                 let turn = random.between(0.0, 1.0);
-                sheet.fill(
+                canvas.fill(
                     polygon((0..10).map(|k| {
                         let reach = if k % 2 == 0 { radius } else { radius * 0.45 };
                         let (sin, cos) = (k as f32 * std::f32::consts::PI / 5.0 + turn).sin_cos();
@@ -154,12 +154,12 @@ pub fn shapes(sheet: &mut Sheet, size: (f32, f32), unit: f32, ground: Colour, ra
 }
 
 /// The main motif around `centre`.
-pub fn subject(sheet: &mut Sheet, centre: (f32, f32), unit: f32, ground: Colour, random: &mut Random) {
-    let colours = [(); 3].map(|()| contrasting(ground, random));
+pub fn subject(canvas: &mut Canvas, centre: (f32, f32), unit: f32, background: Colour, random: &mut Random) {
+    let colours = [(); 3].map(|()| contrasting(background, random));
     match random.below(4) {
-        0 | 1 => person(sheet, centre, unit, colours),
-        2 => bottle(sheet, centre, unit, colours),
-        _ => cat(sheet, centre, unit, colours),
+        0 | 1 => person(canvas, centre, unit, colours),
+        2 => bottle(canvas, centre, unit, colours),
+        _ => cat(canvas, centre, unit, colours),
     }
 }
 
@@ -167,43 +167,43 @@ fn darker(colour: Colour) -> Colour {
     mix(colour, [0.0; 3], 0.25)
 }
 
-fn person(sheet: &mut Sheet, (cx, cy): (f32, f32), u: f32, [coat, belt, hair]: [Colour; 3]) {
+fn person(canvas: &mut Canvas, (cx, cy): (f32, f32), u: f32, [coat, belt, hair]: [Colour; 3]) {
     let skin = hsv(0.07, 0.35, 0.97);
-    sheet.stroke(line((cx - 120.0 * u, cy + 60.0 * u), (cx - 220.0 * u, cy - 40.0 * u)), 42.0 * u, coat);
-    sheet.stroke(line((cx + 120.0 * u, cy + 60.0 * u), (cx + 230.0 * u, cy + 150.0 * u)), 42.0 * u, coat);
-    sheet.shade(rounded(cx - 130.0 * u, cy, 260.0 * u, 290.0 * u, 60.0 * u), coat, darker(coat));
-    sheet.fill(rounded(cx - 130.0 * u, cy + 120.0 * u, 260.0 * u, 40.0 * u, 2.0 * u), belt);
-    sheet.fill(disk(cx - 222.0 * u, cy - 42.0 * u, 28.0 * u), skin);
-    sheet.fill(disk(cx + 232.0 * u, cy + 152.0 * u, 28.0 * u), skin);
-    sheet.fill(disk(cx, cy - 92.0 * u, 118.0 * u), hair);
-    sheet.shade(oval(cx, cy - 65.0 * u, 200.0 * u, 190.0 * u), skin, mix(skin, [0.8, 0.5, 0.4], 0.25));
+    canvas.stroke(line((cx - 120.0 * u, cy + 60.0 * u), (cx - 220.0 * u, cy - 40.0 * u)), 42.0 * u, coat);
+    canvas.stroke(line((cx + 120.0 * u, cy + 60.0 * u), (cx + 230.0 * u, cy + 150.0 * u)), 42.0 * u, coat);
+    canvas.shade(rounded(cx - 130.0 * u, cy, 260.0 * u, 290.0 * u, 60.0 * u), coat, darker(coat));
+    canvas.fill(rounded(cx - 130.0 * u, cy + 120.0 * u, 260.0 * u, 40.0 * u, 2.0 * u), belt);
+    canvas.fill(disk(cx - 222.0 * u, cy - 42.0 * u, 28.0 * u), skin);
+    canvas.fill(disk(cx + 232.0 * u, cy + 152.0 * u, 28.0 * u), skin);
+    canvas.fill(disk(cx, cy - 92.0 * u, 118.0 * u), hair);
+    canvas.shade(oval(cx, cy - 65.0 * u, 200.0 * u, 190.0 * u), skin, mix(skin, [0.8, 0.5, 0.4], 0.25));
     for side in [-40.0, 40.0] {
-        sheet.fill(disk(cx + side * u, cy - 70.0 * u, 12.0 * u), [0.12, 0.1, 0.1]);
+        canvas.fill(disk(cx + side * u, cy - 70.0 * u, 12.0 * u), [0.12, 0.1, 0.1]);
     }
-    sheet.stroke(line((cx - 30.0 * u, cy - 12.0 * u), (cx + 30.0 * u, cy - 12.0 * u)), 8.0 * u, [0.6, 0.15, 0.15]);
+    canvas.stroke(line((cx - 30.0 * u, cy - 12.0 * u), (cx + 30.0 * u, cy - 12.0 * u)), 8.0 * u, [0.6, 0.15, 0.15]);
 }
 
-fn bottle(sheet: &mut Sheet, (cx, cy): (f32, f32), u: f32, [glass, label, cap]: [Colour; 3]) {
-    sheet.shade(rounded(cx - 45.0 * u, cy - 220.0 * u, 90.0 * u, 200.0 * u, 20.0 * u), glass, darker(glass));
-    sheet.shade(rounded(cx - 120.0 * u, cy - 70.0 * u, 240.0 * u, 360.0 * u, 70.0 * u), glass, darker(glass));
-    sheet.fill(rounded(cx - 55.0 * u, cy - 250.0 * u, 110.0 * u, 50.0 * u, 10.0 * u), cap);
-    sheet.fill(rounded(cx - 120.0 * u, cy + 40.0 * u, 240.0 * u, 150.0 * u, 4.0 * u), label);
-    sheet.fill(disk(cx, cy + 115.0 * u, 48.0 * u), cap);
+fn bottle(canvas: &mut Canvas, (cx, cy): (f32, f32), u: f32, [glass, label, cap]: [Colour; 3]) {
+    canvas.shade(rounded(cx - 45.0 * u, cy - 220.0 * u, 90.0 * u, 200.0 * u, 20.0 * u), glass, darker(glass));
+    canvas.shade(rounded(cx - 120.0 * u, cy - 70.0 * u, 240.0 * u, 360.0 * u, 70.0 * u), glass, darker(glass));
+    canvas.fill(rounded(cx - 55.0 * u, cy - 250.0 * u, 110.0 * u, 50.0 * u, 10.0 * u), cap);
+    canvas.fill(rounded(cx - 120.0 * u, cy + 40.0 * u, 240.0 * u, 150.0 * u, 4.0 * u), label);
+    canvas.fill(disk(cx, cy + 115.0 * u, 48.0 * u), cap);
 }
 
-fn cat(sheet: &mut Sheet, (cx, cy): (f32, f32), u: f32, [fur, chest, collar]: [Colour; 3]) {
-    sheet.stroke(line((cx + 110.0 * u, cy + 240.0 * u), (cx + 210.0 * u, cy + 60.0 * u)), 40.0 * u, fur);
-    sheet.shade(oval(cx, cy + 140.0 * u, 290.0 * u, 300.0 * u), fur, darker(fur));
-    sheet.fill(oval(cx, cy + 170.0 * u, 130.0 * u, 200.0 * u), chest);
+fn cat(canvas: &mut Canvas, (cx, cy): (f32, f32), u: f32, [fur, chest, collar]: [Colour; 3]) {
+    canvas.stroke(line((cx + 110.0 * u, cy + 240.0 * u), (cx + 210.0 * u, cy + 60.0 * u)), 40.0 * u, fur);
+    canvas.shade(oval(cx, cy + 140.0 * u, 290.0 * u, 300.0 * u), fur, darker(fur));
+    canvas.fill(oval(cx, cy + 170.0 * u, 130.0 * u, 200.0 * u), chest);
     for side in [-1.0, 1.0] {
         let ear = [(30.0, -150.0), (125.0, -240.0), (125.0, -90.0)];
-        sheet.fill(polygon(ear.map(|(x, y)| (cx + side * x * u, cy + y * u))), fur);
+        canvas.fill(polygon(ear.map(|(x, y)| (cx + side * x * u, cy + y * u))), fur);
     }
-    sheet.fill(oval(cx, cy - 80.0 * u, 270.0 * u, 220.0 * u), fur);
-    sheet.fill(rounded(cx - 100.0 * u, cy + 10.0 * u, 200.0 * u, 30.0 * u, 10.0 * u), collar);
+    canvas.fill(oval(cx, cy - 80.0 * u, 270.0 * u, 220.0 * u), fur);
+    canvas.fill(rounded(cx - 100.0 * u, cy + 10.0 * u, 200.0 * u, 30.0 * u, 10.0 * u), collar);
     for side in [-60.0, 60.0] {
-        sheet.fill(oval(cx + side * u, cy - 95.0 * u, 44.0 * u, 56.0 * u), [0.95, 0.9, 0.5]);
-        sheet.fill(oval(cx + side * u, cy - 95.0 * u, 16.0 * u, 48.0 * u), [0.08, 0.08, 0.08]);
+        canvas.fill(oval(cx + side * u, cy - 95.0 * u, 44.0 * u, 56.0 * u), [0.95, 0.9, 0.5]);
+        canvas.fill(oval(cx + side * u, cy - 95.0 * u, 16.0 * u, 48.0 * u), [0.08, 0.08, 0.08]);
     }
-    sheet.fill(polygon([(-16.0, -50.0), (16.0, -50.0), (0.0, -30.0)].map(|(x, y)| (cx + x * u, cy + y * u))), collar);
+    canvas.fill(polygon([(-16.0, -50.0), (16.0, -50.0), (0.0, -30.0)].map(|(x, y)| (cx + x * u, cy + y * u))), collar);
 }

@@ -11,10 +11,10 @@ mod words;
 use image::{Rgba, RgbaImage};
 use layers::{Kind, Layer, LayerStack};
 
-use crate::draw::{Sheet, with_shadow};
+use crate::draw::{Canvas, with_shadow};
 use crate::random::Random;
 
-/// What lies behind everything.
+/// The kind of background.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Background {
     Flat,
@@ -24,7 +24,7 @@ pub enum Background {
     Photo,
 }
 
-/// In what the text is written.
+/// The script of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Script {
     Latin,
@@ -65,23 +65,23 @@ pub fn poster(seed: u64, width: u32, height: u32) -> Poster {
     let shadows = [Shadows::None, Shadows::All, Shadows::Shapes][(seed % 3) as usize];
     let script = [Script::Latin, Script::Korean, Script::Chinese][((seed / 5 + seed / 15) % 3) as usize];
 
-    let ground = background::background(background, width, height, &mut random);
-    let mean = mean(&ground);
+    let lowest = background::background(background, width, height, &mut random);
+    let mean = mean(&lowest);
     let size = (width as f32, height as f32);
     let unit = size.0.min(size.1) / 1024.0;
 
-    let mut sheet = Sheet::new(width, height);
-    draw::shapes(&mut sheet, size, unit, mean, &mut random);
-    let mut shapes = sheet.into_picture();
+    let mut canvas = Canvas::new(width, height);
+    draw::shapes(&mut canvas, size, unit, mean, &mut random);
+    let mut shapes = canvas.into_picture();
 
-    let mut sheet = Sheet::new(width, height);
+    let mut canvas = Canvas::new(width, height);
     let centre = (size.0 / 2.0 + random.between(-60.0, 60.0) * unit, 0.64 * size.1);
-    draw::subject(&mut sheet, centre, unit, mean, &mut random);
-    let mut subject = sheet.into_picture();
+    draw::subject(&mut canvas, centre, unit, mean, &mut random);
+    let mut subject = canvas.into_picture();
 
-    let mut sheet = Sheet::new(width, height);
-    let said = text::text(&mut sheet, size, unit, script, mean, &mut random);
-    let mut text = sheet.into_picture();
+    let mut canvas = Canvas::new(width, height);
+    let said = text::text(&mut canvas, size, unit, script, mean, &mut random);
+    let mut text = canvas.into_picture();
 
     let moved = |x: f32, y: f32| ((x * unit).round() as i64, (y * unit).round() as i64);
     match shadows {
@@ -94,7 +94,7 @@ pub fn poster(seed: u64, width: u32, height: u32) -> Poster {
         Shadows::Shapes => shapes = with_shadow(&shapes, moved(4.0, 5.0), 5.0 * unit, 0.4),
     }
     let opaque = RgbaImage::from_fn(width, height, |x, y| {
-        let [r, g, b] = ground.get_pixel(x, y).0;
+        let [r, g, b] = lowest.get_pixel(x, y).0;
         Rgba([r, g, b, 255])
     });
     let layer = |name: &str, kind, text, pixels| Layer { name: name.to_owned(), kind, text, pixels };

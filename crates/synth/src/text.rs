@@ -5,7 +5,7 @@ use ttf_parser::{Face, OutlineBuilder};
 
 use crate::Script;
 use crate::colour::{Colour, contrasting};
-use crate::draw::Sheet;
+use crate::draw::Canvas;
 use crate::random::Random;
 use crate::words::{details, headlines};
 
@@ -90,16 +90,16 @@ fn set(face: &Face, text: &str, size: f32, middle: f32, baseline: f32) -> Option
 
 /// Draws headline and small print; gives what they say, line by line.
 pub fn text(
-    sheet: &mut Sheet,
+    canvas: &mut Canvas,
     size: (f32, f32),
     unit: f32,
     script: Script,
-    ground: Colour,
+    background: Colour,
     random: &mut Random,
 ) -> String {
     let font: &&[u8] = random.pick(fonts(script));
     let face = face(font);
-    let (colour, outline) = (contrasting(ground, random), contrasting(ground, random));
+    let (colour, outline) = (contrasting(background, random), contrasting(background, random));
     let outlined = random.chance(0.3);
     let (lines, detail) = (*random.pick(headlines(script)), *random.pick(details(script)));
     let mut bottom = 50.0 * unit;
@@ -108,13 +108,13 @@ pub fn text(
         let em = widest.min(if k == 0 { 150.0 } else { 112.0 } * unit);
         let path = set(&face, line, em, size.0 / 2.0, bottom + 0.9 * em);
         if outlined {
-            sheet.stroke(path.clone(), 12.0 * unit, outline);
+            canvas.stroke(path.clone(), 12.0 * unit, outline);
         }
-        sheet.fill(path, colour);
+        canvas.fill(path, colour);
         bottom += 1.15 * em;
     }
     let widest = 0.9 * size.0 / advance(&face, detail) * f32::from(face.units_per_em());
-    sheet.fill(set(&face, detail, widest.min(34.0 * unit), size.0 / 2.0, size.1 - 36.0 * unit), colour);
+    canvas.fill(set(&face, detail, widest.min(34.0 * unit), size.0 / 2.0, size.1 - 36.0 * unit), colour);
     lines.iter().chain([&detail]).copied().collect::<Vec<_>>().join("\n")
 }
 

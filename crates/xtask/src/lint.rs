@@ -1,11 +1,14 @@
 use std::process::{Command, Stdio};
 
+use crate::phrases;
 use crate::run::{cargo, exists, root, run};
 use crate::test::FEATURES;
 
+/// Formatting, wording, clippy and the audit of dependencies.
 pub fn lint() -> anyhow::Result<()> {
     let cargo = cargo();
     run(&cargo, ["fmt", "--all", "--check"])?;
+    phrases::check()?;
     run(&cargo, ["clippy", "--workspace", "--all-targets", FEATURES, "--", "-D", "warnings"])?;
     audit(&cargo)
 }
@@ -18,7 +21,7 @@ fn audit(cargo: &str) -> anyhow::Result<()> {
     run(cargo, ["deny", "check", "bans", "licenses", "sources"])?;
     if !fetch_advisories(cargo) {
         println!();
-        println!("WARNING: the advisory database could not be fetched (no way to its git host from here).");
+        println!("WARNING: the advisory database could not be fetched (its git host cannot be reached).");
         println!("WARNING: known vulnerabilities of dependencies were NOT checked; run `cargo deny check advisories`.");
         println!();
         return Ok(());
@@ -26,11 +29,11 @@ fn audit(cargo: &str) -> anyhow::Result<()> {
     run(cargo, ["deny", "check", "advisories"])
 }
 
-/// Whether the database of known vulnerabilities could be brought up to date.
+/// Updates the database of known vulnerabilities; false if it cannot be reached.
 fn fetch_advisories(cargo: &str) -> bool {
     let mut fetch = Command::new(cargo);
     fetch.args(["deny", "fetch", "db"]).current_dir(root()).stdin(Stdio::null()).stderr(Stdio::null());
-    // A host that swallows connections must not hold up the whole run.
+    // A host that never answers must not block the whole run.
     fetch.env("GIT_HTTP_LOW_SPEED_LIMIT", "1000").env("GIT_HTTP_LOW_SPEED_TIME", "20");
     fetch.status().is_ok_and(|status| status.success())
 }

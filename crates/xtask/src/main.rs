@@ -1,10 +1,11 @@
-//! `cargo xtask`: what this repository runs on itself.
+//! `cargo xtask`: checks, tests and benchmarks of this repository.
 
 mod bench;
 mod cuda;
 mod install;
 mod lint;
 mod page;
+mod phrases;
 mod run;
 mod test;
 
@@ -22,9 +23,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run every test; as root installs the Debian packages that they need, otherwise says which are missing
+    /// Run every test; as root, install the Debian packages that they need, otherwise list the missing ones
     Test(test::TestArguments),
-    /// Run rustfmt, clippy and the dependency audit
+    /// Run rustfmt, clippy, the check of the wording and the dependency audit
     Lint,
     /// Run a benchmark
     Bench(bench::BenchArguments),

@@ -33,29 +33,31 @@ pub(crate) const PORT: Variable = Variable { name: "PORT", default: "8000", abou
 pub(crate) const ALLOWED_HOSTS: Variable = Variable {
     name: "ALLOWED_HOSTS",
     default: "",
-    about: "Names the service answers under, separated by commas, such as poster.example or *.example; localhost and \
-            addresses always work; empty: any name, but none other where HOST is 127.0.0.1 or ::1; * is any name there, too",
+    about: "Host names that the service answers to, separated by commas, such as poster.example or *.example; \
+            localhost and IP addresses always work; empty: any name, or no other if HOST is 127.0.0.1 or ::1; *: \
+            any name",
 };
 pub(crate) const MAX_CONNECTIONS: Variable = Variable {
     name: "MAX_CONNECTIONS",
     default: "auto",
-    about: "The most connections at once; a new one then takes the place of one without a request; auto: as many as the \
-            process may open files for, at most 10000",
+    about: "Maximum number of connections; beyond it, a new one replaces an idle one; auto: follows the limit of \
+            open files, at most 10000",
 };
 pub(crate) const HEADER_TIMEOUT_S: Variable = Variable {
     name: "HEADER_TIMEOUT_S",
     default: "15",
-    about: "Seconds that the headers of a request may take to arrive",
+    about: "Seconds within which the headers of a request must arrive",
 };
 pub(crate) const IDLE_TIMEOUT_S: Variable = Variable {
     name: "IDLE_TIMEOUT_S",
     default: "75",
-    about: "Seconds that a connection may wait for the next request; longer than the one of a proxy in front",
+    about: "Seconds that a connection may stay idle between requests; set it higher than the idle timeout of a \
+            proxy in front",
 };
 pub(crate) const TRANSFER_TIMEOUT_S: Variable = Variable {
     name: "TRANSFER_TIMEOUT_S",
     default: "60",
-    about: "Seconds that a client may lag behind 1 KiB a second while it sends a body or reads an answer",
+    about: "Seconds that a client may fall behind 1 KiB/s while it sends a body or receives a response",
 };
 pub(crate) const MAX_FILE_SIZE: Variable = Variable {
     name: "MAX_FILE_SIZE",
@@ -65,7 +67,8 @@ pub(crate) const MAX_FILE_SIZE: Variable = Variable {
 pub(crate) const EXPORT_MEMORY_LIMIT: Variable = Variable {
     name: "EXPORT_MEMORY_LIMIT",
     default: "1GiB",
-    about: "Memory for the exports that run at once (PSD, ORA, edited pictures): bytes, or with KB, MB, GB, KiB, MiB, GiB",
+    about: "Memory that concurrent exports share (PSD, ORA, edited pictures): bytes, or with KB, MB, GB, KiB, MiB, \
+            GiB",
 };
 pub(crate) const CORS_ORIGINS: Variable = Variable {
     name: "CORS_ORIGINS",
@@ -75,37 +78,37 @@ pub(crate) const CORS_ORIGINS: Variable = Variable {
 pub(crate) const DOWNLOAD_REDIRECT: Variable = Variable {
     name: "DOWNLOAD_REDIRECT",
     default: "false",
-    about: "true sends clients that fetch one file to a signed address of the bucket, for 15 minutes",
+    about: "true redirects clients that fetch one file to a signed URL of the bucket, valid for 15 minutes",
 };
 pub(crate) const HIGHEST_PRIORITY: Variable = Variable {
     name: "HIGHEST_PRIORITY",
     default: "normal",
-    about: "Highest priority that a request may ask for: high, normal or low; jobs of a higher one always go first",
+    about: "Highest priority that a request may ask for: high, normal or low; jobs of higher priority always run \
+            first",
 };
 pub(crate) const CLIENT_KEY_HEADER: Variable = Variable {
     name: "CLIENT_KEY_HEADER",
     default: "",
-    about: "Header that tells clients apart for their fair share, set by your proxy; empty: the address of the connection",
+    about: "Header, set by your proxy, that identifies clients for fair sharing; empty: the address of the \
+            connection",
 };
 pub(crate) const WEBHOOK_SECRET: Variable = Variable {
     name: "WEBHOOK_SECRET",
     default: "",
-    about: "Signs webhooks: whsec_ and 24 to 64 random bytes in base64, several with commas; empty: webhooks are off",
+    about: "Key that signs webhooks: whsec_ and 24 to 64 random bytes in base64, several with commas; empty: \
+            webhooks are off",
 };
 pub(crate) const WEBHOOK_ALLOW_PRIVATE: Variable = Variable {
     name: "WEBHOOK_ALLOW_PRIVATE",
     default: "false",
-    about: "true lets webhooks call this machine, private networks and plain http://",
+    about: "true allows webhooks to this machine, to private networks and over plain http://",
 };
-pub(crate) const WEBHOOK_ATTEMPTS: Variable = Variable {
-    name: "WEBHOOK_ATTEMPTS",
-    default: "8",
-    about: "How often a webhook that does not arrive is tried before it is given up",
-};
+pub(crate) const WEBHOOK_ATTEMPTS: Variable =
+    Variable { name: "WEBHOOK_ATTEMPTS", default: "8", about: "Maximum number of attempts to deliver a webhook" };
 pub(crate) const WEBHOOK_RETRY_S: Variable = Variable {
     name: "WEBHOOK_RETRY_S",
     default: "5",
-    about: "Seconds before the second attempt of a webhook; each further wait is four times as long, at most 6 hours",
+    about: "Seconds before the first retry of a webhook; each further wait is four times as long, at most 6 hours",
 };
 pub(crate) const OPENAI_WAIT_S: Variable = Variable {
     name: "OPENAI_WAIT_S",

@@ -1,6 +1,6 @@
-//! Completion of what lies behind a layer.
+//! Inpainting of the background behind a layer.
 
-pub mod complete;
+pub mod inpaint;
 pub mod membrane;
 pub mod palette;
 pub mod patches;

@@ -20,7 +20,7 @@ pub struct Hole<'a> {
     pub hole: &'a Mask,
     /// Pixels that may be diffused into the hole.
     pub known: &'a Mask,
-    /// Pixels of the hole that show the ground wherever they have a colour of the palette.
+    /// Pixels of the hole that show the background wherever they have a colour of the palette.
     pub around: &'a Mask,
 }
 

@@ -1,5 +1,5 @@
 //! A colour that varies as a quadratic polynomial of the place, fitted robustly:
-//! the model of a smooth ground.
+//! the model of a smooth background.
 
 use crate::colour::max_difference;
 use crate::numeric::solve_symmetric;

@@ -1,4 +1,4 @@
-//! Lifting a shape off the picture: what lies behind it, how opaque it is.
+//! Extraction of a shape from the picture: its matte, and the inpainted background behind it.
 
 mod opacity;
 mod seam;
@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::colour::max_difference;
 use crate::fading::{self, Fading};
-use crate::fill::complete::{Hole, complete};
+use crate::fill::inpaint::{Hole, inpaint};
 use crate::monitor::{Monitor, Stopped};
 use crate::morphology::{components, dilate, erode, nearest, open};
 use crate::numeric::quantile;
@@ -15,94 +15,99 @@ use crate::plane::{Colour, Gray, Mask, Plane, Rect};
 use opacity::{Zones, core, settle, unmix};
 use seam::seamless;
 
-/// How far shadows are followed, as a share of the picture's long side.
-const FARTHEST: f32 = 0.045;
+/// How far shadows are followed, as a share of the picture's long side: the widest shadows of the tuning posters of
+/// `synth` end before.
+const SHADOW_REACH: f32 = 0.045;
 
-/// Distance in pixels up to which an edge is that of the shape itself.
+/// Distance from the shape in pixels up to which an edge is the shape's own.
 const OWN_EDGE: usize = 4;
 /// Change of a channel (0 to 1) over two pixels that no shadow has.
 const STRONG_EDGE: f32 = 0.25;
 
-/// Difference (0 to 1) from what the shadow makes of the ground from which a pixel shows
+/// Difference (0 to 1) from what the shadow makes of the background from which a pixel shows
 /// another thing.
 const FOREIGN: f32 = 14.0 / 255.0;
 
-/// Largest difference (0 to 1) of a pixel from what is behind it up to which it looks like the ground.
+/// Largest difference (0 to 1) of a pixel from what is behind it up to which it looks like the background.
 const ALIKE: f32 = 16.0 / 255.0;
-/// Share of a shape's typical difference from the ground under which a pixel is ground.
+/// Share of a shape's typical difference from the background under which a pixel is background.
 const GAP: f32 = 0.25;
 
-/// What is lifted.
+/// The kind of shape that is extracted.
 #[derive(Clone, Copy)]
 pub enum Shape {
+    /// Letters.
     Letters {
-        /// Area in pixels up to which what looks like the ground within a letter is ground.
+        /// Area in pixels up to which a region inside a letter that looks like the background is background.
         counter: usize,
     },
+    /// A subject, an object, or several of them.
     Piece {
-        /// Area in pixels up to which what looks like the ground at the edge of the piece is ground.
+        /// Area in pixels up to which a region at the edge of the piece that looks like the background is background.
         crumb: usize,
     },
 }
 
-/// How a shape is lifted.
+/// How a shape is extracted.
 #[derive(Clone, Copy)]
-pub struct Lift<'a> {
+pub struct ExtractOptions<'a> {
     /// Width of the band at the edge whose opacity is solved, in pixels.
     pub band: usize,
-    /// How far around the shape the picture is completed, in pixels.
+    /// How far around the shape the background is inpainted, in pixels.
     pub grow: usize,
     /// Least width of the halo that belongs to the shape, in pixels.
     pub halo: usize,
     pub shape: Shape,
-    /// Pieces that what is behind the shape is not made from.
-    pub apart: Option<&'a Mask>,
+    /// Pieces that the background must not be inpainted from.
+    pub excluded: Option<&'a Mask>,
 }
 
-pub struct Lifted {
+/// A shape taken out of the picture.
+pub struct Extraction {
+    /// The picture without the shape.
     pub below: Colour,
-    /// Opacity of the shape, 0 to 1.
+    /// Matte of the shape, 0 to 1.
     pub alpha: Gray,
 }
 
-/// Lifts `mask` off `image` (sRGB, 0 to 1, colours of 8 bits).
+/// Extracts `mask` from `image` (sRGB, 0 to 1, colours of 8 bits).
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn lift(image: &Colour, mask: &Mask, lift: Lift, monitor: &Monitor) -> Result<Lifted, Stopped> {
-    let reach = ((FARTHEST * mask.width.max(mask.height) as f32) as usize).max(lift.grow + 4);
+pub fn extract(image: &Colour, mask: &Mask, options: ExtractOptions, monitor: &Monitor) -> Result<Extraction, Stopped> {
+    let reach = ((SHADOW_REACH * mask.width.max(mask.height) as f32) as usize).max(options.grow + 4);
     let places = nearest(mask);
-    let halo = fading::width(image, &places, reach).unwrap_or(lift.grow).max(lift.halo);
-    // A shadow that reaches further than usual takes the hole along.
-    let grow = lift.grow.max(halo + 3);
+    let halo = fading::width(image, &places, reach).unwrap_or(options.grow).max(options.halo);
+    // The hole includes a shadow that reaches further than usual.
+    let grow = options.grow.max(halo + 3);
     monitor.check()?;
     let hole = reached(image, mask, grow);
-    let completed = complete(image, &Hole { mask: &hole, shape: mask, apart: lift.apart }, monitor)?;
+    let inpainted = inpaint(image, &Hole { mask: &hole, shape: mask, excluded: options.excluded }, monitor)?;
     monitor.check()?;
-    let fading = Fading::measure(image, &completed.image, &hole, &places, grow);
+    let fading = Fading::measure(image, &inpainted.image, &hole, &places, grow);
     drop(places);
     monitor.check()?;
-    let mut lifted = Lifted { below: image.clone(), alpha: mask.same_size(0.0) };
-    // Most of a poster is far from the shape: only the rows that it is in are worked on.
+    let mut extraction = Extraction { below: image.clone(), alpha: mask.same_size(0.0) };
+    // Most of a poster is far from the shape: only the rows around the shape are processed.
     for rect in bands(&hole, grow + 8) {
         monitor.check()?;
         let part = Part {
             image: image.part(rect),
             mask: mask.part(rect),
             hole: hole.part(rect),
-            filled: completed.image.part(rect),
-            very_smooth: completed.very_smooth.part(rect),
+            filled: inpainted.image.part(rect),
+            very_smooth: inpainted.very_smooth.part(rect),
             shaded: fading.share.part(rect),
         };
-        let found = part.lift(lift, halo.clamp(lift.halo, lift.band + 1), fading.shade, monitor)?;
-        lifted.below.put(rect, &found.below);
-        lifted.alpha.put(rect, &found.alpha);
+        let found = part.extract(options, halo.clamp(options.halo, options.band + 1), fading.shade, monitor)?;
+        extraction.below.put(rect, &found.below);
+        extraction.alpha.put(rect, &found.alpha);
     }
-    Ok(lifted)
+    Ok(extraction)
 }
 
-/// The surroundings of a shape up to `grow` pixels, without what lies behind a strong edge:
-/// shadows and glows fade, so what begins there is another thing.
+/// The surroundings of a shape up to `grow` pixels, but not beyond a strong edge: shadows and glows fade, so another
+/// thing begins there.
 fn reached(image: &Colour, mask: &Mask, grow: usize) -> Mask {
     let (own, around) = (dilate(mask, OWN_EDGE), dilate(mask, grow));
     let (width, height) = (mask.width, mask.height);
@@ -123,7 +128,7 @@ fn reached(image: &Colour, mask: &Mask, grow: usize) -> Mask {
     parts.select(&touching)
 }
 
-/// Rectangles around the rows that a mask is in; rows less than `gap` apart go together.
+/// Rectangles around the rows that a mask is in; rows less than `gap` excluded go together.
 fn bands(mask: &Mask, gap: usize) -> Vec<Rect> {
     let mut found: Vec<Rect> = Vec::new();
     for y in 0..mask.height {
@@ -140,7 +145,7 @@ fn bands(mask: &Mask, gap: usize) -> Vec<Rect> {
     found.into_iter().map(|rect| rect.padded(gap / 2, mask.width, mask.height)).collect()
 }
 
-/// The part of the picture that is worked on.
+/// The part of the picture that is processed.
 struct Part<'a> {
     image: Cow<'a, Colour>,
     mask: Cow<'a, Mask>,
@@ -152,10 +157,16 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    fn lift(&self, lift: Lift, halo: usize, shade: Option<[f32; 3]>, monitor: &Monitor) -> Result<Lifted, Stopped> {
+    fn extract(
+        &self,
+        options: ExtractOptions,
+        halo: usize,
+        shade: Option<[f32; 3]>,
+        monitor: &Monitor,
+    ) -> Result<Extraction, Stopped> {
         let near = dilate(&self.mask, halo);
-        // On textured ground the true pixels come back right outside the halo: as they are, or
-        // with the shadow taken off that is typical of the place.
+        // On a textured background the original pixels are used again right outside the halo, with the shadow removed
+        // that is typical of the place.
         let textured = self.very_smooth.or(&near).not();
         let typical = self.shaded.zip(&textured, |share, textured| if textured { share } else { 0.0 });
         let lit = self.image.zip(&typical, |pixel, share| unshaded(pixel, share, shade));
@@ -163,40 +174,40 @@ impl Part<'_> {
         let below = filled.with(&lit, &textured);
         let support = self.hole.minus(&textured);
         monitor.check()?;
-        let crumbs = match lift.shape {
+        let crumbs = match options.shape {
             Shape::Letters { .. } => self.mask.same_size(false),
             Shape::Piece { crumb } => self.crumbs(&below, crumb),
         };
-        let mask = match lift.shape {
+        let mask = match options.shape {
             Shape::Letters { counter } => self.mask.minus(&self.gaps(&below, counter)),
             Shape::Piece { .. } => self.mask.minus(&crumbs),
         };
-        let core = core(&mask, lift.band);
+        let core = core(&mask, options.band);
         monitor.check()?;
         let (alpha, strange) = unmix(&self.image, &below, &mask, &core, &support, shade);
         monitor.check()?;
         let foreign = self.foreign(&below, &support.minus(&near), shade).or(&crumbs);
         let foreign = foreign.or(&self.joined(&strange, &filled, &self.hole.minus(&near), shade));
-        let zones = Zones { near, support, solid: erode(&mask, lift.band), typical, foreign };
+        let zones = Zones { near, support, solid: erode(&mask, options.band), typical, foreign };
         monitor.check()?;
         Ok(settle(&self.image, below, alpha, &zones))
     }
 
     /// Gaps between strokes that the mask of letters has closed. Compression darkens them, so they are told by how much
-    /// less they differ from the ground than letters do; their opacity is then solved like that of an edge.
+    /// less they differ from the background than letters do; their opacity is then solved like that of an edge.
     fn gaps(&self, below: &Colour, counter: usize) -> Mask {
-        self.ground_within(below, |typical| GAP * typical, |alike| alike, (usize::MAX, counter))
+        self.background_within(below, |typical| GAP * typical, |alike| alike, (usize::MAX, counter))
     }
 
-    /// What looks like the ground within the mask of a piece, reaches its edge, and has at most `most` pixels.
+    /// What looks like the background within the mask of a piece, reaches its edge, and has at most `most` pixels.
     fn crumbs(&self, below: &Colour, most: usize) -> Mask {
-        // Lines of a pixel are the soft edges of the piece.
-        self.ground_within(below, |typical| ALIKE.min(GAP * typical), |alike| open(&alike, 1), (most, 0))
+        // Lines of one pixel are the soft edge of the piece.
+        self.background_within(below, |typical| ALIKE.min(GAP * typical), |alike| open(&alike, 1), (most, 0))
     }
 
     /// Parts of the mask that differ from what is behind by less than `limit` says, which gets the typical difference
     /// of the shape; of at most so many pixels where they reach the edge, and where they are enclosed.
-    fn ground_within(
+    fn background_within(
         &self,
         below: &Colour,
         limit: impl Fn(f32) -> f32,
@@ -218,8 +229,7 @@ impl Part<'_> {
         parts.select(&keep)
     }
 
-    /// What differs from the ground more than the shadow does, and goes on beyond the hole:
-    /// other things that happen to be near.
+    /// Other things nearby: regions that differ from the background more than the shadow does and extend beyond the hole.
     fn foreign(&self, below: &Colour, support: &Mask, shade: Option<[f32; 3]>) -> Mask {
         let other = self.other(below, support, shade);
         let parts = components(&other);
@@ -228,8 +238,7 @@ impl Part<'_> {
         parts.select(&beyond)
     }
 
-    /// Of pixels at the edge that are no mixture of shape and ground, those that belong to other things around the
-    /// shape.
+    /// Pixels at the edge that are not a mixture of shape and background and belong to other things around the shape.
     fn joined(&self, strange: &Mask, below: &Colour, around: &Mask, shade: Option<[f32; 3]>) -> Mask {
         // Lines of a pixel are what compression does to edges.
         let other = open(&self.other(below, around, shade), 1);
@@ -238,7 +247,7 @@ impl Part<'_> {
         parts.select(&others).and(strange)
     }
 
-    /// Where a pixel of `area` differs from the ground more than the shadow does.
+    /// Where a pixel of `area` differs from the background more than the shadow does.
     fn other(&self, below: &Colour, area: &Mask, shade: Option<[f32; 3]>) -> Mask {
         let shade = shade.unwrap_or([0.0; 3]);
         Plane::from_fn(area.width, area.height, |x, y| {
@@ -263,12 +272,13 @@ mod tests {
     use crate::colour::unit_plane;
     use crate::monitor::monitor;
 
-    fn lifted(image: &Colour, mask: &Mask, shape: Shape) -> Lifted {
+    fn extracted(image: &Colour, mask: &Mask, shape: Shape) -> Extraction {
         let (monitor, _reporter) = monitor();
-        lift(image, mask, Lift { band: 2, grow: 6, halo: 2, shape, apart: None }, &monitor).expect("nobody stops it")
+        extract(image, mask, ExtractOptions { band: 2, grow: 6, halo: 2, shape, excluded: None }, &monitor)
+            .expect("nobody stops it")
     }
 
-    /// Two bars with a gap of four pixels, which is darker than the ground.
+    /// Two bars with a gap of four pixels, which is darker than the background.
     fn bars() -> (Colour, Mask) {
         let bar = |x: usize, y: usize| (30..90).contains(&y) && ((40..60).contains(&x) || (64..84).contains(&x));
         let gap = |x: usize, y: usize| (30..90).contains(&y) && (60..64).contains(&x);
@@ -283,52 +293,52 @@ mod tests {
     #[test]
     fn a_gap_that_the_mask_has_closed_is_not_part_of_the_letter() {
         let (image, mask) = bars();
-        let letters = lifted(&image, &mask, Shape::Letters { counter: 0 });
+        let letters = extracted(&image, &mask, Shape::Letters { counter: 0 });
         assert!((45..75).all(|y| letters.alpha.at(50, y) == 1.0 && letters.alpha.at(74, y) == 1.0));
         assert!((45..75).all(|y| letters.alpha.at(62, y) < 0.3), "{}", letters.alpha.at(62, 60));
     }
 
     #[test]
-    fn what_looks_like_the_ground_goes_from_the_edge_of_a_piece_and_stays_within_it() {
+    fn what_looks_like_the_background_goes_from_the_edge_of_a_piece_and_stays_within_it() {
         let disk = |x: usize, y: usize, cx: usize, r: usize| x.abs_diff(cx).pow(2) + y.abs_diff(60).pow(2) < r * r;
-        let ground = [250, 220, 40];
+        let background = [250, 220, 40];
         let picture =
             Plane::from_fn(
                 200,
                 120,
                 |x, y| {
-                    if disk(x, y, 80, 40) && !disk(x, y, 80, 8) { [10, 10, 10] } else { ground }
+                    if disk(x, y, 80, 40) && !disk(x, y, 80, 8) { [10, 10, 10] } else { background }
                 },
             );
         let mask = Plane::from_fn(200, 120, |x, y| disk(x, y, 80, 40) || disk(x, y, 124, 6));
-        let piece = lifted(&unit_plane(&picture), &mask, Shape::Piece { crumb: 300 });
+        let piece = extracted(&unit_plane(&picture), &mask, Shape::Piece { crumb: 300 });
         assert_eq!((piece.alpha.at(80, 40), piece.alpha.at(80, 60)), (1.0, 1.0));
         assert_eq!(piece.alpha.at(126, 60), 0.0);
     }
 
     /// A letter that another thing touches, which the completion behind it knows nothing of.
     #[test]
-    fn what_lies_beside_a_letter_and_is_no_mixture_stays_on_the_ground() {
-        let ground = [10, 60, 180];
+    fn what_lies_beside_a_letter_and_is_no_mixture_stays_on_the_background() {
+        let background = [10, 60, 180];
         let bar = |x: usize, y: usize| (40..60).contains(&x) && (20..100).contains(&y);
         let thing = |x: usize, y: usize| (60..90).contains(&x) && (50..66).contains(&y);
         let picture = Plane::from_fn(120, 120, |x, y| match (bar(x, y), thing(x, y)) {
             (true, _) => [250, 120, 20],
             (_, true) => [10, 200, 180],
-            _ => ground,
+            _ => background,
         });
         let mask = Plane::from_fn(120, 120, bar);
         let part = Part {
             image: Cow::Owned(unit_plane(&picture)),
             hole: Cow::Owned(dilate(&mask, 8)),
-            filled: Cow::Owned(unit_plane(&Plane::new(120, 120, ground))),
+            filled: Cow::Owned(unit_plane(&Plane::new(120, 120, background))),
             very_smooth: Cow::Owned(mask.same_size(true)),
             shaded: Cow::Owned(mask.same_size(0.0)),
             mask: Cow::Borrowed(&mask),
         };
         let (monitor, _reporter) = monitor();
-        let how = Lift { band: 2, grow: 8, halo: 2, shape: Shape::Letters { counter: 0 }, apart: None };
-        let letters = part.lift(how, 2, None, &monitor).expect("nobody stops it");
+        let how = ExtractOptions { band: 2, grow: 8, halo: 2, shape: Shape::Letters { counter: 0 }, excluded: None };
+        let letters = part.extract(how, 2, None, &monitor).expect("nobody stops it");
         assert!((54..62).all(|y| letters.alpha.at(60, y) == 0.0), "{}", letters.alpha.at(60, 58));
         assert_eq!(letters.below.at(60, 58), part.image.at(60, 58));
         assert!((30..90).all(|y| letters.alpha.at(50, y) == 1.0));
@@ -336,14 +346,14 @@ mod tests {
 
     /// On yellow, compression can take the last of the blue away, which only an opaque dot can give back.
     #[test]
-    fn a_pixel_that_only_an_opaque_dot_would_give_is_ground() {
+    fn a_pixel_that_only_an_opaque_dot_would_give_is_background() {
         let bar = |x: usize, y: usize| (40..60).contains(&x) && (20..100).contains(&y);
         let picture = Plane::from_fn(120, 120, |x, y| match (bar(x, y), (x, y) == (61, 60)) {
             (true, _) => [5, 5, 5],
             (_, true) => [255, 224, 0],
             _ => [255, 222, 40],
         });
-        let letters = lifted(&unit_plane(&picture), &Plane::from_fn(120, 120, bar), Shape::Letters { counter: 0 });
+        let letters = extracted(&unit_plane(&picture), &Plane::from_fn(120, 120, bar), Shape::Letters { counter: 0 });
         assert_eq!((letters.alpha.at(61, 60), letters.alpha.at(50, 60)), (0.0, 1.0));
         assert_eq!(letters.below.at(61, 60), [1.0, 224.0 / 255.0, 0.0]);
     }

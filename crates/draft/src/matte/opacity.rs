@@ -1,22 +1,22 @@
-//! How opaque the pixels of a shape and its surroundings are.
+//! The matte of a shape and its surroundings.
 
-use super::Lifted;
+use super::Extraction;
 use crate::colour::max_difference;
-use crate::fill::complete::rounded;
+use crate::fill::inpaint::rounded;
 use crate::filter::gaussian_at;
 use crate::morphology::{NOWHERE, distance_to, erode, nearest, open};
 use crate::plane::{Colour, Gray, Mask, Plane};
 
-/// Difference (0 to 1) from the ground from which a pixel around a shape is in its shadow.
+/// Difference (0 to 1) from the background from which a pixel around a shape is in its shadow.
 const FAINT: f32 = 5.0 / 255.0;
-/// Difference (0 to 1) from any mixture of shape, shadow and ground from which a pixel shows another thing,
+/// Difference (0 to 1) from any mixture of shape, shadow and background from which a pixel shows another thing,
 const OTHER: f32 = 14.0 / 255.0;
 /// where the shape has less than this share of it.
-const LITTLE: f32 = 0.3;
-/// Opacity under which a pixel is ground rather than shape where only much more would give its colour, and the
-/// difference (0 to 1) from the ground up to which it is.
-const HARDLY: f32 = 0.25;
-const ALMOST_GROUND: f32 = 48.0 / 255.0;
+const LITTLE_SHAPE: f32 = 0.3;
+/// Opacity under which a pixel is background rather than shape where only much more would give its colour, and the
+/// difference (0 to 1) from the background up to which it is.
+const FAINT_ALPHA: f32 = 0.25;
+const ALMOST_BACKGROUND: f32 = 48.0 / 255.0;
 
 /// Pixels that are surely opaque: the shape without its edge band, and the
 /// ridges of strokes that are thinner than the band.
@@ -76,7 +76,7 @@ pub fn unmix(
         let alpha = (trust * share + (1.0 - trust) * soft.at(x, y)[0] + shadow).clamp(0.0, 1.0);
         let shade = shade.unwrap_or(b);
         let mixed = std::array::from_fn(|c| b[c] + share * toward_front[c] + shadow * (shade[c] - b[c]));
-        (alpha, share + shadow < LITTLE && max_difference(i, mixed) > OTHER)
+        (alpha, share + shadow < LITTLE_SHAPE && max_difference(i, mixed) > OTHER)
     });
     (found.map(|(alpha, _)| alpha), found.map(|(_, strange)| strange))
 }
@@ -111,7 +111,7 @@ pub struct Zones {
     /// Where the shape may have any opacity.
     pub support: Mask,
     pub solid: Mask,
-    /// Opacity of the shadow on textured ground, outside `support`.
+    /// Opacity of the shadow on textured background, outside `support`.
     pub typical: Gray,
     /// What does not belong to the shape.
     pub foreign: Mask,
@@ -127,8 +127,8 @@ fn least_alpha(image: [f32; 3], below: [f32; 3]) -> f32 {
 }
 
 /// Settles residues: shadows outside the halo stay as low opacity, and where the
-/// invented ground nearly explains the picture it gives way.
-pub fn settle(image: &Colour, below: Colour, alpha: Gray, zones: &Zones) -> Lifted {
+/// inpainted background nearly explains the picture, the picture is used.
+pub fn settle(image: &Colour, below: Colour, alpha: Gray, zones: &Zones) -> Extraction {
     // Shadows are broad; lines of a pixel are what other layers have left of their edges.
     let differs = image.zip(&below, |i, b| max_difference(i, b) > FAINT);
     let shadow_like = open(&differs.and(&zones.support.minus(&zones.near)), 1);
@@ -150,8 +150,8 @@ pub fn settle(image: &Colour, below: Colour, alpha: Gray, zones: &Zones) -> Lift
         if residue < 1.5 / 255.0 && !zones.solid.at(x, y) {
             a = 0.0;
         }
-        // Compression takes a channel of the ground to its end, which only an opaque dot of the ground's colour gives.
-        if near && a < HARDLY && residue < ALMOST_GROUND && least_alpha(i, b) > a + 0.4 {
+        // Compression takes a channel of the background to its end, which only an opaque dot of the background's colour gives.
+        if near && a < FAINT_ALPHA && residue < ALMOST_BACKGROUND && least_alpha(i, b) > a + 0.4 {
             return (i, 0.0);
         }
         if a > 0.0 && a < 0.98 {
@@ -168,5 +168,5 @@ pub fn settle(image: &Colour, below: Colour, alpha: Gray, zones: &Zones) -> Lift
         }
         (b, a)
     });
-    Lifted { below: rounded(&solved.map(|(b, _)| b)), alpha: solved.map(|(_, a)| a) }
+    Extraction { below: rounded(&solved.map(|(b, _)| b)), alpha: solved.map(|(_, a)| a) }
 }

@@ -1,14 +1,14 @@
-//! No step between what was completed and the true pixels around it.
+//! Removes the step between the inpainted pixels and the original ones around them.
 
 use crate::fill::membrane::{halved, membrane, sample_double};
 use crate::plane::{Colour, Mask, Plane};
 
-/// Largest step (0 to 1) between the completed ground and the true one that is taken for a seam.
+/// Largest step (0 to 1) between the inpainted background and the original one that counts as a seam.
 const SEAM: f32 = 40.0 / 255.0;
 /// Step that the noise of a compressed picture makes, too: from twice that on, all of it is taken for a seam.
 const GRAIN: f32 = 2.0 / 255.0;
 
-/// What was completed, moved smoothly to the colours of the true pixels that come back around it (the membrane
+/// The inpainted pixels, shifted smoothly to the colours of the original pixels around them (the membrane
 /// form of seamless cloning, Pérez et al. 2003): a step between the two would draw the outline of the shape.
 pub fn seamless(filled: &Colour, lit: &Colour, back: &Mask, hole: &Mask) -> Colour {
     let gap = hole.minus(back);

@@ -11,15 +11,15 @@ use crate::morphology::{close, components, dilate, distance_to};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
 use crate::text::detect::Line;
-use crate::text::tidy::{Clusters, sampled, without_crumbs, without_ground, without_hairlines};
+use crate::text::tidy::{Clusters, sampled, without_background, without_crumbs, without_hairlines};
 use crate::text::writing::looks_written;
 
 const CLUSTERS: usize = 10;
-/// Oklab residual under which a pixel belongs to the smooth ground.
-const ON_GROUND: f32 = 0.035;
+/// Oklab residual under which a pixel belongs to the smooth background.
+const ON_BACKGROUND: f32 = 0.035;
 /// Share of a colour inside the line, against the ring, from which it is that of letters.
 const OVER_REPRESENTED: f32 = 0.62;
-/// Share of such pixels in the ring from which the ground counts as smooth.
+/// Share of such pixels in the ring from which the background counts as smooth.
 const SMOOTH: f32 = 0.93;
 
 /// Confidence of the recogniser that is believed beside lines that it cannot read.
@@ -44,8 +44,8 @@ struct Region {
     lab: Colour,
     ring: Mask,
     smooth: bool,
-    /// Typical colour of the ground.
-    ground: [f32; 3],
+    /// Typical colour of the background.
+    background: [f32; 3],
 }
 
 /// Finds the letters of each line; lines without any are left out.
@@ -61,7 +61,7 @@ pub fn letters(
     monitor: &Monitor,
 ) -> Result<Vec<Letters>, Stopped> {
     let frames: Vec<(Rect, Gray)> = lines.par_iter().map(|line| frame(image, line)).collect();
-    // Rings must not take the letters of a neighbour for ground.
+    // Rings must not take the letters of a neighbour for background.
     let mut taken = Plane::new(image.width, image.height, false);
     for (line, (rect, distance)) in lines.iter().zip(&frames) {
         let near = distance.map(|d| d < 1.15 * line.reach);
@@ -120,15 +120,15 @@ impl Region {
             ring = distance.map(|d| d >= 1.25 * reach);
         }
         let around = sampled(&lab, &ring, 4000);
-        let ground =
+        let background =
             std::array::from_fn(|c| quantile(&mut around.iter().map(|colour| colour[c]).collect::<Vec<_>>(), 0.5));
-        let mut region = Region { distance, reach, lab, ring, smooth: false, ground };
-        region.flatten_ground();
+        let mut region = Region { distance, reach, lab, ring, smooth: false, background };
+        region.flatten_background();
         region
     }
 
-    /// Subtracts a smooth ground, so that gradients do not split into clusters.
-    fn flatten_ground(&mut self) {
+    /// Subtracts a smooth background, so that gradients do not split into clusters.
+    fn flatten_background(&mut self) {
         let (width, height) = (self.lab.width, self.lab.height);
         let step = (self.ring.count() / 4000).max(1);
         let place = |i: usize| ((i % width) as f32 - width as f32 / 2.0, (i / width) as f32 - height as f32 / 2.0);
@@ -138,12 +138,12 @@ impl Region {
             .map(|i| Sample { x: place(i).0, y: place(i).1, colour: self.lab.data[i] })
             .collect();
         let Some(model) = Quadratic::fit(&samples, 0.02, 6) else { return };
-        self.smooth = model.inliers(&samples, ON_GROUND) > SMOOTH;
+        self.smooth = model.inliers(&samples, ON_BACKGROUND) > SMOOTH;
         if self.smooth {
             for (i, colour) in self.lab.data.iter_mut().enumerate() {
                 let (x, y) = place(i);
-                let ground = model.at(x, y);
-                *colour = std::array::from_fn(|c| colour[c] - ground[c]);
+                let background = model.at(x, y);
+                *colour = std::array::from_fn(|c| colour[c] - background[c]);
             }
         }
     }
@@ -162,7 +162,7 @@ impl Region {
         if on_band > 0.6 && !self.smooth {
             mask = self.flip(&mask, &band, &inside);
         }
-        mask = close(&without_hairlines(&without_ground(&mask, &self.lab, &inside)), 1);
+        mask = close(&without_hairlines(&without_background(&mask, &self.lab, &inside)), 1);
         mask = without_crumbs(&mask, least(&inside));
         let cover = mask.and(&inside).count() as f32 / inside.count().max(1) as f32;
         (0.06..=0.92).contains(&cover).then_some(mask)
@@ -214,17 +214,17 @@ impl Region {
     }
 
     /// How sharp the edge of a cluster has to be, relative to the sharpest: more where its colour
-    /// is the ground's in the shade.
+    /// is the background's in the shade.
     fn softest(&self, centre: [f32; 3]) -> f32 {
-        let ground = self.ground;
-        let colour: [f32; 3] = if self.smooth { std::array::from_fn(|c| centre[c] + ground[c]) } else { centre };
-        let square = ground.iter().map(|v| v * v).sum::<f32>().max(1e-6);
-        let scale = (0..3).map(|c| colour[c] * ground[c]).sum::<f32>() / square;
-        let shaded = distance_squared(colour, ground.map(|v| v * scale)) < 0.03 * 0.03;
+        let background = self.background;
+        let colour: [f32; 3] = if self.smooth { std::array::from_fn(|c| centre[c] + background[c]) } else { centre };
+        let square = background.iter().map(|v| v * v).sum::<f32>().max(1e-6);
+        let scale = (0..3).map(|c| colour[c] * background[c]).sum::<f32>() / square;
+        let shaded = distance_squared(colour, background.map(|v| v * scale)) < 0.03 * 0.03;
         if shaded && (0.35..0.97).contains(&scale) { 0.6 } else { 0.3 }
     }
 
-    /// Letters end sharply; a cluster whose outer edge is soft is ground or shadow. A shadow
+    /// Letters end sharply; a cluster whose outer edge is soft is background or shadow. A shadow
     /// has many tones, of which only the outermost one shows at each round.
     fn drop_soft_clusters(&self, labels: &Plane<usize>, chosen: &mut [bool], inside: &Mask, limits: &[f32]) {
         let edges = gradient(&gaussian(&self.lab, 0.8));

@@ -14,11 +14,11 @@ use crate::segments::Sets;
 /// Long side at which letters are looked for.
 const SIDE: f32 = 900.0;
 const COLOURS: usize = 12;
-/// Fewer shapes in a row are dots and windows as often as letters.
+/// Least number of shapes in a row: shorter rows are dots and windows as often as letters.
 const FEWEST: usize = 3;
 
 /// Text that was found, but not read.
-pub struct Found {
+pub struct PlainText {
     /// Pixels that are letters, at the picture's size.
     pub mask: Mask,
     /// Box and height of each row of letters, in the picture's pixels.
@@ -38,7 +38,7 @@ struct Shape {
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn find(image: &Rgb8, monitor: &Monitor) -> Result<Found, Stopped> {
+pub fn find(image: &Rgb8, monitor: &Monitor) -> Result<PlainText, Stopped> {
     let scale = (SIDE / image.width.max(image.height) as f32).min(1.0);
     let side = |length: usize| ((length as f32 * scale).round() as usize).max(1);
     let lab = oklab_plane(&resize_rgb(image, side(image.width), side(image.height)));
@@ -67,7 +67,7 @@ pub fn find(image: &Rgb8, monitor: &Monitor) -> Result<Found, Stopped> {
     }
     found.sort_by_key(|(rect, _)| (rect.y0, rect.x0));
     let soft: Gray = mask.map(|set| if set { 1.0 } else { 0.0 });
-    Ok(Found { mask: resize_gray(&soft, image.width, image.height).map(|v| v > 0.5), rows: found })
+    Ok(PlainText { mask: resize_gray(&soft, image.width, image.height).map(|v| v > 0.5), rows: found })
 }
 
 /// A rectangle of the small picture in the large one.

@@ -6,7 +6,7 @@ use crate::morphology::{components, dilate, distance_to, erode, open};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Mask, Plane};
 
-/// Share of the ring from which a colour is one of the ground's.
+/// Share of the ring from which a colour is one of the background's.
 const COMMON: f32 = 0.1;
 /// Oklab distance up to which a colour is a mixture of two others.
 const MIXED: f32 = 0.07;
@@ -32,7 +32,7 @@ pub struct Clusters<'a> {
 
 impl Clusters<'_> {
     /// The letters without what only has the colour of their soft edge, such as lights between them: a mixture of
-    /// letter and ground lies beside letters.
+    /// letter and background lies beside letters.
     pub fn letters(&self, inside: &Mask) -> Mask {
         let mut mask = self.labels.map(|label| self.chosen[label]);
         for edge in 0..self.centres.len() {
@@ -48,28 +48,28 @@ impl Clusters<'_> {
         mask
     }
 
-    /// The commonest colour of letters whose mixture with a colour of the ground has the colour `edge`.
+    /// The commonest colour of letters whose mixture with a colour of the background has the colour `edge`.
     fn softened(&self, edge: usize) -> Option<usize> {
-        let ground = |k: usize| !self.chosen[k] && self.outer[k] > COMMON;
-        let mixed = |letter: usize| (0..self.centres.len()).any(|k| ground(k) && self.between(edge, letter, k));
+        let background = |k: usize| !self.chosen[k] && self.outer[k] > COMMON;
+        let mixed = |letter: usize| (0..self.centres.len()).any(|k| background(k) && self.between(edge, letter, k));
         (0..self.centres.len())
             .filter(|&letter| self.chosen[edge] && self.chosen[letter] && self.inner[letter] > 2.0 * self.inner[edge])
             .filter(|&letter| mixed(letter))
             .max_by(|&a, &b| self.inner[a].total_cmp(&self.inner[b]))
     }
 
-    fn between(&self, edge: usize, letter: usize, ground: usize) -> bool {
-        let [edge, letter, ground] = [edge, letter, ground].map(|k| self.centres[k]);
-        let along: [f32; 3] = std::array::from_fn(|c| letter[c] - ground[c]);
+    fn between(&self, edge: usize, letter: usize, background: usize) -> bool {
+        let [edge, letter, background] = [edge, letter, background].map(|k| self.centres[k]);
+        let along: [f32; 3] = std::array::from_fn(|c| letter[c] - background[c]);
         let square = along.iter().map(|v| v * v).sum::<f32>().max(1e-6);
-        let share = (0..3).map(|c| (edge[c] - ground[c]) * along[c]).sum::<f32>() / square;
-        let mixture: [f32; 3] = std::array::from_fn(|c| ground[c] + share * along[c]);
+        let share = (0..3).map(|c| (edge[c] - background[c]) * along[c]).sum::<f32>() / square;
+        let mixture: [f32; 3] = std::array::from_fn(|c| background[c] + share * along[c]);
         (0.1..0.9).contains(&share) && distance_squared(edge, mixture) < MIXED * MIXED
     }
 }
 
-/// Takes off what goes on steadily from the ground into the mask and has no colour of the letters.
-pub fn without_ground(mask: &Mask, lab: &Colour, inside: &Mask) -> Mask {
+/// Takes off what goes on steadily from the background into the mask and has no colour of the letters.
+pub fn without_background(mask: &Mask, lab: &Colour, inside: &Mask) -> Mask {
     let colours = own_colours(&erode(&mask.and(inside), 1), lab);
     if colours.is_empty() {
         return mask.clone();
@@ -173,16 +173,16 @@ mod tests {
         let mask = letters(&line(8), &[LETTER, EDGE, GROUND]);
         assert!((22..30).all(|x| mask.at(x, 50)), "an outline of eight pixels");
         let mask = letters(&line(2), &[LETTER, [0.9, -0.2, 0.1], GROUND]);
-        assert!(mask.at(122, 42), "no mixture of letter and ground");
+        assert!(mask.at(122, 42), "no mixture of letter and background");
     }
 
     #[test]
-    fn ground_that_the_mask_has_leaves_it_and_strokes_stay() {
+    fn background_that_the_mask_has_leaves_it_and_strokes_stay() {
         let stroke = Rect { x0: 30, y0: 20, x1: 50, y1: 80 };
         let lab = Plane::from_fn(160, 100, |x, y| if within(stroke, x, y) { LETTER } else { GROUND });
         let wedge = Rect { x0: 50, y0: 40, x1: 58, y1: 48 };
         let mask = Plane::from_fn(160, 100, |x, y| within(stroke, x, y) || within(wedge, x, y));
-        let tidied = without_ground(&mask, &lab, &lab.map(|_| true));
+        let tidied = without_background(&mask, &lab, &lab.map(|_| true));
         assert!((41..47).all(|y| (51..57).all(|x| !tidied.at(x, y))));
         assert!(lab.map(|colour| colour == LETTER).minus(&tidied).count() == 0);
     }

@@ -7,7 +7,8 @@ use service::{SettingError, Settings, Variable};
 pub(crate) const STORAGE_URL: Variable = Variable {
     name: "STORAGE_URL",
     default: "",
-    about: "Bucket (s3://name/prefix, gs://, az://) or folder of uploads and results, instead of UPLOAD_DIR and RESULTS_DIR",
+    about: "Bucket (s3://name/prefix, gs://, az://) or folder for uploads and results; replaces UPLOAD_DIR and \
+            RESULTS_DIR",
 };
 pub(crate) const UPLOAD_DIR: Variable =
     Variable { name: "UPLOAD_DIR", default: "storage/uploads", about: "Folder of the uploaded pictures" };
@@ -135,7 +136,7 @@ mod tests {
         let pairs = [("STORAGE_URL", "s3://b/p"), ("AWS_SECRET_ACCESS_KEY", "hush"), ("HOME", "/x")];
         let place = StoreConfig::read(&Settings::from_pairs(pairs), true).unwrap().place;
         assert_eq!(format!("{place} {place:?}"), "s3://b/p s3://b/p");
-        let Place::Objects { options, .. } = place else { panic!("a bucket is no folder") };
+        let Place::Objects { options, .. } = place else { panic!("a bucket is not a folder") };
         assert_eq!(options, [("aws_secret_access_key".to_owned(), "hush".to_owned())]);
     }
 

@@ -34,7 +34,7 @@ use super::backend::{
 };
 
 /// Where a folder keeps what is not published: on the same disk, so that a
-/// rename publishes it, and under a name that is no id.
+/// rename publishes it, and under a name that is not an id.
 const STAGING: &str = ".staging";
 
 /// The files without which a folder is not an upload or a result.

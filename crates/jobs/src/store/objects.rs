@@ -372,7 +372,7 @@ async fn names(folder: &FilePath) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     while let Some(entry) = entries.next_entry().await? {
         let name = entry.file_name().into_string();
-        names.push(name.map_err(|name| io::Error::other(format!("{} is no name", name.display())))?);
+        names.push(name.map_err(|name| io::Error::other(format!("{} is not a valid name", name.display())))?);
     }
     Ok(names)
 }

@@ -273,7 +273,7 @@ fn is_result_name(name: &str) -> bool {
     let layer = name.strip_prefix("layer_").or_else(|| name.strip_prefix("model_layer_"));
     let layer = layer.and_then(|rest| rest.strip_suffix(".png"));
     match layer {
-        // Parsed and written again, so that `+1` and `01` are no names.
+        // Parsed and written again, so that `+1` and `01` are not accepted as names.
         Some(number) => number.parse::<u8>().is_ok_and(|n| n.to_string() == number),
         None => [METADATA, PREVIEW, RENDERING].contains(&name),
     }

@@ -56,14 +56,14 @@ impl Place {
         match &self.kind {
             Kind::Folder(dir) => dir.path(),
             #[cfg(feature = "testing-bucket")]
-            Kind::Bucket(_) => panic!("a bucket is no folder"),
+            Kind::Bucket(_) => panic!("a bucket is not a folder"),
         }
     }
 
     #[cfg(feature = "testing-bucket")]
     pub(crate) fn server(&self) -> &BucketServer {
         match &self.kind {
-            Kind::Folder(_) => panic!("a folder is no bucket"),
+            Kind::Folder(_) => panic!("a folder is not a bucket"),
             Kind::Bucket(server) => server,
         }
     }

@@ -205,7 +205,7 @@ fn hash(name: &str) -> u32 {
 
 /// The float8 E4M3 whose value is nearest to `value`, which lies between the largest and the smallest.
 fn nearest_float8(value: f32) -> u8 {
-    // Positive numbers are ordered as their bits are; 0x7f is no number.
+    // Positive numbers are ordered as their bits are; 0x7f is not a number.
     let (mut low, mut high) = (0_u8, 0x7e);
     while high - low > 1 {
         let middle = low + (high - low) / 2;

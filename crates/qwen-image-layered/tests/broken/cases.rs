@@ -56,7 +56,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case("the autoencoder's weights are cut", cut(VAE, 0.5), &["vae", "truncated"]),
         Case("the text encoder's weights are cut", cut(TEXT, 0.9), &["text_encoder", "truncated"]),
         Case("a config is missing", remove(transformer), &["transformer/config.json"]),
-        Case("a config is no JSON", write(vae, b"{\"base_dim\": 8,"), &["vae/config.json"]),
+        Case("a config is not JSON", write(vae, b"{\"base_dim\": 8,"), &["vae/config.json"]),
         Case("the scheduler's config is missing", remove(scheduler), &["scheduler_config.json"]),
         Case("the processor's config is missing", remove(processor), &["preprocessor_config.json"]),
         // Tensors.
@@ -269,7 +269,7 @@ pub(crate) fn cases() -> Vec<Case> {
             write("tokenizer/merges.txt", "#version: 0.2\n漢 字\n".as_bytes()),
             &["merges.txt"],
         ),
-        Case("a tokenizer that is no JSON", write("tokenizer/tokenizer.json", b"{"), &["tokenizer.json"]),
+        Case("a tokenizer that is not JSON", write("tokenizer/tokenizer.json", b"{"), &["tokenizer.json"]),
         Case("a tokenizer of another model", write("tokenizer/tokenizer_config.json", b"{}"), &["tokenizer"]),
         Case("a picture's token elsewhere", set(text, "/image_token_id", json!(7)), &["image", "7"]),
     ]

@@ -82,7 +82,7 @@ impl Poster {
                 assert!(off <= 1.5, "pixel {index}, channel {c}: {composite:?} instead of {pixel:?}");
             }
         }
-        assert!(image::load_from_memory(&read(&mut archive, "preview.jpg")).is_ok(), "the preview is no picture");
+        assert!(image::load_from_memory(&read(&mut archive, "preview.jpg")).is_ok(), "the preview is not a picture");
     }
 }
 

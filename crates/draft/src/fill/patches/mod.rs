@@ -1,4 +1,4 @@
-//! Completion of textured ground by similar patches from elsewhere (PatchMatch,
+//! Completion of textured background by similar patches from elsewhere (PatchMatch,
 //! Barnes et al. 2009; voting after Wexler et al. 2007), coarse to fine.
 //!
 //! The search runs in rounds that read the round before, so that all pixels of a

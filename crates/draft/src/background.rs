@@ -1,4 +1,6 @@
-//! The flat ground of a poster: smooth regions that reach the border.
+//! The smooth background of a poster: smooth regions that reach the border.
+//!
+//! Limits were chosen on the tuning posters of `synth`; those of the segmentation are scaled from the paper's.
 
 use crate::colour::{distance_squared, oklab_plane};
 use crate::fill::membrane::membrane;
@@ -9,11 +11,24 @@ use crate::numeric::exp;
 use crate::plane::{Colour, Mask, Plane, Rgb8, for_rows};
 use crate::segments::{Border, Sets, borders, felzenszwalb, means};
 
-/// Long side at which segments are found: finer changes nothing but the time.
+/// Long side in pixels at which segments are found: a finer one only takes longer.
 pub const WORKING_SIDE: usize = 664;
 
-/// Smooth ground at working size.
-pub struct Ground {
+/// Shares of the picture's border and of its area from which a segment is background.
+const SEED_BORDER: f32 = 0.06;
+const SEED_AREA: f32 = 0.05;
+/// Share of the picture from which an enclosed segment can be an island of the background,
+const ISLAND_AREA: f32 = 0.0003;
+/// and its largest Oklab distance from it.
+const ISLAND_DISTANCE: f32 = 0.03;
+/// Segments are joined if the contrast along their border, and the distance of their mean colours, are below these
+/// Oklab distances.
+const WEAK_CONTRAST: f32 = 0.035;
+const SIMILAR_COLOUR: f32 = 0.12;
+
+/// The smooth background at working size.
+pub struct Background {
+    /// Where it is visible.
     pub mask: Mask,
     /// Share of the picture that it covers.
     pub area: f32,
@@ -30,9 +45,11 @@ pub fn working_size(width: usize, height: usize) -> (usize, usize) {
     (side(width), side(height))
 }
 
+/// Finds the smooth background.
+///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn find(image: &Rgb8, monitor: &Monitor) -> Result<Ground, Stopped> {
+pub fn find(image: &Rgb8, monitor: &Monitor) -> Result<Background, Stopped> {
     let (width, height) = working_size(image.width, image.height);
     let small = bilateral(&resize_rgb(image, width, height));
     let lab = oklab_plane(&small);
@@ -43,28 +60,28 @@ pub fn find(image: &Rgb8, monitor: &Monitor) -> Result<Ground, Stopped> {
     let (colours, sizes) = means(&groups, count, &lab);
     let total = (width * height) as f32;
     let shares = border_shares(&groups, count);
-    let seeds: Vec<usize> = (0..count).filter(|&k| shares[k] > 0.06 && sizes[k] > 0.05 * total).collect();
+    let seeds: Vec<usize> = (0..count).filter(|&k| shares[k] > SEED_BORDER && sizes[k] > SEED_AREA * total).collect();
     let mut chosen = vec![false; count];
     seeds.iter().for_each(|&k| chosen[k] = true);
-    // Enclosed islands of the ground's colour, as within letters and rings.
+    // Enclosed islands of the background's colour, as within letters and rings.
     let islands: Vec<usize> =
-        (0..count).filter(|&k| sizes[k] > 0.0003 * total && sizes[k] < 0.05 * total && !chosen[k]).collect();
+        (0..count).filter(|&k| sizes[k] > ISLAND_AREA * total && sizes[k] < SEED_AREA * total && !chosen[k]).collect();
     if !islands.is_empty() && !seeds.is_empty() {
         let beyond = means(&groups, count, &continued(&lab, &groups.map(|k| chosen[k as usize]))).0;
         for k in islands {
-            let near = |other: [f32; 3]| distance_squared(colours[k], other) < 0.03 * 0.03;
+            let near = |other: [f32; 3]| distance_squared(colours[k], other) < ISLAND_DISTANCE * ISLAND_DISTANCE;
             chosen[k] = near(beyond[k]) || seeds.iter().any(|&s| near(colours[s]));
         }
     }
     let mask = groups.map(|k| chosen[k as usize]);
     let flatness = flatness(&lab, &mask);
     let sum = |values: &[f32]| seeds.iter().map(|&k| values[k]).sum::<f32>();
-    Ok(Ground { area: sum(&sizes) / total, border: sum(&shares), flatness, mask })
+    Ok(Background { area: sum(&sizes) / total, border: sum(&shares), flatness, mask })
 }
 
-/// The ground as it goes on where it is hidden.
-fn continued(lab: &Colour, ground: &Mask) -> Colour {
-    membrane(lab, &erode(ground, 2), 4)
+/// The background continued where it is hidden.
+fn continued(lab: &Colour, background: &Mask) -> Colour {
+    membrane(lab, &erode(background, 2), 4)
 }
 
 /// Segments, joined where the border between them is weak.
@@ -73,8 +90,8 @@ fn merged_segments(lab: &Colour, monitor: &Monitor) -> Result<Plane<u32>, Stoppe
     let (colours, _) = means(&segments.labels, segments.count, lab);
     let mut sets = Sets::new(segments.count);
     for Border { a, b, contrast, .. } in borders(&segments.labels, lab) {
-        let apart = distance_squared(colours[a as usize], colours[b as usize]).sqrt();
-        if contrast < 0.035 && apart < 0.12 {
+        let distance = distance_squared(colours[a as usize], colours[b as usize]).sqrt();
+        if contrast < WEAK_CONTRAST && distance < SIMILAR_COLOUR {
             let (a, b) = (sets.find(a), sets.find(b));
             sets.join(a, b);
         }
@@ -115,7 +132,7 @@ fn flatness(lab: &Colour, mask: &Mask) -> f32 {
     flat as f32 / total.max(1) as f32
 }
 
-/// Bilateral filter over 5 x 5 pixels: takes JPEG noise and grain off flat areas.
+/// Bilateral filter over 5 x 5 pixels: removes JPEG noise and grain from flat areas.
 fn bilateral(image: &Rgb8) -> Rgb8 {
     let tone: Vec<f32> = (0..=765).map(|d| exp(-0.5 * (d as f32 / 18.0).powi(2))).collect();
     let (width, height) = (image.width, image.height);
@@ -156,9 +173,9 @@ mod tests {
             if x.abs_diff(150).pow(2) + y.abs_diff(100).pow(2) < 2500 { [200, 30, 30] } else { [240, 220, 90] }
         });
         let (monitor, _reporter) = monitor();
-        let ground = find(&image, &monitor).expect("nobody stops it");
-        assert!(ground.flatness > 0.99 && ground.border > 0.99);
-        assert!((ground.area - (1.0 - 7850.0 / 60000.0)).abs() < 0.02, "{}", ground.area);
-        assert!(!ground.mask.at(150, 100) && ground.mask.at(5, 5));
+        let background = find(&image, &monitor).expect("nobody stops it");
+        assert!(background.flatness > 0.99 && background.border > 0.99);
+        assert!((background.area - (1.0 - 7850.0 / 60000.0)).abs() < 0.02, "{}", background.area);
+        assert!(!background.mask.at(150, 100) && background.mask.at(5, 5));
     }
 }

@@ -1,13 +1,15 @@
-//! Layers while they are being made.
+//! Layers before their colours are solved.
 
 use layers::Kind;
 
 use crate::plane::{Plane, Rect, Rgb8};
 
-/// A line of text within a layer.
+/// A line of text.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Word {
+pub struct TextLine {
+    /// What it says; empty where it could not be read.
     pub text: String,
+    /// Bounding box of its letters.
     pub rect: Rect,
     /// Height of the letters in pixels, to tell headlines from small print.
     pub size: f32,
@@ -15,13 +17,14 @@ pub struct Word {
 
 /// A layer before its colours are solved.
 #[derive(Debug, Clone)]
-pub struct Sheet {
+pub struct DraftLayer {
     /// The picture with this layer and all below it.
     pub above: Rgb8,
     /// Opacity, 0 to 255.
     pub alpha: Plane<u8>,
     pub kind: Kind,
     pub name: String,
+    /// What a text layer says, line by line.
     pub text: Option<String>,
-    pub words: Vec<Word>,
+    pub lines: Vec<TextLine>,
 }

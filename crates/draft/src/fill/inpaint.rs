@@ -1,5 +1,4 @@
-//! Completion of the picture behind a hole: how the ring around each hole looks
-//! decides between a membrane, a palette and patches.
+//! Inpainting: the ring around each hole decides between a membrane, a palette and patches.
 
 use rayon::prelude::*;
 
@@ -13,18 +12,19 @@ use crate::morphology::{Components, components, dilate};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Mask, Plane, Rect};
 
-/// Oklab residual that counts as "the same smooth ground".
+/// Oklab residual that counts as "the same smooth background".
 const SMOOTH: f32 = 9.0 / 255.0;
 
 /// Distance from a shape in pixels from which colours are not mixed with its own.
 const BEYOND_EDGE: usize = 2;
 
-/// Share of ring pixels without texture from which a membrane beats patches.
+/// Share of ring pixels without texture from which a membrane looks better than patches.
 const CALM: f32 = 0.8;
 /// Colour step (0 to 1) to the next pixel under which a pixel is calm.
 const STEP: f32 = 3.5 / 255.0;
 
-pub struct Completed {
+/// An inpainted picture.
+pub struct Inpainting {
     pub image: Colour,
     /// Holes whose surroundings are so smooth that any residue is a shadow or glow.
     pub very_smooth: Mask,
@@ -39,29 +39,29 @@ struct Patch {
     very_smooth: bool,
 }
 
-/// What is to be filled.
+/// A region to be inpainted.
 pub struct Hole<'a> {
     pub mask: &'a Mask,
-    /// What stands in the hole: beyond its edge the hole shows the ground, perhaps in its shadow.
+    /// What stands in the hole: beyond its edge the hole shows the background, perhaps in its shadow.
     pub shape: &'a Mask,
-    /// Pieces that no patch comes from.
-    pub apart: Option<&'a Mask>,
+    /// Pieces that patches must not be taken from.
+    pub excluded: Option<&'a Mask>,
 }
 
-/// Fills a hole from its surroundings.
+/// Inpaints holes from their surroundings.
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn complete(image: &Colour, question: &Hole, monitor: &Monitor) -> Result<Completed, Stopped> {
-    let hole = question.mask;
+pub fn inpaint(image: &Colour, region: &Hole, monitor: &Monitor) -> Result<Inpainting, Stopped> {
+    let hole = region.mask;
     let mut very_smooth = hole.same_size(false);
     if !hole.any() {
-        return Ok(Completed { image: image.clone(), very_smooth });
+        return Ok(Inpainting { image: image.clone(), very_smooth });
     }
     let parts = components(&dilate(hole, 6));
     let patch = |label: usize| {
         monitor.check()?;
-        Ok(fill_part(image, question, &parts, label))
+        Ok(fill_part(image, region, &parts, label))
     };
     let patches = (1..=parts.len()).into_par_iter().map(patch).collect::<Result<Vec<Patch>, Stopped>>()?;
     let mut smooth = hole.clone();
@@ -87,11 +87,12 @@ pub fn complete(image: &Colour, question: &Hole, monitor: &Monitor) -> Result<Co
         let pad = 64.max(bounds.width().max(bounds.height()) / 2);
         let rect = bounds.padded(pad, hole.width, hole.height);
         let target = rough.crop(rect);
-        let forbidden = question.apart.map_or_else(|| hole.crop(rect), |apart| hole.crop(rect).or(&apart.crop(rect)));
+        let forbidden =
+            region.excluded.map_or_else(|| hole.crop(rect), |excluded| hole.crop(rect).or(&excluded.crop(rect)));
         let filled = patches::fill(&out.crop(rect), &target, &forbidden, monitor)?;
         out.paste(rect, &filled, &target);
     }
-    Ok(Completed { image: out, very_smooth })
+    Ok(Inpainting { image: out, very_smooth })
 }
 
 /// The ring around one hole, in the coordinates of its rectangle.
@@ -100,8 +101,8 @@ struct Ring {
     samples: Vec<Sample>,
 }
 
-fn fill_part(image: &Colour, question: &Hole, parts: &Components, label: usize) -> Patch {
-    let hole = question.mask;
+fn fill_part(image: &Colour, region: &Hole, parts: &Components, label: usize) -> Patch {
+    let hole = region.mask;
     let tight = parts.boxes[label];
     let rect = tight.padded(30, hole.width, hole.height);
     let part = parts.labels.crop(rect).map(|l| l as usize == label);
@@ -127,9 +128,9 @@ fn fill_part(image: &Colour, question: &Hole, parts: &Components, label: usize) 
     }
     match palette::find(&image, &ring.mask) {
         Some(colours) => {
-            let around = patch.inside.minus(&dilate(&question.shape.crop(rect), BEYOND_EDGE));
-            let question = palette::Hole { image: &image, hole: &patch.inside, known: &near(), around: &around };
-            patch.image = Some(palette::fill(&question, &colours));
+            let around = patch.inside.minus(&dilate(&region.shape.crop(rect), BEYOND_EDGE));
+            let palette_hole = palette::Hole { image: &image, hole: &patch.inside, known: &near(), around: &around };
+            patch.image = Some(palette::fill(&palette_hole, &colours));
         }
         None => patch.rough = calm_share(&image, &ring.mask) < CALM,
     }
@@ -163,7 +164,7 @@ fn ring(image: &Colour, part: &Mask, holes: &Mask, width: usize) -> Ring {
     Ring { mask, samples }
 }
 
-/// A membrane from the ring without what does not fit the smooth ground, so that
+/// A membrane from the ring without what does not fit the smooth background, so that
 /// neighbouring objects do not bleed into the hole.
 fn fill_without_outliers(image: &Colour, ring: &Ring, model: &Quadratic, near: &Mask) -> Colour {
     let off = Plane::from_fn(image.width, image.height, |x, y| {
