@@ -12,7 +12,7 @@ mod glibc {
     /// Free bytes at the end of the heap that are kept.
     const KEPT: c_int = 1 << 30;
 
-    pub fn one_heap() {
+    pub(super) fn one_heap() {
         let settings = [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, MAPPED), (libc::M_TRIM_THRESHOLD, KEPT)];
         for (name, value) in settings {
             // SAFETY: `mallopt` only stores a number, under the allocator's own lock; what it does not know it refuses.
@@ -20,7 +20,7 @@ mod glibc {
         }
     }
 
-    pub fn give_back() {
+    pub(super) fn give_back() {
         // SAFETY: it only returns pages without any allocation, under the allocator's own locks.
         unsafe { libc::malloc_trim(0) };
     }

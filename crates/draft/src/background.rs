@@ -12,7 +12,7 @@ use crate::plane::{Colour, Mask, Plane, Rgb8, for_rows};
 use crate::segments::{Border, Sets, borders, felzenszwalb, means};
 
 /// Long side in pixels at which segments are found: a finer one only takes longer.
-pub const WORKING_SIDE: usize = 664;
+pub(crate) const WORKING_SIDE: usize = 664;
 
 /// Shares of the picture's border and of its area from which a segment is background.
 const SEED_BORDER: f32 = 0.06;
@@ -27,7 +27,7 @@ const WEAK_CONTRAST: f32 = 0.035;
 const SIMILAR_COLOUR: f32 = 0.12;
 
 /// The smooth background at working size.
-pub struct Background {
+pub(crate) struct Background {
     /// Where it is visible.
     pub mask: Mask,
     /// Share of the picture that it covers.
@@ -39,7 +39,7 @@ pub struct Background {
 }
 
 /// Working size of a picture.
-pub fn working_size(width: usize, height: usize) -> (usize, usize) {
+pub(crate) fn working_size(width: usize, height: usize) -> (usize, usize) {
     let scale = (WORKING_SIDE as f32 / width.max(height) as f32).min(1.0);
     let side = |length: usize| ((length as f32 * scale).round() as usize).max(1);
     (side(width), side(height))
@@ -49,7 +49,7 @@ pub fn working_size(width: usize, height: usize) -> (usize, usize) {
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn find(image: &Rgb8, monitor: &Monitor) -> Result<Background, Stopped> {
+pub(crate) fn find(image: &Rgb8, monitor: &Monitor) -> Result<Background, Stopped> {
     let (width, height) = working_size(image.width, image.height);
     let small = bilateral(&resize_rgb(image, width, height));
     let lab = oklab_plane(&small);

@@ -26,11 +26,11 @@ fn cube_root(x: f32) -> f32 {
 
 /// Factor on Oklab's a and b, so that distances depend on hue as much as on lightness; chosen on the tuning posters of
 /// `synth`.
-pub const WIDER: f32 = 1.6;
+pub(crate) const WIDER: f32 = 1.6;
 
 /// Oklab of an sRGB colour of 8 bits a channel (Ottosson 2020), with a and b
 /// times [`WIDER`].
-pub fn oklab(rgb: [u8; 3]) -> [f32; 3] {
+pub(crate) fn oklab(rgb: [u8; 3]) -> [f32; 3] {
     let [r, g, b] = rgb.map(|v| LINEAR[v as usize]);
     let l = cube_root(0.412_221_47 * r + 0.536_332_55 * g + 0.051_445_995 * b);
     let m = cube_root(0.211_903_5 * r + 0.680_699_5 * g + 0.107_396_96 * b);
@@ -42,32 +42,32 @@ pub fn oklab(rgb: [u8; 3]) -> [f32; 3] {
     ]
 }
 
-pub fn oklab_plane(image: &Rgb8) -> Colour {
+pub(crate) fn oklab_plane(image: &Rgb8) -> Colour {
     image.map(oklab)
 }
 
-pub fn to_bytes(colour: [f32; 3]) -> [u8; 3] {
+pub(crate) fn to_bytes(colour: [f32; 3]) -> [u8; 3] {
     colour.map(|v| (v * 255.0 + 0.5).clamp(0.0, 255.0) as u8)
 }
 
-pub fn to_unit(colour: [u8; 3]) -> [f32; 3] {
+pub(crate) fn to_unit(colour: [u8; 3]) -> [f32; 3] {
     colour.map(|v| f32::from(v) / 255.0)
 }
 
-pub fn bytes_plane(image: &Colour) -> Rgb8 {
+pub(crate) fn bytes_plane(image: &Colour) -> Rgb8 {
     image.map(to_bytes)
 }
 
-pub fn unit_plane(image: &Rgb8) -> Colour {
+pub(crate) fn unit_plane(image: &Rgb8) -> Colour {
     image.map(to_unit)
 }
 
-pub fn distance_squared(a: [f32; 3], b: [f32; 3]) -> f32 {
+pub(crate) fn distance_squared(a: [f32; 3], b: [f32; 3]) -> f32 {
     (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2) + (a[2] - b[2]).powi(2)
 }
 
 /// Largest difference over the channels.
-pub fn max_difference(a: [f32; 3], b: [f32; 3]) -> f32 {
+pub(crate) fn max_difference(a: [f32; 3], b: [f32; 3]) -> f32 {
     (a[0] - b[0]).abs().max((a[1] - b[1]).abs()).max((a[2] - b[2]).abs())
 }
 

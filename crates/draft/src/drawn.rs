@@ -22,7 +22,7 @@ const GRAINY_EVEN_SHARE: f32 = 0.3;
 const FLAT_EVEN_SHARE: f32 = 0.85;
 
 /// The drawn pieces of at least `speck` pixels; `None` if there are none, or if the background is even as well.
-pub fn find(image: &Rgb8, speck: usize) -> Option<Mask> {
+pub(crate) fn find(image: &Rgb8, speck: usize) -> Option<Mask> {
     let even = even(image);
     if even.share() > FLAT_EVEN_SHARE {
         return None;

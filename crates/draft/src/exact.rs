@@ -11,7 +11,7 @@ use crate::plane::{Plane, Rgb8};
 const TOLERANCE: f32 = 0.51;
 
 /// A picture and the layers that have to reproduce it: `background` below `layers`, lowest first.
-pub struct Problem<'a> {
+pub(crate) struct Problem<'a> {
     pub input: &'a RgbaImage,
     pub background: &'a Rgb8,
     /// Opacity of the background where the input has transparency.
@@ -28,7 +28,7 @@ pub struct Problem<'a> {
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn solve(problem: &Problem, monitor: &Monitor) -> Result<Vec<RgbaImage>, Stopped> {
+pub(crate) fn solve(problem: &Problem, monitor: &Monitor) -> Result<Vec<RgbaImage>, Stopped> {
     let (width, height) = problem.input.dimensions();
     let count = problem.layers.len() + 1;
     let mut buffers: Vec<Vec<u8>> = vec![vec![0; width as usize * height as usize * 4]; count];

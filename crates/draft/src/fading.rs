@@ -38,7 +38,7 @@ fn bearing(places: &Plane<u32>, index: usize) -> Option<Bearing> {
 /// pixels: from the median outward colour slopes. Each quarter of the directions counts by
 /// itself, as shadows fall to one side; what slope there is far outside belongs to the
 /// background. `places` holds the nearest pixel of the shape for each pixel.
-pub fn width(image: &Colour, places: &Plane<u32>, reach: usize) -> Option<usize> {
+pub(crate) fn width(image: &Colour, places: &Plane<u32>, reach: usize) -> Option<usize> {
     let (width, height) = (image.width, image.height);
     let rings: Vec<[Vec<f32>; 3]> = (0..=reach).map(|_| std::array::from_fn(|_| Vec::new())).collect();
     let mut quarters: [Vec<[Vec<f32>; 3]>; 4] = std::array::from_fn(|_| rings.clone());
@@ -79,7 +79,7 @@ fn width_of(slopes: &mut [[Vec<f32>; 3]]) -> Option<usize> {
 }
 
 /// The shadow or glow of a shape.
-pub struct Fading {
+pub(crate) struct Fading {
     /// Black for a shadow, white for a glow, `None` where there is neither.
     pub shade: Option<[f32; 3]>,
     /// Share of `shade` at each pixel by direction and distance, 0 to 1; 0 where there is none.
@@ -89,7 +89,7 @@ pub struct Fading {
 impl Fading {
     /// Compares `image` with what is `behind` the shape within `hole`, at most `reach` pixels
     /// around it.
-    pub fn measure(image: &Colour, behind: &Colour, hole: &Mask, places: &Plane<u32>, reach: usize) -> Self {
+    pub(crate) fn measure(image: &Colour, behind: &Colour, hole: &Mask, places: &Plane<u32>, reach: usize) -> Self {
         let mut darker = Samples::new(reach);
         let mut lighter = Samples::new(reach);
         let step = (hole.count() / 200_000).max(1);
@@ -119,7 +119,7 @@ impl Fading {
 }
 
 /// The share of `shade` over `behind` that comes closest to `image`.
-pub fn toward(image: [f32; 3], behind: [f32; 3], shade: [f32; 3]) -> f32 {
+pub(crate) fn toward(image: [f32; 3], behind: [f32; 3], shade: [f32; 3]) -> f32 {
     let (mut product, mut square) = (0.0, 0.0);
     for c in 0..3 {
         let direction = shade[c] - behind[c];

@@ -4,14 +4,14 @@ use crate::plane::{Colour, Gray, Mask, Plane, Rgb8, for_rows};
 use fast_image_resize as fir;
 
 /// Gaussian blur, sigma in pixels, the edge repeated.
-pub fn gaussian<const C: usize>(image: &Plane<[f32; C]>, sigma: f32) -> Plane<[f32; C]> {
+pub(crate) fn gaussian<const C: usize>(image: &Plane<[f32; C]>, sigma: f32) -> Plane<[f32; C]> {
     let kernel = gaussian_kernel(sigma);
     convolve_columns(&convolve_rows(image, &kernel), &kernel)
 }
 
 /// [`gaussian`] where only the pixels of `wanted` matter: the others are 0. Pixels of the image are made by `at(x, y)`
 /// when they are needed.
-pub fn gaussian_at<const C: usize>(
+pub(crate) fn gaussian_at<const C: usize>(
     at: impl Fn(usize, usize) -> [f32; C] + Sync,
     sigma: f32,
     wanted: &Mask,
@@ -114,7 +114,7 @@ fn convolve_columns<const C: usize>(image: &Plane<[f32; C]>, kernel: &[f32]) -> 
 }
 
 /// Mean over a square window of `2 * radius + 1`, cut at the canvas edge.
-pub fn box_mean<const C: usize>(image: &Plane<[f32; C]>, radius: usize) -> Plane<[f32; C]> {
+pub(crate) fn box_mean<const C: usize>(image: &Plane<[f32; C]>, radius: usize) -> Plane<[f32; C]> {
     let (width, height) = (image.width, image.height);
     let mut rows = image.same_size([0.0f32; C]);
     for_rows(&mut rows.data, width, |y, target| {
@@ -149,7 +149,7 @@ pub fn box_mean<const C: usize>(image: &Plane<[f32; C]>, radius: usize) -> Plane
 
 /// Colour guided filter (He, Sun, Tang 2013): `input` smoothed along the edges of
 /// `guide` (0 to 1).
-pub fn guided(guide: &Colour, input: &Gray, radius: usize, epsilon: f32) -> Gray {
+pub(crate) fn guided(guide: &Colour, input: &Gray, radius: usize, epsilon: f32) -> Gray {
     // r g b p, then rp gp bp, then rr rg rb gg gb bb
     let moments =
         guide.zip(input, |[r, g, b], p| [r, g, b, p, r * p, g * p, b * p, r * r, r * g, r * b, g * g, g * b, b * b]);
@@ -176,7 +176,7 @@ pub fn guided(guide: &Colour, input: &Gray, radius: usize, epsilon: f32) -> Gray
 }
 
 /// Resizes an 8-bit picture; shrinking averages over the area, growing is linear.
-pub fn resize_rgb(image: &Rgb8, width: usize, height: usize) -> Rgb8 {
+pub(crate) fn resize_rgb(image: &Rgb8, width: usize, height: usize) -> Rgb8 {
     if (image.width, image.height) == (width, height) {
         return image.clone();
     }
@@ -194,12 +194,12 @@ pub fn resize_rgb(image: &Rgb8, width: usize, height: usize) -> Rgb8 {
 }
 
 /// Resizes one channel, linear between the pixel centres; for growing or mild shrinking.
-pub fn resize_gray(image: &Gray, width: usize, height: usize) -> Gray {
+pub(crate) fn resize_gray(image: &Gray, width: usize, height: usize) -> Gray {
     resize_linear(&image.map(|v| [v]), width, height).map(|v| v[0])
 }
 
 /// Linear interpolation between pixel centres.
-pub fn resize_linear<const C: usize>(image: &Plane<[f32; C]>, width: usize, height: usize) -> Plane<[f32; C]> {
+pub(crate) fn resize_linear<const C: usize>(image: &Plane<[f32; C]>, width: usize, height: usize) -> Plane<[f32; C]> {
     let axis = |length: usize, source: usize| -> Vec<(usize, usize, f32)> {
         let scale = source as f32 / length as f32;
         (0..length)
@@ -227,12 +227,12 @@ pub fn resize_linear<const C: usize>(image: &Plane<[f32; C]>, width: usize, heig
 }
 
 /// Averages over the area of each target pixel; for shrinking.
-pub fn resize_area<const C: usize>(image: &Plane<[f32; C]>, width: usize, height: usize) -> Plane<[f32; C]> {
+pub(crate) fn resize_area<const C: usize>(image: &Plane<[f32; C]>, width: usize, height: usize) -> Plane<[f32; C]> {
     area_means((image.width, image.height), (width, height), |x, y| image.at(x, y))
 }
 
 /// The same of values that are made when they are needed: `at(x, y)` within the size that is shrunk `from`.
-pub fn area_means<const C: usize>(
+pub(crate) fn area_means<const C: usize>(
     from: (usize, usize),
     to: (usize, usize),
     at: impl Fn(usize, usize) -> [f32; C] + Sync,
@@ -259,7 +259,7 @@ pub fn area_means<const C: usize>(
 }
 
 /// Length of the colour gradient (largest over the channels, per pixel) by Sobel's kernel.
-pub fn gradient(image: &Colour) -> Gray {
+pub(crate) fn gradient(image: &Colour) -> Gray {
     let (width, height) = (image.width, image.height);
     Plane::from_fn(width, height, |x, y| {
         let (xs, ys) =

@@ -4,7 +4,7 @@ use crate::colour::distance_squared;
 use crate::random::Random;
 
 /// Centres of at most `k` clusters; fewer where there are fewer distinct colours.
-pub fn kmeans(samples: &[[f32; 3]], k: usize, rounds: usize, seed: u64) -> Vec<[f32; 3]> {
+pub(crate) fn kmeans(samples: &[[f32; 3]], k: usize, rounds: usize, seed: u64) -> Vec<[f32; 3]> {
     let mut centres = spread(samples, k, &mut Random::new(seed));
     for _ in 0..rounds {
         let mut sums = vec![([0.0f64; 3], 0usize); centres.len()];
@@ -31,7 +31,7 @@ pub fn kmeans(samples: &[[f32; 3]], k: usize, rounds: usize, seed: u64) -> Vec<[
 }
 
 /// Index of the closest centre and the squared distance to it.
-pub fn closest(centres: &[[f32; 3]], colour: [f32; 3]) -> (usize, f32) {
+pub(crate) fn closest(centres: &[[f32; 3]], colour: [f32; 3]) -> (usize, f32) {
     let mut best = (0, f32::INFINITY);
     for (index, &centre) in centres.iter().enumerate() {
         let distance = distance_squared(centre, colour);

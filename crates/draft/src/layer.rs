@@ -6,7 +6,7 @@ use crate::plane::{Plane, Rect, Rgb8};
 
 /// A line of text.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TextLine {
+pub(crate) struct TextLine {
     /// What it says; empty where it could not be read.
     pub text: String,
     /// Bounding box of its letters.
@@ -17,7 +17,7 @@ pub struct TextLine {
 
 /// A layer before its colours are solved.
 #[derive(Debug, Clone)]
-pub struct DraftLayer {
+pub(crate) struct DraftLayer {
     /// The picture with this layer and all below it.
     pub above: Rgb8,
     /// Opacity, 0 to 255.

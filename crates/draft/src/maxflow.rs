@@ -8,14 +8,14 @@ struct Arc {
 }
 
 /// A graph with a source and a sink.
-pub struct Graph {
+pub(crate) struct Graph {
     arcs: Vec<Arc>,
     of_node: Vec<Vec<u32>>,
 }
 
 impl Graph {
     /// `nodes` nodes besides the source and the sink.
-    pub fn new(nodes: usize) -> Self {
+    pub(crate) fn new(nodes: usize) -> Self {
         Self { arcs: Vec::new(), of_node: vec![Vec::new(); nodes + 2] }
     }
 
@@ -35,12 +35,12 @@ impl Graph {
     }
 
     /// Cost of separating two neighbours.
-    pub fn neighbours(&mut self, a: usize, b: usize, cost: i64) {
+    pub(crate) fn neighbours(&mut self, a: usize, b: usize, cost: i64) {
         self.connect(a, b, cost, cost);
     }
 
     /// A leaning of a node: positive to the source's side, negative to the sink's.
-    pub fn leaning(&mut self, node: usize, value: i64) {
+    pub(crate) fn leaning(&mut self, node: usize, value: i64) {
         let (source, sink) = (self.source(), self.sink());
         if value > 0 {
             self.connect(source, node, value, 0);
@@ -50,7 +50,7 @@ impl Graph {
     }
 
     /// Which nodes are on the source's side of the least cut.
-    pub fn cut(mut self) -> Vec<bool> {
+    pub(crate) fn cut(mut self) -> Vec<bool> {
         loop {
             let levels = self.levels();
             if levels[self.sink()] == u32::MAX {

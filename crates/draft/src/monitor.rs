@@ -43,18 +43,18 @@ pub struct Progress {
 pub struct Stopped;
 
 /// The working threads' end: reports steps, and learns whether to stop.
-pub struct Monitor {
+pub(crate) struct Monitor {
     stop: Arc<AtomicBool>,
     steps: Sender<Progress>,
 }
 
 /// The caller's end.
-pub struct Reporter {
+pub(crate) struct Reporter {
     stop: Arc<AtomicBool>,
     steps: Receiver<Progress>,
 }
 
-pub fn monitor() -> (Monitor, Reporter) {
+pub(crate) fn monitor() -> (Monitor, Reporter) {
     let (sender, receiver) = channel();
     let stop = Arc::new(AtomicBool::new(false));
     (Monitor { stop: stop.clone(), steps: sender }, Reporter { stop, steps: receiver })
@@ -63,7 +63,7 @@ pub fn monitor() -> (Monitor, Reporter) {
 impl Monitor {
     /// # Errors
     /// [`Stopped`] when the caller gave up.
-    pub fn check(&self) -> Result<(), Stopped> {
+    pub(crate) fn check(&self) -> Result<(), Stopped> {
         if self.stop.load(Ordering::Relaxed) { Err(Stopped) } else { Ok(()) }
     }
 
@@ -71,7 +71,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Stopped`] when the caller gave up.
-    pub fn step(&self, stage: Stage, step: u32, total: u32, fraction: f32) -> Result<(), Stopped> {
+    pub(crate) fn step(&self, stage: Stage, step: u32, total: u32, fraction: f32) -> Result<(), Stopped> {
         // The reporter only goes away when the caller's thread panics.
         self.steps.send(Progress { stage, step, total, fraction }).map_err(|_| Stopped)?;
         self.check()
@@ -81,7 +81,7 @@ impl Monitor {
 impl Reporter {
     /// Passes every step on until the monitor is dropped; between steps the last
     /// one is repeated, so that a caller can cancel at any time.
-    pub fn run(&self, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) {
+    pub(crate) fn run(&self, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) {
         let mut last = Progress { stage: Stage::Read, step: 0, total: 1, fraction: 0.0 };
         loop {
             if !self.stop.load(Ordering::Relaxed) && progress(last).is_break() {

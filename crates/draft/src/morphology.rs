@@ -21,7 +21,7 @@ fn row_distance(row: &[bool], distance: &mut [u8]) {
 }
 
 /// Grows a mask by a disk of `radius` pixels (0 to 250).
-pub fn dilate(mask: &Mask, radius: usize) -> Mask {
+pub(crate) fn dilate(mask: &Mask, radius: usize) -> Mask {
     if radius == 0 || mask.data.is_empty() {
         return mask.clone();
     }
@@ -46,22 +46,22 @@ pub fn dilate(mask: &Mask, radius: usize) -> Mask {
 }
 
 /// Shrinks a mask by a disk of `radius` pixels; the canvas edge does not eat into it.
-pub fn erode(mask: &Mask, radius: usize) -> Mask {
+pub(crate) fn erode(mask: &Mask, radius: usize) -> Mask {
     dilate(&mask.not(), radius).not()
 }
 
 /// Grows and shrinks again: closes gaps up to twice the radius.
-pub fn close(mask: &Mask, radius: usize) -> Mask {
+pub(crate) fn close(mask: &Mask, radius: usize) -> Mask {
     erode(&dilate(mask, radius), radius)
 }
 
 /// Shrinks and grows again: drops what is thinner than the disk.
-pub fn open(mask: &Mask, radius: usize) -> Mask {
+pub(crate) fn open(mask: &Mask, radius: usize) -> Mask {
     dilate(&erode(mask, radius), radius)
 }
 
 /// Connected components of a mask.
-pub struct Components {
+pub(crate) struct Components {
     /// 0 outside, 1.. for the components in the order of their first pixel.
     pub labels: Plane<u32>,
     /// Pixels of each label; entry 0 counts the outside.
@@ -71,12 +71,12 @@ pub struct Components {
 
 impl Components {
     /// Number of components.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.areas.len() - 1
     }
 
     /// How many set pixels of `mask` each label holds.
-    pub fn count_in(&self, mask: &Mask) -> Vec<usize> {
+    pub(crate) fn count_in(&self, mask: &Mask) -> Vec<usize> {
         let mut counts = vec![0; self.areas.len()];
         for (&label, &set) in self.labels.data.iter().zip(&mask.data) {
             counts[label as usize] += usize::from(set);
@@ -85,7 +85,7 @@ impl Components {
     }
 
     /// Mask of the labels that `keep` marks; 0 is never part of it.
-    pub fn select(&self, keep: &[bool]) -> Mask {
+    pub(crate) fn select(&self, keep: &[bool]) -> Mask {
         self.labels.map(|label| label != 0 && keep[label as usize])
     }
 }
@@ -117,7 +117,7 @@ fn runs(mask: &Mask) -> (Vec<Run>, Vec<usize>) {
 }
 
 /// Labels the 8-connected components of a mask.
-pub fn components(mask: &Mask) -> Components {
+pub(crate) fn components(mask: &Mask) -> Components {
     let (runs, starts) = runs(mask);
     let mut parents: Vec<u32> = (0..runs.len() as u32).collect();
     for y in 1..mask.height {
@@ -162,7 +162,7 @@ fn label(mask: &Mask, runs: &[Run], parents: &mut [u32]) -> Components {
 }
 
 /// Drops components under `min_area` pixels and fills holes under `max_hole` pixels.
-pub fn clean(mask: &Mask, min_area: usize, max_hole: usize) -> Mask {
+pub(crate) fn clean(mask: &Mask, min_area: usize, max_hole: usize) -> Mask {
     let parts = components(mask);
     let keep: Vec<bool> = parts.areas.iter().map(|&area| area >= min_area).collect();
     let kept = parts.select(&keep);
@@ -175,11 +175,11 @@ pub fn clean(mask: &Mask, min_area: usize, max_hole: usize) -> Mask {
 const BANDS: usize = 16;
 
 /// Marks a plane of [`nearest`] where no pixel is set at all.
-pub const NOWHERE: u32 = u32::MAX;
+pub(crate) const NOWHERE: u32 = u32::MAX;
 
 /// Index (`y * width + x`) of the nearest set pixel of each pixel, by Euclidean
 /// distance (Felzenszwalb and Huttenlocher 2012, lower envelope of parabolas).
-pub fn nearest(mask: &Mask) -> Plane<u32> {
+pub(crate) fn nearest(mask: &Mask) -> Plane<u32> {
     let (width, height) = (mask.width, mask.height);
     let columns = nearest_in_columns(mask);
     let mut out = mask.same_size(NOWHERE);
@@ -279,11 +279,11 @@ fn nearest_in_columns(mask: &Mask) -> Vec<u32> {
 }
 
 /// Euclidean distance to the nearest set pixel; infinite where none is set.
-pub fn distance_to(mask: &Mask) -> Gray {
+pub(crate) fn distance_to(mask: &Mask) -> Gray {
     distance_from_nearest(&nearest(mask))
 }
 
-pub fn distance_from_nearest(nearest: &Plane<u32>) -> Gray {
+pub(crate) fn distance_from_nearest(nearest: &Plane<u32>) -> Gray {
     let width = nearest.width;
     Plane::from_fn(nearest.width, nearest.height, |x, y| {
         let index = nearest.at(x, y);

@@ -10,7 +10,7 @@ use crate::morphology::components;
 use crate::plane::{Mask, Plane};
 
 /// Name of an object layer until its colours are known.
-pub const OBJECTS: &str = "Objects";
+pub(crate) const OBJECTS: &str = "Objects";
 
 /// Largest number of pixels that are sampled along the longer side of a layer.
 const SAMPLED_SIDE: usize = 256;
@@ -27,7 +27,7 @@ const SHADES_SHARE: f32 = 0.9;
 const ORNAMENT_SHARE: f32 = 0.05;
 
 /// Names object layers, and numbers layers that would have the same name.
-pub fn name(layers: &mut [Layer]) {
+pub(crate) fn name(layers: &mut [Layer]) {
     for layer in layers.iter_mut().filter(|layer| layer.kind == Kind::Object && layer.name == OBJECTS) {
         layer.name = objects(&layer.pixels);
     }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-pub use ::networks::NetworkError;
+pub(crate) use ::networks::NetworkError;
 use ::networks::{Convolutional, Map, Network, U2Net};
 
 use crate::filter::{resize_linear, resize_rgb};
@@ -40,7 +40,7 @@ impl From<Stopped> for NetworkError {
 }
 
 /// Reads the networks that the first job of a process runs last, beside the one that it runs first.
-pub fn prepare() {
+pub(crate) fn prepare() {
     SALIENCY.prepare();
     RECOGNITION.prepare();
 }
@@ -50,7 +50,7 @@ pub fn prepare() {
 ///
 /// # Errors
 /// When the caller stopped, or the network cannot be run.
-pub fn text_probability(image: &Rgb8, side: usize, monitor: &Monitor) -> Result<Gray, NetworkError> {
+pub(crate) fn text_probability(image: &Rgb8, side: usize, monitor: &Monitor) -> Result<Gray, NetworkError> {
     let scale = (side as f32 / image.width.max(image.height) as f32).min(1.0);
     let snap = |length: usize| (((length as f32 * scale / 32.0).round() as usize) * 32).max(32);
     let (width, height) = (snap(image.width), snap(image.height));
@@ -66,7 +66,7 @@ pub fn text_probability(image: &Rgb8, side: usize, monitor: &Monitor) -> Result<
 ///
 /// # Errors
 /// When the caller stopped, or the network cannot be run.
-pub fn saliency(image: &Rgb8, monitor: &Monitor) -> Result<(Gray, f32), NetworkError> {
+pub(crate) fn saliency(image: &Rgb8, monitor: &Monitor) -> Result<(Gray, f32), NetworkError> {
     let small = resize_rgb(image, SALIENCY_SIDE, SALIENCY_SIDE);
     let brightest = f32::from(small.data.iter().flatten().copied().max().unwrap_or(1).max(1));
     let normalised = |c: usize, value: u8| (f32::from(value) / brightest - MEAN[c]) / DEVIATION[c];
@@ -80,7 +80,7 @@ pub fn saliency(image: &Rgb8, monitor: &Monitor) -> Result<(Gray, f32), NetworkE
 ///
 /// # Errors
 /// When the caller stopped, or the network cannot be run.
-pub fn read_line(line: &Rgb8, monitor: &Monitor) -> Result<(String, f32), NetworkError> {
+pub(crate) fn read_line(line: &Rgb8, monitor: &Monitor) -> Result<(String, f32), NetworkError> {
     let natural = (LINE_HEIGHT as f32 * line.width as f32 / line.height as f32).round() as usize;
     let natural = natural.clamp(16, LINE_WIDTHS[LINE_WIDTHS.len() - 1]);
     let width = LINE_WIDTHS.into_iter().find(|&w| w >= natural).unwrap_or(LINE_WIDTHS[LINE_WIDTHS.len() - 1]);
@@ -130,7 +130,7 @@ fn input(image: &Rgb8, normalise: impl Fn([u8; 3], usize) -> f32) -> Map {
 }
 
 /// A map of any size brought to another, linear between the pixel centres.
-pub fn grown(map: &Gray, width: usize, height: usize) -> Gray {
+pub(crate) fn grown(map: &Gray, width: usize, height: usize) -> Gray {
     resize_linear(&map.map(|v| [v]), width, height).map(|v| v[0])
 }
 

@@ -2,7 +2,7 @@
 
 /// e to the power of `x`, exact to about 1e-6 of its value: `f32::exp` calls the
 /// system's library, whose last bits differ between systems.
-pub fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     if x < -80.0 {
         return 0.0;
     }
@@ -16,7 +16,7 @@ pub fn exp(x: f32) -> f32 {
 
 /// Solves the symmetric positive system `a x = b` for several right sides at once
 /// by Cholesky's method; `None` where `a` is singular.
-pub fn solve_symmetric<const N: usize, const M: usize>(
+pub(crate) fn solve_symmetric<const N: usize, const M: usize>(
     mut a: [[f64; N]; N],
     mut b: [[f64; M]; N],
 ) -> Option<[[f64; M]; N]> {
@@ -54,7 +54,7 @@ pub fn solve_symmetric<const N: usize, const M: usize>(
 }
 
 /// The value at `share` (0 to 1) of the sorted values; 0 for none.
-pub fn quantile(values: &mut [f32], share: f32) -> f32 {
+pub(crate) fn quantile(values: &mut [f32], share: f32) -> f32 {
     if values.is_empty() {
         return 0.0;
     }

@@ -11,7 +11,7 @@ use crate::plane::{Plane, Rect};
 use crate::text;
 
 /// What was found in a picture before anything is extracted from it.
-pub struct Perception {
+pub(crate) struct Perception {
     /// Pixels that are letters.
     pub text: Mask,
     pub lines: Vec<TextLine>,
@@ -38,7 +38,7 @@ pub fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perception, Stopped
 /// # Errors
 /// [`Stopped`] when the caller gave up.
 #[cfg(feature = "networks")]
-pub fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perception, Stopped> {
+pub(crate) fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perception, Stopped> {
     use crate::networks::NetworkError;
     match with_networks(picture, monitor) {
         Ok(perceived) => Ok(perceived),
@@ -52,7 +52,7 @@ pub fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perception, Stopped
 /// # Errors
 /// [`Stopped`] when the caller gave up.
 #[cfg(feature = "networks")]
-pub fn saliency(picture: &Rgb8, monitor: &Monitor) -> Result<Option<(Gray, f32)>, Stopped> {
+pub(crate) fn saliency(picture: &Rgb8, monitor: &Monitor) -> Result<Option<(Gray, f32)>, Stopped> {
     use crate::networks::{NetworkError, saliency};
     match saliency(picture, monitor) {
         Ok(found) => Ok(Some(found)),

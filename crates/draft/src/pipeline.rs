@@ -55,7 +55,7 @@ const SCENERY_SHARE: Range<f32> = 0.004..0.85;
 const OUTLINE_LIMITS: (f32, f32) = (0.18, 0.45);
 
 /// The layers that the picture suggests, before their number is fitted to the request.
-pub struct Decomposition {
+pub(crate) struct Decomposition {
     pub stack: DraftStack,
     pub notes: Vec<Note>,
 }
@@ -74,7 +74,7 @@ struct Work<'a> {
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn run(picture: Rgb8, monitor: &Monitor) -> Result<Decomposition, Stopped> {
+pub(crate) fn run(picture: Rgb8, monitor: &Monitor) -> Result<Decomposition, Stopped> {
     let speck = (SPECK_SHARE * picture.data.len() as f32) as usize + 1;
     // The networks do not keep all threads busy, so drawn pieces are searched for meanwhile.
     let (perception, drawn) = std::thread::scope(|scope| {

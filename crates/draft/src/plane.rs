@@ -16,7 +16,7 @@ fn run_all(jobs: Vec<Job<'_>>) {
 }
 
 /// Calls `work` with the number and the values of each row of `width`, rows in parallel.
-pub fn for_rows<T: Send>(data: &mut [T], width: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+pub(crate) fn for_rows<T: Send>(data: &mut [T], width: usize, work: impl Fn(usize, &mut [T]) + Sync) {
     if data.is_empty() || width == 0 {
         return;
     }
@@ -35,21 +35,21 @@ pub fn for_rows<T: Send>(data: &mut [T], width: usize, work: impl Fn(usize, &mut
 
 /// `width * height` values, row by row.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plane<T> {
+pub(crate) struct Plane<T> {
     pub width: usize,
     pub height: usize,
     pub data: Vec<T>,
 }
 
-pub type Mask = Plane<bool>;
-pub type Gray = Plane<f32>;
+pub(crate) type Mask = Plane<bool>;
+pub(crate) type Gray = Plane<f32>;
 /// Three channels, sRGB 0 to 1 or Oklab, as the name of the variable says.
-pub type Colour = Plane<[f32; 3]>;
-pub type Rgb8 = Plane<[u8; 3]>;
+pub(crate) type Colour = Plane<[f32; 3]>;
+pub(crate) type Rgb8 = Plane<[u8; 3]>;
 
 /// Half-open rectangle in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rect {
+pub(crate) struct Rect {
     pub x0: usize,
     pub y0: usize,
     pub x1: usize,
@@ -57,16 +57,16 @@ pub struct Rect {
 }
 
 impl Rect {
-    pub fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.x1 - self.x0
     }
 
-    pub fn height(&self) -> usize {
+    pub(crate) fn height(&self) -> usize {
         self.y1 - self.y0
     }
 
     /// Grown by `pad` on each side, cut to a canvas of `width` x `height`.
-    pub fn padded(&self, pad: usize, width: usize, height: usize) -> Rect {
+    pub(crate) fn padded(&self, pad: usize, width: usize, height: usize) -> Rect {
         Rect {
             x0: self.x0.saturating_sub(pad),
             y0: self.y0.saturating_sub(pad),
@@ -75,7 +75,7 @@ impl Rect {
         }
     }
 
-    pub fn union(&self, other: &Rect) -> Rect {
+    pub(crate) fn union(&self, other: &Rect) -> Rect {
         Rect {
             x0: self.x0.min(other.x0),
             y0: self.y0.min(other.y0),
@@ -86,12 +86,12 @@ impl Rect {
 }
 
 impl<T: Copy + Send + Sync> Plane<T> {
-    pub fn new(width: usize, height: usize, value: T) -> Self {
+    pub(crate) fn new(width: usize, height: usize, value: T) -> Self {
         Self { width, height, data: vec![value; width * height] }
     }
 
     /// Fills a plane from a function of x and y, rows in parallel.
-    pub fn from_fn(width: usize, height: usize, f: impl Fn(usize, usize) -> T + Sync) -> Self {
+    pub(crate) fn from_fn(width: usize, height: usize, f: impl Fn(usize, usize) -> T + Sync) -> Self {
         if width == 0 || height == 0 {
             return Self { width, height, data: Vec::new() };
         }
@@ -102,23 +102,23 @@ impl<T: Copy + Send + Sync> Plane<T> {
         Self { width, height, data }
     }
 
-    pub fn same_size<U: Copy + Send + Sync>(&self, value: U) -> Plane<U> {
+    pub(crate) fn same_size<U: Copy + Send + Sync>(&self, value: U) -> Plane<U> {
         Plane::new(self.width, self.height, value)
     }
 
-    pub fn at(&self, x: usize, y: usize) -> T {
+    pub(crate) fn at(&self, x: usize, y: usize) -> T {
         self.data[y * self.width + x]
     }
 
-    pub fn set(&mut self, x: usize, y: usize, value: T) {
+    pub(crate) fn set(&mut self, x: usize, y: usize, value: T) {
         self.data[y * self.width + x] = value;
     }
 
-    pub fn row(&self, y: usize) -> &[T] {
+    pub(crate) fn row(&self, y: usize) -> &[T] {
         &self.data[y * self.width..(y + 1) * self.width]
     }
 
-    pub fn map<U: Copy + Send + Sync>(&self, f: impl Fn(T) -> U + Sync + Send) -> Plane<U> {
+    pub(crate) fn map<U: Copy + Send + Sync>(&self, f: impl Fn(T) -> U + Sync + Send) -> Plane<U> {
         let Some(&first) = self.data.first() else {
             return Plane { width: self.width, height: self.height, data: Vec::new() };
         };
@@ -130,7 +130,7 @@ impl<T: Copy + Send + Sync> Plane<T> {
     }
 
     /// Joins two planes of one size, value by value.
-    pub fn zip<U, V>(&self, other: &Plane<U>, f: impl Fn(T, U) -> V + Sync + Send) -> Plane<V>
+    pub(crate) fn zip<U, V>(&self, other: &Plane<U>, f: impl Fn(T, U) -> V + Sync + Send) -> Plane<V>
     where
         U: Copy + Send + Sync,
         V: Copy + Send + Sync,
@@ -147,7 +147,7 @@ impl<T: Copy + Send + Sync> Plane<T> {
     }
 
     /// This plane, with the values of `other` where `wanted` is set.
-    pub fn with(&self, other: &Plane<T>, wanted: &Mask) -> Self {
+    pub(crate) fn with(&self, other: &Plane<T>, wanted: &Mask) -> Self {
         let sizes = [(other.width, other.height), (wanted.width, wanted.height)];
         assert!(sizes.iter().all(|&size| size == (self.width, self.height)), "planes of one picture have one size");
         let mut out = self.clone();
@@ -162,12 +162,12 @@ impl<T: Copy + Send + Sync> Plane<T> {
     }
 
     /// The part in `rect`, without a copy if that is the whole plane.
-    pub fn part(&self, rect: Rect) -> Cow<'_, Self> {
+    pub(crate) fn part(&self, rect: Rect) -> Cow<'_, Self> {
         let all = Rect { x0: 0, y0: 0, x1: self.width, y1: self.height };
         if rect == all { Cow::Borrowed(self) } else { Cow::Owned(self.crop(rect)) }
     }
 
-    pub fn crop(&self, rect: Rect) -> Self {
+    pub(crate) fn crop(&self, rect: Rect) -> Self {
         let mut data = Vec::with_capacity(rect.width() * rect.height());
         for y in rect.y0..rect.y1 {
             data.extend_from_slice(&self.row(y)[rect.x0..rect.x1]);
@@ -176,7 +176,7 @@ impl<T: Copy + Send + Sync> Plane<T> {
     }
 
     /// Writes all of `patch` at the corner of `rect`.
-    pub fn put(&mut self, rect: Rect, patch: &Plane<T>) {
+    pub(crate) fn put(&mut self, rect: Rect, patch: &Plane<T>) {
         for y in 0..patch.height {
             let start = (rect.y0 + y) * self.width + rect.x0;
             self.data[start..start + patch.width].copy_from_slice(patch.row(y));
@@ -184,7 +184,7 @@ impl<T: Copy + Send + Sync> Plane<T> {
     }
 
     /// Writes `patch` at the corner of `rect` where `wanted` is set.
-    pub fn paste(&mut self, rect: Rect, patch: &Plane<T>, wanted: &Mask) {
+    pub(crate) fn paste(&mut self, rect: Rect, patch: &Plane<T>, wanted: &Mask) {
         for y in 0..patch.height {
             let start = (rect.y0 + y) * self.width + rect.x0;
             let target = &mut self.data[start..start + patch.width];
@@ -198,37 +198,37 @@ impl<T: Copy + Send + Sync> Plane<T> {
 }
 
 impl Mask {
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.data.iter().filter(|&&v| v).count()
     }
 
-    pub fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         self.data.contains(&true)
     }
 
     /// Share of set pixels, 0 to 1.
-    pub fn share(&self) -> f32 {
+    pub(crate) fn share(&self) -> f32 {
         self.count() as f32 / self.data.len().max(1) as f32
     }
 
-    pub fn and(&self, other: &Mask) -> Mask {
+    pub(crate) fn and(&self, other: &Mask) -> Mask {
         self.zip(other, |a, b| a & b)
     }
 
-    pub fn or(&self, other: &Mask) -> Mask {
+    pub(crate) fn or(&self, other: &Mask) -> Mask {
         self.zip(other, |a, b| a | b)
     }
 
-    pub fn minus(&self, other: &Mask) -> Mask {
+    pub(crate) fn minus(&self, other: &Mask) -> Mask {
         self.zip(other, |a, b| a & !b)
     }
 
-    pub fn not(&self) -> Mask {
+    pub(crate) fn not(&self) -> Mask {
         self.map(|v| !v)
     }
 
     /// Set pixels side by side in row `y`, half-open.
-    pub fn runs(&self, y: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+    pub(crate) fn runs(&self, y: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
         let row = self.row(y);
         let mut at = 0;
         std::iter::from_fn(move || {
@@ -239,7 +239,7 @@ impl Mask {
     }
 
     /// Smallest rectangle that holds every set pixel.
-    pub fn bounds(&self) -> Option<Rect> {
+    pub(crate) fn bounds(&self) -> Option<Rect> {
         let mut found: Option<Rect> = None;
         for y in 0..self.height {
             let row = self.row(y);

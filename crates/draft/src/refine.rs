@@ -13,7 +13,7 @@ const EPSILON: f32 = 1e-4;
 
 /// Grows a mask to the size of `image` and snaps it to the image's edges with
 /// the guided filter. Tiles without an edge of the mask are left out.
-pub fn refine(image: &Rgb8, coarse: &Mask) -> Mask {
+pub(crate) fn refine(image: &Rgb8, coarse: &Mask) -> Mask {
     let (width, height) = (image.width, image.height);
     let soft = resize_gray(&coarse.map(|m| if m { 1.0 } else { 0.0 }), width, height);
     let mut tiles = Vec::new();

@@ -8,14 +8,14 @@ use crate::monitor::{Monitor, Stopped};
 use crate::plane::{Colour, Plane, for_rows};
 
 /// Disjoint sets of `u32` nodes.
-pub struct Sets(Vec<u32>);
+pub(crate) struct Sets(Vec<u32>);
 
 impl Sets {
-    pub fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         Self((0..count as u32).collect())
     }
 
-    pub fn find(&mut self, mut node: u32) -> u32 {
+    pub(crate) fn find(&mut self, mut node: u32) -> u32 {
         while self.0[node as usize] != node {
             let above = self.0[self.0[node as usize] as usize];
             self.0[node as usize] = above;
@@ -25,7 +25,7 @@ impl Sets {
     }
 
     /// Joins two roots; the smaller number stays the root.
-    pub fn join(&mut self, a: u32, b: u32) -> u32 {
+    pub(crate) fn join(&mut self, a: u32, b: u32) -> u32 {
         let (low, high) = (a.min(b), a.max(b));
         self.0[high as usize] = low;
         low
@@ -33,7 +33,7 @@ impl Sets {
 }
 
 /// Segments of a picture, numbered from 0 in the order of their first pixel.
-pub struct Segments {
+pub(crate) struct Segments {
     pub labels: Plane<u32>,
     pub count: usize,
 }
@@ -43,7 +43,7 @@ pub struct Segments {
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn felzenszwalb(image: &Colour, scale: f32, min_size: u32, monitor: &Monitor) -> Result<Segments, Stopped> {
+pub(crate) fn felzenszwalb(image: &Colour, scale: f32, min_size: u32, monitor: &Monitor) -> Result<Segments, Stopped> {
     let (width, height) = (image.width, image.height);
     let edges = sorted_edges(image);
     monitor.check()?;
@@ -192,7 +192,7 @@ fn sort_by_weight(mut edges: Vec<u64>) -> Vec<u64> {
 
 /// Two segments that touch.
 #[derive(Debug, Clone, Copy)]
-pub struct Border {
+pub(crate) struct Border {
     pub a: u32,
     pub b: u32,
     /// Pixel pairs along the border.
@@ -202,7 +202,7 @@ pub struct Border {
 }
 
 /// Borders between segments, ordered by segment numbers.
-pub fn borders(labels: &Plane<u32>, image: &Colour) -> Vec<Border> {
+pub(crate) fn borders(labels: &Plane<u32>, image: &Colour) -> Vec<Border> {
     let (width, height) = (labels.width, labels.height);
     let mut pairs: Vec<(u64, f32)> = (0..height)
         .into_par_iter()
@@ -233,7 +233,7 @@ pub fn borders(labels: &Plane<u32>, image: &Colour) -> Vec<Border> {
 }
 
 /// Mean colour and size of each segment.
-pub fn means(labels: &Plane<u32>, count: usize, image: &Colour) -> (Vec<[f32; 3]>, Vec<f32>) {
+pub(crate) fn means(labels: &Plane<u32>, count: usize, image: &Colour) -> (Vec<[f32; 3]>, Vec<f32>) {
     let mut sums = vec![([0.0f64; 3], 0usize); count];
     for (&label, colour) in labels.data.iter().zip(&image.data) {
         let (sum, size) = &mut sums[label as usize];

@@ -21,7 +21,7 @@ const ANOTHER_SIZE: f32 = 1.25;
 const MOST_BY_ITSELF: usize = 6;
 
 /// The background and the layers above it, while they are split and merged.
-pub struct DraftStack {
+pub(crate) struct DraftStack {
     pub background: Rgb8,
     /// Lowest first.
     pub layers: Vec<DraftLayer>,
@@ -34,7 +34,7 @@ impl DraftStack {
     }
 
     /// Splits or merges until there are `wanted` layers, or no layer can be split further.
-    pub fn fit(&mut self, wanted: usize) {
+    pub(crate) fn fit(&mut self, wanted: usize) {
         if wanted == 0 {
             self.layers.clear();
         }
@@ -46,7 +46,7 @@ impl DraftStack {
 
     /// Chooses the number of layers: one per kind, and one for each large piece beside the largest, at most `most`.
     /// Returns what was chosen.
-    pub fn fit_naturally(&mut self, most: usize) -> Note {
+    pub(crate) fn fit_naturally(&mut self, most: usize) -> Note {
         let most = most.min(MOST_BY_ITSELF);
         while self.layers.len() < most && self.split_once(CLEARLY_A_LAYER) {}
         while self.layers.len() > most {
@@ -177,14 +177,14 @@ fn belongs_to(parts: &Components, wanted: impl Fn(usize) -> bool + Sync) -> Mask
 }
 
 /// What a text layer says, line by line; `None` where no line was read.
-pub fn joined_text(lines: &[TextLine]) -> Option<String> {
+pub(crate) fn joined_text(lines: &[TextLine]) -> Option<String> {
     let lines: Vec<&str> = lines.iter().map(|line| line.text.trim()).filter(|line| !line.is_empty()).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// Name of a text layer: its lines on one line, at most 48 characters; where nothing could
 /// be read, how large it is and where it stands on a picture `height` pixels high.
-pub fn text_name(lines: &[TextLine], height: usize) -> String {
+pub(crate) fn text_name(lines: &[TextLine], height: usize) -> String {
     let line = lines.iter().map(|line| line.text.trim()).filter(|t| !t.is_empty()).collect::<Vec<_>>().join(" ");
     if line.is_empty() {
         return unread_name(lines, height);

@@ -21,7 +21,7 @@ const PULL: f32 = 0.12;
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn outline(image: &Rgb8, saliency: &Gray, limits: (f32, f32), monitor: &Monitor) -> Result<Mask, Stopped> {
+pub(crate) fn outline(image: &Rgb8, saliency: &Gray, limits: (f32, f32), monitor: &Monitor) -> Result<Mask, Stopped> {
     let (width, height) = working_size(image.width, image.height);
     let lab = oklab_plane(&resize_rgb(image, width, height));
     let (labels, whole, count) = gridded_segments(&lab, monitor)?;

@@ -45,7 +45,7 @@ impl Map {
 
 /// Size, dilation and stride of a kernel; the picture is padded with zeros so that it keeps its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Walk {
+pub(crate) struct Walk {
     /// Side of the kernel, odd.
     pub side: usize,
     pub dilation: usize,
@@ -55,13 +55,13 @@ pub struct Walk {
 
 impl Walk {
     /// How far the kernel reaches beyond its middle.
-    pub fn reach(self) -> usize {
+    pub(crate) fn reach(self) -> usize {
         self.side / 2 * self.dilation
     }
 }
 
 /// A convolution with zeros around the picture.
-pub struct Convolution {
+pub(crate) struct Convolution {
     inputs: usize,
     outputs: usize,
     walk: Walk,
@@ -79,7 +79,7 @@ impl Convolution {
     ///
     /// # Panics
     /// When the slices do not have these sizes: a defect of the caller.
-    pub fn new(weights: &[f32], bias: &[f32], inputs: usize, walk: Walk) -> Self {
+    pub(crate) fn new(weights: &[f32], bias: &[f32], inputs: usize, walk: Walk) -> Self {
         let (outputs, side) = (bias.len(), walk.side);
         assert_eq!(weights.len(), outputs * inputs * side * side, "weights of a convolution");
         let panels = (0..outputs).step_by(PANEL).map(|first| {
@@ -101,12 +101,12 @@ impl Convolution {
     }
 
     /// Number of input channels.
-    pub fn inputs(&self) -> usize {
+    pub(crate) fn inputs(&self) -> usize {
         self.inputs
     }
 
     /// Number of output channels.
-    pub fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         self.outputs
     }
 
@@ -118,7 +118,7 @@ impl Convolution {
     ///
     /// # Panics
     /// When the parts are not of one size or do not have the right number of channels.
-    pub fn run(
+    pub(crate) fn run(
         &self,
         parts: &[&Map],
         stopped: Stop,

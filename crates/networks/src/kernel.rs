@@ -6,15 +6,15 @@
 use std::sync::LazyLock;
 
 /// Pixels whose sums are computed together.
-pub const PIXELS: usize = 12;
+pub(crate) const PIXELS: usize = 12;
 /// Channels of a panel are multiples of this.
-pub const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 /// Channels of the widest panel.
-pub const PANEL: usize = 2 * LANES;
+pub(crate) const PANEL: usize = 2 * LANES;
 
 /// The input of one call.
 #[derive(Clone, Copy)]
-pub struct Tile<'a> {
+pub(crate) struct Tile<'a> {
     /// Input values that the first pixel sees, and those to its right.
     pub seen: &'a [f32],
     /// Values from one pixel to the next.
@@ -33,19 +33,19 @@ type Function = unsafe fn(tile: &Tile, width: usize, sums: *mut f32);
 
 /// The loop for one instruction set.
 #[derive(Clone, Copy)]
-pub struct Kernel {
+pub(crate) struct Kernel {
     function: Function,
     #[cfg(test)]
     pub name: &'static str,
 }
 
 /// The fastest kernel that this machine supports.
-pub static KERNEL: LazyLock<Kernel> = LazyLock::new(|| Kernel::all()[0]);
+pub(crate) static KERNEL: LazyLock<Kernel> = LazyLock::new(|| Kernel::all()[0]);
 
 impl Kernel {
     /// The kernels that this machine supports, fastest first.
     #[allow(clippy::vec_init_then_push, reason = "what comes first depends on the machine")]
-    pub fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let kernel = |function: Function, _name: &'static str| Self {
             function,
             #[cfg(test)]
@@ -71,7 +71,7 @@ impl Kernel {
     /// When `width` is not 16 or 32, or a slice is too short: a defect of the caller.
     #[inline]
     #[allow(unsafe_code, reason = "the loops take raw pointers; the asserts bound all that they reach")]
-    pub fn run(self, tile: &Tile, sums: &mut [f32]) {
+    pub(crate) fn run(self, tile: &Tile, sums: &mut [f32]) {
         let width = tile.bias.len();
         assert!(width == LANES || width == PANEL, "width of a panel");
         assert!(tile.panel.len() >= tile.runs.len() * tile.depth * width, "the panel is as deep as what is seen");
@@ -168,7 +168,7 @@ mod x86 {
     kernel!(rows_avx512, "avx512f", 16, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_fmadd_ps);
     kernel!(rows_avx2, "avx2,fma", 8, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_fmadd_ps);
 
-    pub unsafe fn avx512(tile: &Tile, width: usize, sums: *mut f32) {
+    pub(super) unsafe fn avx512(tile: &Tile, width: usize, sums: *mut f32) {
         // SAFETY: as the caller promises.
         unsafe {
             if width == PANEL {
@@ -180,7 +180,7 @@ mod x86 {
     }
 
     /// Sixteen registers hold 6 x 16 sums.
-    pub unsafe fn avx2(tile: &Tile, width: usize, sums: *mut f32) {
+    pub(super) unsafe fn avx2(tile: &Tile, width: usize, sums: *mut f32) {
         for column in (0..width).step_by(LANES) {
             for top in (0..PIXELS).step_by(6) {
                 // SAFETY: as the caller promises; `column + 16` is at most `width`.

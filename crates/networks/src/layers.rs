@@ -5,7 +5,7 @@ use crate::convolution::{Convolution, Map, Stop, Walk};
 
 /// A pointwise function.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Point {
+pub(crate) enum Point {
     /// `scale * x + shift`; one of each for all channels, or one for each channel.
     Affine(Vec<f32>, Vec<f32>),
     Rectify,
@@ -18,7 +18,7 @@ pub enum Point {
 
 impl Point {
     /// Applies the function to pixels of `channels` values.
-    pub fn apply(&self, values: &mut [f32], channels: usize) {
+    pub(crate) fn apply(&self, values: &mut [f32], channels: usize) {
         match self {
             Self::Affine(scale, shift) if scale.len() == 1 && shift.len() == 1 => {
                 let (scale, shift) = (scale[0], shift[0]);
@@ -42,7 +42,7 @@ impl Point {
 }
 
 /// A depthwise convolution.
-pub struct Depthwise {
+pub(crate) struct Depthwise {
     walk: Walk,
     /// (side, side, channels)
     weights: Vec<f32>,
@@ -51,17 +51,17 @@ pub struct Depthwise {
 
 impl Depthwise {
     /// From weights (channels, 1, side, side) and one bias for each channel.
-    pub fn new(weights: &[f32], bias: &[f32], walk: Walk) -> Self {
+    pub(crate) fn new(weights: &[f32], bias: &[f32], walk: Walk) -> Self {
         let (channels, places) = (bias.len(), walk.side * walk.side);
         let weights = (0..places * channels).map(|i| weights[i % channels * places + i / channels]).collect();
         Self { walk, weights, bias: bias.to_vec() }
     }
 
-    pub fn channels(&self) -> usize {
+    pub(crate) fn channels(&self) -> usize {
         self.bias.len()
     }
 
-    pub fn run(&self, map: &Map, finish: impl Fn(&mut [f32]) + Sync) -> Map {
+    pub(crate) fn run(&self, map: &Map, finish: impl Fn(&mut [f32]) + Sync) -> Map {
         let Walk { side, dilation, stride } = self.walk;
         let (reach, channels) = (self.walk.reach(), map.channels);
         Map::from_rows(map.height.div_ceil(stride), map.width.div_ceil(stride), channels, |y, row| {
@@ -114,14 +114,14 @@ fn add_products(sums: &mut [f32], seen: &[f32], weights: &[f32]) {
 }
 
 /// A transposed convolution of 2 x 2 with a stride of 2: each pixel becomes four.
-pub struct Doubling {
+pub(crate) struct Doubling {
     /// To four times the outputs: those of the upper left, upper right, lower left, lower right.
     corners: Convolution,
 }
 
 impl Doubling {
     /// From weights (inputs, outputs, 2, 2).
-    pub fn new(weights: &[f32], inputs: usize, outputs: usize) -> Self {
+    pub(crate) fn new(weights: &[f32], inputs: usize, outputs: usize) -> Self {
         let corners: Vec<f32> = (0..4 * outputs * inputs)
             .map(|i| {
                 let (row, input) = (i / inputs, i % inputs);
@@ -132,17 +132,22 @@ impl Doubling {
         Self { corners: Convolution::new(&corners, &vec![0.0; 4 * outputs], inputs, walk) }
     }
 
-    pub fn inputs(&self) -> usize {
+    pub(crate) fn inputs(&self) -> usize {
         self.corners.inputs()
     }
 
-    pub fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         self.corners.outputs() / 4
     }
 
     /// # Errors
     /// [`NetworkError::Stopped`] if `stopped` returned true.
-    pub fn run(&self, map: &Map, stopped: Stop, finish: impl Fn(&mut [f32]) + Sync) -> Result<Map, NetworkError> {
+    pub(crate) fn run(
+        &self,
+        map: &Map,
+        stopped: Stop,
+        finish: impl Fn(&mut [f32]) + Sync,
+    ) -> Result<Map, NetworkError> {
         let corners = self.corners.run(&[map], stopped, |_, _| {})?;
         let outputs = self.outputs();
         Ok(Map::from_rows(2 * map.height, 2 * map.width, outputs, |y, row| {
@@ -156,7 +161,7 @@ impl Doubling {
 }
 
 /// The mean of each channel.
-pub fn mean(map: &Map) -> Map {
+pub(crate) fn mean(map: &Map) -> Map {
     let mut sums = vec![0.0f64; map.channels];
     for pixel in map.values.chunks(map.channels) {
         sums.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += f64::from(value));
@@ -167,7 +172,7 @@ pub fn mean(map: &Map) -> Map {
 }
 
 /// Each pixel `times` in both directions.
-pub fn repeated(map: &Map, times: usize) -> Map {
+pub(crate) fn repeated(map: &Map, times: usize) -> Map {
     Map::from_rows(times * map.height, times * map.width, map.channels, |y, row| {
         for (x, pixel) in row.chunks_mut(map.channels).enumerate() {
             pixel.copy_from_slice(map.pixel(y / times, x / times));
@@ -176,7 +181,7 @@ pub fn repeated(map: &Map, times: usize) -> Map {
 }
 
 /// `combine(a, b)` of two maps of one size; a map of one pixel stands for all pixels.
-pub fn combined(a: &Map, b: &Map, combine: impl Fn(f32, f32) -> f32 + Sync) -> Map {
+pub(crate) fn combined(a: &Map, b: &Map, combine: impl Fn(f32, f32) -> f32 + Sync) -> Map {
     Map::from_rows(a.height, a.width, a.channels, |y, row| {
         if (b.height, b.width) == (a.height, a.width) {
             let pairs = row.iter_mut().zip(a.row(y)).zip(b.row(y));

@@ -10,7 +10,7 @@ use crate::layers::{Depthwise, Doubling, Point};
 use crate::weights::{Constant, File, ints};
 
 /// What a step does with its inputs.
-pub enum Work {
+pub(crate) enum Work {
     /// On all inputs, whose channels stand one after the other.
     Convolve(Convolution),
     Depthwise(Depthwise),
@@ -23,7 +23,7 @@ pub enum Work {
     Pass,
 }
 
-pub struct Step {
+pub(crate) struct Step {
     pub work: Work,
     pub points: Vec<Point>,
     /// Numbers of the steps that give the inputs; 0 is the picture, 1 the first step.
@@ -44,7 +44,7 @@ struct Draft<'a> {
 ///
 /// # Errors
 /// What is not supported, in words.
-pub fn plan(bytes: &[u8]) -> Result<Vec<Step>, String> {
+pub(crate) fn plan(bytes: &[u8]) -> Result<Vec<Step>, String> {
     let file = File::read(bytes)?;
     let mut uses: HashMap<&str, usize> = HashMap::new();
     for name in file.nodes.iter().flat_map(|node| &node.input) {

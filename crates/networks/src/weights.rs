@@ -9,13 +9,13 @@ use crate::convolution::{Convolution, Walk};
 
 /// Values and shape of a constant.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Constant {
+pub(crate) struct Constant {
     pub shape: Vec<usize>,
     pub values: Vec<f32>,
 }
 
 /// The nodes of a network, in the order in which it computes them, and its constants by name.
-pub struct File {
+pub(crate) struct File {
     pub nodes: Vec<NodeProto>,
     pub constants: HashMap<String, Constant>,
     /// Name of the first input and of the first output.
@@ -27,7 +27,7 @@ impl File {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
         let model = ModelProto::parse_buf(bytes).map_err(|error| error.to_string())?;
         let graph = model.graph.ok_or("it has no graph")?;
         let name = |value: Option<&rten_onnx::onnx::ValueInfoProto>| value.and_then(|value| value.name.clone());
@@ -57,7 +57,7 @@ impl File {
     ///
     /// # Errors
     /// When it is not square, not symmetric, or does not keep the picture's size up to its stride.
-    pub fn convolution(&self, node: &NodeProto) -> Result<(Constant, Vec<f32>, Walk), String> {
+    pub(crate) fn convolution(&self, node: &NodeProto) -> Result<(Constant, Vec<f32>, Walk), String> {
         let constant = |index: usize| self.constants.get(node.input.get(index)?);
         let weights = constant(1).ok_or("a convolution has no weights")?;
         let &[outputs, _, side, other] = weights.shape.as_slice() else {
@@ -80,7 +80,7 @@ impl File {
 }
 
 /// An attribute of integers; empty if the node does not have it.
-pub fn ints<'a>(node: &'a NodeProto, name: &str) -> &'a [i64] {
+pub(crate) fn ints<'a>(node: &'a NodeProto, name: &str) -> &'a [i64] {
     let attribute = node.attribute.iter().find(|attribute| attribute.name.as_deref() == Some(name));
     attribute.map_or(&[], |attribute| attribute.ints.as_slice())
 }
@@ -89,7 +89,7 @@ pub fn ints<'a>(node: &'a NodeProto, name: &str) -> &'a [i64] {
 ///
 /// # Errors
 /// What is wrong with the file.
-pub fn convolutions(bytes: &[u8]) -> Result<Vec<Convolution>, String> {
+pub(crate) fn convolutions(bytes: &[u8]) -> Result<Vec<Convolution>, String> {
     let file = File::read(bytes)?;
     let nodes = file.nodes.iter().filter(|node| node.op_type.as_deref() == Some("Conv"));
     let plain = nodes.map(|node| {

@@ -7,7 +7,7 @@ use crate::colour::{Colour, hsv, mix};
 use crate::noise::{fractal, grain};
 use crate::random::{Random, hash};
 
-pub fn background(kind: Background, width: u32, height: u32, random: &mut Random) -> RgbImage {
+pub(crate) fn background(kind: Background, width: u32, height: u32, random: &mut Random) -> RgbImage {
     match kind {
         Background::Flat => {
             let colour = hsv(random.unit(), random.between(0.2, 0.8), random.between(0.4, 0.98));

@@ -19,16 +19,16 @@ fn solid(colour: Colour) -> Paint<'static> {
 }
 
 /// A transparent canvas.
-pub struct Canvas(Pixmap);
+pub(crate) struct Canvas(Pixmap);
 
 impl Canvas {
     /// # Panics
     /// When a side is 0.
-    pub fn new(width: u32, height: u32) -> Self {
+    pub(crate) fn new(width: u32, height: u32) -> Self {
         Self(Pixmap::new(width, height).expect("a poster has pixels"))
     }
 
-    pub fn fill(&mut self, path: Option<Path>, colour: Colour) {
+    pub(crate) fn fill(&mut self, path: Option<Path>, colour: Colour) {
         if let Some(path) = path {
             self.0.fill_path(&path, &solid(colour), FillRule::Winding, Transform::identity(), None);
         }
@@ -46,7 +46,7 @@ impl Canvas {
         self.0.fill_path(&path, &paint, FillRule::Winding, Transform::identity(), None);
     }
 
-    pub fn stroke(&mut self, path: Option<Path>, width: f32, colour: Colour) {
+    pub(crate) fn stroke(&mut self, path: Option<Path>, width: f32, colour: Colour) {
         if let Some(path) = path {
             let stroke = Stroke {
                 width,
@@ -59,7 +59,7 @@ impl Canvas {
     }
 
     /// Straight 8-bit colours and alpha.
-    pub fn into_picture(self) -> RgbaImage {
+    pub(crate) fn into_picture(self) -> RgbaImage {
         let (width, height) = (self.0.width(), self.0.height());
         let pixels = self.0.pixels();
         RgbaImage::from_fn(width, height, |x, y| {
@@ -70,7 +70,7 @@ impl Canvas {
 }
 
 /// Puts a soft black shadow under a layer: blurred by `sigma`, moved by `offset`.
-pub fn with_shadow(layer: &RgbaImage, offset: (i64, i64), sigma: f32, strength: f32) -> RgbaImage {
+pub(crate) fn with_shadow(layer: &RgbaImage, offset: (i64, i64), sigma: f32, strength: f32) -> RgbaImage {
     let alpha =
         image::GrayImage::from_fn(layer.width(), layer.height(), |x, y| image::Luma([layer.get_pixel(x, y)[3]]));
     let soft = imageops::fast_blur(&alpha, sigma);
@@ -126,7 +126,7 @@ fn oval(x: f32, y: f32, width: f32, height: f32) -> Option<Path> {
 }
 
 /// Two to five shapes, beside the subject and below the headline. `unit` is 1/1024 of the side.
-pub fn shapes(canvas: &mut Canvas, size: (f32, f32), unit: f32, background: Colour, random: &mut Random) {
+pub(crate) fn shapes(canvas: &mut Canvas, size: (f32, f32), unit: f32, background: Colour, random: &mut Random) {
     let (width, height) = size;
     for _ in 0..2 + random.below(4) {
         let radius = random.between(35.0, 90.0) * unit;
@@ -154,7 +154,7 @@ pub fn shapes(canvas: &mut Canvas, size: (f32, f32), unit: f32, background: Colo
 }
 
 /// The main motif around `centre`.
-pub fn subject(canvas: &mut Canvas, centre: (f32, f32), unit: f32, background: Colour, random: &mut Random) {
+pub(crate) fn subject(canvas: &mut Canvas, centre: (f32, f32), unit: f32, background: Colour, random: &mut Random) {
     let colours = [(); 3].map(|()| contrasting(background, random));
     match random.below(4) {
         0 | 1 => person(canvas, centre, unit, colours),

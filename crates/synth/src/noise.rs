@@ -12,14 +12,14 @@ fn value(x: f32, y: f32, seed: u64) -> f32 {
 }
 
 /// A random value for a place, 0 to 1.
-pub fn grain(x: i64, y: i64, seed: u64) -> f32 {
+pub(crate) fn grain(x: i64, y: i64, seed: u64) -> f32 {
     let key = (x as u64 & 0xffff_ffff) | (y as u64) << 32;
     (hash(hash(key) ^ seed) >> 40) as f32 / (1u64 << 24) as f32
 }
 
 /// Octaves of value noise, each twice as fine and `fall` times as strong as the one
 /// before (fractional Brownian motion); 0 to 1.
-pub fn fractal(x: f32, y: f32, octaves: u32, fall: f32, seed: u64) -> f32 {
+pub(crate) fn fractal(x: f32, y: f32, octaves: u32, fall: f32, seed: u64) -> f32 {
     let (mut sum, mut total, mut weight, mut scale) = (0.0, 0.0, 1.0, 1.0);
     for octave in 0..octaves {
         sum += weight * value(x * scale, y * scale, seed ^ hash(u64::from(octave) + 1));

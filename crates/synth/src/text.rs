@@ -17,7 +17,7 @@ const LATIN: [&[u8]; 3] = [
 const KOREAN: [&[u8]; 2] = [include_bytes!("../fonts/korean-sans.otf"), include_bytes!("../fonts/korean-serif.otf")];
 const CHINESE: [&[u8]; 2] = [include_bytes!("../fonts/chinese-sans.otf"), include_bytes!("../fonts/chinese-serif.otf")];
 
-pub fn fonts(script: Script) -> &'static [&'static [u8]] {
+pub(crate) fn fonts(script: Script) -> &'static [&'static [u8]] {
     match script {
         Script::Latin => &LATIN,
         Script::Korean => &KOREAN,
@@ -27,7 +27,7 @@ pub fn fonts(script: Script) -> &'static [&'static [u8]] {
 
 /// # Panics
 /// When a font of this crate is broken.
-pub fn face(bytes: &'static [u8]) -> Face<'static> {
+pub(crate) fn face(bytes: &'static [u8]) -> Face<'static> {
     Face::parse(bytes, 0).expect("a font of this crate")
 }
 
@@ -89,7 +89,7 @@ fn set(face: &Face, text: &str, size: f32, middle: f32, baseline: f32) -> Option
 }
 
 /// Draws headline and small print; gives what they say, line by line.
-pub fn text(
+pub(crate) fn text(
     canvas: &mut Canvas,
     size: (f32, f32),
     unit: f32,

@@ -4,7 +4,7 @@
 use crate::Script;
 
 /// Headlines of one or two lines.
-pub fn headlines(script: Script) -> &'static [&'static [&'static str]] {
+pub(crate) fn headlines(script: Script) -> &'static [&'static [&'static str]] {
     match script {
         Script::Latin => &[
             &["SUMMER", "FESTIVAL"],
@@ -40,7 +40,7 @@ pub fn headlines(script: Script) -> &'static [&'static [&'static str]] {
 }
 
 /// Small print.
-pub fn details(script: Script) -> &'static [&'static str] {
+pub(crate) fn details(script: Script) -> &'static [&'static str] {
     match script {
         Script::Latin => {
             &["Saturday 12 June, Main Street 5", "Doors open at 7 pm", "Free entry for members", "www.example.org"]

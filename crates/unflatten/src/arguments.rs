@@ -17,7 +17,7 @@ use worker::model::{DeviceChoice, Precision, Variant};
     version,
     after_help = "Exit codes: 0 success, 1 failure, 2 wrong arguments or settings, 130 interrupted."
 )]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The command; none starts the service.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -25,7 +25,7 @@ pub struct Arguments {
 
 /// A command of `unflatten`.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Start the service: web page, API and worker in one process (default)
     Serve(ServeArguments),
     /// Decompose pictures into layers on this machine
@@ -47,7 +47,7 @@ pub enum Command {
 /// Ctrl-C or SIGTERM shuts down gracefully: the running job may finish within
 /// SHUTDOWN_GRACE_S, or goes back to the queue. A second one exits at once.
 #[derive(Debug, Default, Args)]
-pub struct ServeArguments {
+pub(crate) struct ServeArguments {
     /// Address to listen on; 0.0.0.0 accepts connections from other machines [env: HOST] [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     pub host: Option<String>,
@@ -63,7 +63,7 @@ pub struct ServeArguments {
 /// An earlier result in a folder is replaced. A folder with layer files that are
 /// not from Unflatten is not touched.
 #[derive(Debug, Args)]
-pub struct DecomposeArguments {
+pub(crate) struct DecomposeArguments {
     /// PNG, JPEG, WebP, GIF, BMP or TIFF pictures
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<PathBuf>,
@@ -120,7 +120,7 @@ pub struct DecomposeArguments {
 /// Options of the qwen engine, which override settings.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of the qwen engine")]
-pub struct ModelArguments {
+pub(crate) struct ModelArguments {
     /// Weights: a folder in the published layout, or a pulled repository [env: MODEL_NAME]
     #[arg(long, value_name = "DIR_OR_NAME")]
     pub model: Option<String>,
@@ -171,7 +171,7 @@ impl From<Language> for CaptionLanguage {
 
 /// Exports a result of `decompose`, or an unpacked download, as one file.
 #[derive(Debug, Args)]
-pub struct ExportArguments {
+pub(crate) struct ExportArguments {
     /// Folder with metadata.json and the layers
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
@@ -190,7 +190,7 @@ pub struct ExportArguments {
 /// verifies their checksums. Complete files are kept, and interrupted transfers
 /// are resumed.
 #[derive(Debug, Args)]
-pub struct PullArguments {
+pub(crate) struct PullArguments {
     /// bf16 (as published), or one that needs less memory and loses some detail: fp8, q8_0, q5_k_m or q4_k_m
     #[arg(long, default_value = "bf16", value_parser = parse_variant)]
     pub variant: Variant,
@@ -199,7 +199,7 @@ pub struct PullArguments {
 /// Writes a folder in the published layout with random weights: it needs the
 /// same time and memory as the real model, but its layers are noise.
 #[derive(Debug, Args)]
-pub struct SynthArguments {
+pub(crate) struct SynthArguments {
     /// Folder to write; it must be empty or not exist
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,

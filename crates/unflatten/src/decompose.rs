@@ -27,7 +27,7 @@ const INTERRUPTED: u8 = 130;
 ///
 /// # Errors
 /// Wrong arguments or settings, or an engine that is missing. Failures of single pictures give exit code 1.
-pub async fn decompose(arguments: Box<DecomposeArguments>, settings: &Settings) -> Result<ExitCode, Failure> {
+pub(crate) async fn decompose(arguments: Box<DecomposeArguments>, settings: &Settings) -> Result<ExitCode, Failure> {
     let defaults = JobDefaults::from_settings(settings)?;
     let mut config = worker::Config::from_settings(settings)?;
     let params = params(&arguments, &defaults)?;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use service::{Failure, Settings};
 
 /// The result of a check.
-pub struct Finding {
+pub(crate) struct Finding {
     /// How serious it is.
     pub level: Level,
     /// What was checked, in one word.
@@ -20,7 +20,7 @@ pub struct Finding {
 
 /// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
+pub(crate) enum Level {
     /// The check passed.
     Good,
     /// Something optional is missing.
@@ -47,7 +47,7 @@ impl Finding {
 ///
 /// # Errors
 /// When a check failed.
-pub async fn doctor(settings: &Settings) -> Result<ExitCode, Failure> {
+pub(crate) async fn doctor(settings: &Settings) -> Result<ExitCode, Failure> {
     let findings = checks::all(settings).await;
     for finding in &findings {
         let mark = match finding.level {

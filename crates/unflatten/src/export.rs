@@ -16,7 +16,7 @@ use crate::arguments::ExportArguments;
 ///
 /// # Errors
 /// When the folder has no valid result, or the file cannot be written.
-pub fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
     let result = ResultFolder::open(&arguments.dir)?;
     let named = arguments.output.as_deref().and_then(Path::extension).and_then(|e| e.to_str()?.parse().ok());
     let format = arguments.format.or(named).unwrap_or(Format::Zip);

@@ -23,7 +23,7 @@ const API_DRAIN: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When a setting is not valid, the service cannot start, or the worker or the API fails.
-pub async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<ExitCode, Failure> {
+pub(crate) async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let mut api_config = api::Config::from_settings(settings)?;
     api_config.host = arguments.host.as_deref().map_or(Ok(api_config.host), parse_host)?;
     api_config.port = arguments.port.unwrap_or(api_config.port);

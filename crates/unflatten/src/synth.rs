@@ -19,7 +19,7 @@ const OVERHEAD_BYTES: u64 = 64 << 20;
 ///
 /// # Errors
 /// When the folder is not empty, too small or cannot be written.
-pub fn synth(arguments: &SynthArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn synth(arguments: &SynthArguments) -> Result<ExitCode, Failure> {
     let SynthArguments { dir, size, format, in_memory } = arguments;
     let synthetic = Synthetic { size: *size, format: *format };
     let failed = |error: qwen_image_layered::Error| Failure::Failed(error.to_string());

@@ -174,7 +174,7 @@ mod tests {
         };
         let refused = new(&[]).err().expect("no way to Gemini").to_string();
         assert!(refused.contains("GEMINI_API_KEY"), "{refused}");
-        let keyed = new(&[("GEMINI_API_KEY", "hush")]).ok().expect("a key");
+        let keyed = new(&[("GEMINI_API_KEY", "hush")]).expect("a key");
         assert!(!format!("{:?}", keyed.config).contains("hush"));
     }
 }

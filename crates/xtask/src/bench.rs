@@ -6,7 +6,7 @@ use crate::run::{cargo, run};
 
 /// Runs one of the benchmarks.
 #[derive(Args)]
-pub struct BenchArguments {
+pub(crate) struct BenchArguments {
     what: Bench,
     #[command(flatten)]
     install: InstallOptions,
@@ -60,7 +60,7 @@ impl Bench {
     }
 }
 
-pub fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
+pub(crate) fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
     match arguments.what {
         Bench::Scale => return scale(arguments.install),
         Bench::Attack => return attack(arguments.install, &arguments.pass_on),

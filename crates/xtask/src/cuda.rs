@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use crate::run::{cargo, exists, root, target, text};
 
 #[derive(Args)]
-pub struct CudaArguments {
+pub(crate) struct CudaArguments {
     #[command(subcommand)]
     task: Cuda,
 }
@@ -103,7 +103,7 @@ const PROGRAMS: [&str; 11] = [
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-pub fn cuda(arguments: &CudaArguments) -> anyhow::Result<()> {
+pub(crate) fn cuda(arguments: &CudaArguments) -> anyhow::Result<()> {
     let tree = Tree::prepare(&target().join("cuda"))?;
     match &arguments.task {
         Cuda::Check => tree.cargo(&[&["check"][..], &PROGRAMS].concat()),
@@ -113,7 +113,7 @@ pub fn cuda(arguments: &CudaArguments) -> anyhow::Result<()> {
 }
 
 /// Runs a cargo command in the build environment.
-pub fn cargo_with_cuda(words: &[&str]) -> anyhow::Result<()> {
+pub(crate) fn cargo_with_cuda(words: &[&str]) -> anyhow::Result<()> {
     Tree::prepare(&target().join("cuda"))?.cargo(words)
 }
 

@@ -32,7 +32,7 @@ const OLDEST_NODE: (u32, u32) = (18, 19);
 
 /// Options for what this machine lacks.
 #[derive(Clone, Copy, Default, clap::Args)]
-pub struct InstallOptions {
+pub(crate) struct InstallOptions {
     /// Install missing Debian packages with sudo; without it, a user other than root is told the command
     #[arg(long)]
     pub install: bool,
@@ -58,7 +58,7 @@ struct Machine {
 }
 
 /// Installs what the tests start and this machine does not have, or says how to.
-pub fn install_test_programs(options: InstallOptions) -> anyhow::Result<()> {
+pub(crate) fn install_test_programs(options: InstallOptions) -> anyhow::Result<()> {
     let packages = missing_packages(&exists, has_venv(), is_ci());
     let machine = Machine { has_apt: exists("apt-get"), is_root: is_root() };
     match decide(&packages, machine, options) {
@@ -124,13 +124,13 @@ fn node_version(version: &str) -> Option<(u32, u32)> {
 }
 
 /// Whether nobody is there to read a warning.
-pub fn is_ci() -> bool {
+pub(crate) fn is_ci() -> bool {
     std::env::var_os("CI").is_some()
 }
 
 /// Fills a folder with the libraries that tests open exports and check the page with; nothing of ours needs them
 /// elsewhere. Answers with that folder.
-pub fn install_readers() -> anyhow::Result<PathBuf> {
+pub(crate) fn install_readers() -> anyhow::Result<PathBuf> {
     let wanted = root().join("crates/layers/tests/readers");
     let (requirements, package) = (wanted.join("requirements.txt"), wanted.join("package.json"));
     let target = target();

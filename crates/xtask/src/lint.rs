@@ -1,16 +1,24 @@
 use std::process::{Command, Stdio};
 
 use crate::phrases;
-use crate::run::{cargo, exists, root, run};
+use crate::run::{cargo, execute, exists, root, run};
 use crate::test::FEATURES;
 
-/// Formatting, wording, clippy and the audit of dependencies.
-pub fn lint() -> anyhow::Result<()> {
+/// Formatting, wording, clippy, documentation and the audit of dependencies.
+pub(crate) fn lint() -> anyhow::Result<()> {
     let cargo = cargo();
     run(&cargo, ["fmt", "--all", "--check"])?;
     phrases::check()?;
     run(&cargo, ["clippy", "--workspace", "--all-targets", FEATURES, "--", "-D", "warnings"])?;
+    document(&cargo)?;
     audit(&cargo)
+}
+
+/// The documentation of every crate builds without a warning.
+fn document(cargo: &str) -> anyhow::Result<()> {
+    let mut doc = Command::new(cargo);
+    doc.args(["doc", "--workspace", "--no-deps", FEATURES]).env("RUSTDOCFLAGS", "-D warnings");
+    execute(doc)
 }
 
 /// Licences, sources and known vulnerabilities of every dependency (deny.toml).

@@ -13,12 +13,12 @@ const FOLDER: &str = "crates/unflatten/tests/page";
 const TEST: &str = ".test.mjs";
 
 /// Checks the types that the page's comments name.
-pub fn check_types() -> anyhow::Result<()> {
+pub(crate) fn check_types() -> anyhow::Result<()> {
     run("tsc", ["--project", &format!("{FOLDER}/jsconfig.json")])
 }
 
 /// The command that runs the unit tests, from the repository's root, and prints TAP.
-pub fn unit_tests() -> anyhow::Result<Command> {
+pub(crate) fn unit_tests() -> anyhow::Result<Command> {
     let folder = root().join(FOLDER);
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&folder).with_context(|| format!("{} cannot be read", folder.display()))? {

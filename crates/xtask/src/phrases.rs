@@ -62,7 +62,7 @@ const NOUNS: [&str; 34] = [
 ];
 
 /// Fails if a tracked text file has wording of the list.
-pub fn check() -> anyhow::Result<()> {
+pub(crate) fn check() -> anyhow::Result<()> {
     let output = Command::new("git").args(["ls-files", "-z", "--"]).args(FILES).current_dir(root()).output();
     let output = output.context("git cannot be started; is it installed?")?;
     if !output.status.success() {

@@ -10,10 +10,10 @@ use crate::run::{cargo, root, run, text};
 
 /// What a plain build leaves out and the tests take in: buckets, with a server that speaks S3. (Google's clients come
 /// with the worker's own tests.)
-pub const FEATURES: &str = "--features=jobs/testing-bucket,unflatten/testing-bucket";
+pub(crate) const FEATURES: &str = "--features=jobs/testing-bucket,unflatten/testing-bucket";
 
 #[derive(Args)]
-pub struct TestArguments {
+pub(crate) struct TestArguments {
     #[command(flatten)]
     install: InstallOptions,
     /// Passed on to `cargo test --workspace`, such as a test's name; the page's unit tests run only without it
@@ -21,7 +21,7 @@ pub struct TestArguments {
     pass_on: Vec<String>,
 }
 
-pub fn test(arguments: &TestArguments) -> anyhow::Result<()> {
+pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<()> {
     install_test_programs(arguments.install)?;
     let readers = match install_readers() {
         Err(error) if !is_ci() => {

@@ -15,7 +15,7 @@ const TEXT: usize = 3;
 
 /// What is known of a poster besides its layers.
 #[derive(Debug, Clone)]
-pub struct Traits {
+pub(crate) struct Traits {
     /// Kind of background, script, and what casts shadows, in words.
     pub groups: [String; 3],
     pub photo: bool,
@@ -25,7 +25,7 @@ pub struct Traits {
 
 /// The measures of one decomposition.
 #[derive(Debug, Clone)]
-pub struct Measures {
+pub(crate) struct Measures {
     traits: Traits,
     /// Mean soft IoU of the true layers, each with the predicted one that an
     /// order-keeping matching gives it (0 where it gives none).
@@ -44,13 +44,13 @@ pub struct Measures {
 
 impl Measures {
     /// How good the decomposition is on the whole, to find the worst.
-    pub fn overall(&self) -> f64 {
+    pub(crate) fn overall(&self) -> f64 {
         self.matched + self.text.alpha_iou - self.hidden
     }
 }
 
 /// Scores a decomposition against the four true layers.
-pub fn measure(found: &LayerStack, truth: &LayerStack, traits: Traits) -> anyhow::Result<Measures> {
+pub(crate) fn measure(found: &LayerStack, truth: &LayerStack, traits: Traits) -> anyhow::Result<Measures> {
     ensure!(truth.layers().len() == 4, "a poster has background, shapes, subject and text");
     let of = |k: usize| &truth.layers()[k].pixels;
     let partners = matching(found, truth)?;
@@ -146,7 +146,7 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// Prints a table with a row for each engine.
-pub fn print(rows: &[(&str, &[Measures])]) {
+pub(crate) fn print(rows: &[(&str, &[Measures])]) {
     println!(
         "| | {} |",
         COLUMNS.map(|(title, more, _)| format!("{title} {}", if more { "↑" } else { "↓" })).join(" | ")
@@ -171,7 +171,7 @@ pub fn print(rows: &[(&str, &[Measures])]) {
 }
 
 /// Prints the means of each kind of background, script and shadow by themselves.
-pub fn print_groups(all: &[Measures]) {
+pub(crate) fn print_groups(all: &[Measures]) {
     println!("| | posters | {} |", COLUMNS[..7].iter().map(|c| c.0).collect::<Vec<_>>().join(" | "));
     println!("|---|---{}|", "|---".repeat(7));
     for trait_number in 0..3 {
@@ -188,7 +188,7 @@ pub fn print_groups(all: &[Measures]) {
 }
 
 /// One line for one poster.
-pub fn line(name: &str, m: &Measures) -> String {
+pub(crate) fn line(name: &str, m: &Measures) -> String {
     format!(
         "{name}: match {:.3} shapes {:.3} subject {:.3} text {:.3} L1 {:.3} foreground {:.3} hidden {:.3}",
         m.matched, m.shapes, m.subject, m.text.alpha_iou, m.text.rgb_l1, m.foreground, m.hidden

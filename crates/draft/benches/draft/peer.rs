@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::columns::Traits;
 
 /// How to reach the prototype.
-pub struct Peer {
+pub(crate) struct Peer {
     python: PathBuf,
     folder: PathBuf,
 }
@@ -28,7 +28,7 @@ struct Description {
 }
 
 /// A poster of the prototype's own making.
-pub struct Own {
+pub(crate) struct Own {
     pub name: String,
     pub picture: image::RgbaImage,
     pub truth: LayerStack,
@@ -38,7 +38,7 @@ pub struct Own {
 impl Peer {
     /// From UNFLATTEN_PYTHON (an interpreter with the prototype's packages) and
     /// UNFLATTEN_SPIKE (the folder with `pipe.py`); `None` where either is not set.
-    pub fn from_environment() -> Option<Self> {
+    pub(crate) fn from_environment() -> Option<Self> {
         let python = std::env::var_os("UNFLATTEN_PYTHON")?.into();
         let folder = std::env::var_os("UNFLATTEN_SPIKE")?.into();
         Some(Self { python, folder })
@@ -59,12 +59,12 @@ impl Peer {
     }
 
     /// Decomposes every `*/poster.png` in `work` that has no result yet.
-    pub fn decompose(&self, work: &Path) -> anyhow::Result<()> {
+    pub(crate) fn decompose(&self, work: &Path) -> anyhow::Result<()> {
         self.run(&["decompose"], work)
     }
 
     /// Writes the first `count` posters that the prototype makes itself, and reads them.
-    pub fn posters(&self, work: &Path, count: u32) -> anyhow::Result<Vec<Own>> {
+    pub(crate) fn posters(&self, work: &Path, count: u32) -> anyhow::Result<Vec<Own>> {
         self.run(&["posters", &count.to_string()], work)?;
         (0..count)
             .map(|number| {
@@ -92,7 +92,7 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
 }
 
 /// What the prototype made of a poster, and the seconds it took.
-pub fn result(folder: &Path) -> anyhow::Result<(LayerStack, f64)> {
+pub(crate) fn result(folder: &Path) -> anyhow::Result<(LayerStack, f64)> {
     let found: Result = read_json(&folder.join("result.json"))?;
     let kind = |name: &String| match name.as_str() {
         "background" => Kind::Background,

@@ -32,7 +32,7 @@ struct Report {
 }
 
 /// Times `runs` first jobs and `runs` later jobs on one picture, 4 layers.
-pub fn time(picture: &Path, size: (u32, u32), runs: usize) -> anyhow::Result<()> {
+pub(crate) fn time(picture: &Path, size: (u32, u32), runs: usize) -> anyhow::Result<()> {
     let mut first = Vec::new();
     let mut peak = None;
     for _ in 0..runs {
@@ -80,7 +80,7 @@ fn child(picture: &Path, runs: usize) -> anyhow::Result<Report> {
 }
 
 /// The child: decodes the picture, then times `runs` jobs on it.
-pub fn job(picture: &Path, runs: usize) -> anyhow::Result<()> {
+pub(crate) fn job(picture: &Path, runs: usize) -> anyhow::Result<()> {
     let input = image::open(picture)?.to_rgba8();
     let options = draft::Options { layers: Some(LAYERS), seed: 0 };
     let mut jobs: Vec<Job> = Vec::new();

@@ -24,7 +24,7 @@ const CALM: f32 = 0.8;
 const STEP: f32 = 3.5 / 255.0;
 
 /// An inpainted picture.
-pub struct Inpainting {
+pub(crate) struct Inpainting {
     pub image: Colour,
     /// Holes whose surroundings are so smooth that any residue is a shadow or glow.
     pub very_smooth: Mask,
@@ -40,7 +40,7 @@ struct Patch {
 }
 
 /// A region to be inpainted.
-pub struct Hole<'a> {
+pub(crate) struct Hole<'a> {
     pub mask: &'a Mask,
     /// What stands in the hole: beyond its edge the hole shows the background, perhaps in its shadow.
     pub shape: &'a Mask,
@@ -52,7 +52,7 @@ pub struct Hole<'a> {
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn inpaint(image: &Colour, region: &Hole, monitor: &Monitor) -> Result<Inpainting, Stopped> {
+pub(crate) fn inpaint(image: &Colour, region: &Hole, monitor: &Monitor) -> Result<Inpainting, Stopped> {
     let hole = region.mask;
     let mut very_smooth = hole.same_size(false);
     if !hole.any() {
@@ -175,6 +175,6 @@ fn fill_without_outliers(image: &Colour, ring: &Ring, model: &Quadratic, near: &
 }
 
 /// Rounds to what 8 bits can hold, so that later steps work with the colour that is written.
-pub fn rounded(image: &Colour) -> Colour {
+pub(crate) fn rounded(image: &Colour) -> Colour {
     image.map(|c| to_unit(to_bytes(c)))
 }

@@ -6,12 +6,12 @@ use crate::plane::{Mask, Plane, for_rows};
 /// Fills the pixels outside `valid` from those inside; `relax` sweeps a level.
 ///
 /// Where nothing is valid the picture comes back as it is.
-pub fn membrane<const C: usize>(image: &Plane<[f32; C]>, valid: &Mask, relax: usize) -> Plane<[f32; C]> {
+pub(crate) fn membrane<const C: usize>(image: &Plane<[f32; C]>, valid: &Mask, relax: usize) -> Plane<[f32; C]> {
     filled(image, valid, &valid.not(), relax)
 }
 
 /// The same where only the pixels of `wanted` matter: the others are filled roughly or not at all.
-pub fn membrane_at<const C: usize>(
+pub(crate) fn membrane_at<const C: usize>(
     image: &Plane<[f32; C]>,
     valid: &Mask,
     wanted: &Mask,
@@ -63,7 +63,7 @@ fn shrink<const C: usize>(image: &Plane<[f32; C]>, valid: &Mask) -> (Plane<[f32;
 }
 
 /// Half the size; each pixel is the mean of what there is of its four. `at(x, y)` gives the pixels.
-pub fn halved<const C: usize>(
+pub(crate) fn halved<const C: usize>(
     width: usize,
     height: usize,
     at: impl Fn(usize, usize) -> Option<[f32; C]> + Sync,
@@ -86,7 +86,7 @@ pub fn halved<const C: usize>(
 }
 
 /// Linear sample of a half-size plane at a full-size pixel.
-pub fn sample_double<const C: usize>(half: &Plane<[f32; C]>, x: usize, y: usize) -> [f32; C] {
+pub(crate) fn sample_double<const C: usize>(half: &Plane<[f32; C]>, x: usize, y: usize) -> [f32; C] {
     let axis = |k: usize, length: usize| {
         let position = (k as f32 * 0.5 - 0.25).clamp(0.0, (length - 1) as f32);
         let low = position as usize;

@@ -1,7 +1,7 @@
 //! Inpainting of the background behind a layer.
 
-pub mod inpaint;
-pub mod membrane;
-pub mod palette;
-pub mod patches;
-pub mod quadratic;
+pub(crate) mod inpaint;
+pub(crate) mod membrane;
+pub(crate) mod palette;
+pub(crate) mod patches;
+pub(crate) mod quadratic;

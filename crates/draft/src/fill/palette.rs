@@ -15,7 +15,7 @@ const SAME: f32 = 0.05;
 const TIGHT: f32 = 0.025;
 
 /// What the filling needs to know of the hole.
-pub struct Hole<'a> {
+pub(crate) struct Hole<'a> {
     pub image: &'a Colour,
     pub hole: &'a Mask,
     /// Pixels that may be diffused into the hole.
@@ -25,7 +25,7 @@ pub struct Hole<'a> {
 }
 
 /// The colours under `ring`, in Oklab; `None` where a few do not explain it.
-pub fn find(image: &Colour, ring: &Mask) -> Option<Vec<[f32; 3]>> {
+pub(crate) fn find(image: &Colour, ring: &Mask) -> Option<Vec<[f32; 3]>> {
     let ring: Vec<[f32; 3]> = pick(image, ring);
     if ring.len() < 60 {
         return None;
@@ -55,7 +55,7 @@ fn pick(image: &Colour, mask: &Mask) -> Vec<[f32; 3]> {
 }
 
 /// Fills the hole with colours of `palette` as they lie around it.
-pub fn fill(hole: &Hole, palette: &[[f32; 3]]) -> Colour {
+pub(crate) fn fill(hole: &Hole, palette: &[[f32; 3]]) -> Colour {
     let trusted = hole.known.zip(hole.around, |known, around| match (known, around) {
         (true, _) => SAME,
         (_, true) => TIGHT,

@@ -8,7 +8,7 @@ use crate::numeric::solve_symmetric;
 const SCALE: f64 = 100.0;
 
 #[derive(Debug, Clone)]
-pub struct Quadratic([[f64; 3]; 6]);
+pub(crate) struct Quadratic([[f64; 3]; 6]);
 
 fn basis(x: f32, y: f32) -> [f64; 6] {
     let (x, y) = (f64::from(x) / SCALE, f64::from(y) / SCALE);
@@ -17,7 +17,7 @@ fn basis(x: f32, y: f32) -> [f64; 6] {
 
 /// A colour seen at a place.
 #[derive(Debug, Clone, Copy)]
-pub struct Sample {
+pub(crate) struct Sample {
     pub x: f32,
     pub y: f32,
     pub colour: [f32; 3],
@@ -26,7 +26,7 @@ pub struct Sample {
 impl Quadratic {
     /// Fits by reweighted least squares; `soft` is the residual from which a
     /// sample begins to lose weight. `None` for too few samples.
-    pub fn fit(samples: &[Sample], soft: f32, rounds: usize) -> Option<Self> {
+    pub(crate) fn fit(samples: &[Sample], soft: f32, rounds: usize) -> Option<Self> {
         if samples.len() < 12 {
             return None;
         }
@@ -61,18 +61,18 @@ impl Quadratic {
         model
     }
 
-    pub fn at(&self, x: f32, y: f32) -> [f32; 3] {
+    pub(crate) fn at(&self, x: f32, y: f32) -> [f32; 3] {
         let phi = basis(x, y);
         std::array::from_fn(|c| (0..6).map(|i| phi[i] * self.0[i][c]).sum::<f64>() as f32)
     }
 
     /// Largest difference over the channels.
-    pub fn residual(&self, sample: &Sample) -> f32 {
+    pub(crate) fn residual(&self, sample: &Sample) -> f32 {
         max_difference(self.at(sample.x, sample.y), sample.colour)
     }
 
     /// Share of samples whose residual is under `limit`.
-    pub fn inliers(&self, samples: &[Sample], limit: f32) -> f32 {
+    pub(crate) fn inliers(&self, samples: &[Sample], limit: f32) -> f32 {
         let inside = samples.iter().filter(|s| self.residual(s) < limit).count();
         inside as f32 / samples.len().max(1) as f32
     }

@@ -35,7 +35,7 @@ const GAP: f32 = 0.25;
 
 /// The kind of shape that is extracted.
 #[derive(Clone, Copy)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// Letters.
     Letters {
         /// Area in pixels up to which a region inside a letter that looks like the background is background.
@@ -50,7 +50,7 @@ pub enum Shape {
 
 /// How a shape is extracted.
 #[derive(Clone, Copy)]
-pub struct ExtractOptions<'a> {
+pub(crate) struct ExtractOptions<'a> {
     /// Width of the band at the edge whose opacity is solved, in pixels.
     pub band: usize,
     /// How far around the shape the background is inpainted, in pixels.
@@ -63,7 +63,7 @@ pub struct ExtractOptions<'a> {
 }
 
 /// A shape taken out of the picture.
-pub struct Extraction {
+pub(crate) struct Extraction {
     /// The picture without the shape.
     pub below: Colour,
     /// Matte of the shape, 0 to 1.
@@ -74,7 +74,12 @@ pub struct Extraction {
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn extract(image: &Colour, mask: &Mask, options: ExtractOptions, monitor: &Monitor) -> Result<Extraction, Stopped> {
+pub(crate) fn extract(
+    image: &Colour,
+    mask: &Mask,
+    options: ExtractOptions,
+    monitor: &Monitor,
+) -> Result<Extraction, Stopped> {
     let reach = ((SHADOW_REACH * mask.width.max(mask.height) as f32) as usize).max(options.grow + 4);
     let places = nearest(mask);
     let halo = fading::width(image, &places, reach).unwrap_or(options.grow).max(options.halo);

@@ -20,7 +20,7 @@ const ALMOST_BACKGROUND: f32 = 48.0 / 255.0;
 
 /// Pixels that are surely opaque: the shape without its edge band, and the
 /// ridges of strokes that are thinner than the band.
-pub fn core(mask: &Mask, band: usize) -> Mask {
+pub(super) fn core(mask: &Mask, band: usize) -> Mask {
     let inner = erode(mask, band);
     let depth = distance_to(&mask.not());
     let ridge = Plane::from_fn(mask.width, mask.height, |x, y| {
@@ -38,7 +38,7 @@ pub fn core(mask: &Mask, band: usize) -> Mask {
 /// colour of the nearest core pixel, trusted as far as the two differ. Where the shape
 /// has a shadow (or a glow), its share `shade` is solved along with that of the shape.
 /// Beside it, where there is little of the shape and no such mixture gives the pixel: it may be of another thing.
-pub fn unmix(
+pub(super) fn unmix(
     image: &Colour,
     below: &Colour,
     mask: &Mask,
@@ -105,7 +105,7 @@ fn shares(change: [f32; 3], first: [f32; 3], second: [f32; 3]) -> (f32, f32) {
     }
 }
 
-pub struct Zones {
+pub(super) struct Zones {
     /// The shape and its halo.
     pub near: Mask,
     /// Where the shape may have any opacity.
@@ -128,7 +128,7 @@ fn least_alpha(image: [f32; 3], below: [f32; 3]) -> f32 {
 
 /// Settles residues: shadows outside the halo stay as low opacity, and where the
 /// inpainted background nearly explains the picture, the picture is used.
-pub fn settle(image: &Colour, below: Colour, alpha: Gray, zones: &Zones) -> Extraction {
+pub(super) fn settle(image: &Colour, below: Colour, alpha: Gray, zones: &Zones) -> Extraction {
     // Shadows are broad; lines of a pixel are what other layers have left of their edges.
     let differs = image.zip(&below, |i, b| max_difference(i, b) > FAINT);
     let shadow_like = open(&differs.and(&zones.support.minus(&zones.near)), 1);

@@ -19,7 +19,7 @@ const READERS: usize = 8;
 
 /// A line of text as the networks see it, in pixels of the picture.
 #[derive(Debug, Clone)]
-pub struct Line {
+pub(crate) struct Line {
     /// What the recogniser read; empty where it is not sure.
     pub text: String,
     /// How sure the recogniser is, 0 to 1.
@@ -48,7 +48,7 @@ struct Blob {
 }
 
 /// What the detector marks in a picture.
-pub struct Marks {
+pub(crate) struct Marks {
     blobs: Vec<Blob>,
     /// Pixels of the picture for one of the map's, across and down.
     scale: (f32, f32),
@@ -58,7 +58,7 @@ pub struct Marks {
 ///
 /// # Errors
 /// When the caller stopped, or the network cannot be run.
-pub fn find(image: &Rgb8, monitor: &Monitor) -> Result<Marks, NetworkError> {
+pub(crate) fn find(image: &Rgb8, monitor: &Monitor) -> Result<Marks, NetworkError> {
     let mut sides = SIDES.to_vec();
     // A small picture is as it is at every scale: once is enough.
     sides.retain(|&side| side == SIDES[2] || side - SIDES[2] / 2 < image.width.max(image.height));
@@ -79,7 +79,7 @@ pub fn find(image: &Rgb8, monitor: &Monitor) -> Result<Marks, NetworkError> {
 ///
 /// # Errors
 /// When the caller stopped, or the network cannot be run.
-pub fn read_marks(image: &Rgb8, marks: &Marks, monitor: &Monitor) -> Result<Vec<Line>, NetworkError> {
+pub(crate) fn read_marks(image: &Rgb8, marks: &Marks, monitor: &Monitor) -> Result<Vec<Line>, NetworkError> {
     let Marks { blobs, scale } = marks;
     let read = side_by_side(blobs, |blob| judge(image, blob, *scale, monitor))?;
     let mut lines: Vec<Line> = read.into_iter().flatten().collect();

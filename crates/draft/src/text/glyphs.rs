@@ -26,7 +26,7 @@ const SMOOTH: f32 = 0.93;
 const SURELY_READ: f32 = 0.9;
 
 /// The letters of one line.
-pub struct Letters {
+pub(crate) struct Letters {
     pub rect: Rect,
     /// Within `rect`.
     pub mask: Mask,
@@ -54,7 +54,7 @@ struct Region {
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn letters(
+pub(crate) fn letters(
     image: &Rgb8,
     lines: &[Line],
     subject: Option<&Mask>,

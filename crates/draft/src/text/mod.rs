@@ -1,12 +1,12 @@
 //! Text: where it is, what it says, which pixels are letters.
 
 #[cfg(feature = "networks")]
-pub mod detect;
+pub(crate) mod detect;
 #[cfg(feature = "networks")]
-pub mod glyphs;
+pub(crate) mod glyphs;
 #[cfg(feature = "networks")]
 mod outline;
-pub mod plain;
+pub(crate) mod plain;
 #[cfg(feature = "networks")]
 mod tidy;
 #[cfg(feature = "networks")]

@@ -18,7 +18,7 @@ const COLOURS: usize = 12;
 const FEWEST: usize = 3;
 
 /// Text that was found, but not read.
-pub struct PlainText {
+pub(crate) struct PlainText {
     /// Pixels that are letters, at the picture's size.
     pub mask: Mask,
     /// Box and height of each row of letters, in the picture's pixels.
@@ -38,7 +38,7 @@ struct Shape {
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn find(image: &Rgb8, monitor: &Monitor) -> Result<PlainText, Stopped> {
+pub(crate) fn find(image: &Rgb8, monitor: &Monitor) -> Result<PlainText, Stopped> {
     let scale = (SIDE / image.width.max(image.height) as f32).min(1.0);
     let side = |length: usize| ((length as f32 * scale).round() as usize).max(1);
     let lab = oklab_plane(&resize_rgb(image, side(image.width), side(image.height)));

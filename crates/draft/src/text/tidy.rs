@@ -21,7 +21,7 @@ const FAR: f32 = 0.12;
 const STEADY: f32 = 0.03;
 
 /// The colours around a line, and which of them are letters.
-pub struct Clusters<'a> {
+pub(super) struct Clusters<'a> {
     pub labels: &'a Plane<usize>,
     pub centres: &'a [[f32; 3]],
     pub chosen: &'a [bool],
@@ -33,7 +33,7 @@ pub struct Clusters<'a> {
 impl Clusters<'_> {
     /// The letters without what only has the colour of their soft edge, such as lights between them: a mixture of
     /// letter and background lies beside letters.
-    pub fn letters(&self, inside: &Mask) -> Mask {
+    pub(super) fn letters(&self, inside: &Mask) -> Mask {
         let mut mask = self.labels.map(|label| self.chosen[label]);
         for edge in 0..self.centres.len() {
             let Some(letter) = self.softened(edge) else { continue };
@@ -69,7 +69,7 @@ impl Clusters<'_> {
 }
 
 /// Takes off what goes on steadily from the background into the mask and has no colour of the letters.
-pub fn without_background(mask: &Mask, lab: &Colour, inside: &Mask) -> Mask {
+pub(super) fn without_background(mask: &Mask, lab: &Colour, inside: &Mask) -> Mask {
     let colours = own_colours(&erode(&mask.and(inside), 1), lab);
     if colours.is_empty() {
         return mask.clone();
@@ -96,7 +96,7 @@ pub fn without_background(mask: &Mask, lab: &Colour, inside: &Mask) -> Mask {
 }
 
 /// About `most` of the values under a mask, evenly.
-pub fn sampled(lab: &Colour, mask: &Mask, most: usize) -> Vec<[f32; 3]> {
+pub(super) fn sampled(lab: &Colour, mask: &Mask, most: usize) -> Vec<[f32; 3]> {
     let step = (mask.count() / most).max(1);
     lab.data.iter().zip(&mask.data).filter(|(_, m)| **m).map(|(c, _)| *c).step_by(step).collect()
 }
@@ -114,7 +114,7 @@ fn own_colours(mask: &Mask, lab: &Colour) -> Vec<[f32; 3]> {
 }
 
 /// Takes off lines much thinner than the strokes: edges of shapes behind the text.
-pub fn without_hairlines(mask: &Mask) -> Mask {
+pub(super) fn without_hairlines(mask: &Mask) -> Mask {
     if !mask.any() {
         return mask.clone();
     }
@@ -125,7 +125,7 @@ pub fn without_hairlines(mask: &Mask) -> Mask {
 }
 
 /// Takes off components of fewer than `least` pixels.
-pub fn without_crumbs(mask: &Mask, least: f32) -> Mask {
+pub(super) fn without_crumbs(mask: &Mask, least: f32) -> Mask {
     let parts = components(mask);
     parts.select(&parts.areas.iter().map(|&area| area as f32 >= least).collect::<Vec<_>>())
 }

@@ -16,7 +16,7 @@ const ALIKE: f32 = 0.12;
 const FEWEST_CROSSINGS: f32 = 0.9;
 
 /// Whether `mask`, the shapes found in one line, looks written.
-pub fn looks_written(mask: &Mask) -> bool {
+pub(super) fn looks_written(mask: &Mask) -> bool {
     let Some(bounds) = mask.bounds() else { return false };
     let mask = mask.crop(bounds.padded(1, mask.width, mask.height));
     let across = bounds.width().min(bounds.height()) as f32;

@@ -23,7 +23,7 @@ const MIN_DISK_BYTES: u64 = 1 << 30;
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs all checks.
-pub async fn all(settings: &Settings) -> Vec<Finding> {
+pub(super) async fn all(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![processor(), memory()];
     findings.extend(storage(settings).await);
     findings.push(queue(settings).await);

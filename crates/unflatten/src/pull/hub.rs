@@ -14,7 +14,7 @@ use ureq::{Agent, Body};
 /// A client of the hub, and its cache. The requests are our own: hf-hub 0.5 lets the server choose file names on this
 /// disk, and sends the token to any host that it redirects to.
 #[derive(Clone)]
-pub struct Hub {
+pub(super) struct Hub {
     agent: Agent,
     cache: Cache,
     endpoint: String,
@@ -29,7 +29,7 @@ const LISTING_BYTES: u64 = 32 << 20;
 
 /// A commit of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Commit {
+pub(super) struct Commit {
     /// `owner/name`.
     pub repository: String,
     /// The hash of the commit.
@@ -39,7 +39,7 @@ pub struct Commit {
 /// A file as the hub lists it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ListedFile {
+pub(super) struct ListedFile {
     /// The path in the repository.
     #[serde(rename = "rfilename")]
     pub path: String,
@@ -53,7 +53,7 @@ pub struct ListedFile {
 
 /// A file in Git LFS.
 #[derive(Debug, Deserialize)]
-pub struct LfsFile {
+pub(super) struct LfsFile {
     /// The checksum in hexadecimal.
     pub sha256: String,
     /// In bytes.
@@ -71,7 +71,7 @@ impl Hub {
     ///
     /// # Errors
     /// When the endpoint is not an HTTP address.
-    pub fn new(endpoint: &str, token: Option<String>, dir: &Path) -> Result<Self, Failure> {
+    pub(super) fn new(endpoint: &str, token: Option<String>, dir: &Path) -> Result<Self, Failure> {
         let endpoint = endpoint.trim_end_matches('/').to_owned();
         let address = endpoint.parse::<ureq::http::Uri>().ok();
         let is_http = |uri: &ureq::http::Uri| {
@@ -106,7 +106,7 @@ impl Hub {
     }
 
     /// The folder of the cache.
-    pub fn dir(&self) -> &Path {
+    pub(super) fn dir(&self) -> &Path {
         self.cache.path()
     }
 
@@ -114,7 +114,7 @@ impl Hub {
     ///
     /// # Errors
     /// When the hub cannot be reached, or does not have the repository or denies access.
-    pub fn list(&self, repository: &str) -> Result<(Commit, Vec<ListedFile>), Failure> {
+    pub(super) fn list(&self, repository: &str) -> Result<(Commit, Vec<ListedFile>), Failure> {
         let address = format!("{}/api/models/{repository}/revision/main?blobs=true", self.endpoint);
         let answer = self.get(&address, None).map_err(|error| self.request_failure(repository, &error))?;
         let mut body = answer.into_body();
@@ -139,19 +139,19 @@ impl Hub {
     ///
     /// # Errors
     /// When the request fails.
-    pub fn open(&self, commit: &Commit, path: &str, from: u64) -> Result<Response<Body>, ureq::Error> {
+    pub(super) fn open(&self, commit: &Commit, path: &str, from: u64) -> Result<Response<Body>, ureq::Error> {
         let path: Vec<_> = path.split('/').map(escape).collect();
         let address = format!("{}/{}/resolve/{}/{}", self.endpoint, commit.repository, commit.sha, path.join("/"));
         self.get(&address, Some(from))
     }
 
     /// The path of the content with this checksum in the cache.
-    pub fn blob(&self, commit: &Commit, checksum: &str) -> PathBuf {
+    pub(super) fn blob(&self, commit: &Commit, checksum: &str) -> PathBuf {
         self.dir().join(pinned(commit).folder_name()).join("blobs").join(checksum)
     }
 
     /// The path of a file of the commit in the cache.
-    pub fn place(&self, commit: &Commit, path: &str) -> PathBuf {
+    pub(super) fn place(&self, commit: &Commit, path: &str) -> PathBuf {
         self.cache.repo(pinned(commit)).pointer_path(&commit.sha).join(path)
     }
 
@@ -159,12 +159,12 @@ impl Hub {
     ///
     /// # Errors
     /// When the cache cannot be written.
-    pub fn finish(&self, commit: &Commit) -> std::io::Result<()> {
+    pub(super) fn finish(&self, commit: &Commit) -> std::io::Result<()> {
         self.cache.model(commit.repository.clone()).create_ref(&commit.sha)
     }
 
     /// Converts the error of a request, with advice.
-    pub fn request_failure(&self, repository: &str, error: &ureq::Error) -> Failure {
+    pub(super) fn request_failure(&self, repository: &str, error: &ureq::Error) -> Failure {
         let endpoint = &self.endpoint;
         Failure::Failed(match error {
             ureq::Error::StatusCode(401 | 403) if self.token.is_some() => {
@@ -191,7 +191,7 @@ fn pinned(commit: &Commit) -> Repo {
 }
 
 /// Whether a text has the form of a checksum or a commit hash.
-pub fn is_hex(text: &str) -> bool {
+pub(super) fn is_hex(text: &str) -> bool {
     (4..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

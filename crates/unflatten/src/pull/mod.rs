@@ -33,7 +33,7 @@ const SPARE_BYTES: u64 = 256 << 20;
 ///
 /// # Errors
 /// When a setting is not valid, the disk is too small, or a file cannot be fetched.
-pub async fn pull(arguments: &PullArguments, settings: &Settings) -> Result<ExitCode, Failure> {
+pub(crate) async fn pull(arguments: &PullArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let model = ModelConfig::from_settings(settings)?;
     if Path::new(&model.name).is_dir() {
         return Err(Failure::BadUse(format!(

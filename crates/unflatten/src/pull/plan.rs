@@ -12,7 +12,7 @@ const INDEX: &str = "model_index.json";
 
 /// The files of a pull.
 #[derive(Debug)]
-pub struct Plan {
+pub(super) struct Plan {
     /// The published repository first, each at one commit.
     pub commits: Vec<Commit>,
     /// In the order in which they are fetched.
@@ -21,7 +21,7 @@ pub struct Plan {
 
 /// A file of a pull.
 #[derive(Debug)]
-pub struct PlannedFile {
+pub(super) struct PlannedFile {
     /// The commit that has it.
     pub commit: Commit,
     /// The path in the repository.
@@ -34,7 +34,7 @@ pub struct PlannedFile {
 
 /// The checksum of a file in hexadecimal; also the name of the blob in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Checksum {
+pub(super) enum Checksum {
     /// SHA-256 of the content, for files in Git LFS.
     Sha256(String),
     /// SHA-1 as Git computes it for blobs.
@@ -43,7 +43,7 @@ pub enum Checksum {
 
 impl Checksum {
     /// The hexadecimal digits.
-    pub fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         let (Self::Sha256(text) | Self::Git(text)) = self;
         text
     }
@@ -54,7 +54,7 @@ impl Plan {
     ///
     /// # Errors
     /// When a repository cannot be listed or lacks what the variant needs.
-    pub fn make(hub: &Hub, model: &str, variant: Variant) -> Result<Self, Failure> {
+    pub(super) fn make(hub: &Hub, model: &str, variant: Variant) -> Result<Self, Failure> {
         let (base, listed) = hub.list(model)?;
         let mut files = Vec::new();
         for file in listed.into_iter().filter(|file| is_wanted(&file.path, variant)) {
@@ -88,12 +88,12 @@ impl Plan {
     }
 
     /// The size of all files in bytes.
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
     /// The bytes that are not on the disk yet.
-    pub fn missing_bytes(&self, hub: &Hub) -> u64 {
+    pub(super) fn missing_bytes(&self, hub: &Hub) -> u64 {
         let length = |path| fs::metadata(path).map_or(0, |metadata| metadata.len());
         let missing = |file: &PlannedFile| {
             let blob = hub.blob(&file.commit, file.checksum.text());

@@ -15,13 +15,13 @@ use super::hub::Hub;
 use super::plan::{Checksum, Plan, PlannedFile};
 
 /// A transfer without data for this long is aborted.
-pub const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// After this many attempts in a row without new data, a file fails.
 const MAX_ATTEMPTS: u32 = 5;
 
 /// Fetches the files of a plan.
-pub struct Transfer<'a> {
+pub(super) struct Transfer<'a> {
     /// Where they come from and go to.
     pub hub: &'a Hub,
     /// The progress.
@@ -29,14 +29,14 @@ pub struct Transfer<'a> {
 }
 
 /// Shows the progress and tracks when data last arrived.
-pub struct Meter {
+pub(super) struct Meter {
     bar: ProgressBar,
     active_at: Mutex<Instant>,
 }
 
 impl Meter {
     /// A progress bar for `bytes` bytes, hidden unless stderr is a terminal.
-    pub fn new(bytes: u64) -> Self {
+    pub(super) fn new(bytes: u64) -> Self {
         let bar = if io::stderr().is_terminal() { ProgressBar::new(bytes) } else { ProgressBar::hidden() };
         let template = "[{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left  {wide_msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -46,7 +46,7 @@ impl Meter {
     }
 
     /// Time since data was last fetched or verified.
-    pub fn idle(&self) -> Duration {
+    pub(super) fn idle(&self) -> Duration {
         self.active_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
@@ -73,7 +73,7 @@ impl Transfer<'_> {
     ///
     /// # Errors
     /// When a file fails for good. Data that arrived is kept for the next run.
-    pub fn run(&self, plan: &Plan) -> Result<(), Failure> {
+    pub(super) fn run(&self, plan: &Plan) -> Result<(), Failure> {
         let mut done = 0;
         for file in &plan.files {
             self.meter.bar.set_message(file.path.clone());
@@ -216,7 +216,7 @@ impl Transfer<'_> {
 }
 
 /// The file for the part of a blob that has arrived.
-pub fn part_path(blob: &Path) -> PathBuf {
+pub(super) fn part_path(blob: &Path) -> PathBuf {
     blob.with_extension("part")
 }
 

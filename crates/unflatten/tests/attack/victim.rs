@@ -22,7 +22,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 const END: Duration = Duration::from_secs(60);
 
 /// A service under attack.
-pub struct Victim {
+pub(crate) struct Victim {
     pub service: Service,
     pub client: Client,
     pub dir: TempDir,
@@ -30,17 +30,17 @@ pub struct Victim {
 }
 
 impl Victim {
-    pub async fn start(settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
         Self::start_as(settings, |command| command).await
     }
 
     /// With at most `limit` open files.
-    pub async fn with_files(limit: u32, settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn with_files(limit: u32, settings: &[(&str, &str)]) -> Self {
         Self::start_as(settings, |command| with_open_files(&command, limit)).await
     }
 
     /// With a command that wraps `unflatten serve`.
-    pub async fn start_as(settings: &[(&str, &str)], wrap: impl FnOnce(Command) -> Command) -> Self {
+    pub(crate) async fn start_as(settings: &[(&str, &str)], wrap: impl FnOnce(Command) -> Command) -> Self {
         let turn = TURN.lock().await;
         allow_many_files();
         let dir = tempfile::tempdir().expect("a folder");
@@ -49,7 +49,7 @@ impl Victim {
     }
 
     /// `unflatten-api` alone.
-    pub async fn api(settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn api(settings: &[(&str, &str)]) -> Self {
         let turn = TURN.lock().await;
         allow_many_files();
         let dir = tempfile::tempdir().expect("a folder");
@@ -59,19 +59,19 @@ impl Victim {
     }
 
     /// Starts the service again on the same folder, after the last one ended or was killed.
-    pub fn restart(&mut self, settings: &[(&str, &str)], wrap: impl FnOnce(Command) -> Command) {
+    pub(crate) fn restart(&mut self, settings: &[(&str, &str)], wrap: impl FnOnce(Command) -> Command) {
         let (service, client) = serve(self.dir.path(), settings, wrap);
         self.service = service;
         self.client = client;
     }
 
     /// The address without `http://`.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         self.client.url.trim_start_matches("http://")
     }
 
     /// A finished job on `png`.
-    pub async fn finished(&self, png: Vec<u8>) -> Uuid {
+    pub(crate) async fn finished(&self, png: Vec<u8>) -> Uuid {
         let upload = self.client.upload(png).await;
         let id = self.client.decompose(upload).await;
         let job = self.client.wait_finished(id).await;
@@ -80,7 +80,7 @@ impl Victim {
     }
 
     /// Checks that other clients are served: health, readiness, the state of a job, and a new job.
-    pub async fn serves_others(&self, known: Uuid) {
+    pub(crate) async fn serves_others(&self, known: Uuid) {
         for path in ["/healthz".to_owned(), "/readyz".to_owned(), format!("/api/status/{known}")] {
             let answer = self.get(&path).await;
             assert_eq!(answer.status(), 200, "{path}");
@@ -93,20 +93,20 @@ impl Victim {
     }
 
     /// Checks that an address answers in time.
-    pub async fn get(&self, path: &str) -> reqwest::Response {
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
         let request = self.client.http.get(format!("{}{path}", self.client.url)).send();
         let answer = timeout(ANSWER, request).await.unwrap_or_else(|_| panic!("{path} did not answer in {ANSWER:?}"));
         answer.unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
     /// Whether the process is still there.
-    pub fn check_alive(&mut self) {
+    pub(crate) fn check_alive(&mut self) {
         let ended = self.service.child.try_wait().expect("our own child can be asked");
         assert!(ended.is_none(), "the process ended: {ended:?}");
     }
 
     /// SIGTERM ends the process by itself and in time.
-    pub async fn ends(&mut self) {
+    pub(crate) async fn ends(&mut self) {
         self.service.signal("TERM");
         let deadline = Instant::now() + END;
         while Instant::now() < deadline {
@@ -120,16 +120,16 @@ impl Victim {
     }
 
     /// Resident memory of the process, in megabytes.
-    pub fn memory_mb(&self) -> u64 {
+    pub(crate) fn memory_mb(&self) -> u64 {
         self.status("VmRSS:") / 1024
     }
 
-    pub fn threads(&self) -> u64 {
+    pub(crate) fn threads(&self) -> u64 {
         self.status("Threads:")
     }
 
     /// CPU time of the process, in seconds.
-    pub fn cpu_s(&self) -> f64 {
+    pub(crate) fn cpu_s(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.service.child.id())).expect("it runs");
         // The fields after the name, which is in parentheses: user and system time are the 14th and 15th of all.
         let fields: Vec<_> = stat.rsplit_once(") ").expect("a name in brackets").1.split(' ').collect();

@@ -17,7 +17,7 @@ const MISSING: &str = "cannot be started; the browser tests need Chromium and it
 
 /// How the page is looked at.
 #[derive(Debug, Clone, Copy)]
-pub enum Window {
+pub(crate) enum Window {
     /// 1280 x 900.
     Desk,
     /// 390 x 844 with touch.
@@ -26,7 +26,7 @@ pub enum Window {
     Narrow,
 }
 
-pub struct Browser {
+pub(crate) struct Browser {
     pub client: Client,
     pub downloads: TempDir,
     _driver: Child,
@@ -34,7 +34,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    pub async fn start(window: Window) -> Self {
+    pub(crate) async fn start(window: Window) -> Self {
         let port = free_port();
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
@@ -104,7 +104,7 @@ async fn connect(driver: &str, capabilities: serde_json::Map<String, Value>) -> 
 
 /// What the page wrote to the console since the last time.
 #[derive(Debug)]
-pub struct ConsoleLog;
+pub(crate) struct ConsoleLog;
 
 impl WebDriverCompatibleCommand for ConsoleLog {
     fn endpoint(&self, base: &reqwest::Url, session: Option<&str>) -> Result<reqwest::Url, url::ParseError> {

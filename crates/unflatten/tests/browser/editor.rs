@@ -5,7 +5,7 @@ use crate::page::{Page, with_page};
 use crate::poster::{BLUE, BLUE_AT, Poster, RED, RED_AT, near};
 use crate::service::Service;
 
-pub async fn open_poster(page: &Page, layers: &str) {
+pub(crate) async fn open_poster(page: &Page, layers: &str) {
     page.click(&format!("input[name=num_layers][value='{layers}'] + span")).await;
     page.drop_file(".dropzone", "poster.png", &Poster::new(640, 480).png()).await;
     page.wait_for("un-canvas[data-complete]").await;
@@ -13,7 +13,7 @@ pub async fn open_poster(page: &Page, layers: &str) {
 }
 
 /// Chooses the layer of which a pixel can be seen.
-pub async fn select_at(page: &Page, at: (u32, u32)) {
+pub(crate) async fn select_at(page: &Page, at: (u32, u32)) {
     page.drag_on_canvas(at, at).await;
     page.wait_for("un-inspector section").await;
 }

@@ -15,12 +15,12 @@ use crate::service::{Address, Service};
 
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
-pub struct Page {
+pub(crate) struct Page {
     browser: Browser,
 }
 
 /// Whatever tells where the service listens.
-pub trait Listens {
+pub(crate) trait Listens {
     fn url(&self) -> String;
 }
 
@@ -37,7 +37,7 @@ impl Listens for Address {
 }
 
 /// Opens the page, runs `test` on it, and closes the browser however that ends.
-pub async fn with_page(service: &impl Listens, window: Window, test: impl AsyncFnOnce(&Page)) {
+pub(crate) async fn with_page(service: &impl Listens, window: Window, test: impl AsyncFnOnce(&Page)) {
     let page = Page { browser: Browser::start(window).await };
     let run = async {
         page.client().goto(&service.url()).await.expect("the page opens");
@@ -56,22 +56,22 @@ pub async fn with_page(service: &impl Listens, window: Window, test: impl AsyncF
 }
 
 impl Page {
-    pub fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         &self.browser.client
     }
 
-    pub async fn js(&self, script: &str, arguments: Vec<Value>) -> Value {
+    pub(crate) async fn js(&self, script: &str, arguments: Vec<Value>) -> Value {
         self.client().execute(script, arguments).await.unwrap_or_else(|err| panic!("{script}: {err}"))
     }
 
     /// Waits until the page holds an element.
-    pub async fn wait_for(&self, selector: &str) {
+    pub(crate) async fn wait_for(&self, selector: &str) {
         let there = "return document.querySelector(arguments[0]) !== null";
         self.wait(there, vec![json!(selector)], selector).await;
     }
 
     /// Waits until a script returns true.
-    pub async fn wait_until(&self, script: &str) {
+    pub(crate) async fn wait_until(&self, script: &str) {
         self.wait(script, vec![], script).await;
     }
 
@@ -84,7 +84,7 @@ impl Page {
     }
 
     /// Waits until what was asked for has been painted.
-    pub async fn frame(&self) {
+    pub(crate) async fn frame(&self) {
         let twice = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done(true)))";
         self.client().execute_async(twice, vec![]).await.expect("frames are painted");
     }
@@ -94,34 +94,34 @@ impl Page {
         self.client().find(Locator::Css(selector)).await.unwrap_or_else(|err| panic!("{selector}: {err}"))
     }
 
-    pub async fn text(&self, selector: &str) -> String {
+    pub(crate) async fn text(&self, selector: &str) -> String {
         self.element(selector).await.text().await.expect("an element has a text")
     }
 
-    pub async fn texts(&self, selector: &str) -> Vec<String> {
+    pub(crate) async fn texts(&self, selector: &str) -> Vec<String> {
         let all = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)";
         serde_json::from_value(self.js(all, vec![json!(selector)]).await).expect("texts")
     }
 
-    pub async fn click(&self, selector: &str) {
+    pub(crate) async fn click(&self, selector: &str) {
         self.element(selector).await.click().await.unwrap_or_else(|err| panic!("{selector}: {err}"));
     }
 
-    pub async fn choose(&self, selector: &str, value: &str) {
+    pub(crate) async fn choose(&self, selector: &str, value: &str) {
         self.element(selector).await.select_by_value(value).await.expect("the choice is there");
     }
 
-    pub async fn reload(&self) {
+    pub(crate) async fn reload(&self) {
         self.client().refresh().await.expect("the page reloads");
     }
 
-    pub async fn job_id(&self) -> String {
+    pub(crate) async fn job_id(&self) -> String {
         let hash = self.js("return location.hash", vec![]).await;
         hash.as_str().and_then(|hash| hash.strip_prefix("#job=")).expect("the address names the job").to_owned()
     }
 
     /// Drops a file as if it came from the desktop.
-    pub async fn drop_file(&self, selector: &str, name: &str, bytes: &[u8]) {
+    pub(crate) async fn drop_file(&self, selector: &str, name: &str, bytes: &[u8]) {
         let script = r"
             const [selector, name, hex] = arguments;
             const bytes = Uint8Array.from(hex.match(/../g), (two) => parseInt(two, 16));
@@ -137,7 +137,7 @@ impl Page {
     }
 
     /// Drops several PNGs at once.
-    pub async fn drop_files(&self, selector: &str, files: &[(&str, Vec<u8>)]) {
+    pub(crate) async fn drop_files(&self, selector: &str, files: &[(&str, Vec<u8>)]) {
         let script = r"
             const [selector, files] = arguments;
             const dataTransfer = new DataTransfer();
@@ -152,18 +152,18 @@ impl Page {
     }
 
     /// Runs a script that calls back, and answers with what it gave.
-    pub async fn js_later(&self, script: &str, arguments: Vec<Value>) -> Value {
+    pub(crate) async fn js_later(&self, script: &str, arguments: Vec<Value>) -> Value {
         self.client().execute_async(script, arguments).await.unwrap_or_else(|err| panic!("{script}: {err}"))
     }
 
     /// A picture of the window, as PNG.
-    pub async fn screenshot(&self) -> Vec<u8> {
+    pub(crate) async fn screenshot(&self) -> Vec<u8> {
         self.frame().await;
         self.client().screenshot().await.expect("a picture of the window")
     }
 
     /// What the screen shows where the canvas has a pixel: the ground and the input too.
-    pub async fn seen_at(&self, (x, y): (u32, u32)) -> [u8; 4] {
+    pub(crate) async fn seen_at(&self, (x, y): (u32, u32)) -> [u8; 4] {
         let [left, top, scale] = self.canvas_place().await;
         let screen = image::load_from_memory(&self.screenshot().await).expect("a PNG").into_rgba8();
         let at = |start: f64, offset: u32| (start + (f64::from(offset) + 0.5) * scale) as u32;
@@ -180,7 +180,7 @@ impl Page {
     }
 
     /// The edits that the browser keeps of the result that was worked on last, one for each layer.
-    pub async fn kept_edits(&self) -> Vec<Value> {
+    pub(crate) async fn kept_edits(&self) -> Vec<Value> {
         // They are written a moment after the last one.
         tokio::time::sleep(Duration::from_millis(600)).await;
         let kept = "return (JSON.parse(localStorage.getItem('unflatten.edits')) ?? [])[0]?.layers.map(([, edit]) => edit) ?? []";
@@ -188,7 +188,7 @@ impl Page {
     }
 
     /// Gives an input a value as a person's hand on it does.
-    pub async fn set(&self, selector: &str, value: &str) {
+    pub(crate) async fn set(&self, selector: &str, value: &str) {
         let script = "
             const input = document.querySelector(arguments[0]);
             input.value = arguments[1];
@@ -198,7 +198,7 @@ impl Page {
     }
 
     /// Drags one element onto another, as a mouse does it inside a page.
-    pub async fn drag_element(&self, from: &str, to: &str) {
+    pub(crate) async fn drag_element(&self, from: &str, to: &str) {
         let script = "
             const dataTransfer = new DataTransfer();
             const send = (selector, kind) => document.querySelector(selector)
@@ -213,7 +213,7 @@ impl Page {
     }
 
     /// Picks a file as the browser's own dialog does.
-    pub async fn pick_file(&self, selector: &str, name: &str, bytes: &[u8]) {
+    pub(crate) async fn pick_file(&self, selector: &str, name: &str, bytes: &[u8]) {
         let path = self.browser.downloads.path().join(name);
         std::fs::write(&path, bytes).expect("a temporary file");
         let path = path.to_str().expect("temporary folders have plain names");
@@ -221,7 +221,7 @@ impl Page {
     }
 
     /// Notes each value of the progress bar from now on.
-    pub async fn record_progress(&self) {
+    pub(crate) async fn record_progress(&self) {
         let script = "
             window.seenProgress = [];
             new MutationObserver(() => {
@@ -232,7 +232,7 @@ impl Page {
     }
 
     /// The different values that the bar had, in the order in which they came.
-    pub async fn recorded_progress(&self) -> Vec<u32> {
+    pub(crate) async fn recorded_progress(&self) -> Vec<u32> {
         let seen = self.js("return window.seenProgress", vec![]).await;
         let mut seen: Vec<u32> = serde_json::from_value(seen).expect("numbers");
         seen.dedup();
@@ -240,7 +240,7 @@ impl Page {
     }
 
     /// A pixel of the composite, RGBA with straight alpha.
-    pub async fn pixel(&self, (x, y): (u32, u32)) -> [u8; 4] {
+    pub(crate) async fn pixel(&self, (x, y): (u32, u32)) -> [u8; 4] {
         let script = "
             const canvas = document.querySelector('un-canvas canvas');
             return [...canvas.getContext('2d').getImageData(arguments[0], arguments[1], 1, 1).data]";
@@ -248,7 +248,7 @@ impl Page {
     }
 
     /// Drags with the mouse from one pixel of the picture to another.
-    pub async fn drag_on_canvas(&self, from: (u32, u32), to: (u32, u32)) {
+    pub(crate) async fn drag_on_canvas(&self, from: (u32, u32), to: (u32, u32)) {
         let [left, top, scale] = self.canvas_place().await;
         let point = |(x, y): (u32, u32), duration| PointerAction::MoveTo {
             duration: Some(Duration::from_millis(duration)),
@@ -266,7 +266,7 @@ impl Page {
     }
 
     /// Waits for a download with this ending and answers with its bytes.
-    pub async fn downloaded(&self, ending: &str) -> Vec<u8> {
+    pub(crate) async fn downloaded(&self, ending: &str) -> Vec<u8> {
         let started = Instant::now();
         loop {
             let files = std::fs::read_dir(self.browser.downloads.path()).expect("the folder is there");
@@ -285,18 +285,18 @@ impl Page {
     }
 
     /// Sends keys to an element; U+E000 to U+E05D are WebDriver's special keys.
-    pub async fn keys(&self, selector: &str, keys: &str) {
+    pub(crate) async fn keys(&self, selector: &str, keys: &str) {
         self.element(selector).await.send_keys(keys).await.expect("the keys arrive");
     }
 
     /// Presses a key where the focus is.
-    pub async fn press(&self, key: &str) {
+    pub(crate) async fn press(&self, key: &str) {
         let focused = self.client().active_element().await.expect("something has the focus");
         focused.send_keys(key).await.expect("the key arrives");
     }
 
     /// Presses Tab until an element has the focus.
-    pub async fn tab_to(&self, selector: &str) {
+    pub(crate) async fn tab_to(&self, selector: &str) {
         self.wait_for(selector).await;
         for _ in 0..60 {
             self.press("\u{e004}").await;
@@ -309,14 +309,14 @@ impl Page {
     }
 
     /// Nothing may stick out sideways.
-    pub async fn assert_fits(&self) {
+    pub(crate) async fn assert_fits(&self) {
         let script = "return [document.documentElement.scrollWidth, innerWidth]";
         let [content, window]: [u32; 2] = serde_json::from_value(self.js(script, vec![]).await).expect("two widths");
         assert!(content <= window, "the page is {content} px wide in a window of {window} px");
     }
 
     /// Controls that a screen reader could only call "button".
-    pub async fn nameless_controls(&self) -> Vec<String> {
+    pub(crate) async fn nameless_controls(&self) -> Vec<String> {
         let script = r"
             const name = (one) => one.getAttribute('aria-label') || one.textContent.trim() || one.labels?.[0]?.textContent.trim()
                 || one.getAttribute('aria-labelledby');
@@ -325,7 +325,7 @@ impl Page {
     }
 
     /// No script error, no missing file, nothing that the content policy blocked.
-    pub async fn assert_quiet_console(&self) {
+    pub(crate) async fn assert_quiet_console(&self) {
         let log = self.client().issue_cmd(ConsoleLog).await.expect("the console's log");
         let entries = log.as_array().cloned().unwrap_or_default();
         let bad: Vec<_> = entries.iter().filter(|entry| entry["level"] == "SEVERE").collect();

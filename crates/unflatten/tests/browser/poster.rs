@@ -5,24 +5,24 @@ use std::io::Cursor;
 use image::{Rgba, RgbaImage};
 use serde_json::Value;
 
-pub const RED: [u8; 4] = [214, 40, 40, 255];
-pub const BLUE: [u8; 4] = [24, 70, 170, 255];
+pub(crate) const RED: [u8; 4] = [214, 40, 40, 255];
+pub(crate) const BLUE: [u8; 4] = [24, 70, 170, 255];
 /// Middle of the disc.
-pub const RED_AT: (u32, u32) = (160, 240);
+pub(crate) const RED_AT: (u32, u32) = (160, 240);
 /// Middle of the square.
-pub const BLUE_AT: (u32, u32) = (460, 260);
+pub(crate) const BLUE_AT: (u32, u32) = (460, 260);
 /// On one of the bars.
-pub const BAR_AT: (u32, u32) = (245, 80);
+pub(crate) const BAR_AT: (u32, u32) = (245, 80);
 
 const INK: [u8; 4] = [20, 24, 30, 255];
 const RADIUS: f32 = 70.0;
 
-pub struct Poster {
+pub(crate) struct Poster {
     pixels: RgbaImage,
 }
 
 impl Poster {
-    pub fn new(width: u32, height: u32) -> Self {
+    pub(crate) fn new(width: u32, height: u32) -> Self {
         let pixels = RgbaImage::from_fn(width, height, |x, y| {
             let down = y as f32 / height as f32;
             let ground = [250.0 - 20.0 * down, 240.0 - 30.0 * down, 220.0 - 10.0 * down].map(|v| v as u8);
@@ -41,14 +41,14 @@ impl Poster {
         Self { pixels }
     }
 
-    pub fn png(&self) -> Vec<u8> {
+    pub(crate) fn png(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.pixels.write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png).expect("PNG into memory");
         bytes
     }
 
     /// Checks that a PNG is this poster: at most 1 of 255 off in every pixel.
-    pub fn assert_is(&self, png: &[u8]) {
+    pub(crate) fn assert_is(&self, png: &[u8]) {
         let found = image::load_from_memory(png).expect("a PNG").into_rgba8();
         assert_eq!(found.dimensions(), self.pixels.dimensions());
         for ((x, y, found), wanted) in found.enumerate_pixels().zip(self.pixels.pixels()) {
@@ -59,7 +59,7 @@ impl Poster {
 
     /// Composites the layers of a downloaded ZIP with arithmetic of our own and
     /// compares with the poster: at most 1 of 255 off in every pixel.
-    pub fn assert_recomposed_by(&self, archive: &[u8]) {
+    pub(crate) fn assert_recomposed_by(&self, archive: &[u8]) {
         let mut archive = zip::ZipArchive::new(Cursor::new(archive)).expect("a ZIP");
         let metadata: Value = serde_json::from_slice(&read(&mut archive, "metadata.json")).expect("JSON");
         let mut below = vec![[0.0_f32; 4]; (self.pixels.width() * self.pixels.height()) as usize];
@@ -94,6 +94,6 @@ fn read(archive: &mut zip::ZipArchive<Cursor<&[u8]>>, name: &str) -> Vec<u8> {
 }
 
 /// Whether two pixels are the same but for rounding (a canvas keeps 8 bits between layers).
-pub fn near(one: [u8; 4], other: [u8; 4]) -> bool {
+pub(crate) fn near(one: [u8; 4], other: [u8; 4]) -> bool {
     one.iter().zip(other).all(|(a, b)| a.abs_diff(b) <= 3)
 }

@@ -11,22 +11,22 @@ use tokio::process::{Child, Command};
 use crate::PATIENCE;
 
 /// Where a service listens; enough for the page while the service itself is stopped and started.
-pub struct Address(u16);
+pub(crate) struct Address(u16);
 
 impl Address {
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.0)
     }
 }
 
-pub struct Service {
+pub(crate) struct Service {
     port: u16,
     folder: TempDir,
     child: Child,
 }
 
 impl Service {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let port = free_port();
         let child = spawn(&folder, port);
@@ -35,26 +35,26 @@ impl Service {
         service
     }
 
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.clone_address().url()
     }
 
-    pub fn clone_address(&self) -> Address {
+    pub(crate) fn clone_address(&self) -> Address {
         Address(self.port)
     }
 
     /// Kills the process, like a power cut.
-    pub async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         self.child.kill().await.expect("the service runs");
     }
 
     /// On the same port and the same folders.
-    pub async fn start_again(&mut self) {
+    pub(crate) async fn start_again(&mut self) {
         self.child = spawn(&self.folder, self.port);
         self.ready().await;
     }
 
-    pub async fn metadata(&self, job_id: &str) -> Value {
+    pub(crate) async fn metadata(&self, job_id: &str) -> Value {
         let url = format!("{}/api/jobs/{job_id}/metadata.json", self.address());
         let bytes = reqwest::get(url).await.expect("an answer").bytes().await.expect("a body");
         serde_json::from_slice(&bytes).expect("JSON")
@@ -105,7 +105,7 @@ fn spawn(folder: &TempDir, port: u16) -> Child {
         .expect("the unflatten program starts")
 }
 
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("a bound socket has an address").port()
 }

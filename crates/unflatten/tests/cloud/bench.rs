@@ -21,7 +21,7 @@ use worker::{Config, Context, Equipment};
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Two discs on a plain ground.
-pub fn poster(side: u32, variant: u32) -> RgbaImage {
+pub(crate) fn poster(side: u32, variant: u32) -> RgbaImage {
     let shift = (variant * 7 % 20) as f32 / 100.0;
     RgbaImage::from_fn(side, side, |x, y| {
         let (u, v) = (x as f32 / side as f32, y as f32 / side as f32);
@@ -37,7 +37,7 @@ pub fn poster(side: u32, variant: u32) -> RgbaImage {
 }
 
 /// A picture that PNG cannot compress.
-pub fn noise(width: u32, height: u32) -> RgbaImage {
+pub(crate) fn noise(width: u32, height: u32) -> RgbaImage {
     let mut state = 1_u32;
     RgbaImage::from_fn(width, height, |_, _| {
         let mut next = || {
@@ -50,9 +50,9 @@ pub fn noise(width: u32, height: u32) -> RgbaImage {
     })
 }
 
-pub type OwnedSettings = Vec<(String, String)>;
+pub(crate) type OwnedSettings = Vec<(String, String)>;
 
-pub struct Bench {
+pub(crate) struct Bench {
     _dir: TempDir,
     pub broker: Arc<dyn Broker>,
     store: Store,
@@ -63,11 +63,11 @@ pub struct Bench {
 }
 
 impl Bench {
-    pub async fn start(settings: &OwnedSettings) -> Self {
+    pub(crate) async fn start(settings: &OwnedSettings) -> Self {
         Self::start_with(settings, None).await
     }
 
-    pub async fn start_with(settings: &OwnedSettings, engines: Option<Arc<dyn EngineSet>>) -> Self {
+    pub(crate) async fn start_with(settings: &OwnedSettings, engines: Option<Arc<dyn EngineSet>>) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let settings = Settings::from_pairs(settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let rules = BrokerConfig::from_settings(&settings).expect("good settings").rules;
@@ -84,23 +84,23 @@ impl Bench {
     }
 
     /// Kills the worker: the queue is not notified.
-    pub fn kill_worker(&self) {
+    pub(crate) fn kill_worker(&self) {
         self.worker.abort();
     }
 
     /// Ends the worker as a SIGTERM does.
-    pub async fn stop_worker(&mut self) {
+    pub(crate) async fn stop_worker(&mut self) {
         self.shutdown.cancel();
         let ended = tokio::time::timeout(PATIENCE, &mut self.worker).await.expect("it ends");
         ended.expect("no panic").expect("an orderly end");
         self.shutdown = CancellationToken::new();
     }
 
-    pub fn start_worker(&mut self) {
+    pub(crate) fn start_worker(&mut self) {
         self.worker = spawn(&self.broker, &self.store, &self.config, &self.equipment, &self.shutdown);
     }
 
-    pub async fn submit(&self, picture: &RgbaImage, params: Params) -> JobId {
+    pub(crate) async fn submit(&self, picture: &RgbaImage, params: Params) -> JobId {
         let file = self.store.scratch().expect("a scratch file");
         layers::write_png(file.as_file(), picture).expect("written");
         let input = InputInfo {
@@ -120,7 +120,7 @@ impl Bench {
         id
     }
 
-    pub async fn wait(&self, id: JobId, is: impl Fn(&Job) -> bool) -> Job {
+    pub(crate) async fn wait(&self, id: JobId, is: impl Fn(&Job) -> bool) -> Job {
         let look = async {
             loop {
                 let job = self.broker.job(id).await.expect("the queue answers").expect("the job is there");
@@ -133,20 +133,20 @@ impl Bench {
         tokio::time::timeout(PATIENCE, look).await.expect("the job reaches that state")
     }
 
-    pub async fn finished(&self, id: JobId) -> Job {
+    pub(crate) async fn finished(&self, id: JobId) -> Job {
         self.wait(id, |job| job.state.is_terminal()).await
     }
 
-    pub async fn events(&self, id: JobId) -> Vec<Event> {
+    pub(crate) async fn events(&self, id: JobId) -> Vec<Event> {
         self.broker.events_after(id, 0, 10_000).await.expect("the queue answers")
     }
 
-    pub async fn metadata(&self, id: JobId) -> Metadata {
+    pub(crate) async fn metadata(&self, id: JobId) -> Metadata {
         self.store.metadata(id).await.expect("readable").expect("published")
     }
 
     /// Reads the layers back and stacks them.
-    pub async fn check_layers(&self, id: JobId, metadata: &Metadata, picture: &RgbaImage) {
+    pub(crate) async fn check_layers(&self, id: JobId, metadata: &Metadata, picture: &RgbaImage) {
         let mut pictures = Vec::new();
         for layer in &metadata.layers {
             let file = self.store.result_file(id, &layer.file).await.expect("readable").expect("there");

@@ -23,9 +23,9 @@ use crate::bench::OwnedSettings;
 /// The path of endpoint 42, without the method.
 const ENDPOINT: &str = "/v1/projects/posters/locations/us-central1/endpoints/42";
 
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-pub fn b64(picture: &RgbaImage) -> String {
+pub(crate) fn b64(picture: &RgbaImage) -> String {
     let mut png = Vec::new();
     layers::write_png(&mut png, picture).expect("encoded");
     STANDARD.encode(png)
@@ -54,7 +54,7 @@ fn settings_for(address: &str, dir: &Path, more: &[(&str, &str)]) -> OwnedSettin
     own.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-pub struct Container {
+pub(crate) struct Container {
     dir: TempDir,
     child: Child,
     address: String,
@@ -62,22 +62,22 @@ pub struct Container {
 }
 
 impl Container {
-    pub async fn start(settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
         Self::start_at(":predict", settings).await
     }
 
-    pub async fn with_model(folder: &Path) -> Self {
+    pub(crate) async fn with_model(folder: &Path) -> Self {
         Self::with_model_and(folder, &[]).await
     }
 
-    pub async fn with_model_and(folder: &Path, more: &[(&str, &str)]) -> Self {
+    pub(crate) async fn with_model_and(folder: &Path, more: &[(&str, &str)]) -> Self {
         let folder = folder.to_string_lossy();
         let model = [("ENGINES", "qwen"), ("DEVICE", "cpu"), ("MODEL_NAME", &*folder)];
         Self::start(&[&model, more].concat()).await
     }
 
     /// Starts the container and waits until it is healthy.
-    pub async fn start_at(method: &str, settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_at(method: &str, settings: &[(&str, &str)]) -> Self {
         jobs::testing::choose_tls();
         let dir = tempfile::tempdir().expect("a folder");
         let route = format!("{ENDPOINT}{method}");
@@ -88,7 +88,7 @@ impl Container {
     }
 
     /// The output of a container that does not start.
-    pub async fn fails(settings: &[(&str, &str)]) -> String {
+    pub(crate) async fn fails(settings: &[(&str, &str)]) -> String {
         let dir = tempfile::tempdir().expect("a folder");
         let (mut child, _) = spawn(dir.path(), "/predict", settings);
         let ended = async {
@@ -127,27 +127,27 @@ impl Container {
         assert!(log(self.dir.path()).contains("ready"));
     }
 
-    pub async fn predict(&self, body: &Value) -> (u16, Value) {
+    pub(crate) async fn predict(&self, body: &Value) -> (u16, Value) {
         let sent = reqwest::Client::new().post(format!("{}{}", self.address, self.route)).json(body).send().await;
         let answer = sent.expect("the container answers");
         (answer.status().as_u16(), answer.json().await.expect("JSON"))
     }
 
     /// Settings of a worker that calls this container.
-    pub fn settings(&self, more: &[(&str, &str)]) -> OwnedSettings {
+    pub(crate) fn settings(&self, more: &[(&str, &str)]) -> OwnedSettings {
         settings_for(&self.address, self.dir.path(), more)
     }
 
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
     /// How often the log contains `text`.
-    pub fn count(&self, text: &str) -> usize {
+    pub(crate) fn count(&self, text: &str) -> usize {
         log(self.dir.path()).matches(text).count()
     }
 
-    pub async fn wait_for(&self, text: &str) {
+    pub(crate) async fn wait_for(&self, text: &str) {
         let look = async {
             while self.count(text) == 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -157,7 +157,7 @@ impl Container {
         assert!(waited.is_ok(), "{text} is not in {}", log(self.dir.path()));
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("our own child can be killed");
         self.child.wait().expect("our own child can be waited for");
     }
@@ -192,7 +192,7 @@ fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-pub async fn listen(app: Router) -> String {
+pub(crate) async fn listen(app: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move { axum::serve(listener, app).await.expect("served") });
@@ -200,14 +200,14 @@ pub async fn listen(app: Router) -> String {
 }
 
 /// An endpoint that gives one answer to everything.
-pub struct FakeEndpoint {
+pub(crate) struct FakeEndpoint {
     dir: TempDir,
     address: String,
     calls: Arc<AtomicUsize>,
 }
 
 impl FakeEndpoint {
-    pub async fn start(status: u16, body: Value) -> Self {
+    pub(crate) async fn start(status: u16, body: Value) -> Self {
         let calls = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&calls);
         let answer = move || {
@@ -220,17 +220,17 @@ impl FakeEndpoint {
         Self { dir: tempfile::tempdir().expect("a folder"), address, calls }
     }
 
-    pub fn settings(&self, more: &[(&str, &str)]) -> OwnedSettings {
+    pub(crate) fn settings(&self, more: &[(&str, &str)]) -> OwnedSettings {
         settings_for(&self.address, self.dir.path(), more)
     }
 
-    pub fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 }
 
 /// One address in front of several containers, like an endpoint with replicas: each call goes to the next live one.
-pub struct Balancer {
+pub(crate) struct Balancer {
     dir: TempDir,
     address: String,
     calls: Arc<Calls>,
@@ -246,7 +246,7 @@ struct Calls {
 }
 
 impl Balancer {
-    pub async fn start(containers: &[&Container]) -> Self {
+    pub(crate) async fn start(containers: &[&Container]) -> Self {
         let calls = Arc::new(Calls {
             client: reqwest::Client::new(),
             containers: Mutex::new(containers.iter().map(|container| container.address.clone()).collect()),
@@ -258,17 +258,17 @@ impl Balancer {
         Self { dir: tempfile::tempdir().expect("a folder"), address: listen(app).await, calls }
     }
 
-    pub fn settings(&self, more: &[(&str, &str)]) -> OwnedSettings {
+    pub(crate) fn settings(&self, more: &[(&str, &str)]) -> OwnedSettings {
         settings_for(&self.address, self.dir.path(), more)
     }
 
     /// Loses the answers to the next `count` calls, which the container executes.
-    pub fn lose(&self, count: usize) {
+    pub(crate) fn lose(&self, count: usize) {
         self.calls.to_lose.store(count, Ordering::SeqCst);
     }
 
     /// How many calls had a picture.
-    pub fn pictures(&self) -> usize {
+    pub(crate) fn pictures(&self) -> usize {
         self.calls.with_picture.load(Ordering::SeqCst)
     }
 }

@@ -16,7 +16,7 @@ use crate::google::{PATIENCE, listen};
 
 /// The calls of Cloud Storage that pictures and weights need, for one bucket.
 #[derive(Clone)]
-pub struct FakeStorage {
+pub(crate) struct FakeStorage {
     pub address: String,
     bucket: Arc<Mutex<Bucket>>,
 }
@@ -33,7 +33,7 @@ struct Bucket {
 type Shared = State<Arc<Mutex<Bucket>>>;
 
 impl FakeStorage {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let bucket = Arc::new(Mutex::new(Bucket::default()));
         let app = Router::new()
             .route("/posters", get(list_objects))
@@ -47,11 +47,11 @@ impl FakeStorage {
         self.bucket.lock().expect("no panic")
     }
 
-    pub fn put(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
         self.bucket().write(name, bytes);
     }
 
-    pub fn put_folder(&self, folder: &Path, name: &str) {
+    pub(crate) fn put_folder(&self, folder: &Path, name: &str) {
         for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry")) {
             let name = format!("{name}/{}", entry.file_name().to_string_lossy());
             if entry.path().is_dir() {
@@ -62,11 +62,11 @@ impl FakeStorage {
         }
     }
 
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.bucket().objects.keys().cloned().collect()
     }
 
-    pub async fn wait_until_empty(&self) {
+    pub(crate) async fn wait_until_empty(&self) {
         let look = async {
             while !self.names().is_empty() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -76,11 +76,11 @@ impl FakeStorage {
         assert!(waited.is_ok(), "this is left behind: {:?}", self.names());
     }
 
-    pub fn written(&self) -> Vec<String> {
+    pub(crate) fn written(&self) -> Vec<String> {
         self.bucket().written.clone()
     }
 
-    pub fn all_signed(&self) -> bool {
+    pub(crate) fn all_signed(&self) -> bool {
         self.bucket().unsigned == 0
     }
 }

@@ -10,12 +10,12 @@ use crate::bench::{Bench, noise, poster};
 use crate::google::{Container, FakeEndpoint, b64};
 use crate::storage::FakeStorage;
 
-pub fn params(engine: impl Into<EngineChoice>, layers: u8) -> Params {
+pub(crate) fn params(engine: impl Into<EngineChoice>, layers: u8) -> Params {
     Params { engine: engine.into(), num_layers: LayerCount::Exactly(layers), seed: Some(1), ..Params::default() }
 }
 
 /// A run of the tiny model that is long enough, on any machine, to be interrupted.
-pub fn long_params(engine: impl Into<EngineChoice>) -> Params {
+pub(crate) fn long_params(engine: impl Into<EngineChoice>) -> Params {
     let prompt = "two discs".to_owned();
     Params { steps: Some(80), resolution: Some(Resolution(320)), prompt, ..params(engine, 2) }
 }
@@ -141,7 +141,7 @@ async fn the_model_runs_on_the_other_side_and_auto_goes_there() {
     assert!(engine == EngineName::Vertex && reason == metadata.engine.reason, "{reason}");
     let stages: Vec<_> =
         events.iter().filter_map(|e| if let EventKind::Progress(p) = &e.kind { Some(p.stage) } else { None }).collect();
-    assert!(stages.iter().any(|stage| *stage == Stage::Denoise), "the container's steps are shown: {stages:?}");
+    assert!(stages.contains(&Stage::Denoise), "the container's steps are shown: {stages:?}");
     assert_eq!(container.count("job started"), 1);
 }
 

@@ -12,10 +12,10 @@ use jobs::{Event, EventKind, Job, Metadata};
 use uuid::Uuid;
 
 /// Timeout of every wait: longer than anything takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(240);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The program `unflatten`, or one of its siblings in the same folder.
-pub fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let unflatten = PathBuf::from(env!("CARGO_BIN_EXE_unflatten"));
     if name == "unflatten" {
         return unflatten;
@@ -27,7 +27,7 @@ pub fn program(name: &str) -> PathBuf {
 }
 
 /// A command in `dir` without any settings from the environment.
-pub fn command(name: &str, dir: &Path) -> Command {
+pub(crate) fn command(name: &str, dir: &Path) -> Command {
     let mut command = Command::new(program(name));
     command.current_dir(dir).stdin(Stdio::null()).env_clear();
     // Variables that programs need to run at all.
@@ -40,7 +40,7 @@ pub fn command(name: &str, dir: &Path) -> Command {
 }
 
 /// `command`, started with at most `most` open files.
-pub fn with_open_files(command: &Command, most: u32) -> Command {
+pub(crate) fn with_open_files(command: &Command, most: u32) -> Command {
     let mut limited = Command::new("sh");
     limited.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]);
     limited.arg(command.get_program()).args(command.get_args());
@@ -49,20 +49,20 @@ pub fn with_open_files(command: &Command, most: u32) -> Command {
     limited
 }
 
-pub fn run(dir: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Output {
     command("unflatten", dir).args(arguments).output().expect("unflatten can be started")
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// A poster of our own making: a soft background, bars, discs with smooth edges.
-pub fn poster(width: u32, height: u32, variant: u32) -> RgbaImage {
+pub(crate) fn poster(width: u32, height: u32, variant: u32) -> RgbaImage {
     let (w, h) = (width as f32, height as f32);
     RgbaImage::from_fn(width, height, |x, y| {
         let (x, y) = (x as f32, y as f32);
@@ -84,7 +84,7 @@ pub fn poster(width: u32, height: u32, variant: u32) -> RgbaImage {
     })
 }
 
-pub fn write_poster(dir: &Path, name: &str, side: u32) -> RgbaImage {
+pub(crate) fn write_poster(dir: &Path, name: &str, side: u32) -> RgbaImage {
     let picture = poster(side, side, 0);
     let path = dir.join(name);
     std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("the folder can be made");
@@ -93,14 +93,14 @@ pub fn write_poster(dir: &Path, name: &str, side: u32) -> RgbaImage {
 }
 
 /// A poster as PNG bytes.
-pub fn poster_png(side: u32, variant: u32) -> Vec<u8> {
+pub(crate) fn poster_png(side: u32, variant: u32) -> Vec<u8> {
     let mut png = std::io::Cursor::new(Vec::new());
     poster(side, side, variant).write_to(&mut png, image::ImageFormat::Png).expect("a PNG in memory");
     png.into_inner()
 }
 
 /// Checks a result folder against its input and answers with its metadata.
-pub fn check_result(dir: &Path, input: &RgbaImage) -> Metadata {
+pub(crate) fn check_result(dir: &Path, input: &RgbaImage) -> Metadata {
     let text = std::fs::read(dir.join("metadata.json")).expect("metadata.json is there");
     let metadata: Metadata = serde_json::from_slice(&text).expect("metadata.json can be read");
     let mut composite = vec![[0.0_f32; 4]; (input.width() * input.height()) as usize];
@@ -141,35 +141,35 @@ pub fn check_result(dir: &Path, input: &RgbaImage) -> Metadata {
 }
 
 /// A server process that dies with this value.
-pub struct Service {
+pub(crate) struct Service {
     pub child: Child,
     pub url: String,
 }
 
 impl Service {
     /// `unflatten serve` on a free port, with its queue and storage in `dir`.
-    pub fn all_in_one(dir: &Path, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn all_in_one(dir: &Path, settings: &[(&str, &str)]) -> Self {
         let mut command = command("unflatten", dir);
         command.args(["serve", "--port", "0"]).envs(settings.iter().copied());
         Self::spawn(command)
     }
 
     /// Like [`Service::all_in_one`], with at most so many open files.
-    pub fn with_open_files(dir: &Path, most: u32) -> Self {
+    pub(crate) fn with_open_files(dir: &Path, most: u32) -> Self {
         let mut command = command("unflatten", dir);
         command.args(["serve", "--port", "0"]);
         Self::spawn(with_open_files(&command, most))
     }
 
     /// A command that runs `unflatten serve`, such as one that sets limits first.
-    pub fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("unflatten can be started");
         let url = wait_for_url(child.stdout.take().expect("stdout is piped"), "http://localhost:");
         Self { child, url }
     }
 
     /// `unflatten-api` on a free port.
-    pub fn api(dir: &Path, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn api(dir: &Path, settings: &[(&str, &str)]) -> Self {
         let mut command = command("unflatten-api", dir);
         command.args(["--port", "0"]).envs(settings.iter().copied()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("unflatten-api can be started");
@@ -177,24 +177,24 @@ impl Service {
         Self { child, url }
     }
 
-    pub fn worker(dir: &Path, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn worker(dir: &Path, settings: &[(&str, &str)]) -> Self {
         let mut command = command("unflatten-worker", dir);
         command.envs(settings.iter().copied());
         Self { child: command.spawn().expect("unflatten-worker can be started"), url: String::new() }
     }
 
     /// Kills the process, like a crash or the OOM killer.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("our own child can be killed");
         self.child.wait().expect("our own child can be waited for");
     }
 
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         signal(&self.child, name);
     }
 
     /// Waits for the process to end by itself.
-    pub fn exit_code(mut self) -> Option<i32> {
+    pub(crate) fn exit_code(mut self) -> Option<i32> {
         exit_code(&mut self.child)
     }
 }
@@ -207,12 +207,12 @@ impl Drop for Service {
     }
 }
 
-pub fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
     assert!(status.expect("kill can be started").success());
 }
 
-pub fn exit_code(child: &mut Child) -> Option<i32> {
+pub(crate) fn exit_code(child: &mut Child) -> Option<i32> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         if let Some(status) = child.try_wait().expect("our own child can be asked") {
@@ -239,19 +239,19 @@ fn wait_for_url(output: impl std::io::Read + Send + 'static, prefix: &'static st
 }
 
 /// Talks to a service.
-pub struct Client {
+pub(crate) struct Client {
     pub url: String,
     pub http: reqwest::Client,
 }
 
 impl Client {
-    pub fn new(url: &str) -> Self {
+    pub(crate) fn new(url: &str) -> Self {
         jobs::testing::choose_tls();
         let http = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client can be made");
         Self { url: url.to_owned(), http }
     }
 
-    pub async fn upload(&self, png: Vec<u8>) -> Uuid {
+    pub(crate) async fn upload(&self, png: Vec<u8>) -> Uuid {
         let part = reqwest::multipart::Part::bytes(png).file_name("poster.png");
         let form = reqwest::multipart::Form::new().part("image", part);
         let answer = self.http.post(format!("{}/api/upload", self.url)).multipart(form).send().await;
@@ -261,11 +261,11 @@ impl Client {
         serde_json::from_value(body["upload_id"].clone()).expect("an id")
     }
 
-    pub async fn decompose(&self, upload_id: Uuid) -> Uuid {
+    pub(crate) async fn decompose(&self, upload_id: Uuid) -> Uuid {
         self.decompose_into(upload_id, 3).await
     }
 
-    pub async fn decompose_into(&self, upload_id: Uuid, layers: u32) -> Uuid {
+    pub(crate) async fn decompose_into(&self, upload_id: Uuid, layers: u32) -> Uuid {
         let asked = serde_json::json!({ "upload_id": upload_id, "num_layers": layers, "seed": 7 });
         let answer = self.http.post(format!("{}/api/decompose", self.url)).json(&asked).send().await;
         let answer = answer.expect("the API answers");
@@ -274,13 +274,13 @@ impl Client {
         serde_json::from_value(body["job_id"].clone()).expect("an id")
     }
 
-    pub async fn job(&self, id: Uuid) -> Job {
+    pub(crate) async fn job(&self, id: Uuid) -> Job {
         let answer = self.http.get(format!("{}/api/status/{id}", self.url)).send().await;
         answer.expect("the API answers").json().await.expect("a job")
     }
 
     /// Waits until `is` holds for a job.
-    pub async fn wait(&self, id: Uuid, what: &str, is: impl Fn(&Job) -> bool) -> Job {
+    pub(crate) async fn wait(&self, id: Uuid, what: &str, is: impl Fn(&Job) -> bool) -> Job {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let job = self.job(id).await;
@@ -292,16 +292,16 @@ impl Client {
         }
     }
 
-    pub async fn wait_finished(&self, id: Uuid) -> Job {
+    pub(crate) async fn wait_finished(&self, id: Uuid) -> Job {
         self.wait(id, "finished", |job| job.state.is_terminal()).await
     }
 
-    pub async fn wait_started(&self, id: Uuid) -> Job {
+    pub(crate) async fn wait_started(&self, id: Uuid) -> Job {
         self.wait(id, "started", |job| job.progress.is_some() || job.state.is_terminal()).await
     }
 
     /// All events of a finished job, over SSE.
-    pub async fn events(&self, id: Uuid) -> Vec<Event> {
+    pub(crate) async fn events(&self, id: Uuid) -> Vec<Event> {
         let answer = self.http.get(format!("{}/api/jobs/{id}/events", self.url)).send().await;
         let text = answer.expect("the API answers").text().await.expect("the stream ends after the last event");
         let frames = text.lines().filter_map(|line| line.strip_prefix("data:"));
@@ -309,14 +309,14 @@ impl Client {
         frames.filter_map(|frame| serde_json::from_str(frame.trim()).ok()).collect()
     }
 
-    pub async fn json(&self, path: &str) -> serde_json::Value {
+    pub(crate) async fn json(&self, path: &str) -> serde_json::Value {
         let answer = self.http.get(format!("{}{path}", self.url)).send().await.expect("the API answers");
         assert_eq!(answer.status(), 200, "{path}");
         answer.json().await.expect("JSON")
     }
 
     /// Starts a job that splits a layer; its id.
-    pub async fn split(&self, id: Uuid, layer: u32) -> Uuid {
+    pub(crate) async fn split(&self, id: Uuid, layer: u32) -> Uuid {
         let url = format!("{}/api/jobs/{id}/layers/{layer}/decompose", self.url);
         let asked = serde_json::json!({ "num_layers": 2, "seed": 7 });
         let answer = self.http.post(url).json(&asked).send().await.expect("the API answers");
@@ -325,26 +325,26 @@ impl Client {
         serde_json::from_value(body["job_id"].clone()).expect("an id")
     }
 
-    pub async fn patch(&self, id: Uuid, layer: u32, edit: serde_json::Value) {
+    pub(crate) async fn patch(&self, id: Uuid, layer: u32, edit: serde_json::Value) {
         let url = format!("{}/api/jobs/{id}/layers/{layer}", self.url);
         let answer = self.http.patch(url).json(&edit).send().await.expect("the API answers");
         assert_eq!(answer.status(), 200, "{edit}");
     }
 
     /// The document as it is edited, as one picture.
-    pub async fn compose(&self, id: Uuid) -> RgbaImage {
+    pub(crate) async fn compose(&self, id: Uuid) -> RgbaImage {
         let url = format!("{}/api/jobs/{id}/compose", self.url);
         let answer = self.http.post(url).json(&serde_json::json!({})).send().await.expect("the API answers");
         assert_eq!(answer.status(), 200);
         image::load_from_memory(&answer.bytes().await.expect("a body")).expect("a PNG").into_rgba8()
     }
 
-    pub async fn delete(&self, id: Uuid) {
+    pub(crate) async fn delete(&self, id: Uuid) {
         let answer = self.http.delete(format!("{}/api/jobs/{id}", self.url)).send().await.expect("the API answers");
         assert_eq!(answer.status(), 204);
     }
 
-    pub async fn download(&self, id: Uuid) -> Vec<u8> {
+    pub(crate) async fn download(&self, id: Uuid) -> Vec<u8> {
         let answer = self.http.get(format!("{}/api/download/{id}", self.url)).send().await.expect("the API answers");
         assert_eq!(answer.status(), 200);
         answer.bytes().await.expect("a body").to_vec()
@@ -352,7 +352,7 @@ impl Client {
 }
 
 /// Events are numbered without gaps and exactly one, the last, is a success.
-pub fn check_succeeded_once(events: &[Event]) {
+pub(crate) fn check_succeeded_once(events: &[Event]) {
     for (index, event) in events.iter().enumerate() {
         assert_eq!(event.seq, index as u64 + 1, "{events:?}");
     }
@@ -363,13 +363,13 @@ pub fn check_succeeded_once(events: &[Event]) {
 }
 
 /// Unpacks a downloaded result.
-pub fn unzip(bytes: &[u8], into: &Path) {
+pub(crate) fn unzip(bytes: &[u8], into: &Path) {
     let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).expect("a ZIP archive");
     archive.extract(into).expect("the archive can be unpacked");
 }
 
 /// Noise: a picture whose layers compress badly, so that results are large.
-pub fn noise_png(width: u32, height: u32) -> Vec<u8> {
+pub(crate) fn noise_png(width: u32, height: u32) -> Vec<u8> {
     let mut state = 0x2545_f491_u32;
     let picture = RgbaImage::from_fn(width, height, |_, _| {
         state ^= state << 13;

@@ -1,7 +1,7 @@
 //! `unflatten-worker --vertex`: the HTTP server that Vertex AI expects of a container with a model.
 //!
 //! It runs one job at a time. A call for another job meanwhile gets a 429; a call for the same job gets the progress or
-//! the layers, however often it is repeated: see [`crate::protocol`].
+//! the layers, however often it is repeated: see `protocol.rs`.
 
 mod jobs;
 mod run;

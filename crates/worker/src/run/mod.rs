@@ -124,7 +124,7 @@ impl Runner {
     }
 }
 
-/// A run: first [`Run::compute`], then [`Run::write`].
+/// A run: first [`Run::compute`], then, in this crate, `Run::write`.
 pub struct Run<'a, R> {
     runner: &'a Runner,
     stop: &'a Stop,

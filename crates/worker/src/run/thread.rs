@@ -62,7 +62,7 @@ impl RunningTask {
 
 enum Command {
     Run {
-        task: EngineTask,
+        task: Box<EngineTask>,
         updates: mpsc::UnboundedSender<Update>,
         reply: oneshot::Sender<Result<EngineRun, RunError>>,
     },
@@ -94,7 +94,7 @@ impl EngineThread {
         let (updates, inbox) = mpsc::unbounded_channel();
         let (reply, reply_inbox) = oneshot::channel();
         // If the thread is gone, the reply's sender is dropped with the command, which `RunningTask::ended` reports.
-        let _ = self.commands.send(Command::Run { task, updates, reply });
+        let _ = self.commands.send(Command::Run { task: Box::new(task), updates, reply });
         (inbox, RunningTask { reply: reply_inbox })
     }
 

@@ -4,25 +4,25 @@ use crate::filter::{area_means, resize_area};
 use crate::plane::{Colour, Mask, Plane, for_rows};
 
 /// Half the side of a patch.
-pub const RADIUS: usize = 3;
+pub(super) const RADIUS: usize = 3;
 
 /// Cover of a pixel by a mask from which it belongs to the mask at a smaller size.
 const COVERED: f32 = 0.01;
 
 /// Colours of 8 bits in four values, the last of which is 0: the row of a patch is a few instructions.
-pub type Bytes = Plane<[u8; 4]>;
+pub(super) type Bytes = Plane<[u8; 4]>;
 
-pub fn to_four_bytes(colour: [f32; 3]) -> [u8; 4] {
+pub(super) fn to_four_bytes(colour: [f32; 3]) -> [u8; 4] {
     let [r, g, b] = crate::colour::to_bytes(colour);
     [r, g, b, 0]
 }
 
 /// What is shrunk from one size to the next: the colours where they are known, each times how much of the pixel
 /// is known; that share; and the share that no patch may come from.
-pub struct Known(Plane<[f32; 5]>);
+pub(super) struct Known(Plane<[f32; 5]>);
 
 impl Known {
-    pub fn new(image: &Colour, hole: &Mask, bad: &Mask, width: usize, height: usize) -> Self {
+    pub(super) fn new(image: &Colour, hole: &Mask, bad: &Mask, width: usize, height: usize) -> Self {
         let at = |x, y| {
             let [r, g, b] = image.at(x, y);
             let bad = if bad.at(x, y) { 1.0 } else { 0.0 };
@@ -31,11 +31,11 @@ impl Known {
         Self(area_means((image.width, image.height), (width, height), at))
     }
 
-    pub fn shrunk(&self, width: usize, height: usize) -> Self {
+    pub(super) fn shrunk(&self, width: usize, height: usize) -> Self {
         Self(resize_area(&self.0, width, height))
     }
 
-    pub fn level(&self) -> Level {
+    pub(super) fn level(&self) -> Level {
         let image = self.0.map(|[r, g, b, w, _]| to_four_bytes([r, g, b].map(|v| v / w.max(1e-4))));
         let hole = self.0.map(|[.., w, _]| 1.0 - w > COVERED);
         let bad = self.0.map(|[.., bad]| bad > COVERED);
@@ -43,7 +43,7 @@ impl Known {
     }
 }
 
-pub struct Level {
+pub(super) struct Level {
     pub image: Bytes,
     pub hole: Mask,
     /// Pixels whose whole patch may be copied.
@@ -55,14 +55,14 @@ pub struct Level {
 }
 
 impl Level {
-    pub fn of(image: Bytes, hole: Mask, bad: &Mask) -> Self {
+    pub(super) fn of(image: Bytes, hole: Mask, bad: &Mask) -> Self {
         let source = sources(bad);
         let places = (0..source.data.len() as u32).filter(|&i| source.data[i as usize]).collect();
         Level { image, source, places, touched: square(&hole), hole }
     }
 
     /// Takes the solution of a smaller level into the hole.
-    pub fn start_from(&mut self, smaller: &Bytes) {
+    pub(super) fn start_from(&mut self, smaller: &Bytes) {
         let (width, height) = (self.image.width, self.image.height);
         let axis = |length: usize, source: usize| -> Vec<(usize, usize, f32)> {
             let scale = source as f32 / length as f32;
@@ -89,7 +89,7 @@ impl Level {
 
     /// Whether a patch may come from there.
     #[inline(always)]
-    pub fn usable(&self, x: i32, y: i32) -> bool {
+    pub(super) fn usable(&self, x: i32, y: i32) -> bool {
         x >= 0
             && y >= 0
             && (x as usize) < self.image.width

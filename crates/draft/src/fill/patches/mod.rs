@@ -30,7 +30,7 @@ const BESIDE: [(i32, i32); 6] = [(-1, 0), (0, -1), (1, 0), (0, 1), (-3, 0), (0, 
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub fn fill(image: &Colour, hole: &Mask, forbidden: &Mask, monitor: &Monitor) -> Result<Colour, Stopped> {
+pub(crate) fn fill(image: &Colour, hole: &Mask, forbidden: &Mask, monitor: &Monitor) -> Result<Colour, Stopped> {
     let bad = hole.or(forbidden);
     let (width, height) = (hole.width, hole.height);
     let long = width.max(height) as f32;

@@ -10,13 +10,13 @@ use crate::random::mix;
 /// Where a pixel takes its patch from: centre x and y, and the mean squared difference of a pixel (sum over the
 /// channels, each 0 to 1).
 #[derive(Debug, Clone, Copy)]
-pub struct Match {
+pub(super) struct Match {
     pub x: i32,
     pub y: i32,
     pub cost: f32,
 }
 
-pub const NONE: Match = Match { x: 0, y: 0, cost: f32::INFINITY };
+pub(super) const NONE: Match = Match { x: 0, y: 0, cost: f32::INFINITY };
 
 /// Difference of 1 for one pixel, in steps of 8 bits.
 const WHOLE: f32 = 255.0 * 255.0;
@@ -61,7 +61,7 @@ fn squares(a: &[[u8; 4]], b: &[[u8; 4]]) -> u32 {
 }
 
 /// Positions of a coarser level, scaled; offsets are kept in proportion.
-pub fn enlarge(matches: &Plane<Match>, width: usize, height: usize) -> Plane<Match> {
+pub(super) fn enlarge(matches: &Plane<Match>, width: usize, height: usize) -> Plane<Match> {
     let (sx, sy) = (width as f32 / matches.width as f32, height as f32 / matches.height as f32);
     Plane::from_fn(width, height, |x, y| {
         let (px, py) =
@@ -73,7 +73,7 @@ pub fn enlarge(matches: &Plane<Match>, width: usize, height: usize) -> Plane<Mat
 }
 
 /// Computes costs anew; pixels without a usable match draw one.
-pub fn measure(level: &Level, matches: &Plane<Match>, round: u64) -> Plane<Match> {
+pub(super) fn measure(level: &Level, matches: &Plane<Match>, round: u64) -> Plane<Match> {
     let places = &level.places;
     let width = level.image.width;
     Plane::from_fn(width, level.image.height, |x, y| {
@@ -104,7 +104,12 @@ fn consider(level: &Level, (x, y): (usize, usize), (u, v): (i32, i32), best: &mu
 
 /// One round: each pixel looks at what pixels at the given `offsets` have found, then, if it may wander, around
 /// its own match.
-pub fn search(level: &Level, matches: &Plane<Match>, offsets: &[(i32, i32)], wander: Option<u64>) -> Plane<Match> {
+pub(super) fn search(
+    level: &Level,
+    matches: &Plane<Match>,
+    offsets: &[(i32, i32)],
+    wander: Option<u64>,
+) -> Plane<Match> {
     let (width, height) = (level.image.width, level.image.height);
     Plane::from_fn(width, height, |x, y| {
         if !level.touched.at(x, y) {
@@ -136,7 +141,7 @@ pub fn search(level: &Level, matches: &Plane<Match>, offsets: &[(i32, i32)], wan
 
 /// Exhaustive start on the smallest level, from the rim of the hole inwards: a
 /// smooth start would let the search collapse to mush.
-pub fn peel(level: &mut Level, monitor: &Monitor) -> Result<Plane<Match>, Stopped> {
+pub(super) fn peel(level: &mut Level, monitor: &Monitor) -> Result<Plane<Match>, Stopped> {
     let (width, height) = (level.image.width, level.image.height);
     let mut known = level.hole.not();
     let mut matches = level.hole.same_size(NONE);
