@@ -277,7 +277,7 @@ pub trait Broker: Send + Sync + 'static {
     async fn retire(&self, worker_id: &str) -> Result<(), BrokerError>;
 
     /// Waits up to `wait` for the next job that this worker can do, and takes it under a lease: the job is running from
-    /// then on. A job with `engine=auto` is reserved for better workers for a while (see [`Tier`]). Jobs whose lease
+    /// then on. A job with `engine=auto` is reserved for better workers for a while (see [`engine::Tier`]). Jobs whose lease
     /// expired are requeued first (see [`Broker::reap`]).
     ///
     /// Do not drop the future early: a job that was just taken stays running until its lease expires. An error can

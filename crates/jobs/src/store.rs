@@ -1,5 +1,5 @@
 //! Holds uploads and results: in folders, or (cargo feature `object-storage`) in
-//! a bucket. Both are a [`backend::Backend`], and no path or key of a published
+//! a bucket. Both are a `Backend`, and no path or key of a published
 //! file leaves this module.
 
 mod backend;
