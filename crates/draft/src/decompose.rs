@@ -6,12 +6,12 @@ use layers::{Kind, Layer, LayerStack};
 use crate::colour::{bytes_plane, unit_plane};
 use crate::exact;
 use crate::fill::membrane::membrane;
+use crate::layer_count::DraftStack;
 use crate::monitor::{Monitor, Progress, Stage, Stopped, monitor};
 use crate::naming;
 use crate::note::Note;
 use crate::pipeline::{self, Decomposition};
 use crate::plane::{Plane, Rgb8};
-use crate::split::DraftStack;
 
 /// Largest number of layers that can be requested.
 pub const MOST_LAYERS: u8 = 10;

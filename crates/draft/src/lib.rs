@@ -14,6 +14,7 @@ mod fill;
 mod filter;
 mod kmeans;
 mod layer;
+mod layer_count;
 mod matte;
 mod maxflow;
 mod monitor;
@@ -29,7 +30,6 @@ mod plane;
 mod random;
 mod refine;
 mod segments;
-mod split;
 mod subject;
 mod text;
 

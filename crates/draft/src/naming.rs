@@ -6,6 +6,7 @@ use image::RgbaImage;
 use layers::{Kind, Layer};
 
 use crate::colour::{WIDER, distance_squared, oklab};
+use crate::layer::TextLine;
 use crate::morphology::components;
 use crate::plane::{Mask, Plane};
 
@@ -134,6 +135,39 @@ fn colour_word(rgb: [u8; 3]) -> &'static str {
         hue if hue < 328.0 => "purple",
         _ => "pink",
     }
+}
+
+/// What a text layer says, line by line; `None` where no line was read.
+pub(crate) fn joined_text(lines: &[TextLine]) -> Option<String> {
+    let lines: Vec<&str> = lines.iter().map(|line| line.text.trim()).filter(|line| !line.is_empty()).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// Name of a text layer: its lines on one line, at most 48 characters; where nothing could
+/// be read, how large it is and where it stands on a picture `height` pixels high.
+pub(crate) fn text_name(lines: &[TextLine], height: usize) -> String {
+    let line = lines.iter().map(|line| line.text.trim()).filter(|t| !t.is_empty()).collect::<Vec<_>>().join(" ");
+    if line.is_empty() {
+        return unread_name(lines, height);
+    }
+    if line.chars().count() <= 48 { line } else { line.chars().take(47).chain(['…']).collect() }
+}
+
+fn unread_name(lines: &[TextLine], height: usize) -> String {
+    let Some(rect) = lines.iter().map(|line| line.rect).reduce(|a, b| a.union(&b)) else { return "Text".to_owned() };
+    let middle = (rect.y0 + rect.y1) as f32 / 2.0 / height.max(1) as f32;
+    let place = match middle {
+        m if m < 0.35 => "top",
+        m if m > 0.65 => "bottom",
+        _ => "middle",
+    };
+    let largest = lines.iter().map(|line| line.size).fold(0.0, f32::max) / height.max(1) as f32;
+    let size = match largest {
+        s if s > 0.07 => "large",
+        s if s < 0.035 => "small",
+        _ => "medium",
+    };
+    format!("Text ({size}, {place})")
 }
 
 #[cfg(test)]

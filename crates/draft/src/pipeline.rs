@@ -12,6 +12,7 @@ use crate::colour::{bytes_plane, unit_plane};
 use crate::drawn;
 use crate::filter::resize_gray;
 use crate::layer::DraftLayer;
+use crate::layer_count::DraftStack;
 use crate::matte::{ExtractOptions, Extraction, Shape, extract};
 use crate::monitor::{Monitor, Stage, Stopped};
 use crate::morphology::{NOWHERE, clean, close, components, dilate, erode, nearest};
@@ -20,7 +21,6 @@ use crate::note::Note;
 use crate::perceive::{Perception, perceive, saliency};
 use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
 use crate::refine::refine;
-use crate::split::{DraftStack, joined_text, text_name};
 use crate::subject;
 
 /// Share of the picture below which a component is a speck.
@@ -163,8 +163,8 @@ impl Work<'_> {
         let lines = perception.lines.clone();
         if let Some(layer) = self.extracted.last_mut() {
             if !lines.is_empty() {
-                layer.name = text_name(&lines, layer.alpha.height);
-                layer.text = joined_text(&lines);
+                layer.name = naming::text_name(&lines, layer.alpha.height);
+                layer.text = naming::joined_text(&lines);
             }
             layer.lines = lines;
         }

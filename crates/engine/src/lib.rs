@@ -2,12 +2,13 @@
 
 mod analysis;
 mod failure;
+mod fallback;
 mod job;
 mod message;
 mod name;
 mod params;
-mod progress;
 mod registry;
+mod sink;
 mod stage;
 mod stop;
 
@@ -17,9 +18,9 @@ pub use job::{Engine, EngineError, EngineJob, EngineRun, Origin, Output};
 pub use message::{Data, Message, MessageCode};
 pub use name::{EngineChoice, EngineName, Tier, Traits};
 pub use params::{CaptionLanguage, LayerCount, MAX_LAYERS, MAX_SEED, OutputSize, Params, ParamsError, Resolution};
-pub use progress::{ProgressSink, Step, Stopped};
 pub use registry::{
     Availability, Choice, EngineChooser, EngineFactory, EngineOffer, EngineSet, MissingEngine, OmittedEngine, Registry,
 };
+pub use sink::{ProgressSink, Step, Stopped};
 pub use stage::Stage;
 pub use stop::{Stop, StopReason};

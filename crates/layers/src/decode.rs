@@ -1,11 +1,11 @@
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 
-use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, RgbaImage};
 
 mod colour;
 mod gif;
-mod jpeg;
+mod jpeg_markers;
+mod orientation;
 mod png;
 mod source;
 mod tiff;
@@ -161,11 +161,7 @@ fn decode_dyn(mut reader: &mut dyn Source, limits: &Limits) -> Result<Picture, D
     }
     check_samples(&decoder, name)?;
     decoder.set_limits(memory_limit(u64::from(width) * u64::from(height))).map_err(|error| translate(error, name))?;
-    let orientation = if prepared.exif_too_large {
-        Orientation::NoTransforms
-    } else {
-        decoder.orientation().unwrap_or(Orientation::NoTransforms)
-    };
+    let orientation = orientation::of(&mut decoder, prepared.exif_too_large);
     let mut decoded = DynamicImage::from_decoder(decoder).map_err(|error| translate(error, name))?;
     decoded.apply_orientation(orientation);
 
@@ -197,7 +193,7 @@ fn prepare<'a>(
     let mut left_out = source::LeftOut::default();
     let profile = match format {
         ImageFormat::Jpeg => {
-            let jpeg::Jpeg { bytes, profile } = jpeg::read(reader, limits)?;
+            let jpeg_markers::Jpeg { bytes, profile } = jpeg_markers::read(reader, limits)?;
             let reader = Box::new(Cursor::new(bytes));
             return Ok(Prepared { reader, profile, exif_too_large, associated_alpha });
         }

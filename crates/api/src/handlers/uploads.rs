@@ -17,7 +17,7 @@ use crate::http::extract::Segments;
 use crate::http::files::{FileAnswer, FileHeaders, may_redirect};
 use crate::http::links;
 use crate::http::responses::{FileAnswers, StorageFaults};
-use crate::intake::{form, picture};
+use crate::intake::{picture, upload_form};
 use crate::state::App;
 
 /// A form with a picture.
@@ -76,7 +76,7 @@ pub(crate) async fn upload(
     Client(client): Client,
     request: Request,
 ) -> Result<Created<UploadView>, Error> {
-    let form = form::receive(&app, request).await?;
+    let form = upload_form::receive(&app, request).await?;
     if let Some((name, _)) = form.fields.first() {
         let message = format!("an upload has no parameters such as \"{name}\"; send them to /api/decompose");
         return Err(Error::bad_request("unknown_field", message));

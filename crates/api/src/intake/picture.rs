@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::form::PictureFile;
+use super::upload_form::PictureFile;
 use crate::http::error::Error;
 use crate::state::App;
 

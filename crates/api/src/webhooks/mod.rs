@@ -4,11 +4,11 @@
 //! due under a lease, so that only one of several processes posts each, and another takes over when a process dies.
 //! Bodies and signatures are those of Standard Webhooks.
 
-pub(crate) mod address;
 mod connect;
 mod post;
 mod retry;
 mod signature;
+pub(crate) mod ssrf_guard;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use url::{Position, Url};
 
-use super::address::{ResolveError, resolve};
 use super::connect::Connector;
+use super::ssrf_guard::{ResolveError, resolve};
 
 /// The look-up of the name, the connection, the request and the answer together.
 const TIMEOUT: Duration = Duration::from_secs(15);

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::outcome::{AttemptEnd, HeldJob, NextStep};
-use super::lease;
+use super::heartbeat;
 use super::outage::Outages;
 use crate::run::{Reporter, RunError, RunJob, Runner, catch_panic};
 use crate::write::ResultJob;
@@ -40,8 +40,8 @@ impl Attempt<'_> {
     /// Runs the job until it is over, given back or lost.
     pub(super) async fn run(self, shutdown: &CancellationToken) -> NextStep {
         let mut watchers = self.runner.watch(&self.stop);
-        watchers.add(lease::renew(Arc::clone(self.broker), self.lease.clone(), self.stop.clone()));
-        watchers.add(lease::stop_at_shutdown(shutdown.clone(), self.shutdown_grace, self.stop.clone()));
+        watchers.add(heartbeat::renew(Arc::clone(self.broker), self.lease.clone(), self.stop.clone()));
+        watchers.add(heartbeat::stop_at_shutdown(shutdown.clone(), self.shutdown_grace, self.stop.clone()));
         let result = match catch_panic(self.make_result()).await {
             Ok(result) => result,
             Err(panic) => Err(RunError::panicked("the worker", panic.as_ref())),
@@ -79,7 +79,7 @@ impl Attempt<'_> {
     /// Records an event. A failure to do so does not fail the job.
     async fn record(&self, kind: EventKind) {
         match timeout(RECORD_TIMEOUT, self.broker.record(&self.lease, kind)).await {
-            Ok(Ok(standing)) => lease::apply_standing(standing, &self.stop),
+            Ok(Ok(standing)) => heartbeat::apply_standing(standing, &self.stop),
             Ok(Err(error)) => tracing::debug!(error = error_chain(&error), "an event could not be recorded"),
             Err(_) => tracing::debug!("the queue did not respond in time; an event may be missing"),
         }

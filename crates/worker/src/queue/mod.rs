@@ -2,7 +2,7 @@
 
 mod announcer;
 mod attempt;
-mod lease;
+mod heartbeat;
 mod outage;
 
 use std::io;

@@ -6,8 +6,8 @@
 
 mod activity;
 mod error;
-mod job;
-mod meter;
+mod eta;
+mod input;
 mod panics;
 mod stall;
 mod thread;
@@ -30,8 +30,8 @@ use tokio::time::{sleep, sleep_until};
 
 pub use self::error::{Fault, RunError, failure_of};
 pub(crate) use self::error::{Operation, is_environment, panic_text};
-pub use self::job::RunJob;
-use self::meter::Meter;
+use self::eta::Meter;
+pub use self::input::RunJob;
 pub(crate) use self::panics::catch_panic;
 use self::stall::StallWatch;
 pub(crate) use self::thread::EngineThread;

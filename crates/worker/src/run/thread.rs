@@ -17,7 +17,7 @@ use service::ByteSize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{Fault, Operation, RunError, is_thread_shortage, panic_text};
-use super::job::RunJob;
+use super::input::RunJob;
 use crate::memory::free_bytes;
 
 /// Recursive engines (parsers, region trees) need more than the default 2 MiB.

@@ -9,7 +9,7 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Ref, Schema, SchemaFo
 
 use crate::config::Config;
 use crate::http::error::Error;
-use crate::webhooks::address::check_url;
+use crate::webhooks::ssrf_guard::check_url;
 
 const PRIORITY: &str = "priority";
 const WEBHOOK_URL: &str = "webhook_url";

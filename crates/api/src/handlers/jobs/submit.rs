@@ -22,8 +22,8 @@ use crate::http::extract::media_type;
 use crate::http::links::{self, Links};
 use crate::http::parse_errors::read_json;
 use crate::http::responses::StorageFaults;
-use crate::intake::form::{self, PictureFile};
 use crate::intake::picture;
+use crate::intake::upload_form::{self, PictureFile};
 use crate::state::App;
 
 /// Room for two prompts of the greatest length with every character escaped.
@@ -74,7 +74,7 @@ pub(crate) async fn decompose(State(app): State<App>, request: Request) -> Resul
             let message = format!(
                 "Content-Type is \"{other}\"; send application/json with an upload_id, or multipart/form-data with the picture"
             );
-            form::discard(&app, request).await;
+            upload_form::discard(&app, request).await;
             Err(Error::unsupported("unsupported_media_type", message))
         }
     }
@@ -102,7 +102,7 @@ async fn submit_json(app: &App, submitter: Submitter, request: Request) -> Resul
 }
 
 async fn submit_form(app: &App, submitter: Submitter, request: Request) -> Result<JobAccepted, Error> {
-    let form = form::receive(app, request).await?;
+    let form = upload_form::receive(app, request).await?;
     let job_request = JobRequest::from_text(form.fields, &app.config)?;
     Ok(store_and_submit(app, submitter, form.picture, job_request).await?.into())
 }

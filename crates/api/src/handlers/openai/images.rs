@@ -25,7 +25,7 @@ use crate::handlers::jobs::submit::store_and_submit;
 use crate::http::client::Submitter;
 use crate::http::error::Error;
 use crate::http::extract::media_type;
-use crate::intake::form;
+use crate::intake::upload_form;
 use crate::state::App;
 
 /// Bytes of a file that are encoded at once: a multiple of three, so that there is no padding in between.
@@ -111,11 +111,11 @@ struct LayerImage {
 pub(crate) async fn edit_image(State(app): State<App>, request: Request) -> Result<ImagesAnswer, Error> {
     let submitter = Submitter::from_request(&app.config, &request)?;
     if media_type(request.headers()) != "multipart/form-data" {
-        form::discard(&app, request).await;
+        upload_form::discard(&app, request).await;
         let message = "send multipart/form-data with the picture in the field \"image\"";
         return Err(Error::unsupported("unsupported_media_type", message));
     }
-    let form = form::receive(&app, request).await?;
+    let form = upload_form::receive(&app, request).await?;
     let job_request = job_request(form.fields, &app.config)?;
     let submitted = store_and_submit(&app, submitter, form.picture, job_request).await?;
     let (job, is_ours) = match submitted {

@@ -12,7 +12,7 @@ use jobs::store::{Published, Staging, StoreError};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::{Attempt, count, lease};
+use super::{Attempt, count, heartbeat};
 use crate::run::{Fault, Operation, Run, RunError, WriteError};
 use crate::write::ResultJob;
 
@@ -96,7 +96,7 @@ impl Attempt<'_> {
     /// next attempt finds, never a success without a result.
     pub(super) async fn publish(&self, staging: Staging, layers: u32) -> Result<u32, RunError> {
         if let Ok(standing) = self.broker.heartbeat(&self.lease).await {
-            lease::apply_standing(standing, &self.stop);
+            heartbeat::apply_standing(standing, &self.stop);
         }
         // A finished result is published despite a time limit or a shutdown, but not after a cancel or a lost lease.
         if matches!(self.stop.reason(), Some(StopReason::Cancelled | StopReason::Lost)) {

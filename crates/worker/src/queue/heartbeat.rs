@@ -1,4 +1,4 @@
-//! Renews the lease of a job while an attempt runs.
+//! Renews the lease of a job while an attempt runs, every third of `JOB_LEASE_S` (`jobs::broker::Rules::heartbeat`).
 
 use std::sync::Arc;
 use std::time::Duration;
