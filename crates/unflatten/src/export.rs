@@ -79,7 +79,8 @@ impl ResultFolder {
 impl PixelSource for ResultFolder {
     fn load(&self, source: usize) -> Result<RgbaImage, SourceError> {
         let wrap = |error: Box<dyn std::error::Error + Send + Sync>| SourceError(error);
-        let layer = self.metadata.layers.get(source).ok_or_else(|| wrap("there is no layer with this index".into()))?;
+        let layer =
+            self.metadata.layers.get(source).ok_or_else(|| wrap("the result has no layer with this index".into()))?;
         let path = self.dir.join(&layer.file);
         let file = File::open(&path).map_err(|error| wrap(format!("{}: {error}", path.display()).into()))?;
         let (width, height) = self.metadata.canvas();

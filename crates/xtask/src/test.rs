@@ -9,7 +9,7 @@ use crate::page;
 use crate::run::{cargo, root, run, text};
 
 /// What a plain build leaves out and the tests take in: buckets, with a server that speaks S3. (Google's clients come
-/// with the worker's own tests.)
+/// with unflatten's own tests.)
 pub(crate) const FEATURES: &str = "--features=jobs/testing-bucket,unflatten/testing-bucket";
 
 #[derive(Args)]
