@@ -21,7 +21,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
         return unflatten;
     }
     let path = unflatten.with_file_name(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    let advice = "run `cargo xtask test`, or `cargo build -p api -p worker --bins` first";
+    let advice = "run `cargo xtask test`, or `cargo build -p api -p unflatten --bins` first";
     assert!(path.is_file(), "{} is not built: {advice}", path.display());
     path
 }
