@@ -23,19 +23,8 @@ impl EngineChooser<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Availability, EngineOffer, FailureCode};
-
-    fn offer(name: EngineName, device: &str) -> Availability {
-        let offer = EngineOffer {
-            name,
-            version: "1".to_owned(),
-            model: None,
-            device: device.to_owned(),
-            max_layers: 10,
-            uses_prompt: false,
-        };
-        Availability { name, state: Ok(offer) }
-    }
+    use crate::FailureCode;
+    use crate::registry::tests::offer;
 
     #[test]
     fn an_auto_job_falls_back_when_a_remote_engine_fails() {

@@ -256,10 +256,10 @@ impl Availability {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn offer(name: EngineName, device: &str) -> Availability {
+    pub(crate) fn offer(name: EngineName, device: &str) -> Availability {
         let offer = EngineOffer {
             name,
             version: "1".to_owned(),

@@ -152,7 +152,7 @@ impl Kind {
     }
 }
 
-/// What went wrong and where. What to do about it is for the caller to say, who knows its settings.
+/// What went wrong and where. The caller, which knows its settings, adds what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     pub service: Service,

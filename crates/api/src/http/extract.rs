@@ -10,7 +10,7 @@ use super::body::read_whole;
 use super::error::Error;
 use super::parse_errors::read_json;
 
-/// The `{id}` in a job's address. An id that is not a UUID is answered 404, not 400: there is no such job.
+/// The `{id}` in a job's address. An id that is not a UUID names no job, so the answer is 404, not 400.
 pub(crate) struct JobId(pub Uuid);
 
 impl<S: Send + Sync> FromRequestParts<S> for JobId {

@@ -133,8 +133,8 @@ async fn body(name: FileName, file: StoredFile, range: Range<u64>) -> Result<Bod
     Ok(Body::from_stream(reader.within(range).await.map_err(Error::storage)?.into_stream()))
 }
 
-/// Whether a client may be redirected to the storage (`DOWNLOAD_REDIRECT`). The page may not: its policy only lets it
-/// fetch from this service, so requests that a page made are answered from here.
+/// Whether a client may be redirected to the storage (`DOWNLOAD_REDIRECT`). The page may not: its content security
+/// policy allows requests to this service alone, so those of a page are answered from here.
 pub(crate) fn may_redirect(config: &Config, request: &HeaderMap) -> bool {
     config.download_redirect && request.get("sec-fetch-site").is_none_or(|site| site == "none")
 }

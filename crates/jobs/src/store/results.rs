@@ -93,7 +93,7 @@ impl Store {
         Ok(self.result(id).await?.is_some())
     }
 
-    /// Opens a published result; `None` when there is no such one.
+    /// Opens a published result; `None` if it does not exist.
     ///
     /// # Errors
     /// When the storage fails.

@@ -53,7 +53,7 @@ impl Store {
         }
     }
 
-    /// What is known of an upload; `None` when there is no such one.
+    /// What is known of an upload; `None` if it does not exist.
     ///
     /// # Errors
     /// When the storage fails.
