@@ -6,7 +6,7 @@ use engine::Registry;
 use service::{SettingError, Settings};
 use worker::{AnalyzerChoice, Config, Equipment};
 
-/// Creates the engines and the analyzer of this build. A new engine is registered here.
+/// Creates the engines and the analyzer of this build. An engine with a crate of its own is registered here.
 ///
 /// # Errors
 /// The first setting that is not valid.
