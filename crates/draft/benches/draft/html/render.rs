@@ -13,26 +13,31 @@ use super::truth::{Description, NOTE};
 /// Raised when what is rendered changes without a change of the posters' files.
 const VERSION: u32 = 1;
 
-/// Font families that posters use, with the Debian package of each.
-const FONTS: [(&str, &str); 19] = [
+/// Font families that posters use, with the Debian package of each (of DejaVu's italics: they come with Condensed).
+const FONTS: [(&str, &str); 24] = [
     ("DejaVu Sans", "fonts-dejavu-core"),
     ("DejaVu Serif", "fonts-dejavu-core"),
+    ("DejaVu Serif Condensed", "fonts-dejavu-extra"),
     ("Liberation Mono", "fonts-liberation"),
     ("Liberation Sans", "fonts-liberation"),
     ("Liberation Sans Narrow", "fonts-liberation"),
     ("Liberation Serif", "fonts-liberation"),
-    ("Noto Sans CJK KR", "fonts-noto-cjk"),
-    ("Noto Serif CJK SC", "fonts-noto-cjk"),
+    ("Nanum Brush Script", "fonts-nanum-extra"),
+    ("Nanum Pen Script", "fonts-nanum-extra"),
+    ("NanumSquare", "fonts-nanum-extra"),
+    ("NanumSquareRound", "fonts-nanum-extra"),
+    ("NanumBarunGothic", "fonts-nanum"),
     ("NanumGothic", "fonts-nanum"),
     ("NanumMyeongjo", "fonts-nanum"),
-    ("NanumBarunGothic", "fonts-nanum"),
-    ("NanumSquare", "fonts-nanum"),
-    ("NanumSquareRound", "fonts-nanum"),
-    ("Nanum Pen Script", "fonts-nanum-extra"),
-    ("Nanum Brush Script", "fonts-nanum-extra"),
+    ("Noto Sans CJK KR", "fonts-noto-cjk"),
+    ("Noto Sans CJK SC", "fonts-noto-cjk"),
+    ("Noto Serif CJK KR", "fonts-noto-cjk"),
+    ("Noto Serif CJK SC", "fonts-noto-cjk"),
     ("BM DoHyeon", "fonts-woowa-bm"),
-    ("BM JUA_TTF", "fonts-woowa-bm"),
+    ("BM EULJIRO TTF", "fonts-woowa-bm"),
+    ("BM HANNA 11yrs old", "fonts-woowa-bm"),
     ("BM HANNA Pro", "fonts-woowa-bm"),
+    ("BM JUA_TTF", "fonts-woowa-bm"),
     ("BM YEONSUNG", "fonts-woowa-bm"),
 ];
 
@@ -115,7 +120,7 @@ fn shared_hash() -> anyhow::Result<u64> {
     for folder in [sources(), sources().join("photos")] {
         for entry in std::fs::read_dir(&folder)? {
             let path = entry?.path();
-            if ["css", "js", "jpg", "png"].iter().any(|end| path.extension().is_some_and(|found| found == *end)) {
+            if ["css", "js", "jpg", "webp"].iter().any(|end| path.extension().is_some_and(|found| found == *end)) {
                 files.insert(path.clone(), std::fs::read(&path)?);
             }
         }
