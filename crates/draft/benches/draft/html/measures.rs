@@ -25,7 +25,7 @@ pub(crate) struct Measures {
     pub ghost: f64,
     /// Share of the text layers' opaque pixels that are no text.
     pub wrong: f64,
-    /// Mean soft IoU of the true subjects with their best layers; none on a poster without a subject.
+    /// Mean IoU of the true subjects with their best layers; none on a poster without a subject.
     pub subject: Option<f64>,
     /// The same for objects.
     pub object: Option<f64>,
@@ -104,7 +104,7 @@ fn things(found: &LayerStack, truth: &Truth, wanted: &str) -> Option<f64> {
         .layers()
         .iter()
         .filter(|layer| layer.kind != Kind::Text && layer.kind != Kind::Background)
-        .map(|layer| (layer, Mask::new(found.width(), opacity(layer, found.width(), found.height()))))
+        .map(|layer| (layer, Mask::new(found.width(), &opacity(layer, found.width(), found.height()))))
         .collect();
     let things = truth.description.things.iter().zip(&truth.masks);
     let scores: Vec<f64> =
@@ -143,13 +143,13 @@ fn hidden(found: &LayerStack, truth: &Truth) -> Option<f64> {
     let width = truth.bare.width();
     let known = |at: usize| {
         let things = truth.description.things.iter().zip(&truth.masks);
-        !things.into_iter().any(|(thing, mask)| thing.behind == "unknown" && mask.alpha[at] > 0)
+        !things.into_iter().any(|(thing, mask)| thing.behind == "unknown" && mask.inside[at])
     };
     let (mut sum, mut count) = (0.0, 0_u64);
     for (x, y, bare) in truth.bare.enumerate_pixels() {
         let at = y as usize * width as usize + x as usize;
         let is_covered = difference(truth.poster.get_pixel(x, y), truth.without_text.get_pixel(x, y)) > VISIBLE
-            || truth.masks.iter().any(|mask| mask.alpha[at] > OPAQUE);
+            || truth.masks.iter().any(|mask| mask.inside[at]);
         if is_covered && known(at) {
             let seen = pixel(background, x, y);
             sum += (0..3).map(|c| f64::from(seen[c].abs_diff(bare[c]))).sum::<f64>() / 765.0;

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Lines that one line may stand for: columns of a price list are read as one line or as two.
-const MOST_JOINED: usize = 3;
+/// Lines that one line may stand for: the cells of a row are read as one line or one by one.
+const MOST_JOINED: usize = 6;
 /// Share of wrong characters from which two lines are not the same line.
 const STRANGE: f64 = 0.7;
 
@@ -38,7 +38,8 @@ pub(crate) struct Names {
 /// Matches what the text layers say with the true lines, the likest first; what has no partner is missing or made up.
 pub(crate) fn names(truth: &[String], found: &[&str]) -> Names {
     let truth: Vec<Vec<char>> = truth.iter().map(|line| tidy(line)).filter(|line| !line.is_empty()).collect();
-    let found: Vec<Vec<char>> = found.iter().flat_map(|text| text.lines()).map(tidy).filter(|l| !l.is_empty()).collect();
+    let found: Vec<Vec<char>> =
+        found.iter().flat_map(|text| text.lines()).map(tidy).filter(|l| !l.is_empty()).collect();
     let mut pairs = Vec::new();
     for (true_lines, found_lines) in runs(truth.len(), MOST_JOINED)
         .flat_map(|t| runs(found.len(), 1).map(move |f| (t.clone(), f)))

@@ -50,33 +50,39 @@ pub(crate) struct Truth {
     pub masks: Vec<Mask>,
 }
 
-/// An opacity and the rectangle outside which it is 0.
+/// The pixels of a thing, and the rectangle that holds them.
 #[derive(Clone)]
 pub(crate) struct Mask {
-    pub width: u32,
-    pub alpha: Vec<u8>,
+    width: u32,
+    /// Row by row.
+    pub inside: Vec<bool>,
     /// Left, top, right, bottom; the latter two exclusive. Empty for an empty mask.
-    pub bounds: [u32; 4],
-    /// Of all opacities.
-    pub sum: u64,
+    bounds: [u32; 4],
+    /// How many.
+    pub count: usize,
 }
 
 impl Mask {
-    pub(crate) fn new(width: u32, alpha: Vec<u8>) -> Self {
-        let mut bounds = [u32::MAX, u32::MAX, 0, 0];
-        let mut sum = 0;
-        for (y, row) in (0..).zip(alpha.chunks_exact(width as usize)) {
-            for (x, &value) in (0..).zip(row) {
-                if value > 0 {
-                    sum += u64::from(value);
-                    bounds = [bounds[0].min(x), bounds[1].min(y), bounds[2].max(x + 1), bounds[3].max(y + 1)];
-                }
-            }
-        }
-        Self { width, alpha, bounds, sum }
+    /// The pixels with more than half of the greatest opacity: the glass of a window is as much a thing as a stone, and
+    /// a layer may hold it as glass or, with what is seen through it, as stone.
+    pub(crate) fn new(width: u32, opacity: &[u8]) -> Self {
+        let half = opacity.iter().max().copied().unwrap_or(0) / 2;
+        Self::of(width, opacity.iter().map(|&value| value > half).collect())
     }
 
-    /// Soft intersection over union, 0 to 1: `sum min(a, b) / sum max(a, b)`.
+    fn of(width: u32, inside: Vec<bool>) -> Self {
+        let mut bounds = [u32::MAX, u32::MAX, 0, 0];
+        let mut count = 0;
+        for (y, row) in (0..).zip(inside.chunks_exact(width as usize)) {
+            for (x, _) in (0..).zip(row).filter(|(_, is_inside)| **is_inside) {
+                count += 1;
+                bounds = [bounds[0].min(x), bounds[1].min(y), bounds[2].max(x + 1), bounds[3].max(y + 1)];
+            }
+        }
+        Self { width, inside, bounds, count }
+    }
+
+    /// Intersection over union, 0 to 1.
     pub(crate) fn iou(&self, other: &Mask) -> f64 {
         let [left, top] = [0, 1].map(|k| self.bounds[k].max(other.bounds[k]));
         let [right, bottom] = [2, 3].map(|k| self.bounds[k].min(other.bounds[k]));
@@ -84,10 +90,10 @@ impl Mask {
         for y in top..bottom.max(top) {
             let row = y as usize * self.width as usize;
             let columns = row + left as usize..row + right.max(left) as usize;
-            let pairs = self.alpha[columns.clone()].iter().zip(&other.alpha[columns]);
-            common += pairs.map(|(&a, &b)| u64::from(a.min(b))).sum::<u64>();
+            let pairs = self.inside[columns.clone()].iter().zip(&other.inside[columns]);
+            common += pairs.filter(|&(&a, &b)| a && b).count();
         }
-        let all = self.sum + other.sum - common;
+        let all = self.count + other.count - common;
         if all == 0 { 0.0 } else { common as f64 / all as f64 }
     }
 
@@ -96,10 +102,9 @@ impl Mask {
         (0..2).all(|k| self.bounds[k].max(other.bounds[k]) < self.bounds[k + 2].min(other.bounds[k + 2]))
     }
 
-    /// Both together, as if one lay on the other.
+    /// Both together.
     pub(crate) fn union(&self, other: &Mask) -> Mask {
-        let join = |(&a, &b): (&u8, &u8)| 255 - (u16::from(255 - a) * u16::from(255 - b) / 255) as u8;
-        Mask::new(self.width, self.alpha.iter().zip(&other.alpha).map(join).collect())
+        Self::of(self.width, self.inside.iter().zip(&other.inside).map(|(&a, &b)| a || b).collect())
     }
 }
 
@@ -146,7 +151,7 @@ fn visible(alone: &[Vec<u8>], things: &[Thing], width: u32) -> Vec<Mask> {
                     }
                 }
             }
-            Mask::new(width, alpha)
+            Mask::new(width, &alpha)
         })
         .collect()
 }
