@@ -2,7 +2,7 @@
 import { notify } from "../notices.js";
 import { closeBitmaps, loadBitmaps } from "./bitmaps.js";
 import { fetchLayers } from "./delivery.js";
-import { resetDisplay } from "./display.js";
+import { foldLong, resetDisplay } from "./display.js";
 import { doc } from "./document.js";
 import { boxOf, middleOf, scaledAbout } from "./geometry.js";
 import { rewrite, startHistory } from "./history.js";
@@ -29,6 +29,7 @@ export async function openDocument(id, metadata) {
   const isEdited = edited !== delivered;
   doc.value = { id, width, height, layers: isEdited ? gathered(edited) : delivered, delivered };
   startHistory(isEdited ? [delivered] : []);
+  foldLong(doc.value.layers);
   loadBitmaps(delivered);
 }
 
@@ -60,7 +61,7 @@ function inheriting(parts, layer) {
   const { key, name, visible, locked, opacity, x, y, scale, hue, saturation, lightness } = layer;
   const box = boxOf(layer);
   /** @param {import("../types.js").Group} group */
-  const named = (group) => (group.key === key ? { key, name } : (layer.groups.find((one) => one.key === group.key) ?? group));
+  const named = (group) => (group.key === key ? { ...group, name } : (layer.groups.find((one) => one.key === group.key) ?? group));
   const moved = parts.map((part) => ({
     ...part, visible, locked, opacity, x, y, hue, saturation, lightness, groups: part.groups.map(named),
   }));
