@@ -84,7 +84,7 @@ export function shift(key, by) {
 }
 
 /**
- * Puts a layer or group where another one is; a part stays in its group.
+ * Puts a layer or group where another one is; a part of a layer that was split stays in its group.
  * @param {number} key
  * @param {number} target
  */

@@ -61,9 +61,12 @@ function inheriting(parts, layer) {
   const { key, name, visible, locked, opacity, x, y, scale, hue, saturation, lightness } = layer;
   const box = boxOf(layer);
   /** @param {import("../types.js").Group} group */
-  const named = (group) => (group.key === key ? { ...group, name } : (layer.groups.find((one) => one.key === group.key) ?? group));
+  const named = (group) => (group.key === key ? { ...group, name } : group);
+  // Those around the layer are as they are at this point of the history.
+  /** @param {Layer} part */
+  const groupsOf = (part) => [...layer.groups, ...part.groups.slice(part.groups.findIndex((one) => one.key === key)).map(named)];
   const moved = parts.map((part) => ({
-    ...part, visible, locked, opacity, x, y, hue, saturation, lightness, groups: part.groups.map(named),
+    ...part, visible, locked, opacity, x, y, hue, saturation, lightness, groups: groupsOf(part),
   }));
   return scale === 1 || !box ? moved : scaledAbout(moved, scale, middleOf(box));
 }

@@ -100,20 +100,38 @@ export function shifted(layers, key, by) {
 
 /**
  * `layers` with a layer or group where `target` is, or where the group is that
- * holds `target`. `null` where it cannot go: a part stays in its group.
+ * holds `target`. What is in a group that the service made may leave it.
+ * `null` where it cannot go: a part of a layer that was split stays in its group.
  * @param {Layer[]} layers
  * @param {number} key
  * @param {number} target
  */
 export function placed(layers, key, target) {
-  const parent = pathTo(layers, key).slice(0, -1);
+  const around = pathTo(layers, key).slice(0, -1);
   const beside = pathTo(layers, target);
-  if (parent.some((one, depth) => beside[depth] !== one)) return null;
-  const order = siblings(layers, parent);
+  const differs = around.findIndex((one, depth) => beside[depth] !== one);
+  const parent = differs < 0 ? around : around.slice(0, differs);
+  const left = around.slice(parent.length);
+  if (beside.length === 0 || beside.includes(key) || left.some((one) => !groupOf(layers, one)?.code)) return null;
+  const freed = left.length === 0 ? layers : leaving(layers, key, left);
+  const order = siblings(freed, parent);
   const [from, to] = [order.indexOf(key), order.indexOf(beside[parent.length])];
-  if (from < 0 || to < 0 || from === to) return null;
+  if (from < 0 || to < 0) return null;
   order.splice(to, 0, ...order.splice(from, 1));
-  return arranged(layers, parent, order);
+  return arranged(freed, parent, order);
+}
+
+/**
+ * `layers` with a layer or group outside the groups around it that are `left`: above what stays in them.
+ * @param {Layer[]} layers
+ * @param {number} key
+ * @param {number[]} left
+ */
+function leaving(layers, key, left) {
+  const members = membersOf(layers, key);
+  const freed = members.map((layer) => ({ ...layer, groups: layer.groups.filter((group) => !left.includes(group.key)) }));
+  const above = layers.map((layer) => pathOf(layer).includes(left[0])).lastIndexOf(true) + 1;
+  return [...layers.slice(0, above).filter((layer) => !members.includes(layer)), ...freed, ...layers.slice(above)];
 }
 
 /**

@@ -265,6 +265,13 @@ test("neighbours of one group are opened in a group that hides, moves and is ren
   assert.equal(layerOf(1).groups[0].key, key, "its key is the same");
   assert.equal(nameOf(key), "글자");
   assert.equal(layerOf(2).visible, false);
+
+  place(2, 0);
+  assert.deepEqual(keysOf(layersNow()), [2, 0, 1, 3]);
+  closeDocument();
+  await openDocument("job", grouped);
+  assert.deepEqual(keysOf(layersNow()), [2, 0, 1, 3], "it has left the group for good");
+  assert.deepEqual(keysOf(partsAt(key)), [1, 3]);
 });
 
 test("what was renamed over the API is not called after its codes", async () => {

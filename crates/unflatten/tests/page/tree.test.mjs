@@ -138,6 +138,21 @@ test("neighbours of one group get a group around them", () => {
   assert.equal(layers[1].groups.length, 0, "what was given is not changed");
 });
 
+test("a layer may leave a group that the service made, and comes to lie outside it", () => {
+  const layers = withNamedGroups([of(0), of(1, "objects"), of(2, "objects"), of(3, "text"), of(4, "text")], keysFor());
+  const moved = (key, target) => outline(placed(layers, key, target) ?? []);
+  assert.equal(moved(3, 0), "3 0 Objects(1 2) Text(4)");
+  assert.equal(moved(1, 4), "0 Objects(2) Text(3 4) 1", "onto a part of another group: beside that group");
+  assert.equal(moved(1, 2), "0 Objects(2 1) Text(3 4)", "inside its group");
+  assert.equal(moved(0, 2), "Objects(1 2) 0 Text(3 4)");
+  const [objects, text] = [layers[1].groups[0].key, layers[3].groups[0].key];
+  assert.equal(moved(objects, text), "0 Text(3 4) Objects(1 2)");
+  assert.equal(placed(layers, objects, 2), null, "a group onto its own part");
+  const split = withNamedGroups([of(0), of(1, "objects"), ...[7, 8].map((key) => of(key, null, { groups: [{ ...group(2), within: "objects" }] }))], keysFor());
+  assert.equal(placed(split, 7, 0), null, "a part of a layer that was split stays in it");
+  assert.equal(outline(placed(split, 2, 0)), "Group 2(7 8) 0 Objects(1)", "but all parts may leave together");
+});
+
 test("a layer that is the only one of its group stays by itself, and so do results of earlier versions", () => {
   assert.equal(outline(withNamedGroups([of(0), of(1, "text"), of(2, "objects"), of(3, "text")], keysFor())), "0 1 2 3");
   assert.deepEqual(withNamedGroups(nested(), keysFor()), nested());
