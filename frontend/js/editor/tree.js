@@ -223,15 +223,17 @@ export function rows(layers, folded = new Set()) {
 /**
  * The key that a click on a layer selects after `selected`: the outermost group
  * around it, unless something inside that group is chosen already; `deeper`
- * (a double click) goes one group further in.
+ * (a double click) goes one group further in. Groups that the service made are
+ * no things: a click goes through them, unless one was chosen in the list.
  * @param {Layer[]} layers
  * @param {Layer} layer
  * @param {number | null} selected
  * @param {boolean} deeper
  */
 export function hit(layers, layer, selected, deeper) {
-  const path = pathOf(layer);
-  const around = pathTo(layers, selected).slice(0, -1);
+  const isThing = (/** @type {number} */ key) => key === selected || !groupOf(layers, key)?.code;
+  const path = pathOf(layer).filter(isThing);
+  const around = pathTo(layers, selected).slice(0, -1).filter(isThing);
   let depth = 0;
   while (depth < around.length && around[depth] === path[depth]) depth += 1;
   if (deeper && path[depth] === selected) depth += 1;

@@ -153,6 +153,21 @@ test("a layer may leave a group that the service made, and comes to lie outside 
   assert.equal(outline(placed(split, 2, 0)), "Group 2(7 8) 0 Objects(1)", "but all parts may leave together");
 });
 
+test("a click goes through a group that the service made, unless it was chosen in the list", () => {
+  const split = { ...group(2), within: "objects" };
+  const layers = withNamedGroups([of(0), of(1, "objects"), of(7, null, { groups: [split] }), of(8, null, { groups: [split] })], keysFor());
+  const [one, seven] = [layerIn(layers, 1), layerIn(layers, 7)];
+  const objects = one.groups[0].key;
+  assert.equal(hit(layers, one, null, false), 1);
+  assert.equal(hit(layers, seven, null, false), 2, "the group of what was split is a thing");
+  assert.equal(hit(layers, seven, 2, true), 7);
+  assert.equal(hit(layers, seven, 8, false), 7);
+  assert.equal(hit(layers, one, 8, false), 1);
+  assert.equal(hit(layers, one, objects, false), objects, "so that it can be dragged");
+  assert.equal(hit(layers, one, objects, true), 1);
+  assert.equal(hit(layers, layerIn(layers, 0), objects, false), 0);
+});
+
 test("a layer that is the only one of its group stays by itself, and so do results of earlier versions", () => {
   assert.equal(outline(withNamedGroups([of(0), of(1, "text"), of(2, "objects"), of(3, "text")], keysFor())), "0 1 2 3");
   assert.deepEqual(withNamedGroups(nested(), keysFor()), nested());

@@ -2,6 +2,8 @@
 
 mod files;
 mod parts;
+#[cfg(test)]
+mod tests;
 mod upscale;
 
 use std::io::{self, Write};
