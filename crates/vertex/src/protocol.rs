@@ -6,9 +6,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use engine::{Analysis, EngineName, Failure, Message, Params, Stage};
+use engine::{Analysis, BackgroundReport, EngineName, Failure, Message, Params, Stage};
 use jobs::JobId;
-use layers::Kind;
+use layers::{Group, Kind, Label};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One element of `instances`.
@@ -108,6 +108,8 @@ pub(crate) struct RemoteResult {
     pub(crate) notes: Vec<Message>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) analysis: Option<Analysis>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) background: Option<BackgroundReport>,
     pub(crate) engine: EngineName,
     pub(crate) version: String,
     pub(crate) model: Option<String>,
@@ -120,6 +122,15 @@ pub(crate) struct RemoteLayer {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) text: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) group: Option<Group>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) label: Option<Label>,
+    /// Where the picture's top left corner lies on the canvas.
+    #[serde(default)]
+    pub(crate) x: u32,
+    #[serde(default)]
+    pub(crate) y: u32,
     pub(crate) png: Blob,
 }
 
