@@ -97,7 +97,8 @@ pub fn decompose(
 fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output, Error> {
     monitor.step(Stage::Read, 0, 1, 0.0)?;
     let (opaque, opacity) = opaque_picture(input);
-    let Decomposition { mut stack, mut notes } = pipeline::run(opaque, monitor)?;
+    let Decomposition { background, sheets, mut notes } = pipeline::run(opaque, monitor)?;
+    let mut stack = DraftStack::new(background, sheets);
     monitor.step(Stage::Write, 0, 1, 0.88)?;
     match options.layers {
         None => notes.push(stack.fit_naturally(usize::from(MOST_LAYERS) - 1)),
