@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::colour::max_difference;
 use crate::fading::{self, Fading};
-use crate::fill::inpaint::{Hole, inpaint};
+use crate::fill::inpaint::{Hole, complete, inpaint};
 use crate::monitor::{Monitor, Stopped};
 use crate::morphology::{components, dilate, erode, nearest, open};
 use crate::numeric::quantile;
@@ -87,11 +87,19 @@ pub(crate) fn extract(
     let grow = options.grow.max(halo + 3);
     monitor.check()?;
     let hole = reached(image, mask, grow);
-    let inpainted = inpaint(image, &Hole { mask: &hole, shape: mask, excluded: options.excluded }, monitor)?;
+    let region = Hole { mask: &hole, shape: mask, excluded: options.excluded };
+    let mut inpainted = inpaint(image, &region, monitor)?;
     monitor.check()?;
     let fading = Fading::measure(image, &inpainted.image, &hole, &places, grow);
     drop(places);
     monitor.check()?;
+    let halo = halo.clamp(options.halo, options.band + 1);
+    if inpainted.rough.any() {
+        let near = dilate(mask, halo);
+        let typical = fading.share.zip(&inpainted.rough.minus(&near), |share, beside| if beside { share } else { 0.0 });
+        let lit = image.zip(&typical, |pixel, share| unshaded(pixel, share, fading.shade));
+        inpainted = complete(inpainted, &lit, &region, &near, monitor)?;
+    }
     let mut extraction = Extraction { below: image.clone(), alpha: mask.same_size(0.0) };
     // Most of a poster is far from the shape: only the rows around the shape are processed.
     for rect in bands(&hole, grow + 8) {
@@ -104,7 +112,7 @@ pub(crate) fn extract(
             very_smooth: inpainted.very_smooth.part(rect),
             shaded: fading.share.part(rect),
         };
-        let found = part.extract(options, halo.clamp(options.halo, options.band + 1), fading.shade, monitor)?;
+        let found = part.extract(options, halo, fading.shade, monitor)?;
         extraction.below.put(rect, &found.below);
         extraction.alpha.put(rect, &found.alpha);
     }

@@ -6,8 +6,14 @@ use crate::plane::{Colour, Mask, Plane, for_rows};
 /// Half the side of a patch.
 pub(super) const RADIUS: usize = 3;
 
-/// Cover of a pixel by a mask from which it belongs to the mask at a smaller size.
-const COVERED: f32 = 0.01;
+/// Share of a pixel that is known from which it is known at a smaller size: thin holes, like small letters, close
+/// there, and what lies between and beside them can be copied from the start.
+const KNOWN: f32 = 0.35;
+/// Share of a pixel that nothing may be copied from, up to which something may at a smaller size.
+const CLEAN: f32 = 0.4;
+/// What a source as far away as the picture is long costs, as the mean squared difference of a pixel: light and grain
+/// change over a picture.
+const FAR: f32 = 4e-3;
 
 /// Colours of 8 bits in four values, the last of which is 0: the row of a patch is a few instructions.
 pub(super) type Bytes = Plane<[u8; 4]>;
@@ -37,8 +43,8 @@ impl Known {
 
     pub(super) fn level(&self) -> Level {
         let image = self.0.map(|[r, g, b, w, _]| to_four_bytes([r, g, b].map(|v| v / w.max(1e-4))));
-        let hole = self.0.map(|[.., w, _]| 1.0 - w > COVERED);
-        let bad = self.0.map(|[.., bad]| bad > COVERED);
+        let hole = self.0.map(|[.., w, _]| w < KNOWN);
+        let bad = self.0.map(|[.., bad]| bad > CLEAN).or(&hole);
         Level::of(image, hole, &bad)
     }
 }
@@ -87,6 +93,12 @@ impl Level {
         });
     }
 
+    /// What the distance between a pixel and its source costs.
+    #[inline(always)]
+    pub(super) fn far(&self, (x, y): (usize, usize), (u, v): (usize, usize)) -> f32 {
+        FAR * (x.abs_diff(u) + y.abs_diff(v)) as f32 / self.image.width.max(self.image.height) as f32
+    }
+
     /// Whether a patch may come from there.
     #[inline(always)]
     pub(super) fn usable(&self, x: i32, y: i32) -> bool {
@@ -109,7 +121,7 @@ fn sources(bad: &Mask) -> Mask {
 }
 
 /// Grown by a patch.
-fn square(mask: &Mask) -> Mask {
+pub(super) fn square(mask: &Mask) -> Mask {
     let mut rows = mask.clone();
     for_rows(&mut rows.data, mask.width, |y, target| {
         let row = mask.row(y);

@@ -6,19 +6,24 @@
 
 mod level;
 mod search;
+mod start;
 
 use crate::fill::membrane::membrane;
 use crate::monitor::{Monitor, Stopped};
 use crate::morphology::distance_to;
 use crate::numeric::{exp, quantile};
 use crate::plane::{Colour, Gray, Mask, Plane};
-use level::{Bytes, Known, Level, RADIUS, to_four_bytes};
-use search::{Match, enlarge, measure, peel, search};
+use level::{Bytes, Known, Level, RADIUS, square, to_four_bytes};
+use search::{Match, enlarge, measure, search};
+use start::start;
 
-/// Long side at which the search ends; the rest is copied along its result.
-const MOST_SIDE: f32 = 352.0;
-/// Long side at which the exhaustive start runs, at most.
-const START_SIDE: f32 = 64.0;
+/// Pixels whose patch touches the hole at the size at which the search ends, at most; the rest is copied along its
+/// result.
+const MOST_PIXELS: f32 = 60_000.0;
+/// Long side at which the exhaustive start runs, at least.
+const START_SIDE: f32 = 96.0;
+/// Half the thickness of the hole there, at least.
+const START_DEPTH: f32 = 3.0;
 
 /// From where pixels take over matches in the search.
 const AROUND: [(i32, i32); 12] =
@@ -34,10 +39,12 @@ pub(crate) fn fill(image: &Colour, hole: &Mask, forbidden: &Mask, monitor: &Moni
     let bad = hole.or(forbidden);
     let (width, height) = (hole.width, hole.height);
     let long = width.max(height) as f32;
-    let mut scale = (MOST_SIDE / long).min(1.0);
+    let depth = distance_to(&hole.not()).data.into_iter().fold(0.0, f32::max);
+    let mut scale = (MOST_PIXELS / square(hole).count().max(1) as f32).sqrt().min(1.0);
+    let least = (START_DEPTH / depth.max(1.0)).max(START_SIDE / long);
     let side = |length: usize, scale: f32| ((length as f32 * scale).round() as usize).max(1);
     let mut sizes = vec![Known::new(image, hole, &bad, side(width, scale), side(height, scale))];
-    while scale * long > START_SIDE {
+    while scale * 0.7 > least {
         scale *= 0.5;
         monitor.check()?;
         let next = sizes[sizes.len() - 1].shrunk(side(width, scale), side(height, scale));
@@ -74,7 +81,7 @@ fn refine(
     monitor: &Monitor,
 ) -> Result<(Bytes, Plane<Match>), Stopped> {
     let mut matches = match coarser {
-        None => peel(&mut level, monitor)?,
+        None => start(&mut level, monitor)?,
         Some((image, matches)) => {
             level.start_from(&image);
             enlarge(&matches, level.image.width, level.image.height)
@@ -83,11 +90,11 @@ fn refine(
     let depth = distance_to(&level.hole.not());
     let trust = depth.map(|d| exp(-0.262 * d));
     let (rounds, passes) = [(5, 2), (4, 2), (3, 1), (2, 1)][index.min(3)];
-    for round in 0..rounds {
+    for round in 0..rounds as u64 {
         monitor.check()?;
-        matches = measure(&level, &matches, round);
+        matches = measure(&level, &matches);
         for pass in 0..passes {
-            matches = search(&level, &matches, &AROUND, Some((index * 100 + round as usize * 10 + pass) as u64));
+            matches = search(&level, &matches, &AROUND, Some((index as u64) * 100 + round * 10 + pass));
         }
         vote(&mut level, &matches, Some(&trust), RADIUS, 0.75);
     }
@@ -146,7 +153,7 @@ fn finish(
         return Ok(level.image);
     }
     monitor.check()?;
-    let large = measure(&level, &enlarge(matches, width, height), 7);
+    let large = measure(&level, &enlarge(matches, width, height));
     monitor.check()?;
     let mended = search(&level, &large, &BESIDE, None);
     monitor.check()?;
