@@ -10,7 +10,8 @@ mod start;
 
 use crate::fill::membrane::membrane;
 use crate::monitor::{Monitor, Stopped};
-use crate::morphology::distance_to;
+use crate::fill::seam::seamless;
+use crate::morphology::{dilate, distance_to};
 use crate::numeric::{exp, quantile};
 use crate::plane::{Colour, Gray, Mask, Plane};
 use level::{Bytes, Known, Level, RADIUS, square, to_four_bytes};
@@ -24,6 +25,8 @@ const MOST_PIXELS: f32 = 60_000.0;
 const START_SIDE: f32 = 96.0;
 /// Half the thickness of the hole there, at least.
 const START_DEPTH: f32 = 3.0;
+/// Width of the rim of the hole, in pixels, whose colours are compared with those of the patches.
+const RIM: usize = 2;
 
 /// From where pixels take over matches in the search.
 const AROUND: [(i32, i32); 12] =
@@ -61,12 +64,8 @@ pub(crate) fn fill(image: &Colour, hole: &Mask, forbidden: &Mask, monitor: &Moni
     }
     // Where there is next to nothing to copy from.
     let Some((filled, matches)) = found else { return Ok(image.with(&membrane(image, &bad.not(), 4), hole)) };
-    if (filled.width, filled.height) == (width, height) {
-        return Ok(image.with(&threes(&filled), hole));
-    }
     monitor.check()?;
-    let filled = finish(image, hole, &bad, (&filled, &matches), monitor)?;
-    Ok(image.with(&threes(&filled), hole))
+    finish(image, hole, &bad, (&filled, &matches), monitor)
 }
 
 fn threes(image: &Bytes) -> Colour {
@@ -96,13 +95,20 @@ fn refine(
         for pass in 0..passes {
             matches = search(&level, &matches, &AROUND, Some((index as u64) * 100 + round * 10 + pass));
         }
-        vote(&mut level, &matches, Some(&trust), RADIUS, 0.75);
+        level.image = vote(&level, &level.hole, &matches, Some(&trust), RADIUS, 0.75);
     }
     Ok((level.image, matches))
 }
 
-/// Each hole pixel becomes the weighted mean of what the patches over it say.
-fn vote(level: &mut Level, matches: &Plane<Match>, trust: Option<&Gray>, radius: usize, spread: f32) {
+/// Each `wanted` pixel becomes the weighted mean of what the patches over it say.
+fn vote(
+    level: &Level,
+    wanted: &Mask,
+    matches: &Plane<Match>,
+    trust: Option<&Gray>,
+    radius: usize,
+    spread: f32,
+) -> Bytes {
     let mut costs: Vec<f32> = matches.data.iter().map(|m| m.cost).filter(|c| c.is_finite()).collect();
     let spread = quantile(&mut costs, spread).max(1e-5);
     let (width, height) = (level.image.width, level.image.height);
@@ -112,8 +118,8 @@ fn vote(level: &mut Level, matches: &Plane<Match>, trust: Option<&Gray>, radius:
         None => matches.map(|m| if m.cost.is_finite() { weight(m) + 1e-6 } else { 0.0 }),
     };
     let old = &level.image;
-    let voted = Plane::from_fn(width, height, |x, y| {
-        if !level.hole.at(x, y) {
+    Plane::from_fn(width, height, |x, y| {
+        if !wanted.at(x, y) {
             return old.at(x, y);
         }
         let (mut sum, mut weight) = ([0.0f32; 4], 0.0f32);
@@ -133,32 +139,34 @@ fn vote(level: &mut Level, matches: &Plane<Match>, trust: Option<&Gray>, radius:
             }
         }
         if weight > 0.0 { sum.map(|s| (s / weight + 0.5) as u8) } else { old.at(x, y) }
-    });
-    level.image = voted;
+    })
 }
 
-/// Full size: matches are carried over, mended along their neighbours, and voted
-/// with small patches, which keeps the grain of the picture.
+/// Full size: matches are carried over, mended along their neighbours, and voted with small patches, which keeps the
+/// grain of the picture. What the patches say of the rim of the hole tells how far off their colours are.
 fn finish(
     image: &Colour,
     hole: &Mask,
     bad: &Mask,
     (filled, matches): (&Bytes, &Plane<Match>),
     monitor: &Monitor,
-) -> Result<Bytes, Stopped> {
+) -> Result<Colour, Stopped> {
     let (width, height) = (image.width, image.height);
     let mut level = Level::of(image.map(to_four_bytes), hole.clone(), bad);
     level.start_from(filled);
     if level.places.is_empty() {
-        return Ok(level.image);
+        return Ok(image.with(&threes(&level.image), hole));
     }
     monitor.check()?;
     let large = measure(&level, &enlarge(matches, width, height));
     monitor.check()?;
     let mended = search(&level, &large, &BESIDE, None);
     monitor.check()?;
-    vote(&mut level, &mended, None, 1, 0.5);
-    Ok(level.image)
+    let around = dilate(hole, RIM);
+    let rim = around.minus(hole);
+    let voted = threes(&vote(&level, &around, &mended, None, 1, 0.5));
+    monitor.check()?;
+    Ok(image.with(&seamless(&voted, image, &rim, &around), hole))
 }
 
 #[cfg(test)]
