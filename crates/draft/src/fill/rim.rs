@@ -1,6 +1,8 @@
 //! What clings to the edge of a lifted shape: its soft edge, its halo, and what compression smeared of it. Left in the
 //! background, it draws the shape's outline there.
 
+use crate::colour::max_difference;
+use crate::fill::membrane::{halved, membrane, sample_double};
 use crate::filter::gaussian_at;
 use crate::morphology::{NOWHERE, components, dilate, erode, nearest};
 use crate::plane::{Colour, Gray, Mask, Plane};
@@ -13,8 +15,12 @@ const SHARE: f32 = 0.18;
 const APART: f32 = 0.2;
 /// and the pixel no further from the line between the two than this share of it.
 const BESIDE_LINE: f32 = 0.25;
-/// Share of shade from which nothing can be seen through it.
+/// Share of shade from which nothing can be seen through it,
 const DEEP_SHADE: f32 = 0.25;
+/// and from which nothing is worth being seen where the background is calm: what is left of a shade is seen there.
+const FAINT_SHADE: f32 = 0.01;
+/// Mean colour step (0 to 1) to the next pixel up to which a background is calm.
+const CALM: f32 = 3.5 / 255.0;
 
 /// `near`, grown within `hole` by pixels that look more like the shape `mask` than like what is `behind`, and by deep
 /// shade (`shade`: its share, 0 to 1).
@@ -37,12 +43,34 @@ pub(crate) fn grown(image: &Colour, behind: &Colour, mask: &Mask, near: &Mask, h
             clings(i, b, f)
         }
     });
-    let deep = shade.zip(hole, |share, inside| inside && share > DEEP_SHADE);
+    let deep = too_deep(image, hole, shade);
     let together = near.or(&clinging).or(&deep);
     // Only what hangs together with the shape: what looks like it elsewhere is background.
     let parts = components(&together);
     let touching: Vec<bool> = parts.count_in(near).iter().map(|&count| count > 0).collect();
     parts.select(&touching)
+}
+
+/// Where the shade hides more than it shows.
+fn too_deep(image: &Colour, hole: &Mask, shade: &Gray) -> Mask {
+    if !shade.data.iter().any(|&share| share > 0.0) {
+        return hole.same_size(false);
+    }
+    let step = |x: usize, y: usize| {
+        let known = x > 0 && y > 0 && !hole.at(x, y) && !hole.at(x - 1, y) && !hole.at(x, y - 1);
+        let here = image.at(x, y);
+        let step = || max_difference(here, image.at(x - 1, y)).max(max_difference(here, image.at(x, y - 1)));
+        known.then(|| [step()])
+    };
+    // What is spread is smooth: half the size is enough.
+    let (steps, known) = halved(image.width, image.height, step);
+    let steps = membrane(&steps, &known, 2);
+    Plane::from_fn(image.width, image.height, |x, y| {
+        hole.at(x, y) && {
+            let least = if sample_double(&steps, x, y)[0] < CALM { FAINT_SHADE } else { DEEP_SHADE };
+            shade.at(x, y) > least
+        }
+    })
 }
 
 fn clings(image: [f32; 3], behind: [f32; 3], front: [f32; 3]) -> bool {

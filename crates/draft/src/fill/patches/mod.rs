@@ -20,11 +20,11 @@ use start::start;
 
 /// Pixels whose patch touches the hole at the size at which the search ends, at most; the rest is copied along its
 /// result.
-const MOST_PIXELS: f32 = 60_000.0;
+const MOST_PIXELS: f32 = 48_000.0;
 /// Long side at which the exhaustive start runs, at least.
 const START_SIDE: f32 = 96.0;
 /// Half the thickness of the hole there, at least.
-const START_DEPTH: f32 = 3.0;
+const START_DEPTH: f32 = 2.0;
 /// Width of the rim of the hole, in pixels, whose colours are compared with those of the patches.
 const RIM: usize = 2;
 
@@ -88,7 +88,7 @@ fn refine(
     };
     let depth = distance_to(&level.hole.not());
     let trust = depth.map(|d| exp(-0.262 * d));
-    let (rounds, passes) = [(5, 2), (4, 2), (3, 1), (2, 1)][index.min(3)];
+    let (rounds, passes) = [(4, 2), (3, 1), (2, 1), (2, 1)][index.min(3)];
     for round in 0..rounds as u64 {
         monitor.check()?;
         matches = measure(&level, &matches);
