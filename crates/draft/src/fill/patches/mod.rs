@@ -14,7 +14,7 @@ use crate::fill::seam::seamless;
 use crate::morphology::{dilate, distance_to};
 use crate::numeric::{exp, quantile};
 use crate::plane::{Colour, Gray, Mask, Plane};
-use level::{Bytes, Known, Level, RADIUS, square, to_four_bytes};
+use level::{Bytes, Known, Level, RADIUS, detail, square, to_four_bytes};
 use search::{Match, enlarge, measure, search};
 use start::start;
 
@@ -40,13 +40,14 @@ const BESIDE: [(i32, i32); 6] = [(-1, 0), (0, -1), (1, 0), (0, 1), (-3, 0), (0, 
 /// [`Stopped`] when the caller gave up.
 pub(crate) fn fill(image: &Colour, hole: &Mask, forbidden: &Mask, monitor: &Monitor) -> Result<Colour, Stopped> {
     let bad = hole.or(forbidden);
+    let detail = detail(image, &bad);
     let (width, height) = (hole.width, hole.height);
     let long = width.max(height) as f32;
     let depth = distance_to(&hole.not()).data.into_iter().fold(0.0, f32::max);
     let mut scale = (MOST_PIXELS / square(hole).count().max(1) as f32).sqrt().min(1.0);
     let least = (START_DEPTH / depth.max(1.0)).max(START_SIDE / long);
     let side = |length: usize, scale: f32| ((length as f32 * scale).round() as usize).max(1);
-    let mut sizes = vec![Known::new(image, hole, &bad, side(width, scale), side(height, scale))];
+    let mut sizes = vec![Known::new((image, &detail), hole, &bad, (side(width, scale), side(height, scale)))];
     while scale * 0.7 > least {
         scale *= 0.5;
         monitor.check()?;
@@ -65,7 +66,7 @@ pub(crate) fn fill(image: &Colour, hole: &Mask, forbidden: &Mask, monitor: &Moni
     // Where there is next to nothing to copy from.
     let Some((filled, matches)) = found else { return Ok(image.with(&membrane(image, &bad.not(), 4), hole)) };
     monitor.check()?;
-    finish(image, hole, &bad, (&filled, &matches), monitor)
+    finish((image, &detail), hole, &bad, (&filled, &matches), monitor)
 }
 
 fn threes(image: &Bytes) -> Colour {
@@ -145,14 +146,14 @@ fn vote(
 /// Full size: matches are carried over, mended along their neighbours, and voted with small patches, which keeps the
 /// grain of the picture. What the patches say of the rim of the hole tells how far off their colours are.
 fn finish(
-    image: &Colour,
+    (image, detail): (&Colour, &Gray),
     hole: &Mask,
     bad: &Mask,
     (filled, matches): (&Bytes, &Plane<Match>),
     monitor: &Monitor,
 ) -> Result<Colour, Stopped> {
     let (width, height) = (image.width, image.height);
-    let mut level = Level::of(image.map(to_four_bytes), hole.clone(), bad);
+    let mut level = Level::of(image.zip(detail, to_four_bytes), hole.clone(), bad);
     level.start_from(filled);
     if level.places.is_empty() {
         return Ok(image.with(&threes(&level.image), hole));
