@@ -97,7 +97,8 @@ pub fn decompose(
 fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output, Error> {
     monitor.step(Stage::Read, 0, 1, 0.0)?;
     let (opaque, opacity) = opaque_picture(input);
-    let Decomposition { mut stack, mut notes } = pipeline::run(opaque, monitor)?;
+    let Decomposition { background, sheets, mut notes } = pipeline::run(opaque, monitor)?;
+    let mut stack = DraftStack::new(background, sheets);
     monitor.step(Stage::Write, 0, 1, 0.88)?;
     match options.layers {
         None => notes.push(stack.fit_naturally(usize::from(MOST_LAYERS) - 1)),
@@ -153,10 +154,10 @@ fn name_layers(input: &RgbaImage, stack: DraftStack, pictures: Vec<RgbaImage>) -
     let mut pictures = pictures.into_iter();
     let mut layers = Vec::with_capacity(stack.layers.len() + 1);
     if let Some(pixels) = pictures.next() {
-        layers.push(Layer { name: "Background".to_owned(), kind: Kind::Background, text: None, pixels });
+        layers.push(Layer::new("Background", Kind::Background, pixels));
     }
     for (layer, pixels) in stack.layers.into_iter().zip(pictures) {
-        layers.push(Layer { name: layer.name, kind: layer.kind, text: layer.text, pixels });
+        layers.push(Layer { text: layer.text, ..Layer::new(layer.name, layer.kind, pixels) });
     }
     naming::name(&mut layers);
     LayerStack::new(input.width(), input.height(), layers).expect("every layer has the size of the input")

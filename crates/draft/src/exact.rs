@@ -3,7 +3,7 @@
 use image::{Rgba, RgbaImage};
 use rayon::prelude::*;
 
-use crate::layer::DraftLayer;
+use crate::layer_count::DraftLayer;
 use crate::monitor::{Monitor, Stopped};
 use crate::plane::{Plane, Rgb8};
 
@@ -140,7 +140,7 @@ fn difference(a: [f32; 3], b: [f32; 3]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::DraftLayer;
+    use crate::layer_count::DraftLayer;
     use crate::random::Random;
 
     /// Remains of a letter's edge do not show in the layers below it.

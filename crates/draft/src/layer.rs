@@ -1,4 +1,4 @@
-//! Layers before their colours are solved.
+//! What the stages hand on to the last ones: sheets, which are extracted in one go, and their parts, which become layers.
 
 use layers::Kind;
 
@@ -15,16 +15,59 @@ pub(crate) struct TextLine {
     pub size: f32,
 }
 
-/// A layer before its colours are solved.
+/// A named group of layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Group {
+    Text,
+    People,
+    Objects,
+}
+
+/// Everything that is extracted in one go, over one completed background. Its parts share no pixel, so they can be
+/// stacked in any order.
 #[derive(Debug, Clone)]
-pub(crate) struct DraftLayer {
-    /// The picture with this layer and all below it.
+pub(crate) struct Sheet {
+    /// The picture with this sheet and all below it.
     pub above: Rgb8,
     /// Opacity, 0 to 255.
     pub alpha: Plane<u8>,
+    /// Which part each pixel belongs to: `k` is `parts[k - 1]`, 0 is none. Also set around the parts, so that what
+    /// rounding leaves beside an edge has an owner.
+    pub owner: Plane<u8>,
+    /// At most 255.
+    pub parts: Vec<Part>,
+    /// What most of its parts are.
     pub kind: Kind,
-    pub name: String,
-    /// What a text layer says, line by line.
-    pub text: Option<String>,
+}
+
+/// What becomes a layer of its own, unless it is divided further or joined with others of its sheet.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub kind: Kind,
+    /// Code of what it shows (`person`, `bus`), where that is known. Such a part is one thing and is not divided.
+    pub thing: Option<&'static str>,
+    pub group: Option<Group>,
+    /// Lines of a text, in reading order.
     pub lines: Vec<TextLine>,
+    /// How much it matters, from 0; the least important parts are joined first.
+    pub importance: f32,
+}
+
+impl Part {
+    /// A part of which nothing but its kind is known.
+    pub(crate) fn new(kind: Kind) -> Self {
+        let group = match kind {
+            Kind::Text => Some(Group::Text),
+            Kind::Object => Some(Group::Objects),
+            Kind::Background | Kind::Subject | Kind::Unknown => None,
+        };
+        Self { kind, thing: None, group, lines: Vec::new(), importance: 0.0 }
+    }
+}
+
+impl Sheet {
+    /// A sheet that is one part.
+    pub(crate) fn whole(part: Part, alpha: Plane<u8>, above: Rgb8) -> Self {
+        Self { above, owner: alpha.same_size(1), alpha, kind: part.kind, parts: vec![part] }
+    }
 }

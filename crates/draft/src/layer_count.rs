@@ -2,7 +2,7 @@
 
 use layers::Kind;
 
-use crate::layer::{DraftLayer, TextLine};
+use crate::layer::{Sheet, TextLine};
 use crate::morphology::{Components, NOWHERE, components, dilate, nearest};
 use crate::naming::{OBJECTS, joined_text, text_name};
 use crate::note::Note;
@@ -27,7 +27,44 @@ pub(crate) struct DraftStack {
     pub layers: Vec<DraftLayer>,
 }
 
+/// A layer before its colours are solved.
+#[derive(Debug, Clone)]
+pub(crate) struct DraftLayer {
+    /// The picture with this layer and all below it.
+    pub above: Rgb8,
+    /// Opacity, 0 to 255.
+    pub alpha: Plane<u8>,
+    pub kind: Kind,
+    pub name: String,
+    /// What a text layer says, line by line.
+    pub text: Option<String>,
+    pub lines: Vec<TextLine>,
+}
+
 impl DraftStack {
+    /// Each part of each sheet becomes a layer; `sheets` come highest first.
+    pub(crate) fn new(background: Rgb8, sheets: Vec<Sheet>) -> Self {
+        let mut stack = Self { background, layers: Vec::new() };
+        for sheet in sheets.into_iter().rev() {
+            let Sheet { above, alpha, owner, parts, .. } = sheet;
+            let below = stack.below(stack.layers.len()).clone();
+            for (k, part) in parts.into_iter().enumerate().rev() {
+                let number = k as u8 + 1;
+                let name = match part.kind {
+                    Kind::Text => text_name(&part.lines, alpha.height),
+                    Kind::Subject => "Subject".to_owned(),
+                    _ => OBJECTS.to_owned(),
+                };
+                // The parts from this one on are above those before it.
+                let above = above.zip(&below, |a, b| (a, b)).zip(&owner, |(a, b), o| if o >= number { a } else { b });
+                let alpha = alpha.zip(&owner, |a, o| if o == number { a } else { 0 });
+                let text = joined_text(&part.lines);
+                stack.layers.push(DraftLayer { above, alpha, kind: part.kind, name, text, lines: part.lines });
+            }
+        }
+        stack
+    }
+
     /// The picture below a layer.
     fn below(&self, index: usize) -> &Rgb8 {
         if index == 0 { &self.background } else { &self.layers[index - 1].above }

@@ -179,7 +179,7 @@ mod tests {
     fn layer(name: &str, colour: impl Fn(u32, u32) -> Option<[u8; 3]>) -> Layer {
         let pixels =
             RgbaImage::from_fn(600, 400, |x, y| colour(x, y).map_or(Rgba([0; 4]), |[r, g, b]| Rgba([r, g, b, 255])));
-        Layer { name: name.to_owned(), kind: Kind::Object, text: None, pixels }
+        Layer::new(name, Kind::Object, pixels)
     }
 
     fn named(mut layers: Vec<Layer>) -> Vec<String> {

@@ -11,12 +11,10 @@ use crate::background::{self, Background};
 use crate::colour::{bytes_plane, unit_plane};
 use crate::drawn;
 use crate::filter::resize_gray;
-use crate::layer::DraftLayer;
-use crate::layer_count::DraftStack;
+use crate::layer::{Part, Sheet};
 use crate::matte::{ExtractOptions, Extraction, Shape, extract};
 use crate::monitor::{Monitor, Stage, Stopped};
 use crate::morphology::{NOWHERE, clean, close, components, dilate, erode, nearest};
-use crate::naming;
 use crate::note::Note;
 use crate::perceive::{Perception, perceive, saliency};
 use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
@@ -54,19 +52,21 @@ const SCENERY_SHARE: Range<f32> = 0.004..0.85;
 /// Least and largest saliency from which a segment counts as subject where the map is ambiguous.
 const OUTLINE_LIMITS: (f32, f32) = (0.18, 0.45);
 
-/// The layers that the picture suggests, before their number is fitted to the request.
+/// What the picture consists of, before the number of layers is fitted to the request.
 pub(crate) struct Decomposition {
-    pub stack: DraftStack,
+    pub background: Rgb8,
+    /// Highest first.
+    pub sheets: Vec<Sheet>,
     pub notes: Vec<Note>,
 }
 
-/// Work in progress: the layers extracted so far, and the rest of the picture.
+/// Work in progress: the sheets extracted so far, and the rest of the picture.
 struct Work<'a> {
     monitor: &'a Monitor,
-    /// The picture without the layers extracted so far.
+    /// The picture without the sheets extracted so far.
     rest: Rgb8,
     /// Highest first.
-    extracted: Vec<DraftLayer>,
+    extracted: Vec<Sheet>,
     speck: usize,
 }
 
@@ -119,9 +119,7 @@ pub(crate) fn run(picture: Rgb8, monitor: &Monitor) -> Result<Decomposition, Sto
     } else if background.area > SMOOTH_AREA && clear {
         work.extract_from_flat(&standing, None)?;
     }
-    let mut layers = work.extracted;
-    layers.reverse();
-    Ok(Decomposition { stack: DraftStack { background: work.rest, layers }, notes: perception.notes })
+    Ok(Decomposition { background: work.rest, sheets: work.extracted, notes: perception.notes })
 }
 
 fn opacity(alpha: &Gray) -> Plane<u8> {
@@ -139,10 +137,16 @@ impl Work<'_> {
         Ok(Some((image, extracted)))
     }
 
-    /// Adds an extracted layer and continues with the inpainted picture behind it.
-    fn push(&mut self, kind: Kind, name: &str, alpha: Plane<u8>, below: Rgb8) {
+    /// Adds a sheet that is one part and continues with the inpainted picture behind it.
+    fn push(&mut self, part: Part, alpha: Plane<u8>, below: Rgb8) {
         let above = std::mem::replace(&mut self.rest, below);
-        self.extracted.push(DraftLayer { above, alpha, kind, name: name.to_owned(), text: None, lines: Vec::new() });
+        self.extracted.push(Sheet::whole(part, alpha, above));
+    }
+
+    /// Adds a sheet of several parts; `owner` as in [`Sheet`].
+    fn push_parts(&mut self, kind: Kind, parts: Vec<Part>, (alpha, owner): (Plane<u8>, Plane<u8>), below: Rgb8) {
+        let above = std::mem::replace(&mut self.rest, below);
+        self.extracted.push(Sheet { above, alpha, owner, parts, kind });
     }
 
     /// Extracts the text; `drawn` are the drawn pieces of the whole picture.
@@ -159,15 +163,8 @@ impl Work<'_> {
             excluded: excluded.as_ref(),
         };
         let Some((_, extracted)) = self.extract(&perception.text, how)? else { return Ok(()) };
-        self.push(Kind::Text, "Text", opacity(&extracted.alpha), bytes_plane(&extracted.below));
-        let lines = perception.lines.clone();
-        if let Some(layer) = self.extracted.last_mut() {
-            if !lines.is_empty() {
-                layer.name = naming::text_name(&lines, layer.alpha.height);
-                layer.text = naming::joined_text(&lines);
-            }
-            layer.lines = lines;
-        }
+        let part = Part { lines: perception.lines.clone(), ..Part::new(Kind::Text) };
+        self.push(part, opacity(&extracted.alpha), bytes_plane(&extracted.below));
         Ok(())
     }
 
@@ -201,19 +198,15 @@ impl Work<'_> {
         let alpha = opacity(&extracted.alpha);
         let below = bytes_plane(&extracted.below);
         let Some(subject) = choose_subject(standing, saliency, self.speck) else {
-            if salient_overall(standing, saliency) {
-                self.push(Kind::Subject, "Subject", alpha, below);
-            } else {
-                self.push(Kind::Object, naming::OBJECTS, alpha, below);
-            }
+            let kind = if salient_overall(standing, saliency) { Kind::Subject } else { Kind::Object };
+            self.push(Part::new(kind), alpha, below);
             return Ok(());
         };
         // Each pixel belongs to the nearest component.
         let places = nearest(standing);
-        let upper = places.map(|place| place != NOWHERE && subject.data[place as usize]);
-        let middle = self.rest.zip(&below, |r, b| (r, b)).zip(&upper, |(r, b), up| if up { b } else { r });
-        self.push(Kind::Subject, "Subject", alpha.zip(&upper, |a, up| if up { a } else { 0 }), middle);
-        self.push(Kind::Object, naming::OBJECTS, alpha.zip(&upper, |a, up| if up { 0 } else { a }), below);
+        let owner = places.map(|place| if place != NOWHERE && subject.data[place as usize] { 1 } else { 2 });
+        let parts = vec![Part::new(Kind::Subject), Part::new(Kind::Object)];
+        self.push_parts(Kind::Object, parts, (alpha, owner), below);
         Ok(())
     }
 
@@ -239,7 +232,7 @@ impl Work<'_> {
                 },
             )?
         {
-            self.push(Kind::Subject, "Subject", opacity(&extracted.alpha), bytes_plane(&extracted.below));
+            self.push(Part::new(Kind::Subject), opacity(&extracted.alpha), bytes_plane(&extracted.below));
         }
         self.monitor.step(Stage::Objects, 2, 2, 0.8)?;
         // Seams of the inpainting behind the subject are not scenery, and neither are hairlines.
@@ -259,7 +252,7 @@ impl Work<'_> {
                 },
             )?
         {
-            self.push(Kind::Object, naming::OBJECTS, opacity(&extracted.alpha), bytes_plane(&extracted.below));
+            self.push(Part::new(Kind::Object), opacity(&extracted.alpha), bytes_plane(&extracted.below));
         }
         Ok(())
     }

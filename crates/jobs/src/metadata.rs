@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use layers::{Document, DocumentLayer, Kind, Node, Rect};
+use layers::{Document, DocumentLayer, Group, Kind, Label, Node, Rect};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -52,10 +52,11 @@ pub struct Metadata {
 
 impl Metadata {
     /// The layers as a document that can be exported, all visible, under the
-    /// name of the picture. The source of a layer's pixels is its place in `layers`.
+    /// name of the picture. Neighbours of one group are in a group node ([`layers::grouped`]).
+    /// The source of a layer's pixels is its place in `layers`.
     pub fn document(&self) -> Document {
         let nodes = self.layers.iter().enumerate().map(|(source, layer)| {
-            Node::Layer(DocumentLayer {
+            let node = Node::Layer(DocumentLayer {
                 name: layer.name.clone(),
                 kind: layer.kind,
                 text: layer.text.clone(),
@@ -64,10 +65,11 @@ impl Metadata {
                 x: 0,
                 y: 0,
                 source,
-            })
+            });
+            (layer.group, node)
         });
         let (width, height) = self.canvas();
-        Document { title: self.title().to_owned(), width, height, nodes: nodes.collect() }
+        Document { title: self.title().to_owned(), width, height, nodes: layers::grouped(nodes) }
     }
 
     /// Names of the result's pictures that are no layers of its document: those
@@ -180,6 +182,12 @@ pub struct LayerInfo {
     pub kind: Kind,
     /// The words of a text layer.
     pub text: Option<String>,
+    /// The group that it belongs to, together with its neighbours of the same group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+    /// What it shows in codes, where the engine knows more than the kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<Label>,
     /// The smallest rectangle that holds every pixel with alpha above 0; absent for an empty layer.
     pub bounding_box: Option<Rect>,
     /// Mean alpha over the canvas, 0 to 1.

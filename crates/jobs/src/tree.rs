@@ -1,6 +1,6 @@
 //! A document: a result with its edits and with the results that its layers were split into.
 
-use layers::{Document, DocumentGroup, DocumentLayer, Kind, Node, Recolour, Rect};
+use layers::{Document, DocumentGroup, DocumentLayer, Group, Kind, Label, Node, Recolour, Rect};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -33,6 +33,10 @@ pub struct TreeLayer {
     pub name: String,
     pub kind: Kind,
     pub text: Option<String>,
+    /// The group that it belongs to, together with its neighbours of the same group.
+    pub group: Option<Group>,
+    /// What it shows in codes, where the engine knows more than the kind.
+    pub label: Option<Label>,
     /// As the engine made it.
     pub bounding_box: Option<Rect>,
     pub edit: LayerEdit,
@@ -129,7 +133,7 @@ impl Tree {
             let area = layer.bounding_box;
             let own = area.map_or(transform, |area| transform.edited(area, edit));
             let inner = layer.child.as_ref().and_then(|child| Some((child, child.tree.as_ref()?)));
-            nodes.push(match inner {
+            let node = match inner {
                 Some((child, tree)) => Node::Group(DocumentGroup {
                     name: layer.name.clone(),
                     visible: edit.visible,
@@ -137,9 +141,10 @@ impl Tree {
                     children: tree.nodes(own.moved(child.x as f32, child.y as f32), &recolours, leaves),
                 }),
                 None => layer.leaf(self.job_id, own, recolours, leaves),
-            });
+            };
+            nodes.push((layer.group, node));
         }
-        nodes
+        layers::grouped(nodes)
     }
 
     /// The tree of `job`, which may be this one, and the position of its canvas on this one.

@@ -102,7 +102,7 @@ fn reduced(truth: &LayerStack, decoded: bool) -> LayerStack {
                 }
             }
         }
-        Layer { name: layer.name.clone(), kind: layer.kind, text: None, pixels }
+        Layer::new(layer.name.clone(), layer.kind, pixels)
     });
     LayerStack::new(width, height, layers.collect()).expect("one size")
 }

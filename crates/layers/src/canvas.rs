@@ -105,33 +105,6 @@ impl Canvas {
     }
 }
 
-/// A picture as large as the canvas with `picture` at `at`, everything else transparent. Pixels with alpha 0 lose
-/// their colours.
-///
-/// # Errors
-/// When it does not fit into memory.
-pub(crate) fn placed(
-    picture: &RgbaImage,
-    at: (i32, i32),
-    (width, height): (u32, u32),
-) -> Result<RgbaImage, CanvasTooLarge> {
-    reserve::<[u8; 4]>(width, height)?;
-    let mut out = RgbaImage::new(width, height);
-    let columns = overlap(at.0, picture.width(), width);
-    let rows = overlap(at.1, picture.height(), height);
-    for y in rows {
-        for x in columns.clone() {
-            let pixel = picture.get_pixel(x, y);
-            if pixel[3] > 0 {
-                // Both are on the canvas by the choice of `columns` and `rows`.
-                let (column, row) = (i64::from(x) + i64::from(at.0), i64::from(y) + i64::from(at.1));
-                out.put_pixel(column as u32, row as u32, *pixel);
-            }
-        }
-    }
-    Ok(out)
-}
-
 /// The number of pixels, once it is known that memory for so many can be had: an allocation that fails later would
 /// end the process.
 fn reserve<T>(width: u32, height: u32) -> Result<usize, CanvasTooLarge> {
@@ -153,7 +126,7 @@ fn over(below: &mut [u16; 4], top: [f32; 4]) {
 }
 
 /// Which of `length` pixels that begin at `offset` lie inside `0..limit`.
-fn overlap(offset: i32, length: u32, limit: u32) -> std::ops::Range<u32> {
+pub(crate) fn overlap(offset: i32, length: u32, limit: u32) -> std::ops::Range<u32> {
     let offset = i64::from(offset);
     let start = (-offset).clamp(0, i64::from(length));
     let end = (i64::from(limit) - offset).clamp(start, i64::from(length));
@@ -188,20 +161,9 @@ mod tests {
         let error = CanvasTooLarge { width: u32::MAX, height: u32::MAX };
         assert_eq!(canvas.draw(&picture, (0, 0), 1.0), Err(error));
         assert_eq!(canvas.into_picture(), Err(error));
-        assert_eq!(placed(&picture, (0, 0), (u32::MAX, u32::MAX)), Err(error));
     }
 
     proptest! {
-        #[test]
-        fn placing_a_picture_is_drawing_it_on_nothing(colours: [[u8; 4]; 6], x in -4..5, y in -4..5) {
-            let picture = RgbaImage::from_fn(3, 2, |x, y| Rgba(colours[(y * 3 + x) as usize]));
-            let mut canvas = Canvas::new(4, 3);
-            canvas.draw(&picture, (x, y), 1.0).unwrap();
-            let drawn = canvas.into_picture().unwrap();
-            let placed = placed(&picture, (x, y), (4, 3)).unwrap();
-            prop_assert!(crate::Difference::between(&drawn, &placed).unwrap().max <= 1);
-        }
-
         #[test]
         fn sixteen_bits_round_as_floats_do(pixels in prop::collection::vec(any::<[u8; 4]>(), 1..12)) {
             let pictures: Vec<_> = pixels.iter().map(|pixel| RgbaImage::from_pixel(1, 1, Rgba(*pixel))).collect();

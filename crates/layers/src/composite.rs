@@ -2,7 +2,7 @@ use image::{Rgba, RgbaImage};
 
 use crate::{LayerStack, SizeMismatch};
 
-/// Composites the stack with `over`, bottom first, over nothing.
+/// Composites the stack with `over`, bottom first, over nothing. A layer is transparent where it has no pixels.
 ///
 /// This is the product's definition of the composite: every layer has 8-bit
 /// straight alpha, the sum is kept in premultiplied `f32` and rounded once at
@@ -23,8 +23,8 @@ use crate::{LayerStack, SizeMismatch};
 /// # Ok::<(), layers::StackError>(())
 /// ```
 pub fn flatten(stack: &LayerStack) -> RgbaImage {
-    let pictures: Vec<&RgbaImage> = stack.iter().map(|layer| &layer.pixels).collect();
-    sum(stack.width(), stack.height(), &pictures)
+    let rows = stack.iter().map(|layer| move |y| (layer.x, layer.row(y)));
+    sum(stack.width(), stack.height(), &rows.collect::<Vec<_>>())
 }
 
 /// [`flatten`] of bare pictures, the lowest first, all `width` x `height` pixels.
@@ -34,23 +34,29 @@ pub fn flatten(stack: &LayerStack) -> RgbaImage {
 pub fn flatten_pictures(width: u32, height: u32, pictures: &[&RgbaImage]) -> Result<RgbaImage, SizeMismatch> {
     match pictures.iter().find(|picture| picture.dimensions() != (width, height)) {
         Some(other) => Err(SizeMismatch { a: other.dimensions(), b: (width, height) }),
-        None => Ok(sum(width, height, pictures)),
+        None => {
+            let length = width as usize;
+            let rows = pictures.iter().map(|picture| {
+                let pixels = picture.as_raw().as_chunks::<4>().0;
+                move |y: u32| (0, &pixels[y as usize * length..][..length])
+            });
+            Ok(sum(width, height, &rows.collect::<Vec<_>>()))
+        }
     }
 }
 
-/// The composite of `pictures`, all of which are `width` x `height` pixels.
-fn sum(width: u32, height: u32, pictures: &[&RgbaImage]) -> RgbaImage {
+/// The composite of layers, the lowest first. Each gives the pixels that it has in a row, and the column of the first, all
+/// of them on the canvas of `width` x `height` pixels.
+fn sum<'a>(width: u32, height: u32, layers: &[impl Fn(u32) -> (u32, &'a [[u8; 4]])]) -> RgbaImage {
     let mut out = RgbaImage::new(width, height);
     if width == 0 || height == 0 {
         return out;
     }
-    let row_length = width as usize * 4;
     let mut sum = vec![[0_f32; 4]; width as usize];
-    for (y, out_row) in out.chunks_exact_mut(row_length).enumerate() {
+    for (y, out_row) in (0..).zip(out.chunks_exact_mut(width as usize * 4)) {
         sum.fill([0.0; 4]);
-        for picture in pictures {
-            let row = &picture.as_raw()[y * row_length..(y + 1) * row_length];
-            for (below, pixel) in sum.iter_mut().zip(row.as_chunks::<4>().0) {
+        for (x, row) in layers.iter().map(|layer| layer(y)) {
+            for (below, pixel) in sum[x as usize..].iter_mut().zip(row) {
                 blend(below, *pixel, 1.0);
             }
         }
@@ -184,6 +190,19 @@ mod tests {
                 assert_eq!(premultiply(Rgba([value, 0, 0, alpha]))[0], exact);
             }
         }
+    }
+
+    #[test]
+    fn a_layer_counts_where_it_lies() {
+        let ground = RgbaImage::from_fn(5, 4, |x, y| Rgba([x as u8 * 40, y as u8 * 60, 7, 255]));
+        let veil = RgbaImage::from_fn(2, 3, |x, y| Rgba([200, 10 * y as u8, 90, 100 + 50 * x as u8]));
+        let layers =
+            vec![Layer::new("", Kind::Background, ground), Layer { x: 3, y: 1, ..Layer::new("", Kind::Object, veil) }];
+        let placed = LayerStack::new(5, 4, layers).unwrap();
+        let whole: Vec<RgbaImage> = placed.iter().map(|layer| layer.on_canvas(5, 4).into_owned()).collect();
+        let flat = flatten(&placed);
+        assert_eq!(flat, flatten_pictures(5, 4, &whole.iter().collect::<Vec<_>>()).unwrap());
+        assert_ne!(flat, whole[0]);
     }
 
     proptest! {

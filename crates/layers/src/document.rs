@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::canvas::CanvasTooLarge;
 use crate::compose;
-use crate::{Kind, LayerStack};
+use crate::{Group, Kind, LayerStack};
 
 /// A canvas with a tree of layers, without their pixels: what an editor shows and an export writes.
 ///
@@ -132,21 +132,24 @@ impl Document {
     /// How deep groups may be nested. JSON of such a document stays within the 128 levels that `serde_json` reads.
     pub const MAX_DEPTH: usize = 60;
 
-    /// The layers of a stack, all visible, without groups. The stack itself is the source of its pixels.
+    /// The layers of a stack, all visible, in [`grouped`] groups. The stack itself is the source of its pixels.
     pub fn from_stack(title: impl Into<String>, stack: &LayerStack) -> Self {
+        // A place on a canvas of more than 2^31 pixels a side: no such canvas fits into memory.
+        let place = |at: u32| i32::try_from(at).unwrap_or(i32::MAX);
         let nodes = stack.layers().iter().enumerate().map(|(source, layer)| {
-            Node::Layer(DocumentLayer {
+            let node = Node::Layer(DocumentLayer {
                 name: layer.name.clone(),
                 kind: layer.kind,
                 text: layer.text.clone(),
                 visible: true,
                 opacity: 1.0,
-                x: 0,
-                y: 0,
+                x: place(layer.x),
+                y: place(layer.y),
                 source,
-            })
+            });
+            (layer.group, node)
         });
-        Self { title: title.into(), width: stack.width(), height: stack.height(), nodes: nodes.collect() }
+        Self { title: title.into(), width: stack.width(), height: stack.height(), nodes: grouped(nodes) }
     }
 
     /// All layers, the lowest first, those inside groups too.
@@ -198,6 +201,31 @@ impl Document {
     }
 }
 
+/// Puts neighbours of the same group into a group node of its name, the lowest first. A layer that has no such neighbour
+/// stays by itself: a folder around a single layer would only be in the way.
+pub fn grouped(layers: impl IntoIterator<Item = (Option<Group>, Node)>) -> Vec<Node> {
+    let mut runs: Vec<(Option<Group>, Vec<Node>)> = Vec::new();
+    for (group, node) in layers {
+        match runs.last_mut() {
+            Some((last, run)) if *last == group => run.push(node),
+            _ => runs.push((group, vec![node])),
+        }
+    }
+    let mut nodes = Vec::new();
+    for (group, run) in runs {
+        match group.filter(|_| run.len() > 1) {
+            None => nodes.extend(run),
+            Some(group) => nodes.push(Node::Group(DocumentGroup {
+                name: group.name().to_owned(),
+                visible: true,
+                opacity: 1.0,
+                children: run,
+            })),
+        }
+    }
+    nodes
+}
+
 /// The opacity that is used: 0 to 1, whatever was set.
 pub(crate) fn effective_opacity(opacity: f32) -> f32 {
     if opacity.is_nan() { 1.0 } else { opacity.clamp(0.0, 1.0) }
@@ -246,7 +274,7 @@ mod tests {
 
     fn stack() -> LayerStack {
         let pixels = RgbaImage::from_pixel(2, 1, image::Rgba([200, 100, 50, 255]));
-        let layer = Layer { name: "l".into(), kind: Kind::Unknown, text: None, pixels };
+        let layer = Layer::new("l", Kind::Unknown, pixels);
         LayerStack::new(2, 1, vec![layer]).unwrap()
     }
 

@@ -2,6 +2,7 @@ use std::io::{self, Write};
 
 use image::{RgbaImage, imageops};
 
+use crate::canvas::overlap;
 use crate::resize::ResizeError;
 
 /// Size of the pieces of compressed data that a PNG is written in.
@@ -25,9 +26,23 @@ pub enum EncodeError {
 ///
 /// # Errors
 /// When the writer fails or the picture has no pixel.
-pub fn write_png(mut writer: impl Write, picture: &RgbaImage) -> Result<(), EncodeError> {
+pub fn write_png(writer: impl Write, picture: &RgbaImage) -> Result<(), EncodeError> {
+    write_placed_png(writer, picture, (0, 0), picture.dimensions())
+}
+
+/// [`write_png`] of a canvas of `size` with the picture at `at` and nothing around it. What of the picture lies outside is
+/// cut off. The canvas itself is never in memory.
+///
+/// # Errors
+/// When the writer fails or the canvas has no pixel.
+pub fn write_placed_png(
+    mut writer: impl Write,
+    picture: &RgbaImage,
+    at: (i32, i32),
+    size: (u32, u32),
+) -> Result<(), EncodeError> {
     let mut writer = KeepsError { writer: &mut writer, error: None };
-    let written = encode_png(&mut writer, picture);
+    let written = encode_png(&mut writer, picture, at, size);
     written.map_err(|error| writer.error.map_or(error, EncodeError::Io))
 }
 
@@ -62,18 +77,52 @@ impl Write for KeepsError<'_> {
 }
 
 /// Not generic, so that the encoder is compiled once and not for every writer.
-fn encode_png(writer: &mut KeepsError<'_>, picture: &RgbaImage) -> Result<(), EncodeError> {
-    let mut encoder = png::Encoder::new(writer, picture.width(), picture.height());
+fn encode_png(
+    writer: &mut KeepsError<'_>,
+    picture: &RgbaImage,
+    at: (i32, i32),
+    size: (u32, u32),
+) -> Result<(), EncodeError> {
+    let is_whole = at == (0, 0) && picture.dimensions() == size;
+    let mut encoder = png::Encoder::new(writer, size.0, size.1);
     encoder.set_color(png::ColorType::Rgba);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_source_srgb(png::SrgbRenderingIntent::RelativeColorimetric);
-    encoder.set_compression(if grows(picture) { png::Compression::NoCompression } else { png::Compression::Fast });
+    // What lies around a picture is worth compressing, whatever is in it.
+    let is_stored = is_whole && grows(picture);
+    encoder.set_compression(if is_stored { png::Compression::NoCompression } else { png::Compression::Fast });
     let mut writer = encoder.write_header().map_err(from_png)?;
     // Streamed: otherwise the encoder holds the whole compressed picture, several times over if it is noise.
     let mut pieces = writer.stream_writer_with_size(CHUNK_BYTES).map_err(from_png)?;
-    pieces.write_all(picture.as_raw())?;
+    if is_whole {
+        pieces.write_all(picture.as_raw())?;
+    } else {
+        write_rows(&mut pieces, picture, at, size)?;
+    }
     pieces.finish().map_err(from_png)?;
     writer.finish().map_err(from_png)
+}
+
+/// Writes the rows of a canvas of `size` with the picture at `at`.
+fn write_rows(writer: &mut dyn Write, picture: &RgbaImage, at: (i32, i32), size: (u32, u32)) -> io::Result<()> {
+    let columns = overlap(at.0, picture.width(), size.0);
+    let row_bytes = picture.width() as usize * 4;
+    // Where they begin on the canvas; 0 when there are none.
+    let start = (i64::from(columns.start) + i64::from(at.0)).clamp(0, i64::from(size.0)) as usize * 4;
+    let target = start..start + columns.len() * 4;
+    let mut row = vec![0; size.0 as usize * 4];
+    for y in 0..size.1 {
+        let inside = u32::try_from(i64::from(y) - i64::from(at.1)).ok().filter(|y| *y < picture.height());
+        match inside {
+            Some(y) if !columns.is_empty() => {
+                let from = y as usize * row_bytes + columns.start as usize * 4;
+                row[target.clone()].copy_from_slice(&picture.as_raw()[from..from + target.len()]);
+            }
+            _ => row.fill(0),
+        }
+        writer.write_all(&row)?;
+    }
+    Ok(())
 }
 
 /// Whether fast compression would enlarge the picture, as it does with noise; judged from samples across it.
@@ -127,6 +176,29 @@ mod tests {
             prop_assert!(bytes.windows(4).any(|chunk| chunk == b"sRGB"));
             let read = decode(Cursor::new(bytes), &Limits::default()).unwrap();
             prop_assert_eq!(&read.pixels, &picture);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_placed_picture_is_the_canvas_with_it(colours: [[u8; 4]; 6], x in -4..5, y in -4..5) {
+            let picture = RgbaImage::from_fn(3, 2, |x, y| Rgba(colours[(y * 3 + x) as usize]));
+            let mut canvas = RgbaImage::new(4, 3);
+            image::imageops::replace(&mut canvas, &picture, i64::from(x), i64::from(y));
+            let mut bytes = Vec::new();
+            write_placed_png(&mut bytes, &picture, (x, y), (4, 3)).unwrap();
+            prop_assert_eq!(decode(Cursor::new(bytes), &Limits::default()).unwrap().pixels, canvas);
+        }
+    }
+
+    #[test]
+    fn a_picture_far_outside_leaves_an_empty_canvas() {
+        let picture = RgbaImage::from_pixel(3, 3, Rgba([9; 4]));
+        for at in [(i32::MAX, 0), (i32::MIN, 0), (0, i32::MAX), (0, i32::MIN)] {
+            let mut bytes = Vec::new();
+            write_placed_png(&mut bytes, &picture, at, (5, 2)).unwrap();
+            let read = decode(Cursor::new(bytes), &Limits::default()).unwrap();
+            assert_eq!(read.pixels, RgbaImage::new(5, 2), "{at:?}");
         }
     }
 

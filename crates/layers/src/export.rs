@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canvas::CanvasTooLarge;
 use crate::document::{ComposeError, Document, DocumentLayer, PixelSource, SourceError, TooDeep};
+use crate::extent::crop_in_place;
 use crate::{ArchiveError, EncodeError, Rect, bounding_box};
 
 mod bundle;
@@ -200,19 +201,4 @@ impl Placed {
     fn bottom(&self) -> i64 {
         i64::from(self.y) + i64::from(self.pixels.height())
     }
-}
-
-/// The part of the picture inside `area`, which lies on it, without a second copy of the pixels.
-fn crop_in_place(picture: RgbaImage, area: Rect) -> RgbaImage {
-    let row_bytes = picture.width() as usize * 4;
-    let (start, length) = (area.x as usize * 4, area.width as usize * 4);
-    let mut bytes = picture.into_raw();
-    for row in 0..area.height as usize {
-        let from = (area.y as usize + row) * row_bytes + start;
-        bytes.copy_within(from..from + length, row * length);
-    }
-    bytes.truncate(length * area.height as usize);
-    bytes.shrink_to_fit();
-    // The buffer has exactly the pixels of the area.
-    RgbaImage::from_raw(area.width, area.height, bytes).unwrap_or_default()
 }

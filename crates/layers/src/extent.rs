@@ -26,14 +26,32 @@ pub fn bounding_box(picture: &RgbaImage) -> Option<Rect> {
 
 /// Mean alpha over the picture, 0 to 1.
 pub fn coverage(picture: &RgbaImage) -> f64 {
-    let sum: u64 = picture.pixels().map(|pixel| u64::from(pixel[3])).sum();
     let pixels = picture.as_raw().len() / 4;
-    if pixels == 0 { 0.0 } else { sum as f64 / (pixels as f64 * 255.0) }
+    if pixels == 0 { 0.0 } else { alpha_sum(picture) as f64 / (pixels as f64 * 255.0) }
+}
+
+pub(crate) fn alpha_sum(picture: &RgbaImage) -> u64 {
+    picture.pixels().map(|pixel| u64::from(pixel[3])).sum()
 }
 
 /// The part of the picture inside `area`, cut to what lies on the picture.
 pub fn crop(picture: &RgbaImage, area: Rect) -> RgbaImage {
     imageops::crop_imm(picture, area.x, area.y, area.width, area.height).to_image()
+}
+
+/// The part of the picture inside `area`, which lies on it, without a second copy of the pixels.
+pub(crate) fn crop_in_place(picture: RgbaImage, area: Rect) -> RgbaImage {
+    let row_bytes = picture.width() as usize * 4;
+    let (start, length) = (area.x as usize * 4, area.width as usize * 4);
+    let mut bytes = picture.into_raw();
+    for row in 0..area.height as usize {
+        let from = (area.y as usize + row) * row_bytes + start;
+        bytes.copy_within(from..from + length, row * length);
+    }
+    bytes.truncate(length * area.height as usize);
+    bytes.shrink_to_fit();
+    // The buffer has exactly the pixels of the area.
+    RgbaImage::from_raw(area.width, area.height, bytes).unwrap_or_default()
 }
 
 #[cfg(test)]

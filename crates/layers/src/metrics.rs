@@ -186,7 +186,8 @@ fn mean(table: &mut Table, predicted: &[Entry], truth: &[Entry], pairs: &[(usize
 
 /// Composites layers that can be seen whole, from the top downwards. The lowest group comes first.
 fn group(stack: &LayerStack) -> Vec<RgbaImage> {
-    let mut rest: Vec<&RgbaImage> = stack.layers().iter().map(|layer| &layer.pixels).collect();
+    let whole: Vec<_> = stack.iter().map(|layer| layer.on_canvas(stack.width(), stack.height())).collect();
+    let mut rest: Vec<&RgbaImage> = whole.iter().map(AsRef::as_ref).collect();
     let mut groups = Vec::new();
     while !rest.is_empty() {
         let covered = |index: usize| rest[index + 1..].iter().any(|above| overlap(rest[index], above));

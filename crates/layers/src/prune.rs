@@ -83,12 +83,15 @@ pub fn prune(stack: LayerStack, report: &Report) -> Pruned {
         }
     }
     let layers = layers.into_iter().flatten().collect();
-    let stack = LayerStack::new(width, height, layers).expect("no layer has changed its size");
+    let stack = LayerStack::new(width, height, layers).expect("layers grow to those of the same canvas");
     Pruned { stack, notes }
 }
 
 fn merge(below: &mut Layer, top: &Layer) {
-    for (below, top) in below.pixels.pixels_mut().zip(top.pixels.pixels()) {
+    below.grow(top.rect());
+    let (left, upper) = (top.x - below.x, top.y - below.y);
+    for (x, y, top) in top.pixels.enumerate_pixels() {
+        let below = below.pixels.get_pixel_mut(left + x, upper + y);
         *below = over(*top, *below);
     }
 }
@@ -102,9 +105,9 @@ fn rest_covers(layers: &[Option<Layer>], copy: usize) -> bool {
     let others: Vec<_> =
         layers.iter().enumerate().filter(|(index, _)| *index != copy).filter_map(|(_, l)| l.as_ref()).collect();
     let (mut needed, mut filled) = (0_u64, 0_u64);
-    for (at, _) in layer.pixels.pixels().enumerate().filter(|(_, pixel)| pixel[3] >= 128) {
+    for (x, y, _) in layer.pixels.enumerate_pixels().filter(|(_, _, pixel)| pixel[3] >= 128) {
         needed += 1;
-        filled += u64::from(others.iter().any(|other| other.pixels.as_raw()[at * 4 + 3] >= 128));
+        filled += u64::from(others.iter().any(|other| other.pixel_at(layer.x + x, layer.y + y)[3] >= 128));
     }
     filled as f64 >= REST_COVERS * needed as f64
 }
@@ -112,7 +115,7 @@ fn rest_covers(layers: &[Option<Layer>], copy: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Kind, Thresholds, flatten};
+    use crate::{Kind, Rect, Thresholds, flatten};
     use image::{Rgba, RgbaImage};
 
     fn pruned(pictures: Vec<RgbaImage>) -> (Vec<String>, Vec<PruneNote>) {
@@ -149,6 +152,23 @@ mod tests {
         assert_eq!(left, ["0", "2"]);
         assert_eq!(notes, [PruneNote::Empty { index: 1 }, PruneNote::Duplicate { index: 3, of: 2 }]);
         assert_eq!(pruned(vec![ground(), block(), picture()]).0, ["0", "1"]);
+    }
+
+    #[test]
+    fn a_merged_duplicate_keeps_what_both_have() {
+        let layer = |x, y, width| {
+            let pixels = RgbaImage::from_pixel(width, 9, Rgba([250, 0, 0, 255]));
+            Layer { x, y, ..Layer::new("", Kind::Unknown, pixels) }
+        };
+        let layers = vec![Layer::new("", Kind::Background, ground()), layer(5, 4, 9), layer(4, 4, 10)];
+        let stack = LayerStack::new(20, 20, layers).unwrap();
+        let input = flatten(&stack);
+        let thresholds = Thresholds { duplicate_mean: 30.0, ..Thresholds::default() };
+        let report = Report::new(&stack, &input, &thresholds).unwrap();
+        let Pruned { stack, notes } = prune(stack, &report);
+        assert_eq!(notes, [PruneNote::Duplicate { index: 2, of: 1 }]);
+        assert_eq!(stack.layers()[1].rect(), Rect { x: 4, y: 4, width: 10, height: 9 });
+        assert_eq!(flatten(&stack), input);
     }
 
     #[test]

@@ -2,7 +2,7 @@ use image::RgbaImage;
 use serde::{Deserialize, Serialize};
 
 use crate::composite::premultiply;
-use crate::{Difference, LayerStack, Rect, SizeMismatch, bounding_box, coverage, flatten};
+use crate::{Difference, Layer, LayerStack, Rect, SizeMismatch, flatten};
 
 /// How well the layers of a result give the input back, and which of them look wrong.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,13 +62,13 @@ impl Report {
         let mut layers: Vec<LayerReport> = Vec::with_capacity(sums.len());
         for (layer, sum) in stack.layers().iter().zip(&sums) {
             let empty = sum.max_alpha <= thresholds.empty_alpha;
-            let coverage = coverage(&layer.pixels);
+            let coverage = layer.coverage(stack.width(), stack.height());
             let duplicate_of = layers.iter().zip(stack.layers()).position(|(report, other)| {
                 let alike = (report.coverage - coverage).abs() < 0.01 && !report.empty && !empty;
-                alike && is_duplicate(&other.pixels, &layer.pixels, thresholds.duplicate_mean)
+                alike && is_duplicate(other, layer, thresholds.duplicate_mean)
             });
             layers.push(LayerReport {
-                bounding_box: bounding_box(&layer.pixels),
+                bounding_box: layer.bounding_box(),
                 coverage,
                 visible_share: if sum.alpha > 0.0 { sum.visible / sum.alpha } else { 0.0 },
                 empty,
@@ -86,7 +86,13 @@ struct Sums {
     max_alpha: u8,
     alpha: f64,
     visible: f64,
-    /// Pixels of the canvas, and how many of them repeat the picture.
+    /// Of the whole canvas, once the pass is over.
+    likeness: Likeness,
+}
+
+/// How many pixels repeat the picture.
+#[derive(Debug, Clone, Copy, Default)]
+struct Likeness {
     pixels: u64,
     repeated: u64,
     /// The same where another layer has at least half alpha and differs from this one.
@@ -94,50 +100,79 @@ struct Sums {
     shared_repeated: u64,
 }
 
-impl Sums {
-    fn is_copy(&self, share: f64) -> bool {
-        let most = |part: u64, whole: u64| part as f64 >= share * whole as f64;
-        // A background must not count as a copy for want of anything else to show.
-        self.shared > 0 && most(self.repeated, self.pixels) && most(self.shared_repeated, self.shared)
+impl Likeness {
+    fn add(&mut self, repeats: bool, is_shared: bool) {
+        self.pixels += 1;
+        self.repeated += u64::from(repeats);
+        self.shared += u64::from(is_shared);
+        self.shared_repeated += u64::from(is_shared && repeats);
+    }
+
+    fn combined(self, other: Self, by: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            pixels: by(self.pixels, other.pixels),
+            repeated: by(self.repeated, other.repeated),
+            shared: by(self.shared, other.shared),
+            shared_repeated: by(self.shared_repeated, other.shared_repeated),
+        }
     }
 }
 
+impl Sums {
+    fn is_copy(&self, share: f64) -> bool {
+        let most = |part: u64, whole: u64| part as f64 >= share * whole as f64;
+        let Likeness { pixels, repeated, shared, shared_repeated } = self.likeness;
+        // A background must not count as a copy for want of anything else to show.
+        shared > 0 && most(repeated, pixels) && most(shared_repeated, shared)
+    }
+}
+
+/// The cost is that of the layers' own pixels: where a layer has none, it is what every other such layer is.
 fn sums(stack: &LayerStack, input: &RgbaImage, thresholds: &Thresholds) -> Vec<Sums> {
-    let mut sums = vec![Sums::default(); stack.layers().len()];
-    let row_length = stack.width() as usize * 4;
-    let mut column: Vec<[u8; 4]> = Vec::with_capacity(sums.len());
-    for (y, input_row) in input.chunks_exact(row_length).enumerate() {
+    let mut sums = vec![Sums::default(); stack.len()];
+    // Of a layer without pixels, on the whole canvas and where each layer has some.
+    let (mut nowhere, mut instead) = (Likeness::default(), vec![Likeness::default(); stack.len()]);
+    let mut column: Vec<(usize, [u8; 4])> = Vec::with_capacity(stack.len());
+    for (y, input_row) in (0..).zip(input.chunks_exact(stack.width() as usize * 4)) {
+        let rows = stack.iter().enumerate().map(|(index, layer)| (index, layer.x as usize, layer.row(y)));
+        let rows: Vec<_> = rows.filter(|(.., row)| !row.is_empty()).collect();
         for (x, wanted) in input_row.as_chunks::<4>().0.iter().enumerate() {
-            let at = y * row_length + x * 4;
             column.clear();
-            column.extend(stack.layers().iter().map(|layer| {
-                let raw = layer.pixels.as_raw();
-                [raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]
-            }));
+            column.extend(
+                rows.iter().filter_map(|(index, start, row)| Some((*index, *row.get(x.checked_sub(*start)?)?))),
+            );
             add_pixel(&mut sums, &column, *wanted, thresholds.copy_difference);
+            let empty = [0; 4];
+            let repeats = distance(empty, *wanted) <= thresholds.copy_difference;
+            let is_shared = differs(&column, None, empty, thresholds.copy_difference);
+            nowhere.add(repeats, is_shared);
+            column.iter().for_each(|(index, _)| instead[*index].add(repeats, is_shared));
         }
+    }
+    for (sum, instead) in sums.iter_mut().zip(instead) {
+        let elsewhere = nowhere.combined(instead, |all, some| all - some);
+        sum.likeness = sum.likeness.combined(elsewhere, |here, there| here + there);
     }
     sums
 }
 
-/// `column` are the layers' pixels at one place, the lowest first.
-fn add_pixel(sums: &mut [Sums], column: &[[u8; 4]], wanted: [u8; 4], limit: u8) {
+/// `column` are the layers' pixels at one place, the lowest first, each with the number of its layer.
+fn add_pixel(sums: &mut [Sums], column: &[(usize, [u8; 4])], wanted: [u8; 4], limit: u8) {
     let mut through = 1.0;
-    for (index, (sum, pixel)) in sums.iter_mut().zip(column).enumerate().rev() {
+    for (index, pixel) in column.iter().rev() {
+        let sum = &mut sums[*index];
         let alpha = f64::from(pixel[3]) / 255.0;
         sum.max_alpha = sum.max_alpha.max(pixel[3]);
         sum.alpha += alpha;
         sum.visible += alpha * through;
         through *= 1.0 - alpha;
-        let repeats = distance(*pixel, wanted) <= limit;
-        sum.pixels += 1;
-        sum.repeated += u64::from(repeats);
-        let shared = column.iter().enumerate().any(|(other, pixel_of_other)| {
-            other != index && pixel_of_other[3] >= 128 && distance(*pixel_of_other, *pixel) > limit
-        });
-        sum.shared += u64::from(shared);
-        sum.shared_repeated += u64::from(shared && repeats);
+        sum.likeness.add(distance(*pixel, wanted) <= limit, differs(column, Some(*index), *pixel, limit));
     }
+}
+
+/// Whether a layer other than `own` has at least half alpha and another colour.
+fn differs(column: &[(usize, [u8; 4])], own: Option<usize>, pixel: [u8; 4], limit: u8) -> bool {
+    column.iter().any(|(index, other)| Some(*index) != own && other[3] >= 128 && distance(*other, pixel) > limit)
 }
 
 /// Largest difference of a premultiplied channel.
@@ -149,15 +184,21 @@ fn distance(a: [u8; 4], b: [u8; 4]) -> u8 {
     a.into_iter().zip(b).map(|(a, b)| a.abs_diff(b)).max().unwrap_or(0)
 }
 
-fn is_duplicate(a: &RgbaImage, b: &RgbaImage, limit: f64) -> bool {
+/// Layers that nowhere lie in the same place repeat nothing.
+fn is_duplicate(a: &Layer, b: &Layer, limit: f64) -> bool {
+    if a.rect().intersection(b.rect()).is_none() {
+        return false;
+    }
+    let area = a.rect().union(b.rect());
     let (mut sum, mut count) = (0_u64, 0_u64);
-    for (a, b) in a.pixels().zip(b.pixels()) {
+    for (x, y) in (area.y..area.y + area.height).flat_map(|y| (area.x..area.x + area.width).map(move |x| (x, y))) {
+        let (a, b) = (a.pixel_at(x, y), b.pixel_at(x, y));
         if a[3] == 0 && b[3] == 0 {
             continue;
         }
         count += 4;
         if a != b {
-            let (a, b) = (premultiply(*a).0, premultiply(*b).0);
+            let (a, b) = (premultiply(a).0, premultiply(b).0);
             sum += a.into_iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(b))).sum::<u64>();
         }
     }
@@ -173,7 +214,7 @@ mod tests {
     const SIDE: u32 = 20;
 
     fn layer(pixels: RgbaImage) -> Layer {
-        Layer { name: String::new(), kind: Kind::Unknown, text: None, pixels }
+        Layer::new("", Kind::Unknown, pixels)
     }
 
     fn ground() -> RgbaImage {
@@ -253,6 +294,25 @@ mod tests {
     fn a_lone_layer_is_no_copy() {
         assert!(!report(vec![ground()], None).layers[0].copy_of_composite);
         assert!(!report(vec![ground(), RgbaImage::new(SIDE, SIDE)], None).layers[0].copy_of_composite);
+    }
+
+    #[test]
+    fn cut_layers_are_measured_as_whole_ones() {
+        let picture = flatten(&LayerStack::new(SIDE, SIDE, vec![layer(ground()), layer(block(255))]).unwrap());
+        let mut clear = picture.clone();
+        (0..SIDE).for_each(|x| clear.put_pixel(x, 3, Rgba([0; 4])));
+        let mut one_pixel = RgbaImage::new(SIDE, SIDE);
+        one_pixel.put_pixel(19, 19, Rgba([1, 2, 3, 200]));
+        let pictures = [ground(), block(90), one_pixel, block(255), block(254), RgbaImage::new(SIDE, SIDE), picture];
+        for input in [&pictures[6], &clear, &RgbaImage::new(SIDE, SIDE)] {
+            for count in 1..=pictures.len() {
+                let whole: Vec<Layer> = pictures[..count].iter().cloned().map(layer).collect();
+                let cut = whole.iter().cloned().map(Layer::trimmed).collect();
+                let of =
+                    |layers| Report::new(&LayerStack::new(SIDE, SIDE, layers).unwrap(), input, &Thresholds::default());
+                assert_eq!(of(cut).unwrap(), of(whole).unwrap(), "{count} layers");
+            }
+        }
     }
 
     #[test]

@@ -26,11 +26,11 @@ pub fn contact_sheet(input: &RgbaImage, stack: &LayerStack) -> Result<RgbaImage,
     let small = |picture: &RgbaImage| resize(picture, width, height, Filter::Area);
     let mut tiles = vec![on(small(input)?, checkerboard)];
     for layer in stack.layers() {
-        tiles.push(on(small(&layer.pixels)?, checkerboard));
+        tiles.push(on(small(&layer.on_canvas(stack.width(), stack.height()))?, checkerboard));
     }
     tiles.push(on(small(&flatten(stack))?, checkerboard));
     if let Some(lowest) = stack.layers().first() {
-        tiles.push(on(small(&lowest.pixels)?, |_, _| WHITE));
+        tiles.push(on(small(&lowest.on_canvas(stack.width(), stack.height()))?, |_, _| WHITE));
     }
 
     let columns = columns(tiles.len() as u32, width, height);
@@ -70,7 +70,7 @@ mod tests {
     use crate::{Kind, Layer};
 
     fn layer(pixels: RgbaImage) -> Layer {
-        Layer { name: String::new(), kind: Kind::Unknown, text: None, pixels }
+        Layer::new("", Kind::Unknown, pixels)
     }
 
     #[test]
@@ -90,6 +90,16 @@ mod tests {
         assert_eq!([at(0, 1, 5), at(0, 1, 50)], [red, blue], "put together again");
         assert_eq!([at(1, 1, 5), at(1, 1, 50)], [blue, blue], "the background");
         assert_eq!(at(2, 1, 5), PAPER);
+    }
+
+    #[test]
+    fn a_cut_layer_is_shown_in_its_place() {
+        let ground = RgbaImage::from_pixel(60, 40, Rgba([0, 0, 250, 255]));
+        let disc = RgbaImage::from_pixel(10, 12, Rgba([250, 0, 0, 255]));
+        let layers = vec![layer(ground.clone()), Layer { x: 44, y: 20, ..layer(disc) }];
+        let whole = layers.iter().map(|one| layer(one.on_canvas(60, 40).into_owned())).collect();
+        let sheet = |layers| contact_sheet(&ground, &LayerStack::new(60, 40, layers).unwrap()).unwrap();
+        assert_eq!(sheet(layers), sheet(whole));
     }
 
     #[test]

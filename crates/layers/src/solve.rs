@@ -1,7 +1,7 @@
 use image::{Rgba, RgbaImage};
 
 use crate::composite::{blend, premultiply, straight};
-use crate::{Kind, Layer, LayerStack, SizeMismatch};
+use crate::{Kind, Layer, LayerStack, Rect, SizeMismatch};
 
 /// Changes the layers as little as it can so that their composite
 /// ([`crate::flatten`]) is `input` within 1/255 in every premultiplied channel
@@ -42,22 +42,39 @@ fn solve(stack: LayerStack, input: &RgbaImage, tolerance: u8) -> Result<LayerSta
     }
     let mut layers = stack.into_layers();
     if layers.is_empty() {
-        layers.push(Layer { name: String::new(), kind: Kind::Background, text: None, pixels: input.clone() });
+        layers.push(Layer::new("", Kind::Background, input.clone()));
     }
-    let mut column = vec![[0; 4]; layers.len()];
-    for (x, y, wanted) in input.enumerate_pixels() {
-        for (pixel, layer) in column.iter_mut().zip(&layers) {
-            *pixel = layer.pixels.get_pixel(x, y).0;
-        }
-        if fits(&column, wanted.0, tolerance) {
-            continue;
-        }
-        solve_pixel(&mut column, wanted.0, tolerance);
-        for (pixel, layer) in column.iter().zip(&mut layers) {
-            layer.pixels.put_pixel(x, y, Rgba(*pixel));
+    let mut column = Vec::with_capacity(layers.len());
+    for y in 0..height {
+        // The lowest layer takes what no other has.
+        let reach = |(index, layer): (usize, &Layer)| (index == 0 || !layer.row(y).is_empty()).then_some(index);
+        let row: Vec<usize> = layers.iter().enumerate().filter_map(reach).collect();
+        for x in 0..width {
+            let wanted = input.get_pixel(x, y).0;
+            column.clear();
+            column.extend(row.iter().map(|index| layers[*index].pixel_at(x, y).0));
+            if fits(&column, wanted, tolerance) {
+                continue;
+            }
+            solve_pixel(&mut column, wanted, tolerance);
+            for (pixel, index) in column.iter().zip(&row) {
+                put(&mut layers[*index], (x, y), *pixel, (width, height));
+            }
         }
     }
-    Ok(LayerStack::new(width, height, layers).expect("no layer has changed its size"))
+    Ok(LayerStack::new(width, height, layers).expect("layers grow to the canvas at most"))
+}
+
+/// Changes one pixel of the canvas. The lowest layer grows to all of it where it has to show what no other layer reaches;
+/// the others only change where they have been seen.
+fn put(layer: &mut Layer, (x, y): (u32, u32), pixel: [u8; 4], canvas: (u32, u32)) {
+    if pixel == layer.pixel_at(x, y).0 {
+        return;
+    }
+    if layer.rect().intersection(Rect { x, y, width: 1, height: 1 }).is_none() {
+        layer.grow(Rect::whole(canvas.0, canvas.1));
+    }
+    layer.pixels.put_pixel(x - layer.x, y - layer.y, Rgba(pixel));
 }
 
 /// `column` are the layers' pixels at one place, the lowest first.
@@ -196,8 +213,7 @@ mod tests {
 
     fn stack(pictures: Vec<RgbaImage>) -> LayerStack {
         let (width, height) = pictures[0].dimensions();
-        let layers =
-            pictures.into_iter().map(|pixels| Layer { name: String::new(), kind: Kind::Unknown, text: None, pixels });
+        let layers = pictures.into_iter().map(|pixels| Layer::new("", Kind::Unknown, pixels));
         LayerStack::new(width, height, layers.collect()).unwrap()
     }
 
@@ -231,6 +247,25 @@ mod tests {
         let input = RgbaImage::from_pixel(2, 1, Rgba([1, 2, 3, 99]));
         let after = solve_exact(LayerStack::new(2, 1, Vec::new()).unwrap(), &input).unwrap();
         assert_eq!(flatten(&after), input);
+    }
+
+    #[test]
+    fn layers_stay_where_they_lie_and_the_lowest_takes_the_rest() {
+        let small = |x, y, pixel| {
+            let pixels = RgbaImage::from_pixel(2, 2, Rgba(pixel));
+            Layer { x, y, ..Layer::new("", Kind::Unknown, pixels) }
+        };
+        let layers = vec![small(0, 0, [10, 20, 30, 255]), small(1, 1, [200, 100, 0, 128]), small(2, 1, [9; 4])];
+        let before = LayerStack::new(5, 4, layers).unwrap();
+        let same = solve_exact(before.clone(), &flatten(&before)).unwrap();
+        assert_eq!(same.layers()[0].rect(), before.layers()[0].rect());
+        let input = RgbaImage::from_fn(5, 4, |x, y| Rgba([x as u8 * 50, y as u8 * 60, 80, 255]));
+        let after = solve_exact(before.clone(), &input).unwrap();
+        assert!(Difference::between(&flatten(&after), &input).unwrap().max <= 1);
+        assert_eq!(after.layers()[0].rect(), Rect::whole(5, 4));
+        for (after, before) in after.iter().zip(&before).skip(1) {
+            assert_eq!(after.rect(), before.rect());
+        }
     }
 
     #[test]

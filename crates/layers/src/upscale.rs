@@ -47,7 +47,7 @@ pub enum UpscaleError {
 ///   pixels take their colour from inside the layer, so that no rim of the old
 ///   background shows on a new one.
 ///
-/// Names, kinds and texts stay. Beyond the result this holds at most 13 bytes
+/// Names, kinds, texts, groups and labels stay. Beyond the result this holds at most 13 bytes
 /// per pixel of the input, and 11 bytes per small pixel of each layer.
 ///
 /// `progress` gets the share of the work that is done, 0 to 1, and stops it by returning `Break`.
@@ -87,8 +87,11 @@ fn resized(
     let mut layers = Vec::new();
     for (index, layer) in stack.layers().iter().enumerate() {
         report(index as f32 / stack.layers().len() as f32)?;
-        let pixels = resize(&layer.pixels, width, height, Filter::Lanczos3)?;
-        layers.push(Layer { pixels, name: layer.name.clone(), kind: layer.kind, text: layer.text.clone() });
+        let whole = layer.on_canvas(stack.width(), stack.height());
+        let pixels = resize(&whole, width, height, Filter::Lanczos3)?;
+        let Layer { name, kind, text, group, label, .. } = layer;
+        let (name, text, label) = (name.clone(), text.clone(), label.clone());
+        layers.push(Layer { text, group: *group, label, ..Layer::new(name, *kind, pixels) });
     }
     let mismatch = |error: crate::StackError| ResizeError { width, height, reason: error.to_string() };
     Ok(LayerStack::new(width, height, layers).map_err(mismatch)?)
@@ -103,6 +106,7 @@ fn refine(
 ) -> Result<(), UpscaleError> {
     let row_length = input.width() as usize * 4;
     let mut rows: Vec<Vec<&mut [u8]>> = (0..input.height()).map(|_| Vec::new()).collect();
+    // All as large as the canvas: `resized` has made them.
     for layer in large.layers_mut() {
         for (rows, row) in rows.iter_mut().zip(layer.pixels.chunks_exact_mut(row_length)) {
             rows.push(row);

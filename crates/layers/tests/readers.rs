@@ -30,10 +30,8 @@ fn stack() -> LayerStack {
     });
     let pictures = [ground, disc, block, RgbaImage::new(width, height)];
     let layers = pictures.into_iter().zip(NAMES).map(|(pixels, name)| Layer {
-        name: name.into(),
-        kind: if name == NAMES[2] { Kind::Text } else { Kind::Unknown },
         text: (name == NAMES[2]).then(|| "두 줄\n& mehr".into()),
-        pixels,
+        ..Layer::new(name, if name == NAMES[2] { Kind::Text } else { Kind::Unknown }, pixels)
     });
     LayerStack::new(width, height, layers.collect()).expect("all layers have one size")
 }

@@ -97,7 +97,7 @@ pub fn poster(seed: u64, width: u32, height: u32) -> Poster {
         let [r, g, b] = lowest.get_pixel(x, y).0;
         Rgba([r, g, b, 255])
     });
-    let layer = |name: &str, kind, text, pixels| Layer { name: name.to_owned(), kind, text, pixels };
+    let layer = |name: &str, kind, text, pixels| Layer { text, ..Layer::new(name, kind, pixels) };
     let made = vec![
         layer("Background", Kind::Background, None, opaque),
         layer("Shapes", Kind::Object, None, shapes),

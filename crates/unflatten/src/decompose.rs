@@ -236,7 +236,7 @@ fn draw_sheet(image: &Path, out: &Path, done: &FolderResult, file: &Path, max_pi
     let mut made = Vec::new();
     for info in &done.metadata.layers {
         let pixels = read(&out.join(&info.file))?;
-        made.push(layers::Layer { name: info.name.clone(), kind: info.kind, text: info.text.clone(), pixels });
+        made.push(layers::Layer::new(info.name.clone(), info.kind, pixels));
     }
     // The layers can have another size than the picture.
     let (width, height) = made.first().context("the result has no layers")?.pixels.dimensions();

@@ -221,8 +221,8 @@ impl Call<'_> {
 
     async fn layers(&self, result: &RemoteResult) -> Result<Vec<Layer>, EngineError> {
         let mut layers = Vec::new();
-        for RemoteLayer { name, kind, text, png } in &result.layers {
-            let pixels = match png {
+        for remote in &result.layers {
+            let pixels = match &remote.png {
                 Blob::Inline(png) => decode(png)?,
                 Blob::Uri(uri) => {
                     let uri = self.own_object(uri)?;
@@ -230,7 +230,9 @@ impl Call<'_> {
                     decode(&png)?
                 }
             };
-            layers.push(Layer { name: name.clone(), kind: *kind, text: text.clone(), pixels });
+            let RemoteLayer { name, kind, text, group, label, x, y, png: _ } = remote;
+            let (text, label) = (text.clone(), label.clone());
+            layers.push(Layer { text, group: *group, label, x: *x, y: *y, ..Layer::new(name, *kind, pixels) });
         }
         Ok(layers)
     }

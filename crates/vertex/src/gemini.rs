@@ -119,7 +119,8 @@ fn parts(stack: &LayerStack, input: &RgbaImage) -> Result<Vec<Part>, String> {
     let mut parts = vec![Part::Text("The poster:".to_owned()), picture(&thumbnail(input, WHOLE_SIDE)?)?];
     for (index, layer) in stack.layers().iter().enumerate() {
         parts.push(Part::Text(format!("Layer {index}:")));
-        parts.push(picture(&thumbnail(&layer.pixels, LAYER_SIDE)?)?);
+        let whole = layer.on_canvas(stack.width(), stack.height());
+        parts.push(picture(&thumbnail(&whole, LAYER_SIDE)?)?);
     }
     Ok(parts)
 }

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::{Analysis, EngineName, Failure, Message, Params, Stage};
 use jobs::JobId;
-use layers::Kind;
+use layers::{Group, Kind, Label};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One element of `instances`.
@@ -120,6 +120,15 @@ pub(crate) struct RemoteLayer {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) text: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) group: Option<Group>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) label: Option<Label>,
+    /// Where the picture's top left corner lies on the canvas.
+    #[serde(default)]
+    pub(crate) x: u32,
+    #[serde(default)]
+    pub(crate) y: u32,
     pub(crate) png: Blob,
 }
 

@@ -272,6 +272,8 @@ mod tests {
             name: format!("layer {layer}"),
             kind: Kind::Object,
             text: None,
+            group: None,
+            label: None,
             bounding_box: Some(Rect { x: 0, y: 0, width, height }),
             edit: LayerEdit::default(),
             child: None,

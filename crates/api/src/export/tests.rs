@@ -32,6 +32,8 @@ fn export(result: &StoredResult, count: usize, target: Target) -> Export {
         name: "layer".to_owned(),
         kind: Kind::Object,
         text: None,
+        group: None,
+        label: None,
         bounding_box: Some(Rect { x: 0, y: 0, width: SIDE, height: SIDE }),
         edit: LayerEdit::default(),
         child: None,

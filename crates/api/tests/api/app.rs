@@ -261,7 +261,7 @@ impl Worker {
 }
 
 fn stack(width: u32, height: u32) -> LayerStack {
-    let layer = |name: &str, kind, pixels| Layer { name: name.to_owned(), kind, text: None, pixels };
+    let layer = |name: &str, kind, pixels| Layer::new(name, kind, pixels);
     let background = image::RgbaImage::from_pixel(width, height, image::Rgba([250, 240, 230, 255]));
     let mut random = pictures::Random(3);
     let object = image::RgbaImage::from_fn(width, height, |x, y| {
@@ -278,8 +278,10 @@ fn metadata(job: &Job, input: jobs::InputInfo, stack: &LayerStack) -> Metadata {
         name: layer.name.clone(),
         kind: layer.kind,
         text: None,
-        bounding_box: layers::bounding_box(&layer.pixels),
-        coverage: layers::coverage(&layer.pixels),
+        group: layer.group,
+        label: layer.label.clone(),
+        bounding_box: layer.bounding_box(),
+        coverage: layer.coverage(stack.width(), stack.height()),
         visible_share: 1.0,
         flags: LayerFlags::default(),
     };

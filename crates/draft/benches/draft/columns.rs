@@ -3,7 +3,7 @@
 use anyhow::{Context as _, ensure};
 use image::RgbaImage;
 use layers::metrics::{PairScore, evaluate, pair_score};
-use layers::{Kind, LayerStack, flatten_pictures};
+use layers::{Kind, LayerStack, flatten, flatten_pictures};
 
 /// Merges that LayerD's protocol allows at most.
 const MOST_EDITS: usize = 5;
@@ -55,13 +55,14 @@ pub(crate) fn measure(found: &LayerStack, truth: &LayerStack, traits: Traits) ->
     let of = |k: usize| &truth.layers()[k].pixels;
     let partners = matching(found, truth)?;
     let union = |wanted: &dyn Fn(Kind) -> bool| {
-        let chosen: Vec<&RgbaImage> = found.layers().iter().filter(|l| wanted(l.kind)).map(|l| &l.pixels).collect();
-        flatten_pictures(found.width(), found.height(), &chosen).expect("layers of one stack are of one size")
+        let chosen = found.iter().filter(|layer| wanted(layer.kind)).cloned().collect();
+        flatten(&LayerStack::new(found.width(), found.height(), chosen).expect("layers of one stack"))
     };
     let text = union(&|kind| kind == Kind::Text);
     let foreground = union(&|kind| kind != Kind::Text && kind != Kind::Background);
     let figures = flatten_pictures(truth.width(), truth.height(), &[of(SHAPES), of(SUBJECT)])?;
-    let background = &found.layers().first().context("a decomposition has a background")?.pixels;
+    let background = found.layers().first().context("a decomposition has a background")?;
+    let background = background.on_canvas(found.width(), found.height());
     Ok(Measures {
         traits,
         matched: partners.iter().sum::<f64>() / partners.len() as f64,
@@ -69,7 +70,7 @@ pub(crate) fn measure(found: &LayerStack, truth: &LayerStack, traits: Traits) ->
         subject: partners[SUBJECT],
         text: pair_score(&text, of(TEXT))?,
         foreground: pair_score(&foreground, &figures)?.alpha_iou,
-        hidden: hidden_difference(background, truth),
+        hidden: hidden_difference(&background, truth),
         layerd: evaluate(found, truth, MOST_EDITS)?.iter().map(|s| (s.rgb_l1, s.alpha_iou)).collect(),
     })
 }
@@ -80,8 +81,9 @@ fn matching(found: &LayerStack, truth: &LayerStack) -> anyhow::Result<Vec<f64>> 
     let (rows, columns) = (found.layers().len(), truth.layers().len());
     let mut iou = vec![vec![0.0; columns]; rows];
     for (row, layer) in iou.iter_mut().zip(found.layers()) {
+        let whole = layer.on_canvas(found.width(), found.height());
         for (value, other) in row.iter_mut().zip(truth.layers()) {
-            *value = pair_score(&layer.pixels, &other.pixels)?.alpha_iou;
+            *value = pair_score(&whole, &other.pixels)?.alpha_iou;
         }
     }
     let mut best = vec![vec![0.0f64; columns + 1]; rows + 1];

@@ -13,7 +13,7 @@ use clap::Parser;
 use columns::{Measures, Traits, line, measure};
 use draft::{Options, decompose, worst_difference};
 use image::RgbaImage;
-use layers::{Kind, LayerStack, contact_sheet, flatten_pictures};
+use layers::{Kind, LayerStack, contact_sheet, flatten};
 use peer::Peer;
 use synth::{Background, Poster, Shadows};
 
@@ -221,8 +221,8 @@ fn save_sheet(folder: &Path, seed: u64, poster: &Poster, found: &LayerStack, m: 
     image::imageops::replace(&mut both, &upper, 0, 0);
     image::imageops::replace(&mut both, &lower, 0, i64::from(upper.height()));
     both.save(folder.join(format!("{:.3}-{seed}.png", m.overall())))?;
-    let texts: Vec<&RgbaImage> = found.layers().iter().filter(|l| l.kind == Kind::Text).map(|l| &l.pixels).collect();
-    let text = flatten_pictures(found.width(), found.height(), &texts)?;
+    let texts = found.iter().filter(|layer| layer.kind == Kind::Text).cloned().collect();
+    let text = flatten(&LayerStack::new(found.width(), found.height(), texts)?);
     let truth = &poster.truth.layers()[3].pixels;
     let compared = image::RgbImage::from_fn(found.width(), found.height(), |x, y| {
         image::Rgb([text.get_pixel(x, y)[3], truth.get_pixel(x, y)[3], 0])
@@ -240,7 +240,8 @@ fn make(seed: u64) -> Poster {
 fn take_apart(picture: &RgbaImage) -> anyhow::Result<LayerStack> {
     let options = Options { layers: Some(4), seed: 0 };
     let output = decompose(picture, &options, &mut |_| ControlFlow::Continue(()))?;
-    let pixels: Vec<RgbaImage> = output.stack.layers().iter().map(|layer| layer.pixels.clone()).collect();
+    let size = picture.dimensions();
+    let pixels: Vec<RgbaImage> = output.stack.iter().map(|l| l.on_canvas(size.0, size.1).into_owned()).collect();
     anyhow::ensure!(worst_difference(picture, &pixels) == 0, "the layers do not give the picture back");
     Ok(output.stack)
 }

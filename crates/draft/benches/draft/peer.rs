@@ -108,7 +108,7 @@ fn stack(folder: &Path, prefix: &str, kinds: &[Kind]) -> anyhow::Result<LayerSta
     for (k, &kind) in kinds.iter().enumerate() {
         let path = folder.join(format!("{prefix}_{k}.png"));
         let pixels = image::open(&path).with_context(|| path.display().to_string())?.to_rgba8();
-        made.push(Layer { name: String::new(), kind, text: None, pixels });
+        made.push(Layer::new("", kind, pixels));
     }
     let (width, height) = made.first().context("no layers")?.pixels.dimensions();
     Ok(LayerStack::new(width, height, made)?)

@@ -105,6 +105,8 @@ impl TreeReader<'_> {
                     name: edit.name.clone().unwrap_or_else(|| info.name.clone()),
                     kind: info.kind,
                     text: info.text.clone(),
+                    group: info.group,
+                    label: info.label.clone(),
                     bounding_box: info.bounding_box,
                     edit,
                     child,

@@ -47,12 +47,10 @@ fn soft() -> LayerStack {
 }
 
 fn stack(layers: Vec<RgbaImage>) -> LayerStack {
-    let named = layers.into_iter().enumerate().map(|(index, pixels)| Layer {
-        name: format!("layer {index}"),
-        kind: Kind::Unknown,
-        text: None,
-        pixels,
-    });
+    let named = layers
+        .into_iter()
+        .enumerate()
+        .map(|(index, pixels)| Layer::new(format!("layer {index}"), Kind::Unknown, pixels));
     LayerStack::new(WIDTH, HEIGHT, named.collect()).expect("one size")
 }
 

@@ -1,15 +1,13 @@
 use std::io::{BufWriter, Write};
 
-use image::RgbaImage;
 use serde::Serialize;
 use zip::ZipWriter;
 
 use super::{ExportError, ExportOptions, Placed, Target};
 use crate::archive::{deflated, stored};
-use crate::canvas::placed as placed_on_canvas;
 use crate::compose::compose_each;
 use crate::document::{Document, DocumentLayer, PixelSource, effective_opacity};
-use crate::{Kind, preview_jpeg, write_png};
+use crate::{Kind, preview_jpeg, write_placed_png, write_png};
 
 /// `manifest.json` of a ZIP export.
 #[derive(Serialize)]
@@ -53,7 +51,8 @@ pub(super) fn write(
         let index = layers.len();
         let file = format!("layer_{index}.png");
         archive.start_file(&file, stored())?;
-        write_full_canvas(document, layer, &pixels, &mut archive)?;
+        // As large as the canvas, with every byte of the layer. Its opacity stays in the manifest.
+        write_placed_png(&mut archive, &pixels, (layer.x, layer.y), (document.width, document.height))?;
         let placed = Placed::trim(layer, pixels);
         let trimmed_file = options.trim.then(|| format!("trimmed/layer_{index}.png"));
         if let Some(file) = &trimmed_file {
@@ -86,21 +85,6 @@ pub(super) fn write(
     }
     archive.finish()?;
     Ok(())
-}
-
-/// Writes the layer as large as the canvas. Its opacity stays in the manifest.
-fn write_full_canvas(
-    document: &Document,
-    layer: &DocumentLayer,
-    pixels: &RgbaImage,
-    writer: &mut dyn Write,
-) -> Result<(), ExportError> {
-    let size = (document.width, document.height);
-    // Bytes of an untouched layer are kept, the colours under alpha 0 too.
-    if (layer.x, layer.y) == (0, 0) && pixels.dimensions() == size {
-        return Ok(write_png(writer, pixels)?);
-    }
-    Ok(write_png(writer, &placed_on_canvas(pixels, (layer.x, layer.y), size)?)?)
 }
 
 fn manifest_layer<'a>(

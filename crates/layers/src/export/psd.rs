@@ -7,6 +7,7 @@ use image::RgbaImage;
 use super::packbits;
 use super::{ExportError, Placed, Target};
 use crate::document::{Document, DocumentLayer, PixelSource};
+use crate::extent::crop_in_place;
 use crate::{fit, thumbnail_jpeg};
 
 mod records;
@@ -148,7 +149,7 @@ fn within_limits(placed: Placed) -> Placed {
     let (left, top) = (start(placed.x, width, width_kept), start(placed.y, height, height_kept));
     let area = crate::Rect { x: left, y: top, width: width_kept, height: height_kept };
     Placed {
-        pixels: super::crop_in_place(placed.pixels, area),
+        pixels: crop_in_place(placed.pixels, area),
         x: placed.x.saturating_add_unsigned(left),
         y: placed.y.saturating_add_unsigned(top),
     }

@@ -10,7 +10,7 @@ use zip::ZipArchive;
 
 use super::*;
 use crate::document::{DocumentGroup, Node};
-use crate::{Difference, Kind, Layer, LayerStack, Limits, crop, decode};
+use crate::{Difference, Group, Kind, Layer, LayerStack, Limits, crop, decode};
 
 pub(super) const NAMES: [&str; 4] = ["배경", "Kreis & \"Quadrat\" <1>", "標題 🎈", "leer"];
 
@@ -28,10 +28,8 @@ pub(super) fn stack() -> LayerStack {
     });
     let pictures = [ground, disc, block, RgbaImage::new(width, height)];
     let layers = pictures.into_iter().zip(NAMES).map(|(pixels, name)| Layer {
-        name: name.into(),
-        kind: Kind::Unknown,
         text: (name == NAMES[2]).then(|| "두 줄\n& mehr".into()),
-        pixels,
+        ..Layer::new(name, Kind::Unknown, pixels)
     });
     LayerStack::new(width, height, layers.collect()).unwrap()
 }
@@ -87,18 +85,94 @@ fn composing_a_document_is_flattening_its_stack() {
 fn a_group_fades_as_a_whole() {
     // White over black in one group at half opacity: only white shows, half of it.
     let plain = |value| RgbaImage::from_pixel(1, 1, Rgba([value, value, value, 255]));
-    let layers = [plain(90), plain(0), plain(255)].into_iter().map(|pixels| Layer {
-        name: String::new(),
-        kind: Kind::Unknown,
-        text: None,
-        pixels,
-    });
+    let layers = [plain(90), plain(0), plain(255)].into_iter().map(|pixels| Layer::new("", Kind::Unknown, pixels));
     let stack = LayerStack::new(1, 1, layers.collect()).unwrap();
     let mut document = Document::from_stack("", &stack);
     let children = document.nodes.split_off(1);
     document.nodes.push(Node::Group(DocumentGroup { name: String::new(), visible: true, opacity: 0.5, children }));
     // 90 / 2 + 255 / 2 = 172.5
     assert!((172..=173).contains(&document.compose(&stack).unwrap().get_pixel(0, 0)[0]));
+}
+
+/// The stack with each layer cut to its pixels, and the upper three in a group.
+fn cut() -> LayerStack {
+    let layers = stack().into_layers().into_iter().map(Layer::trimmed);
+    let grouped = layers.enumerate().map(|(index, layer)| Layer { group: (index > 0).then_some(Group::Text), ..layer });
+    LayerStack::new(64, 48, grouped.collect()).unwrap()
+}
+
+#[test]
+fn cut_layers_are_exported_like_whole_ones_in_a_named_group() {
+    let cut = cut();
+    let document = Document::from_stack("Plakat", &cut);
+    let [_, Node::Group(group)] = &document.nodes[..] else { panic!("{document:?}") };
+    assert_eq!((group.name.as_str(), group.children.len()), ("Text", 3));
+    assert_close(&document.compose(&cut).unwrap(), &crate::flatten(&stack()));
+    let written = |document: &Document, source: &LayerStack, format| {
+        let mut out = Cursor::new(Vec::new());
+        let options = ExportOptions { trim: true, extra_files: Vec::new() };
+        export(document, source, format, &options, &mut out).unwrap();
+        out.into_inner()
+    };
+
+    let zip = |document: &Document, source: &LayerStack| {
+        ZipArchive::new(Cursor::new(written(document, source, Format::Zip))).unwrap()
+    };
+    let (mut found, mut whole) = (zip(&document, &cut), zip(&Document::from_stack("Plakat", &stack()), &stack()));
+    for index in 0..3 {
+        for name in [format!("layer_{index}.png"), format!("trimmed/layer_{index}.png")] {
+            assert_eq!(picture(&entry(&mut found, &name)), picture(&entry(&mut whole, &name)), "{name}");
+        }
+    }
+    let manifest: serde_json::Value = serde_json::from_slice(&entry(&mut found, "manifest.json")).unwrap();
+    assert_eq!(manifest["tree"][1]["name"], "Text");
+    assert_eq!(manifest["tree"][1]["children"][1]["name"], NAMES[2]);
+    assert_eq!((&manifest["layers"][2]["x"], &manifest["layers"][2]["trimmed_height"]), (&40.into(), &34.into()));
+
+    let psd = ::psd::Psd::from_bytes(&written(&document, &cut, Format::Psd)).unwrap();
+    let group = psd.groups().values().next().unwrap();
+    assert_eq!((group.name(), psd.groups().len()), ("Text", 1));
+    let layers: Vec<_> = psd.layers().iter().rev().collect();
+    assert_eq!((layers[2].layer_left(), layers[2].layer_top()), (40, 10));
+    assert!(layers[1..].iter().all(|layer| layer.parent_id() == Some(group.id())));
+
+    let mut ora = ZipArchive::new(Cursor::new(written(&document, &cut, Format::Ora))).unwrap();
+    let xml = String::from_utf8(entry(&mut ora, "stack.xml")).unwrap();
+    let xml = roxmltree::Document::parse(&xml).unwrap();
+    assert!(xml.descendants().any(|node| node.has_tag_name("stack") && node.attribute("name") == Some("Text")));
+    let composed = compose_ora(&mut ora, xml.root_element().first_element_child().unwrap());
+    assert_close(&composed, &crate::flatten(&stack()));
+
+    for (format, wanted) in [(Format::Svg, "inkscape:label=\"Text\""), (Format::Pptx, "name=\"Text\"")] {
+        let bytes = written(&document, &cut, format);
+        let text = match format {
+            Format::Pptx => entry(&mut ZipArchive::new(Cursor::new(bytes)).unwrap(), "ppt/slides/slide1.xml"),
+            _ => bytes,
+        };
+        assert!(String::from_utf8(text).unwrap().contains(wanted), "{format:?}");
+    }
+}
+
+#[test]
+fn only_neighbours_of_one_group_share_a_folder() {
+    let layer = |(index, group): (usize, &Option<Group>)| Layer {
+        group: *group,
+        ..Layer::new(index.to_string(), Kind::Object, RgbaImage::new(2, 2))
+    };
+    let names = |groups: &[Option<Group>]| {
+        let layers = groups.iter().enumerate().map(layer).collect();
+        let document = Document::from_stack("", &LayerStack::new(2, 2, layers).unwrap());
+        assert_eq!(document.layers().len(), groups.len());
+        let name = |node: &Node| match node {
+            Node::Layer(layer) => layer.name.clone(),
+            Node::Group(group) => format!("{}: {}", group.name, group.children.len()),
+        };
+        document.nodes.iter().map(name).collect::<Vec<_>>()
+    };
+    let (objects, text, none) = (Some(Group::Objects), Some(Group::Text), None);
+    assert_eq!(names(&[none, objects, objects, text, text, text]), ["0", "Objects: 2", "Text: 3"]);
+    assert_eq!(names(&[none, none, text, none, objects]), ["0", "1", "2", "3", "4"]);
+    assert_eq!(names(&[text, objects, text, Some(Group::People)]), ["0", "1", "2", "3"]);
 }
 
 #[test]

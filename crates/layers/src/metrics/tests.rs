@@ -12,12 +12,7 @@ fn stack(rows: &[&[[u8; 4]]]) -> LayerStack {
     let width = rows[0].len() as u32;
     let layers = rows
         .iter()
-        .map(|row| Layer {
-            name: String::new(),
-            kind: Kind::Unknown,
-            text: None,
-            pixels: RgbaImage::from_fn(width, 1, |x, _| Rgba(row[x as usize])),
-        })
+        .map(|row| Layer::new("", Kind::Unknown, RgbaImage::from_fn(width, 1, |x, _| Rgba(row[x as usize]))))
         .collect();
     LayerStack::new(width, 1, layers).unwrap()
 }

@@ -6,10 +6,8 @@ use crate::{Difference, Kind, flatten, premultiply};
 fn stack(pictures: Vec<RgbaImage>) -> LayerStack {
     let (width, height) = pictures[0].dimensions();
     let layers = pictures.into_iter().enumerate().map(|(index, pixels)| Layer {
-        name: format!("layer {index}"),
-        kind: Kind::Object,
         text: Some("words".to_owned()),
-        pixels,
+        ..Layer::new(format!("layer {index}"), Kind::Object, pixels)
     });
     LayerStack::new(width, height, layers.collect()).unwrap()
 }
@@ -122,5 +120,20 @@ fn progress_rises_from_none_to_all_and_a_break_ends_it() {
         });
         assert!(matches!(stopped, Err(UpscaleError::Stopped)));
         assert_eq!(calls, at + 1, "nothing is asked again after a break");
+    }
+}
+
+#[test]
+fn cut_layers_are_lifted_as_whole_ones() {
+    let truth = truth();
+    let (small, input) = (reduced(&truth, 96, 80), flatten(&truth));
+    let label = Some(crate::Label::new("circle"));
+    let cut = small.iter().cloned().map(|layer| Layer { label: label.clone(), ..layer.trimmed() }).collect();
+    let cut = LayerStack::new(96, 80, cut).unwrap();
+    assert!(cut.layers()[1].pixels.width() < 96);
+    let (found, wanted) = (whole(&cut, &input).unwrap(), whole(&small, &input).unwrap());
+    assert_eq!(found.layers()[1].label, label);
+    for (found, wanted) in found.iter().zip(&wanted) {
+        assert_eq!(found.pixels, wanted.pixels);
     }
 }

@@ -82,7 +82,7 @@ impl Engine for Plain {
 
     fn decompose(&mut self, job: &EngineJob<'_>, _: &mut dyn ProgressSink) -> Result<Output, EngineError> {
         let (width, height) = job.input.dimensions();
-        let layer = |name: &str, pixels| Layer { name: name.to_owned(), kind: Kind::Unknown, text: None, pixels };
+        let layer = |name: &str, pixels| Layer::new(name, Kind::Unknown, pixels);
         let nothing = RgbaImage::new(width, height);
         let layers =
             vec![layer("Background", job.input.clone()), layer("Layer 1", nothing.clone()), layer("Layer 2", nothing)];

@@ -91,6 +91,10 @@ fn encode(run: EngineRun) -> Result<RemoteResult, String> {
             name: layer.name.clone(),
             kind: layer.kind,
             text: layer.text.clone(),
+            group: layer.group,
+            label: layer.label.clone(),
+            x: layer.x,
+            y: layer.y,
             png: Blob::Inline(png),
         });
     }

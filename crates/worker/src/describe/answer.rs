@@ -130,12 +130,7 @@ mod tests {
     use super::*;
 
     fn stack(names: &[&str]) -> LayerStack {
-        let layer = |name: &&str| Layer {
-            name: (*name).to_owned(),
-            kind: Kind::Unknown,
-            text: None,
-            pixels: RgbaImage::new(2, 2),
-        };
+        let layer = |name: &&str| Layer::new(*name, Kind::Unknown, RgbaImage::new(2, 2));
         LayerStack::new(2, 2, names.iter().map(layer).collect()).expect("a stack")
     }
 

@@ -62,7 +62,8 @@ impl LocalAnalyzer<'_> {
         let mut answers = Vec::new();
         let mut understood = 0;
         for (index, layer) in layers.iter().enumerate() {
-            let picture = thumbnail(&layer.pixels, LAYER_SIDE).map_err(NoAnalysis::Because)?;
+            let whole = layer.on_canvas(output.stack.width(), output.stack.height());
+            let picture = thumbnail(&whole, LAYER_SIDE).map_err(NoAnalysis::Because)?;
             let place = (u32::try_from(index).unwrap_or(u32::MAX), total);
             let text = self.ask(&opaque(&picture), LAYER_QUESTION, place, started, progress)?;
             let answer = json_in::<LayerAnswer>(&text);

@@ -342,7 +342,7 @@ fn finish(input: &RgbaImage, output: Output, params: &Params) -> Result<engine::
             0 => ("Background".to_owned(), Kind::Background),
             _ => (format!("Layer {index}"), Kind::Object),
         };
-        made.push(Layer { name, kind, text: None, pixels: picture });
+        made.push(Layer::new(name, kind, picture));
     }
     let mut stack = LayerStack::new(width, height, made).map_err(|e| internal(&e))?;
     if params.num_layers == LayerCount::Auto {

@@ -12,7 +12,7 @@ use jobs::{EngineInfo, InputInfo, JobId, LayerFlags, LayerInfo, Metadata, Recomp
 use layers::{Layer, LayerReport, LayerStack, Report, Thresholds};
 use time::OffsetDateTime;
 
-use self::files::{METADATA, PREVIEW, RENDERING, layer_name, write_file, write_model_layers, write_png};
+use self::files::{METADATA, PREVIEW, RENDERING, layer_name, write_file, write_layer, write_model_layers, write_png};
 pub(crate) use self::files::{is_layer_name, is_picture_name, names};
 use self::upscale::SizedLayers;
 
@@ -110,7 +110,7 @@ fn write_layers(
     let mut infos = Vec::new();
     for (index, (layer, report)) in stack.layers().iter().zip(reports).enumerate() {
         let info = layer_info(index, layer, report);
-        write_png(&dir.join(&info.file), &layer.pixels)?;
+        write_layer(&dir.join(&info.file), layer, (stack.width(), stack.height()))?;
         infos.push(info);
         on_file(count(infos.len()))?;
     }
@@ -124,6 +124,8 @@ fn layer_info(index: usize, layer: &Layer, report: LayerReport) -> LayerInfo {
         name: layer.name.clone(),
         kind: layer.kind,
         text: layer.text.clone(),
+        group: layer.group,
+        label: layer.label.clone(),
         bounding_box: report.bounding_box,
         coverage: report.coverage,
         visible_share: report.visible_share,

@@ -102,7 +102,7 @@ impl Engine for ScriptedEngine {
 }
 
 fn stack(pixels: RgbaImage) -> LayerStack {
-    let layer = Layer { name: "all".to_owned(), kind: Kind::Background, text: None, pixels };
+    let layer = Layer::new("all", Kind::Background, pixels);
     LayerStack::new(layer.pixels.width(), layer.pixels.height(), vec![layer]).expect("one layer fits")
 }
 
