@@ -28,7 +28,7 @@ class Conversion:
     def __init__(self, model):
         self.model, self.graph = model, model.Subgraphs(0)
         self.nodes, self.constants = [], []
-        self.shapes, self.values, self.same = {}, {}, {}
+        self.shapes, self.values, self.same, self.kernels = {}, {}, {}, {}
         for index in range(self.graph.TensorsLength()):
             tensor = self.graph.Tensors(index)
             self.shapes[index] = [tensor.Shape(k) for k in range(tensor.ShapeLength())]
@@ -54,12 +54,15 @@ class Conversion:
         return name
 
     def weights(self, index, order):
-        """A kernel as it is stored, its axes in ONNX's order."""
+        """A kernel as it is stored, its axes in ONNX's order; layers of several levels share some."""
+        if index in self.kernels:
+            return self.kernels[index]
         array, scales, axis = self.values[self.same.get(index, index)]
         array = array.transpose(order)
         if scales is None:
-            return self.constant(array)
-        made = f"w{index}"
+            self.kernels[index] = self.constant(array)
+            return self.kernels[index]
+        made = self.kernels[index] = f"w{index}"
         inputs = [self.constant(array), self.constant(scales)]
         axis = order.index(axis) if len(scales) > 1 else 0
         if len(scales) == 1:
