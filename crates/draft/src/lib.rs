@@ -29,6 +29,8 @@ mod pipeline;
 mod plane;
 mod random;
 mod refine;
+#[cfg(feature = "networks")]
+mod segmenter;
 mod segments;
 mod structure;
 mod subject;
@@ -38,3 +40,5 @@ pub use check::worst_difference;
 pub use decompose::{Error, MOST_LAYERS, Options, Output, decompose, memory_bytes};
 pub use monitor::{Progress, Stage};
 pub use note::Note;
+#[cfg(feature = "networks")]
+pub use segmenter::{Embedding, Prompt, Segment, SegmentError, Segmenter};

@@ -1,5 +1,7 @@
 //! The networks that ship with the engine, and how they are run.
 
+pub(crate) mod objects;
+
 use std::sync::LazyLock;
 
 pub(crate) use ::networks::NetworkError;
