@@ -12,6 +12,7 @@ use crate::naming;
 use crate::note::Note;
 use crate::pipeline::{self, Decomposition};
 use crate::plane::{Plane, Rgb8};
+use crate::split;
 use crate::structure::{Arrangement, Unit};
 
 /// Largest number of layers that can be requested.
@@ -25,6 +26,10 @@ const NETWORKS_BYTES: u64 = if cfg!(feature = "networks") { 256 << 20 } else { 1
 pub struct Options {
     /// Number of layers including the background, 1 to 64; `None`: the engine chooses.
     pub layers: Option<u8>,
+    /// What the picture shows, where it is a layer of another result with transparency around: such a one is only
+    /// divided into its parts, words into blocks or lines, things into connected pieces. `None`, or
+    /// [`Kind::Background`]: a whole picture.
+    pub of: Option<Kind>,
     /// Ignored: this engine makes no random choices. Present for callers that pass one seed to every engine.
     pub seed: u64,
 }
@@ -97,6 +102,9 @@ pub fn decompose(
 
 fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output, Error> {
     monitor.step(Stage::Read, 0, 1, 0.0)?;
+    if let Some(kind) = options.of.filter(|kind| matches!(kind, Kind::Text | Kind::Object | Kind::Subject)) {
+        return Ok(split::run(input, kind, options, monitor)?);
+    }
     let (opaque, opacity) = opaque_picture(input);
     let Decomposition { mut background, sheets, mut notes } = pipeline::run(opaque, monitor)?;
     monitor.step(Stage::Write, 0, 2, 0.88)?;
@@ -189,7 +197,7 @@ mod tests {
     #[test]
     fn the_number_of_threads_does_not_reach_the_result() {
         let input = busy();
-        let options = Options { layers: Some(4), seed: 7 };
+        let options = Options { layers: Some(4), seed: 7, ..Options::default() };
         let bytes = |threads: usize| {
             let (monitor, _reporter) = monitor();
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");

@@ -30,6 +30,7 @@ mod plane;
 mod random;
 mod refine;
 mod segments;
+mod split;
 mod structure;
 mod subject;
 mod text;
