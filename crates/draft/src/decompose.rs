@@ -7,6 +7,9 @@ use crate::colour::{bytes_plane, unit_plane};
 use crate::cut;
 use crate::exact;
 use crate::fill::membrane::membrane;
+use crate::filter::resize_rgb;
+use crate::large;
+use crate::layer::Sheet;
 use crate::monitor::{Monitor, Progress, Stage, Stopped, monitor};
 use crate::naming;
 use crate::note::Note;
@@ -106,22 +109,30 @@ fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output
         return Ok(split::run(input, kind, options, monitor)?);
     }
     let (opaque, opacity) = opaque_picture(input);
+    let small = large::working_size(opaque.width, opaque.height).map(|(w, h)| resize_rgb(&opaque, w, h));
+    // A large picture waits until it is known what is in it.
+    let (opaque, waiting) = match small {
+        Some(small) => (small, Some(opaque)),
+        None => (opaque, None),
+    };
+    let long = opaque.width.max(opaque.height);
     let Decomposition { mut background, sheets, mut notes } = pipeline::run(opaque, monitor)?;
-    monitor.step(Stage::Write, 0, 2, 0.88)?;
+    monitor.step(Stage::Write, 0, 3, 0.88)?;
     let mut found = Arrangement::new(&background, sheets, monitor)?;
     match options.layers {
         None => notes.push(found.fit_naturally(usize::from(MOST_LAYERS) - 1)),
         Some(count) => found.fit(usize::from(count) - 1),
     }
     found.sort();
-    monitor.step(Stage::Write, 1, 2, 0.92)?;
-    let mut background_alpha = opacity.map(|alpha| inpaint_opacity(&alpha, &found));
-    let problem = exact::Problem {
-        input,
-        background: &mut background,
-        background_alpha: background_alpha.as_mut(),
-        sheets: found.sheets.iter_mut().map(|arranged| &mut arranged.sheet).collect(),
-    };
+    monitor.step(Stage::Write, 1, 3, 0.9)?;
+    let mut sheets: Vec<&mut Sheet> = found.sheets.iter_mut().map(|arranged| &mut arranged.sheet).collect();
+    if let Some(picture) = waiting {
+        background = large::enlarge(picture, &background, &mut sheets, monitor)?;
+    }
+    monitor.step(Stage::Write, 2, 3, 0.94)?;
+    let mut background_alpha = opacity.map(|alpha| inpaint_opacity(&alpha, &sheets));
+    let problem =
+        exact::Problem { input, background: &mut background, background_alpha: background_alpha.as_mut(), sheets };
     exact::solve(problem, monitor)?;
     let lowest = Layer {
         label: Some(Label::new("background")),
@@ -136,12 +147,12 @@ fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output
             units.push(unit);
         }
     }
-    naming::name(&mut layers[1..], &units, input.width().max(input.height()) as usize);
+    naming::name(&mut layers[1..], &units, long);
     if let Some(asked) = options.layers.map(usize::from).filter(|&asked| layers.len() < asked) {
         notes.push(Note::FewerLayers { asked, given: layers.len() });
     }
     let stack = LayerStack::new(input.width(), input.height(), layers).expect("every layer lies in the picture");
-    monitor.step(Stage::Write, 2, 2, 1.0)?;
+    monitor.step(Stage::Write, 3, 3, 1.0)?;
     Ok(Output { stack, notes })
 }
 
@@ -162,9 +173,9 @@ fn opaque_picture(input: &RgbaImage) -> (Rgb8, Option<Plane<u8>>) {
 
 /// Opacity of the background: that of the input where the background is visible,
 /// inpainted behind the layers above it.
-fn inpaint_opacity(opacity: &Plane<u8>, found: &Arrangement) -> Plane<u8> {
+fn inpaint_opacity(opacity: &Plane<u8>, sheets: &[&mut Sheet]) -> Plane<u8> {
     let covered =
-        Plane::from_fn(opacity.width, opacity.height, |x, y| found.sheets.iter().any(|s| s.sheet.alpha.at(x, y) > 0));
+        Plane::from_fn(opacity.width, opacity.height, |x, y| sheets.iter().any(|sheet| sheet.alpha.at(x, y) > 0));
     let visible = covered.not();
     if !visible.any() {
         return opacity.clone();

@@ -14,6 +14,7 @@ mod fading;
 mod fill;
 mod filter;
 mod kmeans;
+mod large;
 mod layer;
 mod matte;
 mod maxflow;
