@@ -3,11 +3,11 @@ use std::ops::ControlFlow;
 use image::RgbaImage;
 use layers::{Kind, Label, Layer, LayerStack};
 
-use crate::colour::{bytes_plane, unit_plane};
+use crate::colour::{bytes_plane, to_bytes, unit_plane};
 use crate::cut;
 use crate::exact;
 use crate::fill::membrane::membrane;
-use crate::filter::resize_rgb;
+use crate::filter::{area_means, resize_rgb};
 use crate::large;
 use crate::layer::Sheet;
 use crate::monitor::{Monitor, Progress, Stage, Stopped, monitor};
@@ -168,7 +168,22 @@ fn opaque_picture(input: &RgbaImage) -> (Rgb8, Option<Plane<u8>>) {
     if !visible.any() {
         return (colours.map(|_| [0; 3]), Some(opacity));
     }
-    (bytes_plane(&membrane(&unit_plane(&colours), &visible, 4)), Some(opacity))
+    let Some((small_width, small_height)) = large::working_size(width, height) else {
+        return (bytes_plane(&membrane(&unit_plane(&colours), &visible, 4)), Some(opacity));
+    };
+    // Nobody sees these pixels: a large picture takes them from a small one.
+    let seen = |x: usize, y: usize| match (visible.at(x, y), colours.at(x, y).map(|v| f32::from(v) / 255.0)) {
+        (true, [r, g, b]) => [r, g, b, 1.0],
+        _ => [0.0; 4],
+    };
+    let means = area_means((width, height), (small_width, small_height), seen);
+    let known = means.map(|mean| mean[3] > 0.0);
+    let around = membrane(&means.map(|[r, g, b, share]| [r, g, b].map(|v| v / share.max(1e-6))), &known, 4);
+    let filled = Plane::from_fn(width, height, |x, y| match visible.at(x, y) {
+        true => colours.at(x, y),
+        _ => to_bytes(around.at(x * small_width / width, y * small_height / height)),
+    });
+    (filled, Some(opacity))
 }
 
 /// Opacity of the background: that of the input where the background is visible,

@@ -190,9 +190,13 @@ impl<'a> Coarse<'a> {
         let coarse = mix(alphas.map(f32::from)) / 255.0;
         let here = colour.map(f32::from);
         let blurred = sampled(self.above);
-        let grain: [f32; 3] = std::array::from_fn(|c| here[c] - blurred[c]);
-        let fine = if max_difference(here, blurred) < GRAIN { 1.0 - coarse } else { 0.0 };
-        let behind: [f32; 3] = std::array::from_fn(|c| (behind[c] + fine * grain[c]).clamp(0.0, 255.0));
+        let (off_below, off_above) = (max_difference(here, behind), max_difference(here, blurred));
+        // Beside an edge, what is below explains a pixel better than the mixture at working size.
+        if off_below < GRAIN && off_below <= off_above {
+            return (colour, 0);
+        }
+        let fine = if off_above < GRAIN { 1.0 - coarse } else { 0.0 };
+        let behind: [f32; 3] = std::array::from_fn(|c| (behind[c] + fine * (here[c] - blurred[c])).clamp(0.0, 255.0));
         let alpha = self.opacity(here, behind, coarse, most, (column.nearest(), row.nearest()));
         if alpha < HARDLY && max_difference(here, behind) < ALMOST_BELOW {
             return (colour, 0);

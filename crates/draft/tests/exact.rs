@@ -90,6 +90,22 @@ fn every_picture_gives_exact_layers() {
     }
 }
 
+/// Worked on at a smaller size, and as exact.
+#[test]
+fn a_large_picture_gives_exact_layers() {
+    let input = RgbaImage::from_fn(2400, 2600, |x, y| {
+        let disk = x.abs_diff(1300).pow(2) + y.abs_diff(1500).pow(2) < 600 * 600;
+        let grain = ((x * 7 + y * 13) % 5) as u8;
+        if disk { Rgba([200, 30 + grain, 40, 255]) } else { Rgba([240, 220, 90 + grain, 255]) }
+    });
+    let output = decompose(&input, &Options { layers: Some(2), ..Options::default() }, &mut go_on).expect("a poster");
+    let layers: Vec<RgbaImage> = output.stack.iter().map(|layer| layer.on_canvas(2400, 2600).into_owned()).collect();
+    assert_eq!((layers.len(), worst_difference(&input, &layers)), (2, 0));
+    let mistaken = input.enumerate_pixels().filter(|(x, y, p)| (layers[1].get_pixel(*x, *y)[3] > 127) != (p[0] == 200));
+    assert_eq!(mistaken.count(), 0);
+    assert_eq!(output.stack.layers()[1].name, "Red circle");
+}
+
 /// Flat background with two disks and a ring: a poster in small.
 fn poster() -> RgbaImage {
     RgbaImage::from_fn(400, 300, |x, y| {
