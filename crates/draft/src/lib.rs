@@ -14,6 +14,7 @@ mod fading;
 mod fill;
 mod filter;
 mod kmeans;
+mod large;
 mod layer;
 mod matte;
 mod maxflow;
@@ -32,6 +33,7 @@ mod refine;
 #[cfg(feature = "networks")]
 mod segmenter;
 mod segments;
+mod split;
 mod structure;
 mod subject;
 mod text;
