@@ -11,11 +11,13 @@ use crate::background::{self, Background};
 use crate::colour::{bytes_plane, unit_plane};
 use crate::drawn;
 use crate::filter::resize_gray;
-use crate::layer::{Part, Sheet};
+use crate::layer::{Group, Part, Sheet};
 use crate::matte::{ExtractOptions, Extraction, Shape, extract};
 use crate::monitor::{Monitor, Stage, Stopped};
 use crate::morphology::{NOWHERE, clean, close, components, dilate, erode, nearest};
 use crate::note::Note;
+#[cfg(feature = "networks")]
+use crate::objects;
 use crate::perceive::{Perception, perceive, saliency};
 use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
 use crate::refine::refine;
@@ -92,30 +94,31 @@ pub(crate) fn run(picture: Rgb8, monitor: &Monitor) -> Result<Decomposition, Sto
     work.extract_text(&perception, drawn.as_ref())?;
     monitor.step(Stage::Background, 0, 1, 0.6)?;
     let saliency = work.saliency_without_text(perception.saliency)?;
-    // The outline is only needed on a background that is not flat; it is computed while the background is searched for.
-    let (background, (drawn, outline)) = rayon::join(
+    let (background, drawn) = rayon::join(
         || background::find(&work.rest, monitor),
-        || {
-            let drawn = drawn::find(&work.rest, speck).map(|pieces| work.tidied(&pieces));
-            let outline = saliency.as_ref().map(|(map, _)| subject::outline(&work.rest, map, OUTLINE_LIMITS, monitor));
-            (drawn, outline.transpose())
-        },
+        || drawn::find(&work.rest, speck).map(|pieces| work.tidied(&pieces)),
     );
-    let (background, outline) = (background?, outline?);
+    let background = background?;
     let flat = background.area > FLAT_AREA && background.border > FLAT_BORDER && background.flatness > FLATNESS;
-    // On a flat background the figure is rarely needed.
-    let early = outline.as_ref().filter(|_| drawn.is_none() && !flat);
-    let (standing, figure) =
-        rayon::join(|| work.standing_on(&background), || early.map(|outline| work.figure_in(outline)));
+    // On a flat background nothing needs to be outlined.
+    let wanted = saliency.as_ref().filter(|_| drawn.is_none());
+    let (standing, things) = rayon::join(
+        || work.standing_on(&background),
+        || wanted.filter(|_| !flat).map(|saliency| work.things(saliency)).transpose(),
+    );
+    let things = things?;
     monitor.step(Stage::Objects, 0, 2, 0.68)?;
     let clear = STANDING_SHARE.contains(&standing.share());
     if let Some(drawn) = drawn {
         work.extract_from_flat(&drawn, saliency.as_ref())?;
     } else if flat && clear {
         work.extract_from_flat(&standing, saliency.as_ref())?;
-    } else if let Some(outline) = &outline {
-        let figure = figure.unwrap_or_else(|| work.figure_in(outline));
-        work.extract_from_scene(&figure, &standing, background.area)?;
+    } else if let Some(saliency) = wanted {
+        let things = match things {
+            Some(things) => things,
+            None => work.things(saliency)?,
+        };
+        work.extract_from_scene(things, &standing, background.area)?;
     } else if background.area > SMOOTH_AREA && clear {
         work.extract_from_flat(&standing, None)?;
     }
@@ -210,52 +213,101 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// The salient figure at full size.
-    fn figure_in(&self, outline: &Mask) -> Mask {
-        clean(&refine(&self.rest, outline), self.speck, (0.4 * self.speck as f32) as usize)
+    /// The things of a picture that is not flat, most important first: without networks, or where they outline nothing,
+    /// the salient figure.
+    fn things(&self, (map, sure): &(Gray, f32)) -> Result<Vec<Figure>, Stopped> {
+        #[cfg(feature = "networks")]
+        {
+            let salient = (*sure >= SALIENT_PEAK).then_some(map);
+            if let Some(sights) = objects::look(&self.rest, salient, self.monitor)? {
+                let found = objects::find(&self.rest, &sights, self.monitor)?;
+                let figures = found.into_iter().map(|thing| Figure {
+                    mask: self.figure_in(&thing.mask),
+                    part: Part {
+                        thing: thing.class,
+                        group: Some(if thing.is_person() { Group::People } else { Group::Objects }),
+                        importance: thing.importance(),
+                        ..Part::new(if thing.is_person() { Kind::Subject } else { Kind::Object })
+                    },
+                });
+                let figures: Vec<Figure> = figures.filter(|figure| figure.mask.any()).collect();
+                if !figures.is_empty() {
+                    return Ok(figures);
+                }
+            }
+        }
+        let _ = sure;
+        let outline = subject::outline(&self.rest, map, OUTLINE_LIMITS, self.monitor)?;
+        let mask = self.figure_in(&outline);
+        let whole = FIGURE_SHARE.contains(&mask.share());
+        Ok(if whole { vec![Figure { mask, part: Part::new(Kind::Subject) }] } else { Vec::new() })
     }
 
-    /// A picture without flat background: the salient figure first, then other objects on the smooth background around
-    /// it. `background` is the share of the picture that is smooth background.
-    fn extract_from_scene(&mut self, figure: &Mask, standing: &Mask, background: f32) -> Result<(), Stopped> {
-        let figure = with_attached(figure, standing, self.speck);
-        self.monitor.step(Stage::Objects, 1, 2, 0.72)?;
-        if FIGURE_SHARE.contains(&figure.share())
-            && let Some((_, extracted)) = self.extract(
-                &figure,
-                ExtractOptions {
-                    band: 3,
-                    grow: 7,
-                    halo: 3,
-                    shape: Shape::Piece { crumb: self.speck / 4 },
-                    excluded: None,
-                },
-            )?
+    /// A mask of working size at full size.
+    fn figure_in(&self, outline: &Mask) -> Mask {
+        let coarse = outline.count() as f32 / outline.data.len().max(1) as f32;
+        // Small things are not specks.
+        let least = self.speck.min((0.3 * coarse * self.rest.data.len() as f32) as usize + 1);
+        clean(&refine(&self.rest, outline), least, (0.4 * self.speck as f32) as usize)
+    }
+
+    /// A picture without flat background: people first, then things, then what else stands on the smooth background
+    /// around them. `background` is the share of the picture that is smooth background.
+    fn extract_from_scene(&mut self, figures: Vec<Figure>, standing: &Mask, background: f32) -> Result<(), Stopped> {
+        let (people, mut things): (Vec<Figure>, Vec<Figure>) =
+            figures.into_iter().partition(|figure| figure.part.group == Some(Group::People));
+        if people.is_empty()
+            && let Some(first) = things.first_mut()
         {
-            self.push(Part::new(Kind::Subject), opacity(&extracted.alpha), bytes_plane(&extracted.below));
+            // The most important thing is the subject, with what is attached to it.
+            first.part.kind = Kind::Subject;
+            first.mask = with_attached(&first.mask, standing, self.speck);
+        }
+        let mut all = standing.same_size(false);
+        self.monitor.step(Stage::Objects, 1, 2, 0.72)?;
+        for figures in [people, things].into_iter().filter(|figures| !figures.is_empty()) {
+            all = figures.iter().fold(all, |all, figure| all.or(&figure.mask));
+            self.extract_figures(figures)?;
         }
         self.monitor.step(Stage::Objects, 2, 2, 0.8)?;
-        // Seams of the inpainting behind the subject are not scenery, and neither are hairlines.
-        let filled = dilate(&figure, 7);
+        // Seams of the inpainting behind the figures are not scenery, and neither are hairlines.
+        let filled = dilate(&all, 7);
         let open = dilate(&erode(&standing.minus(&filled), 2), 3).and(standing);
         let scenery = clean(&open, self.speck * 3 / 2, self.speck / 2);
-        if background > SMOOTH_AREA * (1.0 - figure.share())
+        if background > SMOOTH_AREA * (1.0 - all.share())
             && SCENERY_SHARE.contains(&scenery.share())
-            && let Some((_, extracted)) = self.extract(
-                &scenery,
-                ExtractOptions {
-                    band: 3,
-                    grow: 7,
-                    halo: 2,
-                    shape: Shape::Piece { crumb: self.speck / 4 },
-                    excluded: None,
-                },
-            )?
+            && let Some((_, extracted)) = self.extract(&scenery, self.whole_piece(2))?
         {
             self.push(Part::new(Kind::Object), opacity(&extracted.alpha), bytes_plane(&extracted.below));
         }
         Ok(())
     }
+
+    fn whole_piece(&self, halo: usize) -> ExtractOptions<'static> {
+        ExtractOptions { band: 3, grow: 7, halo, shape: Shape::Piece { crumb: self.speck / 4 }, excluded: None }
+    }
+
+    /// Extracts figures at once, each as a part. What two of them claim goes to the first.
+    fn extract_figures(&mut self, figures: Vec<Figure>) -> Result<(), Stopped> {
+        let mut claims = self.rest.map(|_| 0u8);
+        for (k, figure) in figures.iter().enumerate().take(255) {
+            claims = claims.zip(&figure.mask, |owner, here| if owner == 0 && here { k as u8 + 1 } else { owner });
+        }
+        let mask = claims.map(|owner| owner != 0);
+        let Some((_, extracted)) = self.extract(&mask, self.whole_piece(3))? else { return Ok(()) };
+        // What is around them belongs to the nearest.
+        let owner = nearest(&mask).map(|place| if place == NOWHERE { 0 } else { claims.data[place as usize] });
+        let parts: Vec<Part> = figures.into_iter().take(255).map(|figure| figure.part).collect();
+        let kind = parts[0].kind;
+        self.push_parts(kind, parts, (opacity(&extracted.alpha), owner), bytes_plane(&extracted.below));
+        Ok(())
+    }
+}
+
+/// A thing at full size.
+struct Figure {
+    mask: Mask,
+    part: Part,
 }
 
 /// Fills holes that are small against the component around them: background seen through a glass or between fingers
