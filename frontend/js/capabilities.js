@@ -38,14 +38,14 @@ export function isDiffusion(engine) {
  * @returns {import("./types.js").Params}
  */
 export function jobParams() {
-  const { num_layers, engine: wanted, prompt, seed, steps, guidance, resolution, output_size } = options.value;
+  const { num_layers, engine: wanted, prompt, seed, steps, guidance, resolution, output_size, scene_text } = options.value;
   const engine = chosenEngine();
   const chosen = {
     num_layers,
     engine: engine?.name === wanted ? wanted : null,
     seed,
     prompt: engine?.uses_prompt ? prompt.trim() || null : null,
-    ...(isDiffusion(engine) ? { steps, guidance, resolution, output_size } : {}),
+    ...(isDiffusion(engine) ? { steps, guidance, resolution, output_size } : { scene_text: scene_text === "keep" ? null : scene_text }),
   };
   return Object.fromEntries(Object.entries(chosen).filter(([, value]) => value !== null));
 }

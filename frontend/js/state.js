@@ -22,6 +22,7 @@ const OPTIONS = {
   guidance: null,
   resolution: null,
   output_size: "native",
+  scene_text: "keep",
 };
 
 /** The options of the next job, named as in the API. */

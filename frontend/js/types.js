@@ -58,6 +58,11 @@
  */
 
 /** @typedef {"background" | "object" | "subject" | "text" | "unknown"} Kind */
+/** @typedef {"text" | "people" | "objects"} GroupCode */
+/**
+ * What a layer shows, in codes: those of crate `layers`, or of a newer one.
+ * @typedef {{ thing: string, colour?: string | null, number?: number | null }} Label
+ */
 /** @typedef {{ empty: boolean, copy_of_composite: boolean, duplicate_of?: number | null }} LayerFlags */
 
 /**
@@ -67,6 +72,9 @@
  * @property {number} z_index 0 is the lowest
  * @property {string} name
  * @property {Kind} kind
+ * @property {string | null} [text] the words of a text layer
+ * @property {GroupCode | null} [group] shared with its neighbours of the same group
+ * @property {Label | null} [label]
  * @property {number} coverage 0 to 1
  * @property {number} visible_share 0 to 1
  * @property {LayerFlags} flags
@@ -129,6 +137,7 @@
  * @property {Size | null} [canvas] absent where layers are as large as the input
  * @property {ChildJob[]} [children] the layers that were split again
  * @property {Analysis | null} [analysis]
+ * @property {{ quality: "clean" | "fair" | "rough", reason: Message } | null} [background] how well it was completed
  */
 
 /**
@@ -142,6 +151,7 @@
  * @property {number | null} [guidance]
  * @property {number | null} [resolution]
  * @property {string | null} [output_size]
+ * @property {string | null} [scene_text]
  */
 
 /**
@@ -177,6 +187,7 @@
  * @property {string} [device]
  * @property {string | null} [model]
  * @property {boolean} [uses_prompt]
+ * @property {number} [max_layers]
  */
 
 /**
@@ -200,6 +211,7 @@
  * @property {number | null} guidance
  * @property {number | null} resolution
  * @property {string} output_size
+ * @property {string} scene_text what becomes of words on things: "keep" or "lift"
  */
 
 /** @typedef {"empty" | "uploading" | "job" | "result"} Screen */
@@ -237,8 +249,15 @@
  */
 
 /**
- * A group takes the place of a layer that was split, and has its key.
- * @typedef {{ key: number, name: string }} Group
+ * A group takes the place of a layer that was split, and has its key. Or it is around neighbours that the service puts
+ * together: then it has their `code`.
+ * @typedef {object} Group
+ * @property {number} key
+ * @property {string} name
+ * @property {string} [given] its name until somebody gives it another one
+ * @property {GroupCode} [code]
+ * @property {Label | null} [label] what the layer showed that was split
+ * @property {GroupCode | null} [within] the group that that layer belonged to
  */
 
 /**

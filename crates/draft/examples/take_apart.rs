@@ -38,17 +38,21 @@ fn main() {
     }
     let output = last.expect("at least one run");
     output.notes.iter().for_each(|note| println!("  {note}"));
+    let (width, height) = input.dimensions();
     let layers = output.stack.into_layers();
     for (k, layer) in layers.iter().enumerate() {
-        let cover = layer.pixels.pixels().filter(|p| p[3] > 127).count() as f32 / layer.pixels.pixels().len() as f32;
-        println!("  {k} {:?} {:?} {:.3}", layer.kind, layer.name, cover);
-        layer.pixels.save(folder.join(format!("layer_{k}.png"))).expect("a writable folder");
-        let magenta = over(&layer.pixels, |_, _| [255, 0, 255]);
+        let whole = layer.on_canvas(width, height);
+        let cover = whole.pixels().filter(|p| p[3] > 127).count() as f32 / whole.pixels().len() as f32;
+        let group = layer.group.map_or("-", layers::Group::name);
+        let label = layer.label.as_ref().map(ToString::to_string).unwrap_or_default();
+        println!("  {k} {:?} {group} {:?} [{label}] {cover:.4}", layer.kind, layer.name);
+        whole.save(folder.join(format!("layer_{k}.png"))).expect("a writable folder");
+        let magenta = over(&whole, |_, _| [255, 0, 255]);
         magenta.save(folder.join(format!("magenta_{k}.png"))).expect("a writable folder");
-        let checker = over(&layer.pixels, |x, y| if (x / 16 + y / 16) % 2 == 0 { [235; 3] } else { [190; 3] });
+        let checker = over(&whole, |x, y| if (x / 16 + y / 16) % 2 == 0 { [235; 3] } else { [190; 3] });
         checker.save(folder.join(format!("checker_{k}.png"))).expect("a writable folder");
     }
-    let pixels: Vec<RgbaImage> = layers.into_iter().map(|layer| layer.pixels).collect();
+    let pixels: Vec<RgbaImage> = layers.iter().map(|layer| layer.on_canvas(width, height).into_owned()).collect();
     println!("  beyond the promise: {}", worst_difference(&input, &pixels));
 }
 

@@ -1,20 +1,21 @@
 use std::ops::ControlFlow;
 
 use image::RgbaImage;
-use layers::{Kind, Layer, LayerStack};
+use layers::{Kind, Label, Layer, LayerStack};
 
 use crate::colour::{bytes_plane, unit_plane};
+use crate::cut;
 use crate::exact;
 use crate::fill::membrane::membrane;
-use crate::layer_count::DraftStack;
 use crate::monitor::{Monitor, Progress, Stage, Stopped, monitor};
 use crate::naming;
 use crate::note::Note;
 use crate::pipeline::{self, Decomposition};
 use crate::plane::{Plane, Rgb8};
+use crate::structure::{Arrangement, Unit};
 
 /// Largest number of layers that can be requested.
-pub const MOST_LAYERS: u8 = 10;
+pub const MOST_LAYERS: u8 = 64;
 
 /// Peak memory of the networks, weights included.
 const NETWORKS_BYTES: u64 = if cfg!(feature = "networks") { 256 << 20 } else { 16 << 20 };
@@ -22,7 +23,7 @@ const NETWORKS_BYTES: u64 = if cfg!(feature = "networks") { 256 << 20 } else { 1
 /// Parameters of a decomposition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
-    /// Number of layers including the background, 1 to 10; `None`: the engine chooses.
+    /// Number of layers including the background, 1 to 64; `None`: the engine chooses.
     pub layers: Option<u8>,
     /// Ignored: this engine makes no random choices. Present for callers that pass one seed to every engine.
     pub seed: u64,
@@ -97,28 +98,42 @@ pub fn decompose(
 fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output, Error> {
     monitor.step(Stage::Read, 0, 1, 0.0)?;
     let (opaque, opacity) = opaque_picture(input);
-    let Decomposition { background, sheets, mut notes } = pipeline::run(opaque, monitor)?;
-    let mut stack = DraftStack::new(background, sheets);
-    monitor.step(Stage::Write, 0, 1, 0.88)?;
+    let Decomposition { mut background, sheets, mut notes } = pipeline::run(opaque, monitor)?;
+    monitor.step(Stage::Write, 0, 2, 0.88)?;
+    let mut found = Arrangement::new(&background, sheets, monitor)?;
     match options.layers {
-        None => notes.push(stack.fit_naturally(usize::from(MOST_LAYERS) - 1)),
-        Some(count) => {
-            stack.fit(usize::from(count) - 1);
-            if stack.layers.len() + 1 < usize::from(count) {
-                notes.push(Note::FewerLayers { asked: count.into(), given: stack.layers.len() + 1 });
-            }
-        }
+        None => notes.push(found.fit_naturally(usize::from(MOST_LAYERS) - 1)),
+        Some(count) => found.fit(usize::from(count) - 1),
     }
-    let background_alpha = opacity.map(|alpha| inpaint_opacity(&alpha, &stack));
+    found.sort();
+    monitor.step(Stage::Write, 1, 2, 0.92)?;
+    let mut background_alpha = opacity.map(|alpha| inpaint_opacity(&alpha, &found));
     let problem = exact::Problem {
         input,
-        background: &stack.background,
-        background_alpha: background_alpha.as_ref(),
-        layers: &stack.layers,
+        background: &mut background,
+        background_alpha: background_alpha.as_mut(),
+        sheets: found.sheets.iter_mut().map(|arranged| &mut arranged.sheet).collect(),
     };
-    let pictures = exact::solve(&problem, monitor)?;
-    let stack = name_layers(input, stack, pictures);
-    monitor.step(Stage::Write, 1, 1, 1.0)?;
+    exact::solve(problem, monitor)?;
+    let lowest = Layer {
+        label: Some(Label::new("background")),
+        ..Layer::new(naming::BACKGROUND, Kind::Background, cut::background(&background, background_alpha.as_ref()))
+    };
+    drop((background, background_alpha));
+    let mut layers = vec![lowest];
+    let mut units: Vec<Unit> = Vec::new();
+    for arranged in found.sheets {
+        for (layer, unit) in cut::cut(arranged) {
+            layers.push(layer);
+            units.push(unit);
+        }
+    }
+    naming::name(&mut layers[1..], &units, input.width().max(input.height()) as usize);
+    if let Some(asked) = options.layers.map(usize::from).filter(|&asked| layers.len() < asked) {
+        notes.push(Note::FewerLayers { asked, given: layers.len() });
+    }
+    let stack = LayerStack::new(input.width(), input.height(), layers).expect("every layer lies in the picture");
+    monitor.step(Stage::Write, 2, 2, 1.0)?;
     Ok(Output { stack, notes })
 }
 
@@ -139,28 +154,15 @@ fn opaque_picture(input: &RgbaImage) -> (Rgb8, Option<Plane<u8>>) {
 
 /// Opacity of the background: that of the input where the background is visible,
 /// inpainted behind the layers above it.
-fn inpaint_opacity(opacity: &Plane<u8>, stack: &DraftStack) -> Plane<u8> {
+fn inpaint_opacity(opacity: &Plane<u8>, found: &Arrangement) -> Plane<u8> {
     let covered =
-        Plane::from_fn(opacity.width, opacity.height, |x, y| stack.layers.iter().any(|s| s.alpha.at(x, y) > 0));
+        Plane::from_fn(opacity.width, opacity.height, |x, y| found.sheets.iter().any(|s| s.sheet.alpha.at(x, y) > 0));
     let visible = covered.not();
     if !visible.any() {
         return opacity.clone();
     }
     let inpainted = membrane(&opacity.map(|a| [f32::from(a)]), &visible, 4);
     inpainted.map(|a| if a[0] >= 254.5 { 255 } else { a[0] as u8 })
-}
-
-fn name_layers(input: &RgbaImage, stack: DraftStack, pictures: Vec<RgbaImage>) -> LayerStack {
-    let mut pictures = pictures.into_iter();
-    let mut layers = Vec::with_capacity(stack.layers.len() + 1);
-    if let Some(pixels) = pictures.next() {
-        layers.push(Layer::new("Background", Kind::Background, pixels));
-    }
-    for (layer, pixels) in stack.layers.into_iter().zip(pictures) {
-        layers.push(Layer { text: layer.text, ..Layer::new(layer.name, layer.kind, pixels) });
-    }
-    naming::name(&mut layers);
-    LayerStack::new(input.width(), input.height(), layers).expect("every layer has the size of the input")
 }
 
 #[cfg(test)]

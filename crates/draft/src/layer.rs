@@ -1,5 +1,6 @@
 //! What the stages hand on to the last ones: sheets, which are extracted in one go, and their parts, which become layers.
 
+pub(crate) use layers::Group;
 use layers::Kind;
 
 use crate::plane::{Plane, Rect, Rgb8};
@@ -13,14 +14,6 @@ pub(crate) struct TextLine {
     pub rect: Rect,
     /// Height of the letters in pixels, to tell headlines from small print.
     pub size: f32,
-}
-
-/// A named group of layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Group {
-    Text,
-    People,
-    Objects,
 }
 
 /// Everything that is extracted in one go, over one completed background. Its parts share no pixel, so they can be
@@ -58,8 +51,8 @@ impl Part {
     pub(crate) fn new(kind: Kind) -> Self {
         let group = match kind {
             Kind::Text => Some(Group::Text),
-            Kind::Object => Some(Group::Objects),
-            Kind::Background | Kind::Subject | Kind::Unknown => None,
+            Kind::Object | Kind::Subject => Some(Group::Objects),
+            Kind::Background | Kind::Unknown => None,
         };
         Self { kind, thing: None, group, lines: Vec::new(), importance: 0.0 }
     }

@@ -6,6 +6,7 @@ pub mod allocator;
 mod background;
 mod check;
 mod colour;
+mod cut;
 mod decompose;
 mod drawn;
 mod exact;
@@ -14,7 +15,6 @@ mod fill;
 mod filter;
 mod kmeans;
 mod layer;
-mod layer_count;
 mod matte;
 mod maxflow;
 mod monitor;
@@ -34,6 +34,7 @@ mod refine;
 #[cfg(feature = "networks")]
 mod segmenter;
 mod segments;
+mod structure;
 mod subject;
 mod text;
 

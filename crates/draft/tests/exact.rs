@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use draft::{Error, Options, decompose, worst_difference};
+use draft::{Error, MOST_LAYERS, Options, decompose, worst_difference};
 use image::{Rgba, RgbaImage};
 
 /// xorshift: the tests need numbers of their own, not the engine's.
@@ -74,8 +74,14 @@ fn every_picture_gives_exact_layers() {
         let input = picture(&mut dice);
         let options = Options { layers: [None, Some(1), Some(2), Some(4), Some(10)][seed as usize % 5], seed };
         let output = decompose(&input, &options, &mut go_on).expect("every picture can be taken apart");
-        let layers: Vec<RgbaImage> = output.stack.into_layers().into_iter().map(|layer| layer.pixels).collect();
-        assert!(layers.len() <= usize::from(options.layers.unwrap_or(10)), "seed {seed}: {} layers", layers.len());
+        let (width, height) = input.dimensions();
+        let layers: Vec<RgbaImage> =
+            output.stack.iter().map(|layer| layer.on_canvas(width, height).into_owned()).collect();
+        assert!(
+            layers.len() <= usize::from(options.layers.unwrap_or(MOST_LAYERS)),
+            "seed {seed}: {} layers",
+            layers.len()
+        );
         assert_eq!(worst_difference(&input, &layers), 0, "seed {seed}, {:?}", input.dimensions());
     }
 }
@@ -136,7 +142,7 @@ fn progress_rises_and_a_break_ends_the_work() {
 
 #[test]
 fn impossible_wishes_are_refused() {
-    for count in [0, 11, 255] {
+    for count in [0, MOST_LAYERS + 1, 255] {
         let answer = decompose(&poster(), &Options { layers: Some(count), seed: 0 }, &mut go_on);
         assert_eq!(answer.err(), Some(Error::LayerCount(count)));
     }

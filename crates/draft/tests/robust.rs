@@ -29,11 +29,20 @@ fn taken_apart(input: &RgbaImage, layers: Option<u8>) -> Output {
     assert_eq!(last, 1.0);
     assert_eq!((stages.first(), stages.last()), (Some(&Stage::Read), Some(&Stage::Write)), "{stages:?}");
     let found = output.stack.layers();
-    assert!((1..=usize::from(layers.unwrap_or(10))).contains(&found.len()), "{} layers at {size:?}", found.len());
-    assert!(found.iter().all(|layer| layer.pixels.dimensions() == size));
+    assert!(
+        (1..=usize::from(layers.unwrap_or(draft::MOST_LAYERS))).contains(&found.len()),
+        "{} layers at {size:?}",
+        found.len()
+    );
+    assert!(
+        found[1..].iter().all(|layer| layer.bounding_box() == Some(layer.rect())),
+        "layers are cut to their pixels"
+    );
+    let names: std::collections::BTreeSet<&str> = found.iter().map(|layer| layer.name.as_str()).collect();
+    assert_eq!(names.len(), found.len(), "{names:?}");
     assert_eq!(found[0].kind, Kind::Background);
     assert!(found[1..].iter().all(|layer| layer.kind != Kind::Background && layer.pixels.pixels().any(|p| p[3] > 0)));
-    let pixels: Vec<RgbaImage> = found.iter().map(|layer| layer.pixels.clone()).collect();
+    let pixels: Vec<RgbaImage> = found.iter().map(|layer| layer.on_canvas(size.0, size.1).into_owned()).collect();
     assert_eq!(worst_difference(input, &pixels), 0, "{size:?}");
     output
 }

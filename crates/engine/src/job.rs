@@ -4,7 +4,7 @@ use image::RgbaImage;
 use layers::LayerStack;
 use uuid::Uuid;
 
-use crate::{Analysis, EngineOffer, Failure, FailureCode, Message, Params, ProgressSink, Stopped};
+use crate::{Analysis, BackgroundReport, EngineOffer, Failure, FailureCode, Message, Params, ProgressSink, Stopped};
 
 /// Turns a picture into layers.
 ///
@@ -65,6 +65,8 @@ pub struct Output {
     pub rendering: Option<RgbaImage>,
     /// The engine's description of its layers, if it was asked for one and can give it.
     pub analysis: Option<Analysis>,
+    /// How well the background was completed, if the engine can tell.
+    pub background: Option<BackgroundReport>,
     /// Decisions and limitations of the engine, for the user.
     pub notes: Vec<Message>,
 }
@@ -72,7 +74,7 @@ pub struct Output {
 impl Output {
     /// An output with nothing but layers.
     pub fn new(stack: LayerStack) -> Self {
-        Self { stack, rendering: None, analysis: None, notes: Vec::new() }
+        Self { stack, rendering: None, analysis: None, background: None, notes: Vec::new() }
     }
 }
 

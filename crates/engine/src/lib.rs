@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod analysis;
+mod background;
 mod failure;
 mod fallback;
 mod job;
@@ -13,11 +14,15 @@ mod stage;
 mod stop;
 
 pub use analysis::{Analysis, LayerAnalysis, Quality, Recommendation, Verdict};
+pub use background::{BackgroundQuality, BackgroundReport};
 pub use failure::{Failure, FailureCode};
 pub use job::{Engine, EngineError, EngineJob, EngineRun, Origin, Output};
 pub use message::{Data, Message, MessageCode};
 pub use name::{EngineChoice, EngineName, Tier, Traits};
-pub use params::{CaptionLanguage, LayerCount, MAX_LAYERS, MAX_SEED, OutputSize, Params, ParamsError, Resolution};
+pub use params::{
+    CaptionLanguage, LayerCount, MAX_LAYERS, MAX_SEED, MODEL_LAYERS, OutputSize, Params, ParamsError, Resolution,
+    SceneText,
+};
 pub use registry::{
     Availability, Choice, EngineChooser, EngineFactory, EngineOffer, EngineSet, MissingEngine, OmittedEngine, Registry,
 };

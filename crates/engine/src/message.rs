@@ -87,6 +87,8 @@ pub enum MessageCode {
     // What an engine decided.
     /// Fewer layers than were asked for; `asked`, `given`.
     FewerLayers,
+    /// More layers were asked for than the engine can make; `engine`, `asked`, `most`.
+    MostLayers,
     /// The number of layers was left to the engine; `layers`.
     ChoseLayers,
     /// The engine has no networks for text and subjects; `reason`.
@@ -103,10 +105,22 @@ pub enum MessageCode {
     MergedDuplicate,
     /// The layers were upscaled; `width`, `height`: the model's size.
     Upscaled,
+    /// A layer that was to be split has no parts.
+    NotSplit,
     /// The engine has no other size of the layers.
     OneSize,
     /// Where the layers were made; `location`.
     MadeElsewhere,
+
+    // Why a background is as good as it is.
+    /// Nothing of it was hidden.
+    BackgroundWhole,
+    /// What is hidden continues flat colours and gradients; `percent` of the picture.
+    BackgroundEven,
+    /// What is hidden was put together from texture beside it; `percent` of the picture.
+    BackgroundTexture,
+    /// The picture does not show what the hidden part could be; `percent` of the picture.
+    BackgroundGuessed,
 
     // How the model runs.
     /// The memory plan; `plan`.
@@ -156,13 +170,14 @@ pub enum MessageCode {
 
 impl MessageCode {
     /// Every code that a page needs words for: all but [`MessageCode::Other`].
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 39] = [
         Self::AskedFor,
         Self::BestHere,
         Self::GpuBusy,
         Self::NoGpuWorker,
         Self::EngineFellBack,
         Self::FewerLayers,
+        Self::MostLayers,
         Self::ChoseLayers,
         Self::NoNetworks,
         Self::PromptIgnored,
@@ -171,8 +186,13 @@ impl MessageCode {
         Self::DroppedCopy,
         Self::MergedDuplicate,
         Self::Upscaled,
+        Self::NotSplit,
         Self::OneSize,
         Self::MadeElsewhere,
+        Self::BackgroundWhole,
+        Self::BackgroundEven,
+        Self::BackgroundTexture,
+        Self::BackgroundGuessed,
         Self::MemoryPlan,
         Self::Degraded,
         Self::SmallerPlan,

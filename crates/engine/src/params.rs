@@ -8,10 +8,14 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::EngineChoice;
 
-/// The most layers that one job may ask for.
-pub const MAX_LAYERS: u8 = 10;
+/// The most layers that one job may ask for. An engine can have a lower limit of its own
+/// ([`crate::EngineOffer::max_layers`]); asked for more, it makes as many as it can and says so.
+pub const MAX_LAYERS: u8 = 64;
 
-/// How many layers to make: `"auto"`, or a number from 1 to 10.
+/// The most layers that Qwen-Image-Layered makes, here and on Vertex AI.
+pub const MODEL_LAYERS: u8 = 10;
+
+/// How many layers to make: `"auto"`, or a number from 1 to 64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LayerCount {
     /// The engine decides and says why.
@@ -137,12 +141,43 @@ impl FromStr for OutputSize {
     }
 }
 
+/// What becomes of words that stand on things: on a sign, a bottle, a shirt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SceneText {
+    /// They stay on the thing.
+    #[default]
+    Keep,
+    /// They become text layers like all others.
+    Lift,
+}
+
+impl fmt::Display for SceneText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Keep => "keep",
+            Self::Lift => "lift",
+        })
+    }
+}
+
+impl FromStr for SceneText {
+    type Err = ParamsError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Keep, Self::Lift]
+            .into_iter()
+            .find(|choice| choice.to_string().eq_ignore_ascii_case(text))
+            .ok_or_else(|| ParamsError::new("scene_text", format!("must be keep or lift, not \"{text}\"")))
+    }
+}
+
 /// What a person asks of a job. Everything has a default; what an engine does
 /// not know it ignores and says so in the metadata's notes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
-    /// How many layers: a number from 1 to 10, or `auto`.
+    /// How many layers: a number from 1 to 64, or `auto`.
     pub num_layers: LayerCount,
     pub engine: EngineChoice,
     /// Describes the whole picture, hidden parts included. Empty: the model describes it itself.
@@ -165,6 +200,8 @@ pub struct Params {
     pub resolution: Option<Resolution>,
     pub caption_language: CaptionLanguage,
     pub output_size: OutputSize,
+    /// What becomes of words that stand on things, for engines that find words.
+    pub scene_text: SceneText,
 }
 
 impl Default for Params {
@@ -181,6 +218,7 @@ impl Default for Params {
             resolution: None,
             caption_language: CaptionLanguage::En,
             output_size: OutputSize::Native,
+            scene_text: SceneText::Keep,
         }
     }
 }
@@ -246,13 +284,22 @@ mod tests {
     #[test]
     fn layer_count_reads_numbers_text_and_auto() {
         for (json, expected) in
-            [("4", LayerCount::Exactly(4)), ("\"10\"", LayerCount::Exactly(10)), ("\"auto\"", LayerCount::Auto)]
+            [("4", LayerCount::Exactly(4)), ("\"64\"", LayerCount::Exactly(64)), ("\"auto\"", LayerCount::Auto)]
         {
             assert_eq!(serde_json::from_str::<LayerCount>(json).expect(json), expected);
         }
-        for json in ["0", "11", "-1", "1000", "\"many\"", "4.5", "null"] {
+        for json in ["0", "65", "-1", "1000", "\"many\"", "4.5", "null"] {
             assert!(serde_json::from_str::<LayerCount>(json).is_err(), "{json} was taken");
         }
+    }
+
+    #[test]
+    fn words_name_what_they_are_written_as() {
+        for choice in [SceneText::Keep, SceneText::Lift] {
+            assert_eq!(choice.to_string().parse(), Ok(choice));
+            assert_eq!(serde_json::to_value(choice).expect("JSON"), choice.to_string());
+        }
+        assert!("stay".parse::<SceneText>().is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@ use service::{SettingError, Settings, Variable};
 use crate::{LayerCount, Params, Resolution};
 
 pub(crate) const DEFAULT_NUM_LAYERS: Variable =
-    Variable { name: "DEFAULT_NUM_LAYERS", default: "4", about: "Default number of layers: 1 to 10, or auto" };
+    Variable { name: "DEFAULT_NUM_LAYERS", default: "4", about: "Default number of layers: 1 to 64, or auto" };
 pub(crate) const DEFAULT_RESOLUTION: Variable = Variable {
     name: "DEFAULT_RESOLUTION",
     default: "640",

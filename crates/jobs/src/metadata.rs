@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::{Analysis, Data, EngineChoice, EngineName, JobId, Message, MessageCode, Params};
+use crate::{Analysis, BackgroundReport, Data, EngineChoice, EngineName, JobId, Message, MessageCode, Params};
 
 /// Version of the `metadata.json` schema. Fields may be added without a new
 /// number; one that changes its meaning or goes away raises it.
@@ -46,6 +46,9 @@ pub struct Metadata {
     /// What a model said that looked at the layers (`ANALYZER`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis: Option<Analysis>,
+    /// How well the background was completed; absent where the engine cannot tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<BackgroundReport>,
     /// What the engine decided or could not do.
     pub notes: Vec<Message>,
 }

@@ -54,7 +54,8 @@ pub struct Child {
     /// Where the child's canvas lies on this one.
     pub x: u32,
     pub y: u32,
-    /// Absent unless the job has succeeded and its result exists. Without it the layer itself is shown.
+    /// Absent unless the job has succeeded and its result exists. Without it, and with a tree of a single layer (the layer
+    /// could not be split), the layer itself is shown.
     #[schema(no_recursion)]
     pub tree: Option<Tree>,
 }
@@ -83,6 +84,10 @@ pub struct Composition {
 /// The deepest level of splits below a result, and of groups around a layer. Code that walks trees and documents is
 /// recursive, so the depth is limited.
 pub const MAX_DEPTH: usize = 32;
+
+/// Levels of splits that have named groups. Those of splits alone may be [`MAX_DEPTH`] deep, and a document holds
+/// [`Document::MAX_DEPTH`].
+const NAMED_DEPTH: usize = 16;
 
 /// How a canvas lies on the outermost one: scaled, then moved.
 #[derive(Debug, Clone, Copy)]
@@ -119,12 +124,13 @@ impl Tree {
     /// The tree with its edits applied, as groups and layers to export.
     pub fn composition(&self) -> Composition {
         let mut leaves = Vec::new();
-        let nodes = self.nodes(Transform::ROOT, &[], &mut leaves);
+        let nodes = self.nodes(Transform::ROOT, 0, &[], &mut leaves);
         let document = Document { title: self.title.clone(), width: self.width, height: self.height, nodes };
         Composition { document, leaves }
     }
 
-    fn nodes(&self, transform: Transform, recolours: &[Recolour], leaves: &mut Vec<Leaf>) -> Vec<Node> {
+    /// The layers and groups of this tree, which lies `depth` splits below the outermost one.
+    fn nodes(&self, transform: Transform, depth: usize, recolours: &[Recolour], leaves: &mut Vec<Leaf>) -> Vec<Node> {
         let mut nodes = Vec::new();
         for layer in &self.layers {
             let edit = &layer.edit;
@@ -132,19 +138,23 @@ impl Tree {
             recolours.extend(Some(edit.recolour()).filter(|recolour| !recolour.is_identity()));
             let area = layer.bounding_box;
             let own = area.map_or(transform, |area| transform.edited(area, edit));
-            let inner = layer.child.as_ref().and_then(|child| Some((child, child.tree.as_ref()?)));
-            let node = match inner {
+            let node = match layer.parts() {
                 Some((child, tree)) => Node::Group(DocumentGroup {
                     name: layer.name.clone(),
                     visible: edit.visible,
                     opacity: edit.opacity,
-                    children: tree.nodes(own.moved(child.x as f32, child.y as f32), &recolours, leaves),
+                    children: tree.nodes(own.moved(child.x as f32, child.y as f32), depth + 1, &recolours, leaves),
                 }),
                 None => layer.leaf(self.job_id, own, recolours, leaves),
             };
-            nodes.push((layer.group, node));
+            nodes.push((layer.group.filter(|_| depth < NAMED_DEPTH), node));
         }
         layers::grouped(nodes)
+    }
+
+    /// Whether there is more than one layer in the end. A split that found a single part changes nothing.
+    fn has_parts(&self) -> bool {
+        self.layers.len() > 1 || self.layers.iter().any(|layer| layer.parts().is_some())
     }
 
     /// The tree of `job`, which may be this one, and the position of its canvas on this one.
@@ -171,6 +181,12 @@ impl Tree {
 }
 
 impl TreeLayer {
+    /// What takes the layer's place: the parts that it was split into.
+    fn parts(&self) -> Option<(&Child, &Tree)> {
+        let child = self.child.as_ref()?;
+        Some((child, child.tree.as_ref().filter(|tree| tree.has_parts())?))
+    }
+
     fn leaf(&self, job_id: JobId, own: Transform, recolours: Vec<Recolour>, leaves: &mut Vec<Leaf>) -> Node {
         let (mut at, mut area, mut size) = ((0, 0), None, None);
         let is_moved = own.scale != 1.0 || own.x != 0.0 || own.y != 0.0;
@@ -209,9 +225,31 @@ pub struct ComposedLayer {
     /// The job of the layer's result.
     pub job_id: JobId,
     pub layer: u32,
-    /// Names of the groups around it, the outermost first.
-    pub groups: Vec<String>,
+    /// The groups around it, the outermost first.
+    pub groups: Vec<ComposedGroup>,
     pub edit: LayerEdit,
+}
+
+/// A group of a [`ComposedLayer`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComposedGroup {
+    pub name: String,
+    /// Tells groups of one name apart. Without it they are told apart by the layer that was split.
+    pub id: Option<u32>,
+}
+
+impl From<String> for ComposedGroup {
+    fn from(name: String) -> Self {
+        Self { name, id: None }
+    }
+}
+
+/// What two neighbours must have in common to share a group.
+#[derive(Debug, PartialEq, Eq)]
+enum GroupKey {
+    Id(u32),
+    /// The job that split the layer.
+    Split(Option<JobId>),
 }
 
 /// Why layers cannot be composed.
@@ -223,15 +261,15 @@ pub enum ComposeError {
     TooDeep(usize),
 }
 
-/// A composition of the given layers, the lowest first. Neighbours share a group when its name is the same and they were
-/// split from the same layer.
+/// A composition of the given layers, the lowest first. Neighbours share a group when its name is the same and so is its
+/// number or, where it has none, the layer that they were split from.
 ///
 /// # Errors
 /// When a layer is not in the tree, or in more than [`MAX_DEPTH`] groups.
 pub fn compose(tree: &Tree, layers: &[ComposedLayer]) -> Result<Composition, ComposeError> {
     let mut leaves = Vec::new();
     let mut nodes = Vec::new();
-    let mut open: Vec<(&String, Option<JobId>)> = Vec::new();
+    let mut open: Vec<(&String, GroupKey)> = Vec::new();
     for composed in layers {
         if composed.groups.len() > MAX_DEPTH {
             return Err(ComposeError::TooDeep(composed.groups.len()));
@@ -241,8 +279,12 @@ pub fn compose(tree: &Tree, layers: &[ComposedLayer]) -> Result<Composition, Com
         let layer = owner.layers.iter().find(|layer| layer.layer == composed.layer).ok_or(unknown)?;
         let node = layer.with_edit(composed.job_id, origin, &composed.edit, &mut leaves);
         let lineage = tree.lineage(composed.job_id).unwrap_or_default();
+        let key = |depth: usize, group: &ComposedGroup| match group.id {
+            Some(id) => GroupKey::Id(id),
+            None => GroupKey::Split(lineage.get(depth).copied()),
+        };
         let groups: Vec<_> =
-            composed.groups.iter().enumerate().map(|(depth, name)| (name, lineage.get(depth).copied())).collect();
+            composed.groups.iter().enumerate().map(|(depth, group)| (&group.name, key(depth, group))).collect();
         let shared = open.iter().zip(&groups).take_while(|(before, now)| before == now).count();
         put(&mut nodes, &composed.groups, shared, node);
         open = groups;
@@ -252,10 +294,10 @@ pub fn compose(tree: &Tree, layers: &[ComposedLayer]) -> Result<Composition, Com
 }
 
 /// Adds a node inside `groups`, at most [`MAX_DEPTH`]. The outermost `shared` of them are those of the last node.
-fn put(nodes: &mut Vec<Node>, groups: &[String], shared: usize, node: Node) {
+fn put(nodes: &mut Vec<Node>, groups: &[ComposedGroup], shared: usize, node: Node) {
     let Some((outermost, inner)) = groups.split_first() else { return nodes.push(node) };
     if shared == 0 {
-        let group = DocumentGroup { name: outermost.clone(), visible: true, opacity: 1.0, children: Vec::new() };
+        let group = DocumentGroup { name: outermost.name.clone(), visible: true, opacity: 1.0, children: Vec::new() };
         nodes.push(Node::Group(group));
     }
     if let Some(Node::Group(group)) = nodes.last_mut() {

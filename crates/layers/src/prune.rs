@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_merged_duplicate_keeps_what_both_have() {
         let layer = |x, y, width| {
-            let pixels = RgbaImage::from_pixel(width, 9, Rgba([250, 0, 0, 255]));
+            let pixels = RgbaImage::from_pixel(width, 3, Rgba([250, 0, 0, 255]));
             Layer { x, y, ..Layer::new("", Kind::Unknown, pixels) }
         };
         let layers = vec![Layer::new("", Kind::Background, ground()), layer(5, 4, 9), layer(4, 4, 10)];
@@ -167,7 +167,7 @@ mod tests {
         let report = Report::new(&stack, &input, &thresholds).unwrap();
         let Pruned { stack, notes } = prune(stack, &report);
         assert_eq!(notes, [PruneNote::Duplicate { index: 2, of: 1 }]);
-        assert_eq!(stack.layers()[1].rect(), Rect { x: 4, y: 4, width: 10, height: 9 });
+        assert_eq!(stack.layers()[1].rect(), Rect { x: 4, y: 4, width: 10, height: 3 });
         assert_eq!(flatten(&stack), input);
     }
 

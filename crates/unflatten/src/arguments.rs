@@ -67,7 +67,7 @@ pub(crate) struct DecomposeArguments {
     /// PNG, JPEG, WebP, GIF, BMP or TIFF pictures
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<PathBuf>,
-    /// Number of layers: 1 to 10, or auto [env: DEFAULT_NUM_LAYERS] [default: 4]
+    /// Number of layers: 1 to 64 (qwen, vertex: 10), or auto [env: DEFAULT_NUM_LAYERS] [default: 4]
     #[arg(short = 'n', long, value_name = "N|auto", value_parser = parse_layers)]
     pub layers: Option<LayerCount>,
     /// Folder for the result [default: <file name without extension>-layers for each picture]
@@ -106,6 +106,9 @@ pub(crate) struct DecomposeArguments {
     /// Size of the layers: native (that of the picture), model, or both
     #[arg(long, value_name = "SIZE", default_value_t)]
     pub output_size: jobs::OutputSize,
+    /// Words on things such as signs and bottles: keep them there, or lift them like other text (draft)
+    #[arg(long, value_name = "keep|lift", default_value_t)]
+    pub scene_text: jobs::SceneText,
     /// Language of the caption for a picture without a prompt (qwen)
     #[arg(long, value_enum, default_value_t = Language::En)]
     pub caption_language: Language,

@@ -92,6 +92,7 @@ fn params(arguments: &DecomposeArguments, defaults: &JobDefaults) -> Result<Para
         resolution: Some(arguments.resolution.map_or(defaults.resolution, Resolution)),
         caption_language: arguments.caption_language.into(),
         output_size: arguments.output_size,
+        scene_text: arguments.scene_text,
     };
     params.validate().map_err(|error| Failure::BadUse(format!("{error}; see unflatten decompose --help")))?;
     Ok(params)

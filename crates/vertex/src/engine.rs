@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use engine::{
-    Engine, EngineError, EngineFactory, EngineJob, EngineName, EngineOffer, FailureCode, LayerCount, MAX_LAYERS,
+    Engine, EngineError, EngineFactory, EngineJob, EngineName, EngineOffer, FailureCode, LayerCount, MODEL_LAYERS,
     Message, MessageCode, MissingEngine, Output, Params, ProgressSink,
 };
 use google::{Endpoint, Error, ObjectUri, Predictor, Storage};
@@ -78,7 +78,7 @@ impl Engine for Vertex {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             model: self.model.clone(),
             device: format!("vertex-ai:{}", self.endpoint.location),
-            max_layers: MAX_LAYERS,
+            max_layers: MODEL_LAYERS,
             uses_prompt: true,
         }
     }
@@ -89,8 +89,8 @@ impl Engine for Vertex {
 
     fn memory_bytes(&self, width: u32, height: u32, params: &Params) -> u64 {
         let layers = match params.num_layers {
-            LayerCount::Exactly(n) => n,
-            LayerCount::Auto => MAX_LAYERS,
+            LayerCount::Exactly(n) => n.min(MODEL_LAYERS),
+            LayerCount::Auto => MODEL_LAYERS,
         };
         // Each layer exists three times: as decoded, scaled up, and while it is transferred.
         3 * 4 * u64::from(width) * u64::from(height) * u64::from(layers + 1)
@@ -124,7 +124,7 @@ impl Engine for Vertex {
             let text = format!("The layers were made on Vertex AI in {location}.");
             let mut notes = result.notes;
             notes.push(Message::new(MessageCode::MadeElsewhere, text).with("location", location));
-            Ok(Output { stack, rendering: None, analysis: result.analysis, notes })
+            Ok(Output { analysis: result.analysis, background: result.background, notes, ..Output::new(stack) })
         })
     }
 }

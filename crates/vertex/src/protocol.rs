@@ -6,7 +6,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use engine::{Analysis, EngineName, Failure, Message, Params, Stage};
+use engine::{Analysis, BackgroundReport, EngineName, Failure, Message, Params, Stage};
 use jobs::JobId;
 use layers::{Group, Kind, Label};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -108,6 +108,8 @@ pub(crate) struct RemoteResult {
     pub(crate) notes: Vec<Message>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) analysis: Option<Analysis>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) background: Option<BackgroundReport>,
     pub(crate) engine: EngineName,
     pub(crate) version: String,
     pub(crate) model: Option<String>,

@@ -1,6 +1,7 @@
 // @ts-check
 import * as api from "../lib/api.js";
 import { withStored } from "./stored.js";
+import { withNamedGroups } from "./tree.js";
 
 /**
  * The layers of a result as the service has them.
@@ -12,7 +13,7 @@ import { withStored } from "./stored.js";
  */
 
 /**
- * Keys of layers by `job/number`.
+ * Keys of layers by `job/number`, and of groups by what is in them.
  * @type {Map<string, number>}
  */
 const keys = new Map();
@@ -25,11 +26,21 @@ const keys = new Map();
 export async function fetchLayers(id, metadata) {
   keys.clear();
   // The lowest numbers are for the layers of the result itself.
-  for (const info of metadata.layers) keyFor(id, info.z_index);
+  for (const info of metadata.layers) keyFor(nameOf(id, info.z_index));
   const stored = api.tree(id).then((tree) => ({ tree, error: null }), (error) => ({ tree: null, error }));
   const layers = await unfold(metadata, { job: id, origin: { x: 0, y: 0 }, groups: [] });
   const { tree, error } = await stored;
-  return { layers: tree ? withStored(layers, tree) : layers, error };
+  return { layers: withNamedGroups(tree ? withStored(layers, tree) : layers, keyFor), error };
+}
+
+/**
+ * The parts of a layer that was just split, as layers of the document; `null` where they cannot be had.
+ * @param {Layer} layer
+ * @param {string} job
+ */
+export async function fetchParts(layer, job) {
+  const parts = await partsOf(layer, job);
+  return parts && withNamedGroups(parts, keyFor, layer.groups.length + 1);
 }
 
 /**
@@ -37,11 +48,11 @@ export async function fetchLayers(id, metadata) {
  * @param {Layer} layer
  * @param {string} job
  */
-export async function fetchParts(layer, job) {
+async function partsOf(layer, job) {
   try {
     const metadata = await api.metadata(job);
     const { x, y } = metadata.input.parent ?? { x: 0, y: 0 };
-    const groups = [...layer.groups, { key: layer.key, name: layer.info.name }];
+    const groups = [...layer.groups, groupInPlaceOf(layer)];
     return await unfold(metadata, { job, origin: { x: layer.origin.x + x, y: layer.origin.y + y }, groups });
   } catch {
     // Still at work, failed or deleted: the layer stands for itself.
@@ -50,7 +61,16 @@ export async function fetchParts(layer, job) {
 }
 
 /**
- * The layers of a result; those that were split again give way to their parts.
+ * @param {Layer} layer
+ * @returns {import("../types.js").Group}
+ */
+function groupInPlaceOf({ key, info: { name, label, group } }) {
+  return { key, name, ...(label ? { given: name, label } : {}), ...(group ? { within: group } : {}) };
+}
+
+/**
+ * The layers of a result; those that were split again give way to their parts. Of a layer that could not be split there
+ * is a single part: it stays as it is.
  * @param {Metadata} metadata
  * @param {LayerPlace} place
  * @returns {Promise<Layer[]>}
@@ -60,8 +80,8 @@ async function unfold(metadata, place) {
   for (const info of metadata.layers) {
     const layer = unedited(info, place);
     const child = metadata.children?.find((one) => one.layer === info.z_index);
-    const parts = child && (await fetchParts(layer, child.job_id));
-    layers.push(...(parts ?? [layer]));
+    const parts = (child && (await partsOf(layer, child.job_id))) ?? [];
+    layers.push(...(parts.length > 1 ? parts : [layer]));
   }
   return layers;
 }
@@ -74,17 +94,16 @@ async function unfold(metadata, place) {
  */
 function unedited(info, place) {
   return {
-    key: keyFor(place.job, info.z_index), ...place, info, name: info.name, visible: true, locked: false,
+    key: keyFor(nameOf(place.job, info.z_index)), ...place, info, name: info.name, visible: true, locked: false,
     opacity: 1, x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1,
   };
 }
 
-/**
- * @param {string} job
- * @param {number} number of the layer in that job's result
- */
-function keyFor(job, number) {
-  const name = `${job}/${number}`;
+/** @type {(job: string, number: number) => string} */
+const nameOf = (job, number) => `${job}/${number}`;
+
+/** @param {string} name */
+function keyFor(name) {
   const key = keys.get(name) ?? keys.size;
   keys.set(name, key);
   return key;

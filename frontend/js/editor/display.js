@@ -40,6 +40,42 @@ export const selected = signal(null);
 export const dragged = signal(null);
 
 /**
+ * Keys of the groups whose parts the list does not show.
+ * @type {Signal<Set<number>>}
+ */
+export const folded = signal(new Set());
+
+// More layers than fit on a screen.
+const LONG_LIST = 20;
+
+/**
+ * Folds the groups that the service made, where the list would be long.
+ * @param {import("../types.js").Layer[]} layers
+ */
+export function foldLong(layers) {
+  const named = layers.flatMap(({ groups }) => groups.filter((group) => group.code).map((group) => group.key));
+  folded.value = new Set(layers.length > LONG_LIST ? named : []);
+}
+
+/**
+ * Shows or hides the parts of a group in the list.
+ * @param {number} key
+ */
+export function fold(key) {
+  const keys = new Set(folded.value);
+  if (!keys.delete(key)) keys.add(key);
+  folded.value = keys;
+}
+
+/**
+ * Unfolds groups.
+ * @param {number[]} keys
+ */
+export function unfold(keys) {
+  if (keys.some((key) => folded.value.has(key))) folded.value = new Set([...folded.value].filter((key) => !keys.includes(key)));
+}
+
+/**
  * Whether a layer is among those that the canvas shows.
  * @param {import("../types.js").Layer} layer
  */
@@ -52,5 +88,6 @@ export function resetDisplay() {
   solo.value = null;
   selected.value = null;
   dragged.value = null;
+  folded.value = new Set();
   mode.value = "layers";
 }

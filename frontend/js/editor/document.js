@@ -1,6 +1,7 @@
 // @ts-check
 import { signal } from "../lib/signal.js";
 import { around, boxOf } from "./geometry.js";
+import { groupTitle, layerTitle } from "./names.js";
 import { groupOf, membersOf } from "./tree.js";
 
 /**
@@ -25,10 +26,14 @@ export const layerOf = (key) => layersNow().find((layer) => layer.key === key) ?
 export const partsAt = (key) => (key === null ? [] : membersOf(layersNow(), key));
 
 /**
- * The name of a layer or group.
+ * The name of a layer or group in the page's language.
  * @param {number} key
  */
-export const nameOf = (key) => layerOf(key)?.name ?? groupOf(layersNow(), key)?.name ?? "";
+export function nameOf(key) {
+  const [layer, group] = [layerOf(key), groupOf(layersNow(), key)];
+  if (layer) return layerTitle(layer);
+  return group ? groupTitle(group) : "";
+}
 
 /**
  * Where a layer's or a group's pixels lie on the canvas; `null` where there are none.

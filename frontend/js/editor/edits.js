@@ -58,7 +58,7 @@ export function scaleTo(key, scale, merge) {
 export function rename(key, name, merge) {
   if (layerOf(key)) return editLayer(key, { name }, merge);
   /** @param {Group} group */
-  const named = (group) => (group.key === key ? { key, name } : group);
+  const named = (group) => (group.key === key ? { ...group, name } : group);
   editMembers(key, (members) => members.map((layer) => ({ ...layer, groups: layer.groups.map(named) })), merge);
 }
 
@@ -84,7 +84,7 @@ export function shift(key, by) {
 }
 
 /**
- * Puts a layer or group where another one is; a part stays in its group.
+ * Puts a layer or group where another one is; a part of a layer that was split stays in its group.
  * @param {number} key
  * @param {number} target
  */

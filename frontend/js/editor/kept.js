@@ -10,8 +10,9 @@ import { read, write } from "../lib/signal.js";
  */
 
 /**
- * The changed fields of a layer; `groups` has the names that are new.
- * @typedef {Partial<Editable> & { groups?: (string | null)[] }} Changes
+ * The changed fields of a layer; `groups` has one entry for each group that it was delivered in: the name that is new,
+ * `false` where it has left the group.
+ * @typedef {Partial<Editable> & { groups?: (string | false | null)[] }} Changes
  */
 
 /**
@@ -28,8 +29,6 @@ const WRITE_AFTER_MS = 400;
 
 /** @type {(layer: Layer) => string} */
 const nameOf = ({ job, info }) => `${job}/${info.z_index}`;
-/** @type {(layer: Layer) => string[]} */
-const groupNames = (layer) => layer.groups.map((group) => group.name);
 
 /**
  * The fields in which a layer differs from the delivered one.
@@ -39,8 +38,11 @@ const groupNames = (layer) => layer.groups.map((group) => group.name);
  */
 function changesOf(layer, before) {
   const changes = Object.fromEntries(FIELDS.filter((field) => layer[field] !== before[field]).map((field) => [field, layer[field]]));
-  const given = groupNames(before);
-  const names = groupNames(layer).map((name, at) => (name === given[at] ? null : name));
+  const names = before.groups.map(({ key, name }) => {
+    const now = layer.groups.find((group) => group.key === key);
+    if (!now) return false;
+    return now.name === name ? null : now.name;
+  });
   return names.some((name) => name !== null) ? { ...changes, groups: names } : changes;
 }
 
@@ -51,7 +53,9 @@ function changesOf(layer, before) {
  */
 function changed(layer, { groups: names = [], ...fields }) {
   const isSame = names.length === layer.groups.length;
-  return { ...layer, ...fields, groups: isSame ? layer.groups.map((group, at) => ({ ...group, name: names[at] ?? group.name })) : layer.groups };
+  if (!isSame) return { ...layer, ...fields };
+  const groups = layer.groups.flatMap((group, at) => (names[at] === false ? [] : [{ ...group, name: names[at] || group.name }]));
+  return { ...layer, ...fields, groups };
 }
 
 /** @type {() => KeptEdits[]} */

@@ -2,7 +2,7 @@
 import { notify } from "../notices.js";
 import { closeBitmaps, loadBitmaps } from "./bitmaps.js";
 import { fetchLayers } from "./delivery.js";
-import { resetDisplay } from "./display.js";
+import { foldLong, resetDisplay } from "./display.js";
 import { doc } from "./document.js";
 import { boxOf, middleOf, scaledAbout } from "./geometry.js";
 import { rewrite, startHistory } from "./history.js";
@@ -29,6 +29,7 @@ export async function openDocument(id, metadata) {
   const isEdited = edited !== delivered;
   doc.value = { id, width, height, layers: isEdited ? gathered(edited) : delivered, delivered };
   startHistory(isEdited ? [delivered] : []);
+  foldLong(doc.value.layers);
   loadBitmaps(delivered);
 }
 
@@ -60,9 +61,12 @@ function inheriting(parts, layer) {
   const { key, name, visible, locked, opacity, x, y, scale, hue, saturation, lightness } = layer;
   const box = boxOf(layer);
   /** @param {import("../types.js").Group} group */
-  const named = (group) => (group.key === key ? { key, name } : (layer.groups.find((one) => one.key === group.key) ?? group));
+  const named = (group) => (group.key === key ? { ...group, name } : group);
+  // Those around the layer are as they are at this point of the history.
+  /** @param {Layer} part */
+  const groupsOf = (part) => [...layer.groups, ...part.groups.slice(part.groups.findIndex((one) => one.key === key)).map(named)];
   const moved = parts.map((part) => ({
-    ...part, visible, locked, opacity, x, y, hue, saturation, lightness, groups: part.groups.map(named),
+    ...part, visible, locked, opacity, x, y, hue, saturation, lightness, groups: groupsOf(part),
   }));
   return scale === 1 || !box ? moved : scaledAbout(moved, scale, middleOf(box));
 }

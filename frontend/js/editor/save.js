@@ -4,22 +4,24 @@ import { t } from "../lib/i18n.js";
 import { failureOf, notify } from "../notices.js";
 import { isShown } from "./display.js";
 import { doc } from "./document.js";
+import { groupTitle, layerTitle } from "./names.js";
 
 /** Formats of an export; the first is one flat picture, the others keep the layers. */
 export const FORMATS = [["png", "PNG"], ["psd", "PSD"], ["ora", "ORA"], ["pptx", "PPTX"], ["svg", "SVG"], ["zip", "ZIP"]];
 
 /**
- * The document in the words of `POST /api/jobs/{id}/compose`.
+ * The document in the words of `POST /api/jobs/{id}/compose`, with names in the page's language.
  * @param {import("../types.js").Layer[]} layers
  */
 function stackOf(layers) {
   return layers.map((layer) => {
+    const title = layerTitle(layer);
     const { info, opacity, x, y, scale, hue, saturation, lightness } = layer;
     return {
       layer: info.z_index,
       job_id: layer.job,
-      groups: layer.groups.map((group) => group.name),
-      edit: { name: layer.name === info.name ? null : layer.name, visible: isShown(layer), opacity, x, y, scale, hue, saturation, lightness },
+      groups: layer.groups.map((group) => ({ name: groupTitle(group), id: group.key })),
+      edit: { name: title === info.name ? null : title, visible: isShown(layer), opacity, x, y, scale, hue, saturation, lightness },
     };
   });
 }

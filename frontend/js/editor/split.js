@@ -7,6 +7,7 @@ import { signal } from "../lib/signal.js";
 import { failureOf, notify } from "../notices.js";
 import { fetchParts } from "./delivery.js";
 import { doc, layerOf } from "./document.js";
+import { layerTitle } from "./names.js";
 import { replaceWithParts } from "./open.js";
 
 /**
@@ -30,15 +31,16 @@ function note(key, fields) {
 }
 
 /**
- * Splits a layer with the current options and puts its parts in its place.
+ * Splits a layer with the current options and puts its parts in its place, if there are any: otherwise it stays as it is.
  * @param {number} key
  */
 export async function splitLayer(key) {
   const layer = layerOf(key);
   const open = doc.value?.id;
   if (!layer || splitting.value[key]) return;
+  const name = layerTitle(layer);
   /** @param {string} message */
-  const fail = (message) => notify("error", t("split.failed", { name: layer.name, message }));
+  const fail = (message) => notify("error", t("split.failed", { name, message }));
   note(key, { percent: 0 });
   try {
     // The parts have the layer's size.
@@ -51,8 +53,9 @@ export async function splitLayer(key) {
     const parts = await fetchParts(layerOf(key) ?? layer, job);
     if (doc.value?.id !== open) return;
     if (!parts) return fail(t("error.offline"));
+    if (parts.length < 2) return notify("info", t("split.one", { name }));
     replaceWithParts(key, parts);
-    notify("info", t(parts.length > 1 ? "split.done" : "split.one", { name: layer.name, count: parts.length }));
+    notify("info", t("split.done", { name, count: parts.length }));
   } catch (error) {
     fail(failureOf(error).message);
   } finally {

@@ -56,7 +56,9 @@ function inside({ job_id: job, layers }, origin, depth, byName) {
 
 /** @type {(layer: Layer, name: string) => Layer} */
 function named(layer, name) {
-  return { ...layer, name, info: { ...layer.info, name } };
+  // The codes say less than a name that somebody gave.
+  const label = name === layer.info.name ? layer.info.label : null;
+  return { ...layer, name, info: { ...layer.info, name, ...(layer.info.label ? { label } : {}) } };
 }
 
 /**

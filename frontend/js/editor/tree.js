@@ -3,13 +3,20 @@
 /**
  * The document is a flat list of layers, the lowest first; a layer that was
  * split again left its key and its name to a group, which its parts carry in
- * `groups`, the outermost first. Here that list is read as the tree that it is:
+ * `groups`, the outermost first; neighbours that the service puts together are in
+ * a group too. Here that list is read as the tree that it is:
  * a key names a layer or a group. Parts of a group are always neighbours.
  *
  * @typedef {import("../types.js").Layer} Layer
  * @typedef {import("../types.js").Group} Group
  * @typedef {import("../types.js").Row} Row
  */
+
+/**
+ * Names of groups that the service puts together, as files have them; the page shows its own words.
+ * @type {Record<string, string>}
+ */
+const GROUP_NAMES = { text: "Text", people: "People", objects: "Objects" };
 
 /**
  * Keys from the outermost group down to the layer itself.
@@ -93,20 +100,84 @@ export function shifted(layers, key, by) {
 
 /**
  * `layers` with a layer or group where `target` is, or where the group is that
- * holds `target`. `null` where it cannot go: a part stays in its group.
+ * holds `target`. What is in a group that the service made may leave it.
+ * `null` where it cannot go: a part of a layer that was split stays in its group.
  * @param {Layer[]} layers
  * @param {number} key
  * @param {number} target
  */
 export function placed(layers, key, target) {
-  const parent = pathTo(layers, key).slice(0, -1);
+  const around = pathTo(layers, key).slice(0, -1);
   const beside = pathTo(layers, target);
-  if (parent.some((one, depth) => beside[depth] !== one)) return null;
-  const order = siblings(layers, parent);
+  const differs = around.findIndex((one, depth) => beside[depth] !== one);
+  const parent = differs < 0 ? around : around.slice(0, differs);
+  const left = around.slice(parent.length);
+  if (beside.length === 0 || beside.includes(key) || left.some((one) => !groupOf(layers, one)?.code)) return null;
+  const freed = left.length === 0 ? layers : leaving(layers, key, left);
+  const order = siblings(freed, parent);
   const [from, to] = [order.indexOf(key), order.indexOf(beside[parent.length])];
-  if (from < 0 || to < 0 || from === to) return null;
+  if (from < 0 || to < 0) return null;
   order.splice(to, 0, ...order.splice(from, 1));
-  return arranged(layers, parent, order);
+  return arranged(freed, parent, order);
+}
+
+/**
+ * `layers` with a layer or group outside the groups around it that are `left`: above what stays in them.
+ * @param {Layer[]} layers
+ * @param {number} key
+ * @param {number[]} left
+ */
+function leaving(layers, key, left) {
+  const members = membersOf(layers, key);
+  const freed = members.map((layer) => ({ ...layer, groups: layer.groups.filter((group) => !left.includes(group.key)) }));
+  const above = layers.map((layer) => pathOf(layer).includes(left[0])).lastIndexOf(true) + 1;
+  return [...layers.slice(0, above).filter((layer) => !members.includes(layer)), ...freed, ...layers.slice(above)];
+}
+
+/**
+ * `layers` with a group around neighbours that the service puts together, if there are at least two. They are looked for
+ * at every level: `depth` is how many groups around all of them are there already.
+ * @param {Layer[]} layers
+ * @param {(name: string) => number} keyFor
+ * @param {number} [depth]
+ * @returns {Layer[]}
+ */
+export function withNamedGroups(layers, keyFor, depth = 0) {
+  const units = unitsAt(layers, depth).map((unit) => (unit.isGroup ? { ...unit, members: withNamedGroups(unit.members, keyFor, depth + 1) } : unit));
+  const out = [];
+  for (let from = 0, to = 0; from < units.length; from = to) {
+    const { code } = units[from];
+    to = from + 1;
+    while (code && to < units.length && units[to].code === code) to += 1;
+    const run = units.slice(from, to);
+    const members = run.flatMap((unit) => unit.members);
+    if (!code || run.length < 2) {
+      out.push(...members);
+      continue;
+    }
+    const name = GROUP_NAMES[code] ?? code;
+    const key = keyFor(`${code} around ${Math.min(...run.map((unit) => unit.key))}`);
+    const group = { key, name, given: name, code };
+    out.push(...members.map((layer) => ({ ...layer, groups: [...layer.groups.slice(0, depth), group, ...layer.groups.slice(depth)] })));
+  }
+  return out;
+}
+
+/**
+ * What lies side by side inside `depth` groups: layers, and layers that were split.
+ * @param {Layer[]} layers
+ * @param {number} depth
+ */
+function unitsAt(layers, depth) {
+  /** @type {{ key: number, isGroup: boolean, code: import("../types.js").GroupCode | null | undefined, members: Layer[] }[]} */
+  const units = [];
+  for (const layer of layers) {
+    const group = layer.groups[depth];
+    const last = units.at(-1);
+    if (group && last?.key === group.key) last.members.push(layer);
+    else units.push({ key: group?.key ?? layer.key, isGroup: Boolean(group), code: group ? group.within : layer.info.group, members: [layer] });
+  }
+  return units;
 }
 
 /**
@@ -130,8 +201,9 @@ export function gathered(layers, depth = 0) {
 /**
  * The rows of a list, the highest first, each group above its parts.
  * @param {Layer[]} layers
+ * @param {Set<number>} [folded] keys of groups whose parts are left out
  */
-export function rows(layers) {
+export function rows(layers, folded = new Set()) {
   /** @type {Row[]} */
   const out = [];
   /** @type {number[]} */
@@ -139,9 +211,11 @@ export function rows(layers) {
   for (const layer of [...layers].reverse()) {
     const shared = layer.groups.findIndex((group, depth) => open[depth] !== group.key);
     const from = shared < 0 ? layer.groups.length : shared;
-    layer.groups.slice(from).forEach((group, at) => out.push({ key: group.key, depth: from + at, group }));
+    const closed = layer.groups.findIndex((group) => folded.has(group.key));
+    const shown = closed < 0 ? layer.groups : layer.groups.slice(0, closed + 1);
+    shown.slice(from).forEach((group, at) => out.push({ key: group.key, depth: from + at, group }));
     open = layer.groups.map((group) => group.key);
-    out.push({ key: layer.key, depth: layer.groups.length, layer });
+    if (closed < 0) out.push({ key: layer.key, depth: layer.groups.length, layer });
   }
   return out;
 }
@@ -149,15 +223,17 @@ export function rows(layers) {
 /**
  * The key that a click on a layer selects after `selected`: the outermost group
  * around it, unless something inside that group is chosen already; `deeper`
- * (a double click) goes one group further in.
+ * (a double click) goes one group further in. Groups that the service made are
+ * no things: a click goes through them, unless one was chosen in the list.
  * @param {Layer[]} layers
  * @param {Layer} layer
  * @param {number | null} selected
  * @param {boolean} deeper
  */
 export function hit(layers, layer, selected, deeper) {
-  const path = pathOf(layer);
-  const around = pathTo(layers, selected).slice(0, -1);
+  const isThing = (/** @type {number} */ key) => key === selected || !groupOf(layers, key)?.code;
+  const path = pathOf(layer).filter(isThing);
+  const around = pathTo(layers, selected).slice(0, -1).filter(isThing);
   let depth = 0;
   while (depth < around.length && around[depth] === path[depth]) depth += 1;
   if (deeper && path[depth] === selected) depth += 1;

@@ -310,6 +310,7 @@ fn metadata(job: &Job, input: jobs::InputInfo, stack: &LayerStack) -> Metadata {
         children: Vec::new(),
         analysis: None,
         rendering: None,
+        background: None,
         notes: Vec::new(),
     }
 }

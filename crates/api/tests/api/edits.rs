@@ -97,6 +97,28 @@ async fn opacity_order_visibility_size_and_colours_are_composed() {
 }
 
 #[tokio::test]
+async fn groups_of_one_name_are_told_apart_by_number() {
+    let app = TestApp::start().await;
+    let id = app.finished_job().await;
+    let groups = async |lower: Value, upper: Value| {
+        let layers = json!([{ "layer": 0, "groups": [lower] }, { "layer": 1, "groups": [upper] }]);
+        let answer = app.post(&format!("/api/jobs/{id}/compose"), &json!({ "format": "svg", "layers": layers })).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        answer.text().await.unwrap().matches("inkscape:label=\"Objects\"").count()
+    };
+    let numbered = |id: u32| json!({ "name": "Objects", "id": id });
+    assert_eq!(groups(numbered(1), numbered(1)).await, 1);
+    assert_eq!(groups(numbered(1), numbered(2)).await, 2);
+    assert_eq!(groups("Objects".into(), "Objects".into()).await, 1);
+    assert_eq!(groups("Objects".into(), numbered(1)).await, 2);
+    for wrong in [json!({ "name": "Objects" }), json!({ "name": "O", "id": -1 }), json!({ "name": "a\nb", "id": 1 }), json!(7)] {
+        let layers = json!([{ "layer": 0, "groups": [wrong] }]);
+        let refused = app.post(&format!("/api/jobs/{id}/compose"), &json!({ "layers": layers })).await;
+        assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn a_stack_given_with_the_request_stores_nothing() {
     let app = TestApp::start().await;
     let id = app.finished_job().await;

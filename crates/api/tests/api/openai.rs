@@ -97,7 +97,7 @@ async fn layers_larger_than_a_block_arrive_whole() {
 async fn what_cannot_be_done_is_told_in_openais_words() {
     let app = TestApp::start().await;
     for (field, value, status) in [
-        ("layers", "11", 422),
+        ("layers", "65", 422),
         ("resolution", "641", 422),
         ("seed", "many", 422),
         ("n", "2", 400),

@@ -16,7 +16,7 @@ async fn capabilities_tell_engines_limits_and_defaults() {
     assert_eq!((&now["workers"], &now["queue"]["queued"]), (&2.into(), &1.into()));
     assert_eq!(now["queue"]["kind"], "embedded");
     assert_eq!(now["limits"]["max_file_size_bytes"], 1_048_576);
-    assert_eq!((&now["limits"]["max_pixels"], &now["limits"]["max_layers"]), (&1000.into(), &10.into()));
+    assert_eq!((&now["limits"]["max_pixels"], &now["limits"]["max_layers"]), (&1000.into(), &64.into()));
     assert_eq!((&now["defaults"]["num_layers"], &now["defaults"]["steps"]), (&"auto".into(), &50.into()));
     assert!(now["formats"].as_array().unwrap().contains(&"webp".into()));
     assert_eq!(now["version"], env!("CARGO_PKG_VERSION"));

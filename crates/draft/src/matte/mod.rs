@@ -1,19 +1,20 @@
 //! Extraction of a shape from the picture: its matte, and the inpainted background behind it.
 
 mod opacity;
-mod seam;
 
 use std::borrow::Cow;
 
 use crate::colour::max_difference;
 use crate::fading::{self, Fading};
-use crate::fill::inpaint::{Hole, inpaint};
+use crate::fill::inpaint::{Hole, complete, inpaint};
+use crate::fill::rim;
+use crate::fill::seam::seamless;
 use crate::monitor::{Monitor, Stopped};
 use crate::morphology::{components, dilate, erode, nearest, open};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect};
 use opacity::{Zones, core, settle, unmix};
-use seam::seamless;
+
 
 /// How far shadows are followed, as a share of the picture's long side: the widest shadows of the tuning posters of
 /// `synth` end before.
@@ -87,11 +88,21 @@ pub(crate) fn extract(
     let grow = options.grow.max(halo + 3);
     monitor.check()?;
     let hole = reached(image, mask, grow);
-    let inpainted = inpaint(image, &Hole { mask: &hole, shape: mask, excluded: options.excluded }, monitor)?;
+    let region = Hole { mask: &hole, shape: mask, excluded: options.excluded };
+    let mut inpainted = inpaint(image, &region, monitor)?;
     monitor.check()?;
     let fading = Fading::measure(image, &inpainted.image, &hole, &places, grow);
     drop(places);
     monitor.check()?;
+    let halo = halo.clamp(options.halo, options.band + 1);
+    let mut near = dilate(mask, halo);
+    if inpainted.rough.any() {
+        let clinging = rim::grown(image, &inpainted.image, mask, &near, &hole, &fading.share);
+        near = near.or(&clinging.and(&inpainted.rough));
+        let typical = fading.share.zip(&inpainted.rough.minus(&near), |share, beside| if beside { share } else { 0.0 });
+        let lit = image.zip(&typical, |pixel, share| unshaded(pixel, share, fading.shade));
+        inpainted = complete(inpainted, &lit, &region, &near, monitor)?;
+    }
     let mut extraction = Extraction { below: image.clone(), alpha: mask.same_size(0.0) };
     // Most of a poster is far from the shape: only the rows around the shape are processed.
     for rect in bands(&hole, grow + 8) {
@@ -99,12 +110,13 @@ pub(crate) fn extract(
         let part = Part {
             image: image.part(rect),
             mask: mask.part(rect),
+            near: near.part(rect),
             hole: hole.part(rect),
             filled: inpainted.image.part(rect),
             very_smooth: inpainted.very_smooth.part(rect),
             shaded: fading.share.part(rect),
         };
-        let found = part.extract(options, halo.clamp(options.halo, options.band + 1), fading.shade, monitor)?;
+        let found = part.extract(options, fading.shade, monitor)?;
         extraction.below.put(rect, &found.below);
         extraction.alpha.put(rect, &found.alpha);
     }
@@ -154,6 +166,8 @@ fn bands(mask: &Mask, gap: usize) -> Vec<Rect> {
 struct Part<'a> {
     image: Cow<'a, Colour>,
     mask: Cow<'a, Mask>,
+    /// The shape, its soft edge, and what else of it clings to that.
+    near: Cow<'a, Mask>,
     hole: Cow<'a, Mask>,
     filled: Cow<'a, Colour>,
     very_smooth: Cow<'a, Mask>,
@@ -165,14 +179,13 @@ impl Part<'_> {
     fn extract(
         &self,
         options: ExtractOptions,
-        halo: usize,
         shade: Option<[f32; 3]>,
         monitor: &Monitor,
     ) -> Result<Extraction, Stopped> {
-        let near = dilate(&self.mask, halo);
+        let near = &*self.near;
         // On a textured background the original pixels are used again right outside the halo, with the shadow removed
         // that is typical of the place.
-        let textured = self.very_smooth.or(&near).not();
+        let textured = self.very_smooth.or(near).not();
         let typical = self.shaded.zip(&textured, |share, textured| if textured { share } else { 0.0 });
         let lit = self.image.zip(&typical, |pixel, share| unshaded(pixel, share, shade));
         let filled = seamless(&self.filled, &lit, &textured, &self.hole);
@@ -191,9 +204,9 @@ impl Part<'_> {
         monitor.check()?;
         let (alpha, strange) = unmix(&self.image, &below, &mask, &core, &support, shade);
         monitor.check()?;
-        let foreign = self.foreign(&below, &support.minus(&near), shade).or(&crumbs);
-        let foreign = foreign.or(&self.joined(&strange, &filled, &self.hole.minus(&near), shade));
-        let zones = Zones { near, support, solid: erode(&mask, options.band), typical, foreign };
+        let foreign = self.foreign(&below, &support.minus(near), shade).or(&crumbs);
+        let foreign = foreign.or(&self.joined(&strange, &filled, &self.hole.minus(near), shade));
+        let zones = Zones { near: near.clone(), support, solid: erode(&mask, options.band), typical, foreign };
         monitor.check()?;
         Ok(settle(&self.image, below, alpha, &zones))
     }
@@ -339,11 +352,12 @@ mod tests {
             filled: Cow::Owned(unit_plane(&Plane::new(120, 120, background))),
             very_smooth: Cow::Owned(mask.same_size(true)),
             shaded: Cow::Owned(mask.same_size(0.0)),
+            near: Cow::Owned(dilate(&mask, 2)),
             mask: Cow::Borrowed(&mask),
         };
         let (monitor, _reporter) = monitor();
         let how = ExtractOptions { band: 2, grow: 8, halo: 2, shape: Shape::Letters { counter: 0 }, excluded: None };
-        let letters = part.extract(how, 2, None, &monitor).expect("nobody stops it");
+        let letters = part.extract(how, None, &monitor).expect("nobody stops it");
         assert!((54..62).all(|y| letters.alpha.at(60, y) == 0.0), "{}", letters.alpha.at(60, 58));
         assert_eq!(letters.below.at(60, 58), part.image.at(60, 58));
         assert!((30..90).all(|y| letters.alpha.at(50, y) == 1.0));

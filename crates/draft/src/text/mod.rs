@@ -4,8 +4,7 @@
 pub(crate) mod detect;
 #[cfg(feature = "networks")]
 pub(crate) mod glyphs;
-#[cfg(feature = "networks")]
-mod outline;
+pub(crate) mod outline;
 pub(crate) mod plain;
 #[cfg(feature = "networks")]
 mod tidy;

@@ -4,7 +4,7 @@ use crate::plane::{Mask, Plane, Rgb8};
 
 /// A rectangle at an angle; `u` is the direction of its width.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Oriented {
+pub(crate) struct Oriented {
     pub centre: [f32; 2],
     pub u: [f32; 2],
     pub width: f32,
@@ -15,7 +15,7 @@ pub(super) struct Oriented {
 const ANGLES: usize = 90;
 
 /// Pixels of a blob that touch its outside.
-pub(super) fn rim(mask: &Mask) -> Vec<[f32; 2]> {
+pub(crate) fn rim(mask: &Mask) -> Vec<[f32; 2]> {
     let (width, height) = (mask.width, mask.height);
     let mut found = Vec::new();
     for y in 0..height {
@@ -31,7 +31,7 @@ pub(super) fn rim(mask: &Mask) -> Vec<[f32; 2]> {
 }
 
 /// The rectangle of least area around points.
-pub(super) fn least_rectangle(points: &[[f32; 2]]) -> Oriented {
+pub(crate) fn least_rectangle(points: &[[f32; 2]]) -> Oriented {
     let mut best: Option<Oriented> = None;
     for step in 0..ANGLES {
         let angle = std::f32::consts::FRAC_PI_2 * step as f32 / ANGLES as f32;
@@ -66,18 +66,18 @@ impl Oriented {
         Oriented { u: [self.u[1], -self.u[0]], width: self.height, height: self.width, ..self }
     }
 
-    pub(super) fn grown(self, by: f32) -> Self {
+    pub(crate) fn grown(self, by: f32) -> Self {
         Oriented { width: self.width + 2.0 * by, height: self.height + 2.0 * by, ..self }
     }
 
-    pub(super) fn scaled(self, x: f32, y: f32) -> Self {
+    pub(crate) fn scaled(self, x: f32, y: f32) -> Self {
         let centre = [(self.centre[0] + 0.5) * x - 0.5, (self.centre[1] + 0.5) * y - 0.5];
         let mean = (x + y) / 2.0;
         Oriented { centre, width: self.width * mean, height: self.height * mean, ..self }
     }
 
     /// The picture inside, upright, about `height` pixels high at most; the edge is repeated.
-    pub(super) fn cut_out(&self, image: &Rgb8, most: f32) -> Rgb8 {
+    pub(crate) fn cut_out(&self, image: &Rgb8, most: f32) -> Rgb8 {
         let scale = (most / self.height.min(self.width).max(1.0)).min(1.0);
         let (width, height) = ((self.width * scale).max(2.0) as usize, (self.height * scale).max(2.0) as usize);
         // Averages over the pixels that fall on one target pixel.
@@ -116,7 +116,7 @@ fn sample(image: &Rgb8, x: f32, y: f32) -> [f32; 3] {
 }
 
 /// A quarter turn: the right side becomes the top, or the left side where `clockwise`.
-pub(super) fn quarter_turn(image: &Rgb8, clockwise: bool) -> Rgb8 {
+pub(crate) fn quarter_turn(image: &Rgb8, clockwise: bool) -> Rgb8 {
     let (width, height) = (image.width, image.height);
     Plane::from_fn(
         height,

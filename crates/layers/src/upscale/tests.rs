@@ -133,7 +133,8 @@ fn cut_layers_are_lifted_as_whole_ones() {
     assert!(cut.layers()[1].pixels.width() < 96);
     let (found, wanted) = (whole(&cut, &input).unwrap(), whole(&small, &input).unwrap());
     assert_eq!(found.layers()[1].label, label);
-    for (found, wanted) in found.iter().zip(&wanted) {
-        assert_eq!(found.pixels, wanted.pixels);
-    }
+    assert!(Difference::between(&flatten(&found), &input).unwrap().max <= 1);
+    // Not to the byte: a cut layer has lost the colours under its alpha 0.
+    let errors = [&found, &wanted].map(|stack| error(&stack.layers()[1].pixels, &truth.layers()[1].pixels));
+    assert!(errors[0] < errors[1] + 0.05, "{errors:?}");
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
 import { filterOf } from "../../../../frontend/js/editor/compositor.js";
-import { isShown, mode, resetDisplay, selected, solo } from "../../../../frontend/js/editor/display.js";
+import { fold, folded, isShown, mode, resetDisplay, selected, solo, unfold } from "../../../../frontend/js/editor/display.js";
 import { boxAt, doc, layerOf, layersNow, nameOf, partsAt } from "../../../../frontend/js/editor/document.js";
 import { editLayer, moveBy, place, rename, reset, scaleTo, shift, showAll } from "../../../../frontend/js/editor/edits.js";
 import { edit, endEdit, history, redo, startHistory, undo } from "../../../../frontend/js/editor/history.js";
@@ -235,6 +235,67 @@ test("layers that were split are opened as groups, those whose split failed as t
     ["child", { x: 30, y: 40 }, [group(1, "Layer 1")]],
     ["child", { x: 30, y: 40 }, [group(1, "Layer 1")]],
   ]);
+});
+
+test("a layer that could not be split stays a layer", async () => {
+  const tree = { job_id: "child", layers: [node(0)] };
+  serve({
+    "/api/jobs/job/document": { job_id: "job", layers: [node(0), node(1, { edit: { x: 7 }, child: { job_id: "child", x: 30, y: 40, tree } })] },
+    "/api/jobs/child/metadata.json": metadata(1, { input: { width: 9, height: 9, format: "png", parent: PARENT } }),
+  });
+  await openDocument("job", metadata(2, { children: [{ layer: 1, job_id: "child" }] }));
+  assert.deepEqual(keysOf(layersNow()), [0, 1]);
+  assert.deepEqual([layerOf(1).job, layerOf(1).x, layerOf(1).groups], ["job", 7, []]);
+});
+
+test("neighbours of one group are opened in a group that hides, moves and is renamed as one", async () => {
+  const grouped = metadata(4);
+  grouped.layers.slice(1).forEach((info) => (info.group = "text"));
+  serve({ "/api/jobs/job/document": { job_id: "job", layers: [0, 1, 2, 3].map((number) => node(number)) } });
+  await openDocument("job", grouped);
+  const key = layerOf(1).groups[0].key;
+  assert.equal(nameOf(key), "Text");
+  assert.deepEqual(keysOf(partsAt(key)), [1, 2, 3]);
+  editLayer(key, { visible: false });
+  moveBy(key, 5, 0);
+  assert.deepEqual(layersNow().map(({ visible, x }) => [visible, x]), [[true, 0], [false, 5], [false, 5], [false, 5]]);
+  rename(key, "글자", `name ${key}`);
+  closeDocument();
+  await openDocument("job", grouped);
+  assert.equal(layerOf(1).groups[0].key, key, "its key is the same");
+  assert.equal(nameOf(key), "글자");
+  assert.equal(layerOf(2).visible, false);
+
+  place(2, 0);
+  assert.deepEqual(keysOf(layersNow()), [2, 0, 1, 3]);
+  closeDocument();
+  await openDocument("job", grouped);
+  assert.deepEqual(keysOf(layersNow()), [2, 0, 1, 3], "it has left the group for good");
+  assert.deepEqual(keysOf(partsAt(key)), [1, 3]);
+});
+
+test("what was renamed over the API is not called after its codes", async () => {
+  const labelled = metadata(2);
+  labelled.layers.forEach((info) => (info.label = { thing: "circle", colour: "yellow" }));
+  serve({ "/api/jobs/job/document": { job_id: "job", layers: [node(0), node(1, { name: "해" })] } });
+  await openDocument("job", labelled);
+  assert.deepEqual([nameOf(0), nameOf(1)], ["Yellow circle", "해"]);
+});
+
+test("a long list begins with its groups folded", async () => {
+  for (const [count, wanted] of [[20, 0], [21, 1]]) {
+    const long = metadata(count);
+    long.layers.slice(1).forEach((info) => (info.group = "objects"));
+    serve({ "/api/jobs/job/document": { job_id: "job", layers: long.layers.map((_, number) => node(number)) } });
+    await openDocument("job", long);
+    assert.equal(folded.value.size, wanted);
+  }
+  const [key] = folded.value;
+  fold(key);
+  assert.equal(folded.value.size, 0);
+  fold(key);
+  unfold([1, key]);
+  assert.equal(folded.value.size, 0);
 });
 
 test("a service that does not know the edits is told of, and the result opens", async () => {

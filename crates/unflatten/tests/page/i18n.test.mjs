@@ -138,7 +138,7 @@ test("both languages have the same words with the same places", () => {
 
 test("Korean is Korean", () => {
   // Names of programs, formats and the like.
-  const alike = new Set(["app.title", "engine.qwen", "engine.vertex", "take.ora"]);
+  const alike = new Set(["app.title", "engine.qwen", "engine.vertex", "name.pattern", "take.ora"]);
   for (const [key, text] of Object.entries(ko)) assert.ok(alike.has(key) || /[가-힣]/.test(text), `${key}: ${text}`);
 });
 

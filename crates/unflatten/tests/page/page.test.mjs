@@ -33,6 +33,8 @@ test("a job is asked for what was chosen and what the engine reads", () => {
   assert.deepEqual(jobParams(), { num_layers: 4, seed: 0, prompt: "a poster", steps: 20, output_size: "native" });
   options.value = { ...options.value, engine: "draft" };
   assert.deepEqual(jobParams(), { num_layers: 4, engine: "draft", seed: 0 });
+  options.value = { ...options.value, scene_text: "lift" };
+  assert.deepEqual(jobParams(), { num_layers: 4, engine: "draft", seed: 0, scene_text: "lift" });
   options.value = { ...UNCHOSEN, engine: "vertex", prompt: "  " };
   assert.deepEqual(jobParams(), { num_layers: "auto", output_size: "native" }, "an engine that is not there is not asked for");
 });

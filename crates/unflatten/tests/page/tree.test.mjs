@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { gathered, groupOf, hit, membersOf, pathOf, pathTo, placed, rows, shifted, siblings } from "../../../../frontend/js/editor/tree.js";
+import { gathered, groupOf, hit, membersOf, pathOf, pathTo, placed, rows, shifted, siblings, withNamedGroups } from "../../../../frontend/js/editor/tree.js";
 import { group, keysOf, layer, nested } from "./layers.mjs";
 
 const layerIn = (layers, key) => layers.find((one) => one.key === key);
@@ -98,6 +98,94 @@ test("a list shows the highest first, each group above its parts", () => {
   ]);
   assert.deepEqual(rows([]), []);
   assert.deepEqual(rows([layer(0)]).map(({ key, depth }) => [key, depth]), [[0, 0]]);
+});
+
+test("a folded group is one row", () => {
+  const shown = (...keys) => rows(nested(), new Set(keys)).map(({ key }) => key);
+  assert.deepEqual(shown(4), [9, 1, 4, 3, 0]);
+  assert.deepEqual(shown(1), [9, 1, 0]);
+  assert.deepEqual(shown(1, 4), [9, 1, 0]);
+  assert.deepEqual(shown(77), [9, 1, 4, 6, 5, 3, 0]);
+});
+
+// Groups that the service makes.
+
+/** Keys of groups by their names, from 100 on. */
+function keysFor() {
+  const names = [];
+  return (name) => {
+    if (!names.includes(name)) names.push(name);
+    return 100 + names.indexOf(name);
+  };
+}
+
+const of = (key, code, fields = {}) => layer(key, { ...fields, info: { group: code, ...fields.info } });
+
+/** "0 Text(1 2)": layers and the groups around them. */
+function outline(layers, depth = 0) {
+  return siblings(layers, depth === 0 ? [] : pathOf(layers[0]).slice(0, depth)).map((key) => {
+    const found = groupOf(layers, key);
+    return found ? `${found.name}(${outline(membersOf(layers, key), depth + 1)})` : key;
+  }).join(" ");
+}
+
+test("neighbours of one group get a group around them", () => {
+  const layers = [of(0), of(1, "objects"), of(2, "objects"), of(3, "text"), of(4, "text"), of(5, "text")];
+  const made = withNamedGroups(layers, keysFor());
+  assert.equal(outline(made), "0 Objects(1 2) Text(3 4 5)");
+  assert.deepEqual(made[1].groups, [{ key: 100, name: "Objects", given: "Objects", code: "objects" }]);
+  assert.deepEqual(keysOf(made), keysOf(layers));
+  assert.equal(layers[1].groups.length, 0, "what was given is not changed");
+});
+
+test("a layer may leave a group that the service made, and comes to lie outside it", () => {
+  const layers = withNamedGroups([of(0), of(1, "objects"), of(2, "objects"), of(3, "text"), of(4, "text")], keysFor());
+  const moved = (key, target) => outline(placed(layers, key, target) ?? []);
+  assert.equal(moved(3, 0), "3 0 Objects(1 2) Text(4)");
+  assert.equal(moved(1, 4), "0 Objects(2) Text(3 4) 1", "onto a part of another group: beside that group");
+  assert.equal(moved(1, 2), "0 Objects(2 1) Text(3 4)", "inside its group");
+  assert.equal(moved(0, 2), "Objects(1 2) 0 Text(3 4)");
+  const [objects, text] = [layers[1].groups[0].key, layers[3].groups[0].key];
+  assert.equal(moved(objects, text), "0 Text(3 4) Objects(1 2)");
+  assert.equal(placed(layers, objects, 2), null, "a group onto its own part");
+  const split = withNamedGroups([of(0), of(1, "objects"), ...[7, 8].map((key) => of(key, null, { groups: [{ ...group(2), within: "objects" }] }))], keysFor());
+  assert.equal(placed(split, 7, 0), null, "a part of a layer that was split stays in it");
+  assert.equal(outline(placed(split, 2, 0)), "Group 2(7 8) 0 Objects(1)", "but all parts may leave together");
+});
+
+test("a click goes through a group that the service made, unless it was chosen in the list", () => {
+  const split = { ...group(2), within: "objects" };
+  const layers = withNamedGroups([of(0), of(1, "objects"), of(7, null, { groups: [split] }), of(8, null, { groups: [split] })], keysFor());
+  const [one, seven] = [layerIn(layers, 1), layerIn(layers, 7)];
+  const objects = one.groups[0].key;
+  assert.equal(hit(layers, one, null, false), 1);
+  assert.equal(hit(layers, seven, null, false), 2, "the group of what was split is a thing");
+  assert.equal(hit(layers, seven, 2, true), 7);
+  assert.equal(hit(layers, seven, 8, false), 7);
+  assert.equal(hit(layers, one, 8, false), 1);
+  assert.equal(hit(layers, one, objects, false), objects, "so that it can be dragged");
+  assert.equal(hit(layers, one, objects, true), 1);
+  assert.equal(hit(layers, layerIn(layers, 0), objects, false), 0);
+});
+
+test("a layer that is the only one of its group stays by itself, and so do results of earlier versions", () => {
+  assert.equal(outline(withNamedGroups([of(0), of(1, "text"), of(2, "objects"), of(3, "text")], keysFor())), "0 1 2 3");
+  assert.deepEqual(withNamedGroups(nested(), keysFor()), nested());
+  assert.deepEqual(withNamedGroups([], keysFor()), []);
+});
+
+test("a layer that was split stays in its group, and its parts have groups of their own", () => {
+  const split = { ...group(2), within: "objects" };
+  const parts = [of(7, "people", { groups: [split] }), of(8, "people", { groups: [split] }), of(9, null, { groups: [split] })];
+  const made = withNamedGroups([of(0), of(1, "objects"), ...parts], keysFor());
+  assert.equal(outline(made), "0 Objects(1 Group 2(People(7 8) 9))");
+});
+
+test("parts of a layer that was just split are grouped below what is there", () => {
+  const around = [group(50, "Text"), group(2)];
+  const parts = [of(7, "text", { groups: around }), of(8, "text", { groups: around })];
+  const made = withNamedGroups(parts, keysFor(), 2);
+  assert.deepEqual(made[0].groups.map(({ name }) => name), ["Text", "Group 2", "Text"]);
 });
 
 test("two groups side by side are two rows", () => {

@@ -104,6 +104,7 @@ fn encode(run: EngineRun) -> Result<RemoteResult, String> {
         layers,
         notes: output.notes,
         analysis: output.analysis,
+        background: output.background,
         engine: offer.name,
         version: offer.version,
         model: offer.model,

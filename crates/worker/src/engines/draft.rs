@@ -66,9 +66,9 @@ impl Engine for Draft {
             LayerCount::Exactly(n) => n,
             LayerCount::Auto => draft::MOST_LAYERS,
         };
-        // Each layer exists twice while it is encoded.
-        let encoded = 4 * u64::from(width) * u64::from(height) * u64::from(layers);
-        draft::memory_bytes(width, height, layers) + encoded
+        // Layers are written as they are; the composite exists for the report and for the preview.
+        let written = 4 * u64::from(width) * u64::from(height);
+        draft::memory_bytes(width, height, layers) + written
     }
 
     fn decompose(&mut self, job: &EngineJob<'_>, progress: &mut dyn ProgressSink) -> Result<Output, EngineError> {
@@ -77,6 +77,7 @@ impl Engine for Draft {
             LayerCount::Exactly(n) => Some(n),
             LayerCount::Auto => None,
         };
+        // MERGE(text): pass `scene_text` on here, from `params.scene_text`.
         let options = draft::Options { layers, seed: params.seed.unwrap_or(0) };
         let mut report = |p: draft::Progress| {
             let step = Step { stage: stage(p.stage), step: p.step, total: p.total, fraction: p.fraction };
@@ -91,6 +92,7 @@ impl Engine for Draft {
             let text = "The draft engine does not use prompts; the prompt was ignored.";
             notes.push(Message::new(MessageCode::PromptIgnored, text));
         }
+        // MERGE(ground): pass `made.background` on here, as `background: Some(BackgroundReport { .. })`.
         Ok(Output { notes, ..Output::new(made.stack) })
     }
 

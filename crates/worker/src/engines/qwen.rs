@@ -157,7 +157,7 @@ impl Engine for Qwen {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             model: Some(format!("{}{variant}", self.config.name)),
             device: self.device.to_string(),
-            max_layers: engine::MAX_LAYERS,
+            max_layers: engine::MODEL_LAYERS,
             uses_prompt: true,
         }
     }
@@ -310,7 +310,7 @@ fn shortcuts(request: &qwen_image_layered::Params, passes: PassCount) -> Vec<Mes
 
 fn layers_of(params: &Params) -> usize {
     match params.num_layers {
-        LayerCount::Exactly(n) => n.into(),
+        LayerCount::Exactly(n) => n.min(engine::MODEL_LAYERS).into(),
         LayerCount::Auto => AUTO_LAYERS,
     }
 }
@@ -334,6 +334,14 @@ fn finish(input: &RgbaImage, output: Output, params: &Params) -> Result<engine::
     if let Some(caption) = &output.caption {
         let text = format!("No prompt was given; the model described the picture as: {caption}");
         notes.push(Message::new(MessageCode::Captioned, text).with("caption", caption.as_str()));
+    }
+    if let LayerCount::Exactly(asked) = params.num_layers
+        && asked > engine::MODEL_LAYERS
+    {
+        let most = engine::MODEL_LAYERS;
+        let text = format!("{asked} layers were asked for; this engine makes at most {most}.");
+        let note = Message::new(MessageCode::MostLayers, text).with("engine", EngineName::Qwen.to_string());
+        notes.push(note.with("asked", asked).with("most", most));
     }
     let internal = |error: &dyn std::error::Error| failed(FailureCode::EngineFailed, error.to_string());
     let mut made = Vec::new();

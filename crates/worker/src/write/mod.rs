@@ -1,12 +1,15 @@
 //! Writes a result: `layer_0.png`, ..., `preview.jpg`, `metadata.json`.
 
 mod files;
+mod parts;
+#[cfg(test)]
+mod tests;
 mod upscale;
 
 use std::io::{self, Write};
 use std::path::Path;
 
-use engine::{EngineRun, Message, Params, Stage, Step};
+use engine::{EngineRun, Message, MessageCode, Params, Stage, Step};
 use image::RgbaImage;
 use jobs::{EngineInfo, InputInfo, JobId, LayerFlags, LayerInfo, Metadata, Recomposition, SCHEMA_VERSION, Size};
 use layers::{Layer, LayerReport, LayerStack, Report, Thresholds};
@@ -36,9 +39,20 @@ pub(crate) fn write(
     run: EngineRun,
     on_step: &mut dyn FnMut(Step) -> io::Result<()>,
 ) -> io::Result<Metadata> {
-    let engine::Output { stack, rendering, analysis, mut notes } = run.output;
+    let engine::Output { stack, rendering, analysis, background, mut notes } = run.output;
     let sized = upscale::to_size(stack, input, job.params.output_size, &mut notes, on_step)?;
     let SizedLayers { stack, reference, model, fraction: upscaled } = sized;
+    let (stack, analysis) = match job.input_info.parent {
+        None => (stack, analysis),
+        Some(_) => {
+            let parts = parts::of_layer(stack, analysis);
+            if parts.0.len() == 1 {
+                let text = "The layer has no parts that could stand alone; it stays as it is.";
+                notes.push(Message::new(MessageCode::NotSplit, text));
+            }
+            parts
+        }
+    };
     // A layer of another result: its rounding errors must not add to those of its parent.
     let stack = match job.input_info.parent {
         Some(_) if reference.is_none() => layers::solve_closely(stack, input).map_err(io::Error::other)?,
@@ -56,6 +70,8 @@ pub(crate) fn write(
     for (info, described) in infos.iter_mut().zip(analysis.iter().flat_map(|analysis| &analysis.layers)) {
         if let Some(name) = &described.name {
             info.name.clone_from(name);
+            // The name says more than the codes, which pages would put in its place.
+            info.label = None;
         }
     }
     let composite = layers::flatten(&stack);
@@ -90,6 +106,7 @@ pub(crate) fn write(
         model_layers,
         children: Vec::new(),
         analysis,
+        background,
         rendering: rendering.map(|_| RENDERING.to_owned()),
         notes,
     };

@@ -3,6 +3,7 @@ import { arrived, isComplete } from "../../editor/bitmaps.js";
 import { Compositor } from "../../editor/compositor.js";
 import { dragged, ground, isShown, mode, selected, solo } from "../../editor/display.js";
 import { boxAt, doc } from "../../editor/document.js";
+import { layerTitle } from "../../editor/names.js";
 import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { language, number, t } from "../../lib/i18n.js";
@@ -92,7 +93,7 @@ class Canvas extends View {
     if (!doc.value) return;
     const shown = doc.value.layers.filter(isShown);
     const canvas = this.find("canvas");
-    canvas.setAttribute("aria-label", t("canvas.shows", { names: shown.map((layer) => layer.name).join(", ") || t("canvas.nothing") }));
+    canvas.setAttribute("aria-label", t("canvas.shows", { names: shown.map(layerTitle).join(", ") || t("canvas.nothing") }));
     this.toggleAttribute("data-complete", isComplete());
   }
 

@@ -20,9 +20,10 @@ class Details extends View {
 
   #draw() {
     if (!result.value) return;
-    const { engine, notes, recomposition } = result.value;
+    const { engine, notes, recomposition, background } = result.value;
     render(this, html`
       ${this.#recomposition(recomposition)}
+      ${background ? this.#background(background) : ""}
       <p class="engine"><b>${t("details.engine", { engine: tOr(`engine.${engine.name}`, engine.name) })}</b>
         <span class="hint">${say(reasonOf(engine))}</span></p>
       ${notes.length > 0 ? html`<div><h3 class="label">${t("details.notes")}</h3><ul class="note-list">${notes.map((note) => html`<li>${say(note)}</li>`)}</ul></div>` : ""}
@@ -44,6 +45,16 @@ class Details extends View {
         ${icon(exact ? "check" : "alert")}
         <div><b>${t(exact ? "recomposition.exact" : "recomposition.off")}</b>
         <span>${t("recomposition.figures", figures)}${worst ? ` ${t("recomposition.worst", { x: worst[0], y: worst[1] })}` : ""}</span></div>
+      </div>`;
+  }
+
+  /** @param {NonNullable<import("../../types.js").Metadata["background"]>} background */
+  #background({ quality, reason }) {
+    return html`
+      <div class="background ${quality}">
+        ${icon(quality === "clean" ? "check" : quality === "fair" ? "info" : "alert")}
+        <div><b>${t("background.title", { quality: tOr(`background.${quality}`, quality) })}</b>
+        <span>${say(reason)}</span></div>
       </div>`;
   }
 

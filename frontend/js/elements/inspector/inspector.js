@@ -4,7 +4,7 @@ import { doc, layerOf, layersNow, nameOf, partsAt } from "../../editor/document.
 import { editLayer, moveBy, rename, scaleTo, shift } from "../../editor/edits.js";
 import { endEdit } from "../../editor/history.js";
 import { splitLayer, splitting, stopSplitting } from "../../editor/split.js";
-import { pathTo, siblings } from "../../editor/tree.js";
+import { groupOf, pathTo, siblings } from "../../editor/tree.js";
 import { html, render } from "../../lib/html.js";
 import { language, number, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
@@ -61,6 +61,7 @@ class Inspector extends View {
     const name = nameOf(key);
     const isGroup = layerOf(key) === null;
     this.#isGroup = isGroup;
+    const text = layerOf(key)?.info.text;
     const [, least, most] = SCALE;
     render(this, html`
       <section aria-label="${t(isGroup ? "inspector.group" : "inspector.title", { name })}">
@@ -68,6 +69,7 @@ class Inspector extends View {
           <input class="input name" name="name" type="text" maxlength="200" aria-label="${t("inspector.name")}">
           ${this.#button("lock", "lock")}${this.#button("up", "up")}${this.#button("down", "down")}
         </div>
+        ${text ? html`<p class="hint words">${text}</p>` : ""}
         <div class="inspector-row places">
           <label>X <input class="input" name="x" type="number" min="-100000" max="100000" step="1" aria-label="${t("inspector.x")}"></label>
           <label>Y <input class="input" name="y" type="number" min="-100000" max="100000" step="1" aria-label="${t("inspector.y")}"></label>
@@ -163,7 +165,7 @@ class Inspector extends View {
  * @param {number} key
  */
 function givenName(key) {
-  return layerOf(key)?.info.name ?? t("layers.unnamedGroup");
+  return layerOf(key)?.info.name ?? groupOf(layersNow(), key)?.given ?? t("layers.unnamedGroup");
 }
 
 export function register() {

@@ -1,10 +1,11 @@
 // @ts-check
 import { arrived } from "../../editor/bitmaps.js";
 import { drawThumbnail } from "../../editor/compositor.js";
-import { isShown, selected, solo } from "../../editor/display.js";
+import { fold, folded, isShown, selected, solo, unfold } from "../../editor/display.js";
 import { doc, layersNow, partsAt } from "../../editor/document.js";
 import { editLayer, place, showAll } from "../../editor/edits.js";
-import { placed, rows } from "../../editor/tree.js";
+import { groupTitle, layerTitle, shortTitle, wholeTitle } from "../../editor/names.js";
+import { pathTo, placed, rows } from "../../editor/tree.js";
 import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { language, percent, t, tOr } from "../../lib/i18n.js";
@@ -36,9 +37,12 @@ class Layers extends View {
     delegate(this, "click", "[data-solo]", (_, button) => toggle(solo, keyOf(button)));
     delegate(this, "click", "[data-pick]", (_, button) => toggle(selected, keyOf(button)));
     delegate(this, "click", "[data-all]", () => this.#showAll());
+    delegate(this, "click", "[data-fold]", (_, button) => fold(keyOf(button)));
     this.#reorder();
     this.watch([language], () => this.#draw());
-    this.watch([doc, solo, selected], () => this.#sync());
+    this.watch([doc, solo, selected, folded], () => this.#sync());
+    // What is chosen on the canvas is seen in the list.
+    this.watch([selected], () => unfold(pathTo(layersNow(), selected.value).slice(0, -1)));
     this.watch([arrived], () => this.#thumbnails());
   }
 
@@ -66,7 +70,7 @@ class Layers extends View {
         <h2 id="layers-title">${t("layers.title", { count: layersNow().length })}</h2>
         <button type="button" class="button quiet small" data-all hidden>${t("layers.showAll")}</button>
       </div>
-      <ol aria-labelledby="layers-title">${rows(layersNow()).map((row) => this.#row(row))}</ol>`);
+      <ol aria-labelledby="layers-title">${rows(layersNow(), folded.value).map((row) => this.#row(row))}</ol>`);
     this.#thumbnails();
     this.#sync();
   }
@@ -82,20 +86,27 @@ class Layers extends View {
           <span class="on">${icon("eye")}</span><span class="off">${icon("eyeOff")}</span></button>
         <button type="button" class="pick" data-pick>
           <canvas class="checker" width="${THUMBNAIL_PX}" height="${THUMBNAIL_PX}" aria-hidden="true"></canvas>
-          <span class="words"><b title="${name}">${name}</b>
+          <span class="words"><b title="${wholeIn(row)}">${name}</b>
             <span class="meta"><span class="lock" hidden>${icon("lock")}<span class="visually-hidden">${t("layers.locked")} </span></span>${layer
               ? layerWords(layer.info) : t("layers.group", { count: partsAt(key).length })}</span>
             ${layer ? flagsOf(layer).map((words) => html`<span class="chip warn">${words}</span>`) : ""}
           </span>
         </button>
         <button type="button" class="button quiet small square" data-solo aria-label="${solo}" title="${solo}">${icon("solo")}</button>
-        ${layer ? this.#download(layer) : ""}
+        ${layer ? this.#download(layer) : this.#fold(name)}
       </li>`;
   }
 
+  /** @param {string} name */
+  #fold(name) {
+    const words = t("layers.parts", { name });
+    return html`<button type="button" class="button quiet small square" data-fold aria-label="${words}" title="${words}">${icon("fold")}</button>`;
+  }
+
   /** @param {Layer} layer */
-  #download({ job, info, name }) {
-    const words = t("layers.download", { name });
+  #download(layer) {
+    const { job, info } = layer;
+    const words = t("layers.download", { name: shortTitle(layer) });
     return html`<a class="button quiet small square" href="${urls.layer(job, info.z_index)}" download="${info.file}"
       aria-label="${words}" title="${words}">${icon("download")}</a>`;
   }
@@ -103,7 +114,7 @@ class Layers extends View {
   #sync() {
     if (!doc.value) return;
     const list = this.querySelector("ol");
-    const wanted = rows(layersNow());
+    const wanted = rows(layersNow(), folded.value);
     const found = list ? wanted.map((row) => this.#rowOf(row)) : [];
     const listed = found.flatMap((row) => row ?? []);
     // After a split the parts have no rows yet, and the layer's row is not a group's.
@@ -133,7 +144,8 @@ class Layers extends View {
     const members = partsAt(key);
     element.classList.toggle("hidden", !members.some(isShown));
     element.classList.toggle("selected", selected.value === key);
-    this.#name(element, nameIn(row));
+    this.#name(element, nameIn(row), wholeIn(row));
+    element.querySelector("[data-fold]")?.setAttribute("aria-expanded", String(!folded.value.has(key)));
     within(element, ".lock").hidden = !members.every((layer) => layer.locked);
     within(element, "[data-eye]").setAttribute("aria-pressed", String(isVisible(key)));
     within(element, "[data-solo]").setAttribute("aria-pressed", String(solo.value === key));
@@ -143,12 +155,14 @@ class Layers extends View {
   /**
    * @param {HTMLElement} element
    * @param {string} name
+   * @param {string} whole
    */
-  #name(element, name) {
+  #name(element, name, whole) {
     const place = within(element, "b");
+    place.title = whole;
     if (place.textContent === name) return;
-    place.textContent = place.title = name;
-    for (const [selector, key] of [["[data-eye]", "visible"], ["[data-solo]", "solo"], ["a", "download"]]) {
+    place.textContent = name;
+    for (const [selector, key] of [["[data-eye]", "visible"], ["[data-solo]", "solo"], ["a", "download"], ["[data-fold]", "parts"]]) {
       const control = element.querySelector(selector);
       const words = t(`layers.${key}`, { name });
       control?.setAttribute("title", words);
@@ -200,8 +214,10 @@ class Layers extends View {
  */
 const keyOf = (element) => Number(element.closest("li")?.dataset.key);
 
-/** @param {Row} row */
-const nameIn = ({ layer, group }) => layer?.name ?? group?.name ?? "";
+/** @type {(row: Row) => string} */
+const nameIn = ({ layer, group }) => (layer ? shortTitle(layer) : group ? groupTitle(group) : "");
+/** @type {(row: Row) => string} */
+const wholeIn = (row) => (row.layer ? wholeTitle(row.layer) : nameIn(row));
 
 /**
  * @param {import("../../lib/signal.js").Signal<number | null>} choice
@@ -238,7 +254,7 @@ function flagsOf({ job, info: { flags } }) {
   if (flags.empty) words.push(t("flag.empty"));
   if (flags.duplicate_of !== null && flags.duplicate_of !== undefined) {
     const other = layersNow().find((layer) => layer.job === job && layer.info.z_index === flags.duplicate_of);
-    words.push(t("flag.duplicate", { name: other?.info.name ?? flags.duplicate_of }));
+    words.push(t("flag.duplicate", { name: other ? layerTitle(other) : flags.duplicate_of }));
   }
   if (flags.copy_of_composite) words.push(t("flag.copy"));
   return words;

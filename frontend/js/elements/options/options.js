@@ -13,6 +13,9 @@ const RESOLUTIONS = [640, 1024];
 const SIZES = ["native", "model", "both"];
 /** Used until the service has answered. */
 const MOST_LAYERS = 10;
+/** Numbers up to this have a button, larger ones are typed. */
+const MOST_BUTTONS = 10;
+const SCENE_TEXTS = ["keep", "lift"];
 const MAX_SEED = Number.MAX_SAFE_INTEGER;
 
 /**
@@ -33,10 +36,26 @@ class Options extends View {
     // Out of range: the browser marks the field, the last valid value stays.
     if (!input.checkValidity()) return;
     const text = input.value.trim();
-    if (name === "num_layers") return this.#set(name, text === "auto" ? "auto" : Number(text));
+    if (name === "num_layers") return this.#count(input, text);
     if (NUMBERS.has(name)) return this.#set(name, text === "" ? null : Number(text));
     this.#set(name, input.value);
     if (name === "engine") this.#redrawKeepingFocus(input);
+  }
+
+  /**
+   * The number of layers, from a button or from the field for larger ones: the other one shows nothing then.
+   * @param {{ type: string }} input
+   * @param {string} text
+   */
+  #count({ type }, text) {
+    const isTyped = type === "number";
+    const buttons = /** @type {NodeListOf<HTMLInputElement>} */ (this.querySelectorAll("[name=num_layers][type=radio]"));
+    const field = /** @type {HTMLInputElement | null} */ (this.querySelector("[name=num_layers][type=number]"));
+    // An empty field leaves it to the engine.
+    const value = text === "" ? "auto" : text;
+    for (const button of buttons) button.checked = button.value === value;
+    if (!isTyped && field) field.value = "";
+    this.#set("num_layers", value === "auto" ? "auto" : Number(value));
   }
 
   /**
@@ -66,7 +85,7 @@ class Options extends View {
           <summary>${icon("sliders")}${t("options.advanced")}</summary>
           <div class="advanced">
             ${this.#number("seed", { min: 0, max: MAX_SEED, step: 1, placeholder: t("options.random") })}
-            ${isDiffusion(engine) ? this.#diffusion() : ""}
+            ${isDiffusion(engine) ? this.#diffusion() : this.#sceneText()}
           </div>
         </details>
       </form>`);
@@ -74,16 +93,20 @@ class Options extends View {
   }
 
   #layers() {
-    const max = capabilities.value?.limits.max_layers ?? MOST_LAYERS;
-    const counts = ["auto", ...Array.from({ length: max }, (_, i) => i + 1)];
+    const max = chosenEngine()?.max_layers ?? capabilities.value?.limits.max_layers ?? MOST_LAYERS;
+    const counts = ["auto", ...Array.from({ length: Math.min(max, MOST_BUTTONS) }, (_, i) => i + 1)];
+    const { num_layers: chosen } = options.value;
     return html`
       <fieldset class="field">
         <legend class="label">${t("options.layers")}</legend>
         <div class="choices layers">${counts.map((count) => html`
           <label><input type="radio" name="num_layers" value="${count}"
-            ${String(options.value.num_layers) === String(count) ? html`checked` : ""}>
+            ${String(chosen) === String(count) ? html`checked` : ""}>
           <span>${count === "auto" ? t("options.auto") : count}</span></label>`)}
         </div>
+        ${max > MOST_BUTTONS ? html`<label class="more-layers">${t("options.moreLayers")}
+          <input class="input" name="num_layers" type="number" inputmode="numeric" min="${MOST_BUTTONS + 1}" max="${max}" step="1"
+            placeholder="${MOST_BUTTONS + 1}–${max}" value="${Number(chosen) > MOST_BUTTONS ? chosen : ""}"></label>` : ""}
         <p class="hint">${t("options.layersHint")}</p>
       </fieldset>`;
   }
@@ -130,6 +153,17 @@ class Options extends View {
         <input class="input" id="option-${name}" name="${name}" type="number" inputmode="decimal" min="${min}" max="${max}"
           step="${step}" placeholder="${placeholder}" value="${options.value[name]}" aria-describedby="${name}-hint">
         <p class="hint" id="${name}-hint">${t(`options.${name}Hint`)}</p>
+      </div>`;
+  }
+
+  #sceneText() {
+    return html`
+      <div class="field">
+        <label for="option-scene_text">${t("options.sceneText")}</label>
+        <select class="input" id="option-scene_text" name="scene_text" aria-describedby="scene_text-hint">
+          ${SCENE_TEXTS.map((choice) => html`<option value="${choice}" ${options.value.scene_text === choice ? html`selected` : ""}>${t(`options.sceneText.${choice}`)}</option>`)}
+        </select>
+        <p class="hint" id="scene_text-hint">${t("options.sceneTextHint")}</p>
       </div>`;
   }
 

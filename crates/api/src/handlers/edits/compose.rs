@@ -2,7 +2,7 @@
 
 use axum::extract::{Request, State};
 use jobs::edits::LayerEdit;
-use jobs::tree::{self, ComposedLayer};
+use jobs::tree::{self, ComposedGroup, ComposedLayer};
 use jobs::{JobId as Id, Metadata};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -50,13 +50,46 @@ pub(crate) struct ComposeLayer {
     /// The job whose result has the layer: absent for the job in the address, or a job that split a layer of it.
     #[schema(value_type = Option<uuid::Uuid>)]
     job_id: Option<Id>,
-    /// Names of the groups that the layer is in, the outermost first. Neighbours with the same groups are put together.
+    /// The groups that the layer is in, the outermost first. Neighbours with the same groups are put together.
     /// Names have 1 to 200 characters without control characters; all names together have at most 200000.
     #[serde(default)]
     #[schema(max_items = 32)]
-    groups: Vec<String>,
+    groups: Vec<ComposeGroup>,
     #[serde(default)]
     edit: LayerEdit,
+}
+
+/// A group: its name, or a name and a number that tells it from other groups of that name.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum ComposeGroup {
+    Name(String),
+    Numbered(NumberedGroup),
+}
+
+/// A group with a number.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NumberedGroup {
+    name: String,
+    id: u32,
+}
+
+impl ComposeGroup {
+    fn name(&self) -> &String {
+        match self {
+            Self::Name(name) | Self::Numbered(NumberedGroup { name, .. }) => name,
+        }
+    }
+}
+
+impl From<ComposeGroup> for ComposedGroup {
+    fn from(group: ComposeGroup) -> Self {
+        match group {
+            ComposeGroup::Name(name) => name.into(),
+            ComposeGroup::Numbered(NumberedGroup { name, id }) => Self { name, id: Some(id) },
+        }
+    }
 }
 
 /// Compose a result
@@ -119,7 +152,8 @@ fn entries(layers: Vec<ComposeLayer>, job: Id) -> Result<Vec<ComposedLayer>, Err
     let entry = |layer: ComposeLayer| {
         layer.edit.validate()?;
         let job_id = layer.job_id.unwrap_or(job);
-        Ok(ComposedLayer { job_id, layer: layer.layer, groups: layer.groups, edit: layer.edit })
+        let groups = layer.groups.into_iter().map(ComposedGroup::from).collect();
+        Ok(ComposedLayer { job_id, layer: layer.layer, groups, edit: layer.edit })
     };
     layers.into_iter().map(entry).collect()
 }
@@ -138,7 +172,7 @@ fn check_names(layers: &[ComposeLayer]) -> Result<(), Error> {
         for (field, name) in layer
             .groups
             .iter()
-            .map(|name| ("groups", name))
+            .map(|group| ("groups", group.name()))
             .chain(layer.edit.name.iter().map(|name| ("edit.name", name)))
         {
             let length = name.chars().take(MAX_NAME + 1).count();

@@ -30,9 +30,10 @@ use crate::state::App;
 /// Split a layer again
 ///
 /// Starts a job on one layer of a result, cut to its bounding box; transparent pixels stay transparent. Once it has succeeded, the
-/// layer's place in `document`, `compose` and `download` is taken by a group of what it was split into. Splitting the
-/// same layer once more replaces that: the job of before is deleted with its result. Layers are split up to 32 levels
-/// deep. The body has the parameters of `POST /api/decompose`, or is empty.
+/// layer's place in `document`, `compose` and `download` is taken by a group of what it was split into; what would be
+/// empty is left out. A layer that cannot be split stays as it is: the job's result has one layer and the note
+/// `not_split`. Splitting the same layer once more replaces that: the job of before is deleted with its result. Layers are
+/// split up to 32 levels deep. The body has the parameters of `POST /api/decompose`, or is empty.
 #[utoipa::path(
     post, path = "/api/jobs/{id}/layers/{n}/decompose", operation_id = "decompose_layer", tag = "decompose",
     params(

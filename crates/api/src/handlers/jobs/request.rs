@@ -19,7 +19,7 @@ enum FieldKind {
 
 /// The fields of [`Params`], and what each must be. A test compares this list with the type.
 const FIELDS: &[(&str, FieldKind, &str)] = &[
-    ("num_layers", FieldKind::Text, "\"auto\" or a number from 1 to 10"),
+    ("num_layers", FieldKind::Text, "\"auto\" or a number from 1 to 64"),
     ("engine", FieldKind::Text, "auto, qwen, draft or vertex"),
     ("prompt", FieldKind::Text, "text"),
     ("negative_prompt", FieldKind::Text, "text"),
@@ -30,6 +30,7 @@ const FIELDS: &[(&str, FieldKind, &str)] = &[
     ("resolution", FieldKind::Number, "640, 1024 or (experimental) another multiple of 32 from 64 to 2048"),
     ("caption_language", FieldKind::Text, "en or zh"),
     ("output_size", FieldKind::Text, "native, model or both"),
+    ("scene_text", FieldKind::Text, "keep or lift"),
 ];
 
 /// A client's request for a job: checked, before defaults are filled in.
@@ -210,11 +211,12 @@ mod tests {
             ("cfg_normalize", "off"),
             ("resolution", "1024"),
             ("caption_language", "zh"),
+            ("scene_text", "lift"),
         ]);
         let json = from_json(json!({
             "num_layers": "auto", "engine": "draft", "prompt": "a poster, 2 people", "negative_prompt": null,
             "seed": 7, "steps": 30, "guidance": 2.5, "cfg_normalize": false, "resolution": 1024,
-            "caption_language": "zh",
+            "caption_language": "zh", "scene_text": "lift",
         }));
         assert_eq!(form.unwrap(), json.unwrap());
     }
@@ -232,7 +234,7 @@ mod tests {
     #[test]
     fn errors_name_the_field() {
         for (field, value) in [
-            ("num_layers", json!(11)),
+            ("num_layers", json!(65)),
             ("num_layers", json!([])),
             ("engine", json!("magic")),
             ("seed", json!(-1)),
@@ -243,6 +245,7 @@ mod tests {
             ("cfg_normalize", json!("maybe")),
             ("resolution", json!(100)),
             ("caption_language", json!("ko")),
+            ("scene_text", json!("drop")),
             ("layers", json!(4)),
         ] {
             let err = from_json(json!({ "prompt": "x", field: value })).unwrap_err();
@@ -262,7 +265,7 @@ mod tests {
             let told = text.strip_prefix(&format!("{field} must be ")).unwrap_or_else(|| panic!("{text}"));
             told.split_once(", not ").unwrap_or_else(|| panic!("{text}")).0.to_owned()
         };
-        for field in ["engine", "caption_language", "output_size"] {
+        for field in ["engine", "caption_language", "output_size", "scene_text"] {
             for name in told(field).replace(" or ", ", ").split(", ") {
                 from_json(json!({ field: name })).unwrap_or_else(|err| panic!("{err}"));
             }

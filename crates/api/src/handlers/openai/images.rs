@@ -46,7 +46,7 @@ pub(crate) struct ImageEditForm {
     prompt: Option<String>,
     /// An engine: `auto`, `qwen`, `draft` or `vertex`; `unflatten` is `auto`.
     model: Option<String>,
-    /// Beside OpenAI's own: how many layers, 1 to 10 or `auto`.
+    /// Beside OpenAI's own: how many layers, 1 to 64 or `auto`.
     #[schema(value_type = Option<jobs::LayerCount>)]
     layers: Option<String>,
     /// Beside OpenAI's own: the model's working size, 640 or 1024.

@@ -1,0 +1,214 @@
+//! Lines of text that belong together: words of one row, rows of one paragraph.
+
+use super::look::Look;
+use crate::layer::TextLine;
+use crate::plane::Rect;
+use crate::segments::Sets;
+
+/// Ratio of sizes up to which two lines are of one style: the detector is off by a tenth.
+const SAME_SIZE: f32 = 1.3;
+/// Difference of the mean colours up to which they are, as Oklab distance: the edges of small letters are mixtures.
+const SAME_COLOUR: f32 = 0.13;
+/// Widest space between two words, in letter heights,
+const SPACE: f32 = 1.0;
+/// and share of the lower one's height that two words of one row have in common.
+const ONE_ROW: f32 = 0.5;
+/// Largest space between the rows of a block, in letter heights,
+const LEADING: f32 = 1.2;
+/// and how far its edges or middles may be apart.
+const ALIGNED: f32 = 0.6;
+/// How much higher than wide a line is that runs from top to bottom.
+const UPRIGHT: f32 = 2.0;
+
+/// A line as its block sees it: for one that runs from top to bottom, x and y are swapped.
+#[derive(Clone)]
+struct Row {
+    rect: Rect,
+    size: f32,
+    upright: bool,
+    look: Look,
+    lines: Vec<usize>,
+}
+
+impl Row {
+    fn same_style(&self, other: &Row) -> bool {
+        let ratio = self.size.max(other.size) / self.size.min(other.size).max(1.0);
+        self.upright == other.upright && ratio <= SAME_SIZE && self.look.colour_distance(&other.look) <= SAME_COLOUR
+    }
+
+    fn size_with(&self, other: &Row) -> f32 {
+        0.5 * (self.size + other.size)
+    }
+}
+
+/// A block: which lines it has, row by row.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Block {
+    /// Places of the lines, in reading order.
+    pub lines: Vec<usize>,
+    /// What is written, one line for each row.
+    pub rows: Vec<TextLine>,
+}
+
+/// Blocks of lines and their looks, from the top to the bottom.
+pub(crate) fn blocks(lines: &[TextLine], looks: &[Look]) -> Vec<Block> {
+    let single = lines.iter().zip(looks).enumerate().map(|(k, (line, look))| row(k, line, look));
+    let mut rows = joined(single.collect(), |rows, a, b| in_one_row(&rows[a], &rows[b]));
+    rows.iter_mut().for_each(|row| row.lines.sort_by_key(|&k| (lines[k].rect.x0, lines[k].rect.y0, k)));
+    let paragraphs = joined(rows.clone(), |rows, a, b| in_one_paragraph(rows, a, b));
+    let mut blocks: Vec<Block> = paragraphs
+        .into_iter()
+        .map(|paragraph| {
+            let mut own: Vec<&Row> = rows.iter().filter(|row| paragraph.lines.contains(&row.lines[0])).collect();
+            // Columns of an upright script are read from the right.
+            own.sort_by_key(|row| if row.upright { (usize::MAX - row.rect.y1, 0) } else { (row.rect.y0, row.rect.x0) });
+            Block {
+                lines: own.iter().flat_map(|row| row.lines.iter().copied()).collect(),
+                rows: own.iter().map(|row| written(row, lines)).collect(),
+            }
+        })
+        .collect();
+    blocks.sort_by_key(|block| block.rows.iter().map(|row| (row.rect.y0, row.rect.x0)).min());
+    blocks
+}
+
+fn row(k: usize, line: &TextLine, look: &Look) -> Row {
+    let rect = line.rect;
+    let upright = rect.height() as f32 > UPRIGHT * rect.width() as f32 && line.text.trim().chars().count() != 1;
+    let turned = Rect { x0: rect.y0, y0: rect.x0, x1: rect.y1, y1: rect.x1 };
+    Row { rect: if upright { turned } else { rect }, size: line.size, upright, look: *look, lines: vec![k] }
+}
+
+/// Rows of which any two for which `together` holds are in one.
+fn joined(rows: Vec<Row>, together: impl Fn(&[Row], usize, usize) -> bool) -> Vec<Row> {
+    let mut sets = Sets::new(rows.len());
+    for a in 0..rows.len() {
+        for b in a + 1..rows.len() {
+            if together(&rows, a, b) {
+                let roots = (sets.find(a as u32), sets.find(b as u32));
+                sets.join(roots.0, roots.1);
+            }
+        }
+    }
+    let mut out: Vec<(u32, Row)> = Vec::new();
+    for (k, row) in rows.into_iter().enumerate() {
+        let root = sets.find(k as u32);
+        match out.iter_mut().find(|(other, _)| *other == root) {
+            Some((_, all)) => {
+                all.rect = all.rect.union(&row.rect);
+                all.size = all.size.max(row.size);
+                all.look = all.look.with(row.look);
+                all.lines.extend(row.lines);
+            }
+            None => out.push((root, row)),
+        }
+    }
+    out.into_iter().map(|(_, row)| row).collect()
+}
+
+/// How much of two ranges is common.
+fn common((a0, a1): (usize, usize), (b0, b1): (usize, usize)) -> usize {
+    a1.min(b1).saturating_sub(a0.max(b0))
+}
+
+fn in_one_row(a: &Row, b: &Row) -> bool {
+    let shared = common((a.rect.y0, a.rect.y1), (b.rect.y0, b.rect.y1)) as f32;
+    let lower = a.rect.height().min(b.rect.height()).max(1) as f32;
+    let gap = a.rect.x0.max(b.rect.x0) as f32 - a.rect.x1.min(b.rect.x1) as f32;
+    a.same_style(b) && shared >= ONE_ROW * lower && gap < SPACE * a.size_with(b)
+}
+
+fn in_one_paragraph(rows: &[Row], a: usize, b: usize) -> bool {
+    let (a, b) = if rows[a].rect.y0 <= rows[b].rect.y0 { (&rows[a], &rows[b]) } else { (&rows[b], &rows[a]) };
+    let size = a.size_with(b);
+    let gap = b.rect.y0 as f32 - a.rect.y1 as f32;
+    let apart = |p: usize, q: usize| p.abs_diff(q) as f32 / size;
+    let aligned = apart(a.rect.x0, b.rect.x0) < ALIGNED
+        || apart(a.rect.x1, b.rect.x1) < ALIGNED
+        || 0.5 * apart(a.rect.x0 + a.rect.x1, b.rect.x0 + b.rect.x1) < ALIGNED;
+    let column = common((a.rect.x0, a.rect.x1), (b.rect.x0, b.rect.x1)) > 0;
+    let between = || {
+        rows.iter().any(|c| {
+            let middle = (c.rect.y0 + c.rect.y1) / 2;
+            c.upright == a.upright
+                && (a.rect.y1..b.rect.y0.max(a.rect.y1)).contains(&middle)
+                && common((c.rect.x0, c.rect.x1), (a.rect.x0.max(b.rect.x0), a.rect.x1.min(b.rect.x1))) > 0
+        })
+    };
+    a.same_style(b) && column && aligned && (-0.5 * size..LEADING * size).contains(&gap) && !between()
+}
+
+/// The words of a row as one line.
+fn written(row: &Row, lines: &[TextLine]) -> TextLine {
+    let own = row.lines.iter().map(|&k| &lines[k]);
+    let words: Vec<&str> = own.clone().map(|line| line.text.trim()).filter(|text| !text.is_empty()).collect();
+    let rect = own.map(|line| line.rect).reduce(|a, b| a.union(&b)).unwrap_or(row.rect);
+    TextLine { text: words.join(" "), rect, size: row.size }
+}
+
+#[cfg(test)]
+mod tests {
+    use layers::Kind;
+
+    use super::*;
+    use crate::layer::{Part, Sheet};
+    use crate::plane::Plane;
+
+    /// Blocks of lines of one colour each, by their words.
+    fn found(lines: &[(&str, [usize; 4], [u8; 3])]) -> Vec<String> {
+        let lines: Vec<(TextLine, [u8; 3])> = lines
+            .iter()
+            .map(|&(text, [x0, y0, x1, y1], colour)| {
+                (TextLine { text: text.to_owned(), rect: Rect { x0, y0, x1, y1 }, size: (y1 - y0) as f32 }, colour)
+            })
+            .collect();
+        let inside = |r: &Rect, x: usize, y: usize| (r.x0..r.x1).contains(&x) && (r.y0..r.y1).contains(&y);
+        let at = |x: usize, y: usize| lines.iter().position(|(line, _)| inside(&line.rect, x, y));
+        let sheet = Sheet {
+            above: Plane::from_fn(400, 300, |x, y| at(x, y).map_or([255; 3], |k| lines[k].1)),
+            alpha: Plane::from_fn(400, 300, |x, y| at(x, y).map_or(0, |_| 255)),
+            owner: Plane::from_fn(400, 300, |x, y| at(x, y).map_or(0, |k| k as u8 + 1)),
+            parts: vec![Part::new(Kind::Text); lines.len()],
+            kind: Kind::Text,
+        };
+        let looks = Look::of(&sheet, &Plane::new(400, 300, [255; 3]));
+        let lines: Vec<TextLine> = lines.into_iter().map(|(line, _)| line).collect();
+        let all = blocks(&lines, &looks);
+        all.iter().map(|b| b.rows.iter().map(|row| row.text.as_str()).collect::<Vec<_>>().join("/")).collect()
+    }
+
+    const BLACK: [u8; 3] = [0; 3];
+
+    #[test]
+    fn a_headline_a_paragraph_and_columns_are_blocks() {
+        let blocks = found(&[
+            ("SALE", [20, 10, 200, 60], BLACK),
+            ("this", [20, 80, 60, 96], BLACK),
+            ("week", [70, 81, 120, 97], BLACK),
+            ("only", [20, 104, 60, 120], BLACK),
+            ("another column", [200, 80, 330, 96], BLACK),
+            ("goes on", [200, 104, 260, 120], BLACK),
+            ("far below", [20, 180, 110, 196], BLACK),
+        ]);
+        assert_eq!(blocks, ["SALE", "this week/only", "another column/goes on", "far below"]);
+    }
+
+    #[test]
+    fn colour_size_and_alignment_tell_blocks_apart() {
+        let one = ("first line here", [100, 20, 300, 40], BLACK);
+        assert_eq!(found(&[one, ("centred", [160, 48, 240, 68], BLACK)]), ["first line here/centred"]);
+        assert_eq!(found(&[one, ("at the right", [190, 48, 300, 68], BLACK)]), ["first line here/at the right"]);
+        assert_eq!(found(&[one, ("red", [160, 48, 240, 68], [230, 20, 30])]).len(), 2);
+        assert_eq!(found(&[one, ("larger", [150, 48, 250, 78], BLACK)]).len(), 2);
+        assert_eq!(found(&[one, ("anywhere", [120, 48, 180, 68], BLACK)]).len(), 2);
+        assert_eq!(found(&[one, ("further down", [100, 66, 300, 86], BLACK)]).len(), 2);
+    }
+
+    #[test]
+    fn columns_of_upright_script_are_read_from_the_right() {
+        let blocks = found(&[("二三", [100, 40, 130, 200], BLACK), ("一", [140, 40, 170, 70], BLACK)]);
+        assert_eq!(blocks.len(), 2, "a single character is no column");
+        let blocks = found(&[("三四", [100, 40, 130, 200], BLACK), ("一二", [140, 40, 170, 200], BLACK)]);
+        assert_eq!(blocks, ["一二/三四"]);
+    }
+}
