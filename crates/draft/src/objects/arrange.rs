@@ -1,10 +1,10 @@
 //! Things put in order: doubles go, parts join what they are a part of, and each pixel gets one owner.
 
 use super::outline::Outlined;
-use super::{NAMED, Sights, Source, Thing, mean_under};
+use super::{LIKELY, NAMED, Source, Thing, mean_under};
 use crate::morphology::{components, open};
 use crate::networks::objects::PERSON;
-use crate::plane::{Mask, Plane};
+use crate::plane::{Gray, Mask, Plane};
 
 /// Overlap (intersection over union) from which two masks are the same thing.
 const SAME: f32 = 0.7;
@@ -32,24 +32,23 @@ fn is_named(thing: &Outlined) -> bool {
 }
 
 /// Makes things of outlines, most important first.
-pub(super) fn arranged(outlined: Vec<Outlined>, sights: &Sights) -> Vec<Thing> {
+pub(super) fn arranged(outlined: Vec<Outlined>, evidence: &Gray) -> Vec<Thing> {
     let (mut kept, mut groups): (Vec<Outlined>, Vec<Mask>) = (Vec::new(), Vec::new());
     for found in outlined {
-        take(found, &mut kept, &mut groups);
+        take(found, &mut kept, &mut groups, evidence);
     }
     if kept.is_empty() {
         return Vec::new();
     }
     let owner = owners(&kept);
-    let owner = with_leftovers(owner, &kept, &groups);
-    let evidence = sights.evidence();
+    let owner = with_leftovers(owner, &kept, &groups, evidence);
     let least = (REST_SHARE * owner.data.len() as f32) as usize;
     let mut things: Vec<Thing> = Vec::new();
     for (k, found) in kept.iter().enumerate() {
         let mask = owner.map(|o| o as usize == k + 1);
         let named = is_named(found);
         if mask.count() as f32 > KEPT_SHARE * found.mask.count() as f32 && (named || mask.count() > least) {
-            things.push(Thing { evidence: mean_under(&evidence, &mask), mask, class: found.class });
+            things.push(Thing { evidence: mean_under(evidence, &mask), mask, class: found.class });
         }
     }
     // Stable: of equals, the one that was found first.
@@ -58,13 +57,18 @@ pub(super) fn arranged(outlined: Vec<Outlined>, sights: &Sights) -> Vec<Thing> {
 }
 
 /// Adds a thing to those that are kept, or to the groups.
-fn take(found: Outlined, kept: &mut Vec<Outlined>, groups: &mut Vec<Mask>) {
+fn take(found: Outlined, kept: &mut Vec<Outlined>, groups: &mut Vec<Mask>, evidence: &Gray) {
     let area = found.mask.count() as f32;
     let sizes: Vec<f32> = kept.iter().map(|other| other.mask.count() as f32).collect();
     let shared: Vec<f32> = kept.iter().map(|other| common(&other.mask, &found.mask)).collect();
     if let Some(k) = (0..kept.len()).find(|&k| shared[k] > SAME * (sizes[k] + area - shared[k])) {
-        // The second outline of the same thing may know its name.
-        kept[k].class = kept[k].class.or(found.class);
+        // The second outline of the same thing may know its name, and what the first has missed.
+        let same = &mut kept[k];
+        same.class = same.class.or(found.class);
+        if mean_under(evidence, &found.mask.minus(&same.mask)) > LIKELY {
+            same.mask = same.mask.or(&found.mask);
+            same.logits = same.logits.zip(&found.logits, f32::max);
+        }
         return;
     }
     // A part of something larger: a tie, a glove, a second look at a face.
@@ -124,9 +128,10 @@ fn owners(kept: &[Outlined]) -> Plane<u8> {
 }
 
 /// What a group has beside its things goes to the thing that it touches most: a sleeve, a foot, a wheel.
-fn with_leftovers(mut owner: Plane<u8>, kept: &[Outlined], groups: &[Mask]) -> Plane<u8> {
+fn with_leftovers(mut owner: Plane<u8>, kept: &[Outlined], groups: &[Mask], evidence: &Gray) -> Plane<u8> {
     for group in groups {
-        let rest = open(&group.zip(&owner, |inside, o| inside && o == 0), 2);
+        let likely = evidence.map(|v| v > LIKELY);
+        let rest = open(&group.zip(&owner, |inside, o| inside && o == 0).and(&likely), 2);
         let parts = components(&rest);
         let mut touching = vec![vec![0usize; kept.len() + 1]; parts.areas.len()];
         for y in 0..owner.height {
@@ -141,7 +146,8 @@ fn with_leftovers(mut owner: Plane<u8>, kept: &[Outlined], groups: &[Mask]) -> P
                 }
             }
         }
-        let sizes: Vec<usize> = (0..=kept.len()).map(|k| owner.data.iter().filter(|&&o| o as usize == k).count()).collect();
+        let sizes: Vec<usize> =
+            (0..=kept.len()).map(|k| owner.data.iter().filter(|&&o| o as usize == k).count()).collect();
         let joins = |label: usize| {
             let most = (1..=kept.len()).max_by_key(|&k| (touching[label][k], std::cmp::Reverse(k)))?;
             let fits = touching[label][most] > 0 && parts.areas[label] as f32 <= LEFTOVER_SHARE * sizes[most] as f32;
@@ -169,9 +175,8 @@ mod tests {
         Outlined { logits, mask, class, source, evidence: 0.9 }
     }
 
-    fn sights() -> Sights {
-        let sure = Plane::new(SIDE, SIDE, 0.9);
-        Sights { sightings: Vec::new(), people: sure.clone(), salient: Some(sure), picture: (60.0, 60.0) }
+    fn evidence() -> Gray {
+        Plane::new(SIDE, SIDE, 0.9)
     }
 
     fn square(x: usize, y: usize, left: usize, top: usize, side: usize) -> bool {
@@ -186,7 +191,7 @@ mod tests {
                 found(Some("person"), |x, y| square(x, y, 10, 10, 20)),
                 found(Some("tie"), |x, y| square(x, y, 15, 15, 5)),
             ],
-            &sights(),
+            &evidence(),
         );
         let classes: Vec<_> = things.iter().map(|thing| (thing.class, thing.mask.count())).collect();
         assert_eq!(classes, [(Some("bus"), 2500 - 400), (Some("person"), 400)]);
@@ -203,7 +208,7 @@ mod tests {
                 found(Some("person"), right),
                 found(None, move |x, y| left(x, y) || right(x, y) || arm(x, y)),
             ],
-            &sights(),
+            &evidence(),
         );
         assert_eq!(things.len(), 2);
         assert_eq!(things.iter().map(|thing| thing.mask.count()).sum::<usize>(), 800 + 30);
@@ -218,7 +223,7 @@ mod tests {
                 found(None, saucer),
                 found(Some("bowl"), move |x, y| saucer(x, y) && x < 44),
             ],
-            &sights(),
+            &evidence(),
         );
         assert_eq!(things.len(), 1);
         assert_eq!((things[0].class, things[0].mask.count()), (Some("bowl"), 1600));

@@ -45,7 +45,7 @@ impl Thing {
     }
 }
 
-/// What the networks see before anything is outlined; maps at working size.
+/// What the networks see before anything is outlined; maps at working size. Nothing by default.
 pub(crate) struct Sights {
     sightings: Vec<Sighting>,
     people: Gray,
@@ -111,10 +111,26 @@ pub(crate) fn find(picture: &Rgb8, sights: &Sights, monitor: &Monitor) -> Result
             Err(_) => return Ok(Vec::new()),
         }
     }
-    Ok(arrange::arranged(outlined, sights))
+    Ok(arrange::arranged(outlined, &sights.evidence()))
+}
+
+impl Default for Sights {
+    fn default() -> Self {
+        Self { sightings: Vec::new(), people: Gray::new(1, 1, 0.0), salient: None, picture: (1.0, 1.0) }
+    }
 }
 
 impl Sights {
+    /// Whether the detector is sure of something.
+    pub(crate) fn show_something(&self) -> bool {
+        self.sightings.iter().any(|sighting| sighting.score >= NAMED)
+    }
+
+    /// Whether the detector is sure of people.
+    pub(crate) fn show_people(&self) -> bool {
+        self.sightings.iter().any(|sighting| sighting.score >= NAMED && sighting.class == PERSON)
+    }
+
     /// The larger of both maps.
     fn evidence(&self) -> Gray {
         match &self.salient {

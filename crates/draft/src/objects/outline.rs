@@ -11,6 +11,8 @@ const FITTING: f32 = 0.5;
 /// The same for a box that has no name and that neither map confirms.
 const SURE_ALONE: f32 = 0.9;
 const FITTING_ALONE: f32 = 0.7;
+/// Weight of the evidence beside score and fit when one of the masks is chosen.
+const CONFIRMING: f32 = 0.5;
 /// Evidence that confirms a mask.
 const CONFIRMED: f32 = 0.5;
 /// Share of the picture that a mask has: at least, if the detector names it, at most.
@@ -62,7 +64,7 @@ pub(super) fn outline(
         ];
         let (sure, fitting, confirmed) =
             (candidate.score.min(1.0), overlap(asked, found), mean_under(&evidence, &mask));
-        let value = sure + fitting + confirmed;
+        let value = sure + fitting + CONFIRMING * confirmed;
         if best.as_ref().is_none_or(|(most, ..)| value > *most) {
             let outlined = Outlined { logits, mask, class: None, source: look.source, evidence: confirmed };
             best = Some((value, sure, fitting, outlined));
@@ -116,9 +118,8 @@ fn from_people(look: &Look, sights: &Sights) -> Option<Outlined> {
         let (x, y) = ((x as f32 + 0.5) * full.0 / map.width as f32, (y as f32 + 0.5) * full.1 / map.height as f32);
         (look.bounds[0]..look.bounds[2]).contains(&x) && (look.bounds[1]..look.bounds[3]).contains(&y)
     };
-    let logits = Plane::from_fn(map.width, map.height, |x, y| {
-        if inside(x, y) { 4.0 * (map.at(x, y) - LIKELY) } else { -4.0 }
-    });
+    let logits =
+        Plane::from_fn(map.width, map.height, |x, y| if inside(x, y) { 4.0 * (map.at(x, y) - LIKELY) } else { -4.0 });
     let mask = logits.map(|v| v > 0.0);
     let share = mask.share();
     let evidence = mean_under(&sights.evidence(), &mask);
