@@ -25,6 +25,8 @@ mod naming;
 mod networks;
 mod note;
 mod numeric;
+#[cfg(feature = "networks")]
+mod objects;
 mod perceive;
 mod pipeline;
 mod plane;

@@ -1,7 +1,7 @@
 //! Outlines of what a point or a box shows.
 
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use ::networks::{Network, NetworkError, Values};
 use image::{GrayImage, Luma, RgbImage};
@@ -14,6 +14,9 @@ static ENCODER: LazyLock<Arc<Network>> =
     LazyLock::new(|| Arc::new(Network::new(include_bytes!("../models/segment-encoder.onnx"))));
 static DECODER: LazyLock<Arc<Network>> =
     LazyLock::new(|| Arc::new(Network::new(include_bytes!("../models/segment-decoder.onnx"))));
+
+/// What [`Segmenter::make_default`] was called with.
+static DEFAULT: RwLock<Option<Segmenter>> = RwLock::new(None);
 
 /// Long side in pixels to which the encoder takes pictures, padded to a square.
 const ENCODER_SIDE: usize = 1024;
@@ -93,7 +96,16 @@ pub struct Segment {
 pub struct Segmenter {
     encoder: Arc<Network>,
     decoder: Arc<Network>,
-    decoder_inputs: Arc<[String]>,
+    ends: Arc<Ends>,
+}
+
+/// What the networks call their inputs and outputs.
+struct Ends {
+    picture: String,
+    embedding: String,
+    /// The encoder takes pictures as they are, not normalised ones.
+    raw: bool,
+    decoder_inputs: Vec<String>,
 }
 
 /// What the network sees in a picture; prompts are answered from it. It takes 4 MB.
@@ -118,15 +130,20 @@ pub(crate) struct Candidate {
 
 impl Default for Segmenter {
     fn default() -> Self {
-        Self::new()
+        DEFAULT.read().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_else(Self::new)
     }
 }
 
 impl Segmenter {
     /// The networks that ship with the crate, with weights of 8 bits. They are read at the first run.
     pub fn new() -> Self {
-        let inputs = ["image_embeddings", "point_coords", "point_labels"].map(str::to_owned);
-        Self { encoder: ENCODER.clone(), decoder: DECODER.clone(), decoder_inputs: inputs.into() }
+        let ends = Ends {
+            picture: "input_image".to_owned(),
+            embedding: "image_embeddings".to_owned(),
+            raw: false,
+            decoder_inputs: ["image_embeddings", "point_coords", "point_labels"].map(str::to_owned).to_vec(),
+        };
+        Self { encoder: ENCODER.clone(), decoder: DECODER.clone(), ends: Arc::new(ends) }
     }
 
     /// Networks in ONNX as their authors export them: an encoder that takes normalised pictures of 1024 x 1024
@@ -139,18 +156,30 @@ impl Segmenter {
         let unfit = |path: &Path, what: &str| SegmentError::Network(format!("{} is no {what}", path.display()));
         let (encoder_path, decoder_path) = (encoder, decoder);
         let (encoder, decoder) = (Network::open(encoder)?, Network::open(decoder)?);
-        if encoder.inputs()?.len() != 1 {
+        let (inputs, outputs) = (encoder.inputs()?, encoder.outputs()?);
+        let ([(picture, axes)], Some(embedding)) = (inputs.as_slice(), outputs.first()) else {
             return Err(unfit(encoder_path, "encoder of pictures: it has more than one input"));
-        }
-        let inputs: Arc<[String]> = decoder.inputs()?.into_iter().map(|(name, _)| name).collect();
-        let outputs = decoder.outputs()?;
+        };
+        let ends = Ends {
+            picture: picture.clone(),
+            embedding: embedding.clone(),
+            raw: *axes == Some(3),
+            decoder_inputs: decoder.inputs()?.into_iter().map(|(name, _)| name).collect(),
+        };
+        let (inputs, outputs) = (&ends.decoder_inputs, decoder.outputs()?);
         let has = |names: &[String], wanted: &str| names.iter().any(|name| name == wanted);
-        let fits = ["image_embeddings", "point_coords", "point_labels"].iter().all(|name| has(&inputs, name))
+        let fits = ["image_embeddings", "point_coords", "point_labels"].iter().all(|name| has(inputs, name))
             && ["low_res_masks", "iou_predictions"].iter().all(|name| has(&outputs, name));
         if !fits {
             return Err(unfit(decoder_path, "decoder of prompts"));
         }
-        Ok(Self { encoder: Arc::new(encoder), decoder: Arc::new(decoder), decoder_inputs: inputs })
+        Ok(Self { encoder: Arc::new(encoder), decoder: Arc::new(decoder), ends: Arc::new(ends) })
+    }
+
+    /// Makes this segmenter the one that [`Segmenter::default`] gives and that [`decompose`](crate::decompose) uses in
+    /// this process from now on.
+    pub fn make_default(self) {
+        *DEFAULT.write().unwrap_or_else(PoisonError::into_inner) = Some(self);
     }
 
     /// Reads the networks ahead of the first run, about 50 ms.
@@ -180,11 +209,9 @@ impl Segmenter {
         let side = |length: usize| ((length as f32 * scale).round() as usize).clamp(1, ENCODER_SIDE);
         let small = resize_rgb(picture, side(size.0), side(size.1));
         let scale = [small.width as f32 / size.0 as f32, small.height as f32 / size.1 as f32];
-        let inputs = self.encoder.inputs()?;
-        let (name, axes) = inputs.into_iter().next().ok_or_else(|| SegmentError::Network("no input".to_owned()))?;
-        let values = if axes == Some(3) { raw(&small) } else { normalised(&small) };
-        let output = self.encoder.outputs()?.into_iter().next().unwrap_or_default();
-        let found = self.encoder.run_named(vec![(name, values)], &[&output], stopped)?;
+        let values = if self.ends.raw { raw(&small) } else { normalised(&small) };
+        let inputs = vec![(self.ends.picture.clone(), values)];
+        let found = self.encoder.run_named(inputs, &[&self.ends.embedding], stopped)?;
         match found.into_iter().next() {
             Some((shape, values)) if shape == EMBEDDING => {
                 Ok(Embedding { segmenter: self.clone(), values, size, scale })
@@ -250,6 +277,11 @@ impl Embedding {
         Ok(offers.iter().map(segment).collect())
     }
 
+    /// Width and height of the picture.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        self.size
+    }
+
     /// The decoder's masks for a prompt with at most one box.
     pub(crate) fn candidates(
         &self,
@@ -274,7 +306,7 @@ impl Embedding {
             "has_mask_input" => (vec![1], vec![0.0]),
             _ => (vec![2], vec![MASK_SIDE as f32; 2]),
         };
-        let inputs = self.segmenter.decoder_inputs.iter().map(|name| (name.clone(), given(name))).collect();
+        let inputs = self.segmenter.ends.decoder_inputs.iter().map(|name| (name.clone(), given(name))).collect();
         let outputs = decoder.run_named(inputs, &["low_res_masks", "iou_predictions"], stopped)?;
         let [(_, masks), (_, scores)] = outputs.as_slice() else {
             return Err(SegmentError::Network("the decoder has two outputs".to_owned()));

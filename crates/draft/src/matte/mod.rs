@@ -15,7 +15,6 @@ use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect};
 use opacity::{Zones, core, settle, unmix};
 
-
 /// How far shadows are followed, as a share of the picture's long side: the widest shadows of the tuning posters of
 /// `synth` end before.
 const SHADOW_REACH: f32 = 0.045;
@@ -41,6 +40,11 @@ pub(crate) enum Shape {
     Letters {
         /// Area in pixels up to which a region inside a letter that looks like the background is background.
         counter: usize,
+    },
+    /// Things in a photograph or a painting: what is around them is not taken for their shadow.
+    Figure {
+        /// As of a piece.
+        crumb: usize,
     },
     /// A subject, an object, or several of them.
     Piece {
@@ -83,7 +87,9 @@ pub(crate) fn extract(
 ) -> Result<Extraction, Stopped> {
     let reach = ((SHADOW_REACH * mask.width.max(mask.height) as f32) as usize).max(options.grow + 4);
     let places = nearest(mask);
-    let halo = fading::width(image, &places, reach).unwrap_or(options.grow).max(options.halo);
+    let shaded = !matches!(options.shape, Shape::Figure { .. });
+    let halo = if shaded { fading::width(image, &places, reach).unwrap_or(options.grow) } else { 0 };
+    let halo = halo.max(options.halo);
     // The hole includes a shadow that reaches further than usual.
     let grow = options.grow.max(halo + 3);
     monitor.check()?;
@@ -91,7 +97,10 @@ pub(crate) fn extract(
     let region = Hole { mask: &hole, shape: mask, excluded: options.excluded };
     let mut inpainted = inpaint(image, &region, monitor)?;
     monitor.check()?;
-    let fading = Fading::measure(image, &inpainted.image, &hole, &places, grow);
+    let fading = match shaded {
+        true => Fading::measure(image, &inpainted.image, &hole, &places, grow),
+        false => Fading { shade: None, share: mask.same_size(0.0) },
+    };
     drop(places);
     monitor.check()?;
     let halo = halo.clamp(options.halo, options.band + 1);
@@ -194,11 +203,11 @@ impl Part<'_> {
         monitor.check()?;
         let crumbs = match options.shape {
             Shape::Letters { .. } => self.mask.same_size(false),
-            Shape::Piece { crumb } => self.crumbs(&below, crumb),
+            Shape::Piece { crumb } | Shape::Figure { crumb } => self.crumbs(&below, crumb),
         };
         let mask = match options.shape {
             Shape::Letters { counter } => self.mask.minus(&self.gaps(&below, counter)),
-            Shape::Piece { .. } => self.mask.minus(&crumbs),
+            Shape::Piece { .. } | Shape::Figure { .. } => self.mask.minus(&crumbs),
         };
         let core = core(&mask, options.band);
         monitor.check()?;

@@ -133,12 +133,6 @@ pub(crate) struct Sighting {
     pub score: f32,
 }
 
-/// Reads the networks ahead of their first run.
-pub(crate) fn prepare() {
-    DETECTOR.prepare();
-    PEOPLE.prepare();
-}
-
 /// What EfficientDet-Lite0 sees in a picture, surest first.
 ///
 /// # Errors
