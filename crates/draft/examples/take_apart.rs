@@ -38,6 +38,7 @@ fn main() {
     }
     let output = last.expect("at least one run");
     output.notes.iter().for_each(|note| println!("  {note}"));
+    println!("  background: {:?}, {}", output.background.quality, output.background.reason);
     let layers = output.stack.into_layers();
     for (k, layer) in layers.iter().enumerate() {
         let cover = layer.pixels.pixels().filter(|p| p[3] > 127).count() as f32 / layer.pixels.pixels().len() as f32;

@@ -12,9 +12,13 @@ use crate::naming;
 use crate::note::Note;
 use crate::pipeline::{self, Decomposition};
 use crate::plane::{Plane, Rgb8};
+use crate::rating::{self, Background};
 
 /// Largest number of layers that can be requested.
 pub const MOST_LAYERS: u8 = 10;
+
+/// Opacity (0 to 255) of a layer from which it hides what is behind it.
+const HIDING: u8 = 64;
 
 /// Peak memory of the networks, weights included.
 const NETWORKS_BYTES: u64 = if cfg!(feature = "networks") { 256 << 20 } else { 16 << 20 };
@@ -35,6 +39,8 @@ pub struct Output {
     pub stack: LayerStack,
     /// What the engine chose or could not do.
     pub notes: Vec<Note>,
+    /// How well the background could be completed.
+    pub background: Background,
 }
 
 /// Why a decomposition failed.
@@ -109,6 +115,10 @@ fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output
         }
     }
     let background_alpha = opacity.map(|alpha| inpaint_opacity(&alpha, &stack));
+    let hidden = Plane::from_fn(stack.background.width, stack.background.height, |x, y| {
+        stack.layers.iter().any(|layer| layer.alpha.at(x, y) >= HIDING)
+    });
+    let background = rating::rate(&stack.background, &hidden, monitor)?;
     let problem = exact::Problem {
         input,
         background: &stack.background,
@@ -118,7 +128,7 @@ fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output
     let pictures = exact::solve(&problem, monitor)?;
     let stack = name_layers(input, stack, pictures);
     monitor.step(Stage::Write, 1, 1, 1.0)?;
-    Ok(Output { stack, notes })
+    Ok(Output { stack, notes, background })
 }
 
 /// The picture made opaque, and its alpha if it has any transparency. Invisible pixels take the colours around them.
