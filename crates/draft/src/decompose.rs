@@ -15,11 +15,15 @@ use crate::naming;
 use crate::note::Note;
 use crate::pipeline::{self, Decomposition};
 use crate::plane::{Plane, Rgb8};
+use crate::rating::{self, Background};
 use crate::split;
 use crate::structure::{Arrangement, Unit};
 
 /// Largest number of layers that can be requested.
 pub const MOST_LAYERS: u8 = 64;
+
+/// Opacity (0 to 255) of a layer from which it hides what is behind it.
+const HIDING: u8 = 64;
 
 /// Peak memory of the networks, weights included.
 const NETWORKS_BYTES: u64 = if cfg!(feature = "networks") { 256 << 20 } else { 16 << 20 };
@@ -44,6 +48,8 @@ pub struct Output {
     pub stack: LayerStack,
     /// What the engine chose or could not do.
     pub notes: Vec<Note>,
+    /// How well the background could be completed; `None` where a layer was split, which has no background.
+    pub background: Option<Background>,
 }
 
 /// Why a decomposition failed.
@@ -125,6 +131,11 @@ fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output
     }
     found.sort();
     monitor.step(Stage::Write, 1, 3, 0.9)?;
+    let hidden = Plane::from_fn(background.width, background.height, |x, y| {
+        found.sheets.iter().any(|arranged| arranged.sheet.alpha.at(x, y) >= HIDING)
+    });
+    let rated = rating::rate(&background, &hidden, monitor)?;
+    drop(hidden);
     let mut sheets: Vec<&mut Sheet> = found.sheets.iter_mut().map(|arranged| &mut arranged.sheet).collect();
     if let Some(picture) = waiting {
         background = large::enlarge(picture, &background, &mut sheets, monitor)?;
@@ -153,7 +164,7 @@ fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output
     }
     let stack = LayerStack::new(input.width(), input.height(), layers).expect("every layer lies in the picture");
     monitor.step(Stage::Write, 3, 3, 1.0)?;
-    Ok(Output { stack, notes })
+    Ok(Output { stack, notes, background: Some(rated) })
 }
 
 /// The picture made opaque, and its alpha if it has any transparency. Invisible pixels take the colours around them.

@@ -31,6 +31,7 @@ mod perceive;
 mod pipeline;
 mod plane;
 mod random;
+mod rating;
 mod refine;
 #[cfg(feature = "networks")]
 mod segmenter;
@@ -46,3 +47,4 @@ pub use monitor::{Progress, Stage};
 pub use note::Note;
 #[cfg(feature = "networks")]
 pub use segmenter::{Embedding, Prompt, Segment, SegmentError, Segmenter};
+pub use rating::{Background, BackgroundReason, Measured, Quality};

@@ -65,7 +65,7 @@ pub(crate) fn run(input: &RgbaImage, kind: Kind, options: &Options, monitor: &Mo
     layers.iter_mut().for_each(|layer| layer.group = None);
     let stack = LayerStack::new(input.width(), input.height(), layers).expect("every layer lies in the picture");
     monitor.step(Stage::Write, 1, 1, 1.0)?;
-    Ok(Output { stack, notes })
+    Ok(Output { stack, notes, background: None })
 }
 
 /// Paper that the visible pixels stand out from.
