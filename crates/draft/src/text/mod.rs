@@ -6,7 +6,11 @@ pub(crate) mod detect;
 pub(crate) mod glyphs;
 #[cfg(feature = "networks")]
 mod outline;
+#[cfg(feature = "networks")]
+mod pieces;
 pub(crate) mod plain;
+#[cfg(feature = "networks")]
+pub(crate) mod read;
 #[cfg(feature = "networks")]
 mod tidy;
 #[cfg(feature = "networks")]
