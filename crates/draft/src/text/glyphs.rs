@@ -12,7 +12,6 @@ use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
 use crate::text::detect::Line;
 use crate::text::tidy::{Clusters, sampled, without_background, without_crumbs, without_hairlines};
-use crate::text::writing::looks_written;
 
 const CLUSTERS: usize = 10;
 /// Oklab residual under which a pixel belongs to the smooth background.
@@ -22,9 +21,6 @@ const OVER_REPRESENTED: f32 = 0.62;
 /// Share of such pixels in the ring from which the background counts as smooth.
 const SMOOTH: f32 = 0.93;
 
-/// Confidence of the recogniser that is believed beside lines that it cannot read.
-const SURELY_READ: f32 = 0.9;
-
 /// The letters of one line.
 pub(crate) struct Letters {
     pub rect: Rect,
@@ -32,8 +28,12 @@ pub(crate) struct Letters {
     pub mask: Mask,
     pub text: String,
     pub size: f32,
-    certain: bool,
-    sure: f32,
+    /// Whether it was read, and how surely.
+    pub certain: bool,
+    pub sure: f32,
+    /// As of [`Line`].
+    pub marked: bool,
+    pub along: [f32; 2],
 }
 
 /// A line with its surroundings: everything is in the coordinates of `rect`.
@@ -75,26 +75,19 @@ pub(crate) fn letters(
             let region = Region::new(image, line, rect, distance, &taken);
             monitor.check()?;
             let mask = region.letters(subject.map(|s| s.crop(rect)));
-            Ok(mask.filter(|mask| line.certain || looks_written(mask)).map(|mask| Letters {
+            Ok(mask.map(|mask| Letters {
                 rect,
                 mask,
                 text: line.text.clone(),
                 size: line.size,
                 certain: line.certain,
                 sure: line.sure,
+                marked: line.marked,
+                along: line.along,
             }))
         })
         .collect::<Result<Vec<Option<Letters>>, Stopped>>()?;
-    let mut found: Vec<Letters> = found.into_iter().flatten().collect();
-    // Birds, seeds and disks look like single characters: one is believed only beside real lines.
-    if found.iter().all(|line| line.certain && line.text.chars().count() <= 1) {
-        found.clear();
-    }
-    // Beside a script that cannot be read, what seems to be read is often a guess.
-    if found.iter().any(|line| !line.certain) {
-        found.iter_mut().filter(|line| line.sure < SURELY_READ).for_each(|line| line.text.clear());
-    }
-    Ok(found)
+    Ok(found.into_iter().flatten().collect())
 }
 
 fn frame(image: &Rgb8, line: &Line) -> (Rect, Gray) {

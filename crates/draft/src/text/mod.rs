@@ -5,7 +5,11 @@ pub(crate) mod detect;
 #[cfg(feature = "networks")]
 pub(crate) mod glyphs;
 pub(crate) mod outline;
+#[cfg(feature = "networks")]
+mod pieces;
 pub(crate) mod plain;
+#[cfg(feature = "networks")]
+pub(crate) mod read;
 #[cfg(feature = "networks")]
 mod tidy;
 #[cfg(feature = "networks")]
