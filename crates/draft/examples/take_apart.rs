@@ -18,7 +18,7 @@ fn main() {
     let folder = PathBuf::from(folder);
     std::fs::create_dir_all(&folder).expect("the folder can be made");
     let input = image::open(&path).expect("a readable picture").to_rgba8();
-    let options = Options { layers: count.parse().ok(), seed: 0 };
+    let options = Options { layers: count.parse().ok(), seed: 0, ..Default::default() };
     let mut last = None;
     for _ in 0..runs {
         let start = Instant::now();

@@ -26,6 +26,19 @@ pub struct Options {
     pub layers: Option<u8>,
     /// Ignored: this engine makes no random choices. Present for callers that pass one seed to every engine.
     pub seed: u64,
+    /// What happens to words on things.
+    pub scene_text: SceneText,
+}
+
+/// What happens to words on things in the picture: on a sign, a shirt, a label. Words on buttons, badges and ribbons are
+/// the poster's own and are always lifted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SceneText {
+    /// They stay on the thing.
+    #[default]
+    Keep,
+    /// They become text layers.
+    Lift,
 }
 
 /// The result of a decomposition.
@@ -97,7 +110,7 @@ pub fn decompose(
 fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output, Error> {
     monitor.step(Stage::Read, 0, 1, 0.0)?;
     let (opaque, opacity) = opaque_picture(input);
-    let Decomposition { mut stack, mut notes } = pipeline::run(opaque, monitor)?;
+    let Decomposition { mut stack, mut notes } = pipeline::run(opaque, options.scene_text, monitor)?;
     monitor.step(Stage::Write, 0, 1, 0.88)?;
     match options.layers {
         None => notes.push(stack.fit_naturally(usize::from(MOST_LAYERS) - 1)),
@@ -186,7 +199,7 @@ mod tests {
     #[test]
     fn the_number_of_threads_does_not_reach_the_result() {
         let input = busy();
-        let options = Options { layers: Some(4), seed: 7 };
+        let options = Options { layers: Some(4), seed: 7, ..Default::default() };
         let bytes = |threads: usize| {
             let (monitor, _reporter) = monitor();
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");

@@ -72,7 +72,11 @@ fn every_picture_gives_exact_layers() {
     for seed in 1..=40u64 {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let input = picture(&mut dice);
-        let options = Options { layers: [None, Some(1), Some(2), Some(4), Some(10)][seed as usize % 5], seed };
+        let options = Options {
+            layers: [None, Some(1), Some(2), Some(4), Some(10)][seed as usize % 5],
+            seed,
+            ..Default::default()
+        };
         let output = decompose(&input, &options, &mut go_on).expect("every picture can be taken apart");
         let layers: Vec<RgbaImage> = output.stack.into_layers().into_iter().map(|layer| layer.pixels).collect();
         assert!(layers.len() <= usize::from(options.layers.unwrap_or(10)), "seed {seed}: {} layers", layers.len());
@@ -101,7 +105,8 @@ fn poster() -> RgbaImage {
 
 #[test]
 fn disks_come_off_a_flat_background_without_a_fringe() {
-    let output = decompose(&poster(), &Options { layers: Some(3), seed: 0 }, &mut go_on).expect("a poster");
+    let output = decompose(&poster(), &Options { layers: Some(3), seed: 0, ..Default::default() }, &mut go_on)
+        .expect("a poster");
     let layers = output.stack.layers();
     assert_eq!(layers.len(), 3, "{:?}", output.notes);
     // The background is completed behind the disks.
@@ -137,7 +142,7 @@ fn progress_rises_and_a_break_ends_the_work() {
 #[test]
 fn impossible_wishes_are_refused() {
     for count in [0, 11, 255] {
-        let answer = decompose(&poster(), &Options { layers: Some(count), seed: 0 }, &mut go_on);
+        let answer = decompose(&poster(), &Options { layers: Some(count), seed: 0, ..Default::default() }, &mut go_on);
         assert_eq!(answer.err(), Some(Error::LayerCount(count)));
     }
     assert_eq!(decompose(&RgbaImage::new(0, 5), &Options::default(), &mut go_on).err(), Some(Error::Empty));

@@ -238,7 +238,7 @@ fn make(seed: u64) -> Poster {
 }
 
 fn take_apart(picture: &RgbaImage) -> anyhow::Result<LayerStack> {
-    let options = Options { layers: Some(4), seed: 0 };
+    let options = Options { layers: Some(4), seed: 0, ..Default::default() };
     let output = decompose(picture, &options, &mut |_| ControlFlow::Continue(()))?;
     let pixels: Vec<RgbaImage> = output.stack.layers().iter().map(|layer| layer.pixels.clone()).collect();
     anyhow::ensure!(worst_difference(picture, &pixels) == 0, "the layers do not give the picture back");
