@@ -39,6 +39,19 @@ pub struct Options {
     pub of: Option<Kind>,
     /// Ignored: this engine makes no random choices. Present for callers that pass one seed to every engine.
     pub seed: u64,
+    /// What happens to words on things.
+    pub scene_text: SceneText,
+}
+
+/// What happens to words on things in the picture: on a sign, a shirt, a label. Words on buttons, badges and ribbons are
+/// the poster's own and are always lifted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SceneText {
+    /// They stay on the thing.
+    #[default]
+    Keep,
+    /// They become text layers.
+    Lift,
 }
 
 /// The result of a decomposition.
@@ -122,7 +135,7 @@ fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output
         None => (opaque, None),
     };
     let long = opaque.width.max(opaque.height);
-    let Decomposition { mut background, sheets, mut notes } = pipeline::run(opaque, monitor)?;
+    let Decomposition { mut background, sheets, mut notes } = pipeline::run(opaque, options.scene_text, monitor)?;
     monitor.step(Stage::Write, 0, 3, 0.88)?;
     let mut found = Arrangement::new(&background, sheets, monitor)?;
     match options.layers {

@@ -42,7 +42,7 @@ mod subject;
 mod text;
 
 pub use check::worst_difference;
-pub use decompose::{Error, MOST_LAYERS, Options, Output, decompose, memory_bytes};
+pub use decompose::{Error, MOST_LAYERS, Options, Output, SceneText, decompose, memory_bytes};
 pub use monitor::{Progress, Stage};
 pub use note::Note;
 #[cfg(feature = "networks")]

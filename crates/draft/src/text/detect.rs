@@ -66,6 +66,14 @@ pub(crate) fn find(image: &Rgb8, monitor: &Monitor) -> Result<Marks, NetworkErro
     let mut sides = SIDES.to_vec();
     // A small picture is as it is at every scale: once is enough.
     sides.retain(|&side| side == SIDES[2] || side - SIDES[2] / 2 < image.width.max(image.height));
+    find_at(image, &sides, monitor)
+}
+
+/// Where there could be text, with the picture's long side at each of `sides`; the first one is the largest.
+///
+/// # Errors
+/// When the caller stopped, or the network cannot be run.
+pub(crate) fn find_at(image: &Rgb8, sides: &[usize], monitor: &Monitor) -> Result<Marks, NetworkError> {
     let maps: Vec<Gray> =
         sides.par_iter().map(|&side| text_probability(image, side, monitor)).collect::<Result<_, _>>()?;
     let (width, height) = (maps[0].width, maps[0].height);

@@ -1,6 +1,7 @@
 //! What lifted letters say. Korean is read from the letters alone, black on white, and Latin and Chinese most surely so
 //! too. Each piece of a line is taken from the reader that is surer there, so that mixed lines are read whole.
 
+use crate::colour::distance_squared;
 use crate::filter::resize_rgb;
 use crate::monitor::Monitor;
 use crate::networks::{NetworkError, Sign, read_korean, read_signs};
@@ -29,6 +30,9 @@ const SYLLABLE: f32 = 0.93;
 const OTHER: f32 = 0.9;
 /// Shapes that both readers find less like writing than this are none.
 const NO_WRITING: f32 = 0.4;
+/// Oklab distance up to which two lines have one colour, and the ratio of their heights within which they look alike.
+const SAME_COLOUR: f32 = 0.08;
+const SAME_SIZE: std::ops::Range<f32> = 0.45..2.2;
 /// Confidence of the recogniser that is believed beside lines that nobody can read.
 const SURELY_READ: f32 = 0.9;
 
@@ -144,8 +148,7 @@ pub(crate) fn read_all(found: Vec<Letters>, monitor: &Monitor) -> Result<Vec<Let
     let readings = side_by_side(&found, |line| {
         if is_plain(line) { Ok(None) } else { read_letters(&line.mask, line.along, monitor).map(Some) }
     })?;
-    let pairs = found.into_iter().zip(readings);
-    let mut lines: Vec<Letters> = pairs.filter_map(|(line, reading)| believed(line, reading)).collect();
+    let mut lines = alike(found.into_iter().zip(readings).map(|(line, reading)| judged(line, reading)).collect());
     // Birds, seeds and disks look like single characters: one is believed only beside real lines.
     if lines.iter().all(|line| line.certain && line.text.chars().count() <= 1) {
         lines.clear();
@@ -163,9 +166,22 @@ fn is_plain(line: &Letters) -> bool {
     line.certain && line.sure > 0.98 && line.text.is_ascii() && letters >= 3
 }
 
-/// A line with what it says; `None` if it is no text.
-fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
-    let Some(reading) = reading else { return Some(line) };
+/// The lines that are text, and those that have the colour and about the size of one.
+fn alike(judged: Vec<(Letters, bool)>) -> Vec<Letters> {
+    let known: Vec<([f32; 3], f32)> =
+        judged.iter().filter(|(_, is_text)| *is_text).map(|(line, _)| (line.colour, line.size)).collect();
+    let looks_known = |line: &Letters| {
+        known.iter().any(|(colour, size)| {
+            SAME_SIZE.contains(&(line.size / size.max(1.0)))
+                && distance_squared(*colour, line.colour) < SAME_COLOUR * SAME_COLOUR
+        })
+    };
+    judged.into_iter().filter(|(line, is_text)| *is_text || looks_known(line)).map(|(line, _)| line).collect()
+}
+
+/// A line with what it says, and whether it is text for sure.
+fn judged(line: Letters, reading: Option<Reading>) -> (Letters, bool) {
+    let Some(reading) = reading else { return (line, true) };
     let length = reading.text.chars().count();
     let needed = match reading.script {
         Script::Korean if length > 1 => KOREAN,
@@ -175,12 +191,10 @@ fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
     // The picture has letters that were not lifted, so that it is believed first where both say the same script.
     let better = !line.certain || reading.sure > line.sure || (reading.script == Script::Korean && line.sure < OTHER);
     if length > 0 && reading.sure >= needed && better {
-        return Some(Letters { text: reading.text, sure: reading.sure, certain: true, ..line });
+        return (Letters { text: reading.text, sure: reading.sure, certain: true, ..line }, true);
     }
-    if line.certain {
-        return Some(line);
-    }
-    (line.marked && reading.sure >= NO_WRITING && looks_written(&line.mask)).then_some(line)
+    let is_text = line.certain || (line.marked && reading.sure >= NO_WRITING && looks_written(&line.mask));
+    (line, is_text)
 }
 
 #[cfg(test)]
@@ -241,9 +255,16 @@ mod tests {
             sure,
             marked,
             along: [1.0, 0.0],
+            colour: [0.5, 0.0, 0.0],
+            smooth: true,
+            tilt: 0.0,
+            number: 0,
         };
         let reading = |text: &str, sure, script| Some(Reading { text: text.to_owned(), sure, script });
-        let said = |line, reading| believed(line, reading).map(|line: Letters| (line.text, line.certain));
+        let said = |line, reading| {
+            let (line, is_text): (Letters, bool) = judged(line, reading);
+            is_text.then_some((line.text, line.certain))
+        };
         let korean = |sure| reading("밤하늘", sure, Script::Korean);
         assert_eq!(said(line("", 0.5, false), korean(0.85)), Some(("밤하늘".to_owned(), true)));
         assert_eq!(said(line("", 0.5, false), korean(0.7)), None);
