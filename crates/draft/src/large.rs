@@ -117,7 +117,7 @@ impl<'a> Coarse<'a> {
                 (y.saturating_sub(1)..(y + 2).min(height))
                     .all(|v| (x.saturating_sub(1)..(x + 2).min(width)).all(|u| alpha.at(u, v) <= here))
             };
-            if here >= OPAQUE || here < THIN || !ridge() {
+            if !(THIN..OPAQUE).contains(&here) || !ridge() {
                 return (here >= OPAQUE, blurred);
             }
             // The pixel of the large picture that differs the most is of the stroke; a shadow has none that stands out.
