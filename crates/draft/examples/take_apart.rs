@@ -1,5 +1,5 @@
 //! Takes a picture apart and writes the layers and a sheet to look at:
-//! `take_apart IMAGE LAYERS|auto FOLDER`.
+//! `take_apart IMAGE LAYERS|auto FOLDER [RUNS] [text|object]`; the last says that the picture is such a layer.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -11,14 +11,15 @@ use image::{Rgba, RgbaImage};
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let (Some(path), Some(count), Some(folder)) = (arguments.next(), arguments.next(), arguments.next()) else {
-        eprintln!("usage: take_apart IMAGE LAYERS|auto FOLDER [RUNS]");
+        eprintln!("usage: take_apart IMAGE LAYERS|auto FOLDER [RUNS] [text|object]");
         std::process::exit(2);
     };
     let runs: u32 = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let of = arguments.next().map(|kind| if kind == "text" { layers::Kind::Text } else { layers::Kind::Object });
     let folder = PathBuf::from(folder);
     std::fs::create_dir_all(&folder).expect("the folder can be made");
     let input = image::open(&path).expect("a readable picture").to_rgba8();
-    let options = Options { layers: count.parse().ok(), seed: 0 };
+    let options = Options { layers: count.parse().ok(), of, ..Options::default() };
     let mut last = None;
     for _ in 0..runs {
         let start = Instant::now();
@@ -39,6 +40,9 @@ fn main() {
     let output = last.expect("at least one run");
     output.notes.iter().for_each(|note| println!("  {note}"));
     let (width, height) = input.dimensions();
+    if let Some(background) = &output.background {
+        println!("  background: {:?}, {}", background.quality, background.reason);
+    }
     let layers = output.stack.into_layers();
     for (k, layer) in layers.iter().enumerate() {
         let whole = layer.on_canvas(width, height);

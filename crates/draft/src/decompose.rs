@@ -3,19 +3,27 @@ use std::ops::ControlFlow;
 use image::RgbaImage;
 use layers::{Kind, Label, Layer, LayerStack};
 
-use crate::colour::{bytes_plane, unit_plane};
+use crate::colour::{bytes_plane, to_bytes, unit_plane};
 use crate::cut;
 use crate::exact;
 use crate::fill::membrane::membrane;
+use crate::filter::{area_means, resize_rgb};
+use crate::large;
+use crate::layer::Sheet;
 use crate::monitor::{Monitor, Progress, Stage, Stopped, monitor};
 use crate::naming;
 use crate::note::Note;
 use crate::pipeline::{self, Decomposition};
 use crate::plane::{Plane, Rgb8};
+use crate::rating::{self, Background};
+use crate::split;
 use crate::structure::{Arrangement, Unit};
 
 /// Largest number of layers that can be requested.
 pub const MOST_LAYERS: u8 = 64;
+
+/// Opacity (0 to 255) of a layer from which it hides what is behind it.
+const HIDING: u8 = 64;
 
 /// Peak memory of the networks, weights included.
 const NETWORKS_BYTES: u64 = if cfg!(feature = "networks") { 256 << 20 } else { 16 << 20 };
@@ -25,8 +33,25 @@ const NETWORKS_BYTES: u64 = if cfg!(feature = "networks") { 256 << 20 } else { 1
 pub struct Options {
     /// Number of layers including the background, 1 to 64; `None`: the engine chooses.
     pub layers: Option<u8>,
+    /// What the picture shows, where it is a layer of another result with transparency around: such a one is only
+    /// divided into its parts, words into blocks or lines, things into connected pieces. `None`, or
+    /// [`Kind::Background`]: a whole picture.
+    pub of: Option<Kind>,
     /// Ignored: this engine makes no random choices. Present for callers that pass one seed to every engine.
     pub seed: u64,
+    /// What happens to words on things.
+    pub scene_text: SceneText,
+}
+
+/// What happens to words on things in the picture: on a sign, a shirt, a label. Words on buttons, badges and ribbons are
+/// the poster's own and are always lifted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SceneText {
+    /// They stay on the thing.
+    #[default]
+    Keep,
+    /// They become text layers.
+    Lift,
 }
 
 /// The result of a decomposition.
@@ -36,6 +61,8 @@ pub struct Output {
     pub stack: LayerStack,
     /// What the engine chose or could not do.
     pub notes: Vec<Note>,
+    /// How well the background could be completed; `None` where a layer was split, which has no background.
+    pub background: Option<Background>,
 }
 
 /// Why a decomposition failed.
@@ -97,23 +124,39 @@ pub fn decompose(
 
 fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output, Error> {
     monitor.step(Stage::Read, 0, 1, 0.0)?;
+    if let Some(kind) = options.of.filter(|kind| matches!(kind, Kind::Text | Kind::Object | Kind::Subject)) {
+        return Ok(split::run(input, kind, options, monitor)?);
+    }
     let (opaque, opacity) = opaque_picture(input);
-    let Decomposition { mut background, sheets, mut notes } = pipeline::run(opaque, monitor)?;
-    monitor.step(Stage::Write, 0, 2, 0.88)?;
+    let small = large::working_size(opaque.width, opaque.height).map(|(w, h)| resize_rgb(&opaque, w, h));
+    // A large picture waits until it is known what is in it.
+    let (opaque, waiting) = match small {
+        Some(small) => (small, Some(opaque)),
+        None => (opaque, None),
+    };
+    let long = opaque.width.max(opaque.height);
+    let Decomposition { mut background, sheets, mut notes } = pipeline::run(opaque, options.scene_text, monitor)?;
+    monitor.step(Stage::Write, 0, 3, 0.88)?;
     let mut found = Arrangement::new(&background, sheets, monitor)?;
     match options.layers {
         None => notes.push(found.fit_naturally(usize::from(MOST_LAYERS) - 1)),
         Some(count) => found.fit(usize::from(count) - 1),
     }
     found.sort();
-    monitor.step(Stage::Write, 1, 2, 0.92)?;
-    let mut background_alpha = opacity.map(|alpha| inpaint_opacity(&alpha, &found));
-    let problem = exact::Problem {
-        input,
-        background: &mut background,
-        background_alpha: background_alpha.as_mut(),
-        sheets: found.sheets.iter_mut().map(|arranged| &mut arranged.sheet).collect(),
-    };
+    monitor.step(Stage::Write, 1, 3, 0.9)?;
+    let hidden = Plane::from_fn(background.width, background.height, |x, y| {
+        found.sheets.iter().any(|arranged| arranged.sheet.alpha.at(x, y) >= HIDING)
+    });
+    let rated = rating::rate(&background, &hidden, monitor)?;
+    drop(hidden);
+    let mut sheets: Vec<&mut Sheet> = found.sheets.iter_mut().map(|arranged| &mut arranged.sheet).collect();
+    if let Some(picture) = waiting {
+        background = large::enlarge(picture, &background, &mut sheets, monitor)?;
+    }
+    monitor.step(Stage::Write, 2, 3, 0.94)?;
+    let mut background_alpha = opacity.map(|alpha| inpaint_opacity(&alpha, &sheets));
+    let problem =
+        exact::Problem { input, background: &mut background, background_alpha: background_alpha.as_mut(), sheets };
     exact::solve(problem, monitor)?;
     let lowest = Layer {
         label: Some(Label::new("background")),
@@ -128,13 +171,13 @@ fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output
             units.push(unit);
         }
     }
-    naming::name(&mut layers[1..], &units, input.width().max(input.height()) as usize);
+    naming::name(&mut layers[1..], &units, long);
     if let Some(asked) = options.layers.map(usize::from).filter(|&asked| layers.len() < asked) {
         notes.push(Note::FewerLayers { asked, given: layers.len() });
     }
     let stack = LayerStack::new(input.width(), input.height(), layers).expect("every layer lies in the picture");
-    monitor.step(Stage::Write, 2, 2, 1.0)?;
-    Ok(Output { stack, notes })
+    monitor.step(Stage::Write, 3, 3, 1.0)?;
+    Ok(Output { stack, notes, background: Some(rated) })
 }
 
 /// The picture made opaque, and its alpha if it has any transparency. Invisible pixels take the colours around them.
@@ -149,14 +192,29 @@ fn opaque_picture(input: &RgbaImage) -> (Rgb8, Option<Plane<u8>>) {
     if !visible.any() {
         return (colours.map(|_| [0; 3]), Some(opacity));
     }
-    (bytes_plane(&membrane(&unit_plane(&colours), &visible, 4)), Some(opacity))
+    let Some((small_width, small_height)) = large::working_size(width, height) else {
+        return (bytes_plane(&membrane(&unit_plane(&colours), &visible, 4)), Some(opacity));
+    };
+    // Nobody sees these pixels: a large picture takes them from a small one.
+    let seen = |x: usize, y: usize| match (visible.at(x, y), colours.at(x, y).map(|v| f32::from(v) / 255.0)) {
+        (true, [r, g, b]) => [r, g, b, 1.0],
+        _ => [0.0; 4],
+    };
+    let means = area_means((width, height), (small_width, small_height), seen);
+    let known = means.map(|mean| mean[3] > 0.0);
+    let around = membrane(&means.map(|[r, g, b, share]| [r, g, b].map(|v| v / share.max(1e-6))), &known, 4);
+    let filled = Plane::from_fn(width, height, |x, y| match visible.at(x, y) {
+        true => colours.at(x, y),
+        _ => to_bytes(around.at(x * small_width / width, y * small_height / height)),
+    });
+    (filled, Some(opacity))
 }
 
 /// Opacity of the background: that of the input where the background is visible,
 /// inpainted behind the layers above it.
-fn inpaint_opacity(opacity: &Plane<u8>, found: &Arrangement) -> Plane<u8> {
+fn inpaint_opacity(opacity: &Plane<u8>, sheets: &[&mut Sheet]) -> Plane<u8> {
     let covered =
-        Plane::from_fn(opacity.width, opacity.height, |x, y| found.sheets.iter().any(|s| s.sheet.alpha.at(x, y) > 0));
+        Plane::from_fn(opacity.width, opacity.height, |x, y| sheets.iter().any(|sheet| sheet.alpha.at(x, y) > 0));
     let visible = covered.not();
     if !visible.any() {
         return opacity.clone();
@@ -189,7 +247,7 @@ mod tests {
     #[test]
     fn the_number_of_threads_does_not_reach_the_result() {
         let input = busy();
-        let options = Options { layers: Some(4), seed: 7 };
+        let options = Options { layers: Some(4), seed: 7, ..Options::default() };
         let bytes = |threads: usize| {
             let (monitor, _reporter) = monitor();
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");

@@ -14,6 +14,7 @@ mod fading;
 mod fill;
 mod filter;
 mod kmeans;
+mod large;
 mod layer;
 mod matte;
 mod maxflow;
@@ -30,17 +31,20 @@ mod perceive;
 mod pipeline;
 mod plane;
 mod random;
+mod rating;
 mod refine;
 #[cfg(feature = "networks")]
 mod segmenter;
 mod segments;
+mod split;
 mod structure;
 mod subject;
 mod text;
 
 pub use check::worst_difference;
-pub use decompose::{Error, MOST_LAYERS, Options, Output, decompose, memory_bytes};
+pub use decompose::{Error, MOST_LAYERS, Options, Output, SceneText, decompose, memory_bytes};
 pub use monitor::{Progress, Stage};
 pub use note::Note;
 #[cfg(feature = "networks")]
 pub use segmenter::{Embedding, Prompt, Segment, SegmentError, Segmenter};
+pub use rating::{Background, BackgroundReason, Measured, Quality};

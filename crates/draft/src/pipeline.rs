@@ -11,10 +11,12 @@ use layers::Kind;
 
 use crate::background::{self, Background};
 use crate::colour::{bytes_plane, unit_plane};
+use crate::decompose::SceneText;
 use crate::drawn;
+use crate::fading::Groups;
 use crate::filter::resize_gray;
-use crate::layer::{Part, Sheet};
-use crate::matte::{ExtractOptions, Extraction, Shape, extract};
+use crate::layer::{Part, Sheet, TextLine};
+use crate::matte::{ExtractOptions, Extraction, Shape, extract, extract_groups, farthest};
 use crate::monitor::{Monitor, Stage, Stopped};
 use crate::morphology::{NOWHERE, clean, components, nearest};
 use crate::note::Note;
@@ -22,6 +24,9 @@ use crate::perceive::{Perception, perceive, saliency};
 use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
 use crate::refine::refine;
 use scene::{Figure, attach, claims};
+
+/// How far a line's shadow is followed, in heights of the line.
+const SHADOW_HEIGHTS: f32 = 0.6;
 
 /// Share of the picture below which a component is a speck.
 const SPECK_SHARE: f32 = 0.0012;
@@ -69,7 +74,7 @@ struct Work<'a> {
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub(crate) fn run(picture: Rgb8, monitor: &Monitor) -> Result<Decomposition, Stopped> {
+pub(crate) fn run(picture: Rgb8, scene_text: SceneText, monitor: &Monitor) -> Result<Decomposition, Stopped> {
     let speck = (SPECK_SHARE * picture.data.len() as f32) as usize + 1;
     // The networks do not keep all threads busy, so drawn pieces are searched for meanwhile.
     let (perception, drawn) = std::thread::scope(|scope| {
@@ -78,7 +83,7 @@ pub(crate) fn run(picture: Rgb8, monitor: &Monitor) -> Result<Decomposition, Sto
             crate::networks::prepare();
             drawn::find(&picture, speck)
         });
-        let perception = perceive(&picture, monitor);
+        let perception = perceive(&picture, scene_text, monitor);
         (perception, drawn.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     let perception = perception?;
@@ -166,7 +171,11 @@ impl Work<'_> {
             shape: Shape::Letters { counter: self.speck / 4 },
             excluded: excluded.as_ref(),
         };
-        let Some((_, extracted)) = self.extract(&perception.text, how)? else { return Ok(()) };
+        if !perception.text.any() {
+            return Ok(());
+        }
+        let groups = by_line(&perception.text, &perception.lines, farthest(&perception.text, grow), grow);
+        let extracted = extract_groups(&unit_plane(&self.rest), &perception.text, &groups, how, self.monitor)?;
         let part = Part { lines: perception.lines.clone(), ..Part::new(Kind::Text) };
         self.push(part, opacity(&extracted.alpha), bytes_plane(&extracted.below));
         Ok(())
@@ -254,6 +263,24 @@ fn fill_small_holes(mask: &Mask) -> Mask {
         .map(|k| inside(k) && (holes.areas[k] as f32) < SMALL_HOLE_SHARE * owner[k] as f32)
         .collect();
     mask.or(&holes.select(&small))
+}
+
+/// The lines of a text as groups whose shadows are measured by themselves: a pixel belongs to the smallest box that it
+/// is in. Shadows are followed at most `reach` pixels, and further around large letters than around small ones, but
+/// at least `grow` pixels.
+fn by_line(text: &Mask, lines: &[TextLine], reach: usize, grow: usize) -> Groups {
+    let mut of = text.same_size(0u16);
+    let mut reaches = vec![reach];
+    let mut order: Vec<&TextLine> = lines.iter().take(usize::from(u16::MAX) - 1).collect();
+    order.sort_by_key(|line| std::cmp::Reverse(line.rect.width() * line.rect.height()));
+    for line in order {
+        let number = reaches.len() as u16;
+        reaches.push(((SHADOW_HEIGHTS * line.size) as usize + 8).clamp(grow + 4, reach));
+        for y in line.rect.y0..line.rect.y1.min(text.height) {
+            of.data[y * text.width..][line.rect.x0..line.rect.x1.min(text.width)].fill(number);
+        }
+    }
+    Groups { of, reaches }
 }
 
 /// The pieces that hardly touch `text`.

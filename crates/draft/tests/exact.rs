@@ -72,7 +72,11 @@ fn every_picture_gives_exact_layers() {
     for seed in 1..=40u64 {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let input = picture(&mut dice);
-        let options = Options { layers: [None, Some(1), Some(2), Some(4), Some(10)][seed as usize % 5], seed };
+        let options = Options {
+            layers: [None, Some(1), Some(2), Some(4), Some(10)][seed as usize % 5],
+            seed,
+            ..Options::default()
+        };
         let output = decompose(&input, &options, &mut go_on).expect("every picture can be taken apart");
         let (width, height) = input.dimensions();
         let layers: Vec<RgbaImage> =
@@ -84,6 +88,22 @@ fn every_picture_gives_exact_layers() {
         );
         assert_eq!(worst_difference(&input, &layers), 0, "seed {seed}, {:?}", input.dimensions());
     }
+}
+
+/// Worked on at a smaller size, and as exact.
+#[test]
+fn a_large_picture_gives_exact_layers() {
+    let input = RgbaImage::from_fn(2400, 2600, |x, y| {
+        let disk = x.abs_diff(1300).pow(2) + y.abs_diff(1500).pow(2) < 600 * 600;
+        let grain = ((x * 7 + y * 13) % 5) as u8;
+        if disk { Rgba([200, 30 + grain, 40, 255]) } else { Rgba([240, 220, 90 + grain, 255]) }
+    });
+    let output = decompose(&input, &Options { layers: Some(2), ..Options::default() }, &mut go_on).expect("a poster");
+    let layers: Vec<RgbaImage> = output.stack.iter().map(|layer| layer.on_canvas(2400, 2600).into_owned()).collect();
+    assert_eq!((layers.len(), worst_difference(&input, &layers)), (2, 0));
+    let mistaken = input.enumerate_pixels().filter(|(x, y, p)| (layers[1].get_pixel(*x, *y)[3] > 127) != (p[0] == 200));
+    assert_eq!(mistaken.count(), 0);
+    assert_eq!(output.stack.layers()[1].name, "Red circle");
 }
 
 /// Flat background with two disks and a ring: a poster in small.
@@ -107,7 +127,8 @@ fn poster() -> RgbaImage {
 
 #[test]
 fn disks_come_off_a_flat_background_without_a_fringe() {
-    let output = decompose(&poster(), &Options { layers: Some(3), seed: 0 }, &mut go_on).expect("a poster");
+    let output =
+        decompose(&poster(), &Options { layers: Some(3), ..Options::default() }, &mut go_on).expect("a poster");
     let layers = output.stack.layers();
     assert_eq!(layers.len(), 3, "{:?}", output.notes);
     // The background is completed behind the disks.
@@ -143,7 +164,7 @@ fn progress_rises_and_a_break_ends_the_work() {
 #[test]
 fn impossible_wishes_are_refused() {
     for count in [0, MOST_LAYERS + 1, 255] {
-        let answer = decompose(&poster(), &Options { layers: Some(count), seed: 0 }, &mut go_on);
+        let answer = decompose(&poster(), &Options { layers: Some(count), ..Options::default() }, &mut go_on);
         assert_eq!(answer.err(), Some(Error::LayerCount(count)));
     }
     assert_eq!(decompose(&RgbaImage::new(0, 5), &Options::default(), &mut go_on).err(), Some(Error::Empty));

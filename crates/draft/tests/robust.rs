@@ -17,7 +17,7 @@ fn hash(x: u32, y: u32) -> u32 {
 fn taken_apart(input: &RgbaImage, layers: Option<u8>) -> Output {
     let size = input.dimensions();
     let (mut last, mut stages) = (0.0, Vec::new());
-    let output = decompose(input, &Options { layers, seed: 0 }, &mut |step| {
+    let output = decompose(input, &Options { layers, ..Options::default() }, &mut |step| {
         assert!(step.fraction >= last, "progress goes back at {size:?}");
         last = step.fraction;
         if stages.last() != Some(&step.stage) {

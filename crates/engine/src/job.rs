@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use image::RgbaImage;
-use layers::LayerStack;
+use layers::{Kind, LayerStack};
 use uuid::Uuid;
 
 use crate::{Analysis, BackgroundReport, EngineOffer, Failure, FailureCode, Message, Params, ProgressSink, Stopped};
@@ -43,6 +43,9 @@ pub struct EngineJob<'a> {
     pub params: &'a Params,
     /// Whether the engine also describes the layers, if it can (`ANALYZER=local`).
     pub describe: bool,
+    /// What the picture shows, where it is a layer of another result that is split: its parts are wanted, and around
+    /// them it is transparent.
+    pub of: Option<Kind>,
     /// Where the job comes from.
     pub origin: Origin,
 }

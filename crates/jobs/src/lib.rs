@@ -24,8 +24,9 @@ pub use cleanup::{CleanupError, CleanupReport, cleanup, cleanup_after, sweep_lef
 pub use defaults::JobDefaults;
 // What a job says of its engine is in the engine's own types.
 pub use engine::{
-    Analysis, BackgroundQuality, BackgroundReport, CaptionLanguage, Data, EngineChoice, EngineName, EngineOffer, Failure, FailureCode, LayerCount,
-    MAX_LAYERS, MAX_SEED, Message, MessageCode, OutputSize, Params, ParamsError, Resolution, SceneText, Stage,
+    Analysis, BackgroundQuality, BackgroundReport, CaptionLanguage, Data, EngineChoice, EngineName, EngineOffer,
+    Failure, FailureCode, LayerCount, MAX_LAYERS, MAX_SEED, Message, MessageCode, OutputSize, Params, ParamsError,
+    Resolution, SceneText, Stage,
 };
 pub use event::{Event, EventKind};
 pub use follow::{Feed, FollowedEvent, Update};

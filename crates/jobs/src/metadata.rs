@@ -121,6 +121,9 @@ pub struct ParentLayer {
     #[schema(value_type = Option<uuid::Uuid>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split_by: Option<JobId>,
+    /// What the layer shows. Absent in what older versions stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
 }
 
 /// A job that splits a layer of a result again.

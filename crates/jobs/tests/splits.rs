@@ -62,7 +62,7 @@ impl Service {
     /// A job that waits: on a picture, or on a layer of a result.
     async fn submit(&self, parent: Option<JobId>) -> JobId {
         let id = JobId::new_v4();
-        let parent = parent.map(|job_id| ParentLayer { job_id, layer: 1, x: 0, y: 0, split_by: Some(id) });
+        let parent = parent.map(|job_id| ParentLayer { job_id, layer: 1, x: 0, y: 0, split_by: Some(id), kind: None });
         let upload = Upload { id: Uuid::new_v4(), input: input(parent), created_at: OffsetDateTime::now_utc() };
         self.store.put_upload(&upload, self.store.scratch().unwrap()).await.unwrap();
         self.broker.submit(NewJob { id, ..NewJob::new(upload.id, Params::default()) }).await.unwrap();
@@ -231,7 +231,7 @@ async fn damaged_records_end() {
 
     // One that is its own ancestor.
     let id = JobId::new_v4();
-    let own = ParentLayer { job_id: id, layer: 0, x: 0, y: 0, split_by: None };
+    let own = ParentLayer { job_id: id, layer: 0, x: 0, y: 0, split_by: None, kind: None };
     service.publish(id, input(Some(own))).await;
     let metadata = service.store.metadata(id).await.unwrap().unwrap();
     assert_eq!(service.store.depth(&metadata).await.unwrap(), MAX_DEPTH);

@@ -11,7 +11,8 @@ fn words(language: &str) -> String {
     let files = [format!("{language}.js"), format!("{language}-names.js")];
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../frontend/js/i18n");
     let read = |file: &String| {
-        std::fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{file} in {}: {error}", folder.display()))
+        std::fs::read_to_string(folder.join(file))
+            .unwrap_or_else(|error| panic!("{file} in {}: {error}", folder.display()))
     };
     files.iter().map(read).collect()
 }

@@ -136,7 +136,8 @@ impl FolderRunner {
         // Drawn here, as the API does, so that the seed in the metadata reproduces the result.
         params.seed.get_or_insert_with(|| rand::random_range(0..=MAX_SEED));
         let input = Arc::new(picture);
-        let run_job = RunJob { job_id: None, input: Arc::clone(&input), params: params.clone(), describe: false };
+        let run_job =
+            RunJob { job_id: None, input: Arc::clone(&input), params: params.clone(), of: None, describe: false };
         let reporter = Callback(on_update);
         let mut run = self.0.begin(stop, &reporter);
         let made = run.compute(&run_job, choice).await.map_err(|error| folder_error(error, stop))?;

@@ -111,7 +111,9 @@ async fn groups_of_one_name_are_told_apart_by_number() {
     assert_eq!(groups(numbered(1), numbered(2)).await, 2);
     assert_eq!(groups("Objects".into(), "Objects".into()).await, 1);
     assert_eq!(groups("Objects".into(), numbered(1)).await, 2);
-    for wrong in [json!({ "name": "Objects" }), json!({ "name": "O", "id": -1 }), json!({ "name": "a\nb", "id": 1 }), json!(7)] {
+    for wrong in
+        [json!({ "name": "Objects" }), json!({ "name": "O", "id": -1 }), json!({ "name": "a\nb", "id": 1 }), json!(7)]
+    {
         let layers = json!([{ "layer": 0, "groups": [wrong] }]);
         let refused = app.post(&format!("/api/jobs/{id}/compose"), &json!({ "layers": layers })).await;
         assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");

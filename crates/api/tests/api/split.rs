@@ -136,7 +136,7 @@ async fn deep_result(app: &TestApp, id: Uuid, depth: usize) -> Uuid {
         let mut metadata = app.store.metadata(id).await.unwrap().unwrap();
         let child = Uuid::new_v4();
         metadata.job_id = Some(child);
-        metadata.input.parent = Some(ParentLayer { job_id: parent, layer: 1, x: 1, y: 0, split_by: None });
+        metadata.input.parent = Some(ParentLayer { job_id: parent, layer: 1, x: 1, y: 0, split_by: None, kind: None });
         let staging = app.store.stage(child).unwrap();
         for file in ["layer_0.png", "layer_1.png"] {
             let from = app.dir.path().join("results").join(id.to_string()).join(file);

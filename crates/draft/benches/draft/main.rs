@@ -242,7 +242,7 @@ fn make(seed: u64) -> Poster {
 }
 
 fn take_apart(picture: &RgbaImage) -> anyhow::Result<LayerStack> {
-    let options = Options { layers: Some(4), seed: 0 };
+    let options = Options { layers: Some(4), ..Options::default() };
     let output = decompose(picture, &options, &mut |_| ControlFlow::Continue(()))?;
     let size = picture.dimensions();
     let pixels: Vec<RgbaImage> = output.stack.iter().map(|l| l.on_canvas(size.0, size.1).into_owned()).collect();

@@ -82,7 +82,7 @@ fn child(picture: &Path, runs: usize) -> anyhow::Result<Report> {
 /// The child: decodes the picture, then times `runs` jobs on it.
 pub(crate) fn job(picture: &Path, runs: usize) -> anyhow::Result<()> {
     let input = image::open(picture)?.to_rgba8();
-    let options = draft::Options { layers: Some(LAYERS), seed: 0 };
+    let options = draft::Options { layers: Some(LAYERS), ..draft::Options::default() };
     let mut jobs: Vec<Job> = Vec::new();
     for _ in 0..runs {
         let (start, before) = (Instant::now(), cpu_seconds());

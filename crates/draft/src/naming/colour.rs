@@ -125,7 +125,7 @@ mod tests {
     fn shades_of_one_colour_are_that_colour_but_not_flat() {
         let sun: Vec<[u8; 3]> = (0..90).map(|k| [[240, 100, 72], [245, 138, 92], [252, 184, 120]][k / 30]).collect();
         assert_eq!((main_colour(&sun), is_flat(&sun)), (Some("orange"), false));
-        let flat: Vec<[u8; 3]> = (0..90).map(|k| [240, 100, 72 + k % 7]).collect();
+        let flat: Vec<[u8; 3]> = (0..90).map(|k| [240, 130, 40 + k % 7]).collect();
         assert_eq!((main_colour(&flat), is_flat(&flat)), (Some("orange"), true));
         let both: Vec<[u8; 3]> = (0..90).map(|k| if k < 45 { [0, 160, 60] } else { [24, 70, 170] }).collect();
         assert_eq!((main_colour(&both), is_flat(&both)), (None, false));

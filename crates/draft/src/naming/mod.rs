@@ -109,8 +109,7 @@ mod tests {
     }
 
     fn unit(part: Part) -> Unit {
-        let lines = part.lines.clone();
-        Unit::new(vec![0], &[part], &[Look::default()], lines, 600)
+        Unit::new(vec![0], &[part], &[Look::default()], 600)
     }
 
     fn text(words: &str, size: f32) -> Unit {

@@ -21,13 +21,11 @@ const ALIGNED: f32 = 0.6;
 const UPRIGHT: f32 = 2.0;
 
 /// A line as its block sees it: for one that runs from top to bottom, x and y are swapped.
-#[derive(Clone)]
 struct Row {
     rect: Rect,
     size: f32,
     upright: bool,
     look: Look,
-    lines: Vec<usize>,
 }
 
 impl Row {
@@ -41,69 +39,59 @@ impl Row {
     }
 }
 
-/// A block: which lines it has, row by row.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Block {
-    /// Places of the lines, in reading order.
-    pub lines: Vec<usize>,
-    /// What is written, one line for each row.
-    pub rows: Vec<TextLine>,
+/// Words that stand in one row: places of the lines, in reading order, and what the row says.
+pub(crate) fn rows(lines: &[TextLine], looks: &[Look]) -> Vec<(Vec<usize>, TextLine)> {
+    let single: Vec<Row> = lines.iter().zip(looks).map(|(line, look)| row(line, look)).collect();
+    let groups = joined(single.len(), |a, b| in_one_row(&single[a], &single[b]));
+    let rows = groups.into_iter().map(|mut row| {
+        row.sort_by_key(|&k| if single[k].upright { (lines[k].rect.y0, k) } else { (lines[k].rect.x0, k) });
+        let own = row.iter().map(|&k| &lines[k]);
+        let words: Vec<&str> = own.clone().map(|line| line.text.trim()).filter(|text| !text.is_empty()).collect();
+        let size = own.clone().map(|line| line.size).fold(0.0, f32::max);
+        let rect = own.map(|line| line.rect).reduce(|a, b| a.union(&b)).unwrap_or(lines[row[0]].rect);
+        let line = TextLine { text: words.join(" "), rect, size };
+        (row, line)
+    });
+    rows.collect()
 }
 
-/// Blocks of lines and their looks, from the top to the bottom.
-pub(crate) fn blocks(lines: &[TextLine], looks: &[Look]) -> Vec<Block> {
-    let single = lines.iter().zip(looks).enumerate().map(|(k, (line, look))| row(k, line, look));
-    let mut rows = joined(single.collect(), |rows, a, b| in_one_row(&rows[a], &rows[b]));
-    rows.iter_mut().for_each(|row| row.lines.sort_by_key(|&k| (lines[k].rect.x0, lines[k].rect.y0, k)));
-    let paragraphs = joined(rows.clone(), |rows, a, b| in_one_paragraph(rows, a, b));
-    let mut blocks: Vec<Block> = paragraphs
-        .into_iter()
-        .map(|paragraph| {
-            let mut own: Vec<&Row> = rows.iter().filter(|row| paragraph.lines.contains(&row.lines[0])).collect();
-            // Columns of an upright script are read from the right.
-            own.sort_by_key(|row| if row.upright { (usize::MAX - row.rect.y1, 0) } else { (row.rect.y0, row.rect.x0) });
-            Block {
-                lines: own.iter().flat_map(|row| row.lines.iter().copied()).collect(),
-                rows: own.iter().map(|row| written(row, lines)).collect(),
-            }
-        })
-        .collect();
-    blocks.sort_by_key(|block| block.rows.iter().map(|row| (row.rect.y0, row.rect.x0)).min());
+/// Rows that make a block: their places, in reading order; the blocks from the top to the bottom.
+pub(crate) fn blocks(rows: &[TextLine], looks: &[Look]) -> Vec<Vec<usize>> {
+    let single: Vec<Row> = rows.iter().zip(looks).map(|(line, look)| row(line, look)).collect();
+    let mut blocks = joined(single.len(), |a, b| in_one_paragraph(&single, a, b));
+    for block in &mut blocks {
+        // Columns of an upright script are read from the right.
+        block.sort_by_key(|&k| match &single[k] {
+            Row { rect, upright: true, .. } => (usize::MAX - rect.y1, 0),
+            Row { rect, .. } => (rect.y0, rect.x0),
+        });
+    }
+    blocks.sort_by_key(|block| block.iter().map(|&k| (rows[k].rect.y0, rows[k].rect.x0)).min());
     blocks
 }
 
-fn row(k: usize, line: &TextLine, look: &Look) -> Row {
+fn row(line: &TextLine, look: &Look) -> Row {
     let rect = line.rect;
     let upright = rect.height() as f32 > UPRIGHT * rect.width() as f32 && line.text.trim().chars().count() != 1;
     let turned = Rect { x0: rect.y0, y0: rect.x0, x1: rect.y1, y1: rect.x1 };
-    Row { rect: if upright { turned } else { rect }, size: line.size, upright, look: *look, lines: vec![k] }
+    Row { rect: if upright { turned } else { rect }, size: line.size, upright, look: *look }
 }
 
-/// Rows of which any two for which `together` holds are in one.
-fn joined(rows: Vec<Row>, together: impl Fn(&[Row], usize, usize) -> bool) -> Vec<Row> {
-    let mut sets = Sets::new(rows.len());
-    for a in 0..rows.len() {
-        for b in a + 1..rows.len() {
-            if together(&rows, a, b) {
+/// Groups of the numbers below `count`, of which any two for which `together` holds are in one; by their first ones.
+pub(super) fn joined(count: usize, together: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
+    let mut sets = Sets::new(count);
+    for a in 0..count {
+        for b in a + 1..count {
+            if together(a, b) {
                 let roots = (sets.find(a as u32), sets.find(b as u32));
                 sets.join(roots.0, roots.1);
             }
         }
     }
-    let mut out: Vec<(u32, Row)> = Vec::new();
-    for (k, row) in rows.into_iter().enumerate() {
-        let root = sets.find(k as u32);
-        match out.iter_mut().find(|(other, _)| *other == root) {
-            Some((_, all)) => {
-                all.rect = all.rect.union(&row.rect);
-                all.size = all.size.max(row.size);
-                all.look = all.look.with(row.look);
-                all.lines.extend(row.lines);
-            }
-            None => out.push((root, row)),
-        }
-    }
-    out.into_iter().map(|(_, row)| row).collect()
+    let mut groups: Vec<Vec<usize>> = vec![Vec::new(); count];
+    (0..count).for_each(|k| groups[sets.find(k as u32) as usize].push(k));
+    groups.retain(|group| !group.is_empty());
+    groups
 }
 
 /// How much of two ranges is common.
@@ -138,14 +126,6 @@ fn in_one_paragraph(rows: &[Row], a: usize, b: usize) -> bool {
     a.same_style(b) && column && aligned && (-0.5 * size..LEADING * size).contains(&gap) && !between()
 }
 
-/// The words of a row as one line.
-fn written(row: &Row, lines: &[TextLine]) -> TextLine {
-    let own = row.lines.iter().map(|&k| &lines[k]);
-    let words: Vec<&str> = own.clone().map(|line| line.text.trim()).filter(|text| !text.is_empty()).collect();
-    let rect = own.map(|line| line.rect).reduce(|a, b| a.union(&b)).unwrap_or(row.rect);
-    TextLine { text: words.join(" "), rect, size: row.size }
-}
-
 #[cfg(test)]
 mod tests {
     use layers::Kind;
@@ -173,8 +153,11 @@ mod tests {
         };
         let looks = Look::of(&sheet, &Plane::new(400, 300, [255; 3]));
         let lines: Vec<TextLine> = lines.into_iter().map(|(line, _)| line).collect();
-        let all = blocks(&lines, &looks);
-        all.iter().map(|b| b.rows.iter().map(|row| row.text.as_str()).collect::<Vec<_>>().join("/")).collect()
+        let (places, rows): (Vec<Vec<usize>>, Vec<TextLine>) = rows(&lines, &looks).into_iter().unzip();
+        let look = |row: &Vec<usize>| row.iter().map(|&k| looks[k]).reduce(Look::with).expect("no row is empty");
+        let looks: Vec<Look> = places.iter().map(look).collect();
+        let all = blocks(&rows, &looks);
+        all.iter().map(|b| b.iter().map(|&k| rows[k].text.as_str()).collect::<Vec<_>>().join("/")).collect()
     }
 
     const BLACK: [u8; 3] = [0; 3];

@@ -64,7 +64,7 @@ impl Arrangement {
             }
             let weight = |s: usize| self.sheets[s].units.iter().map(|u| u.importance).fold(f32::INFINITY, f32::min);
             let pairs = (1..self.sheets.len())
-                .filter(|&s| [s - 1, s].iter().all(|&k| self.sheets[k].units.iter().all(|u| fits(u.class()))));
+                .filter(|&s| [s - 1, s].iter().all(|&k| with_text || self.sheets[k].sheet.kind != Kind::Text));
             let lightest = pairs.min_by(|&a, &b| {
                 let least = |s: usize| weight(s - 1).min(weight(s));
                 least(a).total_cmp(&least(b))
@@ -148,15 +148,11 @@ impl Arranged {
                 (parts, rest)
             }
         };
-        let lines = |parts: &[usize]| {
-            let mut lines: Vec<_> = parts.iter().flat_map(|&k| self.sheet.parts[k].lines.clone()).collect();
-            lines.sort_by_key(|line| (line.rect.y0, line.rect.x0));
-            lines
+        let by_place = |mut parts: Vec<usize>| {
+            parts.sort_by_key(|&k| (self.box_of(k).y0, self.box_of(k).x0, k));
+            Unit::new(parts, &self.sheet.parts, &self.looks, long)
         };
-        let made = [kept, rest].map(|parts| {
-            let lines = lines(&parts);
-            Unit::new(parts, &self.sheet.parts, &self.looks, lines, long)
-        });
+        let made = [kept, rest].map(by_place);
         let [first, mut second] = made;
         if unit.kind == Kind::Subject {
             // What is left of a subject beside its largest part is an ornament of it.

@@ -242,8 +242,8 @@ mod tests {
 
     #[test]
     fn more_pieces_than_bytes_go_with_the_nearest() {
-        // 20 x 16 dots.
-        let mut sheet = sheet(Part::new(Kind::Object), |x, y| x % 6 == 0 && y % 5 == 0);
+        // 20 x 14 dots.
+        let mut sheet = sheet(Part::new(Kind::Object), |x, y| x % 6 == 0 && y % 6 == 0);
         assert_eq!(divide(&mut sheet).len(), 255);
         assert!(sheet.owner.data.iter().all(|&owner| owner > 0));
     }

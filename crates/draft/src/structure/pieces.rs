@@ -1,7 +1,7 @@
 //! Which connected pieces are layers of their own, and which go together or with another.
 
+use super::blocks::joined;
 use super::look::Look;
-use crate::segments::Sets;
 
 /// Share of the picture from which a piece is a layer of its own in any company,
 const WORTH_A_LAYER: f32 = 0.002;
@@ -11,7 +11,7 @@ const ALONE: f32 = 0.0006;
 const SWARM: f32 = 0.0006;
 /// Fewest pieces of a swarm.
 const FEWEST: usize = 3;
-/// Largest distance of two pieces of a swarm, in widths of the larger one.
+/// Largest distance of two pieces of a swarm, in sides of a square as large as the larger one.
 const NEAR: f32 = 3.0;
 /// Largest difference of their colours, as Oklab distance.
 const SAME_COLOUR: f32 = 0.08;
@@ -19,7 +19,7 @@ const SAME_COLOUR: f32 = 0.08;
 const HAIRLINE: f32 = 2.0;
 /// A piece under this share of one around or beside it is an ornament of that.
 const ORNAMENT_SHARE: f32 = 0.05;
-/// How far an ornament may be from its piece, in its own widths.
+/// How far an ornament may be from its piece, in sides of a square as large as it.
 const BESIDE: f32 = 1.0;
 
 /// Whether a look is that of a line drawn thinly; `long` is the long side of the picture.
@@ -27,8 +27,9 @@ pub(crate) fn is_hairline(look: &Look, long: usize) -> bool {
     look.thickness() < (HAIRLINE * long as f32 / 1000.0).max(1.5)
 }
 
+/// Side of a square of the same area: that of a long line is short.
 fn side(look: &Look) -> f32 {
-    look.rect.map_or(0.0, |rect| rect.width().max(rect.height()) as f32)
+    (look.area as f32).sqrt()
 }
 
 /// Groups of pieces (their places), each of which is a layer. The largest comes first; no piece is left out.
@@ -86,26 +87,11 @@ fn owner(looks: &[Look], groups: &[Vec<usize>], k: usize) -> Option<usize> {
 
 /// Small pieces of one colour near each other, in the order of their first ones.
 fn swarms(looks: &[Look], small: &[usize]) -> Vec<Vec<usize>> {
-    let mut sets = Sets::new(small.len());
-    for a in 0..small.len() {
-        for b in a + 1..small.len() {
-            let (one, other) = (&looks[small[a]], &looks[small[b]]);
-            let near = one.gap(other) <= NEAR * side(one).max(side(other));
-            if near && one.colour_distance(other) <= SAME_COLOUR {
-                let roots = (sets.find(a as u32), sets.find(b as u32));
-                sets.join(roots.0, roots.1);
-            }
-        }
-    }
-    let mut out: Vec<(u32, Vec<usize>)> = Vec::new();
-    for (at, &k) in small.iter().enumerate() {
-        let root = sets.find(at as u32);
-        match out.iter_mut().find(|(other, _)| *other == root) {
-            Some((_, swarm)) => swarm.push(k),
-            None => out.push((root, vec![k])),
-        }
-    }
-    out.into_iter().map(|(_, swarm)| swarm).collect()
+    let together = |a: usize, b: usize| {
+        let (one, other) = (&looks[small[a]], &looks[small[b]]);
+        one.gap(other) <= NEAR * side(one).max(side(other)) && one.colour_distance(other) <= SAME_COLOUR
+    };
+    joined(small.len(), together).into_iter().map(|swarm| swarm.into_iter().map(|at| small[at]).collect()).collect()
 }
 
 #[cfg(test)]

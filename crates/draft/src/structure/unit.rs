@@ -34,9 +34,10 @@ pub(crate) type Class = (Kind, Option<Group>);
 
 impl Unit {
     /// Some parts of a sheet. `long` is the long side of the picture.
-    pub(crate) fn new(parts: Vec<usize>, all: &[Part], looks: &[Look], lines: Vec<TextLine>, long: usize) -> Self {
+    pub(crate) fn new(parts: Vec<usize>, all: &[Part], looks: &[Look], long: usize) -> Self {
         let first = &all[parts[0]];
         let look = parts.iter().map(|&k| looks[k]).reduce(Look::with).unwrap_or_default();
+        let lines = parts.iter().flat_map(|&k| all[k].lines.clone()).collect();
         let told: f32 = parts.iter().map(|&k| all[k].importance).sum();
         let weight = match first.kind {
             Kind::Text => TEXT_WEIGHT,

@@ -72,13 +72,13 @@ impl Engine for Draft {
     }
 
     fn decompose(&mut self, job: &EngineJob<'_>, progress: &mut dyn ProgressSink) -> Result<Output, EngineError> {
-        let EngineJob { input, params, .. } = *job;
+        let EngineJob { input, params, of, .. } = *job;
         let layers = match params.num_layers {
             LayerCount::Exactly(n) => Some(n),
             LayerCount::Auto => None,
         };
         // MERGE(text): pass `scene_text` on here, from `params.scene_text`.
-        let options = draft::Options { layers, seed: params.seed.unwrap_or(0) };
+        let options = draft::Options { layers, of, seed: params.seed.unwrap_or(0) };
         let mut report = |p: draft::Progress| {
             let step = Step { stage: stage(p.stage), step: p.step, total: p.total, fraction: p.fraction };
             match progress.step(step) {

@@ -68,7 +68,8 @@ impl Attempt<'_> {
             return Err(RunError::Stopped);
         }
         let params = self.job.params.clone();
-        let job = RunJob { job_id: Some(self.job.id), input: Arc::clone(&input), params, describe: false };
+        let of = input_info.parent.as_ref().and_then(|parent| parent.kind);
+        let job = RunJob { job_id: Some(self.job.id), input: Arc::clone(&input), params, of, describe: false };
         let mut run = self.runner.begin(&self.stop, self);
         let made = run.compute(&job, choice).await?;
         let result = ResultJob { job_id: job.job_id, input_info, params: job.params };

@@ -204,8 +204,8 @@ fn run(
     };
     check_memory(engine.as_ref(), task)?;
     let mut sink = ChannelSink { stop: task.stop.clone(), updates };
-    let RunJob { input, params, describe, .. } = &task.job;
-    let job = EngineJob { input, params, describe: *describe, origin: task.origin };
+    let RunJob { input, params, of, describe, .. } = &task.job;
+    let job = EngineJob { input, params, of: *of, describe: *describe, origin: task.origin };
     let started = Instant::now();
     let output = engine.decompose(&job, &mut sink).map_err(run_error)?;
     Ok(EngineRun {

@@ -43,7 +43,7 @@ fn read(path: PathBuf) -> RgbaImage {
 }
 
 fn parent() -> ParentLayer {
-    ParentLayer { job_id: JobId::from_u128(1), layer: 0, x: 0, y: 0, split_by: None }
+    ParentLayer { job_id: JobId::from_u128(1), layer: 0, x: 0, y: 0, split_by: None, kind: None }
 }
 
 fn ground() -> Layer {

@@ -77,7 +77,8 @@ pub(crate) async fn decompose_layer(
         return Err(Error::unprocessable("split_too_deep", message));
     }
     check_engine(&app, job_request.engine()).await?;
-    let parent = ParentLayer { job_id: id, layer, x: area.x, y: area.y, split_by: Some(Id::new_v4()) };
+    let parent =
+        ParentLayer { job_id: id, layer, x: area.x, y: area.y, split_by: Some(Id::new_v4()), kind: Some(info.kind) };
     let (width, height) = metadata.canvas();
     let limits = Limits { max_pixels: u64::from(width) * u64::from(height) };
     let cut = cut_out(&app, &finished.result, &submitter.client, info, area, parent, limits).await?;

@@ -126,7 +126,7 @@ fn scratch() -> anyhow::Result<PathBuf> {
 /// Takes a poster apart into as many layers as the engine chooses, and measures them.
 fn score(truth: &Truth, out: Option<&Path>) -> anyhow::Result<Measures> {
     let start = Instant::now();
-    let options = Options { layers: None, seed: 0 };
+    let options = Options::default();
     let output = decompose(&truth.poster, &options, &mut |_| ControlFlow::Continue(()))?;
     let (measures, fates) = measure(&output.stack, truth, start.elapsed().as_secs_f64());
     if let Some(folder) = out {
