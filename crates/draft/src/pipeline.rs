@@ -23,7 +23,7 @@ use crate::note::Note;
 use crate::perceive::{Perception, perceive, saliency};
 use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
 use crate::refine::refine;
-use scene::{Figure, claims};
+use scene::{Figure, attach, claims};
 
 /// How far a line's shadow is followed, in heights of the line.
 const SHADOW_HEIGHTS: f32 = 0.6;
@@ -106,9 +106,9 @@ pub(crate) fn run(picture: Rgb8, scene_text: SceneText, monitor: &Monitor) -> Re
     let wanted = scene || sights.show_people() || drawn.is_some() && sights.show_something();
     let (standing, found) = rayon::join(
         || work.standing_on(&background),
-        || if wanted { work.things(&sights, scene) } else { Ok(Vec::new()) },
+        || if wanted { work.things(sights, &perception.lines, scene) } else { Ok((Vec::new(), None)) },
     );
-    let mut found = found?;
+    let (mut found, evidence) = found?;
     if flat && drawn.is_none() {
         found.retain(Figure::is_person);
     }
@@ -120,7 +120,10 @@ pub(crate) fn run(picture: Rgb8, scene_text: SceneText, monitor: &Monitor) -> Re
     } else if flat && clear {
         work.extract_from_flat(&standing, saliency.as_ref(), found)?;
     } else if let Some(saliency) = &saliency {
-        let figures = if found.is_empty() { work.salient_figure(saliency)? } else { found };
+        let mut figures = if found.is_empty() { work.salient_figure(saliency)? } else { found };
+        if let Some(evidence) = &evidence {
+            attach(&mut figures, &standing, evidence, speck);
+        }
         work.extract_from_scene(figures, &standing, background.area)?;
     } else if background.area > SMOOTH_AREA && clear {
         work.extract_from_flat(&standing, None, Vec::new())?;

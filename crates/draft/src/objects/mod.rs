@@ -8,6 +8,7 @@ mod outline;
 
 use crate::background::working_size;
 use crate::filter::resize_gray;
+use crate::layer::TextLine;
 use crate::monitor::{Monitor, Stopped};
 use crate::morphology::components;
 use crate::networks::NetworkError;
@@ -131,8 +132,27 @@ impl Sights {
         self.sightings.iter().any(|sighting| sighting.score >= NAMED && sighting.class == PERSON)
     }
 
+    /// Whether a line of text lay on or beside what is salient.
+    pub(crate) fn salient_beside(&self, lines: &[TextLine]) -> bool {
+        let Some(map) = &self.salient else { return false };
+        let Some(bounds) = map.map(|v| v > LIKELY).bounds() else { return false };
+        let scale = [map.width as f32 / self.picture.0, map.height as f32 / self.picture.1];
+        lines.iter().any(|line| {
+            let [x, y] = scale;
+            let near = line.size * x;
+            let (left, right) = (line.rect.x0 as f32 * x - near, line.rect.x1 as f32 * x + near);
+            let (top, bottom) = (line.rect.y0 as f32 * y - near, line.rect.y1 as f32 * y + near);
+            left < bounds.x1 as f32 && right > bounds.x0 as f32 && top < bounds.y1 as f32 && bottom > bounds.y0 as f32
+        })
+    }
+
+    /// Replaces the map of what is salient.
+    pub(crate) fn set_salient(&mut self, map: &Gray) {
+        self.salient = Some(resize_gray(map, self.people.width, self.people.height));
+    }
+
     /// The larger of both maps.
-    fn evidence(&self) -> Gray {
+    pub(crate) fn evidence(&self) -> Gray {
         match &self.salient {
             Some(salient) => salient.zip(&self.people, f32::max),
             None => self.people.clone(),

@@ -118,8 +118,9 @@ fn from_people(look: &Look, sights: &Sights) -> Option<Outlined> {
         let (x, y) = ((x as f32 + 0.5) * full.0 / map.width as f32, (y as f32 + 0.5) * full.1 / map.height as f32);
         (look.bounds[0]..look.bounds[2]).contains(&x) && (look.bounds[1]..look.bounds[3]).contains(&y)
     };
+    // Weaker than what the segmenter is sure of: a neighbour's outline goes first.
     let logits =
-        Plane::from_fn(map.width, map.height, |x, y| if inside(x, y) { 4.0 * (map.at(x, y) - LIKELY) } else { -4.0 });
+        Plane::from_fn(map.width, map.height, |x, y| if inside(x, y) { map.at(x, y) - LIKELY } else { -LIKELY });
     let mask = logits.map(|v| v > 0.0);
     let share = mask.share();
     let evidence = mean_under(&sights.evidence(), &mask);

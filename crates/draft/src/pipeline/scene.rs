@@ -7,7 +7,8 @@ use layers::Kind;
 
 use super::{SMOOTH_AREA, Work, opacity};
 use crate::colour::{bytes_plane, distance_squared, oklab};
-use crate::layer::{Group, Part};
+use crate::filter::resize_gray;
+use crate::layer::{Group, Part, TextLine};
 use crate::matte::{ExtractOptions, Shape};
 use crate::monitor::{Stage, Stopped};
 use crate::morphology::{NOWHERE, clean, close, components, dilate, erode, nearest};
@@ -26,8 +27,15 @@ const OUTLINE_LIMITS: (f32, f32) = (0.18, 0.45);
 const SURROUNDINGS: usize = 4;
 const SHARP_DISTANCE: f32 = 0.06;
 const SHARP_SHARE: f32 = 0.6;
+/// What is likelier than not speaks for a thing.
+const LIKELY: f32 = 0.5;
+/// Share of its edge with which a piece touches the figure that it belongs to.
+const TOUCHING_SHARE: f32 = 0.12;
 /// Share of a thing that drawn pieces may hide.
 const HIDDEN_SHARE: f32 = 0.6;
+
+/// Things, and how salient or like a person each place is, at working size.
+pub(super) type Found = (Vec<Figure>, Option<Gray>);
 
 /// A thing at full size.
 pub(super) struct Figure {
@@ -77,10 +85,19 @@ impl Work<'_> {
         Ok(Sights)
     }
 
-    /// The things of the rest, most important first; unless it is a `scene`, only those with a name.
+    /// The things of the rest, most important first, and what speaks for them; unless it is a `scene`, only those with
+    /// a name. `lines` are those of the text that was on it.
     #[cfg(feature = "networks")]
-    pub(super) fn things(&self, sights: &Sights, scene: bool) -> Result<Vec<Figure>, Stopped> {
-        let found = crate::objects::find(&self.rest, sights, self.monitor)?;
+    pub(super) fn things(&self, mut sights: Sights, lines: &[TextLine], scene: bool) -> Result<Found, Stopped> {
+        // The map of the picture with its text says nothing of what the text hid.
+        if scene
+            && sights.salient_beside(lines)
+            && let Some((map, sure)) = crate::perceive::saliency(&self.rest, self.monitor)?
+            && sure >= super::SALIENT_PEAK
+        {
+            sights.set_salient(&map);
+        }
+        let found = crate::objects::find(&self.rest, &sights, self.monitor)?;
         let figures = found.into_iter().filter(|thing| scene || thing.class.is_some()).map(|thing| {
             let (kind, group) = match thing.is_person() {
                 true => (Kind::Subject, Group::People),
@@ -90,13 +107,13 @@ impl Work<'_> {
             let part = Part { thing: thing_class, group: Some(group), importance, ..Part::new(kind) };
             Figure { mask: self.at_full_size(&thing.mask), part }
         });
-        Ok(figures.filter(|figure| figure.mask.any()).collect())
+        Ok((figures.filter(|figure| figure.mask.any()).collect(), Some(sights.evidence())))
     }
 
     #[cfg(not(feature = "networks"))]
     #[allow(clippy::unnecessary_wraps, reason = "the networks can be stopped")]
-    pub(super) fn things(&self, _: &Sights, _: bool) -> Result<Vec<Figure>, Stopped> {
-        Ok(Vec::new())
+    pub(super) fn things(&self, _: Sights, _: &[TextLine], _: bool) -> Result<Found, Stopped> {
+        Ok((Vec::new(), None))
     }
 
     /// The salient figure, from the map alone.
@@ -213,6 +230,34 @@ pub(super) fn claims(size: &Mask, figures: &[Figure]) -> Plane<u8> {
     figures.iter().zip(1..=u8::MAX).fold(size.same_size(0), |claims, (figure, number)| {
         claims.zip(&figure.mask, |claim, here| if claim == 0 && here { number } else { claim })
     })
+}
+
+/// Gives each figure what stands on the background beside it, is salient like the figure, and touches it along some of
+/// its edge: the tip of a hat, a scarf.
+pub(super) fn attach(figures: &mut [Figure], standing: &Mask, evidence: &Gray, speck: usize) {
+    let all = figures.iter().fold(standing.same_size(false), |all, figure| all.or(&figure.mask));
+    let likely = resize_gray(evidence, standing.width, standing.height).map(|v| v > LIKELY);
+    let beside = dilate(&erode(&standing.minus(&all), 2), 2).and(standing).minus(&all);
+    let parts = components(&beside);
+    let edge = beside.minus(&erode(&beside, 1));
+    let (edges, salient) = (parts.count_in(&edge), parts.count_in(&likely));
+    let mut taken = vec![false; parts.areas.len()];
+    for figure in figures.iter_mut() {
+        let touching = parts.count_in(&edge.and(&dilate(&figure.mask, 5)));
+        let most = figure.mask.count() / 4;
+        let keep: Vec<bool> = (0..parts.areas.len())
+            .map(|k| {
+                !taken[k]
+                    && (speck / 8..most).contains(&parts.areas[k])
+                    && salient[k] * 2 > parts.areas[k]
+                    && touching[k] as f32 > TOUCHING_SHARE * edges[k] as f32
+            })
+            .collect();
+        if keep.iter().any(|&keep| keep) {
+            taken.iter_mut().zip(&keep).for_each(|(taken, &keep)| *taken |= keep);
+            figure.mask = close(&figure.mask.or(&parts.select(&keep)), 3).minus(&all).or(&figure.mask);
+        }
+    }
 }
 
 /// The figure with the small pieces attached to it: foreground that touches the figure along a good part of its own

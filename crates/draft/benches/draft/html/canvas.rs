@@ -3,9 +3,10 @@
 use image::{Rgba, RgbaImage};
 use layers::{Kind, Layer, LayerStack};
 
-/// The pixel of a layer at a place of the canvas.
+/// The pixel of a layer at a place of the canvas; clear beside the layer.
 pub(crate) fn pixel(layer: &Layer, x: u32, y: u32) -> Rgba<u8> {
-    *layer.pixels.get_pixel(x, y)
+    let inside = x.checked_sub(layer.x).zip(y.checked_sub(layer.y));
+    inside.and_then(|(x, y)| layer.pixels.get_pixel_checked(x, y)).copied().unwrap_or(Rgba([0; 4]))
 }
 
 /// Opacity of a layer for every pixel of the canvas, row by row.
@@ -15,7 +16,7 @@ pub(crate) fn opacity(layer: &Layer, width: u32, height: u32) -> Vec<u8> {
 
 /// Whether a union of both may stand for a thing: they are of one group.
 pub(crate) fn are_of_one_group(a: &Layer, b: &Layer) -> bool {
-    a.kind == b.kind
+    a.kind == b.kind && a.group == b.group
 }
 
 /// A layer alone, as large as the canvas.
