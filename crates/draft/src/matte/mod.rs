@@ -96,9 +96,12 @@ pub(crate) fn extract(
     monitor.check()?;
     let halo = halo.clamp(options.halo, options.band + 1);
     let mut near = dilate(mask, halo);
-    if inpainted.rough.any() {
+    let uneven = inpainted.rough.or(&inpainted.calm);
+    if uneven.any() {
         let clinging = rim::grown(image, &inpainted.image, mask, &near, &hole, &fading.share);
-        near = near.or(&clinging.and(&inpainted.rough));
+        near = near.or(&clinging.and(&uneven));
+    }
+    if inpainted.rough.any() {
         let typical = fading.share.zip(&inpainted.rough.minus(&near), |share, beside| if beside { share } else { 0.0 });
         let lit = image.zip(&typical, |pixel, share| unshaded(pixel, share, fading.shade));
         inpainted = complete(inpainted, &lit, &region, &near, monitor)?;
