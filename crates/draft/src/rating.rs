@@ -33,7 +33,7 @@ const ROUGH_SHARE: f32 = 0.05;
 /// Expected error up to which what is around the holes is smooth.
 const SMOOTH: f32 = 0.008;
 /// Largest step (0 to 1) between neighbours in even colour, and the share of even pixels that flat art has.
-const EVEN_STEP: f32 = 2.5 / 255.0;
+const EVEN_STEP: f32 = 1.5 / 255.0;
 const EVEN_SHARE: f32 = 0.6;
 /// Depth of a hole, as a share of the picture's long side, from which it is large.
 const LARGE: f32 = 0.02;

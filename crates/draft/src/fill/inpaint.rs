@@ -24,7 +24,7 @@ const CALM: f32 = 0.8;
 const STEP: f32 = 3.5 / 255.0;
 
 /// The same for drawn backgrounds, which have no grain, and the share of such pixels that they have.
-const EVEN_STEP: f32 = 2.5 / 255.0;
+const EVEN_STEP: f32 = 1.5 / 255.0;
 const DRAWN: f32 = 0.6;
 
 /// An inpainted picture.
@@ -32,6 +32,8 @@ pub(crate) struct Inpainting {
     pub image: Colour,
     /// Holes in texture: filled smoothly so far, for [`complete`].
     pub rough: Mask,
+    /// Holes in what is calm, but has no single gradient.
+    pub calm: Mask,
     /// Holes whose surroundings are so smooth that any residue is a shadow or glow.
     pub very_smooth: Mask,
 }
@@ -42,6 +44,7 @@ struct Patch {
     inside: Mask,
     image: Option<Colour>,
     rough: bool,
+    calm: bool,
     very_smooth: bool,
 }
 
@@ -62,7 +65,7 @@ pub(crate) fn inpaint(image: &Colour, region: &Hole, monitor: &Monitor) -> Resul
     let hole = region.mask;
     let mut very_smooth = hole.same_size(false);
     if !hole.any() {
-        return Ok(Inpainting { image: image.clone(), rough: very_smooth.clone(), very_smooth });
+        return Ok(Inpainting { image: image.clone(), rough: very_smooth.clone(), calm: very_smooth.clone(), very_smooth });
     }
     let parts = components(&dilate(hole, 6));
     let patch = |label: usize| {
@@ -76,7 +79,7 @@ pub(crate) fn inpaint(image: &Colour, region: &Hole, monitor: &Monitor) -> Resul
     }
     monitor.check()?;
     let mut out = membrane_at(image, &hole.not(), &smooth, 8);
-    let mut rough = hole.same_size(false);
+    let (mut rough, mut calm) = (hole.same_size(false), hole.same_size(false));
     for patch in &patches {
         if let Some(filled) = &patch.image {
             out.paste(patch.rect, filled, &patch.inside);
@@ -85,11 +88,14 @@ pub(crate) fn inpaint(image: &Colour, region: &Hole, monitor: &Monitor) -> Resul
         if patch.rough {
             rough.paste(patch.rect, &all, &patch.inside);
         }
+        if patch.calm {
+            calm.paste(patch.rect, &all, &patch.inside);
+        }
         if patch.very_smooth {
             very_smooth.paste(patch.rect, &all, &patch.inside);
         }
     }
-    Ok(Inpainting { image: out, rough, very_smooth })
+    Ok(Inpainting { image: out, rough, calm, very_smooth })
 }
 
 /// Completes the holes in texture with patches from the picture: within `near`, the shape and its soft edge. What is
@@ -107,7 +113,7 @@ pub(crate) fn complete(
 ) -> Result<Inpainting, Stopped> {
     let target = inpainting.rough.and(near);
     let Some(bounds) = target.bounds() else { return Ok(inpainting) };
-    let Inpainting { mut image, rough, very_smooth } = inpainting;
+    let Inpainting { mut image, rough, calm, very_smooth } = inpainting;
     let (width, height) = (near.width, near.height);
     let rect = bounds.padded(64.max(bounds.width().max(bounds.height()) / 2), width, height);
     let hole = target.crop(rect);
@@ -119,7 +125,7 @@ pub(crate) fn complete(
     }
     let filled = patches::fill(&image.crop(rect), &hole, &forbidden, monitor)?;
     image.paste(rect, &filled, &hole);
-    Ok(Inpainting { image, rough, very_smooth })
+    Ok(Inpainting { image, rough, calm, very_smooth })
 }
 
 /// The ring around one hole, in the coordinates of its rectangle.
@@ -138,7 +144,7 @@ fn fill_part(image: &Colour, region: &Hole, parts: &Components, label: usize) ->
     let image = image.crop(rect);
     let width = (0.15 * tight.width().min(tight.height()) as f32).clamp(8.0, 24.0) as usize;
     let ring = ring(&image, &part, &holes, width);
-    let mut patch = Patch { rect, inside, image: None, rough: false, very_smooth: false };
+    let mut patch = Patch { rect, inside, image: None, rough: false, calm: false, very_smooth: false };
     if ring.samples.len() < 30 {
         return patch;
     }
@@ -160,7 +166,10 @@ fn fill_part(image: &Colour, region: &Hole, parts: &Components, label: usize) ->
             let palette_hole = palette::Hole { image: &image, hole: &patch.inside, known: &near(), around: &around };
             patch.image = Some(palette::fill(&palette_hole, &colours));
         }
-        None => patch.rough = calm_share(&image, &ring.mask, STEP) < CALM,
+        None => {
+            patch.calm = calm_share(&image, &ring.mask, STEP) >= CALM;
+            patch.rough = !patch.calm;
+        }
     }
     patch
 }

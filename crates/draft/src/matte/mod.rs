@@ -129,9 +129,12 @@ pub(crate) fn extract_groups(
     };
     drop(places);
     monitor.check()?;
-    if inpainted.rough.any() {
+    let uneven = inpainted.rough.or(&inpainted.calm);
+    if uneven.any() {
         let clinging = rim::grown(image, &inpainted.image, mask, &near, &hole, &fading.share);
-        near = near.or(&clinging.and(&inpainted.rough));
+        near = near.or(&clinging.and(&uneven));
+    }
+    if inpainted.rough.any() {
         let typical = fading.share.zip(&inpainted.rough.minus(&near), |share, beside| if beside { share } else { 0.0 });
         let lit = Plane::from_fn(image.width, image.height, |x, y| {
             unshaded(image.at(x, y), typical.at(x, y), fading.shade_at(x, y))
