@@ -106,7 +106,8 @@ pub(crate) fn extract_groups(
     monitor: &Monitor,
 ) -> Result<Extraction, Stopped> {
     let places = nearest(mask);
-    let widths = fading::widths(image, &places, groups);
+    let near = within(&places, groups, &|group| groups.reaches[group]);
+    let widths = fading::widths(image, &reached(image, mask, near), &places, groups);
     let halos: Vec<usize> = widths.iter().map(|width| width.unwrap_or(options.grow).max(options.halo)).collect();
     monitor.check()?;
     let within = |limit: &dyn Fn(usize) -> usize| within(&places, groups, limit);

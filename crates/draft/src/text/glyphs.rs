@@ -12,7 +12,6 @@ use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
 use crate::text::complete::{Found, complete};
 use crate::text::detect::Line;
-use crate::text::frame::Frame;
 use crate::text::ink::{drop_scenery, main_colour};
 use crate::text::tidy::{Clusters, sampled, without_background, without_crumbs, without_hairlines};
 use crate::text::writing::looks_written;
@@ -25,33 +24,31 @@ const OVER_REPRESENTED: f32 = 0.62;
 /// Share of such pixels in the ring from which the background counts as smooth.
 const SMOOTH: f32 = 0.93;
 
-/// Oklab distance up to which two lines have one colour.
-const SAME_COLOUR: f32 = 0.08;
 /// Share of the line that its letters cover.
 const COVER: std::ops::RangeInclusive<f32> = 0.06..=0.92;
-
-/// Confidence of the recogniser that is believed beside lines that it cannot read.
-const SURELY_READ: f32 = 0.9;
+/// Certainty of a reading from which salience says nothing against it.
+const READ: f32 = 0.8;
 
 /// The letters of one line.
+#[derive(Clone)]
 pub(crate) struct Letters {
     pub rect: Rect,
     /// Within `rect`.
     pub mask: Mask,
     pub text: String,
     pub size: f32,
-    certain: bool,
-    sure: f32,
-    /// Whether it was read or looks written.
-    written: bool,
+    /// Whether it was read, and how surely.
+    pub certain: bool,
+    pub sure: f32,
+    /// As of [`Line`].
+    pub marked: bool,
+    pub along: [f32; 2],
     /// Typical colour of the letters, Oklab.
     pub colour: [f32; 3],
     /// Whether the background is smooth.
     pub smooth: bool,
-    /// Angle to the nearest axis of the picture, in radians.
-    pub tilt: f32,
     /// Its number among the detected lines.
-    number: usize,
+    pub number: usize,
 }
 
 /// A line with its surroundings: everything is in the coordinates of `rect`.
@@ -93,12 +90,11 @@ pub(crate) fn letters(
             monitor.check()?;
             let region = Region::new(image, line, rect, distance, &taken);
             monitor.check()?;
-            // What is read without doubt is no part of a figure, whatever is salient there.
-            let doubtful = !(line.certain && line.sure >= SURELY_READ && line.text.chars().count() > 1);
+            // What is read or marked surely is no part of a figure, whatever is salient there.
+            let doubtful = !(line.marked || line.certain && line.sure >= READ && line.text.chars().count() > 1);
             let mask = region.letters(subject.filter(|_| doubtful).map(|s| s.crop(rect)));
             Ok(mask.map(|mask| Letters {
                 rect,
-                written: line.certain || looks_written(&mask),
                 colour: typical(&oklab_plane(&image.crop(rect)), &mask),
                 smooth: region.smooth,
                 mask,
@@ -106,35 +102,13 @@ pub(crate) fn letters(
                 size: line.size,
                 certain: line.certain,
                 sure: line.sure,
-                tilt: Frame::of(&line.mask, line.rect).map_or(0.0, |frame| frame.tilt()),
+                marked: line.marked,
+                along: line.along,
                 number,
             }))
         })
         .collect::<Result<Vec<Option<Letters>>, Stopped>>()?;
-    let mut found: Vec<Letters> = found.into_iter().flatten().collect();
-    drop_strange(&mut found);
-    // Birds, seeds and disks look like single characters: one is believed only beside real lines.
-    if found.iter().all(|line| line.certain && line.text.chars().count() <= 1) {
-        found.clear();
-    }
-    // Beside a script that cannot be read, what seems to be read is often a guess.
-    if found.iter().any(|line| !line.certain) {
-        found.iter_mut().filter(|line| line.sure < SURELY_READ).for_each(|line| line.text.clear());
-    }
-    completed(image, lines, found, monitor)
-}
-
-/// Drops lines that neither can be read nor look written, unless they have the colour of a line that does.
-fn drop_strange(lines: &mut Vec<Letters>) {
-    let known: Vec<([f32; 3], f32)> =
-        lines.iter().filter(|line| line.written).map(|line| (line.colour, line.size)).collect();
-    lines.retain(|line| {
-        let alike = |(colour, size): &([f32; 3], f32)| {
-            let sized = (0.45..2.2).contains(&(line.size / size.max(1.0)));
-            sized && distance_squared(*colour, line.colour) < SAME_COLOUR * SAME_COLOUR
-        };
-        line.written || known.iter().any(alike)
-    });
+    completed(image, lines, found.into_iter().flatten().collect(), monitor)
 }
 
 /// The typical colour under a mask.
@@ -161,6 +135,7 @@ fn completed(
                     reach: line.reach,
                     mask: &letters.mask,
                     rect: letters.rect,
+                    rough: !letters.smooth,
                 }
             })
             .collect();
@@ -232,9 +207,13 @@ impl Region {
     fn letters(&self, subject: Option<Mask>) -> Option<Mask> {
         let inside = self.within(1.0);
         let (clusters, main) = self.text_clusters(&inside);
-        // Where all of the colours make no letters, such as in a wide glow, the main one may.
-        self.letters_of(&clusters, &inside, subject.as_ref())
-            .or_else(|| self.letters_of(&main, &inside, subject.as_ref()))
+        // Where all of the colours together make no letters, such as in a wide glow, the main one may.
+        let all = self.letters_of(&clusters, &inside, subject.as_ref());
+        if all.as_ref().is_some_and(looks_written) {
+            return all;
+        }
+        let main = self.letters_of(&main, &inside, subject.as_ref());
+        if main.as_ref().is_some_and(looks_written) { main } else { all.or(main) }
     }
 
     fn letters_of(&self, clusters: &Mask, inside: &Mask, subject: Option<&Mask>) -> Option<Mask> {

@@ -14,7 +14,11 @@ mod ink;
 pub(crate) mod more;
 #[cfg(feature = "networks")]
 mod outline;
+#[cfg(feature = "networks")]
+mod pieces;
 pub(crate) mod plain;
+#[cfg(feature = "networks")]
+pub(crate) mod read;
 #[cfg(feature = "networks")]
 pub(crate) mod scene;
 #[cfg(feature = "networks")]

@@ -53,7 +53,7 @@ impl Engine for Draft {
             LayerCount::Exactly(n) => Some(n),
             LayerCount::Auto => None,
         };
-        let options = draft::Options { layers, seed: params.seed.unwrap_or(0) };
+        let options = draft::Options { layers, seed: params.seed.unwrap_or(0), ..Default::default() };
         let mut report = |p: draft::Progress| {
             let step = Step { stage: stage(p.stage), step: p.step, total: p.total, fraction: p.fraction };
             match progress.step(step) {
