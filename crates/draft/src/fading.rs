@@ -11,6 +11,8 @@ const SECTORS: usize = 8;
 const MIN_SAMPLES: usize = 24;
 /// Distance from the shape in pixels from which colours are not its own.
 const BEYOND_EDGE: f32 = 2.5;
+/// Distance from the shape in pixels from which a sudden change is another thing.
+const FIRST_EDGE: usize = 5;
 /// Share of black or white under which there is no shadow or glow.
 const MIN_SHARE: f32 = 0.02;
 /// Mean share from which there is a shadow or a glow at all.
@@ -56,7 +58,8 @@ fn bearing(places: &Plane<u32>, index: usize) -> Option<Bearing> {
 /// says: from the median outward colour slopes. Each quarter of the directions counts by
 /// itself, as shadows fall to one side; what slope there is far outside belongs to the
 /// background. `places` holds the nearest pixel of the shape for each pixel.
-pub(crate) fn widths(image: &Colour, places: &Plane<u32>, groups: &Groups) -> Vec<Option<usize>> {
+/// Only pixels `around` count.
+pub(crate) fn widths(image: &Colour, around: &Mask, places: &Plane<u32>, groups: &Groups) -> Vec<Option<usize>> {
     let (width, height) = (image.width, image.height);
     let rings = |reach: usize| vec![std::array::from_fn::<Vec<f32>, 3, _>(|_| Vec::new()); reach + 1];
     let mut quarters: Vec<[Rings; 4]> =
@@ -67,7 +70,7 @@ pub(crate) fn widths(image: &Colour, places: &Plane<u32>, groups: &Groups) -> Ve
         let Some(Bearing { place, distance, outward: [ux, uy] }) = bearing(places, index) else { continue };
         let group = usize::from(groups.of.data[place]);
         let ring = (distance + 0.5) as usize;
-        if distance < 1.4 || ring > groups.reaches[group] {
+        if distance < 1.4 || ring > groups.reaches[group] || !around.data[index] {
             continue;
         }
         let (x, y) = (index % width, index / width);
@@ -98,10 +101,15 @@ fn width_of(slopes: &mut [[Vec<f32>; 3]]) -> Option<usize> {
     let outer = &medians[reach - reach / 3..];
     let background: [f32; 3] =
         std::array::from_fn(|c| quantile(&mut outer.iter().map(|m| m[c]).collect::<Vec<_>>(), 0.5));
-    (1..=reach).find(|&k| {
-        let rest = |c: usize| medians[k..].iter().map(|m| m[c] - background[c]).sum::<f32>().abs();
-        rest(0).max(rest(1)).max(rest(2)) < 5.0 / 255.0
-    })
+    let change = |rings: &[[f32; 3]]| {
+        let sum = |c: usize| rings.iter().map(|m| m[c] - background[c]).sum::<f32>().abs();
+        sum(0).max(sum(1)).max(sum(2))
+    };
+    // A shadow fades. What changes at once, with nothing before it, is the edge of a plate that the shape stands on.
+    let edge = (FIRST_EDGE..medians.len().saturating_sub(2))
+        .find(|&k| change(&medians[k..k + 3]) > 8.0 / 255.0 && change(&medians[2..k]) < 5.0 / 255.0);
+    let end = edge.unwrap_or(medians.len());
+    (1..end).find(|&k| change(&medians[k..end]) < 5.0 / 255.0).or(edge)
 }
 
 /// The shadow or glow of a shape.

@@ -105,10 +105,10 @@ fn with_networks(
         clean(&map.map(|v| v > SALIENT), speck, speck * 2 / 5)
     });
     monitor.step(Stage::Text, 2, 3, 0.4)?;
-    let mut letters = text::glyphs::letters(picture, &lines, figure.as_ref(), monitor)?;
+    let letters = text::glyphs::letters(picture, &lines, figure.as_ref(), monitor)?;
+    let mut letters = text::read::read_all(letters, monitor)?;
     letters.extend(text::more::letters(picture, &letters, figure.as_ref(), monitor)?);
     letters.sort_by_key(|line| (line.rect.y0, line.rect.x0));
-    let mut letters = text::read::read_all(letters, monitor)?;
     if scene_text == SceneText::Keep {
         let mut on_things = text::scene::on_things(picture, &letters).into_iter();
         letters.retain(|_| on_things.next() == Some(false));

@@ -112,7 +112,12 @@ pub(crate) fn extract_groups(
 ) -> Result<Extraction, Stopped> {
     let places = nearest(mask);
     let shaded = !matches!(options.shape, Shape::Figure { .. });
-    let widths = if shaded { fading::widths(image, &places, groups) } else { vec![Some(0); groups.reaches.len()] };
+    let widths = if shaded {
+        let near = within(&places, groups, &|group| groups.reaches[group]);
+        fading::widths(image, &reached(image, mask, near), &places, groups)
+    } else {
+        vec![Some(0); groups.reaches.len()]
+    };
     let halos: Vec<usize> = widths.iter().map(|width| width.unwrap_or(options.grow).max(options.halo)).collect();
     monitor.check()?;
     let within = |limit: &dyn Fn(usize) -> usize| within(&places, groups, limit);

@@ -51,6 +51,8 @@ pub(super) struct Found<'a> {
     /// Letters found so far, at the corner of `rect`.
     pub mask: &'a Mask,
     pub rect: Rect,
+    /// Whether there is texture or another thing behind the line.
+    pub rough: bool,
 }
 
 /// A completed line: the letters at the corner of the rectangle.
@@ -112,7 +114,11 @@ struct Piece {
 impl Surroundings {
     fn of(image: &Rgb8, line: &Found, number: u32, owner: &Plane<u32>) -> Option<Self> {
         let mut frame = Frame::of(line.marked, line.marked_rect)?;
-        let outer = (frame.low - OUTER * line.reach, frame.high + OUTER * line.reach);
+        let mut outer = (frame.low - OUTER * line.reach, frame.high + OUTER * line.reach);
+        if line.rough {
+            let body = frame.body(line.mask, line.rect);
+            outer = (outer.0.max(body.0), outer.1.min(body.1));
+        }
         frame.fit_to(line.mask, line.rect);
         frame.low = frame.low.max(outer.0);
         frame.high = frame.high.min(outer.1);
@@ -187,7 +193,7 @@ impl Surroundings {
     /// The mask without what lies outside the line, and without what is much bolder than letters.
     fn pruned(&self, mask: Mask, place: &(impl Fn(usize, usize) -> [f32; 2] + Sync)) -> Mask {
         let margin = ABOVE * self.frame.height();
-        let (low, high) = (self.outer.0.min(self.frame.low - margin), self.outer.1.max(self.frame.high + margin));
+        let (low, high) = self.outer;
         let within =
             Plane::from_fn(mask.width, mask.height, |x, y| mask.at(x, y) && (low..=high).contains(&place(x, y)[1]));
         let parts = components(&within);

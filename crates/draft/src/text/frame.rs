@@ -1,5 +1,6 @@
 //! The frame of a line: where along the line, and how far across it, a pixel lies.
 
+use crate::numeric::{quantile, solve_symmetric};
 use crate::plane::{Mask, Rect};
 use crate::text::outline::{least_rectangle, rim};
 
@@ -11,6 +12,9 @@ const LONG: f32 = 3.0;
 const PARTS: usize = 16;
 /// Sag of a line against its height from which it counts as bent.
 const BENT: f32 = 0.12;
+
+/// How far letters go beyond the rows that hold eight tenths of them, in heights of these.
+const BEYOND_BODY: f32 = 0.6;
 
 /// A line of text as a strip along a parabola, in pixels of the picture.
 #[derive(Debug, Clone)]
@@ -79,8 +83,8 @@ impl Frame {
             heights.push(bottom - top);
         }
         (0..3).for_each(|i| a[i][i] += 1e-6);
-        let Some(solved) = crate::numeric::solve_symmetric(a, b) else { return [0.0; 3] };
-        let height = crate::numeric::quantile(&mut heights, 0.5).max(1.0);
+        let Some(solved) = solve_symmetric(a, b) else { return [0.0; 3] };
+        let height = quantile(&mut heights, 0.5).max(1.0);
         let bend = [solved[0][0] as f32, solved[1][0] as f32 / length, solved[2][0] as f32 / (length * length)];
         // Half a length from the middle a parabola has left its tangent by this much.
         if (bend[2] * length * length / 4.0).abs() > BENT * height { bend } else { [0.0; 3] }
@@ -111,14 +115,22 @@ impl Frame {
         }
         self.start = along.iter().copied().fold(f32::INFINITY, f32::min);
         self.end = along.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        self.low = crate::numeric::quantile(&mut across, 0.01);
-        self.high = crate::numeric::quantile(&mut across, 0.99);
+        self.low = quantile(&mut across, 0.01);
+        self.high = quantile(&mut across, 0.99);
     }
 
-    /// Angle to the nearest axis of the picture, 0 to a quarter of pi.
-    pub(super) fn tilt(&self) -> f32 {
-        let (a, b) = (self.along[0].abs(), self.along[1].abs());
-        libm::atan2f(a.min(b), a.max(b))
+    /// How far up and down the parts of letters reach that most of a mask at the corner of `rect` suggests: what is
+    /// beyond are other things.
+    pub(super) fn body(&self, letters: &Mask, rect: Rect) -> (f32, f32) {
+        let mut across = Vec::new();
+        for y in 0..letters.height {
+            for x in (0..letters.width).filter(|&x| letters.at(x, y)).step_by(2) {
+                across.push(self.place((rect.x0 + x) as f32, (rect.y0 + y) as f32)[1]);
+            }
+        }
+        let (low, high) = (quantile(&mut across, 0.1), quantile(&mut across, 0.9));
+        let beyond = BEYOND_BODY * (high - low);
+        (low - beyond, high + beyond)
     }
 
     /// Height of the letters.

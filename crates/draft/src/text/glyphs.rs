@@ -12,9 +12,9 @@ use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
 use crate::text::complete::{Found, complete};
 use crate::text::detect::Line;
-use crate::text::frame::Frame;
 use crate::text::ink::{drop_scenery, main_colour};
 use crate::text::tidy::{Clusters, sampled, without_background, without_crumbs, without_hairlines};
+use crate::text::writing::looks_written;
 
 const CLUSTERS: usize = 10;
 /// Oklab residual under which a pixel belongs to the smooth background.
@@ -26,10 +26,11 @@ const SMOOTH: f32 = 0.93;
 
 /// Share of the line that its letters cover.
 const COVER: std::ops::RangeInclusive<f32> = 0.06..=0.92;
-/// Confidence of the recogniser from which a line is no part of a figure, whatever is salient there.
-const SURELY_READ: f32 = 0.9;
+/// Certainty of a reading from which salience says nothing against it.
+const READ: f32 = 0.8;
 
 /// The letters of one line.
+#[derive(Clone)]
 pub(crate) struct Letters {
     pub rect: Rect,
     /// Within `rect`.
@@ -46,8 +47,6 @@ pub(crate) struct Letters {
     pub colour: [f32; 3],
     /// Whether the background is smooth.
     pub smooth: bool,
-    /// Angle to the nearest axis of the picture, in radians.
-    pub tilt: f32,
     /// Its number among the detected lines.
     pub number: usize,
 }
@@ -91,8 +90,8 @@ pub(crate) fn letters(
             monitor.check()?;
             let region = Region::new(image, line, rect, distance, &taken);
             monitor.check()?;
-            // What is read without doubt is no part of a figure, whatever is salient there.
-            let doubtful = !(line.certain && line.sure >= SURELY_READ && line.text.chars().count() > 1);
+            // What is read or marked surely is no part of a figure, whatever is salient there.
+            let doubtful = !(line.marked || line.certain && line.sure >= READ && line.text.chars().count() > 1);
             let mask = region.letters(subject.filter(|_| doubtful).map(|s| s.crop(rect)));
             Ok(mask.map(|mask| Letters {
                 rect,
@@ -105,7 +104,6 @@ pub(crate) fn letters(
                 sure: line.sure,
                 marked: line.marked,
                 along: line.along,
-                tilt: Frame::of(&line.mask, line.rect).map_or(0.0, |frame| frame.tilt()),
                 number,
             }))
         })
@@ -137,6 +135,7 @@ fn completed(
                     reach: line.reach,
                     mask: &letters.mask,
                     rect: letters.rect,
+                    rough: !letters.smooth,
                 }
             })
             .collect();
@@ -208,9 +207,13 @@ impl Region {
     fn letters(&self, subject: Option<Mask>) -> Option<Mask> {
         let inside = self.within(1.0);
         let (clusters, main) = self.text_clusters(&inside);
-        // Where all of the colours make no letters, such as in a wide glow, the main one may.
-        self.letters_of(&clusters, &inside, subject.as_ref())
-            .or_else(|| self.letters_of(&main, &inside, subject.as_ref()))
+        // Where all of the colours together make no letters, such as in a wide glow, the main one may.
+        let all = self.letters_of(&clusters, &inside, subject.as_ref());
+        if all.as_ref().is_some_and(looks_written) {
+            return all;
+        }
+        let main = self.letters_of(&main, &inside, subject.as_ref());
+        if main.as_ref().is_some_and(looks_written) { main } else { all.or(main) }
     }
 
     fn letters_of(&self, clusters: &Mask, inside: &Mask, subject: Option<&Mask>) -> Option<Mask> {

@@ -9,6 +9,7 @@ use crate::networks::NetworkError;
 use crate::plane::{Mask, Plane, Rgb8};
 use crate::text::detect::{find_at, read_marks};
 use crate::text::glyphs::{self, Letters};
+use crate::text::read::read_all;
 
 /// Long side of the second look: small print of nine pixels on a poster of 1400 is as high here.
 const SIDE: usize = 1472;
@@ -52,5 +53,5 @@ pub(crate) fn letters(
         let marked = line.mask.count();
         gone.crop(line.rect).and(&line.mask).count() as f32 <= MOST_GONE * marked as f32
     });
-    Ok(glyphs::letters(&clear, &lines, figure, monitor)?)
+    read_all(glyphs::letters(&clear, &lines, figure, monitor)?, monitor)
 }

@@ -30,9 +30,8 @@ const SYLLABLE: f32 = 0.93;
 const OTHER: f32 = 0.9;
 /// Shapes that both readers find less like writing than this are none.
 const NO_WRITING: f32 = 0.4;
-/// Oklab distance up to which two lines have one colour, and the ratio of their heights within which they look alike.
+/// Oklab distance up to which two lines have one colour.
 const SAME_COLOUR: f32 = 0.08;
-const SAME_SIZE: std::ops::Range<f32> = 0.45..2.2;
 /// Confidence of the recogniser that is believed beside lines that nobody can read.
 const SURELY_READ: f32 = 0.9;
 
@@ -148,7 +147,17 @@ pub(crate) fn read_all(found: Vec<Letters>, monitor: &Monitor) -> Result<Vec<Let
     let readings = side_by_side(&found, |line| {
         if is_plain(line) { Ok(None) } else { read_letters(&line.mask, line.along, monitor).map(Some) }
     })?;
-    let mut lines = alike(found.into_iter().zip(readings).map(|(line, reading)| judged(line, reading)).collect());
+    let pairs = found.into_iter().zip(readings);
+    let (mut lines, mut doubtful) = (Vec::new(), Vec::new());
+    for (line, reading) in pairs {
+        let spare = line.marked.then(|| line.clone());
+        match believed(line, reading) {
+            Some(line) => lines.push(line),
+            None => doubtful.extend(spare),
+        }
+    }
+    doubtful.retain(|line| lines.iter().any(|known| like(line, known)));
+    lines.extend(doubtful);
     // Birds, seeds and disks look like single characters: one is believed only beside real lines.
     if lines.iter().all(|line| line.certain && line.text.chars().count() <= 1) {
         lines.clear();
@@ -160,28 +169,21 @@ pub(crate) fn read_all(found: Vec<Letters>, monitor: &Monitor) -> Result<Vec<Let
     Ok(lines)
 }
 
+/// Whether a line that nobody can read looks like one that is text: it has its colour, and about its size.
+fn like(line: &Letters, known: &Letters) -> bool {
+    let sized = (0.45..2.2).contains(&(line.size / known.size.max(1.0)));
+    sized && distance_squared(line.colour, known.colour) < SAME_COLOUR * SAME_COLOUR
+}
+
 /// Whether the picture was read so surely in Latin that the letters would say nothing else.
 fn is_plain(line: &Letters) -> bool {
     let letters = line.text.chars().filter(char::is_ascii_alphabetic).count();
     line.certain && line.sure > 0.98 && line.text.is_ascii() && letters >= 3
 }
 
-/// The lines that are text, and those that have the colour and about the size of one.
-fn alike(judged: Vec<(Letters, bool)>) -> Vec<Letters> {
-    let known: Vec<([f32; 3], f32)> =
-        judged.iter().filter(|(_, is_text)| *is_text).map(|(line, _)| (line.colour, line.size)).collect();
-    let looks_known = |line: &Letters| {
-        known.iter().any(|(colour, size)| {
-            SAME_SIZE.contains(&(line.size / size.max(1.0)))
-                && distance_squared(*colour, line.colour) < SAME_COLOUR * SAME_COLOUR
-        })
-    };
-    judged.into_iter().filter(|(line, is_text)| *is_text || looks_known(line)).map(|(line, _)| line).collect()
-}
-
-/// A line with what it says, and whether it is text for sure.
-fn judged(line: Letters, reading: Option<Reading>) -> (Letters, bool) {
-    let Some(reading) = reading else { return (line, true) };
+/// A line with what it says; `None` if it is no text.
+fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
+    let Some(reading) = reading else { return Some(line) };
     let length = reading.text.chars().count();
     let needed = match reading.script {
         Script::Korean if length > 1 => KOREAN,
@@ -191,10 +193,12 @@ fn judged(line: Letters, reading: Option<Reading>) -> (Letters, bool) {
     // The picture has letters that were not lifted, so that it is believed first where both say the same script.
     let better = !line.certain || reading.sure > line.sure || (reading.script == Script::Korean && line.sure < OTHER);
     if length > 0 && reading.sure >= needed && better {
-        return (Letters { text: reading.text, sure: reading.sure, certain: true, ..line }, true);
+        return Some(Letters { text: reading.text, sure: reading.sure, certain: true, ..line });
     }
-    let is_text = line.certain || (line.marked && reading.sure >= NO_WRITING && looks_written(&line.mask));
-    (line, is_text)
+    if line.certain {
+        return Some(line);
+    }
+    (line.marked && reading.sure >= NO_WRITING && looks_written(&line.mask)).then_some(line)
 }
 
 #[cfg(test)]
@@ -255,16 +259,12 @@ mod tests {
             sure,
             marked,
             along: [1.0, 0.0],
-            colour: [0.5, 0.0, 0.0],
+            colour: [0.5; 3],
             smooth: true,
-            tilt: 0.0,
             number: 0,
         };
         let reading = |text: &str, sure, script| Some(Reading { text: text.to_owned(), sure, script });
-        let said = |line, reading| {
-            let (line, is_text): (Letters, bool) = judged(line, reading);
-            is_text.then_some((line.text, line.certain))
-        };
+        let said = |line, reading| believed(line, reading).map(|line: Letters| (line.text, line.certain));
         let korean = |sure| reading("밤하늘", sure, Script::Korean);
         assert_eq!(said(line("", 0.5, false), korean(0.85)), Some(("밤하늘".to_owned(), true)));
         assert_eq!(said(line("", 0.5, false), korean(0.7)), None);

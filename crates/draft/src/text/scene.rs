@@ -3,6 +3,7 @@
 use crate::colour::distance_squared;
 use crate::colour::oklab_plane;
 use crate::fill::quadratic::{Quadratic, Sample};
+use crate::morphology::erode;
 use crate::plane::Rgb8;
 use crate::text::glyphs::Letters;
 
@@ -16,26 +17,27 @@ const MOST_WORN: f32 = 0.25;
 /// Oklab distance up to which another line has the same style.
 const SAME_STYLE: f32 = 0.1;
 
-/// Which lines are words on things: at least three of these hold, the first or the second among them: it is tilted,
-/// there is texture in its letters, there is texture behind it, and no other line has its colour.
+/// Which lines are words on things: tilted, in a colour that no other line has, and with texture in the letters or
+/// behind them. What stands straight is the poster's own, whatever is behind it.
 pub(crate) fn on_things(image: &Rgb8, lines: &[Letters]) -> Vec<bool> {
     let alone = |k: usize| {
         let same = |other: &Letters| distance_squared(other.colour, lines[k].colour) < SAME_STYLE * SAME_STYLE;
         !lines.iter().enumerate().any(|(j, other)| j != k && same(other))
     };
-    (0..lines.len())
-        .map(|k| {
-            let (tilted, worn) = (lines[k].tilt > TILTED, worn(image, &lines[k]));
-            let evidence = [tilted, worn, !lines[k].smooth, alone(k)];
-            (tilted || worn) && evidence.iter().filter(|&&holds| holds).count() >= 3
-        })
-        .collect()
+    let on_thing = |k: usize| tilt(lines[k].along) > TILTED && alone(k) && (!lines[k].smooth || worn(image, &lines[k]));
+    (0..lines.len()).map(on_thing).collect()
+}
+
+/// Angle to the nearest axis of the picture, in radians.
+fn tilt([x, y]: [f32; 2]) -> f32 {
+    let (a, b) = (x.abs(), y.abs());
+    libm::atan2f(a.min(b), a.max(b))
 }
 
 /// Whether the letters have a texture of their own.
 fn worn(image: &Rgb8, line: &Letters) -> bool {
     let lab = oklab_plane(&image.crop(line.rect));
-    let core = crate::morphology::erode(&line.mask, 2);
+    let core = erode(&line.mask, 2);
     let step = (core.count() / 3000).max(1);
     let samples: Vec<Sample> = (0..core.data.len())
         .filter(|&i| core.data[i])

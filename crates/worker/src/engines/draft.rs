@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use engine::{
-    Engine, EngineError, EngineFactory, EngineJob, EngineName, EngineOffer, FailureCode, LayerCount, Message,
-    MessageCode, MissingEngine, Output, Params, ProgressSink, Step, Stopped,
+    BackgroundQuality, BackgroundReport, Engine, EngineError, EngineFactory, EngineJob, EngineName, EngineOffer, FailureCode, LayerCount, Message,
+    MessageCode, MissingEngine, Output, Params, ProgressSink, SceneText, Step, Stopped,
 };
 
 use crate::Config;
@@ -77,8 +77,11 @@ impl Engine for Draft {
             LayerCount::Exactly(n) => Some(n),
             LayerCount::Auto => None,
         };
-        // MERGE(text): pass `scene_text` on here, from `params.scene_text`.
-        let options = draft::Options { layers, of, seed: params.seed.unwrap_or(0) };
+        let scene_text = match params.scene_text {
+            SceneText::Keep => draft::SceneText::Keep,
+            SceneText::Lift => draft::SceneText::Lift,
+        };
+        let options = draft::Options { layers, of, seed: params.seed.unwrap_or(0), scene_text };
         let mut report = |p: draft::Progress| {
             let step = Step { stage: stage(p.stage), step: p.step, total: p.total, fraction: p.fraction };
             match progress.step(step) {
@@ -92,13 +95,35 @@ impl Engine for Draft {
             let text = "The draft engine does not use prompts; the prompt was ignored.";
             notes.push(Message::new(MessageCode::PromptIgnored, text));
         }
-        // MERGE(ground): pass `made.background` on here, as `background: Some(BackgroundReport { .. })`.
-        Ok(Output { notes, ..Output::new(made.stack) })
+        let background = made.background.as_ref().map(background);
+        Ok(Output { notes, background, ..Output::new(made.stack) })
     }
 
     fn job_ended(&mut self) {
         draft::allocator::give_back();
     }
+}
+
+fn background(rated: &draft::Background) -> BackgroundReport {
+    use draft::{BackgroundReason, Quality};
+    let quality = match rated.quality {
+        Quality::Clean => BackgroundQuality::Clean,
+        Quality::Fair => BackgroundQuality::Fair,
+        Quality::Rough => BackgroundQuality::Rough,
+    };
+    let code = match rated.reason {
+        BackgroundReason::NothingHidden => MessageCode::BackgroundWhole,
+        BackgroundReason::Smooth(_) => MessageCode::BackgroundSmooth,
+        BackgroundReason::FlatArt(_) => MessageCode::BackgroundFlatArt,
+        BackgroundReason::Texture(_) => MessageCode::BackgroundTexture,
+        BackgroundReason::LargeHolesInTexture(_) => MessageCode::BackgroundLargeHoles,
+    };
+    let mut reason = Message::new(code, rated.reason.to_string());
+    if let Some(measured) = rated.reason.measured() {
+        let percent = |share: f32| (100.0 * share).round() as u32;
+        reason = reason.with("percent", percent(measured.hidden)).with("error_percent", percent(measured.error));
+    }
+    BackgroundReport { quality, reason }
 }
 
 fn stage(stage: draft::Stage) -> engine::Stage {
