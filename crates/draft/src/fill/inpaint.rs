@@ -65,7 +65,12 @@ pub(crate) fn inpaint(image: &Colour, region: &Hole, monitor: &Monitor) -> Resul
     let hole = region.mask;
     let mut very_smooth = hole.same_size(false);
     if !hole.any() {
-        return Ok(Inpainting { image: image.clone(), rough: very_smooth.clone(), calm: very_smooth.clone(), very_smooth });
+        return Ok(Inpainting {
+            image: image.clone(),
+            rough: very_smooth.clone(),
+            calm: very_smooth.clone(),
+            very_smooth,
+        });
     }
     let parts = components(&dilate(hole, 6));
     let patch = |label: usize| {

@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use engine::{
-    BackgroundQuality, BackgroundReport, Engine, EngineError, EngineFactory, EngineJob, EngineName, EngineOffer, FailureCode, LayerCount, Message,
-    MessageCode, MissingEngine, Output, Params, ProgressSink, SceneText, Step, Stopped,
+    BackgroundQuality, BackgroundReport, Engine, EngineError, EngineFactory, EngineJob, EngineName, EngineOffer,
+    FailureCode, LayerCount, Message, MessageCode, MissingEngine, Output, Params, ProgressSink, SceneText, Step,
+    Stopped,
 };
 
 use crate::Config;
