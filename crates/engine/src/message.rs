@@ -113,14 +113,16 @@ pub enum MessageCode {
     MadeElsewhere,
 
     // Why a background is as good as it is.
-    /// Nothing of it was hidden.
+    /// Next to nothing of it was hidden.
     BackgroundWhole,
-    /// What is hidden continues flat colours and gradients; `percent` of the picture.
-    BackgroundEven,
-    /// What is hidden was put together from texture beside it; `percent` of the picture.
+    /// It is smooth around what was hidden; `percent` of the picture.
+    BackgroundSmooth,
+    /// It is flat art: even colours with edges; `percent` of the picture was hidden.
+    BackgroundFlatArt,
+    /// It has texture, and small parts were hidden; `percent` of the picture.
     BackgroundTexture,
-    /// The picture does not show what the hidden part could be; `percent` of the picture.
-    BackgroundGuessed,
+    /// It has texture, and large parts were hidden; `percent` of the picture.
+    BackgroundLargeHoles,
 
     // How the model runs.
     /// The memory plan; `plan`.
@@ -170,7 +172,7 @@ pub enum MessageCode {
 
 impl MessageCode {
     /// Every code that a page needs words for: all but [`MessageCode::Other`].
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::AskedFor,
         Self::BestHere,
         Self::GpuBusy,
@@ -190,9 +192,10 @@ impl MessageCode {
         Self::OneSize,
         Self::MadeElsewhere,
         Self::BackgroundWhole,
-        Self::BackgroundEven,
+        Self::BackgroundSmooth,
+        Self::BackgroundFlatArt,
         Self::BackgroundTexture,
-        Self::BackgroundGuessed,
+        Self::BackgroundLargeHoles,
         Self::MemoryPlan,
         Self::Degraded,
         Self::SmallerPlan,

@@ -69,7 +69,7 @@ class Inspector extends View {
           <input class="input name" name="name" type="text" maxlength="200" aria-label="${t("inspector.name")}">
           ${this.#button("lock", "lock")}${this.#button("up", "up")}${this.#button("down", "down")}
         </div>
-        ${text ? html`<p class="hint words">${text}</p>` : ""}
+        ${text && text !== name ? html`<p class="hint words">${text}</p>` : ""}
         <div class="inspector-row places">
           <label>X <input class="input" name="x" type="number" min="-100000" max="100000" step="1" aria-label="${t("inspector.x")}"></label>
           <label>Y <input class="input" name="y" type="number" min="-100000" max="100000" step="1" aria-label="${t("inspector.y")}"></label>

@@ -61,7 +61,7 @@ pub(crate) struct ComposeLayer {
 
 /// A group: its name, or a name and a number that tells it from other groups of that name.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a group is a name, or an object with name and id (an integer from 0 to 4294967295)")]
 pub(crate) enum ComposeGroup {
     Name(String),
     Numbered(NumberedGroup),
