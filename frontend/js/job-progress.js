@@ -90,3 +90,20 @@ export function afterEvent(job, event, now = Date.now()) {
 function noteOf({ code, text, message, data }) {
   return { code, text: text ?? message, data };
 }
+
+/** From here on a job may be called almost done. */
+const ALMOST_PERCENT = 90;
+
+/**
+ * The time left of a running job, counted down since its last event; null while nothing is known.
+ *
+ * @param {import("./types.js").CurrentJob} job
+ * @param {number} now in milliseconds, as `progressAt`
+ * @returns {{ ms: number, almost: boolean } | null}
+ */
+export function timeLeft({ state, progress, progressAt }, now) {
+  const eta = progress?.eta_ms;
+  if (state !== "running" || eta === null || eta === undefined) return null;
+  const ms = Math.max(0, eta - (now - (progressAt ?? 0)));
+  return { ms, almost: ms < 1000 && (progress?.percent ?? 0) >= ALMOST_PERCENT };
+}

@@ -40,6 +40,9 @@ fn main() {
     let output = last.expect("at least one run");
     output.notes.iter().for_each(|note| println!("  {note}"));
     let (width, height) = input.dimensions();
+    if let Some(background) = &output.background {
+        println!("  background: {:?}, {}", background.quality, background.reason);
+    }
     let layers = output.stack.into_layers();
     for (k, layer) in layers.iter().enumerate() {
         let whole = layer.on_canvas(width, height);

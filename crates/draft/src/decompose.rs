@@ -15,11 +15,15 @@ use crate::naming;
 use crate::note::Note;
 use crate::pipeline::{self, Decomposition};
 use crate::plane::{Plane, Rgb8};
+use crate::rating::{self, Background};
 use crate::split;
 use crate::structure::{Arrangement, Unit};
 
 /// Largest number of layers that can be requested.
 pub const MOST_LAYERS: u8 = 64;
+
+/// Opacity (0 to 255) of a layer from which it hides what is behind it.
+const HIDING: u8 = 64;
 
 /// Peak memory of the networks, weights included.
 const NETWORKS_BYTES: u64 = if cfg!(feature = "networks") { 256 << 20 } else { 16 << 20 };
@@ -35,6 +39,19 @@ pub struct Options {
     pub of: Option<Kind>,
     /// Ignored: this engine makes no random choices. Present for callers that pass one seed to every engine.
     pub seed: u64,
+    /// What happens to words on things.
+    pub scene_text: SceneText,
+}
+
+/// What happens to words on things in the picture: on a sign, a shirt, a label. Words on buttons, badges and ribbons are
+/// the poster's own and are always lifted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SceneText {
+    /// They stay on the thing.
+    #[default]
+    Keep,
+    /// They become text layers.
+    Lift,
 }
 
 /// The result of a decomposition.
@@ -44,6 +61,8 @@ pub struct Output {
     pub stack: LayerStack,
     /// What the engine chose or could not do.
     pub notes: Vec<Note>,
+    /// How well the background could be completed; `None` where a layer was split, which has no background.
+    pub background: Option<Background>,
 }
 
 /// Why a decomposition failed.
@@ -117,7 +136,7 @@ fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output
         None => (opaque, None),
     };
     let long = opaque.width.max(opaque.height);
-    let Decomposition { mut background, sheets, mut notes } = pipeline::run(opaque, monitor)?;
+    let Decomposition { mut background, sheets, mut notes } = pipeline::run(opaque, options.scene_text, monitor)?;
     monitor.step(Stage::Write, 0, 3, 0.88)?;
     let mut found = Arrangement::new(&background, sheets, monitor)?;
     match options.layers {
@@ -126,6 +145,11 @@ fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output
     }
     found.sort();
     monitor.step(Stage::Write, 1, 3, 0.9)?;
+    let hidden = Plane::from_fn(background.width, background.height, |x, y| {
+        found.sheets.iter().any(|arranged| arranged.sheet.alpha.at(x, y) >= HIDING)
+    });
+    let rated = rating::rate(&background, &hidden, monitor)?;
+    drop(hidden);
     let mut sheets: Vec<&mut Sheet> = found.sheets.iter_mut().map(|arranged| &mut arranged.sheet).collect();
     if let Some(picture) = waiting {
         background = large::enlarge(picture, &background, &mut sheets, monitor)?;
@@ -154,7 +178,7 @@ fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output
     }
     let stack = LayerStack::new(input.width(), input.height(), layers).expect("every layer lies in the picture");
     monitor.step(Stage::Write, 3, 3, 1.0)?;
-    Ok(Output { stack, notes })
+    Ok(Output { stack, notes, background: Some(rated) })
 }
 
 /// The picture made opaque, and its alpha if it has any transparency. Invisible pixels take the colours around them.

@@ -16,8 +16,26 @@ const MIN_SHARE: f32 = 0.02;
 /// Mean share from which there is a shadow or a glow at all.
 const MIN_MEAN_SHARE: f32 = 0.035;
 
+/// Parts of a shape whose shadows are measured by themselves, such as the lines of a text: a title's shadow says
+/// nothing about the small print.
+pub(crate) struct Groups {
+    /// Number of the group of each pixel of the shape.
+    pub of: Plane<u16>,
+    /// How far shadows are followed for each group, in pixels.
+    pub reaches: Vec<usize>,
+}
+
+impl Groups {
+    /// One group for all.
+    pub(crate) fn one(mask: &Mask, reach: usize) -> Self {
+        Self { of: mask.same_size(0), reaches: vec![reach] }
+    }
+}
+
 /// Where the nearest pixel of a shape lies.
 struct Bearing {
+    /// Index of that pixel.
+    place: usize,
     distance: f32,
     /// Unit vector from the shape outwards.
     outward: [f32; 2],
@@ -31,23 +49,25 @@ fn bearing(places: &Plane<u32>, index: usize) -> Option<Bearing> {
     let part = |i: usize| ((i % places.width) as f32, (i / places.width) as f32);
     let ((x, y), (nx, ny)) = (part(index), part(place as usize));
     let distance = ((x - nx) * (x - nx) + (y - ny) * (y - ny)).sqrt();
-    Some(Bearing { distance, outward: [(x - nx) / distance, (y - ny) / distance] })
+    Some(Bearing { place: place as usize, distance, outward: [(x - nx) / distance, (y - ny) / distance] })
 }
 
-/// How far outside the shape its shadow, glow or anti-aliasing reaches, at most `reach`
-/// pixels: from the median outward colour slopes. Each quarter of the directions counts by
+/// How far outside each group of the shape its shadow, glow or anti-aliasing reaches, at most as far as the group
+/// says: from the median outward colour slopes. Each quarter of the directions counts by
 /// itself, as shadows fall to one side; what slope there is far outside belongs to the
 /// background. `places` holds the nearest pixel of the shape for each pixel.
-pub(crate) fn width(image: &Colour, places: &Plane<u32>, reach: usize) -> Option<usize> {
+pub(crate) fn widths(image: &Colour, places: &Plane<u32>, groups: &Groups) -> Vec<Option<usize>> {
     let (width, height) = (image.width, image.height);
-    let rings: Vec<[Vec<f32>; 3]> = (0..=reach).map(|_| std::array::from_fn(|_| Vec::new())).collect();
-    let mut quarters: [Vec<[Vec<f32>; 3]>; 4] = std::array::from_fn(|_| rings.clone());
+    let rings = |reach: usize| vec![std::array::from_fn::<Vec<f32>, 3, _>(|_| Vec::new()); reach + 1];
+    let mut quarters: Vec<[Rings; 4]> =
+        groups.reaches.iter().map(|&reach| std::array::from_fn(|_| rings(reach))).collect();
     // A sample of the pixels is enough for medians.
-    let step = (image.data.len() / 400_000).max(1);
+    let step = (image.data.len() / 800_000).max(1);
     for index in (0..image.data.len()).step_by(step) {
-        let Some(Bearing { distance, outward: [ux, uy] }) = bearing(places, index) else { continue };
+        let Some(Bearing { place, distance, outward: [ux, uy] }) = bearing(places, index) else { continue };
+        let group = usize::from(groups.of.data[place]);
         let ring = (distance + 0.5) as usize;
-        if distance < 1.4 || ring > reach {
+        if distance < 1.4 || ring > groups.reaches[group] {
             continue;
         }
         let (x, y) = (index % width, index / width);
@@ -55,12 +75,18 @@ pub(crate) fn width(image: &Colour, places: &Plane<u32>, reach: usize) -> Option
         let (up, down) = (image.at(x, y.saturating_sub(1)), image.at(x, (y + 1).min(height - 1)));
         let quarter = usize::from(ux > 0.0) + 2 * usize::from(uy > 0.0);
         for c in 0..3 {
-            quarters[quarter][ring][c].push(0.5 * ((right[c] - left[c]) * ux + (down[c] - up[c]) * uy));
+            quarters[group][quarter][ring][c].push(0.5 * ((right[c] - left[c]) * ux + (down[c] - up[c]) * uy));
         }
     }
-    let widths = quarters.iter_mut().map(|slopes| width_of(slopes));
-    widths.collect::<Option<Vec<usize>>>()?.into_iter().max()
+    let width = |quarters: &mut [Rings; 4]| {
+        let widths = quarters.iter_mut().map(|slopes| width_of(slopes));
+        widths.collect::<Option<Vec<usize>>>()?.into_iter().max()
+    };
+    quarters.iter_mut().map(width).collect()
 }
+
+/// Slopes of each channel at each distance.
+type Rings = Vec<[Vec<f32>; 3]>;
 
 /// From which ring on the colour stays what it is, by the slopes of the rings.
 fn width_of(slopes: &mut [[Vec<f32>; 3]]) -> Option<usize> {
@@ -80,41 +106,76 @@ fn width_of(slopes: &mut [[Vec<f32>; 3]]) -> Option<usize> {
 
 /// The shadow or glow of a shape.
 pub(crate) struct Fading {
-    /// Black for a shadow, white for a glow, `None` where there is neither.
-    pub shade: Option<[f32; 3]>,
-    /// Share of `shade` at each pixel by direction and distance, 0 to 1; 0 where there is none.
+    /// Number of the shade at each pixel, from 1 on; 0 where there is neither shadow nor glow.
+    pub shade: Plane<u16>,
+    /// Black for a shadow, white or a colour for a glow.
+    pub shades: Vec<[f32; 3]>,
+    /// Share of the shade at each pixel by direction and distance, 0 to 1; 0 where there is none.
     pub share: Gray,
 }
 
 impl Fading {
-    /// Compares `image` with what is `behind` the shape within `hole`, at most `reach` pixels
-    /// around it.
-    pub(crate) fn measure(image: &Colour, behind: &Colour, hole: &Mask, places: &Plane<u32>, reach: usize) -> Self {
-        let mut darker = Samples::new(reach);
-        let mut lighter = Samples::new(reach);
-        let step = (hole.count() / 200_000).max(1);
+    /// No shadow or glow at all.
+    pub(crate) fn none(mask: &Mask) -> Self {
+        Self { shade: mask.same_size(0), shades: Vec::new(), share: mask.same_size(0.0) }
+    }
+
+    /// Colour of the shadow or glow at a pixel.
+    pub(crate) fn shade_at(&self, x: usize, y: usize) -> Option<[f32; 3]> {
+        let number = usize::from(self.shade.at(x, y));
+        (number > 0).then(|| self.shades[number - 1])
+    }
+
+    /// Compares `image` with what is `behind` the shape within `hole`, around each group of the shape by itself.
+    pub(crate) fn measure(image: &Colour, behind: &Colour, hole: &Mask, places: &Plane<u32>, groups: &Groups) -> Self {
+        let mut around: Vec<Around> = groups.reaches.iter().map(|&reach| Around::new(reach)).collect();
+        let step = (hole.count() / 400_000).max(1);
         for index in (0..hole.data.len()).filter(|&index| hole.data[index]).step_by(step) {
             let Some(bearing) = bearing(places, index) else { continue };
-            let (i, b) = (image.data[index], behind.data[index]);
-            darker.add(&bearing, toward(i, b, [0.0; 3]));
-            lighter.add(&bearing, toward(i, b, [1.0; 3]));
+            around[usize::from(groups.of.data[bearing.place])].add(&bearing, image.data[index], behind.data[index]);
         }
-        let (dark, light) = (darker.medians(), lighter.medians());
-        let (by_dark, by_light) = (strongest(&dark), strongest(&light));
-        let chosen = match by_dark > by_light {
-            true if by_dark > MIN_MEAN_SHARE => Some(([0.0; 3], dark)),
-            false if by_light > MIN_MEAN_SHARE => Some(([1.0; 3], light)),
-            _ => None,
+        let found: Vec<Option<Shade>> = around.into_iter().map(Around::shade).collect();
+        let at = |index: usize| {
+            let bearing = bearing(places, index).filter(|_| hole.data[index])?;
+            let group = usize::from(groups.of.data[bearing.place]);
+            Some((group as u16 + 1, interpolated(&found[group].as_ref()?.medians, &bearing)))
         };
-        let Some((shade, medians)) = chosen else { return Self { shade: None, share: hole.same_size(0.0) } };
-        let share = Plane::from_fn(hole.width, hole.height, |x, y| {
-            let index = y * hole.width + x;
-            if !hole.data[index] {
-                return 0.0;
-            }
-            bearing(places, index).map_or(0.0, |bearing| interpolated(&medians, &bearing))
-        });
-        Self { shade: Some(shade), share }
+        let shares = Plane::from_fn(hole.width, hole.height, |x, y| at(y * hole.width + x).unwrap_or((0, 0.0)));
+        let shades = found.iter().map(|shade| shade.as_ref().map_or([0.0; 3], |shade| shade.colour)).collect();
+        Self { shade: shares.map(|(group, _)| group), shades, share: shares.map(|(_, share)| share) }
+    }
+}
+
+/// The shade around one group, and its medians by distance and sector.
+struct Shade {
+    colour: [f32; 3],
+    medians: Vec<[f32; SECTORS]>,
+}
+
+/// What is known about the shade around one group.
+struct Around {
+    darker: Samples,
+    lighter: Samples,
+}
+
+impl Around {
+    fn new(reach: usize) -> Self {
+        Self { darker: Samples::new(reach), lighter: Samples::new(reach) }
+    }
+
+    fn add(&mut self, bearing: &Bearing, image: [f32; 3], behind: [f32; 3]) {
+        self.darker.add(bearing, toward(image, behind, [0.0; 3]));
+        self.lighter.add(bearing, toward(image, behind, [1.0; 3]));
+    }
+
+    fn shade(self) -> Option<Shade> {
+        let (dark, light) = (self.darker.medians(), self.lighter.medians());
+        let (by_dark, by_light) = (strongest(&dark), strongest(&light));
+        match by_dark > by_light {
+            true if by_dark > MIN_MEAN_SHARE => Some(Shade { colour: [0.0; 3], medians: dark }),
+            false if by_light > MIN_MEAN_SHARE => Some(Shade { colour: [1.0; 3], medians: light }),
+            _ => None,
+        }
     }
 }
 
@@ -210,8 +271,9 @@ mod tests {
             if (100..112).contains(&x) && (40..120).contains(&y) { 0.4 * (1.0 - (x - 100) as f32 / 12.0) } else { 0.0 }
         };
         let image = Plane::from_fn(160, 160, |x, y| behind.at(x, y).map(|v| v * (1.0 - shadow(x, y))));
-        let found = Fading::measure(&image, &behind, &dilate(&mask, 16), &nearest(&mask), 16);
-        assert_eq!(found.shade, Some([0.0; 3]));
+        let groups = Groups::one(&mask, 16);
+        let found = Fading::measure(&image, &behind, &dilate(&mask, 16), &nearest(&mask), &groups);
+        assert_eq!((found.shade.at(104, 80), found.shades[0]), (1, [0.0; 3]));
         for x in 104..110 {
             assert!((found.share.at(x, 80) - shadow(x, 80)).abs() < 0.06, "{x}: {}", found.share.at(x, 80));
         }

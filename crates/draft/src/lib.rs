@@ -25,11 +25,16 @@ mod naming;
 mod networks;
 mod note;
 mod numeric;
+#[cfg(feature = "networks")]
+mod objects;
 mod perceive;
 mod pipeline;
 mod plane;
 mod random;
+mod rating;
 mod refine;
+#[cfg(feature = "networks")]
+mod segmenter;
 mod segments;
 mod split;
 mod structure;
@@ -37,6 +42,9 @@ mod subject;
 mod text;
 
 pub use check::worst_difference;
-pub use decompose::{Error, MOST_LAYERS, Options, Output, decompose, memory_bytes};
+pub use decompose::{Error, MOST_LAYERS, Options, Output, SceneText, decompose, memory_bytes};
 pub use monitor::{Progress, Stage};
 pub use note::Note;
+#[cfg(feature = "networks")]
+pub use segmenter::{Embedding, Prompt, Segment, SegmentError, Segmenter};
+pub use rating::{Background, BackgroundReason, Measured, Quality};

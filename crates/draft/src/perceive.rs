@@ -1,5 +1,6 @@
 //! Perception: where text is, what it says, and what is salient.
 
+use crate::decompose::SceneText;
 #[cfg(feature = "networks")]
 use crate::fill::membrane::membrane;
 use crate::layer::TextLine;
@@ -30,7 +31,7 @@ fn by_shape(picture: &Rgb8, monitor: &Monitor, why: String) -> Result<Perception
 /// # Errors
 /// [`Stopped`] when the caller gave up.
 #[cfg(not(feature = "networks"))]
-pub fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perception, Stopped> {
+pub fn perceive(picture: &Rgb8, _: SceneText, monitor: &Monitor) -> Result<Perception, Stopped> {
     monitor.step(Stage::Text, 0, 3, 0.02)?;
     by_shape(picture, monitor, "This build has no networks.".to_owned())
 }
@@ -38,9 +39,9 @@ pub fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perception, Stopped
 /// # Errors
 /// [`Stopped`] when the caller gave up.
 #[cfg(feature = "networks")]
-pub(crate) fn perceive(picture: &Rgb8, monitor: &Monitor) -> Result<Perception, Stopped> {
+pub(crate) fn perceive(picture: &Rgb8, scene_text: SceneText, monitor: &Monitor) -> Result<Perception, Stopped> {
     use crate::networks::NetworkError;
-    match with_networks(picture, monitor) {
+    match with_networks(picture, scene_text, monitor) {
         Ok(perceived) => Ok(perceived),
         Err(NetworkError::Stopped) => Err(Stopped),
         Err(NetworkError::Failed(why)) => by_shape(picture, monitor, format!("The networks could not be run ({why}).")),
@@ -75,7 +76,11 @@ pub fn saliency(_: &Rgb8, _: &Monitor) -> Result<Option<(Gray, f32)>, Stopped> {
 const SALIENT: f32 = 0.3;
 
 #[cfg(feature = "networks")]
-fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perception, crate::networks::NetworkError> {
+fn with_networks(
+    picture: &Rgb8,
+    scene_text: SceneText,
+    monitor: &Monitor,
+) -> Result<Perception, crate::networks::NetworkError> {
     use crate::morphology::clean;
     use crate::networks;
 
@@ -100,7 +105,14 @@ fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perception, crate:
         clean(&map.map(|v| v > SALIENT), speck, speck * 2 / 5)
     });
     monitor.step(Stage::Text, 2, 3, 0.4)?;
-    let letters = text::glyphs::letters(picture, &lines, figure.as_ref(), monitor)?;
+    let mut letters = text::glyphs::letters(picture, &lines, figure.as_ref(), monitor)?;
+    letters.extend(text::more::letters(picture, &letters, figure.as_ref(), monitor)?);
+    letters.sort_by_key(|line| (line.rect.y0, line.rect.x0));
+    let mut letters = text::read::read_all(letters, monitor)?;
+    if scene_text == SceneText::Keep {
+        let mut on_things = text::scene::on_things(picture, &letters).into_iter();
+        letters.retain(|_| on_things.next() == Some(false));
+    }
     let mut mask = Plane::new(picture.width, picture.height, false);
     for line in &letters {
         mask.paste(line.rect, &line.mask, &line.mask);

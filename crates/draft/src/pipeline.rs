@@ -3,23 +3,30 @@
 //! Limits without another source were chosen on the tuning posters of `synth` (`cargo xtask bench draft --tuning`)
 //! and checked on the final ones.
 
+mod scene;
+
 use std::ops::Range;
 
 use layers::Kind;
 
 use crate::background::{self, Background};
 use crate::colour::{bytes_plane, unit_plane};
+use crate::decompose::SceneText;
 use crate::drawn;
+use crate::fading::Groups;
 use crate::filter::resize_gray;
-use crate::layer::{Part, Sheet};
-use crate::matte::{ExtractOptions, Extraction, Shape, extract};
+use crate::layer::{Part, Sheet, TextLine};
+use crate::matte::{ExtractOptions, Extraction, Shape, extract, extract_groups, farthest};
 use crate::monitor::{Monitor, Stage, Stopped};
-use crate::morphology::{NOWHERE, clean, close, components, dilate, erode, nearest};
+use crate::morphology::{NOWHERE, clean, components, nearest};
 use crate::note::Note;
 use crate::perceive::{Perception, perceive, saliency};
 use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
 use crate::refine::refine;
-use crate::subject;
+use scene::{Figure, attach, claims};
+
+/// How far a line's shadow is followed, in heights of the line.
+const SHADOW_HEIGHTS: f32 = 0.6;
 
 /// Share of the picture below which a component is a speck.
 const SPECK_SHARE: f32 = 0.0012;
@@ -44,13 +51,6 @@ const SMOOTH_AREA: f32 = 0.15;
 /// Share of the picture that the foreground on a flat background may have: below it there is none, above it the
 /// background was not found.
 const STANDING_SHARE: Range<f32> = 0.0005..0.85;
-/// The same for the salient figure of a scene,
-const FIGURE_SHARE: Range<f32> = 0.004..0.8;
-/// and for the other objects in it.
-const SCENERY_SHARE: Range<f32> = 0.004..0.85;
-
-/// Least and largest saliency from which a segment counts as subject where the map is ambiguous.
-const OUTLINE_LIMITS: (f32, f32) = (0.18, 0.45);
 
 /// What the picture consists of, before the number of layers is fitted to the request.
 pub(crate) struct Decomposition {
@@ -74,7 +74,7 @@ struct Work<'a> {
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub(crate) fn run(picture: Rgb8, monitor: &Monitor) -> Result<Decomposition, Stopped> {
+pub(crate) fn run(picture: Rgb8, scene_text: SceneText, monitor: &Monitor) -> Result<Decomposition, Stopped> {
     let speck = (SPECK_SHARE * picture.data.len() as f32) as usize + 1;
     // The networks do not keep all threads busy, so drawn pieces are searched for meanwhile.
     let (perception, drawn) = std::thread::scope(|scope| {
@@ -83,7 +83,7 @@ pub(crate) fn run(picture: Rgb8, monitor: &Monitor) -> Result<Decomposition, Sto
             crate::networks::prepare();
             drawn::find(&picture, speck)
         });
-        let perception = perceive(&picture, monitor);
+        let perception = perceive(&picture, scene_text, monitor);
         (perception, drawn.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     let perception = perception?;
@@ -92,32 +92,41 @@ pub(crate) fn run(picture: Rgb8, monitor: &Monitor) -> Result<Decomposition, Sto
     work.extract_text(&perception, drawn.as_ref())?;
     monitor.step(Stage::Background, 0, 1, 0.6)?;
     let saliency = work.saliency_without_text(perception.saliency)?;
-    // The outline is only needed on a background that is not flat; it is computed while the background is searched for.
-    let (background, (drawn, outline)) = rayon::join(
+    let (background, (drawn, sights)) = rayon::join(
         || background::find(&work.rest, monitor),
         || {
             let drawn = drawn::find(&work.rest, speck).map(|pieces| work.tidied(&pieces));
-            let outline = saliency.as_ref().map(|(map, _)| subject::outline(&work.rest, map, OUTLINE_LIMITS, monitor));
-            (drawn, outline.transpose())
+            (drawn, work.look(saliency.as_ref()))
         },
     );
-    let (background, outline) = (background?, outline?);
+    let (background, sights) = (background?, sights?);
     let flat = background.area > FLAT_AREA && background.border > FLAT_BORDER && background.flatness > FLATNESS;
-    // On a flat background the figure is rarely needed.
-    let early = outline.as_ref().filter(|_| drawn.is_none() && !flat);
-    let (standing, figure) =
-        rayon::join(|| work.standing_on(&background), || early.map(|outline| work.figure_in(outline)));
+    let scene = !flat && drawn.is_none();
+    // On a flat background only people are outlined, below drawn pieces only what the detector is sure of.
+    let wanted = scene || sights.show_people() || drawn.is_some() && sights.show_something();
+    let (standing, found) = rayon::join(
+        || work.standing_on(&background),
+        || if wanted { work.things(sights, &perception.lines, scene) } else { Ok((Vec::new(), None)) },
+    );
+    let (mut found, evidence) = found?;
+    if flat && drawn.is_none() {
+        found.retain(Figure::is_person);
+    }
     monitor.step(Stage::Objects, 0, 2, 0.68)?;
     let clear = STANDING_SHARE.contains(&standing.share());
     if let Some(drawn) = drawn {
-        work.extract_from_flat(&drawn, saliency.as_ref())?;
+        work.extract_from_flat(&drawn, saliency.as_ref(), Vec::new())?;
+        work.extract_below(found, &drawn)?;
     } else if flat && clear {
-        work.extract_from_flat(&standing, saliency.as_ref())?;
-    } else if let Some(outline) = &outline {
-        let figure = figure.unwrap_or_else(|| work.figure_in(outline));
-        work.extract_from_scene(&figure, &standing, background.area)?;
+        work.extract_from_flat(&standing, saliency.as_ref(), found)?;
+    } else if let Some(saliency) = &saliency {
+        let mut figures = if found.is_empty() { work.salient_figure(saliency)? } else { found };
+        if let Some(evidence) = &evidence {
+            attach(&mut figures, &standing, evidence, speck);
+        }
+        work.extract_from_scene(figures, &standing, background.area)?;
     } else if background.area > SMOOTH_AREA && clear {
-        work.extract_from_flat(&standing, None)?;
+        work.extract_from_flat(&standing, None, Vec::new())?;
     }
     Ok(Decomposition { background: work.rest, sheets: work.extracted, notes: perception.notes })
 }
@@ -162,7 +171,11 @@ impl Work<'_> {
             shape: Shape::Letters { counter: self.speck / 4 },
             excluded: excluded.as_ref(),
         };
-        let Some((_, extracted)) = self.extract(&perception.text, how)? else { return Ok(()) };
+        if !perception.text.any() {
+            return Ok(());
+        }
+        let groups = by_line(&perception.text, &perception.lines, farthest(&perception.text, grow), grow);
+        let extracted = extract_groups(&unit_plane(&self.rest), &perception.text, &groups, how, self.monitor)?;
         let part = Part { lines: perception.lines.clone(), ..Part::new(Kind::Text) };
         self.push(part, opacity(&extracted.alpha), bytes_plane(&extracted.below));
         Ok(())
@@ -186,74 +199,44 @@ impl Work<'_> {
         fill_small_holes(&clean(mask, self.speck / 8 + 1, self.speck / 25 + 1))
     }
 
-    /// Flat background: the whole foreground is extracted at once, and each component becomes subject or object.
-    fn extract_from_flat(&mut self, standing: &Mask, saliency: Option<&(Gray, f32)>) -> Result<(), Stopped> {
-        let Some((_, extracted)) = self.extract(
-            standing,
-            ExtractOptions { band: 3, grow: 8, halo: 2, shape: Shape::Piece { crumb: self.speck / 4 }, excluded: None },
-        )?
-        else {
-            return Ok(());
-        };
-        let alpha = opacity(&extracted.alpha);
-        let below = bytes_plane(&extracted.below);
-        let Some(subject) = choose_subject(standing, saliency, self.speck) else {
-            let kind = if salient_overall(standing, saliency) { Kind::Subject } else { Kind::Object };
-            self.push(Part::new(kind), alpha, below);
-            return Ok(());
-        };
+    /// Flat background: the whole foreground is extracted at once, and each component becomes subject or object. What
+    /// the networks know by name is a part of its own.
+    fn extract_from_flat(
+        &mut self,
+        standing: &Mask,
+        saliency: Option<&(Gray, f32)>,
+        figures: Vec<Figure>,
+    ) -> Result<(), Stopped> {
+        let claims = claims(standing, &figures);
+        let whole = standing.or(&claims.map(|claim| claim != 0));
+        let how =
+            ExtractOptions { band: 3, grow: 8, halo: 2, shape: Shape::Piece { crumb: self.speck / 4 }, excluded: None };
+        let Some((_, extracted)) = self.extract(&whole, how)? else { return Ok(()) };
+        let (alpha, below) = (opacity(&extracted.alpha), bytes_plane(&extracted.below));
+        let rest = standing.zip(&claims, |stands, claim| stands && claim == 0);
+        let subject = choose_subject(&rest, saliency, self.speck);
+        let mut parts: Vec<Part> = figures.into_iter().map(|figure| figure.part).collect();
+        let (first, second) = (parts.len() as u8 + 1, parts.len() as u8 + 2);
+        if subject.is_none() {
+            let salient = parts.is_empty() && salient_overall(&rest, saliency);
+            parts.push(Part::new(if salient { Kind::Subject } else { Kind::Object }));
+        } else {
+            parts.extend([
+                Part::new(if parts.is_empty() { Kind::Subject } else { Kind::Object }),
+                Part::new(Kind::Object),
+            ]);
+        }
         // Each pixel belongs to the nearest component.
-        let places = nearest(standing);
-        let owner = places.map(|place| if place != NOWHERE && subject.data[place as usize] { 1 } else { 2 });
-        let parts = vec![Part::new(Kind::Subject), Part::new(Kind::Object)];
-        self.push_parts(Kind::Object, parts, (alpha, owner), below);
-        Ok(())
-    }
-
-    /// The salient figure at full size.
-    fn figure_in(&self, outline: &Mask) -> Mask {
-        clean(&refine(&self.rest, outline), self.speck, (0.4 * self.speck as f32) as usize)
-    }
-
-    /// A picture without flat background: the salient figure first, then other objects on the smooth background around
-    /// it. `background` is the share of the picture that is smooth background.
-    fn extract_from_scene(&mut self, figure: &Mask, standing: &Mask, background: f32) -> Result<(), Stopped> {
-        let figure = with_attached(figure, standing, self.speck);
-        self.monitor.step(Stage::Objects, 1, 2, 0.72)?;
-        if FIGURE_SHARE.contains(&figure.share())
-            && let Some((_, extracted)) = self.extract(
-                &figure,
-                ExtractOptions {
-                    band: 3,
-                    grow: 7,
-                    halo: 3,
-                    shape: Shape::Piece { crumb: self.speck / 4 },
-                    excluded: None,
-                },
-            )?
-        {
-            self.push(Part::new(Kind::Subject), opacity(&extracted.alpha), bytes_plane(&extracted.below));
-        }
-        self.monitor.step(Stage::Objects, 2, 2, 0.8)?;
-        // Seams of the inpainting behind the subject are not scenery, and neither are hairlines.
-        let filled = dilate(&figure, 7);
-        let open = dilate(&erode(&standing.minus(&filled), 2), 3).and(standing);
-        let scenery = clean(&open, self.speck * 3 / 2, self.speck / 2);
-        if background > SMOOTH_AREA * (1.0 - figure.share())
-            && SCENERY_SHARE.contains(&scenery.share())
-            && let Some((_, extracted)) = self.extract(
-                &scenery,
-                ExtractOptions {
-                    band: 3,
-                    grow: 7,
-                    halo: 2,
-                    shape: Shape::Piece { crumb: self.speck / 4 },
-                    excluded: None,
-                },
-            )?
-        {
-            self.push(Part::new(Kind::Object), opacity(&extracted.alpha), bytes_plane(&extracted.below));
-        }
+        let owner = nearest(&whole).map(|place| {
+            let place = if place == NOWHERE { return first } else { place as usize };
+            match (claims.data[place], &subject) {
+                (0, Some(subject)) if !subject.data[place] => second,
+                (0, _) => first,
+                (claim, _) => claim,
+            }
+        });
+        let kind = if parts.len() == 1 { parts[0].kind } else { Kind::Object };
+        self.push_parts(kind, parts, (alpha, owner), below);
         Ok(())
     }
 }
@@ -282,26 +265,30 @@ fn fill_small_holes(mask: &Mask) -> Mask {
     mask.or(&holes.select(&small))
 }
 
+/// The lines of a text as groups whose shadows are measured by themselves: a pixel belongs to the smallest box that it
+/// is in. Shadows are followed at most `reach` pixels, and further around large letters than around small ones, but
+/// at least `grow` pixels.
+fn by_line(text: &Mask, lines: &[TextLine], reach: usize, grow: usize) -> Groups {
+    let mut of = text.same_size(0u16);
+    let mut reaches = vec![reach];
+    let mut order: Vec<&TextLine> = lines.iter().take(usize::from(u16::MAX) - 1).collect();
+    order.sort_by_key(|line| std::cmp::Reverse(line.rect.width() * line.rect.height()));
+    for line in order {
+        let number = reaches.len() as u16;
+        reaches.push(((SHADOW_HEIGHTS * line.size) as usize + 8).clamp(grow + 4, reach));
+        for y in line.rect.y0..line.rect.y1.min(text.height) {
+            of.data[y * text.width..][line.rect.x0..line.rect.x1.min(text.width)].fill(number);
+        }
+    }
+    Groups { of, reaches }
+}
+
 /// The pieces that hardly touch `text`.
 fn whole_pieces_beside(pieces: &Mask, text: &Mask) -> Mask {
     let parts = components(pieces);
     let in_text = parts.count_in(text);
     let keep: Vec<bool> = (0..parts.areas.len()).map(|k| in_text[k] * 20 < parts.areas[k]).collect();
     parts.select(&keep)
-}
-
-/// The figure with the small pieces attached to it: foreground that touches the figure along a good part of its own
-/// edge.
-fn with_attached(figure: &Mask, standing: &Mask, speck: usize) -> Mask {
-    let beside = dilate(&erode(&standing.minus(figure), 2), 2).and(standing).minus(figure);
-    let parts = components(&beside);
-    let edge = beside.minus(&erode(&beside, 1));
-    let (edges, touching) = (parts.count_in(&edge), parts.count_in(&edge.and(&dilate(figure, 5))));
-    let most = figure.count() / 8;
-    let keep: Vec<bool> = (0..parts.areas.len())
-        .map(|k| (speck..most).contains(&parts.areas[k]) && touching[k] as f32 > 0.22 * edges[k] as f32)
-        .collect();
-    close(&figure.or(&parts.select(&keep)), 3)
 }
 
 /// Whether most of the foreground is salient.

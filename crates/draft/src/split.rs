@@ -5,7 +5,7 @@ use image::RgbaImage;
 use layers::{Kind, LayerStack};
 
 use crate::cut;
-use crate::decompose::{MOST_LAYERS, Options, Output};
+use crate::decompose::{MOST_LAYERS, Options, Output, SceneText};
 use crate::layer::{Part, Sheet, TextLine};
 use crate::monitor::{Monitor, Stage, Stopped};
 use crate::morphology::{components, dilate};
@@ -37,7 +37,7 @@ pub(crate) fn run(input: &RgbaImage, kind: Kind, options: &Options, monitor: &Mo
     if kind == Kind::Text {
         let page = on_paper(&above, &alpha, paper);
         let rows = rows(&alpha.map(|a| a >= SOLID));
-        let found = perceive(&page.0, monitor)?;
+        let found = perceive(&page.0, SceneText::Lift, monitor)?;
         notes = found.notes;
         let read: Vec<TextLine> = found.lines.into_iter().filter_map(|line| moved(line, page.1, &alpha)).collect();
         // Where the networks see one line or none, gaps between lines decide.
@@ -65,7 +65,7 @@ pub(crate) fn run(input: &RgbaImage, kind: Kind, options: &Options, monitor: &Mo
     layers.iter_mut().for_each(|layer| layer.group = None);
     let stack = LayerStack::new(input.width(), input.height(), layers).expect("every layer lies in the picture");
     monitor.step(Stage::Write, 1, 1, 1.0)?;
-    Ok(Output { stack, notes })
+    Ok(Output { stack, notes, background: None })
 }
 
 /// Paper that the visible pixels stand out from.

@@ -84,9 +84,12 @@ impl ZipStream {
         self.grown.lock().len()
     }
 
-    /// What the archive has grown by since the last call.
+    /// What the archive has grown by since the last call, in an allocation of just that size: it may wait long for a slow
+    /// reader.
     pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut *self.grown.lock())
+        let mut grown = std::mem::take(&mut *self.grown.lock());
+        grown.shrink_to_fit();
+        grown
     }
 
     /// The end of the archive.

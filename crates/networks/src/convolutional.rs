@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use crate::NetworkError;
 use crate::convolution::{Map, Stop};
-use crate::layers::{combined, mean, repeated};
+use crate::layers::{combined, mean, peaks, repeated};
 use crate::plan::{Step, Work, plan};
 
 /// A network in ONNX of convolutions, sums and pointwise functions, such as DBNet.
@@ -68,6 +68,7 @@ impl Step {
                 return doubling.run(first, stopped, |row| finish(row, doubling.outputs()));
             }
             Work::Mean => mean(first),
+            Work::Peak => peaks(first),
             Work::Repeat(times) => repeated(first, *times),
             Work::Add | Work::Multiply => {
                 let second = inputs[1];

@@ -14,6 +14,8 @@ pub(crate) enum Point {
     /// `clamp(alpha * x + beta, 0, 1)`
     HardSigmoid(f32, f32),
     Sigmoid,
+    /// `x * (erf(x / sqrt(2)) + 1) / 2`
+    Gelu,
 }
 
 impl Point {
@@ -37,8 +39,32 @@ impl Point {
                 values.iter_mut().for_each(|value| *value = (*value * alpha + beta).clamp(0.0, 1.0));
             }
             Self::Sigmoid => values.iter_mut().for_each(|value| *value = 1.0 / (1.0 + libm::expf(-*value))),
+            Self::Gelu => {
+                let share = |value: f32| 0.5 + 0.5 * error_function(value * std::f32::consts::FRAC_1_SQRT_2);
+                values.iter_mut().for_each(|value| *value *= share(*value));
+            }
         }
     }
+}
+
+/// The error function within 5e-7, as a quotient of polynomials (the coefficients of Eigen's `erf` for floats): without
+/// branches, so that several values are computed at a time.
+#[inline(always)]
+fn error_function(x: f32) -> f32 {
+    const ABOVE: [f32; 7] = [
+        -2.726_142_3e-10,
+        2.770_681_4e-8,
+        -2.101_024e-6,
+        -5.692_506_4e-5,
+        -7.349_906_3e-4,
+        -2.954_599_8e-3,
+        -1.609_603_3e-2,
+    ];
+    const BELOW: [f32; 5] = [-1.456_607_2e-5, -2.133_740_6e-4, -1.682_827e-3, -7.373_329e-3, -1.426_473_9e-2];
+    let x = x.clamp(-4.0, 4.0);
+    let square = x * x;
+    let polynomial = |factors: &[f32]| factors.iter().fold(0.0, |sum, factor| sum * square + factor);
+    x * polynomial(&ABOVE) / polynomial(&BELOW)
 }
 
 /// A depthwise convolution.
@@ -171,6 +197,19 @@ pub(crate) fn mean(map: &Map) -> Map {
     Map { height: 1, width: 1, channels: map.channels, values }
 }
 
+/// The largest of each pixel and its neighbours to the right and below.
+pub(crate) fn peaks(map: &Map) -> Map {
+    let channels = map.channels;
+    Map::from_rows(map.height, map.width, channels, |y, row| {
+        let (own, below) = (map.row(y), map.row((y + 1).min(map.height - 1)));
+        for (i, value) in row.iter_mut().enumerate() {
+            // The last pixel of a row is beside itself.
+            let right = if i + channels < own.len() { i + channels } else { i };
+            *value = own[i].max(own[right]).max(below[i]).max(below[right]);
+        }
+    })
+}
+
 /// Each pixel `times` in both directions.
 pub(crate) fn repeated(map: &Map, times: usize) -> Map {
     Map::from_rows(times * map.height, times * map.width, map.channels, |y, row| {
@@ -197,6 +236,20 @@ pub(crate) fn combined(a: &Map, b: &Map, combine: impl Fn(f32, f32) -> f32 + Syn
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_error_function_is_near_the_exact_one() {
+        let worst = (-6000..6000).map(|k| k as f32 / 1000.0).map(|x| (error_function(x) - libm::erff(x)).abs());
+        let worst = worst.fold(0.0, f32::max);
+        assert!(worst < 5e-7, "{worst}");
+    }
+
+    #[test]
+    fn peaks_look_right_and_down() {
+        let values = vec![1.0, 9.0, 2.0, 1.0, 3.0, 0.0, 4.0, 0.0, 0.0, 2.0, -1.0, -2.0];
+        let found = peaks(&Map { height: 2, width: 3, channels: 2, values });
+        assert_eq!(found.values, [4.0, 9.0, 3.0, 2.0, 3.0, 0.0, 4.0, 2.0, 0.0, 2.0, -1.0, -2.0]);
+    }
 
     /// By the definition: channels beyond whole groups, strides, gaps between the places, and the edges of the picture.
     #[test]

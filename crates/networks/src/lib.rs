@@ -11,5 +11,5 @@ mod weights;
 
 pub use convolution::{Map, Stop};
 pub use convolutional::Convolutional;
-pub use network::{Network, NetworkError};
+pub use network::{Network, NetworkError, Values};
 pub use u2net::U2Net;

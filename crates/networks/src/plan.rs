@@ -16,6 +16,8 @@ pub(crate) enum Work {
     Depthwise(Depthwise),
     Double(Doubling),
     Mean,
+    /// The largest of two by two pixels, at each pixel.
+    Peak,
     Repeat(usize),
     Add,
     Multiply,
@@ -73,6 +75,11 @@ impl<'a> Draft<'a> {
             self.point(step, Point::HardSwish, output, self.uses[input] == 2);
             return Ok(4);
         }
+        if let Some((input, output)) = self.gelu(nodes) {
+            let step = self.place(input)?;
+            self.point(step, Point::Gelu, output, self.uses[input] == 2);
+            return Ok(5);
+        }
         let input = |index: usize| node.input.get(index).map_or("", String::as_str);
         let output = node.output.first().ok_or("no output")?.as_str();
         let constant = |index: usize| self.file.constants.get(input(index));
@@ -89,6 +96,15 @@ impl<'a> Draft<'a> {
                 self.push(work, vec![self.place(input(0))?], output);
             }
             "GlobalAveragePool" => self.push(Work::Mean, vec![self.place(input(0))?], output),
+            "MaxPool" => {
+                let ones = |name: &str| ints(node, name).iter().all(|&n| n == 1);
+                let padded = node.attribute.iter().find(|attribute| attribute.name.as_deref() == Some("auto_pad"));
+                let to_the_right = padded.is_some_and(|attribute| attribute.s.as_deref() == Some("SAME_UPPER"));
+                if ints(node, "kernel_shape") != [2, 2] || !ones("strides") || !ones("dilations") || !to_the_right {
+                    return Err(format!("a kernel of {:?}", ints(node, "kernel_shape")));
+                }
+                self.push(Work::Peak, vec![self.place(input(0))?], output);
+            }
             "Resize" => {
                 let scales = constant(2).map_or(&[][..], |scales| scales.values.as_slice());
                 let &[batch, channels, down, across] = scales else { return Err(format!("scales {scales:?}")) };
@@ -171,12 +187,8 @@ impl<'a> Draft<'a> {
         if kinds != ["Add", "Clip", "Mul", "Div"] {
             return None;
         }
-        let number = |name: Option<&String>| match self.file.constants.get(name?)?.values.as_slice() {
-            &[number] => Some(number),
-            _ => None,
-        };
-        let numbers = [&add.input.get(1), &clip.input.get(1), &clip.input.get(2), &divide.input.get(1)];
-        let numbers = numbers.map(|name| number(*name));
+        let numbers = [add.input.get(1), clip.input.get(1), clip.input.get(2), divide.input.get(1)];
+        let numbers = numbers.map(|name| self.number(name));
         let input = add.input.first()?;
         let wired = clip.input.first() == add.output.first()
             && multiply.input.first() == Some(input)
@@ -184,6 +196,33 @@ impl<'a> Draft<'a> {
             && divide.input.first() == multiply.output.first();
         let known = numbers == [Some(3.0), Some(0.0), Some(6.0), Some(6.0)];
         (wired && known).then_some((input.as_str(), divide.output.first()?.as_str()))
+    }
+
+    /// `x / sqrt(2)`, its error function, plus 1, times `x`, halved: names of the input and the output.
+    fn gelu(&self, nodes: &'a [NodeProto]) -> Option<(&'a str, &'a str)> {
+        let [divide, erf, add, multiply, halve, ..] = nodes else { return None };
+        let kinds = [divide, erf, add, multiply, halve].map(|node| node.op_type.as_deref().unwrap_or(""));
+        if kinds != ["Div", "Erf", "Add", "Mul", "Mul"] {
+            return None;
+        }
+        let input = divide.input.first()?;
+        let wired = erf.input.first() == divide.output.first()
+            && add.input.first() == erf.output.first()
+            && multiply.input.first() == Some(input)
+            && multiply.input.get(1) == add.output.first()
+            && halve.input.first() == multiply.output.first();
+        let known = [(divide, std::f32::consts::SQRT_2), (add, 1.0), (halve, 0.5)]
+            .iter()
+            .all(|(node, number)| self.number(node.input.get(1)).is_some_and(|n| (n - number).abs() < 1e-5));
+        (wired && known).then_some((input.as_str(), halve.output.first()?.as_str()))
+    }
+
+    /// A constant that is one number.
+    fn number(&self, name: Option<&String>) -> Option<f32> {
+        match self.file.constants.get(name?)?.values.as_slice() {
+            &[number] => Some(number),
+            _ => None,
+        }
     }
 
     /// The one step that gives a value.

@@ -194,9 +194,21 @@ pub(crate) struct ExportArguments {
 /// are resumed.
 #[derive(Debug, Args)]
 pub(crate) struct PullArguments {
+    /// What to fetch
+    #[arg(value_enum, default_value_t = PullTarget::Model)]
+    pub target: PullTarget,
     /// bf16 (as published), or one that needs less memory and loses some detail: fp8, q8_0, q5_k_m or q4_k_m
     #[arg(long, default_value = "bf16", value_parser = parse_variant)]
     pub variant: Variant,
+}
+
+/// What `unflatten pull` fetches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PullTarget {
+    /// Qwen-Image-Layered, the weights of the qwen engine
+    Model,
+    /// MobileSAM as its authors publish it, 45 MB, in place of the smaller files that come with the draft engine
+    Segment,
 }
 
 /// Writes a folder in the published layout with random weights: it needs the

@@ -314,6 +314,39 @@ async fn a_server_without_ranges_sends_the_whole_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_segmenter_is_fetched_alone_and_resumed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut content = content();
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../draft/models");
+    for (path, file) in [
+        ("mobile_sam_image_encoder.onnx", "segment-encoder.onnx"),
+        ("sam_mask_decoder_multi.onnx", "segment-decoder.onnx"),
+        ("sam_mask_decoder_single.onnx", "segment-decoder.onnx"),
+    ] {
+        let bytes = fs::read(models.join(file)).expect("there");
+        content.files.insert(("Acly/MobileSAM".to_owned(), path.to_owned()), Stored { bytes, large: true });
+    }
+    let encoder = "mobile_sam_image_encoder.onnx";
+    content.faults.insert(encoder.to_owned(), vec![Fault::CutAfter(1_000_000)]);
+    let hub = Hub::start(content).await;
+    let output = hub.pull(dir.path(), &["segment"], &[]).await;
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+    assert!(stdout(&output).contains("another version"), "{}", stdout(&output));
+    let asked: Vec<(String, usize)> = hub.with(|content| content.requests.clone());
+    let parts: Vec<usize> = asked.iter().filter(|(path, _)| path == encoder).map(|(_, from)| *from).collect();
+    assert!(parts.len() == 2 && parts[1] > 0, "{parts:?}");
+    assert!(asked.iter().all(|(path, _)| path == encoder || path == "sam_mask_decoder_multi.onnx"), "{asked:?}");
+    let snapshot = dir.path().join("storage/models/models--Acly--MobileSAM/snapshots").join(SHA);
+    let stored = hub.with(|content| content.files[&("Acly/MobileSAM".to_owned(), encoder.to_owned())].bytes.clone());
+    assert!(fs::read(snapshot.join(encoder)).expect("there") == stored);
+
+    hub.with(|content| content.files.retain(|(repository, path), _| repository != "Acly/MobileSAM" || path == encoder));
+    let lacking = hub.pull(dir.path(), &["segment"], &[]).await;
+    assert_eq!(lacking.status.code(), Some(1));
+    assert!(stderr(&lacking).contains("decoder"), "{}", stderr(&lacking));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn forged_names_never_reach_the_disk() {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = Hub::start(Content { commit: "../../../../evil".to_owned(), ..content() }).await;

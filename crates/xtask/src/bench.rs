@@ -1,7 +1,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::cuda;
-use crate::install::{InstallOptions, install_test_programs};
+use crate::install::{InstallOptions, install_poster_programs, install_test_programs};
 use crate::run::{cargo, run};
 
 /// Runs one of the benchmarks.
@@ -19,7 +19,7 @@ pub(crate) struct BenchArguments {
 enum Bench {
     /// Layers brought from a model's size to the input's
     Layers,
-    /// The draft engine
+    /// The draft engine; with --html, on posters with real typography that Chromium renders
     Draft,
     /// Qwen-Image-Layered on the CPU
     Model,
@@ -67,6 +67,11 @@ pub(crate) fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
         _ => {}
     }
     let what = arguments.what;
+    let has = |option: &str| arguments.pass_on.iter().any(|word| word.split('=').next() == Some(option));
+    // Posters that are rendered already need neither a browser nor fonts.
+    if matches!(what, Bench::Draft) && has("--html") && !has("--rendered") {
+        install_poster_programs(arguments.install)?;
+    }
     let on_cpu = arguments.pass_on.join(" ").replace('=', " ").contains("--device cpu");
     let on_gpu = matches!(what, Bench::Gpu) && !on_cpu;
     let mut words = vec!["bench", "--profile", what.profile(), "--package", what.package()];

@@ -27,6 +27,21 @@ const FOR_CI: [(&str, &str); 1] = [("soffice", "libreoffice-impress")];
 /// Fonts that pages in Chromium need: without them, Korean is boxes.
 const FONTS: [&str; 2] = ["fonts-dejavu-core", "fonts-noto-cjk"];
 
+/// What the posters of the draft engine's benchmark are rendered with.
+const FOR_POSTERS: [(&str, &str); 3] =
+    [("chromium", "chromium"), ("chromedriver", "chromium-driver"), ("fc-list", "fontconfig")];
+
+/// A family of each package of fonts that those posters use; the benchmark knows all of them, and checks.
+const POSTER_FONTS: [(&str, &str); 7] = [
+    ("DejaVu Sans", "fonts-dejavu-core"),
+    ("DejaVu Serif Condensed", "fonts-dejavu-extra"),
+    ("Liberation Sans", "fonts-liberation"),
+    ("Nanum Pen Script", "fonts-nanum-extra"),
+    ("NanumMyeongjo", "fonts-nanum"),
+    ("Noto Sans CJK KR", "fonts-noto-cjk"),
+    ("BM DoHyeon", "fonts-woowa-bm"),
+];
+
 /// The oldest node whose test runner takes hooks.
 const OLDEST_NODE: (u32, u32) = (18, 19);
 
@@ -59,18 +74,34 @@ struct Machine {
 
 /// Installs what the tests start and this machine does not have, or says how to.
 pub(crate) fn install_test_programs(options: InstallOptions) -> anyhow::Result<()> {
-    let packages = missing_packages(&exists, has_venv(), is_ci());
+    install(&missing_packages(&exists, has_venv(), is_ci()), options)?;
+    check_node()
+}
+
+/// Installs what posters are rendered with and this machine does not have, or says how to.
+pub(crate) fn install_poster_programs(options: InstallOptions) -> anyhow::Result<()> {
+    install(&missing_for_posters(&exists, &has_font), options)
+}
+
+fn install(packages: &[&str], options: InstallOptions) -> anyhow::Result<()> {
     let machine = Machine { has_apt: exists("apt-get"), is_root: is_root() };
-    match decide(&packages, machine, options) {
+    match decide(packages, machine, options) {
         Decision::Nothing => {}
         Decision::Stop(reason) => bail!(reason),
         Decision::Install { sudo } => {
             println!("Installing Debian packages: {}", packages.join(" "));
             apt_get(sudo, &["update"])?;
-            apt_get(sudo, &[&["install", "--yes", "--no-install-recommends"], packages.as_slice()].concat())?;
+            apt_get(sudo, &[&["install", "--yes", "--no-install-recommends"], packages].concat())?;
         }
     }
-    check_node()
+    Ok(())
+}
+
+/// The Debian packages of the programs and fonts that are missing.
+fn missing_for_posters(exists: &dyn Fn(&str) -> bool, has_font: &dyn Fn(&str) -> bool) -> Vec<&'static str> {
+    let programs = FOR_POSTERS.iter().filter(|(program, _)| !exists(program));
+    let fonts = POSTER_FONTS.iter().filter(|(family, _)| !has_font(family));
+    programs.chain(fonts).map(|(_, package)| *package).collect()
 }
 
 /// The Debian packages of the programs that are missing.
@@ -93,14 +124,14 @@ fn decide(packages: &[&str], machine: Machine, options: InstallOptions) -> Decis
     }
     let list = packages.join(" ");
     if !machine.has_apt {
-        let reason = format!("the tests need these Debian packages, or your system's counterparts: {list}");
+        let reason = format!("these Debian packages are needed, or your system's counterparts: {list}");
         return Decision::Stop(reason);
     }
     if machine.is_root || options.install {
         return Decision::Install { sudo: !machine.is_root };
     }
     let command = format!("sudo apt-get install --no-install-recommends {list}");
-    Decision::Stop(format!("the tests need packages that are missing; run\n  {command}\nor pass --install"))
+    Decision::Stop(format!("packages are missing; run\n  {command}\nor pass --install"))
 }
 
 /// A node that did not come from the package may be too old.
@@ -164,6 +195,10 @@ fn has_venv() -> bool {
     Command::new("python3").args(["-c", "import ensurepip, venv"]).output().is_ok_and(|out| out.status.success())
 }
 
+fn has_font(family: &str) -> bool {
+    Command::new("fc-list").arg(family).output().is_ok_and(|output| !output.stdout.trim_ascii().is_empty())
+}
+
 fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
@@ -218,6 +253,15 @@ mod tests {
         assert_eq!(missing_packages(&all_but("soffice"), true, true), ["libreoffice-impress"]);
         let all = missing_packages(&|_| false, false, true);
         assert_eq!(all.len(), NEEDED.len() + FOR_SCRIPTS.len() + FOR_CI.len() + FONTS.len());
+    }
+
+    #[test]
+    fn only_missing_fonts_and_browsers_are_named_for_posters() {
+        assert!(missing_for_posters(&|_| true, &|_| true).is_empty());
+        assert_eq!(missing_for_posters(&|program| program != "chromium", &|_| true), ["chromium"]);
+        assert_eq!(missing_for_posters(&|_| true, &|family| family != "BM DoHyeon"), ["fonts-woowa-bm"]);
+        let all = missing_for_posters(&|_| false, &|_| false);
+        assert_eq!(all.len(), FOR_POSTERS.len() + POSTER_FONTS.len());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `cargo xtask bench draft`: time, memory and quality of the draft engine, with the
-//! Python prototype beside it where there is one.
+//! Python prototype beside it where there is one; with `--html`, posters with real typography.
 
 mod columns;
+mod html;
 mod peer;
 mod time;
 
@@ -78,6 +79,9 @@ enum Part {
 fn main() -> anyhow::Result<()> {
     // As the programs do that the engine is part of.
     draft::allocator::one_heap();
+    if html::is_asked_for() {
+        return html::run();
+    }
     let arguments = Arguments::parse();
     if let Some(picture) = &arguments.job {
         return time::job(picture, arguments.runs);

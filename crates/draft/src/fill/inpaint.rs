@@ -23,9 +23,15 @@ const CALM: f32 = 0.8;
 /// Colour step (0 to 1) to the next pixel under which a pixel is calm.
 const STEP: f32 = 3.5 / 255.0;
 
+/// The same for drawn backgrounds, which have no grain, and the share of such pixels that they have.
+const EVEN_STEP: f32 = 2.5 / 255.0;
+const DRAWN: f32 = 0.6;
+
 /// An inpainted picture.
 pub(crate) struct Inpainting {
     pub image: Colour,
+    /// Holes in texture: filled smoothly so far, for [`complete`].
+    pub rough: Mask,
     /// Holes whose surroundings are so smooth that any residue is a shadow or glow.
     pub very_smooth: Mask,
 }
@@ -56,7 +62,7 @@ pub(crate) fn inpaint(image: &Colour, region: &Hole, monitor: &Monitor) -> Resul
     let hole = region.mask;
     let mut very_smooth = hole.same_size(false);
     if !hole.any() {
-        return Ok(Inpainting { image: image.clone(), very_smooth });
+        return Ok(Inpainting { image: image.clone(), rough: very_smooth.clone(), very_smooth });
     }
     let parts = components(&dilate(hole, 6));
     let patch = |label: usize| {
@@ -65,7 +71,7 @@ pub(crate) fn inpaint(image: &Colour, region: &Hole, monitor: &Monitor) -> Resul
     };
     let patches = (1..=parts.len()).into_par_iter().map(patch).collect::<Result<Vec<Patch>, Stopped>>()?;
     let mut smooth = hole.clone();
-    for patch in patches.iter().filter(|patch| patch.rough || patch.image.is_some()) {
+    for patch in patches.iter().filter(|patch| patch.image.is_some()) {
         smooth.paste(patch.rect, &patch.inside.map(|_| false), &patch.inside);
     }
     monitor.check()?;
@@ -83,16 +89,37 @@ pub(crate) fn inpaint(image: &Colour, region: &Hole, monitor: &Monitor) -> Resul
             very_smooth.paste(patch.rect, &all, &patch.inside);
         }
     }
-    if let Some(bounds) = rough.bounds() {
-        let pad = 64.max(bounds.width().max(bounds.height()) / 2);
-        let rect = bounds.padded(pad, hole.width, hole.height);
-        let target = rough.crop(rect);
-        let forbidden =
-            region.excluded.map_or_else(|| hole.crop(rect), |excluded| hole.crop(rect).or(&excluded.crop(rect)));
-        let filled = patches::fill(&out.crop(rect), &target, &forbidden, monitor)?;
-        out.paste(rect, &filled, &target);
+    Ok(Inpainting { image: out, rough, very_smooth })
+}
+
+/// Completes the holes in texture with patches from the picture: within `near`, the shape and its soft edge. What is
+/// around it is seen, in the shade: `lit` shows it without. The less has to be invented the better, and the smooth
+/// filling was enough to tell how deep the shade is.
+///
+/// # Errors
+/// [`Stopped`] when the caller gave up.
+pub(crate) fn complete(
+    inpainting: Inpainting,
+    lit: &Colour,
+    region: &Hole,
+    near: &Mask,
+    monitor: &Monitor,
+) -> Result<Inpainting, Stopped> {
+    let target = inpainting.rough.and(near);
+    let Some(bounds) = target.bounds() else { return Ok(inpainting) };
+    let Inpainting { mut image, rough, very_smooth } = inpainting;
+    let (width, height) = (near.width, near.height);
+    let rect = bounds.padded(64.max(bounds.width().max(bounds.height()) / 2), width, height);
+    let hole = target.crop(rect);
+    image = image.with(lit, &rough.minus(near));
+    // What was filled smoothly is no source, and what stands elsewhere neither.
+    let mut forbidden = region.mask.minus(&rough).crop(rect);
+    if let Some(excluded) = region.excluded {
+        forbidden = forbidden.or(&excluded.crop(rect));
     }
-    Ok(Inpainting { image: out, very_smooth })
+    let filled = patches::fill(&image.crop(rect), &hole, &forbidden, monitor)?;
+    image.paste(rect, &filled, &hole);
+    Ok(Inpainting { image, rough, very_smooth })
 }
 
 /// The ring around one hole, in the coordinates of its rectangle.
@@ -120,30 +147,36 @@ fn fill_part(image: &Colour, region: &Hole, parts: &Components, label: usize) ->
     let mut residuals: Vec<f32> = ring.samples.iter().map(|s| model.residual(s)).collect();
     patch.very_smooth = quantile(&mut residuals, 0.97) < 6.0 / 255.0;
     let near = || dilate(&part, width + 2).minus(&holes);
-    if inliers > 0.72 {
+    let drawn = even_share(&image, &ring.mask) > DRAWN;
+    if inliers > if drawn { 0.72 } else { 0.9 } {
         if inliers < 0.995 {
             patch.image = Some(fill_without_outliers(&image, &ring, &model, &near()));
         }
         return patch;
     }
-    match palette::find(&image, &ring.mask) {
+    match palette::find(&image, &ring.mask).filter(|_| drawn) {
         Some(colours) => {
             let around = patch.inside.minus(&dilate(&region.shape.crop(rect), BEYOND_EDGE));
             let palette_hole = palette::Hole { image: &image, hole: &patch.inside, known: &near(), around: &around };
             patch.image = Some(palette::fill(&palette_hole, &colours));
         }
-        None => patch.rough = calm_share(&image, &ring.mask) < CALM,
+        None => patch.rough = calm_share(&image, &ring.mask, STEP) < CALM,
     }
     patch
 }
 
+/// Share of flat or drawn background.
+fn even_share(image: &Colour, mask: &Mask) -> f32 {
+    calm_share(image, mask, EVEN_STEP)
+}
+
 /// Share of the pixels under `mask` that hardly differ from the next ones: clouds
 /// and skies are calm although no single gradient explains them.
-fn calm_share(image: &Colour, mask: &Mask) -> f32 {
+fn calm_share(image: &Colour, mask: &Mask, step: f32) -> f32 {
     let calm = Plane::from_fn(image.width, image.height, |x, y| {
         x > 0 && y > 0 && mask.at(x, y) && {
             let here = image.at(x, y);
-            max_difference(here, image.at(x - 1, y)).max(max_difference(here, image.at(x, y - 1))) < STEP
+            max_difference(here, image.at(x - 1, y)).max(max_difference(here, image.at(x, y - 1))) < step
         }
     });
     calm.count() as f32 / mask.count().max(1) as f32

@@ -5,3 +5,5 @@ pub(crate) mod membrane;
 pub(crate) mod palette;
 pub(crate) mod patches;
 pub(crate) mod quadratic;
+pub(crate) mod rim;
+pub(crate) mod seam;

@@ -1,19 +1,19 @@
 //! Extraction of a shape from the picture: its matte, and the inpainted background behind it.
 
 mod opacity;
-mod seam;
 
 use std::borrow::Cow;
 
 use crate::colour::max_difference;
-use crate::fading::{self, Fading};
-use crate::fill::inpaint::{Hole, inpaint};
+use crate::fading::{self, Fading, Groups};
+use crate::fill::inpaint::{Hole, complete, inpaint};
+use crate::fill::rim;
+use crate::fill::seam::seamless;
 use crate::monitor::{Monitor, Stopped};
-use crate::morphology::{components, dilate, erode, nearest, open};
+use crate::morphology::{NOWHERE, components, dilate, erode, nearest, open};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect};
 use opacity::{Zones, core, settle, unmix};
-use seam::seamless;
 
 /// How far shadows are followed, as a share of the picture's long side: the widest shadows of the tuning posters of
 /// `synth` end before.
@@ -33,6 +33,11 @@ const ALIKE: f32 = 16.0 / 255.0;
 /// Share of a shape's typical difference from the background under which a pixel is background.
 const GAP: f32 = 0.25;
 
+/// Share of a shadow from which the picture under it is mixed with the inpainted one, and from which nothing of it is
+/// used.
+const VEILING: f32 = 0.4;
+const HIDING: f32 = 0.75;
+
 /// The kind of shape that is extracted.
 #[derive(Clone, Copy)]
 pub(crate) enum Shape {
@@ -40,6 +45,11 @@ pub(crate) enum Shape {
     Letters {
         /// Area in pixels up to which a region inside a letter that looks like the background is background.
         counter: usize,
+    },
+    /// Things in a photograph or a painting: what is around them is not taken for their shadow.
+    Figure {
+        /// As of a piece.
+        crumb: usize,
     },
     /// A subject, an object, or several of them.
     Piece {
@@ -80,41 +90,94 @@ pub(crate) fn extract(
     options: ExtractOptions,
     monitor: &Monitor,
 ) -> Result<Extraction, Stopped> {
-    let reach = ((SHADOW_REACH * mask.width.max(mask.height) as f32) as usize).max(options.grow + 4);
+    let groups = Groups::one(mask, farthest(mask, options.grow));
+    extract_groups(image, mask, &groups, options, monitor)
+}
+
+/// How far the shadows of a shape are followed, in pixels, where the background is inpainted up to `grow`.
+pub(crate) fn farthest(mask: &Mask, grow: usize) -> usize {
+    ((SHADOW_REACH * mask.width.max(mask.height) as f32) as usize).max(grow + 4)
+}
+
+/// The same, with the shadow of each group measured by itself.
+///
+/// # Errors
+/// [`Stopped`] when the caller gave up.
+pub(crate) fn extract_groups(
+    image: &Colour,
+    mask: &Mask,
+    groups: &Groups,
+    options: ExtractOptions,
+    monitor: &Monitor,
+) -> Result<Extraction, Stopped> {
     let places = nearest(mask);
-    let halo = fading::width(image, &places, reach).unwrap_or(options.grow).max(options.halo);
+    let shaded = !matches!(options.shape, Shape::Figure { .. });
+    let widths = if shaded { fading::widths(image, &places, groups) } else { vec![Some(0); groups.reaches.len()] };
+    let halos: Vec<usize> = widths.iter().map(|width| width.unwrap_or(options.grow).max(options.halo)).collect();
+    monitor.check()?;
+    let within = |limit: &dyn Fn(usize) -> usize| within(&places, groups, limit);
     // The hole includes a shadow that reaches further than usual.
-    let grow = options.grow.max(halo + 3);
+    let around = within(&|group| options.grow.max(halos[group] + 3));
+    let mut near = within(&|group| halos[group].clamp(options.halo, options.band + 1));
+    let hole = reached(image, mask, around);
+    let region = Hole { mask: &hole, shape: mask, excluded: options.excluded };
+    let mut inpainted = inpaint(image, &region, monitor)?;
     monitor.check()?;
-    let hole = reached(image, mask, grow);
-    let inpainted = inpaint(image, &Hole { mask: &hole, shape: mask, excluded: options.excluded }, monitor)?;
-    monitor.check()?;
-    let fading = Fading::measure(image, &inpainted.image, &hole, &places, grow);
+    let fading = match shaded {
+        true => Fading::measure(image, &inpainted.image, &hole, &places, groups),
+        false => Fading::none(mask),
+    };
     drop(places);
     monitor.check()?;
+    if inpainted.rough.any() {
+        let clinging = rim::grown(image, &inpainted.image, mask, &near, &hole, &fading.share);
+        near = near.or(&clinging.and(&inpainted.rough));
+        let typical = fading.share.zip(&inpainted.rough.minus(&near), |share, beside| if beside { share } else { 0.0 });
+        let lit = Plane::from_fn(image.width, image.height, |x, y| {
+            unshaded(image.at(x, y), typical.at(x, y), fading.shade_at(x, y))
+        });
+        inpainted = complete(inpainted, &lit, &region, &near, monitor)?;
+    }
     let mut extraction = Extraction { below: image.clone(), alpha: mask.same_size(0.0) };
+    let widest = halos.iter().copied().max().unwrap_or(0) + 3;
     // Most of a poster is far from the shape: only the rows around the shape are processed.
-    for rect in bands(&hole, grow + 8) {
+    for rect in bands(&hole, options.grow.max(widest) + 8) {
         monitor.check()?;
         let part = Part {
             image: image.part(rect),
             mask: mask.part(rect),
+            near: near.part(rect),
             hole: hole.part(rect),
             filled: inpainted.image.part(rect),
             very_smooth: inpainted.very_smooth.part(rect),
             shaded: fading.share.part(rect),
+            shade: fading.shade.part(rect),
+            shades: &fading.shades,
         };
-        let found = part.extract(options, halo.clamp(options.halo, options.band + 1), fading.shade, monitor)?;
+        let found = part.extract(options, monitor)?;
         extraction.below.put(rect, &found.below);
         extraction.alpha.put(rect, &found.alpha);
     }
     Ok(extraction)
 }
 
-/// The surroundings of a shape up to `grow` pixels, but not beyond a strong edge: shadows and glows fade, so another
-/// thing begins there.
-fn reached(image: &Colour, mask: &Mask, grow: usize) -> Mask {
-    let (own, around) = (dilate(mask, OWN_EDGE), dilate(mask, grow));
+/// The shape and what is around it, as far as `limit` says for the group that is nearest.
+fn within(places: &Plane<u32>, groups: &Groups, limit: &dyn Fn(usize) -> usize) -> Mask {
+    let limits: Vec<f32> = (0..groups.reaches.len()).map(|group| (limit(group) as f32 + 0.3).powi(2)).collect();
+    let width = places.width;
+    Plane::from_fn(width, places.height, |x, y| {
+        let place = places.at(x, y);
+        place != NOWHERE && {
+            let (u, v) = (place as usize % width, place as usize / width);
+            let square = (u.abs_diff(x).pow(2) + v.abs_diff(y).pow(2)) as f32;
+            square <= limits[usize::from(groups.of.data[place as usize])]
+        }
+    })
+}
+
+/// The surroundings of a shape, but not beyond a strong edge: shadows and glows fade, so another thing begins there.
+fn reached(image: &Colour, mask: &Mask, around: Mask) -> Mask {
+    let own = dilate(mask, OWN_EDGE);
     let (width, height) = (mask.width, mask.height);
     let beyond = around.minus(&own);
     let edges = Plane::from_fn(width, height, |x, y| {
@@ -154,46 +217,58 @@ fn bands(mask: &Mask, gap: usize) -> Vec<Rect> {
 struct Part<'a> {
     image: Cow<'a, Colour>,
     mask: Cow<'a, Mask>,
+    /// The shape, its soft edge, and what else of it clings to that.
+    near: Cow<'a, Mask>,
     hole: Cow<'a, Mask>,
     filled: Cow<'a, Colour>,
     very_smooth: Cow<'a, Mask>,
     /// Share of shadow or glow that is typical of the place.
     shaded: Cow<'a, Gray>,
+    /// Which shadow or glow that is, from 1 on.
+    shade: Cow<'a, Plane<u16>>,
+    shades: &'a [[f32; 3]],
 }
 
 impl Part<'_> {
-    fn extract(
-        &self,
-        options: ExtractOptions,
-        halo: usize,
-        shade: Option<[f32; 3]>,
-        monitor: &Monitor,
-    ) -> Result<Extraction, Stopped> {
-        let near = dilate(&self.mask, halo);
+    /// As [`Fading::shade_at`].
+    fn shade_at(&self, x: usize, y: usize) -> Option<[f32; 3]> {
+        let number = usize::from(self.shade.at(x, y));
+        (number > 0).then(|| self.shades[number - 1])
+    }
+
+    fn extract(&self, options: ExtractOptions, monitor: &Monitor) -> Result<Extraction, Stopped> {
+        let near = &*self.near;
         // On a textured background the original pixels are used again right outside the halo, with the shadow removed
         // that is typical of the place.
-        let textured = self.very_smooth.or(&near).not();
+        let textured = self.very_smooth.or(near).not();
         let typical = self.shaded.zip(&textured, |share, textured| if textured { share } else { 0.0 });
-        let lit = self.image.zip(&typical, |pixel, share| unshaded(pixel, share, shade));
+        let lit = Plane::from_fn(near.width, near.height, |x, y| {
+            let share = typical.at(x, y);
+            let lit = unshaded(self.image.at(x, y), share, self.shade_at(x, y));
+            // A strong shadow leaves too little of the picture.
+            let kept = ((HIDING - share) / (HIDING - VEILING)).clamp(0.0, 1.0);
+            let filled = self.filled.at(x, y);
+            std::array::from_fn(|c| filled[c] + kept * (lit[c] - filled[c]))
+        });
         let filled = seamless(&self.filled, &lit, &textured, &self.hole);
         let below = filled.with(&lit, &textured);
         let support = self.hole.minus(&textured);
         monitor.check()?;
         let crumbs = match options.shape {
             Shape::Letters { .. } => self.mask.same_size(false),
-            Shape::Piece { crumb } => self.crumbs(&below, crumb),
+            Shape::Piece { crumb } | Shape::Figure { crumb } => self.crumbs(&below, crumb),
         };
         let mask = match options.shape {
             Shape::Letters { counter } => self.mask.minus(&self.gaps(&below, counter)),
-            Shape::Piece { .. } => self.mask.minus(&crumbs),
+            Shape::Piece { .. } | Shape::Figure { .. } => self.mask.minus(&crumbs),
         };
         let core = core(&mask, options.band);
         monitor.check()?;
-        let (alpha, strange) = unmix(&self.image, &below, &mask, &core, &support, shade);
+        let (alpha, strange) = unmix(&self.image, &below, &mask, &core, &support, &|x, y| self.shade_at(x, y));
         monitor.check()?;
-        let foreign = self.foreign(&below, &support.minus(&near), shade).or(&crumbs);
-        let foreign = foreign.or(&self.joined(&strange, &filled, &self.hole.minus(&near), shade));
-        let zones = Zones { near, support, solid: erode(&mask, options.band), typical, foreign };
+        let foreign = self.foreign(&below, &support.minus(near)).or(&crumbs);
+        let foreign = foreign.or(&self.joined(&strange, &filled, &self.hole.minus(near)));
+        let zones = Zones { near: near.clone(), support, solid: erode(&mask, options.band), typical, foreign };
         monitor.check()?;
         Ok(settle(&self.image, below, alpha, &zones))
     }
@@ -235,8 +310,8 @@ impl Part<'_> {
     }
 
     /// Other things nearby: regions that differ from the background more than the shadow does and extend beyond the hole.
-    fn foreign(&self, below: &Colour, support: &Mask, shade: Option<[f32; 3]>) -> Mask {
-        let other = self.other(below, support, shade);
+    fn foreign(&self, below: &Colour, support: &Mask) -> Mask {
+        let other = self.other(below, support);
         let parts = components(&other);
         let rim = self.hole.minus(&erode(&self.hole, 2));
         let beyond: Vec<bool> = parts.count_in(&rim).iter().map(|&count| count > 0).collect();
@@ -244,20 +319,20 @@ impl Part<'_> {
     }
 
     /// Pixels at the edge that are not a mixture of shape and background and belong to other things around the shape.
-    fn joined(&self, strange: &Mask, below: &Colour, around: &Mask, shade: Option<[f32; 3]>) -> Mask {
+    fn joined(&self, strange: &Mask, below: &Colour, around: &Mask) -> Mask {
         // Lines of a pixel are what compression does to edges.
-        let other = open(&self.other(below, around, shade), 1);
+        let other = open(&self.other(below, around), 1);
         let parts = components(&open(&other.or(strange), 1));
         let others: Vec<bool> = parts.count_in(&other).iter().map(|&count| count > 0).collect();
         parts.select(&others).and(strange)
     }
 
     /// Where a pixel of `area` differs from the background more than the shadow does.
-    fn other(&self, below: &Colour, area: &Mask, shade: Option<[f32; 3]>) -> Mask {
-        let shade = shade.unwrap_or([0.0; 3]);
+    fn other(&self, below: &Colour, area: &Mask) -> Mask {
         Plane::from_fn(area.width, area.height, |x, y| {
             area.at(x, y) && {
                 let (i, b, share) = (self.image.at(x, y), below.at(x, y), self.shaded.at(x, y));
+                let shade = self.shade_at(x, y).unwrap_or([0.0; 3]);
                 let typical: [f32; 3] = std::array::from_fn(|c| b[c] + share * (shade[c] - b[c]));
                 max_difference(i, typical) > max_difference(typical, b) + FOREIGN
             }
@@ -339,11 +414,14 @@ mod tests {
             filled: Cow::Owned(unit_plane(&Plane::new(120, 120, background))),
             very_smooth: Cow::Owned(mask.same_size(true)),
             shaded: Cow::Owned(mask.same_size(0.0)),
+            shade: Cow::Owned(mask.same_size(0)),
+            shades: &[],
+            near: Cow::Owned(dilate(&mask, 2)),
             mask: Cow::Borrowed(&mask),
         };
         let (monitor, _reporter) = monitor();
         let how = ExtractOptions { band: 2, grow: 8, halo: 2, shape: Shape::Letters { counter: 0 }, excluded: None };
-        let letters = part.extract(how, 2, None, &monitor).expect("nobody stops it");
+        let letters = part.extract(how, &monitor).expect("nobody stops it");
         assert!((54..62).all(|y| letters.alpha.at(60, y) == 0.0), "{}", letters.alpha.at(60, 58));
         assert_eq!(letters.below.at(60, 58), part.image.at(60, 58));
         assert!((30..90).all(|y| letters.alpha.at(50, y) == 1.0));

@@ -44,7 +44,7 @@ pub(super) fn unmix(
     mask: &Mask,
     core: &Mask,
     support: &Mask,
-    shade: Option<[f32; 3]>,
+    shade: &(dyn Fn(usize, usize) -> Option<[f32; 3]> + Sync),
 ) -> (Gray, Mask) {
     let sources = nearest(core);
     let spread = |x: usize, y: usize| match sources.at(x, y) {
@@ -65,6 +65,7 @@ pub(super) fn unmix(
         let toward_front: [f32; 3] = std::array::from_fn(|c| f[c] - b[c]);
         let change: [f32; 3] = std::array::from_fn(|c| i[c] - b[c]);
         let square = dot(toward_front, toward_front);
+        let shade = shade(x, y);
         let (share, shadow) = match shade {
             Some(shade) => {
                 let toward_shade: [f32; 3] = std::array::from_fn(|c| shade[c] - b[c]);

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::monitor::Monitor;
 use crate::morphology::{Components, components};
-use crate::networks::{NetworkError, grown, read_line, text_probability};
+use crate::networks::{NetworkError, grown, joined, read_signs, text_probability};
 use crate::plane::{Gray, Mask, Plane, Rect, Rgb8};
 use crate::text::outline::{Oriented, least_rectangle, quarter_turn, rim};
 
@@ -24,8 +24,12 @@ pub(crate) struct Line {
     pub text: String,
     /// How sure the recogniser is, 0 to 1.
     pub sure: f32,
-    /// Whether it was read. Otherwise the shapes of the letters have to decide.
+    /// Whether it was read. Otherwise its letters have to decide.
     pub certain: bool,
+    /// Whether the detector is sure of it and it is as long as a line.
+    pub marked: bool,
+    /// The direction in which it runs: right, down.
+    pub along: [f32; 2],
     /// Box of the shrunk region that the detector marks.
     pub rect: Rect,
     /// The region within `rect`.
@@ -62,6 +66,14 @@ pub(crate) fn find(image: &Rgb8, monitor: &Monitor) -> Result<Marks, NetworkErro
     let mut sides = SIDES.to_vec();
     // A small picture is as it is at every scale: once is enough.
     sides.retain(|&side| side == SIDES[2] || side - SIDES[2] / 2 < image.width.max(image.height));
+    find_at(image, &sides, monitor)
+}
+
+/// Where there could be text, with the picture's long side at each of `sides`; the first one is the largest.
+///
+/// # Errors
+/// When the caller stopped, or the network cannot be run.
+pub(crate) fn find_at(image: &Rgb8, sides: &[usize], monitor: &Monitor) -> Result<Marks, NetworkError> {
     let maps: Vec<Gray> =
         sides.par_iter().map(|&side| text_probability(image, side, monitor)).collect::<Result<_, _>>()?;
     let (width, height) = (maps[0].width, maps[0].height);
@@ -89,7 +101,10 @@ pub(crate) fn read_marks(image: &Rgb8, marks: &Marks, monitor: &Monitor) -> Resu
 
 /// Works on several items at a time, on threads of their own: those of the pool must not
 /// wait for the recogniser.
-fn side_by_side<T: Sync, R: Send, E: Send>(items: &[T], work: impl Fn(&T) -> Result<R, E> + Sync) -> Result<Vec<R>, E> {
+pub(super) fn side_by_side<T: Sync, R: Send, E: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
     let next = AtomicUsize::new(0);
     let some = || {
         let mut done = Vec::new();
@@ -149,12 +164,13 @@ fn judge(image: &Rgb8, blob: &Blob, scale: (f32, f32), monitor: &Monitor) -> Res
     };
     let read_well = (sure >= 0.65 && blob.agreed > 0.3) || sure >= 0.8;
     let words = read_well && length >= 1 && (length > 1 || sure >= 0.8);
-    // A script that the recogniser does not know: its guesses say nothing.
-    let line_like = blob.agreed > 0.5 && aspect > 1.5 && blob.score > 0.6;
-    if !words && !line_like {
+    // A script that the recogniser does not know: its guesses say nothing. Other readers follow.
+    let possible = blob.agreed > 0.3;
+    if !words && !possible {
         return Ok(None);
     }
     let mut line = place(image, blob, scale, outline.height.min(outline.width));
+    line.marked = blob.agreed > 0.5 && aspect > 1.5 && blob.score > 0.6;
     if words {
         line.text = text.trim().to_owned();
         line.sure = sure;
@@ -186,6 +202,8 @@ fn place(image: &Rgb8, blob: &Blob, scale: (f32, f32), size: f32) -> Line {
         text: String::new(),
         sure: 0.0,
         certain: false,
+        marked: false,
+        along: blob.outline.u,
         rect,
         mask,
         reach: blob.reach * (scale.0 + scale.1) / 2.0,
@@ -196,19 +214,19 @@ fn place(image: &Rgb8, blob: &Blob, scale: (f32, f32), size: f32) -> Line {
 /// Reads a line; an upright one cell by cell and on either side, the surest wins.
 fn read(line: &Rgb8, monitor: &Monitor) -> Result<(String, f32), NetworkError> {
     if line.height as f32 <= 1.5 * line.width as f32 {
-        return read_line(line, monitor);
+        return Ok(joined(&read_signs(line, monitor)?));
     }
     let cells = (line.height as f32 / line.width as f32).round() as usize;
     let (mut text, mut sum) = (String::new(), 0.0);
     for k in 0..cells {
         let rect = Rect { x0: 0, x1: line.width, y0: k * line.height / cells, y1: (k + 1) * line.height / cells };
-        let (character, sure) = read_line(&line.crop(rect), monitor)?;
+        let (character, sure) = joined(&read_signs(&line.crop(rect), monitor)?);
         text.push_str(&character);
         sum += sure;
     }
     let mut best = (text, sum / cells as f32);
     for clockwise in [false, true] {
-        let turned = read_line(&quarter_turn(line, clockwise), monitor)?;
+        let turned = joined(&read_signs(&quarter_turn(line, clockwise), monitor)?);
         if turned.1 > best.1 {
             best = turned;
         }

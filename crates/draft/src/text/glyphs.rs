@@ -10,9 +10,11 @@ use crate::monitor::{Monitor, Stopped};
 use crate::morphology::{close, components, dilate, distance_to};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
+use crate::text::complete::{Found, complete};
 use crate::text::detect::Line;
+use crate::text::frame::Frame;
+use crate::text::ink::{drop_scenery, main_colour};
 use crate::text::tidy::{Clusters, sampled, without_background, without_crumbs, without_hairlines};
-use crate::text::writing::looks_written;
 
 const CLUSTERS: usize = 10;
 /// Oklab residual under which a pixel belongs to the smooth background.
@@ -22,7 +24,9 @@ const OVER_REPRESENTED: f32 = 0.62;
 /// Share of such pixels in the ring from which the background counts as smooth.
 const SMOOTH: f32 = 0.93;
 
-/// Confidence of the recogniser that is believed beside lines that it cannot read.
+/// Share of the line that its letters cover.
+const COVER: std::ops::RangeInclusive<f32> = 0.06..=0.92;
+/// Confidence of the recogniser from which a line is no part of a figure, whatever is salient there.
 const SURELY_READ: f32 = 0.9;
 
 /// The letters of one line.
@@ -32,8 +36,20 @@ pub(crate) struct Letters {
     pub mask: Mask,
     pub text: String,
     pub size: f32,
-    certain: bool,
-    sure: f32,
+    /// Whether it was read, and how surely.
+    pub certain: bool,
+    pub sure: f32,
+    /// As of [`Line`].
+    pub marked: bool,
+    pub along: [f32; 2],
+    /// Typical colour of the letters, Oklab.
+    pub colour: [f32; 3],
+    /// Whether the background is smooth.
+    pub smooth: bool,
+    /// Angle to the nearest axis of the picture, in radians.
+    pub tilt: f32,
+    /// Its number among the detected lines.
+    pub number: usize,
 }
 
 /// A line with its surroundings: everything is in the coordinates of `rect`.
@@ -69,30 +85,66 @@ pub(crate) fn letters(
     }
     let found = lines
         .par_iter()
+        .enumerate()
         .zip(frames)
-        .map(|(line, (rect, distance))| {
+        .map(|((number, line), (rect, distance))| {
             monitor.check()?;
             let region = Region::new(image, line, rect, distance, &taken);
             monitor.check()?;
-            let mask = region.letters(subject.map(|s| s.crop(rect)));
-            Ok(mask.filter(|mask| line.certain || looks_written(mask)).map(|mask| Letters {
+            // What is read without doubt is no part of a figure, whatever is salient there.
+            let doubtful = !(line.certain && line.sure >= SURELY_READ && line.text.chars().count() > 1);
+            let mask = region.letters(subject.filter(|_| doubtful).map(|s| s.crop(rect)));
+            Ok(mask.map(|mask| Letters {
                 rect,
+                colour: typical(&oklab_plane(&image.crop(rect)), &mask),
+                smooth: region.smooth,
                 mask,
                 text: line.text.clone(),
                 size: line.size,
                 certain: line.certain,
                 sure: line.sure,
+                marked: line.marked,
+                along: line.along,
+                tilt: Frame::of(&line.mask, line.rect).map_or(0.0, |frame| frame.tilt()),
+                number,
             }))
         })
         .collect::<Result<Vec<Option<Letters>>, Stopped>>()?;
-    let mut found: Vec<Letters> = found.into_iter().flatten().collect();
-    // Birds, seeds and disks look like single characters: one is believed only beside real lines.
-    if found.iter().all(|line| line.certain && line.text.chars().count() <= 1) {
-        found.clear();
-    }
-    // Beside a script that cannot be read, what seems to be read is often a guess.
-    if found.iter().any(|line| !line.certain) {
-        found.iter_mut().filter(|line| line.sure < SURELY_READ).for_each(|line| line.text.clear());
+    completed(image, lines, found.into_iter().flatten().collect(), monitor)
+}
+
+/// The typical colour under a mask.
+fn typical(lab: &Colour, mask: &Mask) -> [f32; 3] {
+    let own = sampled(lab, mask, 2000);
+    std::array::from_fn(|c| quantile(&mut own.iter().map(|colour| colour[c]).collect::<Vec<_>>(), 0.5))
+}
+
+/// The lines with all of their letters.
+fn completed(
+    image: &Rgb8,
+    lines: &[Line],
+    mut found: Vec<Letters>,
+    monitor: &Monitor,
+) -> Result<Vec<Letters>, Stopped> {
+    let whole = {
+        let to_complete: Vec<Found> = found
+            .iter()
+            .map(|letters| {
+                let line = &lines[letters.number];
+                Found {
+                    marked: &line.mask,
+                    marked_rect: line.rect,
+                    reach: line.reach,
+                    mask: &letters.mask,
+                    rect: letters.rect,
+                }
+            })
+            .collect();
+        complete(image, &to_complete, monitor)?
+    };
+    for (letters, whole) in found.iter_mut().zip(whole) {
+        letters.mask = whole.mask;
+        letters.rect = whole.rect;
     }
     Ok(found)
 }
@@ -155,21 +207,28 @@ impl Region {
 
     fn letters(&self, subject: Option<Mask>) -> Option<Mask> {
         let inside = self.within(1.0);
-        let by_colour = self.text_clusters(&inside).and(&self.within(1.6));
-        let mut mask = self.keep_inner_parts(&by_colour, &inside, subject);
+        let (clusters, main) = self.text_clusters(&inside);
+        // Where all of the colours make no letters, such as in a wide glow, the main one may.
+        self.letters_of(&clusters, &inside, subject.as_ref())
+            .or_else(|| self.letters_of(&main, &inside, subject.as_ref()))
+    }
+
+    fn letters_of(&self, clusters: &Mask, inside: &Mask, subject: Option<&Mask>) -> Option<Mask> {
+        let by_colour = clusters.and(&self.within(1.6));
+        let mut mask = self.keep_inner_parts(&by_colour, inside, subject);
         let band = self.distance.map(|d| d >= 0.75 * self.reach && d < 1.05 * self.reach);
         let on_band = mask.and(&band).count() as f32 / band.count().max(1) as f32;
         if on_band > 0.6 && !self.smooth {
-            mask = self.flip(&mask, &band, &inside);
+            mask = self.flip(&mask, &band, inside);
         }
-        mask = close(&without_hairlines(&without_background(&mask, &self.lab, &inside)), 1);
-        mask = without_crumbs(&mask, least(&inside));
-        let cover = mask.and(&inside).count() as f32 / inside.count().max(1) as f32;
-        (0.06..=0.92).contains(&cover).then_some(mask)
+        mask = close(&without_hairlines(&without_background(&mask, &self.lab, inside)), 1);
+        mask = without_crumbs(&mask, least(inside));
+        let cover = mask.and(inside).count() as f32 / inside.count().max(1) as f32;
+        COVER.contains(&cover).then_some(mask)
     }
 
-    /// Pixels whose colour is over-represented inside against the ring around.
-    fn text_clusters(&self, inside: &Mask) -> Mask {
+    /// Pixels whose colour is over-represented inside against the ring around; and those of the main one of these.
+    fn text_clusters(&self, inside: &Mask) -> (Mask, Mask) {
         let mut samples = sampled(&self.lab, inside, 4000);
         samples.extend(sampled(&self.lab, &self.ring, 4000));
         let centres = kmeans(&samples, CLUSTERS, 12, 0);
@@ -198,7 +257,14 @@ impl Region {
             .collect();
         let limits: Vec<f32> = centres.iter().map(|&centre| self.softest(centre)).collect();
         self.drop_soft_clusters(&labels, &mut chosen, inside, &limits);
-        Clusters { labels: &labels, centres: &centres, chosen: &chosen, inner: &inner, outer: &outer }.letters(inside)
+        let all = chosen.clone();
+        let clusters = Clusters { labels: &labels, centres: &centres, chosen: &all, inner: &inner, outer: &outer };
+        if !self.smooth {
+            drop_scenery(&clusters, inside, &mut chosen);
+        }
+        let main = main_colour(&clusters, inside).map_or_else(|| inside.same_size(false), |k| labels.map(|l| l == k));
+        let clusters = Clusters { labels: &labels, centres: &centres, chosen: &chosen, inner: &inner, outer: &outer };
+        (clusters.letters(inside), main)
     }
 
     /// Share of a colour's pixels in the ring that do not belong to large shapes beside the line,
@@ -282,7 +348,7 @@ impl Region {
     }
 
     /// Components that lie mostly inside and are not part of a figure.
-    fn keep_inner_parts(&self, mask: &Mask, inside: &Mask, subject: Option<Mask>) -> Mask {
+    fn keep_inner_parts(&self, mask: &Mask, inside: &Mask, subject: Option<&Mask>) -> Mask {
         let parts = components(mask);
         let wide = parts.count_in(&self.within(1.3));
         let band = self.distance.map(|d| d >= 0.75 * self.reach && d < 1.05 * self.reach);
@@ -301,8 +367,8 @@ impl Region {
     }
 
     /// The subject here, unless it is the text itself that the network found salient.
-    fn figure(&self, subject: Mask, inside: &Mask) -> Option<Mask> {
-        let parts = components(&subject);
+    fn figure(&self, subject: &Mask, inside: &Mask) -> Option<Mask> {
+        let parts = components(subject);
         let within = parts.count_in(&self.within(1.3));
         let keep: Vec<bool> = (0..parts.areas.len()).map(|k| within[k] * 2 <= parts.areas[k]).collect();
         let figure = parts.select(&keep);

@@ -1,11 +1,25 @@
 //! Text: where it is, what it says, which pixels are letters.
 
 #[cfg(feature = "networks")]
+mod complete;
+#[cfg(feature = "networks")]
 pub(crate) mod detect;
+#[cfg(feature = "networks")]
+mod frame;
 #[cfg(feature = "networks")]
 pub(crate) mod glyphs;
 pub(crate) mod outline;
+#[cfg(feature = "networks")]
+mod ink;
+#[cfg(feature = "networks")]
+pub(crate) mod more;
+#[cfg(feature = "networks")]
+mod pieces;
 pub(crate) mod plain;
+#[cfg(feature = "networks")]
+pub(crate) mod read;
+#[cfg(feature = "networks")]
+pub(crate) mod scene;
 #[cfg(feature = "networks")]
 mod tidy;
 #[cfg(feature = "networks")]

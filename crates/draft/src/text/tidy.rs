@@ -102,7 +102,7 @@ pub(super) fn sampled(lab: &Colour, mask: &Mask, most: usize) -> Vec<[f32; 3]> {
 }
 
 /// The common colours under a mask.
-fn own_colours(mask: &Mask, lab: &Colour) -> Vec<[f32; 3]> {
+pub(super) fn own_colours(mask: &Mask, lab: &Colour) -> Vec<[f32; 3]> {
     let own = sampled(lab, mask, 2000);
     if own.len() < 20 {
         return Vec::new();

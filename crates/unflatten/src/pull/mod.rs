@@ -1,4 +1,4 @@
-//! `unflatten pull`: fetches the weights of Qwen-Image-Layered into a cache with Hugging Face's layout.
+//! `unflatten pull`: fetches the weights of Qwen-Image-Layered, or of the segmenter, into a cache with Hugging Face's layout.
 //!
 //! The plan lists the files of one commit with sizes and checksums; each is fetched, resumed or kept, and verified.
 //! `refs/main` is moved last, so that an interrupted pull of a newer commit leaves the older one usable.
@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 use worker::free_disk_bytes;
 use worker::model::{HF_ENDPOINT, HF_TOKEN, ModelConfig};
 
-use crate::arguments::PullArguments;
+use crate::arguments::{PullArguments, PullTarget};
 
 use hub::Hub;
 use plan::Plan;
@@ -35,7 +35,8 @@ const SPARE_BYTES: u64 = 256 << 20;
 /// When a setting is not valid, the disk is too small, or a file cannot be fetched.
 pub(crate) async fn pull(arguments: &PullArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let model = ModelConfig::from_settings(settings)?;
-    if Path::new(&model.name).is_dir() {
+    let target = arguments.target;
+    if target == PullTarget::Model && Path::new(&model.name).is_dir() {
         return Err(Failure::BadUse(format!(
             "MODEL_NAME={} is a local folder; to pull a repository, set it to owner/name",
             model.name
@@ -44,11 +45,18 @@ pub(crate) async fn pull(arguments: &PullArguments, settings: &Settings) -> Resu
     let endpoint: String = settings.require(&HF_ENDPOINT)?;
     let hub = Hub::new(&endpoint, settings.text(&HF_TOKEN), &absolute(&model.cache_dir)?)?;
     let variant = arguments.variant;
-    println!("{} ({variant}) from {endpoint}", model.name);
+    match target {
+        PullTarget::Model => println!("{} ({variant}) from {endpoint}", model.name),
+        PullTarget::Segment => println!("MobileSAM from {endpoint}"),
+    }
 
     let work = async {
         let planned = hub.clone();
-        let plan = blocking(move || Plan::make(&planned, &model.name, variant)).await?;
+        let plan = blocking(move || match target {
+            PullTarget::Model => Plan::make(&planned, &model.name, variant),
+            PullTarget::Segment => Plan::segmenter(&planned),
+        })
+        .await?;
         let missing = plan.missing_bytes(&hub);
         println!(
             "{} files, {}; {} to fetch into {}",

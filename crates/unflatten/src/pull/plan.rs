@@ -1,7 +1,7 @@
 use std::fs;
 
 use service::Failure;
-use worker::model::Variant;
+use worker::model::{SEGMENTER, Variant};
 
 use super::hub::{Commit, Hub, ListedFile, is_hex};
 use super::transfer::part_path;
@@ -85,6 +85,30 @@ impl Plan {
         // Small files first, so that errors show early; the index last, since it marks the folder as complete.
         files.sort_by_key(|file| (file.path == INDEX, file.bytes));
         Ok(Self { commits, files })
+    }
+
+    /// Lists the files of the segmenter.
+    ///
+    /// # Errors
+    /// When the repository cannot be listed or lacks one of them.
+    pub(super) fn segmenter(hub: &Hub) -> Result<Self, Failure> {
+        let repository = SEGMENTER[0].sources[0].repository;
+        let (commit, mut listed) = hub.list(repository)?;
+        let mut files = Vec::with_capacity(SEGMENTER.len());
+        for part in SEGMENTER {
+            let chosen = part.sources.iter().find_map(|source| source.choose(listed.iter().map(|f| f.path.as_str())));
+            let chosen = chosen.map(str::to_owned);
+            let place = listed.iter().position(|file| Some(&file.path) == chosen.as_ref()).ok_or_else(|| {
+                let ending = part.sources[0].ending;
+                Failure::Failed(format!("{repository} has no file *{ending}; check HF_ENDPOINT"))
+            })?;
+            let file = PlannedFile::new(&commit, listed.swap_remove(place))?;
+            if file.checksum.text() != part.known_sha256 {
+                println!("{} is another version than the one that was tested with this program", file.path);
+            }
+            files.push(file);
+        }
+        Ok(Self { commits: vec![commit], files })
     }
 
     /// The size of all files in bytes.

@@ -26,7 +26,9 @@ async fn stalled_downloads_stop_nobody() {
     let (threads, memory) = (victim.threads(), victim.memory_mb().saturating_sub(before));
     // The runtime has 512 blocking threads: not all of them are occupied.
     assert!(threads < 480, "{threads} threads for downloads that stand still");
-    assert!(memory < 400, "{memory} MB for downloads that stand still");
+    // A download holds zlib's state (about 320 KiB), two blocks of the archive and one of a file; the heaps of the threads
+    // that deflated in turn keep some of what was freed. A third more than that is room for another allocator's day.
+    assert!(memory < CLIENTS as u64 * 9 / 10, "{memory} MB for downloads that stand still");
     drop(stalled);
     let whole = victim.client.download(job).await;
     victim.check_alive();

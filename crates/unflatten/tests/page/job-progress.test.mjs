@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { afterEvent, afterStatus, isOver, newJob } from "../../../../frontend/js/job-progress.js";
+import { afterEvent, afterStatus, isOver, newJob, timeLeft } from "../../../../frontend/js/job-progress.js";
 
 const apply = (job, ...events) => events.reduce((now, event) => ({ ...now, ...afterEvent(now, event, 1000) }), job);
 const progress = (stage, percent) => ({ type: "progress", stage, step: 1, total: 2, percent, eta_ms: 500 });
@@ -83,4 +83,12 @@ test("where a job stands is taken over whole", () => {
 test("which states are ends", () => {
   for (const state of ["succeeded", "failed", "cancelled"]) assert.ok(isOver(state));
   for (const state of ["queued", "running", "finishing", "gone", ""]) assert.ok(!isOver(state));
+});
+
+test("the time left counts down, and a job is almost done only towards its end", () => {
+  const at = (percent) => apply(newJob("id"), { type: "started", seq: 2 }, { ...progress("text", percent), eta_ms: 5000 });
+  assert.equal(timeLeft(newJob("id"), 0), null);
+  assert.deepEqual(timeLeft(at(95), 3000), { ms: 3000, almost: false });
+  assert.deepEqual(timeLeft(at(95), 9000), { ms: 0, almost: true });
+  assert.deepEqual(timeLeft(at(60), 9000), { ms: 0, almost: false });
 });

@@ -1,13 +1,36 @@
-//! Adapter of crate `draft`: no GPU, no weights.
+//! Adapter of crate `draft`: no GPU, and no weights but those of the segmenter, if they have been pulled.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use engine::{
     Engine, EngineError, EngineFactory, EngineJob, EngineName, EngineOffer, FailureCode, LayerCount, Message,
     MessageCode, MissingEngine, Output, Params, ProgressSink, Step, Stopped,
 };
 
-pub(super) struct DraftFactory;
+use crate::Config;
+use crate::model::pulled_segmenter;
+
+pub(super) struct DraftFactory {
+    cache_dir: PathBuf,
+}
+
+impl DraftFactory {
+    pub(super) fn new(config: &Config) -> Self {
+        Self { cache_dir: config.model.cache_dir.clone() }
+    }
+
+    /// Makes the pulled segmenter the one of this process; damaged files are not used.
+    fn use_pulled_segmenter(&self) {
+        let Some((encoder, decoder)) = pulled_segmenter(&self.cache_dir) else { return };
+        match draft::Segmenter::from_files(&encoder, &decoder) {
+            Ok(segmenter) => segmenter.make_default(),
+            Err(error) => {
+                tracing::warn!(%error, "the pulled segmenter cannot be used; run `unflatten pull segment` again");
+            }
+        }
+    }
+}
 
 impl EngineFactory for DraftFactory {
     fn name(&self) -> EngineName {
@@ -19,6 +42,7 @@ impl EngineFactory for DraftFactory {
     }
 
     fn make(&self) -> Result<Box<dyn Engine>, MissingEngine> {
+        self.use_pulled_segmenter();
         Ok(Box::new(Draft))
     }
 }

@@ -15,7 +15,7 @@ use crate::Config;
 pub fn built_in(config: &Config) -> Registry {
     let mut registry = Registry::new(&config.engines);
     registry.register(QwenFactory::new(config));
-    registry.register(DraftFactory);
+    registry.register(DraftFactory::new(config));
     registry
 }
 

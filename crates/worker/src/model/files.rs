@@ -143,7 +143,7 @@ fn in_cache(cache: &Cache, name: &str, variant: Variant) -> Option<LocalWeights>
 }
 
 /// The file of a source, in any folder of its repository.
-fn single(cache: &Cache, source: &Source) -> Option<PathBuf> {
+pub(super) fn single(cache: &Cache, source: &Source) -> Option<PathBuf> {
     let repository = cache.path().join(format!("models--{}", source.repository.replace('/', "--")));
     let commit = fs::read_to_string(repository.join("refs/main")).ok()?;
     let mut files = Vec::new();

@@ -4,6 +4,7 @@ mod device;
 mod device_info;
 mod files;
 mod plans;
+mod segmenter;
 mod variant;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use service::{ByteSize, SettingError, Settings, Variable};
 pub use device::{DeviceChoice, Precision};
 pub use files::{LocalWeights, MissingWeights};
 pub use plans::{WeightCandidates, describe_plans};
+pub use segmenter::{SEGMENTER, SegmenterPart, pulled_segmenter};
 pub use variant::{Source, Variant};
 
 /// The setting `MODEL_NAME`.

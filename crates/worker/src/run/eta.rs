@@ -13,13 +13,19 @@ const MIN_ELAPSED: Duration = Duration::from_millis(500);
 /// Weight of the newest estimate in the smoothed one.
 const SMOOTHING: f64 = 0.2;
 
+/// A step that takes longer than expected holds the fraction where it is, while the estimate counts down. At least this
+/// share of what is then not yet done is still said to be left, in terms of the time so far.
+const LEAST_LEFT: f64 = 0.5;
+
 /// Throttles an engine's steps and estimates the remaining time. The first and last step of each stage are always
-/// reported.
+/// reported, once each.
 #[derive(Debug)]
 pub(super) struct Meter {
     started: Instant,
     stage: Option<Stage>,
     reported_at: Option<Instant>,
+    /// Stage and step of the last report.
+    reported: Option<(Stage, u32)>,
     held: Option<Step>,
     fraction: f32,
     total_s: Option<f64>,
@@ -27,7 +33,7 @@ pub(super) struct Meter {
 
 impl Meter {
     pub(super) fn new(now: Instant) -> Self {
-        Self { started: now, stage: None, reported_at: None, held: None, fraction: 0.0, total_s: None }
+        Self { started: now, stage: None, reported_at: None, reported: None, held: None, fraction: 0.0, total_s: None }
     }
 
     /// Takes a step; returns the reports that are due.
@@ -40,7 +46,7 @@ impl Meter {
             reports.extend(self.flush(now));
             self.stage = Some(step.stage);
         }
-        let last = step.step >= step.total;
+        let last = step.step >= step.total && self.reported.is_none_or(|before| before != (step.stage, step.step));
         let due = self.reported_at.is_none_or(|at| now.duration_since(at) >= INTERVAL);
         self.held = Some(step);
         if new_stage || last || due {
@@ -58,6 +64,7 @@ impl Meter {
     pub(super) fn flush(&mut self, now: Instant) -> Option<Progress> {
         let step = self.held.take()?;
         self.reported_at = Some(now);
+        self.reported = Some((step.stage, step.step));
         Some(Progress {
             stage: step.stage,
             step: step.step.min(step.total),
@@ -87,8 +94,10 @@ impl Meter {
     }
 
     fn eta(&self, now: Instant) -> Option<Duration> {
-        let left = self.total_s? - now.duration_since(self.started).as_secs_f64();
-        Some(Duration::from_secs_f64(left.max(0.0)))
+        let elapsed = now.duration_since(self.started).as_secs_f64();
+        let total = self.total_s?;
+        let undone = LEAST_LEFT * f64::from(1.0 - self.fraction) * total.max(elapsed);
+        Some(Duration::from_secs_f64((total - elapsed).max(undone)))
     }
 }
 
@@ -131,6 +140,28 @@ mod tests {
         assert_eq!(meter.due(), Some(start + INTERVAL));
         assert_eq!(meter.flush(start + INTERVAL).map(|p| p.step), Some(1));
         assert_eq!(meter.flush(start + INTERVAL), None);
+    }
+
+    #[test]
+    fn a_repeated_last_step_is_no_news() {
+        let start = Instant::now();
+        let mut meter = Meter::new(start);
+        let repeats = (0..100).map(|i| start + Duration::from_millis(10 * i));
+        let reports: usize = repeats.map(|now| meter.step(step(Stage::Objects, 2, 2, 0.76), now).len()).sum();
+        assert!(reports <= 5, "{reports} reports in one second");
+    }
+
+    #[test]
+    fn a_step_that_takes_longer_than_expected_is_not_almost_done() {
+        let start = Instant::now();
+        let mut meter = Meter::new(start);
+        meter.step(step(Stage::Text, 0, 3, 0.2), start + Duration::from_secs(1));
+        meter.step(step(Stage::Text, 1, 3, 0.4), start + Duration::from_secs(2));
+        for seconds in 3..60 {
+            meter.step(step(Stage::Text, 1, 3, 0.4), start + Duration::from_secs(seconds));
+            let eta = meter.eta(start + Duration::from_secs(seconds)).expect("two steps were seen");
+            assert!(eta >= Duration::from_secs(1), "{eta:?} left after {seconds} s at 40 %");
+        }
     }
 
     #[test]

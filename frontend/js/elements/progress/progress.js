@@ -1,5 +1,6 @@
 // @ts-check
 import { cancelJob, runAgain } from "../../current-job.js";
+import { timeLeft } from "../../job-progress.js";
 import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { duration, language, messageOf, number, say, t, tOr } from "../../lib/i18n.js";
@@ -162,11 +163,9 @@ class Progress extends View {
 
   #left() {
     if (!this.querySelector(".left")) return;
-    const now = upload.value ? null : job.value;
-    const eta = now?.state === "running" ? now.progress?.eta_ms : null;
-    // Counts down between two events.
-    const left = eta === null || eta === undefined ? null : Math.max(0, eta - (Date.now() - (now?.progressAt ?? 0)));
-    const words = left === null ? "" : left < 1000 ? t("progress.almost") : t("progress.left", { time: duration(Math.round(left / 1000) * 1000) });
+    const left = upload.value || !job.value ? null : timeLeft(job.value, Date.now());
+    const seconds = left && Math.max(1, Math.round(left.ms / 1000));
+    const words = seconds === null ? "" : left?.almost ? t("progress.almost") : t("progress.left", { time: duration(1000 * seconds) });
     this.#text(".left", words);
   }
 

@@ -6,19 +6,27 @@
 
 mod level;
 mod search;
+mod start;
 
 use crate::fill::membrane::membrane;
+use crate::fill::seam::seamless;
 use crate::monitor::{Monitor, Stopped};
-use crate::morphology::distance_to;
+use crate::morphology::{dilate, distance_to};
 use crate::numeric::{exp, quantile};
 use crate::plane::{Colour, Gray, Mask, Plane};
-use level::{Bytes, Known, Level, RADIUS, to_four_bytes};
-use search::{Match, enlarge, measure, peel, search};
+use level::{Bytes, Known, Level, RADIUS, detail, square, to_four_bytes};
+use search::{Match, enlarge, measure, search};
+use start::start;
 
-/// Long side at which the search ends; the rest is copied along its result.
-const MOST_SIDE: f32 = 352.0;
-/// Long side at which the exhaustive start runs, at most.
-const START_SIDE: f32 = 64.0;
+/// Pixels whose patch touches the hole at the size at which the search ends, at most; the rest is copied along its
+/// result.
+const MOST_PIXELS: f32 = 48_000.0;
+/// Long side at which the exhaustive start runs, at least.
+const START_SIDE: f32 = 96.0;
+/// Half the thickness of the hole there, at least.
+const START_DEPTH: f32 = 2.0;
+/// Width of the rim of the hole, in pixels, whose colours are compared with those of the patches.
+const RIM: usize = 2;
 
 /// From where pixels take over matches in the search.
 const AROUND: [(i32, i32); 12] =
@@ -32,12 +40,15 @@ const BESIDE: [(i32, i32); 6] = [(-1, 0), (0, -1), (1, 0), (0, 1), (-3, 0), (0, 
 /// [`Stopped`] when the caller gave up.
 pub(crate) fn fill(image: &Colour, hole: &Mask, forbidden: &Mask, monitor: &Monitor) -> Result<Colour, Stopped> {
     let bad = hole.or(forbidden);
+    let detail = detail(image, &bad);
     let (width, height) = (hole.width, hole.height);
     let long = width.max(height) as f32;
-    let mut scale = (MOST_SIDE / long).min(1.0);
+    let depth = distance_to(&hole.not()).data.into_iter().fold(0.0, f32::max);
+    let mut scale = (MOST_PIXELS / square(hole).count().max(1) as f32).sqrt().min(1.0);
+    let least = (START_DEPTH / depth.max(1.0)).max(START_SIDE / long);
     let side = |length: usize, scale: f32| ((length as f32 * scale).round() as usize).max(1);
-    let mut sizes = vec![Known::new(image, hole, &bad, side(width, scale), side(height, scale))];
-    while scale * long > START_SIDE {
+    let mut sizes = vec![Known::new((image, &detail), hole, &bad, (side(width, scale), side(height, scale)))];
+    while scale * 0.7 > least {
         scale *= 0.5;
         monitor.check()?;
         let next = sizes[sizes.len() - 1].shrunk(side(width, scale), side(height, scale));
@@ -54,12 +65,8 @@ pub(crate) fn fill(image: &Colour, hole: &Mask, forbidden: &Mask, monitor: &Moni
     }
     // Where there is next to nothing to copy from.
     let Some((filled, matches)) = found else { return Ok(image.with(&membrane(image, &bad.not(), 4), hole)) };
-    if (filled.width, filled.height) == (width, height) {
-        return Ok(image.with(&threes(&filled), hole));
-    }
     monitor.check()?;
-    let filled = finish(image, hole, &bad, (&filled, &matches), monitor)?;
-    Ok(image.with(&threes(&filled), hole))
+    finish((image, &detail), hole, &bad, (&filled, &matches), monitor)
 }
 
 fn threes(image: &Bytes) -> Colour {
@@ -74,7 +81,7 @@ fn refine(
     monitor: &Monitor,
 ) -> Result<(Bytes, Plane<Match>), Stopped> {
     let mut matches = match coarser {
-        None => peel(&mut level, monitor)?,
+        None => start(&mut level, monitor)?,
         Some((image, matches)) => {
             level.start_from(&image);
             enlarge(&matches, level.image.width, level.image.height)
@@ -82,20 +89,27 @@ fn refine(
     };
     let depth = distance_to(&level.hole.not());
     let trust = depth.map(|d| exp(-0.262 * d));
-    let (rounds, passes) = [(5, 2), (4, 2), (3, 1), (2, 1)][index.min(3)];
-    for round in 0..rounds {
+    let (rounds, passes) = [(4, 2), (3, 1), (2, 1), (2, 1)][index.min(3)];
+    for round in 0..rounds as u64 {
         monitor.check()?;
-        matches = measure(&level, &matches, round);
+        matches = measure(&level, &matches);
         for pass in 0..passes {
-            matches = search(&level, &matches, &AROUND, Some((index * 100 + round as usize * 10 + pass) as u64));
+            matches = search(&level, &matches, &AROUND, Some((index as u64) * 100 + round * 10 + pass));
         }
-        vote(&mut level, &matches, Some(&trust), RADIUS, 0.75);
+        level.image = vote(&level, &level.hole, &matches, Some(&trust), RADIUS, 0.75);
     }
     Ok((level.image, matches))
 }
 
-/// Each hole pixel becomes the weighted mean of what the patches over it say.
-fn vote(level: &mut Level, matches: &Plane<Match>, trust: Option<&Gray>, radius: usize, spread: f32) {
+/// Each `wanted` pixel becomes the weighted mean of what the patches over it say.
+fn vote(
+    level: &Level,
+    wanted: &Mask,
+    matches: &Plane<Match>,
+    trust: Option<&Gray>,
+    radius: usize,
+    spread: f32,
+) -> Bytes {
     let mut costs: Vec<f32> = matches.data.iter().map(|m| m.cost).filter(|c| c.is_finite()).collect();
     let spread = quantile(&mut costs, spread).max(1e-5);
     let (width, height) = (level.image.width, level.image.height);
@@ -105,8 +119,8 @@ fn vote(level: &mut Level, matches: &Plane<Match>, trust: Option<&Gray>, radius:
         None => matches.map(|m| if m.cost.is_finite() { weight(m) + 1e-6 } else { 0.0 }),
     };
     let old = &level.image;
-    let voted = Plane::from_fn(width, height, |x, y| {
-        if !level.hole.at(x, y) {
+    Plane::from_fn(width, height, |x, y| {
+        if !wanted.at(x, y) {
             return old.at(x, y);
         }
         let (mut sum, mut weight) = ([0.0f32; 4], 0.0f32);
@@ -126,32 +140,34 @@ fn vote(level: &mut Level, matches: &Plane<Match>, trust: Option<&Gray>, radius:
             }
         }
         if weight > 0.0 { sum.map(|s| (s / weight + 0.5) as u8) } else { old.at(x, y) }
-    });
-    level.image = voted;
+    })
 }
 
-/// Full size: matches are carried over, mended along their neighbours, and voted
-/// with small patches, which keeps the grain of the picture.
+/// Full size: matches are carried over, mended along their neighbours, and voted with small patches, which keeps the
+/// grain of the picture. What the patches say of the rim of the hole tells how far off their colours are.
 fn finish(
-    image: &Colour,
+    (image, detail): (&Colour, &Gray),
     hole: &Mask,
     bad: &Mask,
     (filled, matches): (&Bytes, &Plane<Match>),
     monitor: &Monitor,
-) -> Result<Bytes, Stopped> {
+) -> Result<Colour, Stopped> {
     let (width, height) = (image.width, image.height);
-    let mut level = Level::of(image.map(to_four_bytes), hole.clone(), bad);
+    let mut level = Level::of(image.zip(detail, to_four_bytes), hole.clone(), bad);
     level.start_from(filled);
     if level.places.is_empty() {
-        return Ok(level.image);
+        return Ok(image.with(&threes(&level.image), hole));
     }
     monitor.check()?;
-    let large = measure(&level, &enlarge(matches, width, height), 7);
+    let large = measure(&level, &enlarge(matches, width, height));
     monitor.check()?;
     let mended = search(&level, &large, &BESIDE, None);
     monitor.check()?;
-    vote(&mut level, &mended, None, 1, 0.5);
-    Ok(level.image)
+    let around = dilate(hole, RIM);
+    let rim = around.minus(hole);
+    let voted = threes(&vote(&level, &around, &mended, None, 1, 0.5));
+    monitor.check()?;
+    Ok(image.with(&seamless(&voted, image, &rim, &around), hole))
 }
 
 #[cfg(test)]

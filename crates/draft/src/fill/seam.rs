@@ -10,7 +10,7 @@ const GRAIN: f32 = 2.0 / 255.0;
 
 /// The inpainted pixels, shifted smoothly to the colours of the original pixels around them (the membrane
 /// form of seamless cloning, Pérez et al. 2003): a step between the two would draw the outline of the shape.
-pub(super) fn seamless(filled: &Colour, lit: &Colour, back: &Mask, hole: &Mask) -> Colour {
+pub(crate) fn seamless(filled: &Colour, lit: &Colour, back: &Mask, hole: &Mask) -> Colour {
     let gap = hole.minus(back);
     if !gap.any() || !hole.and(back).any() {
         return filled.clone();

@@ -1,0 +1,74 @@
+// What the renderer asks of a poster: what is in it, and to show it in part.
+//
+// Marks: data-layer = text | subject | object | scene-text (words on a thing, which stay on it).
+// data-text: what an element says, its lines parted by "|", where the page cannot tell (curves, turned words).
+// data-behind=unknown: what lies behind the element is not in the page (the cat of a photograph).
+
+/** Shows a part: '' all, 'without-text', 'bare', or 'solo' with the number of an element. */
+function show(part, number) {
+  document.documentElement.className = part;
+  for (const element of things()) element.classList.remove('solo');
+  if (part === 'solo') things()[number].classList.add('solo');
+}
+
+/** Subjects and objects in the order in which they are painted. */
+function things() {
+  return [...document.querySelectorAll('[data-layer=subject], [data-layer=object]')];
+}
+
+/** Everything that is known of the poster. */
+function describe() {
+  const unmarked = textNodes(document.body).filter((node) => !node.parentElement.closest('[data-layer=text], [data-layer=scene-text]'));
+  if (unmarked.length > 0) throw new Error(`words without a mark: ${unmarked.map((node) => node.data.trim()).join(' / ')}`);
+  const { kind, script } = document.documentElement.dataset;
+  const body = document.body.getBoundingClientRect();
+  return {
+    kind, script, width: Math.round(body.width), height: Math.round(body.height),
+    lines: [...document.querySelectorAll('[data-layer=text]')].flatMap(lines),
+    things: things().map((one) => ({
+      layer: one.dataset.layer, name: one.dataset.name ?? '', behind: one.dataset.behind ?? 'known',
+      // A thing inside another is a part of it, and covers nothing of it.
+      inside: things().indexOf(one.parentElement.closest('[data-layer=subject], [data-layer=object]')),
+    })),
+  };
+}
+
+function textNodes(root) {
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT, (node) =>
+    node.data.trim() && !node.parentElement.closest('script, style, defs, title') ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_REJECT);
+  const nodes = [];
+  while (walker.nextNode()) nodes.push(walker.currentNode);
+  return nodes;
+}
+
+/** The lines of a text element: what it says, parted where the letters begin anew further down or far to the right. */
+function lines(element) {
+  const tidy = (text) => text.replace(/\s+/g, ' ').trim();
+  if (element.dataset.text !== undefined) return element.dataset.text.split('|').map(tidy);
+  if (element instanceof SVGElement) return textNodes(element).map((node) => tidy(node.data));
+  const found = [];
+  let last = null;
+  for (const node of textNodes(element)) {
+    const upper = getComputedStyle(node.parentElement).textTransform === 'uppercase';
+    for (let i = 0; i < node.length; i++) {
+      const range = document.createRange();
+      range.setStart(node, i);
+      range.setEnd(node, i + 1);
+      const box = range.getBoundingClientRect();
+      if (!node.data[i].trim() || box.height === 0) {
+        if (found.length) found[found.length - 1] += ' ';
+        continue;
+      }
+      const isNew = !last || box.top > last.bottom - 0.3 * box.height || box.bottom < last.top + 0.3 * box.height ||
+        box.left > last.right + 1.5 * box.height || box.right < last.left;
+      if (isNew) found.push('');
+      found[found.length - 1] += upper ? node.data[i].toUpperCase() : node.data[i];
+      last = box;
+    }
+  }
+  return found.map(tidy);
+}
+
+// Drawings (drawings.js) and painted grounds (grounds.js) stand in the page before anything is measured.
+for (const place of document.querySelectorAll('[data-draw]')) place.innerHTML = drawings[place.dataset.draw];
+for (const canvas of document.querySelectorAll('canvas[data-ground]')) paintGround(canvas);

@@ -1,0 +1,337 @@
+//! A line is complete or it is no text: what the letters of a line have beside and between them, in their colour, is
+//! part of the line.
+//!
+//! Around each line the picture without the line is estimated, and each pixel is told by where it lies between that
+//! and the nearest colour of the letters. Components of the pixels that are more letter than background then join the
+//! line, from the letters outwards, if they are as high, as bold and as near as letters, or are small marks where
+//! marks stand.
+
+use rayon::prelude::*;
+
+use crate::colour::{distance_squared, oklab_plane};
+use crate::fill::membrane::membrane;
+use crate::kmeans::{closest, kmeans};
+use crate::monitor::{Monitor, Stopped};
+use crate::morphology::{Components, components, dilate, distance_to};
+use crate::numeric::quantile;
+use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
+use crate::text::frame::Frame;
+use crate::text::tidy::own_colours;
+
+/// How far a line is looked for beyond its ends, in heights of its letters.
+const BEYOND: f32 = 4.0;
+/// How far beyond the marked region the letters of a line reach, in reaches of the detector.
+const OUTER: f32 = 1.25;
+/// Boldness from which something among the letters is none of them, against that of the line.
+const BLOB: f32 = 2.6;
+/// How far above and below: accents, commas and tails lie there.
+const ABOVE: f32 = 0.4;
+/// Widest gap between two letters of a line, in heights.
+const GAP: f32 = 0.95;
+/// Share of a letter's colour from which a pixel is part of it.
+const LETTER: f32 = 0.5;
+/// Oklab distance between letters and background under which they cannot be told apart.
+const FAINT: f32 = 0.06;
+/// Widest outline, in heights of the letters.
+const OUTLINE: f32 = 0.16;
+/// Oklab distance up to which a pixel has the colour of the outline.
+const OWN_COLOUR: f32 = 0.1;
+/// Height of a letter, in heights of the line.
+const LETTER_HEIGHTS: std::ops::Range<f32> = 0.42..1.45;
+/// Boldness of a letter, against that of the line.
+const STROKES: std::ops::Range<f32> = 0.45..1.7;
+
+/// A line to complete.
+pub(super) struct Found<'a> {
+    /// Region that the detector marked, at the corner of `marked_rect`.
+    pub marked: &'a Mask,
+    pub marked_rect: Rect,
+    /// How far the letters reach beyond the region.
+    pub reach: f32,
+    /// Letters found so far, at the corner of `rect`.
+    pub mask: &'a Mask,
+    pub rect: Rect,
+}
+
+/// A completed line: the letters at the corner of the rectangle.
+pub(super) struct Whole {
+    pub mask: Mask,
+    pub rect: Rect,
+}
+
+/// Completes lines; the answer has one entry for each.
+///
+/// # Errors
+/// [`Stopped`] when the caller gave up.
+pub(super) fn complete(image: &Rgb8, lines: &[Found], monitor: &Monitor) -> Result<Vec<Whole>, Stopped> {
+    // What belongs to one line is not offered to another.
+    let mut owner = Plane::new(image.width, image.height, 0u32);
+    for (k, line) in lines.iter().enumerate() {
+        owner.paste(line.rect, &line.mask.map(|_| k as u32 + 1), line.mask);
+    }
+    lines
+        .par_iter()
+        .enumerate()
+        .map(|(k, line)| {
+            monitor.check()?;
+            let whole = Surroundings::of(image, line, k as u32 + 1, &owner).and_then(|around| around.whole());
+            Ok(whole.unwrap_or_else(|| Whole { mask: line.mask.clone(), rect: line.rect }))
+        })
+        .collect()
+}
+
+/// A line and what is around it; everything is in the coordinates of `rect`.
+struct Surroundings {
+    rect: Rect,
+    frame: Frame,
+    own: Mask,
+    /// Letters of other lines.
+    others: Mask,
+    /// Share of the letters' colour.
+    share: Gray,
+    /// Half the width of the line's strokes.
+    stroke: f32,
+    /// Far ends of what the detector says that the line is, across it.
+    outer: (f32, f32),
+    lab: Colour,
+    inks: Vec<[f32; 3]>,
+}
+
+/// A component that could be part of the line.
+struct Piece {
+    label: usize,
+    start: f32,
+    end: f32,
+    low: f32,
+    high: f32,
+    /// Half the width of its widest stroke.
+    stroke: f32,
+    area: f32,
+}
+
+impl Surroundings {
+    fn of(image: &Rgb8, line: &Found, number: u32, owner: &Plane<u32>) -> Option<Self> {
+        let mut frame = Frame::of(line.marked, line.marked_rect)?;
+        let outer = (frame.low - OUTER * line.reach, frame.high + OUTER * line.reach);
+        frame.fit_to(line.mask, line.rect);
+        frame.low = frame.low.max(outer.0);
+        frame.high = frame.high.min(outer.1);
+        let height = frame.height();
+        let rect = frame.bounds(BEYOND * height, 1.2 * height, image.width, image.height).union(&line.rect);
+        let own = owner.crop(rect).map(|o| o == number);
+        let others = owner.crop(rect).map(|o| o != 0 && o != number);
+        let lab = oklab_plane(&image.crop(rect));
+        let depth = distance_to(&own.not());
+        let mut depths: Vec<f32> = depth.data.iter().copied().filter(|d| *d > 0.0 && d.is_finite()).collect();
+        let stroke = quantile(&mut depths, 0.9).max(1.0);
+        let middle = quantile(&mut depths, 0.5);
+        let inks = own_colours(&depth.map(|d| d >= middle && d.is_finite() && d > 0.0), &lab);
+        if inks.is_empty() {
+            return None;
+        }
+        let share = share_of(&lab, &inks, &own, &others)?;
+        Some(Self { rect, frame, own, others, share, stroke, outer, lab, inks })
+    }
+
+    fn whole(&self) -> Option<Whole> {
+        let height = self.frame.height();
+        let (width, rows) = (self.own.width, self.own.height);
+        let place = |x: usize, y: usize| self.frame.place((self.rect.x0 + x) as f32, (self.rect.y0 + y) as f32);
+        let band = (self.frame.low - ABOVE * height, self.frame.high + ABOVE * height);
+        let letters = Plane::from_fn(width, rows, |x, y| {
+            (self.own.at(x, y) || self.share.at(x, y) > LETTER) && !self.others.at(x, y)
+        });
+        let parts = components(&letters);
+        let pieces = self.pieces(&parts, &place);
+        let mut taken = vec![false; parts.areas.len()];
+        // Spans along the line that the letters have.
+        let own = parts.count_in(&self.own);
+        let mut spans: Vec<(f32, f32)> = Vec::new();
+        for piece in &pieces {
+            if own[piece.label] > 0 {
+                spans.push((piece.start, piece.end));
+                let inside = piece.low >= band.0 && piece.high <= band.1 && !self.cut(&parts, piece.label);
+                taken[piece.label] = inside && (piece.area <= 4.0 * own[piece.label] as f32);
+            }
+        }
+        let mut open: Vec<&Piece> = pieces.iter().filter(|p| own[p.label] == 0 && !self.cut(&parts, p.label)).collect();
+        open.retain(|p| p.low >= band.0 && p.high <= band.1);
+        loop {
+            let before = open.len();
+            let mut rest = Vec::with_capacity(before);
+            for piece in std::mem::take(&mut open) {
+                let gap = spans.iter().map(|(a, b)| (a - piece.end).max(piece.start - b)).fold(f32::INFINITY, f32::min);
+                if self.belongs(piece, gap, height) {
+                    taken[piece.label] = true;
+                    spans.push((piece.start, piece.end));
+                } else {
+                    rest.push(piece);
+                }
+            }
+            open = rest;
+            if open.len() == before {
+                break;
+            }
+        }
+        let mask = self.with_outline(&self.pruned(parts.select(&taken).or(&self.own), &place));
+        let bounds = mask.bounds()?;
+        let rect = Rect {
+            x0: self.rect.x0 + bounds.x0,
+            y0: self.rect.y0 + bounds.y0,
+            x1: self.rect.x0 + bounds.x1,
+            y1: self.rect.y0 + bounds.y1,
+        };
+        Some(Whole { mask: mask.crop(bounds), rect })
+    }
+
+    /// The mask without what lies outside the line, and without what is much bolder than letters.
+    fn pruned(&self, mask: Mask, place: &(impl Fn(usize, usize) -> [f32; 2] + Sync)) -> Mask {
+        let margin = ABOVE * self.frame.height();
+        let (low, high) = (self.outer.0.min(self.frame.low - margin), self.outer.1.max(self.frame.high + margin));
+        let within =
+            Plane::from_fn(mask.width, mask.height, |x, y| mask.at(x, y) && (low..=high).contains(&place(x, y)[1]));
+        let parts = components(&within);
+        let pieces = self.pieces(&parts, place);
+        let mut keep = vec![true; parts.areas.len()];
+        for piece in &pieces {
+            // What lies beside the marked strip is a neighbour of the line, not a part of it.
+            let beside = piece.high < self.outer.0.max(self.frame.low - margin)
+                || piece.low > self.outer.1.min(self.frame.high + margin);
+            keep[piece.label] = !beside && piece.stroke < BLOB * self.stroke;
+        }
+        let kept = parts.select(&keep);
+        if kept.count() * 3 < mask.count() { mask } else { kept }
+    }
+
+    /// The letters with an outline around them: a second colour right at their edge, all around, that ends sharply.
+    fn with_outline(&self, mask: &Mask) -> Mask {
+        let most = (OUTLINE * self.frame.height()) as usize;
+        if most < 2 || !mask.any() {
+            return mask.clone();
+        }
+        let distance = distance_to(mask);
+        let far = most as f32 + 4.5;
+        let mut rings: Vec<Vec<usize>> = vec![Vec::new(); most + 5];
+        for (i, &d) in distance.data.iter().enumerate() {
+            if d > 0.0 && d < far && !self.others.data[i] {
+                rings[(d + 0.5) as usize].push(i);
+            }
+        }
+        let first: Vec<[f32; 3]> =
+            rings[1].iter().chain(&rings[2]).step_by(rings[1].len() / 1000 + 1).map(|&i| self.lab.data[i]).collect();
+        let centres = kmeans(&first, 4, 8, 0);
+        let mut counts = vec![0usize; centres.len()];
+        first.iter().for_each(|&colour| counts[closest(&centres, colour).0] += 1);
+        let Some(main) = (0..centres.len()).max_by_key(|&k| counts[k]) else { return mask.clone() };
+        let colour = centres[main];
+        if self.inks.iter().any(|&ink| distance_squared(ink, colour) < OWN_COLOUR * OWN_COLOUR) {
+            return mask.clone();
+        }
+        let alike = |i: usize| distance_squared(self.lab.data[i], colour) < OWN_COLOUR * OWN_COLOUR;
+        let share =
+            |ring: usize| rings[ring].iter().filter(|&&i| alike(i)).count() as f32 / rings[ring].len().max(1) as f32;
+        let Some(width) = (2..=most).find(|&w| share(w) > 0.55 && share(w + 3) < 0.3) else { return mask.clone() };
+        if (1..=width).any(|ring| share(ring) < 0.4 && ring > 1) {
+            return mask.clone();
+        }
+        Plane::from_fn(mask.width, mask.height, |x, y| {
+            let i = y * mask.width + x;
+            mask.data[i] || (distance.data[i] < width as f32 + 2.5 && alike(i) && !self.others.data[i])
+        })
+    }
+
+    /// Whether a component reaches the edge of the surroundings: nobody knows how far it goes on.
+    fn cut(&self, parts: &Components, label: usize) -> bool {
+        let b = parts.boxes[label];
+        b.x0 == 0 || b.y0 == 0 || b.x1 == self.own.width || b.y1 == self.own.height
+    }
+
+    fn pieces(&self, parts: &Components, place: &impl Fn(usize, usize) -> [f32; 2]) -> Vec<Piece> {
+        let depth = distance_to(&parts.labels.map(|l| l == 0));
+        let mut pieces: Vec<Piece> = (0..parts.areas.len())
+            .map(|label| Piece {
+                label,
+                start: f32::INFINITY,
+                end: f32::NEG_INFINITY,
+                low: f32::INFINITY,
+                high: f32::NEG_INFINITY,
+                stroke: 0.0,
+                area: parts.areas[label] as f32,
+            })
+            .collect();
+        for y in 0..parts.labels.height {
+            for x in 0..parts.labels.width {
+                let label = parts.labels.at(x, y) as usize;
+                if label == 0 {
+                    continue;
+                }
+                let [s, t] = place(x, y);
+                let piece = &mut pieces[label];
+                piece.start = piece.start.min(s);
+                piece.end = piece.end.max(s);
+                piece.low = piece.low.min(t);
+                piece.high = piece.high.max(t);
+                let here = depth.at(x, y);
+                if here.is_finite() {
+                    piece.stroke = piece.stroke.max(here);
+                }
+            }
+        }
+        pieces.remove(0);
+        pieces
+    }
+
+    /// Whether a piece is a letter or a mark of this line, `gap` pixels from its nearest letter.
+    fn belongs(&self, piece: &Piece, gap: f32, height: f32) -> bool {
+        let (tall, long) = (piece.high - piece.low + 1.0, piece.end - piece.start + 1.0);
+        let boldness = piece.stroke / self.stroke;
+        let (low, high) = (self.frame.low, self.frame.high);
+        let inside = (piece.high.min(high) - piece.low.max(low) + 1.0) / tall;
+        let letter = LETTER_HEIGHTS.contains(&(tall / height))
+            && long < 3.5 * height
+            && STROKES.contains(&boldness)
+            && inside > 0.6
+            && gap < GAP * height;
+        let bar = tall < 0.35 * height && long < 1.3 * height && boldness < 1.5 && inside > 0.9 && gap < 0.8 * height;
+        let mark =
+            tall <= 0.5 * height && long <= 0.5 * height && boldness < 2.2 && piece.area >= 2.0 && gap < 0.6 * height;
+        letter || bar || mark
+    }
+}
+
+/// How much of the letters' colours there is in each pixel, 0 to 1; `None` where they cannot be told from the background.
+fn share_of(lab: &Colour, inks: &[[f32; 3]], own: &Mask, others: &Mask) -> Option<Gray> {
+    let nearest_ink =
+        lab.map(|colour| inks.iter().map(|&ink| distance_squared(ink, colour)).fold(f32::INFINITY, f32::min));
+    let near = dilate(&own.or(others), 2);
+    let rim = dilate(own, 4).minus(&near);
+    let mut around: Vec<f32> =
+        nearest_ink.data.iter().zip(&rim.data).filter(|(_, rim)| **rim).map(|(d, _)| d.sqrt()).collect();
+    let contrast = quantile(&mut around, 0.5);
+    if contrast < FAINT {
+        return None;
+    }
+    let limit = (0.6 * contrast).powi(2);
+    let known = nearest_ink.zip(&near, |d, near| !near && d > limit);
+    if !known.any() {
+        return None;
+    }
+    let behind = membrane(lab, &known, 2);
+    Some(lab.zip(&behind, |colour, back| {
+        let change: [f32; 3] = std::array::from_fn(|c| colour[c] - back[c]);
+        let mut best = 0.0f32;
+        for ink in inks {
+            let toward: [f32; 3] = std::array::from_fn(|c| ink[c] - back[c]);
+            let square = toward.iter().map(|v| v * v).sum::<f32>();
+            if square < FAINT * FAINT {
+                continue;
+            }
+            let share = (0..3).map(|c| change[c] * toward[c]).sum::<f32>() / square;
+            let off = (0..3).map(|c| (change[c] - share * toward[c]).powi(2)).sum::<f32>();
+            if off < (0.3f32 * square.sqrt() + 0.02).powi(2) && share < 1.6 {
+                best = best.max(share.min(1.0));
+            }
+        }
+        best
+    }))
+}

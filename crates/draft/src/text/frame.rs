@@ -1,0 +1,151 @@
+//! The frame of a line: where along the line, and how far across it, a pixel lies.
+
+use crate::plane::{Mask, Rect};
+use crate::text::outline::{least_rectangle, rim};
+
+/// Height of an upright line against its width, from which it is read downwards.
+const UPRIGHT: f32 = 1.5;
+/// Length of a line against its height from which its bend can be told.
+const LONG: f32 = 3.0;
+/// Parts of a line whose middles give its bend.
+const PARTS: usize = 16;
+/// Sag of a line against its height from which it counts as bent.
+const BENT: f32 = 0.12;
+
+/// A line of text as a strip along a parabola, in pixels of the picture.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    origin: [f32; 2],
+    /// Direction of the line.
+    along: [f32; 2],
+    /// The middle of the line is at `bend[0] + bend[1] s + bend[2] s^2` across.
+    bend: [f32; 3],
+    /// Upper and lower end of the letters across the line, from its middle.
+    pub low: f32,
+    pub high: f32,
+    /// First and last place of the letters along the line.
+    pub start: f32,
+    pub end: f32,
+}
+
+impl Frame {
+    /// The frame of the region that the detector marked at the corner of `rect`; `None` for an empty one. The ends are
+    /// those of the region until [`Frame::fit_to`] sets them.
+    pub(super) fn of(marked: &Mask, rect: Rect) -> Option<Frame> {
+        let rim = rim(marked);
+        if rim.is_empty() {
+            return None;
+        }
+        let found = least_rectangle(&rim);
+        let upright = found.height > UPRIGHT * found.width;
+        let along = if upright { [-found.u[1], found.u[0]] } else { found.u };
+        let (length, height) = if upright { (found.height, found.width) } else { (found.width, found.height) };
+        let origin = [found.centre[0] + rect.x0 as f32, found.centre[1] + rect.y0 as f32];
+        let mut frame = Frame {
+            origin,
+            along,
+            bend: [0.0; 3],
+            low: -height / 2.0,
+            high: height / 2.0,
+            start: -length / 2.0,
+            end: length / 2.0,
+        };
+        if length > LONG * height {
+            frame.bend = frame.bend_of(&rim, rect);
+        }
+        Some(frame)
+    }
+
+    /// The parabola through the middles of the parts of the line; none where they lie on a straight line.
+    fn bend_of(&self, rim: &[[f32; 2]], rect: Rect) -> [f32; 3] {
+        let mut ends = [(f32::INFINITY, f32::NEG_INFINITY); PARTS];
+        let length = self.end - self.start;
+        for point in rim {
+            let [s, t] = self.place(point[0] + rect.x0 as f32, point[1] + rect.y0 as f32);
+            let part = ((s - self.start) / length * PARTS as f32).clamp(0.0, PARTS as f32 - 1.0) as usize;
+            ends[part] = (ends[part].0.min(t), ends[part].1.max(t));
+        }
+        let (mut a, mut b) = ([[0.0f64; 3]; 3], [[0.0f64; 1]; 3]);
+        let mut heights = Vec::new();
+        for (part, (top, bottom)) in ends.iter().enumerate().filter(|(_, (top, bottom))| top < bottom) {
+            let s = f64::from(self.start + (part as f32 + 0.5) / PARTS as f32 * length) / f64::from(length);
+            let powers = [1.0, s, s * s];
+            for i in 0..3 {
+                for j in 0..3 {
+                    a[i][j] += powers[i] * powers[j];
+                }
+                b[i][0] += powers[i] * f64::from(top + bottom) / 2.0;
+            }
+            heights.push(bottom - top);
+        }
+        (0..3).for_each(|i| a[i][i] += 1e-6);
+        let Some(solved) = crate::numeric::solve_symmetric(a, b) else { return [0.0; 3] };
+        let height = crate::numeric::quantile(&mut heights, 0.5).max(1.0);
+        let bend = [solved[0][0] as f32, solved[1][0] as f32 / length, solved[2][0] as f32 / (length * length)];
+        // Half a length from the middle a parabola has left its tangent by this much.
+        if (bend[2] * length * length / 4.0).abs() > BENT * height { bend } else { [0.0; 3] }
+    }
+
+    /// Place along and across the line, across from its middle, of a pixel of the picture.
+    pub(super) fn place(&self, x: f32, y: f32) -> [f32; 2] {
+        let (dx, dy) = (x - self.origin[0], y - self.origin[1]);
+        let s = dx * self.along[0] + dy * self.along[1];
+        let t = dy * self.along[0] - dx * self.along[1];
+        [s, t - self.bend[0] - s * (self.bend[1] + s * self.bend[2])]
+    }
+
+    /// Sets the ends to those of a mask of letters at the corner of `rect`.
+    pub(super) fn fit_to(&mut self, letters: &Mask, rect: Rect) {
+        let (mut along, mut across) = (Vec::new(), Vec::new());
+        for y in 0..letters.height {
+            for (from, to) in letters.runs(y) {
+                for x in [from, (from + to) / 2, to - 1] {
+                    let [s, t] = self.place((rect.x0 + x) as f32, (rect.y0 + y) as f32);
+                    along.push(s);
+                    across.push(t);
+                }
+            }
+        }
+        if along.is_empty() {
+            return;
+        }
+        self.start = along.iter().copied().fold(f32::INFINITY, f32::min);
+        self.end = along.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        self.low = crate::numeric::quantile(&mut across, 0.01);
+        self.high = crate::numeric::quantile(&mut across, 0.99);
+    }
+
+    /// Angle to the nearest axis of the picture, 0 to a quarter of pi.
+    pub(super) fn tilt(&self) -> f32 {
+        let (a, b) = (self.along[0].abs(), self.along[1].abs());
+        libm::atan2f(a.min(b), a.max(b))
+    }
+
+    /// Height of the letters.
+    pub(super) fn height(&self) -> f32 {
+        (self.high - self.low).max(1.0)
+    }
+
+    /// The upright rectangle around the strip, longer by `along` at either end and wider by `across` on either side.
+    pub(super) fn bounds(&self, along: f32, across: f32, width: usize, height: usize) -> Rect {
+        let (mut low, mut high) = ([f32::INFINITY; 2], [f32::NEG_INFINITY; 2]);
+        let (start, end) = (self.start - along, self.end + along);
+        for step in 0..=PARTS {
+            let s = start + (end - start) * step as f32 / PARTS as f32;
+            let middle = self.bend[0] + s * (self.bend[1] + s * self.bend[2]);
+            for t in [middle + self.low - across, middle + self.high + across] {
+                let point = [
+                    self.origin[0] + s * self.along[0] - t * self.along[1],
+                    self.origin[1] + s * self.along[1] + t * self.along[0],
+                ];
+                for k in 0..2 {
+                    low[k] = low[k].min(point[k]);
+                    high[k] = high[k].max(point[k]);
+                }
+            }
+        }
+        let side = |value: f32, most: usize| (value.max(0.0) as usize).min(most);
+        let (x0, y0) = (side(low[0], width - 1), side(low[1], height - 1));
+        Rect { x0, y0, x1: side(high[0] + 2.0, width).max(x0 + 1), y1: side(high[1] + 2.0, height).max(y0 + 1) }
+    }
+}
