@@ -85,13 +85,14 @@ impl From<Stopped> for Error {
     }
 }
 
-/// Peak memory in bytes of a decomposition of `width` x `height` pixels into at
-/// most `layers` layers: an upper estimate.
-pub fn memory_bytes(width: u32, height: u32, layers: u8) -> u64 {
-    let pixels = u64::from(width) * u64::from(height);
-    // 200 bytes a pixel: float planes of the extraction. 11 a pixel and layer: its picture, its opacity and the written
-    // RGBA. Both were measured and rounded up. The memory of the networks depends little on the picture.
-    pixels * (200 + 11 * u64::from(layers.clamp(1, MOST_LAYERS))) + NETWORKS_BYTES
+/// Peak memory in bytes of a decomposition of `width` x `height` pixels: an upper estimate. The number of layers does not
+/// matter: they are cut to what they show.
+pub fn memory_bytes(width: u32, height: u32, _layers: u8) -> u64 {
+    let (width, height) = (width as usize, height as usize);
+    let working = large::working_size(width, height).map_or(width * height, |(width, height)| width * height);
+    // Measured and rounded up: float planes of the extraction beside the picture; later a plane of colours, opacities and
+    // owners for each sheet, beside the written layers. The memory of the networks depends little on the picture.
+    (working as u64 * 200 + (width * height) as u64 * 8).max((width * height) as u64 * 50) + NETWORKS_BYTES
 }
 
 /// Decomposes `input` (sRGB, 8 bit, straight alpha) into layers.

@@ -1,13 +1,17 @@
 //! Large pictures: everything is found, cut out and completed at a bounded size, and brought to the picture's own size
 //! row by row, with its own edges. So memory and time grow with what the rows need, not with what the search does.
 
+mod between;
+
 use rayon::prelude::*;
 
 use crate::colour::max_difference;
 use crate::layer::Sheet;
 use crate::monitor::{Monitor, Stopped};
 use crate::morphology::{NOWHERE, dilate, nearest};
+use crate::numeric::quantile;
 use crate::plane::{Mask, Plane, Rgb8};
+use between::{Between, mixed, sampled};
 
 /// Pixels above which a picture is large,
 const LARGE: usize = 6_000_000;
@@ -21,9 +25,11 @@ const THIN: u8 = 64;
 const SHARP: f32 = 24.0;
 /// Rows between two looks at whether to stop.
 const STRIP: usize = 64;
-/// Largest difference (0 to 255) from the picture at working size that is its grain: it stays on what is below where
-/// that shows through. More than that are edges.
-const GRAIN: f32 = 14.0;
+/// Differences (0 to 255) from the picture at working size up to three times the usual one are its grain, which stays on
+/// what is below where that shows through. More than that are edges, and what compression leaves beside them. Bounds:
+const GRAIN: (f32, f32) = (3.0, 14.0);
+/// Number of pixels that the usual difference is measured on.
+const SAMPLES: usize = 20_000;
 /// Difference (0 to 255) from what is below up to which a pixel of hardly any opacity is part of that.
 const ALMOST_BELOW: f32 = 10.0;
 const HARDLY: f32 = 0.03;
@@ -67,29 +73,6 @@ pub(crate) fn enlarge(
     Ok(rest)
 }
 
-/// Where a row or column of the large picture lies between two of the small one.
-#[derive(Clone, Copy)]
-struct Between {
-    low: usize,
-    high: usize,
-    share: f32,
-}
-
-impl Between {
-    fn axis(length: usize, source: usize) -> Vec<Self> {
-        let scale = source as f32 / length as f32;
-        let place = |k: usize| ((k as f32 + 0.5) * scale - 0.5).clamp(0.0, (source - 1) as f32);
-        (0..length)
-            .map(place)
-            .map(|at| Self { low: at as usize, high: (at as usize + 1).min(source - 1), share: at.fract() })
-            .collect()
-    }
-
-    fn nearest(self) -> usize {
-        if self.share < 0.5 { self.low } else { self.high }
-    }
-}
-
 /// A sheet at working size.
 struct Coarse<'a> {
     above: &'a Rgb8,
@@ -100,6 +83,8 @@ struct Coarse<'a> {
     /// The nearest sure pixel, [`NOWHERE`] without any, and the colour there.
     sources: Plane<u32>,
     fronts: Rgb8,
+    /// Largest difference (0 to 255) from the picture at working size that is the grain of the large one.
+    grain: f32,
     columns: Vec<Between>,
     rows: Vec<Between>,
 }
@@ -131,16 +116,33 @@ impl<'a> Coarse<'a> {
             }
             (max_difference(best.1.map(f32::from), blurred.map(f32::from)) > SHARP, best.1)
         });
-        Self {
+        let active = dilate(&alpha.map(|a| a > 0), 1);
+        let mut found = Self {
             above,
             below,
             alpha,
-            active: dilate(&alpha.map(|a| a > 0), 1),
+            active,
+            grain: GRAIN.0,
             sources: nearest(&sure.map(|(sure, _)| sure)),
             fronts: sure.map(|(_, colour)| colour),
             columns: Between::axis(picture.width, width),
             rows: Between::axis(picture.height, height),
-        }
+        };
+        found.grain = found.usual_grain(picture);
+        found
+    }
+
+    /// Measured where the sheet is not.
+    fn usual_grain(&self, picture: &Rgb8) -> f32 {
+        let step = (picture.data.len() / SAMPLES).max(1);
+        let places = (0..picture.data.len()).step_by(step).map(|k| (k % picture.width, k / picture.width));
+        let mut differences: Vec<f32> = places
+            .filter(|&(x, y)| !self.active.at(self.columns[x].nearest(), self.rows[y].nearest()))
+            .map(|(x, y)| {
+                max_difference(picture.at(x, y).map(f32::from), sampled(self.above, self.columns[x], self.rows[y]))
+            })
+            .collect();
+        (3.0 * quantile(&mut differences, 0.5) + 1.0).clamp(GRAIN.0, GRAIN.1)
     }
 
     /// What is below at the size of `picture`, and the opacity.
@@ -173,28 +175,19 @@ impl<'a> Coarse<'a> {
         if most == 0 {
             return (colour, 0);
         }
-        let mix = |values: [f32; 4]| {
-            let upper = values[0] + (values[1] - values[0]) * column.share;
-            let lower = values[2] + (values[3] - values[2]) * column.share;
-            upper + (lower - upper) * row.share
-        };
-        let sampled = |plane: &Rgb8| -> [f32; 3] {
-            let pixels = corners.map(|(x, y)| plane.at(x, y));
-            std::array::from_fn(|c| mix(pixels.map(|pixel| f32::from(pixel[c]))))
-        };
-        let behind = sampled(self.below);
+        let behind = sampled(self.below, column, row);
         if least >= OPAQUE {
             return (bytes(behind), 255);
         }
-        let coarse = mix(alphas.map(f32::from)) / 255.0;
+        let coarse = mixed(alphas.map(f32::from), column, row) / 255.0;
         let here = colour.map(f32::from);
-        let blurred = sampled(self.above);
+        let blurred = sampled(self.above, column, row);
         let (off_below, off_above) = (max_difference(here, behind), max_difference(here, blurred));
         // Beside an edge, what is below explains a pixel better than the mixture at working size.
-        if off_below < GRAIN && off_below <= off_above {
+        if off_below < self.grain && off_below <= off_above {
             return (colour, 0);
         }
-        let fine = if off_above < GRAIN { 1.0 - coarse } else { 0.0 };
+        let fine = if off_above < self.grain { 1.0 - coarse } else { 0.0 };
         let behind: [f32; 3] = std::array::from_fn(|c| (behind[c] + fine * (here[c] - blurred[c])).clamp(0.0, 255.0));
         let alpha = self.opacity(here, behind, coarse, most, (column.nearest(), row.nearest()));
         if alpha < HARDLY && max_difference(here, behind) < ALMOST_BELOW {
