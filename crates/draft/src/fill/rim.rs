@@ -95,9 +95,8 @@ mod tests {
 
     #[test]
     fn a_halo_of_the_shape_clings_to_it_and_another_colour_does_not() {
-        let inside = |x: usize, y: usize, pad: usize| {
-            (20 - pad..40 + pad).contains(&x) && (20 - pad..40 + pad).contains(&y)
-        };
+        let inside =
+            |x: usize, y: usize, pad: usize| (20 - pad..40 + pad).contains(&x) && (20 - pad..40 + pad).contains(&y);
         // A white square whose edge is smeared over four pixels, beside a red bar.
         let image = Plane::from_fn(60, 60, |x, y| match (inside(x, y, 0), inside(x, y, 4), y < 17) {
             (true, ..) => [1.0; 3],

@@ -15,7 +15,6 @@ use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect};
 use opacity::{Zones, core, settle, unmix};
 
-
 /// How far shadows are followed, as a share of the picture's long side: the widest shadows of the tuning posters of
 /// `synth` end before.
 const SHADOW_REACH: f32 = 0.045;

@@ -9,8 +9,8 @@ mod search;
 mod start;
 
 use crate::fill::membrane::membrane;
-use crate::monitor::{Monitor, Stopped};
 use crate::fill::seam::seamless;
+use crate::monitor::{Monitor, Stopped};
 use crate::morphology::{dilate, distance_to};
 use crate::numeric::{exp, quantile};
 use crate::plane::{Colour, Gray, Mask, Plane};

@@ -92,7 +92,8 @@ pub(super) fn measure(level: &Level, matches: &Plane<Match>) -> Plane<Match> {
             if place == NOWHERE {
                 return NONE;
             }
-            here = Match { x: (place as usize % width) as i32, y: (place as usize / width) as i32, cost: f32::INFINITY };
+            here =
+                Match { x: (place as usize % width) as i32, y: (place as usize / width) as i32, cost: f32::INFINITY };
         }
         let place = (here.x as usize, here.y as usize);
         here.cost = difference(&level.image, (x, y), place, f32::INFINITY) + level.far((x, y), place);
