@@ -144,11 +144,9 @@ fn visible(alone: &[Vec<u8>], things: &[Thing], width: u32) -> Vec<Mask> {
     (0..things.len())
         .map(|k| {
             let mut alpha = alone[k].clone();
-            for later in k + 1..things.len() {
-                if !is_part(later, k) {
-                    for (value, &cover) in alpha.iter_mut().zip(&alone[later]) {
-                        *value = (u16::from(*value) * u16::from(255 - cover) / 255) as u8;
-                    }
+            for (_, covers) in alone.iter().enumerate().skip(k + 1).filter(|&(later, _)| !is_part(later, k)) {
+                for (value, &cover) in alpha.iter_mut().zip(covers) {
+                    *value = (u16::from(*value) * u16::from(255 - cover) / 255) as u8;
                 }
             }
             Mask::new(width, &alpha)
