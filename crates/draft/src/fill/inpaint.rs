@@ -23,7 +23,13 @@ const CALM: f32 = 0.8;
 /// Colour step (0 to 1) to the next pixel under which a pixel is calm.
 const STEP: f32 = 3.5 / 255.0;
 
-/// The same for drawn backgrounds, which have no grain, and the share of such pixels that they have.
+/// Width in pixels of the softest edge that a membrane would smear, its least difference (0 to 1), and the share of the
+/// ring with such edges from which it does.
+const EDGE_WIDTH: usize = 6;
+const EDGE: f32 = 0.12;
+const EDGES: f32 = 0.02;
+/// Colour step (0 to 1) to the next pixel of drawn backgrounds, which have no grain, and the share of pixels that they
+/// have with no larger one.
 const EVEN_STEP: f32 = 1.5 / 255.0;
 const DRAWN: f32 = 0.6;
 
@@ -172,7 +178,7 @@ fn fill_part(image: &Colour, region: &Hole, parts: &Components, label: usize) ->
             patch.image = Some(palette::fill(&palette_hole, &colours));
         }
         None => {
-            patch.calm = calm_share(&image, &ring.mask, STEP) >= CALM;
+            patch.calm = calm_share(&image, &ring.mask, STEP) >= CALM && edge_share(&image, &ring.mask) < EDGES;
             patch.rough = !patch.calm;
         }
     }
@@ -194,6 +200,18 @@ fn calm_share(image: &Colour, mask: &Mask, step: f32) -> f32 {
         }
     });
     calm.count() as f32 / mask.count().max(1) as f32
+}
+
+/// Share of the pixels under `mask` beside a strong edge, sharp or soft.
+fn edge_share(image: &Colour, mask: &Mask) -> f32 {
+    let edges = Plane::from_fn(image.width, image.height, |x, y| {
+        mask.at(x, y) && x >= EDGE_WIDTH && y >= EDGE_WIDTH && {
+            let here = image.at(x, y);
+            let across = |u: usize, v: usize| mask.at(u, v) && max_difference(here, image.at(u, v)) > EDGE;
+            across(x - EDGE_WIDTH, y) || across(x, y - EDGE_WIDTH)
+        }
+    });
+    edges.count() as f32 / mask.count().max(1) as f32
 }
 
 fn ring(image: &Colour, part: &Mask, holes: &Mask, width: usize) -> Ring {
