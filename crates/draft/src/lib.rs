@@ -45,6 +45,6 @@ pub use check::worst_difference;
 pub use decompose::{Error, MOST_LAYERS, Options, Output, SceneText, decompose, memory_bytes};
 pub use monitor::{Progress, Stage};
 pub use note::Note;
+pub use rating::{Background, BackgroundReason, Measured, Quality};
 #[cfg(feature = "networks")]
 pub use segmenter::{Embedding, Prompt, Segment, SegmentError, Segmenter};
-pub use rating::{Background, BackgroundReason, Measured, Quality};

@@ -122,7 +122,10 @@ impl fmt::Display for BackgroundReason {
             share => format!("{share:.0} %"),
         };
         let (hidden, error) = (percent(hidden), percent(error));
-        write!(f, "The layers hide {hidden} of the background; {around}, so that it may be off by {error} of full scale.")
+        write!(
+            f,
+            "The layers hide {hidden} of the background; {around}, so that it may be off by {error} of full scale."
+        )
     }
 }
 

@@ -8,11 +8,11 @@ pub(crate) mod detect;
 mod frame;
 #[cfg(feature = "networks")]
 pub(crate) mod glyphs;
-pub(crate) mod outline;
 #[cfg(feature = "networks")]
 mod ink;
 #[cfg(feature = "networks")]
 pub(crate) mod more;
+pub(crate) mod outline;
 #[cfg(feature = "networks")]
 mod pieces;
 pub(crate) mod plain;
