@@ -21,6 +21,13 @@ const SEED_AREA: f32 = 0.05;
 const ISLAND_AREA: f32 = 0.0003;
 /// and its largest Oklab distance from it.
 const ISLAND_DISTANCE: f32 = 0.03;
+/// Share of the border from which a region is the ground of the picture;
+const GROUND_BORDER: f32 = 0.35;
+/// Oklab distance from it, largest share of its share of the border, and least flatness of another region that is a
+/// shape on it.
+const SHAPE_DISTANCE: f32 = 0.2;
+const SHAPE_BORDER: f32 = 0.7;
+const SHAPE_FLATNESS: f32 = 0.96;
 /// Segments are joined if the contrast along their border, and the distance of their mean colours, are below these
 /// Oklab distances.
 const WEAK_CONTRAST: f32 = 0.035;
@@ -60,7 +67,12 @@ pub(crate) fn find(image: &Rgb8, monitor: &Monitor) -> Result<Background, Stoppe
     let (colours, sizes) = means(&groups, count, &lab);
     let total = (width * height) as f32;
     let shares = border_shares(&groups, count);
-    let seeds: Vec<usize> = (0..count).filter(|&k| shares[k] > SEED_BORDER && sizes[k] > SEED_AREA * total).collect();
+    let mut seeds: Vec<usize> =
+        (0..count).filter(|&k| shares[k] > SEED_BORDER && sizes[k] > SEED_AREA * total).collect();
+    let on_ground = shapes_on_ground(&seeds, &shares, &colours);
+    seeds.retain(|seed| {
+        !on_ground.contains(seed) || flatness(&lab, &groups.map(|k| k as usize == *seed)) < SHAPE_FLATNESS
+    });
     let mut chosen = vec![false; count];
     seeds.iter().for_each(|&k| chosen[k] = true);
     // Enclosed islands of the background's colour, as within letters and rings.
@@ -77,6 +89,21 @@ pub(crate) fn find(image: &Rgb8, monitor: &Monitor) -> Result<Background, Stoppe
     let flatness = flatness(&lab, &mask);
     let sum = |values: &[f32]| seeds.iter().map(|&k| values[k]).sum::<f32>();
     Ok(Background { area: sum(&sizes) / total, border: sum(&shares), flatness, mask })
+}
+
+/// Regions of the border that are large shapes (a sun, a wave, a curtain) rather than ground: of a colour that is far from
+/// the ground's, which has most of the border.
+fn shapes_on_ground(seeds: &[usize], shares: &[f32], colours: &[[f32; 3]]) -> Vec<usize> {
+    let Some(&ground) = seeds.iter().max_by(|&&a, &&b| shares[a].total_cmp(&shares[b]).then(b.cmp(&a))) else {
+        return Vec::new();
+    };
+    if shares[ground] < GROUND_BORDER {
+        return Vec::new();
+    }
+    let far = |k: usize| distance_squared(colours[k], colours[ground]) > SHAPE_DISTANCE * SHAPE_DISTANCE;
+    // As much border as the ground has: who knows which of them it is.
+    let smaller = |k: usize| shares[k] < SHAPE_BORDER * shares[ground];
+    seeds.iter().copied().filter(|&k| k != ground && far(k) && smaller(k)).collect()
 }
 
 /// The background continued where it is hidden.
@@ -177,5 +204,19 @@ mod tests {
         assert!(background.flatness > 0.99 && background.border > 0.99);
         assert!((background.area - (1.0 - 7850.0 / 60000.0)).abs() < 0.02, "{}", background.area);
         assert!(!background.mask.at(150, 100) && background.mask.at(5, 5));
+    }
+
+    #[test]
+    fn a_sun_at_the_border_stands_on_the_ground_and_a_shade_of_it_does_not() {
+        let picture = |other: [u8; 3]| {
+            Plane::from_fn(300, 200, move |x, y| {
+                if x.abs_diff(300).pow(2) + y.abs_diff(80).pow(2) < 70 * 70 { other } else { [240, 220, 90] }
+            })
+        };
+        let (monitor, _reporter) = monitor();
+        let sun = find(&picture([20, 20, 20]), &monitor).expect("nobody stops it");
+        assert!(!sun.mask.at(280, 80) && sun.mask.at(50, 80) && sun.flatness > 0.98);
+        let shade = find(&picture([225, 200, 80]), &monitor).expect("nobody stops it");
+        assert!(shade.mask.at(280, 80));
     }
 }
