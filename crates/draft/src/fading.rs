@@ -13,6 +13,8 @@ const MIN_SAMPLES: usize = 24;
 const BEYOND_EDGE: f32 = 2.5;
 /// Distance from the shape in pixels from which a sudden change is another thing.
 const FIRST_EDGE: usize = 5;
+/// Rings right at the shape, beyond its soft edge.
+const AT_SHAPE: std::ops::Range<usize> = 3..8;
 /// Share of black or white under which there is no shadow or glow.
 const MIN_SHARE: f32 = 0.02;
 /// Mean share from which there is a shadow or a glow at all.
@@ -82,8 +84,8 @@ pub(crate) fn widths(image: &Colour, around: &Mask, places: &Plane<u32>, groups:
         }
     }
     let width = |quarters: &mut [Rings; 4]| {
-        let widths = quarters.iter_mut().map(|slopes| width_of(slopes));
-        widths.collect::<Option<Vec<usize>>>()?.into_iter().max()
+        // Where one side does not settle, such as at the edge of the picture, the others tell.
+        quarters.iter_mut().filter_map(|slopes| width_of(slopes)).max()
     };
     quarters.iter_mut().map(width).collect()
 }
@@ -109,7 +111,10 @@ fn width_of(slopes: &mut [[Vec<f32>; 3]]) -> Option<usize> {
     let edge = (FIRST_EDGE..medians.len().saturating_sub(2))
         .find(|&k| change(&medians[k..k + 3]) > 8.0 / 255.0 && change(&medians[2..k]) < 5.0 / 255.0);
     let end = edge.unwrap_or(medians.len());
-    (1..end).find(|&k| change(&medians[k..end]) < 5.0 / 255.0).or(edge)
+    // A shadow begins at the shape: where nothing changes there, what changes further away is something else.
+    let beside = AT_SHAPE.start.min(end)..AT_SHAPE.end.min(end);
+    let end = if change(&medians[beside]) < 4.0 / 255.0 { AT_SHAPE.start.min(end) } else { end };
+    (1..end).find(|&k| change(&medians[k..end]) < 5.0 / 255.0).or(Some(end).filter(|&end| end < medians.len()))
 }
 
 /// The shadow or glow of a shape.
@@ -275,6 +280,23 @@ mod tests {
             assert!((found.share.at(x, 80) - shadow(x, 80)).abs() < 0.06, "{x}: {}", found.share.at(x, 80));
         }
         assert!(found.share.at(50, 80) < 0.02 && found.share.at(80, 30) < 0.03);
+    }
+
+    #[test]
+    fn each_group_has_its_own_width_and_the_edge_of_a_plate_is_none() {
+        // A bar with a shadow above, one without on a plate that ends twelve pixels below it.
+        let upper = |y: usize| (40..60).contains(&y);
+        let mask = Plane::from_fn(300, 240, |x, y| (50..250).contains(&x) && (upper(y) || (150..170).contains(&y)));
+        let places = nearest(&mask);
+        let distance = crate::morphology::distance_to(&mask);
+        let image = Plane::from_fn(300, 240, |x, y| {
+            let shade = if y < 105 { 0.5 * (1.0 - distance.at(x, y) / 14.0).max(0.0) } else { 0.0 };
+            [if y > 182 { 0.75 } else { 0.85 } * (1.0 - shade); 3]
+        });
+        let of = Plane::from_fn(300, 240, |_, y| u16::from(y > 105));
+        let found = widths(&image, &mask.map(|_| true), &places, &Groups { of, reaches: vec![30, 30] });
+        assert!(found[0].is_some_and(|width| (9..16).contains(&width)), "{found:?}");
+        assert!(found[1].is_some_and(|width| width < 5), "{found:?}");
     }
 
     #[test]

@@ -341,3 +341,45 @@ fn share_of(lab: &Colour, inks: &[[f32; 3]], own: &Mask, others: &Mask) -> Optio
         best
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::monitor;
+
+    /// Bars of letters from x = 100 on, 20 apart.
+    fn bar(x: usize, y: usize, from: usize, to: usize) -> bool {
+        (40..70).contains(&y) && x >= 100 && (from..to).contains(&((x - 100) / 20)) && (x - 100) % 20 < 7
+    }
+
+    fn completed(picture: impl Fn(usize, usize) -> bool + Sync) -> Plane<bool> {
+        let image = Plane::from_fn(420, 110, |x, y| if picture(x, y) { [20, 20, 70] } else { [240, 230, 220] });
+        let rect = Rect { x0: 100, y0: 42, x1: 200, y1: 68 };
+        let marked = Plane::new(rect.width(), rect.height(), true);
+        let known = Rect { x0: 98, y0: 38, x1: 200, y1: 72 };
+        let mask = Plane::from_fn(known.width(), known.height(), |x, y| bar(x + known.x0, y + known.y0, 0, 5));
+        let line = Found { marked: &marked, marked_rect: rect, reach: 12.0, mask: &mask, rect: known, rough: false };
+        let (monitor, _reporter) = monitor();
+        let whole = complete(&image, &[line], &monitor).expect("nobody stops it").remove(0);
+        let mut all = Plane::new(420, 110, false);
+        all.paste(whole.rect, &whole.mask, &whole.mask);
+        all
+    }
+
+    #[test]
+    fn the_last_letters_and_the_full_stop_join_the_line() {
+        let dot = |x: usize, y: usize| (244..249).contains(&x) && (65..70).contains(&y);
+        let all = completed(|x, y| bar(x, y, 0, 7) || dot(x, y));
+        assert!(all.at(222, 50) && all.at(246, 67), "letters and dot");
+        let wrong = (0..110).any(|y| (0..420).any(|x| all.at(x, y) && !bar(x, y, 0, 7) && !dot(x, y)));
+        assert!(!wrong, "the background stays");
+    }
+
+    #[test]
+    fn an_icon_and_what_is_far_away_do_not() {
+        let icon = |x: usize, y: usize| x.abs_diff(225).pow(2) + y.abs_diff(55).pow(2) < 18 * 18;
+        assert!(!completed(|x, y| bar(x, y, 0, 5) || icon(x, y)).at(225, 55));
+        let far = completed(|x, y| bar(x, y, 0, 5) || bar(x, y, 9, 12));
+        assert!(!far.at(283, 50) && far.at(183, 50));
+    }
+}
