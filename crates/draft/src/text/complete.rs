@@ -12,7 +12,7 @@ use crate::colour::{distance_squared, oklab_plane};
 use crate::fill::membrane::membrane;
 use crate::kmeans::{closest, kmeans};
 use crate::monitor::{Monitor, Stopped};
-use crate::morphology::{Components, components, dilate, distance_to};
+use crate::morphology::{Components, close, components, dilate, distance_to};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
 use crate::text::frame::Frame;
@@ -34,6 +34,10 @@ const LETTER: f32 = 0.5;
 const FAINT: f32 = 0.06;
 /// Widest outline, in heights of the letters.
 const OUTLINE: f32 = 0.16;
+/// How far from the letters a hard shadow or a second outline lies, in heights of the letters, and its share of what is
+/// there.
+const COMPANION: f32 = 0.14;
+const COMPANION_SHARE: f32 = 0.1;
 /// Oklab distance up to which a pixel has the colour of the outline.
 const OWN_COLOUR: f32 = 0.1;
 /// Height of a letter, in heights of the line.
@@ -180,6 +184,7 @@ impl Surroundings {
             }
         }
         let mask = self.with_outline(&self.pruned(parts.select(&taken).or(&self.own), &place));
+        let mask = self.with_companions(&mask, &place);
         let bounds = mask.bounds()?;
         let rect = Rect {
             x0: self.rect.x0 + bounds.x0,
@@ -244,6 +249,55 @@ impl Surroundings {
             let i = y * mask.width + x;
             mask.data[i] || (distance.data[i] < width as f32 + 2.5 && alike(i) && !self.others.data[i])
         })
+    }
+
+    /// The letters with the hard shadow or second outline beside them: a colour that is there only, and along the whole
+    /// line.
+    fn with_companions(&self, mask: &Mask, place: &(impl Fn(usize, usize) -> [f32; 2] + Sync)) -> Mask {
+        let near = (COMPANION * self.frame.height()) as usize;
+        if near < 3 || !mask.any() {
+            return mask.clone();
+        }
+        let distance = distance_to(mask);
+        let far = 2.5 * near as f32;
+        let (mut beside, mut away) = (Vec::new(), Vec::new());
+        for (i, &d) in distance.data.iter().enumerate().filter(|(i, _)| !self.others.data[*i]) {
+            if d > 1.5 && d < near as f32 {
+                beside.push(i);
+            } else if d > 1.5 * near as f32 && d < far {
+                away.push(i);
+            }
+        }
+        if beside.is_empty() || away.is_empty() {
+            return mask.clone();
+        }
+        let sample: Vec<[f32; 3]> = beside.iter().step_by(beside.len() / 2000 + 1).map(|&i| self.lab.data[i]).collect();
+        let width = mask.width;
+        let mut found = mask.clone();
+        for colour in kmeans(&sample, 6, 8, 0) {
+            let alike = |i: usize| distance_squared(self.lab.data[i], colour) < OWN_COLOUR * OWN_COLOUR;
+            let share = |places: &[usize]| places.iter().filter(|&&i| alike(i)).count() as f32 / places.len() as f32;
+            if share(&beside) < COMPANION_SHARE || share(&away) > 0.08 * share(&beside) {
+                continue;
+            }
+            let length = (self.frame.end - self.frame.start).max(1.0);
+            let mut parts = [false; 12];
+            for &i in beside.iter().filter(|&&i| alike(i)) {
+                let along = (place(i % width, i / width)[0] - self.frame.start) / length;
+                parts[(along * 12.0).clamp(0.0, 11.0) as usize] = true;
+            }
+            if parts.iter().filter(|&&there| there).count() < 9 {
+                continue;
+            }
+            let own = Plane::from_fn(width, mask.height, |x, y| {
+                let i = y * width + x;
+                distance.data[i] > 0.0 && distance.data[i] < 1.5 * near as f32 && alike(i) && !self.others.data[i]
+            });
+            let pieces = components(&own);
+            let touching: Vec<bool> = pieces.count_in(&dilate(mask, 2)).iter().map(|&count| count > 0).collect();
+            found = found.or(&pieces.select(&touching));
+        }
+        if found == *mask { found } else { close(&found, 1) }
     }
 
     /// Whether a component reaches the edge of the surroundings: nobody knows how far it goes on.

@@ -232,7 +232,8 @@ impl Region {
         let mut mask = self.keep_inner_parts(&by_colour, inside, subject);
         let band = self.distance.map(|d| d >= 0.75 * self.reach && d < 1.05 * self.reach);
         let on_band = mask.and(&band).count() as f32 / band.count().max(1) as f32;
-        if on_band > 0.6 && !self.smooth {
+        let filled = mask.and(inside).count() as f32 > FILLED * inside.count() as f32;
+        if (on_band > 0.6 || filled) && !self.smooth {
             mask = self.flip(&mask, &band, inside);
         }
         mask = close(&without_hairlines(&without_background(&mask, &self.lab, inside)), 1);

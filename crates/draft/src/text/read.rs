@@ -186,7 +186,8 @@ fn is_plain(line: &Letters) -> bool {
 /// A line with what it says; `None` if it is no text.
 fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
     let Some(reading) = reading else { return Some(line) };
-    let length = reading.text.chars().count();
+    // Uprights and bars alone are read as single vowels.
+    let length = reading.text.chars().filter(|c| !('\u{3131}'..='\u{318e}').contains(c)).count();
     let needed = match reading.script {
         Script::Korean if length > 1 => KOREAN,
         Script::Korean => SYLLABLE,
@@ -200,8 +201,7 @@ fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
     if line.certain {
         return Some(line);
     }
-    (line.marked && line.in_figure < MOST_IN_FIGURE && reading.sure >= NO_WRITING && looks_written(&line.mask))
-        .then_some(line)
+    (line.marked && reading.sure >= NO_WRITING && looks_written(&line.mask)).then_some(line)
 }
 
 #[cfg(test)]
@@ -247,7 +247,7 @@ mod tests {
         let row = in_a_row(&upright);
         assert!(row.width > 3 * 40 && row.height < 40, "{} x {}", row.width, row.height);
         assert_eq!(row.count(), upright.count());
-        let bar = Plane::from_fn(10, 80, |_, y| y < 60 || y > 70);
+        let bar = Plane::from_fn(10, 80, |_, y| !(60..=70).contains(&y));
         assert_eq!(in_a_row(&bar), bar, "an exclamation mark is one character");
     }
 
