@@ -13,6 +13,12 @@ const MIN_SAMPLES: usize = 24;
 const BEYOND_EDGE: f32 = 2.5;
 /// Distance from the shape in pixels from which a sudden change is another thing.
 const FIRST_EDGE: usize = 5;
+/// Rings right at the shape, beyond its soft edge, whose change of colour gives the colour of the shade.
+const AT_SHAPE: std::ops::Range<usize> = 3..9;
+/// Change of the colour there from which it has a direction,
+const MIN_CHANGE: f32 = 0.05;
+/// and the cosine of the angle to black or white from which the shade is neither.
+const COLOURED: f32 = 0.95;
 /// Share of black or white under which there is no shadow or glow.
 const MIN_SHARE: f32 = 0.02;
 /// Mean share from which there is a shadow or a glow at all.
@@ -82,8 +88,8 @@ pub(crate) fn widths(image: &Colour, around: &Mask, places: &Plane<u32>, groups:
         }
     }
     let width = |quarters: &mut [Rings; 4]| {
-        let widths = quarters.iter_mut().map(|slopes| width_of(slopes));
-        widths.collect::<Option<Vec<usize>>>()?.into_iter().max()
+        // Where one side does not settle, such as at the edge of the picture, the others tell.
+        quarters.iter_mut().filter_map(|slopes| width_of(slopes)).max()
     };
     quarters.iter_mut().map(width).collect()
 }
@@ -109,7 +115,7 @@ fn width_of(slopes: &mut [[Vec<f32>; 3]]) -> Option<usize> {
     let edge = (FIRST_EDGE..medians.len().saturating_sub(2))
         .find(|&k| change(&medians[k..k + 3]) > 8.0 / 255.0 && change(&medians[2..k]) < 5.0 / 255.0);
     let end = edge.unwrap_or(medians.len());
-    (1..end).find(|&k| change(&medians[k..end]) < 5.0 / 255.0).or(edge)
+    (1..end).find(|&k| change(&medians[k..end]) < 5.0 / 255.0).or(Some(end).filter(|&end| end < medians.len()))
 }
 
 /// The shadow or glow of a shape.
@@ -136,12 +142,18 @@ impl Fading {
 
     /// Compares `image` with what is `behind` the shape within `hole`, around each group of the shape by itself.
     pub(crate) fn measure(image: &Colour, behind: &Colour, hole: &Mask, places: &Plane<u32>, groups: &Groups) -> Self {
-        let mut around: Vec<Around> = groups.reaches.iter().map(|&reach| Around::new(reach)).collect();
         let step = (hole.count() / 400_000).max(1);
-        for index in (0..hole.data.len()).filter(|&index| hole.data[index]).step_by(step) {
-            let Some(bearing) = bearing(places, index) else { continue };
-            around[usize::from(groups.of.data[bearing.place])].add(&bearing, image.data[index], behind.data[index]);
-        }
+        let each = |add: &mut dyn FnMut(usize, &Bearing, [f32; 3], [f32; 3])| {
+            for index in (0..hole.data.len()).filter(|&index| hole.data[index]).step_by(step) {
+                let Some(bearing) = bearing(places, index) else { continue };
+                add(usize::from(groups.of.data[bearing.place]), &bearing, image.data[index], behind.data[index]);
+            }
+        };
+        let mut beside = vec![Beside::default(); groups.reaches.len()];
+        each(&mut |group, bearing, image, behind| beside[group].add(bearing, image, behind));
+        let mut around: Vec<Around> =
+            groups.reaches.iter().zip(beside).map(|(&reach, beside)| Around::new(reach, beside.colour())).collect();
+        each(&mut |group, bearing, image, behind| around[group].add(bearing, image, behind));
         let found: Vec<Option<Shade>> = around.into_iter().map(Around::shade).collect();
         let at = |index: usize| {
             let bearing = bearing(places, index).filter(|_| hole.data[index])?;
@@ -160,30 +172,68 @@ struct Shade {
     medians: Vec<[f32; SECTORS]>,
 }
 
+/// Colours right beside one group, and how they differ from what is behind.
+#[derive(Clone, Default)]
+struct Beside {
+    behind: [Vec<f32>; 3],
+    change: [Vec<f32>; 3],
+}
+
+impl Beside {
+    fn add(&mut self, bearing: &Bearing, image: [f32; 3], behind: [f32; 3]) {
+        if AT_SHAPE.contains(&((bearing.distance + 0.5) as usize)) {
+            for c in 0..3 {
+                self.behind[c].push(behind[c]);
+                self.change[c].push(image[c] - behind[c]);
+            }
+        }
+    }
+
+    /// The colour of a shade that is neither black nor white: the farthest one in the direction of the change.
+    fn colour(mut self) -> Option<[f32; 3]> {
+        if self.change[0].len() < MIN_SAMPLES {
+            return None;
+        }
+        let behind: [f32; 3] = std::array::from_fn(|c| quantile(&mut self.behind[c], 0.5));
+        let change: [f32; 3] = std::array::from_fn(|c| quantile(&mut self.change[c], 0.5));
+        let length = |v: [f32; 3]| v.iter().map(|v| v * v).sum::<f32>().sqrt();
+        let along = |end: f32| {
+            let way = behind.map(|b| end - b);
+            (0..3).map(|c| way[c] * change[c]).sum::<f32>() / (length(way) * length(change)).max(1e-6)
+        };
+        if length(change) < MIN_CHANGE || along(0.0).max(along(1.0)) > COLOURED {
+            return None;
+        }
+        let room = |c: usize| if change[c] > 0.0 { 1.0 - behind[c] } else { behind[c] };
+        let far =
+            (0..3).filter(|&c| change[c].abs() > 1e-3).map(|c| room(c) / change[c].abs()).fold(f32::INFINITY, f32::min);
+        (far > 1.0).then(|| std::array::from_fn(|c| (behind[c] + far * change[c]).clamp(0.0, 1.0)))
+    }
+}
+
 /// What is known about the shade around one group.
 struct Around {
-    darker: Samples,
-    lighter: Samples,
+    /// Shares of black, of white, and of a colour that the shade could have.
+    shares: Vec<([f32; 3], Samples)>,
 }
 
 impl Around {
-    fn new(reach: usize) -> Self {
-        Self { darker: Samples::new(reach), lighter: Samples::new(reach) }
+    fn new(reach: usize, colour: Option<[f32; 3]>) -> Self {
+        let colours = colour.map_or_else(|| vec![[0.0; 3], [1.0; 3]], |colour| vec![colour]);
+        Self { shares: colours.into_iter().map(|colour| (colour, Samples::new(reach))).collect() }
     }
 
     fn add(&mut self, bearing: &Bearing, image: [f32; 3], behind: [f32; 3]) {
-        self.darker.add(bearing, toward(image, behind, [0.0; 3]));
-        self.lighter.add(bearing, toward(image, behind, [1.0; 3]));
+        for (colour, samples) in &mut self.shares {
+            samples.add(bearing, toward(image, behind, *colour));
+        }
     }
 
+    /// The shade that is the strongest, if it is strong enough.
     fn shade(self) -> Option<Shade> {
-        let (dark, light) = (self.darker.medians(), self.lighter.medians());
-        let (by_dark, by_light) = (strongest(&dark), strongest(&light));
-        match by_dark > by_light {
-            true if by_dark > MIN_MEAN_SHARE => Some(Shade { colour: [0.0; 3], medians: dark }),
-            false if by_light > MIN_MEAN_SHARE => Some(Shade { colour: [1.0; 3], medians: light }),
-            _ => None,
-        }
+        let shades = self.shares.into_iter().map(|(colour, samples)| Shade { colour, medians: samples.medians() });
+        let strength = |shade: &Shade| strongest(&shade.medians);
+        shades.max_by(|a, b| strength(a).total_cmp(&strength(b))).filter(|shade| strength(shade) > MIN_MEAN_SHARE)
     }
 }
 
@@ -286,6 +336,23 @@ mod tests {
             assert!((found.share.at(x, 80) - shadow(x, 80)).abs() < 0.06, "{x}: {}", found.share.at(x, 80));
         }
         assert!(found.share.at(50, 80) < 0.02 && found.share.at(80, 30) < 0.03);
+    }
+
+    #[test]
+    fn each_group_has_its_own_width_and_the_edge_of_a_plate_is_none() {
+        // A bar with a shadow above, one without on a plate that ends twelve pixels below it.
+        let upper = |y: usize| (40..60).contains(&y);
+        let mask = Plane::from_fn(300, 240, |x, y| (50..250).contains(&x) && (upper(y) || (150..170).contains(&y)));
+        let places = nearest(&mask);
+        let distance = crate::morphology::distance_to(&mask);
+        let image = Plane::from_fn(300, 240, |x, y| {
+            let shade = if y < 105 { 0.5 * (1.0 - distance.at(x, y) / 14.0).max(0.0) } else { 0.0 };
+            [if y > 182 { 0.75 } else { 0.85 } * (1.0 - shade); 3]
+        });
+        let of = Plane::from_fn(300, 240, |_, y| u16::from(y > 105));
+        let found = widths(&image, &mask.map(|_| true), &places, &Groups { of, reaches: vec![30, 30] });
+        assert!(found[0].is_some_and(|width| (9..16).contains(&width)), "{found:?}");
+        assert!(found[1].is_some_and(|width| width < 5), "{found:?}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::refine::refine;
 use scene::{Figure, attach, claims};
 
 /// How far a line's shadow is followed, in heights of the line.
-const SHADOW_HEIGHTS: f32 = 0.6;
+const SHADOW_HEIGHTS: f32 = 0.7;
 
 /// Share of the picture below which a component is a speck.
 const SPECK_SHARE: f32 = 0.0012;
@@ -266,7 +266,7 @@ fn fill_small_holes(mask: &Mask) -> Mask {
 }
 
 /// The lines of a text as groups whose shadows are measured by themselves: a pixel belongs to the smallest box that it
-/// is in. Shadows are followed at most `reach` pixels, and further around large letters than around small ones, but
+/// is in. Shadows are followed about `reach` pixels, further around large letters than around small ones, but
 /// at least `grow` pixels.
 fn by_line(text: &Mask, lines: &[TextLine], reach: usize, grow: usize) -> Groups {
     let mut of = text.same_size(0u16);
@@ -275,7 +275,7 @@ fn by_line(text: &Mask, lines: &[TextLine], reach: usize, grow: usize) -> Groups
     order.sort_by_key(|line| std::cmp::Reverse(line.rect.width() * line.rect.height()));
     for line in order {
         let number = reaches.len() as u16;
-        reaches.push(((SHADOW_HEIGHTS * line.size) as usize + 8).clamp(grow + 4, reach));
+        reaches.push(((SHADOW_HEIGHTS * line.size) as usize + 8).clamp(grow + 4, 5 * reach / 3));
         for y in line.rect.y0..line.rect.y1.min(text.height) {
             of.data[y * text.width..][line.rect.x0..line.rect.x1.min(text.width)].fill(number);
         }

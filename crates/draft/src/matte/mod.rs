@@ -24,6 +24,10 @@ const OWN_EDGE: usize = 4;
 /// Change of a channel (0 to 1) over two pixels that no shadow has.
 const STRONG_EDGE: f32 = 0.25;
 
+/// Step of a channel (0 to 1) at the edge of a plate, and its change over two pixels on either side of it.
+const PLATE_STEP: f32 = 9.0 / 255.0;
+const PLATE_FLAT: f32 = 4.0 / 255.0;
+
 /// Difference (0 to 1) from what the shadow makes of the background from which a pixel shows
 /// another thing.
 const FOREIGN: f32 = 14.0 / 255.0;
@@ -112,9 +116,10 @@ pub(crate) fn extract_groups(
 ) -> Result<Extraction, Stopped> {
     let places = nearest(mask);
     let shaded = !matches!(options.shape, Shape::Figure { .. });
+    let plates = groups.reaches.len() > 1;
     let widths = if shaded {
         let near = within(&places, groups, &|group| groups.reaches[group]);
-        fading::widths(image, &reached(image, mask, near), &places, groups)
+        fading::widths(image, &reached(image, mask, near, plates), &places, groups)
     } else {
         vec![Some(0); groups.reaches.len()]
     };
@@ -124,7 +129,7 @@ pub(crate) fn extract_groups(
     // The hole includes a shadow that reaches further than usual.
     let around = within(&|group| options.grow.max(halos[group] + 3));
     let mut near = within(&|group| halos[group].clamp(options.halo, options.band + 1));
-    let hole = reached(image, mask, around);
+    let hole = reached(image, mask, around, plates);
     let region = Hole { mask: &hole, shape: mask, excluded: options.excluded };
     let mut inpainted = inpaint(image, &region, monitor)?;
     monitor.check()?;
@@ -183,8 +188,9 @@ fn within(places: &Plane<u32>, groups: &Groups, limit: &dyn Fn(usize) -> usize) 
     })
 }
 
-/// The surroundings of a shape, but not beyond a strong edge: shadows and glows fade, so another thing begins there.
-fn reached(image: &Colour, mask: &Mask, around: Mask) -> Mask {
+/// The surroundings of a shape, but not beyond a strong edge: shadows and glows fade, so another thing begins there. With
+/// `plates`, not beyond the edge of a flat plate either, however faint.
+fn reached(image: &Colour, mask: &Mask, around: Mask, plates: bool) -> Mask {
     let own = dilate(mask, OWN_EDGE);
     let (width, height) = (mask.width, mask.height);
     let beyond = around.minus(&own);
@@ -193,6 +199,7 @@ fn reached(image: &Colour, mask: &Mask, around: Mask) -> Mask {
             let (left, right) = (image.at(x.saturating_sub(1), y), image.at((x + 1).min(width - 1), y));
             let (up, down) = (image.at(x, y.saturating_sub(1)), image.at(x, (y + 1).min(height - 1)));
             max_difference(left, right).max(max_difference(up, down)) > STRONG_EDGE
+                || plates && (plate_edge(image, x, y, 1, 0) || plate_edge(image, x, y, 0, 1))
         }
     });
     if !edges.any() {
@@ -202,6 +209,16 @@ fn reached(image: &Colour, mask: &Mask, around: Mask) -> Mask {
     let parts = components(&open);
     let touching: Vec<bool> = parts.count_in(&own).iter().map(|&count| count > 0).collect();
     parts.select(&touching)
+}
+
+/// Whether the colour steps here, across or down, and is flat on both sides of the step.
+fn plate_edge(image: &Colour, x: usize, y: usize, dx: usize, dy: usize) -> bool {
+    if x < 3 * dx || y < 3 * dy || x + 3 * dx >= image.width || y + 3 * dy >= image.height {
+        return false;
+    }
+    let at = |k: usize| image.at(x + k * dx - 3 * dx, y + k * dy - 3 * dy);
+    max_difference(at(2), at(4)) > PLATE_STEP
+        && max_difference(at(0), at(2)).max(max_difference(at(4), at(6))) < PLATE_FLAT
 }
 
 /// Rectangles around the rows that a mask is in; rows less than `gap` excluded go together.

@@ -12,7 +12,7 @@ use crate::colour::{distance_squared, oklab_plane};
 use crate::fill::membrane::membrane;
 use crate::kmeans::{closest, kmeans};
 use crate::monitor::{Monitor, Stopped};
-use crate::morphology::{Components, components, dilate, distance_to};
+use crate::morphology::{Components, close, components, dilate, distance_to};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
 use crate::text::frame::Frame;
@@ -34,6 +34,10 @@ const LETTER: f32 = 0.5;
 const FAINT: f32 = 0.06;
 /// Widest outline, in heights of the letters.
 const OUTLINE: f32 = 0.16;
+/// How far from the letters a hard shadow or a second outline lies, in heights of the letters, and its share of what is
+/// there.
+const COMPANION: f32 = 0.14;
+const COMPANION_SHARE: f32 = 0.1;
 /// Oklab distance up to which a pixel has the colour of the outline.
 const OWN_COLOUR: f32 = 0.1;
 /// Height of a letter, in heights of the line.
@@ -180,6 +184,7 @@ impl Surroundings {
             }
         }
         let mask = self.with_outline(&self.pruned(parts.select(&taken).or(&self.own), &place));
+        let mask = self.with_companions(&mask, &place);
         let bounds = mask.bounds()?;
         let rect = Rect {
             x0: self.rect.x0 + bounds.x0,
@@ -244,6 +249,55 @@ impl Surroundings {
             let i = y * mask.width + x;
             mask.data[i] || (distance.data[i] < width as f32 + 2.5 && alike(i) && !self.others.data[i])
         })
+    }
+
+    /// The letters with the hard shadow or second outline beside them: a colour that is there only, and along the whole
+    /// line.
+    fn with_companions(&self, mask: &Mask, place: &(impl Fn(usize, usize) -> [f32; 2] + Sync)) -> Mask {
+        let near = (COMPANION * self.frame.height()) as usize;
+        if near < 3 || !mask.any() {
+            return mask.clone();
+        }
+        let distance = distance_to(mask);
+        let far = 2.5 * near as f32;
+        let (mut beside, mut away) = (Vec::new(), Vec::new());
+        for (i, &d) in distance.data.iter().enumerate().filter(|(i, _)| !self.others.data[*i]) {
+            if d > 1.5 && d < near as f32 {
+                beside.push(i);
+            } else if d > 1.5 * near as f32 && d < far {
+                away.push(i);
+            }
+        }
+        if beside.is_empty() || away.is_empty() {
+            return mask.clone();
+        }
+        let sample: Vec<[f32; 3]> = beside.iter().step_by(beside.len() / 2000 + 1).map(|&i| self.lab.data[i]).collect();
+        let width = mask.width;
+        let mut found = mask.clone();
+        for colour in kmeans(&sample, 6, 8, 0) {
+            let alike = |i: usize| distance_squared(self.lab.data[i], colour) < OWN_COLOUR * OWN_COLOUR;
+            let share = |places: &[usize]| places.iter().filter(|&&i| alike(i)).count() as f32 / places.len() as f32;
+            if share(&beside) < COMPANION_SHARE || share(&away) > 0.08 * share(&beside) {
+                continue;
+            }
+            let length = (self.frame.end - self.frame.start).max(1.0);
+            let mut parts = [false; 12];
+            for &i in beside.iter().filter(|&&i| alike(i)) {
+                let along = (place(i % width, i / width)[0] - self.frame.start) / length;
+                parts[(along * 12.0).clamp(0.0, 11.0) as usize] = true;
+            }
+            if parts.iter().filter(|&&there| there).count() < 9 {
+                continue;
+            }
+            let own = Plane::from_fn(width, mask.height, |x, y| {
+                let i = y * width + x;
+                distance.data[i] > 0.0 && distance.data[i] < 1.5 * near as f32 && alike(i) && !self.others.data[i]
+            });
+            let pieces = components(&own);
+            let touching: Vec<bool> = pieces.count_in(&dilate(mask, 2)).iter().map(|&count| count > 0).collect();
+            found = found.or(&pieces.select(&touching));
+        }
+        if found == *mask { found } else { close(&found, 1) }
     }
 
     /// Whether a component reaches the edge of the surroundings: nobody knows how far it goes on.
@@ -340,4 +394,46 @@ fn share_of(lab: &Colour, inks: &[[f32; 3]], own: &Mask, others: &Mask) -> Optio
         }
         best
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::monitor;
+
+    /// Bars of letters from x = 100 on, 20 apart.
+    fn bar(x: usize, y: usize, from: usize, to: usize) -> bool {
+        (40..70).contains(&y) && x >= 100 && (from..to).contains(&((x - 100) / 20)) && (x - 100) % 20 < 7
+    }
+
+    fn completed(picture: impl Fn(usize, usize) -> bool + Sync) -> Plane<bool> {
+        let image = Plane::from_fn(420, 110, |x, y| if picture(x, y) { [20, 20, 70] } else { [240, 230, 220] });
+        let rect = Rect { x0: 100, y0: 42, x1: 200, y1: 68 };
+        let marked = Plane::new(rect.width(), rect.height(), true);
+        let known = Rect { x0: 98, y0: 38, x1: 200, y1: 72 };
+        let mask = Plane::from_fn(known.width(), known.height(), |x, y| bar(x + known.x0, y + known.y0, 0, 5));
+        let line = Found { marked: &marked, marked_rect: rect, reach: 12.0, mask: &mask, rect: known, rough: false };
+        let (monitor, _reporter) = monitor();
+        let whole = complete(&image, &[line], &monitor).expect("nobody stops it").remove(0);
+        let mut all = Plane::new(420, 110, false);
+        all.paste(whole.rect, &whole.mask, &whole.mask);
+        all
+    }
+
+    #[test]
+    fn the_last_letters_and_the_full_stop_join_the_line() {
+        let dot = |x: usize, y: usize| (244..249).contains(&x) && (65..70).contains(&y);
+        let all = completed(|x, y| bar(x, y, 0, 7) || dot(x, y));
+        assert!(all.at(222, 50) && all.at(246, 67), "letters and dot");
+        let wrong = (0..110).any(|y| (0..420).any(|x| all.at(x, y) && !bar(x, y, 0, 7) && !dot(x, y)));
+        assert!(!wrong, "the background stays");
+    }
+
+    #[test]
+    fn an_icon_and_what_is_far_away_do_not() {
+        let icon = |x: usize, y: usize| x.abs_diff(225).pow(2) + y.abs_diff(55).pow(2) < 18 * 18;
+        assert!(!completed(|x, y| bar(x, y, 0, 5) || icon(x, y)).at(225, 55));
+        let far = completed(|x, y| bar(x, y, 0, 5) || bar(x, y, 9, 12));
+        assert!(!far.at(283, 50) && far.at(183, 50));
+    }
 }

@@ -161,3 +161,44 @@ impl Frame {
         Rect { x0, y0, x1: side(high[0] + 2.0, width).max(x0 + 1), y1: side(high[1] + 2.0, height).max(y0 + 1) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(mask: &Mask) -> Rect {
+        Rect { x0: 0, y0: 0, x1: mask.width, y1: mask.height }
+    }
+
+    #[test]
+    fn places_along_a_tilted_line_and_across_it() {
+        let (cosine, sine) = (libm::cosf(0.3), libm::sinf(0.3));
+        let strip = Mask::from_fn(300, 200, |x, y| {
+            let (dx, dy) = (x as f32 - 150.0, y as f32 - 100.0);
+            (dx * cosine + dy * sine).abs() < 100.0 && (dy * cosine - dx * sine).abs() < 12.0
+        });
+        let frame = Frame::of(&strip, whole(&strip)).expect("a strip");
+        let [s, t] = frame.place(150.0 + 80.0 * cosine - 10.0 * sine, 100.0 + 80.0 * sine + 10.0 * cosine);
+        assert!((s - 80.0).abs() < 4.0 && (t - 10.0).abs() < 4.0, "{s} {t}");
+    }
+
+    #[test]
+    fn a_curved_line_is_straight_in_its_frame() {
+        let middle = |x: f32| 60.0 + (x - 200.0).powi(2) / 600.0;
+        let strip =
+            Mask::from_fn(400, 160, |x, y| (40..360).contains(&x) && (y as f32 - middle(x as f32)).abs() < 10.0);
+        let frame = Frame::of(&strip, whole(&strip)).expect("a strip");
+        let across: Vec<f32> = (60..340).step_by(40).map(|x| frame.place(x as f32, middle(x as f32))[1]).collect();
+        let spread = across.iter().copied().fold(f32::MIN, f32::max) - across.iter().copied().fold(f32::MAX, f32::min);
+        assert!(spread < 6.0, "{across:?}");
+    }
+
+    #[test]
+    fn an_upright_line_runs_downwards() {
+        let strip = Mask::from_fn(60, 300, |x, y| (20..40).contains(&x) && (20..280).contains(&y));
+        let frame = Frame::of(&strip, whole(&strip)).expect("a strip");
+        let (top, bottom) = (frame.place(30.0, 30.0), frame.place(30.0, 270.0));
+        assert!((bottom[0] - top[0]).abs() > 200.0 && (bottom[1] - top[1]).abs() < 4.0);
+        assert!(Frame::of(&Mask::new(9, 9, false), Rect { x0: 0, y0: 0, x1: 9, y1: 9 }).is_none());
+    }
+}

@@ -26,6 +26,8 @@ const SMOOTH: f32 = 0.93;
 
 /// Share of the line that its letters cover.
 const COVER: std::ops::RangeInclusive<f32> = 0.06..=0.92;
+/// Share of the line from which what covers it is hardly letters alone.
+const FILLED: f32 = 0.6;
 /// Certainty of a reading from which salience says nothing against it.
 const READ: f32 = 0.8;
 
@@ -47,6 +49,8 @@ pub(crate) struct Letters {
     pub colour: [f32; 3],
     /// Whether the background is smooth.
     pub smooth: bool,
+    /// Share of the letters that lies within a salient figure, 0 to 1.
+    pub in_figure: f32,
     /// Its number among the detected lines.
     pub number: usize,
 }
@@ -92,8 +96,14 @@ pub(crate) fn letters(
             monitor.check()?;
             // What is read or marked surely is no part of a figure, whatever is salient there.
             let doubtful = !(line.marked || line.certain && line.sure >= READ && line.text.chars().count() > 1);
-            let mask = region.letters(subject.filter(|_| doubtful).map(|s| s.crop(rect)));
+            let figure = subject.map(|s| s.crop(rect));
+            let mask = region.letters(figure.clone().filter(|_| doubtful));
+            let in_figure = |mask: &Mask| {
+                let own = figure.as_ref().and_then(|figure| region.figure(figure, &region.within(1.0)));
+                own.map_or(0.0, |own| own.and(mask).count() as f32 / mask.count().max(1) as f32)
+            };
             Ok(mask.map(|mask| Letters {
+                in_figure: in_figure(&mask),
                 rect,
                 colour: typical(&oklab_plane(&image.crop(rect)), &mask),
                 smooth: region.smooth,
@@ -209,7 +219,8 @@ impl Region {
         let (clusters, main) = self.text_clusters(&inside);
         // Where all of the colours together make no letters, such as in a wide glow, the main one may.
         let all = self.letters_of(&clusters, &inside, subject.as_ref());
-        if all.as_ref().is_some_and(looks_written) {
+        let filled = |mask: &Mask| mask.and(&inside).count() as f32 > FILLED * inside.count() as f32;
+        if all.as_ref().is_some_and(|mask| !filled(mask)) {
             return all;
         }
         let main = self.letters_of(&main, &inside, subject.as_ref());
@@ -221,7 +232,8 @@ impl Region {
         let mut mask = self.keep_inner_parts(&by_colour, inside, subject);
         let band = self.distance.map(|d| d >= 0.75 * self.reach && d < 1.05 * self.reach);
         let on_band = mask.and(&band).count() as f32 / band.count().max(1) as f32;
-        if on_band > 0.6 && !self.smooth {
+        let filled = mask.and(inside).count() as f32 > FILLED * inside.count() as f32;
+        if (on_band > 0.6 || filled) && !self.smooth {
             mask = self.flip(&mask, &band, inside);
         }
         mask = close(&without_hairlines(&without_background(&mask, &self.lab, inside)), 1);

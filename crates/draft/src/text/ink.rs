@@ -77,3 +77,42 @@ pub(super) fn drop_scenery(clusters: &Clusters, inside: &Mask, chosen: &mut [boo
         chosen[k] &= shade || through || in_turns;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plane::Plane;
+
+    /// Strokes of colour 0 along the whole line, a thing of colour 1 in its first quarter, colour 2 between the strokes.
+    #[test]
+    fn a_thing_behind_some_letters_is_none_and_letters_in_turns_are() {
+        let inside = Plane::new(240, 20, true);
+        let centres = [[0.9, 0.0, 0.0], [0.4, 0.2, 0.1], [0.5, 0.0, -0.3]];
+        let labels = Plane::from_fn(240, 20, |x, _| {
+            if x % 10 < 4 {
+                0
+            } else if x < 60 {
+                1
+            } else {
+                2
+            }
+        });
+        let mut chosen = [true, true, false];
+        let before = chosen;
+        let of = |labels, chosen| Clusters {
+            labels,
+            centres: &centres,
+            chosen,
+            inner: &[0.4, 0.15, 0.45],
+            outer: &[0.0, 0.05, 0.95],
+        };
+        assert_eq!(main_colour(&of(&labels, &before), &inside), Some(0));
+        drop_scenery(&of(&labels, &before), &inside, &mut chosen);
+        assert_eq!(chosen, [true, false, false]);
+        // The first letters have another colour than the others.
+        let labels = Plane::from_fn(240, 20, |x, _| if x % 10 >= 4 { 2 } else { usize::from(x < 60) });
+        let mut chosen = [true, true, false];
+        drop_scenery(&of(&labels, &before), &inside, &mut chosen);
+        assert_eq!(chosen, [true, true, false]);
+    }
+}

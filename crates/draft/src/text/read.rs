@@ -30,6 +30,8 @@ const SYLLABLE: f32 = 0.93;
 const OTHER: f32 = 0.9;
 /// Shapes that both readers find less like writing than this are none.
 const NO_WRITING: f32 = 0.4;
+/// Share of shapes in a salient figure from which they belong to it where nobody can read them.
+const MOST_IN_FIGURE: f32 = 0.5;
 /// Oklab distance up to which two lines have one colour.
 const SAME_COLOUR: f32 = 0.08;
 /// Confidence of the recogniser that is believed beside lines that nobody can read.
@@ -150,7 +152,7 @@ pub(crate) fn read_all(found: Vec<Letters>, monitor: &Monitor) -> Result<Vec<Let
     let pairs = found.into_iter().zip(readings);
     let (mut lines, mut doubtful) = (Vec::new(), Vec::new());
     for (line, reading) in pairs {
-        let spare = line.marked.then(|| line.clone());
+        let spare = (line.marked && line.in_figure < MOST_IN_FIGURE).then(|| line.clone());
         match believed(line, reading) {
             Some(line) => lines.push(line),
             None => doubtful.extend(spare),
@@ -184,7 +186,8 @@ fn is_plain(line: &Letters) -> bool {
 /// A line with what it says; `None` if it is no text.
 fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
     let Some(reading) = reading else { return Some(line) };
-    let length = reading.text.chars().count();
+    // Uprights and bars alone are read as single vowels.
+    let length = reading.text.chars().filter(|c| !('\u{3131}'..='\u{318e}').contains(c)).count();
     let needed = match reading.script {
         Script::Korean if length > 1 => KOREAN,
         Script::Korean => SYLLABLE,
@@ -244,7 +247,7 @@ mod tests {
         let row = in_a_row(&upright);
         assert!(row.width > 3 * 40 && row.height < 40, "{} x {}", row.width, row.height);
         assert_eq!(row.count(), upright.count());
-        let bar = Plane::from_fn(10, 80, |_, y| y < 60 || y > 70);
+        let bar = Plane::from_fn(10, 80, |_, y| !(60..=70).contains(&y));
         assert_eq!(in_a_row(&bar), bar, "an exclamation mark is one character");
     }
 
@@ -261,6 +264,7 @@ mod tests {
             along: [1.0, 0.0],
             colour: [0.5; 3],
             smooth: true,
+            in_figure: 0.0,
             number: 0,
         };
         let reading = |text: &str, sure, script| Some(Reading { text: text.to_owned(), sure, script });

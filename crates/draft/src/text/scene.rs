@@ -3,7 +3,7 @@
 use crate::colour::distance_squared;
 use crate::colour::oklab_plane;
 use crate::fill::quadratic::{Quadratic, Sample};
-use crate::morphology::erode;
+use crate::morphology::{dilate, erode};
 use crate::plane::Rgb8;
 use crate::text::glyphs::Letters;
 
@@ -14,6 +14,10 @@ const TILTED: f32 = 0.045;
 const WORN: f32 = 0.05;
 /// Share of such pixels from which letters are worn, lit or woven.
 const MOST_WORN: f32 = 0.25;
+/// Step of a channel to the next pixel that flat colours and gradients do not make, and the share of such pixels from
+/// which there is texture.
+const GRAIN: u8 = 2;
+const MOST_GRAIN: f32 = 0.35;
 /// Oklab distance up to which another line has the same style.
 const SAME_STYLE: f32 = 0.1;
 
@@ -24,7 +28,9 @@ pub(crate) fn on_things(image: &Rgb8, lines: &[Letters]) -> Vec<bool> {
         let same = |other: &Letters| distance_squared(other.colour, lines[k].colour) < SAME_STYLE * SAME_STYLE;
         !lines.iter().enumerate().any(|(j, other)| j != k && same(other))
     };
-    let on_thing = |k: usize| tilt(lines[k].along) > TILTED && alone(k) && (!lines[k].smooth || worn(image, &lines[k]));
+    let on_thing = |k: usize| {
+        tilt(lines[k].along) > TILTED && alone(k) && (worn(image, &lines[k]) || on_texture(image, &lines[k]))
+    };
     (0..lines.len()).map(on_thing).collect()
 }
 
@@ -32,6 +38,20 @@ pub(crate) fn on_things(image: &Rgb8, lines: &[Letters]) -> Vec<bool> {
 fn tilt([x, y]: [f32; 2]) -> f32 {
     let (a, b) = (x.abs(), y.abs());
     libm::atan2f(a.min(b), a.max(b))
+}
+
+/// Whether there is texture around the letters.
+fn on_texture(image: &Rgb8, line: &Letters) -> bool {
+    let (part, near) = (image.crop(line.rect), dilate(&line.mask, 3));
+    let (mut rough, mut all) = (0usize, 0usize);
+    for y in 1..part.height {
+        for x in (1..part.width).filter(|&x| !near.at(x, y)) {
+            let step = |other: [u8; 3]| (0..3).map(|c| part.at(x, y)[c].abs_diff(other[c])).max().unwrap_or(0);
+            rough += usize::from(step(part.at(x - 1, y)).max(step(part.at(x, y - 1))) > GRAIN);
+            all += 1;
+        }
+    }
+    rough as f32 > MOST_GRAIN * all as f32
 }
 
 /// Whether the letters have a texture of their own.
@@ -46,4 +66,45 @@ fn worn(image: &Rgb8, line: &Letters) -> bool {
         .collect();
     samples.len() > 60
         && Quadratic::fit(&samples, 0.02, 5).is_some_and(|model| 1.0 - model.inliers(&samples, WORN) > MOST_WORN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plane::{Plane, Rect};
+
+    fn line(along: [f32; 2], colour: [f32; 3], rect: Rect) -> Letters {
+        let mask = Plane::from_fn(rect.width(), rect.height(), |x, y| x % 16 < 6 && (6..24).contains(&y));
+        let (text, size) = ("word".to_owned(), 30.0);
+        let certain = true;
+        Letters {
+            rect,
+            mask,
+            text,
+            size,
+            certain,
+            sure: 0.9,
+            marked: true,
+            along,
+            colour,
+            smooth: false,
+            in_figure: 0.0,
+            number: 0,
+        }
+    }
+
+    #[test]
+    fn tilted_words_of_their_own_colour_on_texture_stay_on_the_thing() {
+        let mut random = crate::random::Random::new(3);
+        let data = (0..200 * 100).map(|_| [120 + random.below(40) as u8, 90, 60]).collect();
+        let wood = Plane { width: 200, height: 100, data };
+        let at = |y0: usize| Rect { x0: 20, y0, x1: 180, y1: y0 + 30 };
+        let (tilted, level) = ([libm::cosf(0.1), libm::sinf(0.1)], [1.0, 0.0]);
+        let (dark, light) = ([0.2, 0.0, 0.0], [0.9, 0.0, 0.0]);
+        let judged = |lines: &[Letters]| on_things(&wood, lines);
+        assert_eq!(judged(&[line(tilted, dark, at(5)), line(level, light, at(50))]), [true, false]);
+        assert_eq!(judged(&[line(tilted, dark, at(5)), line(level, dark, at(50))]), [false, false], "one style");
+        let flat = Plane::new(200, 100, [120, 90, 60]);
+        assert_eq!(on_things(&flat, &[line(tilted, dark, at(5))]), [false], "a sticker");
+    }
 }
