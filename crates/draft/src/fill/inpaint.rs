@@ -28,10 +28,12 @@ const STEP: f32 = 3.5 / 255.0;
 const EDGE_WIDTH: usize = 6;
 const EDGE: f32 = 0.12;
 const EDGES: f32 = 0.02;
+/// The same for edges within the smooth background.
+const STRIPES: f32 = 0.05;
 /// Colour step (0 to 1) to the next pixel of drawn backgrounds, which have no grain, and the share of pixels that they
 /// have with no larger one.
 const EVEN_STEP: f32 = 1.5 / 255.0;
-const DRAWN: f32 = 0.6;
+const DRAWN: f32 = 0.88;
 
 /// An inpainted picture.
 pub(crate) struct Inpainting {
@@ -165,7 +167,7 @@ fn fill_part(image: &Colour, region: &Hole, parts: &Components, label: usize) ->
     patch.very_smooth = quantile(&mut residuals, 0.97) < 6.0 / 255.0;
     let near = || dilate(&part, width + 2).minus(&holes);
     let drawn = even_share(&image, &ring.mask) > DRAWN;
-    if inliers > if drawn { 0.72 } else { 0.9 } {
+    if inliers > if drawn { 0.72 } else { 0.9 } && !striped(&image, &ring, &model) {
         if inliers < 0.995 {
             patch.image = Some(fill_without_outliers(&image, &ring, &model, &near()));
         }
@@ -212,6 +214,17 @@ fn edge_share(image: &Colour, mask: &Mask) -> f32 {
         }
     });
     edges.count() as f32 / mask.count().max(1) as f32
+}
+
+/// Whether there are edges within what counts as the same smooth background: pale stripes, which a membrane would smear.
+fn striped(image: &Colour, ring: &Ring, model: &Quadratic) -> bool {
+    edge_share(image, &ring.mask) > STRIPES && {
+        let fitting = Plane::from_fn(image.width, image.height, |x, y| {
+            let sample = || Sample { x: x as f32, y: y as f32, colour: oklab(to_bytes(image.at(x, y))) };
+            ring.mask.at(x, y) && model.residual(&sample()) < SMOOTH
+        });
+        edge_share(image, &fitting) > STRIPES
+    }
 }
 
 fn ring(image: &Colour, part: &Mask, holes: &Mask, width: usize) -> Ring {
