@@ -101,7 +101,7 @@ fn with_networks(picture: &Rgb8, monitor: &Monitor) -> Result<Perception, crate:
     });
     monitor.step(Stage::Text, 2, 3, 0.4)?;
     let letters = text::glyphs::letters(picture, &lines, figure.as_ref(), monitor)?;
-    let letters = text::read::read_all(letters, monitor)?;
+    let letters = text::read::read_all(picture, letters, monitor)?;
     let mut mask = Plane::new(picture.width, picture.height, false);
     for line in &letters {
         mask.paste(line.rect, &line.mask, &line.mask);

@@ -31,6 +31,8 @@ pub(crate) struct Letters {
     /// Whether it was read, and how surely.
     pub certain: bool,
     pub sure: f32,
+    /// The region of the line, within `rect`.
+    pub inside: Mask,
     /// As of [`Line`].
     pub marked: bool,
     pub along: [f32; 2],
@@ -82,6 +84,7 @@ pub(crate) fn letters(
                 size: line.size,
                 certain: line.certain,
                 sure: line.sure,
+                inside: region.within(1.0),
                 marked: line.marked,
                 along: line.along,
             }))

@@ -7,6 +7,8 @@ pub(crate) mod glyphs;
 #[cfg(feature = "networks")]
 mod outline;
 #[cfg(feature = "networks")]
+mod paper;
+#[cfg(feature = "networks")]
 mod pieces;
 pub(crate) mod plain;
 #[cfg(feature = "networks")]
