@@ -42,6 +42,8 @@ pub(crate) struct Letters {
     /// Whether it was read, and how surely.
     pub certain: bool,
     pub sure: f32,
+    /// The region of the line, within `rect`.
+    pub inside: Mask,
     /// As of [`Line`].
     pub marked: bool,
     pub along: [f32; 2],
@@ -112,6 +114,7 @@ pub(crate) fn letters(
                 size: line.size,
                 certain: line.certain,
                 sure: line.sure,
+                inside: region.within(1.0),
                 marked: line.marked,
                 along: line.along,
                 number,
@@ -152,6 +155,12 @@ fn completed(
         complete(image, &to_complete, monitor)?
     };
     for (letters, whole) in found.iter_mut().zip(whole) {
+        let (before, rect) = (letters.rect, whole.rect);
+        letters.inside = Plane::from_fn(whole.mask.width, whole.mask.height, |x, y| {
+            let (u, v) = ((rect.x0 + x).wrapping_sub(before.x0), (rect.y0 + y).wrapping_sub(before.y0));
+            let within = u < letters.inside.width && v < letters.inside.height;
+            whole.mask.at(x, y) || (within && letters.inside.at(u, v))
+        });
         letters.mask = whole.mask;
         letters.rect = whole.rect;
     }

@@ -14,6 +14,8 @@ mod ink;
 pub(crate) mod more;
 pub(crate) mod outline;
 #[cfg(feature = "networks")]
+mod paper;
+#[cfg(feature = "networks")]
 mod pieces;
 pub(crate) mod plain;
 #[cfg(feature = "networks")]

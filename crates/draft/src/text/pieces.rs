@@ -2,6 +2,7 @@
 
 use crate::filter::resize_rgb;
 use crate::networks::{Sign, joined};
+use crate::numeric::quantile;
 use crate::plane::Rgb8;
 
 /// Height at which gaps are looked for: narrower ones than about a pixel of it part nothing.
@@ -16,13 +17,20 @@ const NEAR: f32 = 24.0 / 48.0;
 /// in it, and off single letters of Hangul, which hardly ever stand alone.
 const IDEOGRAPH: f32 = 0.25;
 const LONE_LETTER: f32 = 0.15;
-/// Certainty of the reader of Korean, over a whole line, from which the line looks Korean: of Chinese it is never surer.
+/// Certainty that is taken off digits and signs that the reader of Korean sees where the other one sees a Latin letter,
+/// and how sure that one has to be.
+const NO_LATIN: f32 = 0.25;
+const LETTER: f32 = 0.8;
+/// Mean certainty of the syllables from which a line looks Korean: of those that are seen in Chinese it is less.
 const LOOKS_KOREAN: f32 = 0.65;
 /// How much surer a reading of a digit or sign is that replaces the other one.
 const SURER: f32 = 0.03;
 /// Gap from which there is a space between signs, as a share of the height: Hangul stands wider than Latin.
 const SPACE: f32 = 0.25;
 const HANGUL_SPACE: f32 = 0.33;
+/// Typical gap of letters that stand wide apart, and how much wider their spaces are.
+const SPACED: f32 = 0.18;
+const WIDER: f32 = 1.4;
 
 /// A piece of a line between two gaps, from and to a share of the line's width.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,8 +62,15 @@ pub(super) fn pieces(letters: &Rgb8) -> Vec<Piece> {
 /// height.
 pub(super) fn joined_pieces(pieces: &[Piece], readers: [&[Sign]; 2], proportion: f32) -> (String, f32) {
     let signs = readers.map(|signs| signs.iter().filter(|sign| sign.character != ' ').copied().collect::<Vec<Sign>>());
-    let korean = joined(&signs[0]).1 >= LOOKS_KOREAN;
-    let weighed = signs.each_ref().map(|signs| signs.iter().map(|sign| weighed(sign, korean)).collect::<Vec<Sign>>());
+    let hangul: Vec<Sign> = signs[0].iter().filter(|sign| is_hangul(sign.character)).copied().collect();
+    let korean = joined(&hangul).1 >= LOOKS_KOREAN;
+    let mut weighed =
+        signs.each_ref().map(|signs| signs.iter().map(|sign| weighed(sign, korean)).collect::<Vec<Sign>>());
+    for sign in &mut weighed[0] {
+        if !is_hangul(sign.character) && is_latin(sign, &signs[1], proportion) {
+            sign.sure -= NO_LATIN;
+        }
+    }
     let chosen = choose(pieces, [&weighed[0], &weighed[1]], proportion);
     let mut kept: Vec<(usize, usize, Sign)> = Vec::new();
     for (reader, signs) in signs.iter().enumerate() {
@@ -69,14 +84,20 @@ pub(super) fn joined_pieces(pieces: &[Piece], readers: [&[Sign]; 2], proportion:
     }
     kept.sort_by(|a, b| middle(&a.2).total_cmp(&middle(&b.2)));
     let spaces: Vec<f32> = readers[0].iter().filter(|sign| sign.character == ' ').map(middle).collect();
+    let gap = |before: usize, piece: usize| {
+        (before..piece).map(|k| pieces[k + 1].from - pieces[k].to).fold(0.0, f32::max) * proportion
+    };
+    let mut gaps: Vec<f32> = kept.windows(2).filter(|w| w[0].0 < w[1].0).map(|w| gap(w[0].0, w[1].0)).collect();
+    // Letters that all stand wide apart have wider spaces.
+    let typical = if gaps.len() < 3 { 0.0 } else { quantile(&mut gaps, 0.5) };
+    let least = if typical > SPACED { WIDER * typical } else { 0.0 };
     let (mut text, mut sum) = (String::new(), 0.0);
     for (k, &(piece, reader, sign)) in kept.iter().enumerate() {
         if let Some(&(before, who, last)) = k.checked_sub(1).and_then(|k| kept.get(k)) {
-            let gaps = (before..piece).map(|k| pieces[k + 1].from - pieces[k].to);
-            let gap = gaps.fold(0.0, f32::max) * proportion;
+            let gap = gap(before, piece);
             let both = (reader, who) == (0, 0);
             let seen = both && spaces.iter().any(|&x| x > middle(&last) && x < middle(&sign));
-            if piece != before && (seen || gap > if both { HANGUL_SPACE } else { SPACE }) {
+            if piece != before && gap > least && (seen || gap > if both { HANGUL_SPACE } else { SPACE }) {
                 text.push(' ');
             }
         }
@@ -101,17 +122,27 @@ fn replace(sign: &mut Sign, piece: usize, pieces: &[Piece], readers: [&[Sign]; 2
     };
     if let (Some(_), Some(other)) = (alone(readers[0]), alone(readers[1]))
         && other.character.is_ascii()
-        && other.sure > sign.sure + SURER
+        && (other.sure > sign.sure + SURER || (other.character.is_alphabetic() && other.sure > LETTER))
     {
         (sign.character, sign.sure) = (other.character, other.sure);
     }
 }
 
+/// Whether the other reader surely reads a Latin letter where the reader of Korean, which knows none, reads this sign.
+fn is_latin(sign: &Sign, other: &[Sign], proportion: f32) -> bool {
+    let place = middle(sign);
+    let distance = |sign: &Sign| away(place, sign.from, sign.to);
+    let nearest = other.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
+    nearest.is_some_and(|other| {
+        other.character.is_ascii_alphabetic() && other.sure > LETTER && distance(other) * proportion < NEAR / 2.0
+    })
+}
+
 /// A sign as sure as it is believed, in a line that looks Korean or not.
 fn weighed(sign: &Sign, korean: bool) -> Sign {
     let less = match sign.character {
-        '\u{3130}'..='\u{318F}' => LONE_LETTER,
-        '\u{2E80}'..='\u{9FFF}' if korean => IDEOGRAPH,
+        '\u{3130}'..='\u{318F}' | '\\' | '|' | '^' | '`' | '_' | '{' | '}' => LONE_LETTER,
+        '\u{3400}'..='\u{9FFF}' if korean => IDEOGRAPH,
         _ => 0.0,
     };
     Sign { sure: sign.sure - less, ..*sign }
@@ -198,6 +229,16 @@ mod tests {
     }
 
     #[test]
+    fn the_reader_of_korean_is_not_believed_about_latin_letters() {
+        let korean = signs("9322", |_| 0.99);
+        let other = signs("Jazz", |k| [0.85, 0.9, 0.9, 0.9][k]);
+        assert_eq!(joined_pieces(&evenly(4), [&korean, &other], 10.0).0, "Jazz");
+        let korean = signs("서울9322", |_| 0.99);
+        let other = signs("N号Jazz", |k| if k < 2 { 0.5 } else { 0.9 });
+        assert_eq!(joined_pieces(&evenly(6), [&korean, &other], 10.0).0, "서울Jazz");
+    }
+
+    #[test]
     fn a_reader_that_leaves_something_out_is_not_believed_there() {
         let korean = signs("무료00", |k| if k < 2 { 0.9 } else { 0.6 });
         let place = |k: usize| (k as f32 + 0.5) / 10.0;
@@ -224,6 +265,9 @@ mod tests {
         korean.push(Sign { character: ' ', sure: 1.0, from: 0.1, to: 0.1 });
         assert_eq!(joined_pieces(&pieces, [&korean, &[]], 4.0).0, "가 나다");
         assert_eq!(joined_pieces(&[], [&korean, &[]], 4.0), (String::new(), 0.0));
+        let spaced = signs("RIDGE", |_| 1.0);
+        let pieces: Vec<Piece> = evenly(5);
+        assert_eq!(joined_pieces(&pieces, [&[], &spaced], 20.0).0, "RIDGE", "gaps of 0.4 everywhere");
     }
 
     #[test]
