@@ -16,9 +16,11 @@ const FIRST_EDGE: usize = 5;
 /// Rings right at the shape, beyond its soft edge, whose change of colour gives the colour of the shade.
 const AT_SHAPE: std::ops::Range<usize> = 3..9;
 /// Change of the colour there from which it has a direction,
-const MIN_CHANGE: f32 = 0.05;
-/// and the cosine of the angle to black or white from which the shade is neither.
-const COLOURED: f32 = 0.95;
+const MIN_CHANGE: f32 = 0.08;
+/// the share of it by which it may typically vary, as texture and shadows to one side do more,
+const STEADY: f32 = 0.4;
+/// and the cosine of the angle to black or white up to which the shade is neither.
+const COLOURED: f32 = 0.93;
 /// Share of black or white under which there is no shadow or glow.
 const MIN_SHARE: f32 = 0.02;
 /// Mean share from which there is a shadow or a glow at all.
@@ -184,6 +186,7 @@ impl Beside {
             return None;
         }
         let behind: [f32; 3] = std::array::from_fn(|c| quantile(&mut self.behind[c], 0.5));
+        let original = self.change.clone();
         let change: [f32; 3] = std::array::from_fn(|c| quantile(&mut self.change[c], 0.5));
         let length = |v: [f32; 3]| v.iter().map(|v| v * v).sum::<f32>().sqrt();
         let along = |end: f32| {
@@ -191,6 +194,11 @@ impl Beside {
             (0..3).map(|c| way[c] * change[c]).sum::<f32>() / (length(way) * length(change)).max(1e-6)
         };
         if length(change) < MIN_CHANGE || along(0.0).max(along(1.0)) > COLOURED {
+            return None;
+        }
+        let places = 0..self.change[0].len();
+        let mut off: Vec<f32> = places.map(|k| length(std::array::from_fn(|c| original[c][k] - change[c]))).collect();
+        if quantile(&mut off, 0.75) > STEADY * length(change) {
             return None;
         }
         let room = |c: usize| if change[c] > 0.0 { 1.0 - behind[c] } else { behind[c] };

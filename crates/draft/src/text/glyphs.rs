@@ -223,6 +223,14 @@ impl Region {
         if all.as_ref().is_some_and(|mask| !filled(mask)) {
             return all;
         }
+        let plate = main.and(&self.within(1.6));
+        if filled(&plate) {
+            let band = self.distance.map(|d| d >= 0.75 * self.reach && d < 1.05 * self.reach);
+            let letters = self.flip(&plate, &band, &inside);
+            if letters != plate && looks_written(&letters) {
+                return Some(letters);
+            }
+        }
         let main = self.letters_of(&main, &inside, subject.as_ref());
         if main.as_ref().is_some_and(looks_written) { main } else { all.or(main) }
     }
