@@ -13,6 +13,9 @@ const MIN_SAMPLES: usize = 24;
 const BEYOND_EDGE: f32 = 2.5;
 /// Distance from the shape in pixels from which a sudden change is another thing.
 const FIRST_EDGE: usize = 5;
+/// Slopes that say the same as their neighbours, in texture, and how many errors of the medians are no shadow.
+const ALIKE_SLOPES: f32 = 6.0;
+const NOISE: f32 = 2.5;
 /// Rings right at the shape, beyond its soft edge, whose change of colour gives the colour of the shade.
 const AT_SHAPE: std::ops::Range<usize> = 3..9;
 /// Change of the colour there from which it has a direction,
@@ -109,15 +112,33 @@ fn width_of(slopes: &mut [[Vec<f32>; 3]]) -> Option<usize> {
     let outer = &medians[reach - reach / 3..];
     let background: [f32; 3] =
         std::array::from_fn(|c| quantile(&mut outer.iter().map(|m| m[c]).collect::<Vec<_>>(), 0.5));
+    // How far sums of these medians are off where there is texture.
+    let errors: Vec<f32> = slopes.iter().zip(&medians).map(|(rings, medians)| squared_error(rings, medians)).collect();
+    let noise = |from: usize, to: usize| NOISE * errors[from..to].iter().sum::<f32>().sqrt();
     let change = |rings: &[[f32; 3]]| {
         let sum = |c: usize| rings.iter().map(|m| m[c] - background[c]).sum::<f32>().abs();
         sum(0).max(sum(1)).max(sum(2))
     };
     // A shadow fades. What changes at once, with nothing before it, is the edge of a plate that the shape stands on.
-    let edge = (FIRST_EDGE..medians.len().saturating_sub(2))
-        .find(|&k| change(&medians[k..k + 3]) > 8.0 / 255.0 && change(&medians[2..k]) < 5.0 / 255.0);
+    let edge = (FIRST_EDGE..medians.len().saturating_sub(2)).find(|&k| {
+        change(&medians[k..k + 3]) > (8.0 / 255.0f32).max(noise(k, k + 3)) && change(&medians[2..k]) < 5.0 / 255.0
+    });
     let end = edge.unwrap_or(medians.len());
-    (1..end).find(|&k| change(&medians[k..end]) < 5.0 / 255.0).or(Some(end).filter(|&end| end < medians.len()))
+    (1..end)
+        .find(|&k| change(&medians[k..end]) < (5.0 / 255.0f32).max(noise(k, end)))
+        .or(Some(end).filter(|&end| end < medians.len()))
+}
+
+/// Squared error of the medians of one ring, the largest of the channels.
+fn squared_error(rings: &[Vec<f32>; 3], medians: &[f32; 3]) -> f32 {
+    let mut largest = 0.0f32;
+    for (values, median) in rings.iter().zip(medians) {
+        let mut off: Vec<f32> = values.iter().map(|value| (value - median).abs()).collect();
+        // The median of the distances is 0.67 of the deviation; the error of a median is 1.25 of that of a mean.
+        let deviation = quantile(&mut off, 0.5) / 0.67;
+        largest = largest.max(1.57 * deviation * deviation * ALIKE_SLOPES / values.len().max(1) as f32);
+    }
+    largest
 }
 
 /// The shadow or glow of a shape.

@@ -8,13 +8,22 @@ static DETECTION: &[u8] = include_bytes!("../../draft/models/text-detection.onnx
 static SALIENT: U2Net = U2Net::new(SALIENCY);
 static DETECTED: Convolutional = Convolutional::new(DETECTION);
 
-/// A bright disk and rows of bars on waves, normalised.
+/// E, H and T, five dots wide and seven high.
+const LETTERS: [u64; 3] = [
+    0b11111_10000_10000_11110_10000_10000_11111,
+    0b10001_10001_10001_11111_10001_10001_10001,
+    0b11111_00100_00100_00100_00100_00100_00100,
+];
+
+/// A bright disk and rows of dark letters on waves, normalised.
 fn picture(height: usize, width: usize) -> Map {
     let value = |y: usize, x: usize, c: usize| {
         let disk = (x.abs_diff(width / 2).pow(2) + y.abs_diff(height / 3).pow(2)) * 20 < width * height;
-        let bars = y > height / 2 && y % 24 < 16 && (x % 12 < 4 || y % 24 < 4) && x > width / 6 && x < width * 5 / 6;
+        let (row, column) = (y / 3 % 10, x / 3 % 7);
+        let dot = row < 7 && column < 5 && LETTERS[x / 21 % 3] >> (34 - 5 * row - column) & 1 == 1;
+        let letter = dot && y > height / 2 && (width / 8..width * 7 / 8).contains(&x);
         let wave = ((x + 20 * c) as f32 / 37.0).sin() + (y as f32 / 23.0).cos();
-        if bars { -2.0 } else { wave + if disk { 1.5 } else { 0.0 } }
+        if letter { -2.0 } else { wave + if disk { 1.5 } else { 0.0 } }
     };
     let places = (0..height * width).flat_map(|k| (0..3).map(move |c| (k / width, k % width, c)));
     Map { height, width, channels: 3, values: places.map(|(y, x, c)| value(y, x, c)).collect() }

@@ -86,6 +86,7 @@ fn narrow(sign: char) -> char {
         '，' | '、' => ',',
         '。' => '.',
         '｜' => '|',
+        'ㆍ' => '·',
         other => other,
     }
 }

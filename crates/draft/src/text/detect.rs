@@ -143,7 +143,7 @@ fn blob(parts: &Components, label: usize, probability: &Gray, agreed: usize) -> 
         score: sum / area as f32,
         agreed: agreed as f32 / area as f32,
         // The detector marks lines shrunk by area / perimeter (Liao et al. 2020).
-        reach: 1.7 * area as f32 / rim.len().max(1) as f32,
+        reach: 1.3 * area as f32 / rim.len().max(1) as f32,
         outline,
         rect,
         mask,

@@ -15,6 +15,8 @@ pub(crate) mod more;
 #[cfg(feature = "networks")]
 mod outline;
 #[cfg(feature = "networks")]
+mod paper;
+#[cfg(feature = "networks")]
 mod pieces;
 pub(crate) mod plain;
 #[cfg(feature = "networks")]

@@ -53,5 +53,5 @@ pub(crate) fn letters(
         let marked = line.mask.count();
         gone.crop(line.rect).and(&line.mask).count() as f32 <= MOST_GONE * marked as f32
     });
-    read_all(glyphs::letters(&clear, &lines, figure, monitor)?, monitor)
+    read_all(&clear, glyphs::letters(&clear, &lines, figure, monitor)?, monitor)
 }

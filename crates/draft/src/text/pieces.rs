@@ -2,6 +2,7 @@
 
 use crate::filter::resize_rgb;
 use crate::networks::{Sign, joined};
+use crate::numeric::quantile;
 use crate::plane::Rgb8;
 
 /// Height at which gaps are looked for: narrower ones than about a pixel of it part nothing.
@@ -16,13 +17,16 @@ const NEAR: f32 = 24.0 / 48.0;
 /// in it, and off single letters of Hangul, which hardly ever stand alone.
 const IDEOGRAPH: f32 = 0.25;
 const LONE_LETTER: f32 = 0.15;
-/// Certainty of the reader of Korean, over a whole line, from which the line looks Korean: of Chinese it is never surer.
+/// Mean certainty of the syllables from which a line looks Korean: of those that are seen in Chinese it is less.
 const LOOKS_KOREAN: f32 = 0.65;
 /// How much surer a reading of a digit or sign is that replaces the other one.
 const SURER: f32 = 0.03;
 /// Gap from which there is a space between signs, as a share of the height: Hangul stands wider than Latin.
 const SPACE: f32 = 0.25;
 const HANGUL_SPACE: f32 = 0.33;
+/// Typical gap of letters that stand wide apart, and how much wider their spaces are.
+const SPACED: f32 = 0.18;
+const WIDER: f32 = 1.4;
 
 /// A piece of a line between two gaps, from and to a share of the line's width.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,7 +58,8 @@ pub(super) fn pieces(letters: &Rgb8) -> Vec<Piece> {
 /// height.
 pub(super) fn joined_pieces(pieces: &[Piece], readers: [&[Sign]; 2], proportion: f32) -> (String, f32) {
     let signs = readers.map(|signs| signs.iter().filter(|sign| sign.character != ' ').copied().collect::<Vec<Sign>>());
-    let korean = joined(&signs[0]).1 >= LOOKS_KOREAN;
+    let hangul: Vec<Sign> = signs[0].iter().filter(|sign| is_hangul(sign.character)).copied().collect();
+    let korean = joined(&hangul).1 >= LOOKS_KOREAN;
     let weighed = signs.each_ref().map(|signs| signs.iter().map(|sign| weighed(sign, korean)).collect::<Vec<Sign>>());
     let chosen = choose(pieces, [&weighed[0], &weighed[1]], proportion);
     let mut kept: Vec<(usize, usize, Sign)> = Vec::new();
@@ -69,14 +74,20 @@ pub(super) fn joined_pieces(pieces: &[Piece], readers: [&[Sign]; 2], proportion:
     }
     kept.sort_by(|a, b| middle(&a.2).total_cmp(&middle(&b.2)));
     let spaces: Vec<f32> = readers[0].iter().filter(|sign| sign.character == ' ').map(middle).collect();
+    let gap = |before: usize, piece: usize| {
+        (before..piece).map(|k| pieces[k + 1].from - pieces[k].to).fold(0.0, f32::max) * proportion
+    };
+    let mut gaps: Vec<f32> = kept.windows(2).filter(|w| w[0].0 < w[1].0).map(|w| gap(w[0].0, w[1].0)).collect();
+    // Letters that all stand wide apart have wider spaces.
+    let typical = if gaps.len() < 3 { 0.0 } else { quantile(&mut gaps, 0.5) };
+    let least = if typical > SPACED { WIDER * typical } else { 0.0 };
     let (mut text, mut sum) = (String::new(), 0.0);
     for (k, &(piece, reader, sign)) in kept.iter().enumerate() {
         if let Some(&(before, who, last)) = k.checked_sub(1).and_then(|k| kept.get(k)) {
-            let gaps = (before..piece).map(|k| pieces[k + 1].from - pieces[k].to);
-            let gap = gaps.fold(0.0, f32::max) * proportion;
+            let gap = gap(before, piece);
             let both = (reader, who) == (0, 0);
             let seen = both && spaces.iter().any(|&x| x > middle(&last) && x < middle(&sign));
-            if piece != before && (seen || gap > if both { HANGUL_SPACE } else { SPACE }) {
+            if piece != before && gap > least && (seen || gap > if both { HANGUL_SPACE } else { SPACE }) {
                 text.push(' ');
             }
         }
@@ -110,8 +121,8 @@ fn replace(sign: &mut Sign, piece: usize, pieces: &[Piece], readers: [&[Sign]; 2
 /// A sign as sure as it is believed, in a line that looks Korean or not.
 fn weighed(sign: &Sign, korean: bool) -> Sign {
     let less = match sign.character {
-        '\u{3130}'..='\u{318F}' => LONE_LETTER,
-        '\u{2E80}'..='\u{9FFF}' if korean => IDEOGRAPH,
+        '\u{3130}'..='\u{318F}' | '\\' | '|' | '^' | '`' | '_' | '{' | '}' => LONE_LETTER,
+        '\u{3400}'..='\u{9FFF}' if korean => IDEOGRAPH,
         _ => 0.0,
     };
     Sign { sure: sign.sure - less, ..*sign }
@@ -224,6 +235,9 @@ mod tests {
         korean.push(Sign { character: ' ', sure: 1.0, from: 0.1, to: 0.1 });
         assert_eq!(joined_pieces(&pieces, [&korean, &[]], 4.0).0, "가 나다");
         assert_eq!(joined_pieces(&[], [&korean, &[]], 4.0), (String::new(), 0.0));
+        let spaced = signs("RIDGE", |_| 1.0);
+        let pieces: Vec<Piece> = evenly(5);
+        assert_eq!(joined_pieces(&pieces, [&[], &spaced], 20.0).0, "RIDGE", "gaps of 0.4 everywhere");
     }
 
     #[test]
