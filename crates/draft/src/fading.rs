@@ -13,12 +13,17 @@ const MIN_SAMPLES: usize = 24;
 const BEYOND_EDGE: f32 = 2.5;
 /// Distance from the shape in pixels from which a sudden change is another thing.
 const FIRST_EDGE: usize = 5;
+/// Slopes that say the same as their neighbours, in texture, and how many errors of the medians are no shadow.
+const ALIKE_SLOPES: f32 = 6.0;
+const NOISE: f32 = 2.5;
 /// Rings right at the shape, beyond its soft edge, whose change of colour gives the colour of the shade.
 const AT_SHAPE: std::ops::Range<usize> = 3..9;
 /// Change of the colour there from which it has a direction,
-const MIN_CHANGE: f32 = 0.05;
-/// and the cosine of the angle to black or white from which the shade is neither.
-const COLOURED: f32 = 0.95;
+const MIN_CHANGE: f32 = 0.08;
+/// the share of it by which it may typically vary, as texture and shadows to one side do more,
+const STEADY: f32 = 0.4;
+/// and the cosine of the angle to black or white up to which the shade is neither.
+const COLOURED: f32 = 0.93;
 /// Share of black or white under which there is no shadow or glow.
 const MIN_SHARE: f32 = 0.02;
 /// Mean share from which there is a shadow or a glow at all.
@@ -107,15 +112,33 @@ fn width_of(slopes: &mut [[Vec<f32>; 3]]) -> Option<usize> {
     let outer = &medians[reach - reach / 3..];
     let background: [f32; 3] =
         std::array::from_fn(|c| quantile(&mut outer.iter().map(|m| m[c]).collect::<Vec<_>>(), 0.5));
+    // How far sums of these medians are off where there is texture.
+    let errors: Vec<f32> = slopes.iter().zip(&medians).map(|(rings, medians)| squared_error(rings, medians)).collect();
+    let noise = |from: usize, to: usize| NOISE * errors[from..to].iter().sum::<f32>().sqrt();
     let change = |rings: &[[f32; 3]]| {
         let sum = |c: usize| rings.iter().map(|m| m[c] - background[c]).sum::<f32>().abs();
         sum(0).max(sum(1)).max(sum(2))
     };
     // A shadow fades. What changes at once, with nothing before it, is the edge of a plate that the shape stands on.
-    let edge = (FIRST_EDGE..medians.len().saturating_sub(2))
-        .find(|&k| change(&medians[k..k + 3]) > 8.0 / 255.0 && change(&medians[2..k]) < 5.0 / 255.0);
+    let edge = (FIRST_EDGE..medians.len().saturating_sub(2)).find(|&k| {
+        change(&medians[k..k + 3]) > (8.0 / 255.0f32).max(noise(k, k + 3)) && change(&medians[2..k]) < 5.0 / 255.0
+    });
     let end = edge.unwrap_or(medians.len());
-    (1..end).find(|&k| change(&medians[k..end]) < 5.0 / 255.0).or(Some(end).filter(|&end| end < medians.len()))
+    (1..end)
+        .find(|&k| change(&medians[k..end]) < (5.0 / 255.0f32).max(noise(k, end)))
+        .or(Some(end).filter(|&end| end < medians.len()))
+}
+
+/// Squared error of the medians of one ring, the largest of the channels.
+fn squared_error(rings: &[Vec<f32>; 3], medians: &[f32; 3]) -> f32 {
+    let mut largest = 0.0f32;
+    for (values, median) in rings.iter().zip(medians) {
+        let mut off: Vec<f32> = values.iter().map(|value| (value - median).abs()).collect();
+        // The median of the distances is 0.67 of the deviation; the error of a median is 1.25 of that of a mean.
+        let deviation = quantile(&mut off, 0.5) / 0.67;
+        largest = largest.max(1.57 * deviation * deviation * ALIKE_SLOPES / values.len().max(1) as f32);
+    }
+    largest
 }
 
 /// The shadow or glow of a shape.
@@ -195,6 +218,7 @@ impl Beside {
             return None;
         }
         let behind: [f32; 3] = std::array::from_fn(|c| quantile(&mut self.behind[c], 0.5));
+        let original = self.change.clone();
         let change: [f32; 3] = std::array::from_fn(|c| quantile(&mut self.change[c], 0.5));
         let length = |v: [f32; 3]| v.iter().map(|v| v * v).sum::<f32>().sqrt();
         let along = |end: f32| {
@@ -202,6 +226,11 @@ impl Beside {
             (0..3).map(|c| way[c] * change[c]).sum::<f32>() / (length(way) * length(change)).max(1e-6)
         };
         if length(change) < MIN_CHANGE || along(0.0).max(along(1.0)) > COLOURED {
+            return None;
+        }
+        let places = 0..self.change[0].len();
+        let mut off: Vec<f32> = places.map(|k| length(std::array::from_fn(|c| original[c][k] - change[c]))).collect();
+        if quantile(&mut off, 0.75) > STEADY * length(change) {
             return None;
         }
         let room = |c: usize| if change[c] > 0.0 { 1.0 - behind[c] } else { behind[c] };

@@ -27,6 +27,8 @@ const STRONG_EDGE: f32 = 0.25;
 /// Step of a channel (0 to 1) at the edge of a plate, and its change over two pixels on either side of it.
 const PLATE_STEP: f32 = 9.0 / 255.0;
 const PLATE_FLAT: f32 = 4.0 / 255.0;
+/// The same against the step: plates have shadows, too.
+const PLATE_SIDES: f32 = 0.2;
 
 /// Difference (0 to 1) from what the shadow makes of the background from which a pixel shows
 /// another thing.
@@ -217,8 +219,9 @@ fn plate_edge(image: &Colour, x: usize, y: usize, dx: usize, dy: usize) -> bool 
         return false;
     }
     let at = |k: usize| image.at(x + k * dx - 3 * dx, y + k * dy - 3 * dy);
-    max_difference(at(2), at(4)) > PLATE_STEP
-        && max_difference(at(0), at(2)).max(max_difference(at(4), at(6))) < PLATE_FLAT
+    let step = max_difference(at(2), at(4));
+    let sides = max_difference(at(0), at(2)).max(max_difference(at(4), at(6)));
+    step > PLATE_STEP && sides < PLATE_FLAT.max(PLATE_SIDES * step)
 }
 
 /// Rectangles around the rows that a mask is in; rows less than `gap` excluded go together.

@@ -90,6 +90,10 @@ impl Frame {
         if (bend[2] * length * length / 4.0).abs() > BENT * height { bend } else { [0.0; 3] }
     }
 
+    pub(super) fn is_bent(&self) -> bool {
+        self.bend[2] != 0.0
+    }
+
     /// Place along and across the line, across from its middle, of a pixel of the picture.
     pub(super) fn place(&self, x: f32, y: f32) -> [f32; 2] {
         let (dx, dy) = (x - self.origin[0], y - self.origin[1]);

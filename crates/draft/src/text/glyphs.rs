@@ -12,6 +12,7 @@ use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
 use crate::text::complete::{Found, complete};
 use crate::text::detect::Line;
+use crate::text::frame::Frame;
 use crate::text::ink::{drop_scenery, main_colour};
 use crate::text::tidy::{Clusters, sampled, without_background, without_crumbs, without_hairlines};
 use crate::text::writing::looks_written;
@@ -51,6 +52,8 @@ pub(crate) struct Letters {
     pub colour: [f32; 3],
     /// Whether the background is smooth.
     pub smooth: bool,
+    /// Whether the line is curved, so that nobody can read it.
+    pub bent: bool,
     /// Share of the letters that lies within a salient figure, 0 to 1.
     pub in_figure: f32,
     /// Its number among the detected lines.
@@ -105,6 +108,7 @@ pub(crate) fn letters(
                 own.map_or(0.0, |own| own.and(mask).count() as f32 / mask.count().max(1) as f32)
             };
             Ok(mask.map(|mask| Letters {
+                bent: Frame::of(&line.mask, line.rect).is_some_and(|frame| frame.is_bent()),
                 in_figure: in_figure(&mask),
                 rect,
                 colour: typical(&oklab_plane(&image.crop(rect)), &mask),
@@ -155,14 +159,17 @@ fn completed(
         complete(image, &to_complete, monitor)?
     };
     for (letters, whole) in found.iter_mut().zip(whole) {
-        let (before, rect) = (letters.rect, whole.rect);
-        letters.inside = Plane::from_fn(whole.mask.width, whole.mask.height, |x, y| {
-            let (u, v) = ((rect.x0 + x).wrapping_sub(before.x0), (rect.y0 + y).wrapping_sub(before.y0));
-            let within = u < letters.inside.width && v < letters.inside.height;
-            whole.mask.at(x, y) || (within && letters.inside.at(u, v))
-        });
-        letters.mask = whole.mask;
-        letters.rect = whole.rect;
+        let rect = letters.rect.union(&whole.rect);
+        let placed = |from: Rect, part: &Mask| {
+            let mut all = Plane::new(rect.width(), rect.height(), false);
+            let (x0, y0) = (from.x0 - rect.x0, from.y0 - rect.y0);
+            all.paste(Rect { x0, y0, x1: x0 + part.width, y1: y0 + part.height }, part, part);
+            all
+        };
+        letters.mask = placed(whole.rect, &whole.mask);
+        // What was added lies inside the line as well.
+        letters.inside = placed(letters.rect, &letters.inside).or(&dilate(&letters.mask, 3));
+        letters.rect = rect;
     }
     Ok(found)
 }
@@ -231,6 +238,14 @@ impl Region {
         let filled = |mask: &Mask| mask.and(&inside).count() as f32 > FILLED * inside.count() as f32;
         if all.as_ref().is_some_and(|mask| !filled(mask)) {
             return all;
+        }
+        let plate = main.and(&self.within(1.6));
+        if filled(&plate) {
+            let band = self.distance.map(|d| d >= 0.75 * self.reach && d < 1.05 * self.reach);
+            let letters = self.flip(&plate, &band, &inside);
+            if letters != plate {
+                return Some(letters);
+            }
         }
         let main = self.letters_of(&main, &inside, subject.as_ref());
         if main.as_ref().is_some_and(looks_written) { main } else { all.or(main) }

@@ -185,6 +185,11 @@ mod tests {
             inside: Plane::from_fn(200, 80, |x, y| (5..195).contains(&x) && (10..70).contains(&y)),
             marked: true,
             along: [1.0, 0.0],
+            colour: [0.5; 3],
+            smooth: true,
+            bent: false,
+            in_figure: 0.0,
+            number: 0,
         };
         for lifted in [false, true] {
             let paper = in_own_colour(&picture, &line, lifted).expect("two colours");

@@ -17,10 +17,6 @@ const NEAR: f32 = 24.0 / 48.0;
 /// in it, and off single letters of Hangul, which hardly ever stand alone.
 const IDEOGRAPH: f32 = 0.25;
 const LONE_LETTER: f32 = 0.15;
-/// Certainty that is taken off digits and signs that the reader of Korean sees where the other one sees a Latin letter,
-/// and how sure that one has to be.
-const NO_LATIN: f32 = 0.25;
-const LETTER: f32 = 0.8;
 /// Mean certainty of the syllables from which a line looks Korean: of those that are seen in Chinese it is less.
 const LOOKS_KOREAN: f32 = 0.65;
 /// How much surer a reading of a digit or sign is that replaces the other one.
@@ -64,13 +60,7 @@ pub(super) fn joined_pieces(pieces: &[Piece], readers: [&[Sign]; 2], proportion:
     let signs = readers.map(|signs| signs.iter().filter(|sign| sign.character != ' ').copied().collect::<Vec<Sign>>());
     let hangul: Vec<Sign> = signs[0].iter().filter(|sign| is_hangul(sign.character)).copied().collect();
     let korean = joined(&hangul).1 >= LOOKS_KOREAN;
-    let mut weighed =
-        signs.each_ref().map(|signs| signs.iter().map(|sign| weighed(sign, korean)).collect::<Vec<Sign>>());
-    for sign in &mut weighed[0] {
-        if !is_hangul(sign.character) && is_latin(sign, &signs[1], proportion) {
-            sign.sure -= NO_LATIN;
-        }
-    }
+    let weighed = signs.each_ref().map(|signs| signs.iter().map(|sign| weighed(sign, korean)).collect::<Vec<Sign>>());
     let chosen = choose(pieces, [&weighed[0], &weighed[1]], proportion);
     let mut kept: Vec<(usize, usize, Sign)> = Vec::new();
     for (reader, signs) in signs.iter().enumerate() {
@@ -122,20 +112,10 @@ fn replace(sign: &mut Sign, piece: usize, pieces: &[Piece], readers: [&[Sign]; 2
     };
     if let (Some(_), Some(other)) = (alone(readers[0]), alone(readers[1]))
         && other.character.is_ascii()
-        && (other.sure > sign.sure + SURER || (other.character.is_alphabetic() && other.sure > LETTER))
+        && other.sure > sign.sure + SURER
     {
         (sign.character, sign.sure) = (other.character, other.sure);
     }
-}
-
-/// Whether the other reader surely reads a Latin letter where the reader of Korean, which knows none, reads this sign.
-fn is_latin(sign: &Sign, other: &[Sign], proportion: f32) -> bool {
-    let place = middle(sign);
-    let distance = |sign: &Sign| away(place, sign.from, sign.to);
-    let nearest = other.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
-    nearest.is_some_and(|other| {
-        other.character.is_ascii_alphabetic() && other.sure > LETTER && distance(other) * proportion < NEAR / 2.0
-    })
 }
 
 /// A sign as sure as it is believed, in a line that looks Korean or not.
@@ -226,16 +206,6 @@ mod tests {
         let korean = signs("9.9원", |k| [0.99, 0.7, 0.99, 0.99][k]);
         let other = signs("9,97", |k| [0.99, 0.9, 0.99, 0.5][k]);
         assert_eq!(joined_pieces(&evenly(4), [&korean, &other], 10.0).0, "9,9원");
-    }
-
-    #[test]
-    fn the_reader_of_korean_is_not_believed_about_latin_letters() {
-        let korean = signs("9322", |_| 0.99);
-        let other = signs("Jazz", |k| [0.85, 0.9, 0.9, 0.9][k]);
-        assert_eq!(joined_pieces(&evenly(4), [&korean, &other], 10.0).0, "Jazz");
-        let korean = signs("서울9322", |_| 0.99);
-        let other = signs("N号Jazz", |k| if k < 2 { 0.5 } else { 0.9 });
-        assert_eq!(joined_pieces(&evenly(6), [&korean, &other], 10.0).0, "서울Jazz");
     }
 
     #[test]

@@ -129,6 +129,15 @@ pub(crate) fn read_all(picture: &Rgb8, found: Vec<Letters>, monitor: &Monitor) -
     }
     doubtful.retain(|line| lines.iter().any(|known| like(line, known)));
     lines.extend(doubtful);
+    // A single character is believed where it could stand in another line, which icons rarely could.
+    let single: Vec<bool> = (0..lines.len())
+        .map(|k| {
+            let alone = lines[k].text.chars().count() == 1;
+            alone && !lines.iter().enumerate().any(|(j, known)| j != k && like(&lines[k], known))
+        })
+        .collect();
+    let mut single = single.into_iter();
+    lines.retain(|_| single.next() != Some(true));
     // Birds, seeds and disks look like single characters: one is believed only beside real lines.
     if lines.iter().all(|line| line.certain && line.text.chars().count() <= 1) {
         lines.clear();
@@ -217,7 +226,7 @@ fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
         let doubtful = one && line.sure < SURELY_READ && reading.text != line.text;
         return (!doubtful && !sign).then_some(line);
     }
-    (line.marked && reading.sure >= NO_WRITING && looks_written(&line.mask)).then_some(line)
+    (line.marked && (reading.sure >= NO_WRITING || line.bent) && looks_written(&line.mask)).then_some(line)
 }
 
 #[cfg(test)]
@@ -243,6 +252,7 @@ mod tests {
             colour: [0.5; 3],
             smooth: true,
             in_figure: 0.0,
+            bent: false,
             number: 0,
         };
         let reading = |text: &str, sure, script| Some(Reading { text: text.to_owned(), sure, script });
@@ -250,7 +260,7 @@ mod tests {
         let korean = |sure| reading("밤하늘", sure, Script::Korean);
         assert_eq!(said(line("", 0.5, false), korean(0.85)), Some(("밤하늘".to_owned(), true)));
         assert_eq!(said(line("", 0.5, false), korean(0.7)), None);
-        assert_eq!(said(line("", 0.5, true), reading("Q", 0.95, Script::Other)), None, "an icon looks like one letter");
+        assert_eq!(said(line("", 0.5, true), reading("Q", 0.95, Script::Other)).map(|said| said.1), Some(false));
         assert_eq!(said(line("e", 0.87, true), reading("노", 0.45, Script::Korean)), None, "two readers disagree");
         assert_eq!(said(line("", 0.5, false), reading("이", 0.85, Script::Korean)), None, "any upright is a syllable");
         assert_eq!(said(line("計言叟", 0.7, true), korean(0.85)), Some(("밤하늘".to_owned(), true)));

@@ -29,7 +29,10 @@ pub(crate) fn on_things(image: &Rgb8, lines: &[Letters]) -> Vec<bool> {
         !lines.iter().enumerate().any(|(j, other)| j != k && same(other))
     };
     let on_thing = |k: usize| {
-        tilt(lines[k].along) > TILTED && alone(k) && (worn(image, &lines[k]) || on_texture(image, &lines[k]))
+        !lines[k].bent
+            && tilt(lines[k].along) > TILTED
+            && alone(k)
+            && (worn(image, &lines[k]) || on_texture(image, &lines[k]))
     };
     (0..lines.len()).map(on_thing).collect()
 }
@@ -79,6 +82,7 @@ mod tests {
         let certain = true;
         Letters {
             rect,
+            inside: mask.clone(),
             mask,
             text,
             size,
@@ -89,6 +93,7 @@ mod tests {
             colour,
             smooth: false,
             in_figure: 0.0,
+            bent: false,
             number: 0,
         }
     }
