@@ -209,6 +209,8 @@ impl JobTable {
             table.current = Some(RunningJob { id, stop: stop.clone(), progress });
         }
         let job = RunJob {
+            // The model takes every picture as a whole.
+            of: None,
             job_id: Some(id),
             input: Arc::new(input),
             params: instance.params.clone(),

@@ -166,7 +166,7 @@ async fn warm_up(runner: &Runner, engine: EngineName) -> Result<(), ContainerErr
         ..Params::default()
     };
     let input = Arc::new(RgbaImage::from_pixel(64, 64, image::Rgba([128, 128, 128, 255])));
-    let job = RunJob { job_id: None, input, params, describe: false };
+    let job = RunJob { job_id: None, input, of: None, params, describe: false };
     match runner.begin(&Stop::default(), &SilentReporter).compute(&job, choice(engine)).await {
         Ok(_) => Ok(()),
         Err(RunError::Failed(failure)) => Err(ContainerError::WarmUp(failure.message)),
