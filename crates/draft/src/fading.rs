@@ -16,6 +16,10 @@ const FIRST_EDGE: usize = 5;
 /// Slopes that say the same as their neighbours, in texture, and how many errors of the medians are no shadow.
 const ALIKE_SLOPES: f32 = 6.0;
 const NOISE: f32 = 2.5;
+/// Share of the rings, from the shape on, beyond which colours are taken to change by nothing but texture, and how many
+/// times the largest change there is no shadow.
+const BEYOND_SHADE: f32 = 0.5;
+const UNSTEADY: f32 = 2.0;
 /// Rings right at the shape, beyond its soft edge, whose change of colour gives the colour of the shade.
 const AT_SHAPE: std::ops::Range<usize> = 3..9;
 /// Change of the colour there from which it has a direction,
@@ -124,8 +128,13 @@ fn width_of(slopes: &mut [[Vec<f32>; 3]]) -> Option<usize> {
         change(&medians[k..k + 3]) > (8.0 / 255.0f32).max(noise(k, k + 3)) && change(&medians[2..k]) < 5.0 / 255.0
     });
     let end = edge.unwrap_or(medians.len());
+    // Slopes of grain cancel out over many rings, so their errors do not add up: far outside, where there is no shadow
+    // any more, one sees how much is noise at most.
+    let outside = (BEYOND_SHADE * reach as f32) as usize..end;
+    let unsteady = outside.map(|k| change(&medians[k..end])).fold(0.0, f32::max);
+    let limit = if unsteady > 0.0 { UNSTEADY * unsteady } else { f32::INFINITY };
     (1..end)
-        .find(|&k| change(&medians[k..end]) < (5.0 / 255.0f32).max(noise(k, end)))
+        .find(|&k| change(&medians[k..end]) < (5.0 / 255.0f32).max(noise(k, end).min(limit)))
         .or(Some(end).filter(|&end| end < medians.len()))
 }
 

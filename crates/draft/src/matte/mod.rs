@@ -30,6 +30,9 @@ const PLATE_FLAT: f32 = 4.0 / 255.0;
 /// The same against the step: plates have shadows, too.
 const PLATE_SIDES: f32 = 0.2;
 
+/// Pixels that the edge of a plate has at least, hanging together: grain makes single steps that look like it.
+const PLATE_LEAST: usize = 20;
+
 /// Difference (0 to 1) from what the shadow makes of the background from which a pixel shows
 /// another thing.
 const FOREIGN: f32 = 14.0 / 255.0;
@@ -196,14 +199,24 @@ fn reached(image: &Colour, mask: &Mask, around: Mask, plates: bool) -> Mask {
     let own = dilate(mask, OWN_EDGE);
     let (width, height) = (mask.width, mask.height);
     let beyond = around.minus(&own);
-    let edges = Plane::from_fn(width, height, |x, y| {
+    let strong = Plane::from_fn(width, height, |x, y| {
         beyond.at(x, y) && {
             let (left, right) = (image.at(x.saturating_sub(1), y), image.at((x + 1).min(width - 1), y));
             let (up, down) = (image.at(x, y.saturating_sub(1)), image.at(x, (y + 1).min(height - 1)));
             max_difference(left, right).max(max_difference(up, down)) > STRONG_EDGE
-                || plates && (plate_edge(image, x, y, 1, 0) || plate_edge(image, x, y, 0, 1))
         }
     });
+    let edges = if plates {
+        let steps = Plane::from_fn(width, height, |x, y| {
+            beyond.at(x, y) && (plate_edge(image, x, y, 1, 0) || plate_edge(image, x, y, 0, 1))
+        });
+        // Holes punched into the surroundings by grain would hide the shadow there.
+        let parts = components(&steps);
+        let long: Vec<bool> = parts.count_in(&steps).iter().map(|&count| count >= PLATE_LEAST).collect();
+        strong.or(&parts.select(&long))
+    } else {
+        strong
+    };
     if !edges.any() {
         return around;
     }
