@@ -40,6 +40,9 @@ const COMPANION: f32 = 0.14;
 const COMPANION_SHARE: f32 = 0.1;
 /// Oklab distance up to which a pixel has the colour of the outline.
 const OWN_COLOUR: f32 = 0.1;
+/// Pixels outside a hard shadow where its colour is over, and the Oklab distance from which a colour is another.
+const OUTSIDE: usize = 3;
+const ANOTHER_COLOUR: f32 = 0.16;
 /// Height of a letter, in heights of the line.
 const LETTER_HEIGHTS: std::ops::Range<f32> = 0.42..1.45;
 /// Boldness of a letter, against that of the line.
@@ -295,9 +298,25 @@ impl Surroundings {
             });
             let pieces = components(&own);
             let touching: Vec<bool> = pieces.count_in(&dilate(mask, 2)).iter().map(|&count| count > 0).collect();
-            found = found.or(&pieces.select(&touching));
+            let beside = pieces.select(&touching);
+            if self.ends_sharply(&beside, mask, colour) {
+                found = found.or(&beside);
+            }
         }
         if found == *mask { found } else { close(&found, 1) }
+    }
+
+    /// Whether the colour is over right outside the shape: that of a soft shadow fades.
+    fn ends_sharply(&self, shape: &Mask, letters: &Mask, colour: [f32; 3]) -> bool {
+        let both = shape.or(letters);
+        let near = dilate(shape, OUTSIDE).minus(&dilate(&both, OUTSIDE - 1)).minus(&self.others);
+        let outside = (0..near.data.len()).filter(|&i| near.data[i]);
+        let (mut count, mut another) = (0, 0);
+        for i in outside {
+            count += 1;
+            another += usize::from(distance_squared(self.lab.data[i], colour) > ANOTHER_COLOUR * ANOTHER_COLOUR);
+        }
+        another * 10 > count * 7
     }
 
     /// Whether a component reaches the edge of the surroundings: nobody knows how far it goes on.

@@ -31,6 +31,8 @@ const LENGTH_PAYS: f32 = 0.05;
 const NO_WRITING: f32 = 0.4;
 /// Share of shapes in a salient figure from which they belong to it where nobody can read them.
 const MOST_IN_FIGURE: f32 = 0.5;
+/// Signs up to which a reading may be of drawn things.
+const FEW_SIGNS: usize = 2;
 /// Oklab distance up to which two lines have one colour.
 const SAME_COLOUR: f32 = 0.08;
 /// Confidence of the recogniser that is believed beside lines that nobody can read.
@@ -193,6 +195,12 @@ fn is_whole(line: &Letters) -> bool {
     (0..2).all(|k| letters[k] + room >= region[k])
 }
 
+/// Whether a reading is not just of a few shapes: dashes, stars and brackets are drawn as well.
+fn is_word(text: &str) -> bool {
+    let signs: Vec<char> = text.chars().filter(|sign| !sign.is_whitespace()).collect();
+    signs.len() > FEW_SIGNS || signs.iter().all(|sign| sign.is_alphanumeric())
+}
+
 /// Whether the picture was read so surely in Latin that the letters would say nothing else.
 fn is_plain(line: &Letters) -> bool {
     let letters = line.text.chars().filter(char::is_ascii_alphabetic).count();
@@ -211,22 +219,26 @@ fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
         (Script::Korean, _) => KOREAN,
         // An icon looks like a letter, hardly ever like two.
         (Script::Other, 0 | 1) if !line.certain => f32::INFINITY,
+        (Script::Other, _) if !is_word(&reading.text) => f32::INFINITY,
         (Script::Other, _) => OTHER,
     };
     // The picture has letters that were not lifted, so that it is believed first where it is as sure.
     let better =
         !line.certain || reading.sure > line.sure || (korean && (line.sure < OTHER || reading.sure >= NO_DOUBT));
-    if length > 0 && reading.sure >= needed && better {
+    // Figures look like a sign or two by themselves.
+    let is_figure = !line.certain && line.in_figure >= MOST_IN_FIGURE;
+    if length > 0 && reading.sure >= needed && better && (!is_figure || length > FEW_SIGNS) {
         return Some(Letters { text: reading.text, sure: reading.sure, certain: true, ..line });
     }
     if line.certain {
-        // A face or an icon that looks like a character in the picture looks like another one by itself.
-        let one = line.text.chars().count() <= 1;
-        let sign = one && !line.text.chars().all(char::is_alphanumeric);
-        let doubtful = one && line.sure < SURELY_READ && reading.text != line.text;
-        return (!doubtful && !sign).then_some(line);
+        // A face, an icon or two drawn things that look like characters look like others by themselves.
+        let few = line.text.chars().count() <= FEW_SIGNS;
+        let agreed = reading.text == line.text && (line.marked || reading.sure >= KOREAN);
+        let doubtful = few && !agreed && (line.sure < SURELY_READ || !line.marked);
+        return (!doubtful && is_word(&line.text)).then_some(line);
     }
-    (line.marked && (reading.sure >= NO_WRITING || line.bent) && looks_written(&line.mask)).then_some(line)
+    let written = line.marked && (reading.sure >= NO_WRITING || line.bent) && looks_written(&line.mask);
+    (written && !is_figure).then_some(line)
 }
 
 #[cfg(test)]
