@@ -2,7 +2,7 @@
 
 use super::outline::Outlined;
 use super::{LIKELY, NAMED, Source, Thing, mean_under};
-use crate::morphology::{Components, components, dilate, open};
+use crate::morphology::{components, open};
 use crate::networks::objects::PERSON;
 use crate::plane::{Gray, Mask, Plane};
 
@@ -16,8 +16,6 @@ const PART_SHARE: f32 = 0.6;
 const GROUP_COVER: f32 = 0.6;
 /// A piece of a group that no thing covers joins the thing that it touches if it is smaller than this share of it.
 const LEFTOVER_SHARE: f32 = 0.35;
-/// Least share of the picture for a piece of a group that is a thing of its own.
-const MISSED_SHARE: f32 = 0.008;
 /// Distance in pixels at which things are beside each other.
 const BESIDE: usize = 3;
 /// Least share of the picture for what is left of a group or of a thing behind others.
@@ -35,17 +33,15 @@ fn is_named(thing: &Outlined) -> bool {
 
 /// Makes things of outlines, most important first.
 pub(super) fn arranged(outlined: Vec<Outlined>, evidence: &Gray) -> Vec<Thing> {
-    let (mut kept, mut groups): (Vec<Outlined>, Vec<Outlined>) = (Vec::new(), Vec::new());
+    let (mut kept, mut groups): (Vec<Outlined>, Vec<Mask>) = (Vec::new(), Vec::new());
     for found in outlined {
         take(found, &mut kept, &mut groups, evidence);
     }
     if kept.is_empty() {
         return Vec::new();
     }
-    let mut owner = owners(&kept);
-    for group in &groups {
-        share_leftovers(&mut owner, &mut kept, group, evidence);
-    }
+    let owner = owners(&kept);
+    let owner = with_leftovers(owner, &kept, &groups, evidence);
     let least = (REST_SHARE * owner.data.len() as f32) as usize;
     let mut things: Vec<Thing> = Vec::new();
     for (k, found) in kept.iter().enumerate() {
@@ -61,7 +57,7 @@ pub(super) fn arranged(outlined: Vec<Outlined>, evidence: &Gray) -> Vec<Thing> {
 }
 
 /// Adds a thing to those that are kept, or to the groups.
-fn take(found: Outlined, kept: &mut Vec<Outlined>, groups: &mut Vec<Outlined>, evidence: &Gray) {
+fn take(found: Outlined, kept: &mut Vec<Outlined>, groups: &mut Vec<Mask>, evidence: &Gray) {
     let area = found.mask.count() as f32;
     let sizes: Vec<f32> = kept.iter().map(|other| other.mask.count() as f32).collect();
     let shared: Vec<f32> = kept.iter().map(|other| common(&other.mask, &found.mask)).collect();
@@ -93,7 +89,7 @@ fn take(found: Outlined, kept: &mut Vec<Outlined>, groups: &mut Vec<Outlined>, e
         let covered = kept.iter().fold(found.mask.map(|_| false), |all, other| all.or(&other.mask.and(&found.mask)));
         let things = shared.iter().zip(&sizes).filter(|(shared, size)| **shared > 0.5 * **size).count();
         if things > 0 && covered.count() as f32 > GROUP_COVER * area {
-            groups.push(found);
+            groups.push(found.mask);
             return;
         }
     }
@@ -131,54 +127,36 @@ fn owners(kept: &[Outlined]) -> Plane<u8> {
     })
 }
 
-/// What a group has beside its things goes to the thing that it touches most (a sleeve, a foot, a wheel), or is a thing
-/// that the detector has missed: of a group of people, a person.
-fn share_leftovers(owner: &mut Plane<u8>, kept: &mut Vec<Outlined>, group: &Outlined, evidence: &Gray) {
-    let likely = evidence.map(|v| v > LIKELY);
-    let all = group.mask.zip(owner, |inside, o| inside && o == 0).and(&likely);
-    // Without the threads along the edges of its things.
-    let rest = dilate(&open(&all, 2), 2).and(&all);
-    let parts = components(&rest);
-    let touching = touching(owner, &parts, kept.len());
-    let mut sizes = vec![0usize; kept.len() + 1];
-    owner.data.iter().for_each(|&o| sizes[o as usize] += 1);
-    let least = MISSED_SHARE * owner.data.len() as f32;
-    let mut target = vec![0u8; parts.areas.len()];
-    for label in 1..parts.areas.len() {
-        let area = parts.areas[label] as f32;
-        let most = (1..sizes.len()).max_by_key(|&k| (touching[label][k], std::cmp::Reverse(k)));
-        let fits = |k: &usize| touching[label][*k] > 0 && area <= LEFTOVER_SHARE * sizes[*k] as f32;
-        target[label] = match most.filter(fits) {
-            Some(thing) => thing as u8,
-            None if area >= least && kept.len() < usize::from(u8::MAX) => {
-                let mask = parts.labels.map(|l| l as usize == label);
-                let class = (group.source == Source::People).then_some(PERSON);
-                let (logits, evidence) = (group.logits.clone(), group.evidence);
-                kept.push(Outlined { logits, mask, class, source: group.source, evidence });
-                kept.len() as u8
-            }
-            None => 0,
-        };
-    }
-    *owner = owner.zip(&parts.labels, |o, label| if o == 0 { target[label as usize] } else { o });
-}
-
-/// How often each component lies beside each of the owners 0 to `count`.
-fn touching(owner: &Plane<u8>, parts: &Components, count: usize) -> Vec<Vec<usize>> {
-    let mut touching = vec![vec![0usize; count + 1]; parts.areas.len()];
-    for y in 0..owner.height {
-        for x in 0..owner.width {
-            let label = parts.labels.at(x, y) as usize;
-            if label != 0 {
-                let (right, below) = ((x + BESIDE).min(owner.width - 1), (y + BESIDE).min(owner.height - 1));
-                let (left, above) = (x.saturating_sub(BESIDE), y.saturating_sub(BESIDE));
-                for (u, v) in [(left, y), (right, y), (x, above), (x, below)] {
-                    touching[label][owner.at(u, v) as usize] += 1;
+/// What a group has beside its things goes to the thing that it touches most: a sleeve, a foot, a wheel.
+fn with_leftovers(mut owner: Plane<u8>, kept: &[Outlined], groups: &[Mask], evidence: &Gray) -> Plane<u8> {
+    for group in groups {
+        let likely = evidence.map(|v| v > LIKELY);
+        let rest = open(&group.zip(&owner, |inside, o| inside && o == 0).and(&likely), 2);
+        let parts = components(&rest);
+        let mut touching = vec![vec![0usize; kept.len() + 1]; parts.areas.len()];
+        for y in 0..owner.height {
+            for x in 0..owner.width {
+                let label = parts.labels.at(x, y) as usize;
+                if label != 0 {
+                    let (right, below) = ((x + BESIDE).min(owner.width - 1), (y + BESIDE).min(owner.height - 1));
+                    let (left, above) = (x.saturating_sub(BESIDE), y.saturating_sub(BESIDE));
+                    for (u, v) in [(left, y), (right, y), (x, above), (x, below)] {
+                        touching[label][owner.at(u, v) as usize] += 1;
+                    }
                 }
             }
         }
+        let sizes: Vec<usize> =
+            (0..=kept.len()).map(|k| owner.data.iter().filter(|&&o| o as usize == k).count()).collect();
+        let joins = |label: usize| {
+            let most = (1..=kept.len()).max_by_key(|&k| (touching[label][k], std::cmp::Reverse(k)))?;
+            let fits = touching[label][most] > 0 && parts.areas[label] as f32 <= LEFTOVER_SHARE * sizes[most] as f32;
+            fits.then_some(most as u8)
+        };
+        let target: Vec<u8> = (0..parts.areas.len()).map(|k| if k == 0 { 0 } else { joins(k).unwrap_or(0) }).collect();
+        owner = owner.zip(&parts.labels, |o, label| if o == 0 { target[label as usize] } else { o });
     }
-    touching
+    owner
 }
 
 #[cfg(test)]
@@ -234,17 +212,6 @@ mod tests {
         );
         assert_eq!(things.len(), 2);
         assert_eq!(things.iter().map(|thing| thing.mask.count()).sum::<usize>(), 800 + 30);
-    }
-
-    #[test]
-    fn a_group_of_people_shows_whom_the_detector_missed() {
-        let left = |x: usize, y: usize| square(x, y, 5, 10, 20);
-        let middle = |x: usize, y: usize| square(x, y, 28, 10, 12);
-        let mut group = found(None, move |x, y| left(x, y) || middle(x, y));
-        group.source = Source::People;
-        let things = arranged(vec![found(Some("person"), left), group], &evidence());
-        let people: Vec<_> = things.iter().map(|thing| (thing.class, thing.mask.count())).collect();
-        assert_eq!(people, [(Some("person"), 400), (Some("person"), 144)]);
     }
 
     #[test]

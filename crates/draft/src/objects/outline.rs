@@ -22,7 +22,7 @@ const MOST_SHARE: f32 = 0.85;
 /// Share of the picture's edge from which a mask that nothing confirms is what things stand on.
 const GROUND_EDGE: f32 = 0.3;
 /// Mean of the map of people from which an unnamed mask is a person, and its least share of the picture: small patches
-/// of that map are often wrong, unless the detector sees people as well.
+/// of that map are often wrong.
 const PERSON_LIKE: f32 = 0.85;
 const PERSON_SHARE: f32 = 0.05;
 /// A component of the map of people must be people for the most part.
@@ -100,8 +100,7 @@ fn class(found: &Outlined, sights: &Sights) -> Option<&'static str> {
         Source::Detector { class, score } if score >= NAMED => Some(class),
         _ => {
             let like = mean_under(&sights.people, &found.mask);
-            let least = if sights.show_people() { PERSON_SHARE / 5.0 } else { PERSON_SHARE };
-            (like > PERSON_LIKE && found.mask.share() > least).then_some(PERSON)
+            (like > PERSON_LIKE && found.mask.share() > PERSON_SHARE).then_some(PERSON)
         }
     }
 }
