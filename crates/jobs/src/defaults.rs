@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_named() {
         for (name, value) in
-            [("MAX_PIXELS", "0"), ("DEFAULT_NUM_LAYERS", "11"), ("DEFAULT_RESOLUTION", "641"), ("INFERENCE_STEPS", "0")]
+            [("MAX_PIXELS", "0"), ("DEFAULT_NUM_LAYERS", "65"), ("DEFAULT_RESOLUTION", "641"), ("INFERENCE_STEPS", "0")]
         {
             let error = JobDefaults::from_settings(&Settings::from_pairs([(name, value)])).expect_err(value);
             assert_eq!(error.name, name);

@@ -28,7 +28,10 @@ async fn a_layer_becomes_a_group_of_what_it_was_split_into() {
     work(&app).await;
 
     let facts = app.json(&format!("/api/jobs/{child}/metadata.json")).await;
-    assert_eq!(facts["input"]["parent"], json!({ "job_id": id, "layer": 1, "x": 1, "y": 0, "split_by": child }));
+    assert_eq!(
+        facts["input"]["parent"],
+        json!({ "job_id": id, "layer": 1, "x": 1, "y": 0, "split_by": child, "kind": "object" })
+    );
     assert_eq!((&facts["input"]["filename"], &facts["input"]["width"]), (&json!("triangle.png"), &json!(23)));
     let metadata = app.json(&format!("/api/jobs/{id}/metadata.json")).await;
     assert_eq!(metadata["children"], json!([{ "layer": 1, "job_id": child, "children": [] }]));

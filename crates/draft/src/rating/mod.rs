@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn stripes_behind_a_hole_are_flat_art() {
         let image = Plane::from_fn(300, 200, |x, _| if x / 40 % 2 == 0 { [200, 40, 40] } else { [240, 220, 60] });
-        let hidden = Plane::from_fn(300, 200, |x, y| (50..250).contains(&x) && (60..140).contains(&y));
+        let hidden = Plane::from_fn(300, 200, |x, y| (50..250).contains(&x) && (90..110).contains(&y));
         let found = rated(&image, &hidden);
         assert!(matches!(found.reason, BackgroundReason::Smooth(_) | BackgroundReason::FlatArt(_)), "{found:?}");
         assert_ne!(found.quality, Quality::Rough);

@@ -227,6 +227,10 @@ fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
         !line.certain || reading.sure > line.sure || (korean && (line.sure < OTHER || reading.sure >= NO_DOUBT));
     // Figures look like a sign or two by themselves.
     let is_figure = !line.certain && line.in_figure >= MOST_IN_FIGURE;
+    // Alone on paper, letters look like digits, seldom the other way round.
+    let letters = |text: &str| text.chars().filter(char::is_ascii_alphabetic).count();
+    let better =
+        better && !(line.certain && line.text.is_ascii() && letters(&reading.text) < letters(&line.text) && !korean);
     if length > 0 && reading.sure >= needed && better && (!is_figure || length > FEW_SIGNS) {
         return Some(Letters { text: reading.text, sure: reading.sure, certain: true, ..line });
     }
