@@ -211,7 +211,9 @@ mod tests {
             &evidence(),
         );
         assert_eq!(things.len(), 2);
-        assert_eq!(things.iter().map(|thing| thing.mask.count()).sum::<usize>(), 800 + 30);
+        // But for its rounded corners, the arm has an owner.
+        let all: usize = things.iter().map(|thing| thing.mask.count()).sum();
+        assert!((800 + 20..=800 + 30).contains(&all), "{all}");
     }
 
     #[test]
