@@ -7,9 +7,10 @@ use draft::{Options, decompose};
 use layers::Kind;
 use synth::{Script, poster};
 
-/// The words of text, in any order of the lines.
+/// The words of text, in any order of the lines. By its shape a large z is a Z as well.
 fn lines(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    let joined = |line: &str| line.split_whitespace().collect::<String>().to_lowercase();
+    let mut lines: Vec<String> = text.lines().map(joined).collect();
     lines.sort();
     lines
 }
