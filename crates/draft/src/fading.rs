@@ -103,6 +103,9 @@ pub(crate) fn widths(image: &Colour, around: &Mask, places: &Plane<u32>, groups:
     quarters.iter_mut().map(width).collect()
 }
 
+/// Takes the group, the bearing, and the colours of a pixel and of what is behind it.
+type Adder<'a> = dyn FnMut(usize, &Bearing, [f32; 3], [f32; 3]) + 'a;
+
 /// Slopes of each channel at each distance.
 type Rings = Vec<[Vec<f32>; 3]>;
 
@@ -175,7 +178,7 @@ impl Fading {
     /// Compares `image` with what is `behind` the shape within `hole`, around each group of the shape by itself.
     pub(crate) fn measure(image: &Colour, behind: &Colour, hole: &Mask, places: &Plane<u32>, groups: &Groups) -> Self {
         let step = (hole.count() / 400_000).max(1);
-        let each = |add: &mut dyn FnMut(usize, &Bearing, [f32; 3], [f32; 3])| {
+        let each = |add: &mut Adder<'_>| {
             for index in (0..hole.data.len()).filter(|&index| hole.data[index]).step_by(step) {
                 let Some(bearing) = bearing(places, index) else { continue };
                 add(usize::from(groups.of.data[bearing.place]), &bearing, image.data[index], behind.data[index]);

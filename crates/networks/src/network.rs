@@ -47,7 +47,7 @@ impl Network {
     /// A network in a file.
     ///
     /// # Errors
-    /// [`NetworkError::Failed`] when the file cannot be read or is no network.
+    /// [`NetworkError::Failed`] when the file cannot be read or is not a network.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, NetworkError> {
         let network = Self { source: Source::File(path.into()), model: OnceLock::new() };
         network.model().map_err(NetworkError::Failed)?;

@@ -103,7 +103,7 @@ struct Ends {
 
 impl Default for Segmenter {
     fn default() -> Self {
-        DEFAULT.read().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_else(Self::new)
+        DEFAULT.read().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
     }
 }
 

@@ -46,7 +46,7 @@ async fn a_dropped_poster_becomes_layers_that_stack_back_to_it() {
         assert_eq!(metadata["params"]["num_layers"], json!(4), "the chosen number was not sent");
         assert!((2..=4).contains(&layers.len()), "{} layers", layers.len());
         let names: Vec<_> = layers.iter().rev().map(|layer| layer["name"].as_str().expect("a name")).collect();
-        assert_eq!(page.texts("un-layers li b").await, names, "the highest layer comes first");
+        assert_eq!(page.texts("un-layers li:not(.group) b").await, names, "the highest layer comes first");
         assert!(page.text(".recomposition").await.contains("255"), "the measured error is not shown");
         assert!(page.text("un-details").await.contains("Draft"), "the page does not say which engine it was");
 
