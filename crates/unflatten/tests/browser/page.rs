@@ -298,7 +298,7 @@ impl Page {
     /// Presses Tab until an element has the focus.
     pub(crate) async fn tab_to(&self, selector: &str) {
         self.wait_for(selector).await;
-        for _ in 0..60 {
+        for _ in 0..160 {
             self.press("\u{e004}").await;
             let reached = self.js("return document.activeElement.matches(arguments[0])", vec![json!(selector)]).await;
             if reached == json!(true) {
