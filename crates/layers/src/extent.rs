@@ -3,7 +3,7 @@ use image::imageops;
 
 use crate::Rect;
 
-/// The smallest rectangle that holds every pixel with alpha above 0; none when there is no such pixel.
+/// The smallest rectangle that holds every pixel with alpha above 0; `None` if the layer is empty.
 pub fn bounding_box(picture: &RgbaImage) -> Option<Rect> {
     let row_length = picture.width() as usize * 4;
     if row_length == 0 {

@@ -138,7 +138,7 @@ impl Layer {
         &self.pixels.as_raw().as_chunks::<4>().0[row as usize * length..][..length]
     }
 
-    /// The smallest rectangle of the canvas that holds every pixel with alpha above 0; none when there is no such pixel.
+    /// The smallest rectangle of the canvas that holds every pixel with alpha above 0; `None` if the layer is empty.
     pub fn bounding_box(&self) -> Option<Rect> {
         bounding_box(&self.pixels).map(|found| Rect { x: self.x + found.x, y: self.y + found.y, ..found })
     }
