@@ -80,7 +80,7 @@ pub struct Segment {
 /// ```no_run
 /// let picture = image::open("poster.png").expect("a picture").to_rgb8();
 /// let go_on = || false;
-/// let embedding = draft::Segmenter::new().embed(&picture, &go_on).expect("an embedding"); // about a second
+/// let embedding = draft::Segmenter::built_in().embed(&picture, &go_on).expect("an embedding"); // about a second
 /// let prompt = draft::Prompt { points: vec![(400.0, 300.0, true)], ..Default::default() };
 /// let segment = embedding.segment(&prompt, &go_on).expect("a mask"); // about a tenth of a second
 /// segment.mask.save("mask.png").expect("written");
@@ -103,13 +103,13 @@ struct Ends {
 
 impl Default for Segmenter {
     fn default() -> Self {
-        DEFAULT.read().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+        DEFAULT.read().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_else(Self::built_in)
     }
 }
 
 impl Segmenter {
     /// The networks that ship with the crate, with weights of 8 bits. They are read at the first run.
-    pub fn new() -> Self {
+    pub fn built_in() -> Self {
         let ends = Ends {
             picture: "input_image".to_owned(),
             embedding: "image_embeddings".to_owned(),

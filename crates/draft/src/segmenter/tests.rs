@@ -34,7 +34,7 @@ fn square(x: u32, y: u32) -> bool {
 
 #[test]
 fn points_and_boxes_outline_what_they_show() {
-    let embedding = Segmenter::new().embed(&scene(), &|| false).expect("an embedding");
+    let embedding = Segmenter::built_in().embed(&scene(), &|| false).expect("an embedding");
     let point = Prompt { points: vec![(90.0, 100.0, true)], ..Default::default() };
     let found = embedding.segment(&point, &|| false).expect("a mask");
     assert_eq!((found.mask.width(), found.mask.height()), (300, 200));
@@ -53,7 +53,7 @@ fn points_and_boxes_outline_what_they_show() {
 
 #[test]
 fn pictures_of_any_size_can_be_looked_at() {
-    let segmenter = Segmenter::new();
+    let segmenter = Segmenter::built_in();
     assert_eq!(segmenter.embed(&RgbImage::new(0, 3), &|| false).err(), Some(SegmentError::Empty));
     let embedding = segmenter.embed(&RgbImage::new(1, 3), &|| false).expect("an embedding");
     let prompt = Prompt { points: vec![(0.0, 1.0, true)], ..Default::default() };

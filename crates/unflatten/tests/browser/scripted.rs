@@ -73,7 +73,7 @@ async fn what_a_script_edited_is_on_the_page_as_in_the_service() {
         page.click("[data-save=png]").await;
         let saved = image::load_from_memory(&page.downloaded("png").await).expect("a PNG").into_rgba8();
         assert_shows(page, &saved).await;
-        page.click("un-layers li.group [data-pick]").await;
+        page.click("un-layers li.group:not(.named) [data-pick]").await;
         page.keys("un-inspector [name=name]", " !").await;
         assert_eq!(client.json(&document).await, before, "the page changed the service's");
         // What the page left alone still follows the script, the order too.
@@ -81,16 +81,16 @@ async fn what_a_script_edited_is_on_the_page_as_in_the_service() {
         page.reload().await;
         page.wait_for("un-canvas[data-complete]").await;
         page.frame().await;
-        assert_eq!(page.text("un-layers li.group b").await, "outer !");
+        assert_eq!(page.text("un-layers li.group:not(.named) b").await, "outer !");
         assert_eq!(page.texts("un-layers li b").await.first().map(String::as_str), Some("red"));
         assert_shows(page, &client.compose(id).await).await;
         page.click("[data-action=reset]").await;
         page.frame().await;
-        assert_eq!(page.text("un-layers li.group b").await, "outer", "reset goes back to what the service has");
+        assert_eq!(page.text("un-layers li.group:not(.named) b").await, "outer", "reset goes back to what the service has");
         // The parts of a layer have its edits, and those stay the service's.
         page.click(&format!("un-layers li[data-key='{red}'] [data-pick]")).await;
         page.click("[data-action=split]").await;
-        page.wait_for(&format!("un-layers li.group[data-key='{red}']")).await;
+        page.wait_for(&format!("un-layers li.group:not(.named)[data-key='{red}']")).await;
         page.wait_for("un-canvas[data-complete]").await;
         page.frame().await;
         assert_shows(page, &client.compose(id).await).await;

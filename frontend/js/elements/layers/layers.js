@@ -81,7 +81,7 @@ class Layers extends View {
     const name = nameIn(row);
     const [show, solo] = [t("layers.visible", { name }), t("layers.solo", { name })];
     return html`
-      <li data-key="${key}" data-depth="${Math.min(depth, DEEPEST)}" draggable="true" class="${layer ? (depth > 0 ? "part" : "") : "group"}">
+      <li data-key="${key}" data-depth="${Math.min(depth, DEEPEST)}" draggable="true" class="${classOf(row)}">
         <button type="button" class="button quiet small square" data-eye aria-label="${show}" title="${show}">
           <span class="on">${icon("eye")}</span><span class="off">${icon("eyeOff")}</span></button>
         <button type="button" class="pick" data-pick>
@@ -218,6 +218,16 @@ const keyOf = (element) => Number(element.closest("li")?.dataset.key);
 const nameIn = ({ layer, group }) => (layer ? shortTitle(layer) : group ? groupTitle(group) : "");
 /** @type {(row: Row) => string} */
 const wholeIn = (row) => (row.layer ? wholeTitle(row.layer) : nameIn(row));
+
+/**
+ * What a row is: a `group` that the service put together is `named`, the other groups are layers that were split, and
+ * their layers are `part`s.
+ * @param {Row} row
+ */
+function classOf({ layer, group }) {
+  if (group) return group.code ? "group named" : "group";
+  return layer?.groups.some(({ code }) => !code) ? "part" : "";
+}
 
 /**
  * @param {import("../../lib/signal.js").Signal<number | null>} choice
