@@ -103,7 +103,7 @@ fn a_large_picture_gives_exact_layers() {
     assert_eq!((layers.len(), worst_difference(&input, &layers)), (2, 0));
     let mistaken = input.enumerate_pixels().filter(|(x, y, p)| (layers[1].get_pixel(*x, *y)[3] > 127) != (p[0] == 200));
     assert_eq!(mistaken.count(), 0);
-    assert_eq!(output.stack.layers()[1].name, "Subject");
+    assert_eq!(output.stack.layers()[1].name, "Red circle");
 }
 
 /// Flat background with two disks and a ring: a poster in small.

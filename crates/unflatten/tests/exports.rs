@@ -8,10 +8,17 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use jobs::Metadata;
+use jobs::{LayerInfo, Metadata};
 use layers::{Format, Limits};
 use serde_json::{Value, json};
 use support::{run, stderr};
+
+/// What programs should find for a layer.
+fn node(layer: &LayerInfo) -> Value {
+    let area = layer.bounding_box.map_or([0, 0, 1, 1], |b| [b.x, b.y, b.x + b.width, b.y + b.height]);
+    let text = layer.text.clone().unwrap_or_default();
+    json!({ "name": layer.name, "visible": true, "opacity": 1.0, "box": area, "text": text })
+}
 
 /// Decomposes a picture, exports it in every format and compares what other programs read with the picture.
 fn check(picture: &Path) {
@@ -28,11 +35,12 @@ fn check(picture: &Path) {
     let metadata: Metadata = serde_json::from_slice(&text).expect("metadata.json can be read");
     let nodes: Value = metadata
         .layers
-        .iter()
-        .map(|layer| {
-            let area = layer.bounding_box.map_or([0, 0, 1, 1], |b| [b.x, b.y, b.x + b.width, b.y + b.height]);
-            let text = layer.text.clone().unwrap_or_default();
-            json!({ "name": layer.name, "visible": true, "opacity": 1.0, "box": area, "text": text })
+        .chunk_by(|one, next| one.group == next.group)
+        .flat_map(|run| match (run[0].group, run.iter().map(node).collect::<Vec<_>>()) {
+            (Some(group), nodes) if nodes.len() > 1 => {
+                vec![json!({ "name": group.name(), "visible": true, "opacity": 1.0, "nodes": nodes })]
+            }
+            (_, nodes) => nodes,
         })
         .collect();
     let file = std::io::BufReader::new(std::fs::File::open(picture).expect("the poster is there"));

@@ -49,11 +49,19 @@ fn label(layer: &Layer, unit: &Unit, long: usize) -> Label {
         (Some(_), _) if unit.joined => Label::new("objects"),
         (Some(thing), _) => Label::new(thing),
         (None, Kind::Text) => Label::new(words::thing(&unit.lines, long)),
-        (None, Kind::Subject) => Label::new("subject"),
+        (None, Kind::Subject) => plain_shape(&layer.pixels).unwrap_or_else(|| Label::new("subject")),
         // What was joined from words and things.
         _ if !unit.lines.is_empty() => Label::new("objects"),
         _ => object(&layer.pixels),
     }
+}
+
+/// "Yellow circle" for a subject that is nothing but that.
+fn plain_shape(pixels: &RgbaImage) -> Option<Label> {
+    let (seen, colours) = sampled(pixels);
+    let colour = colour::main_colour(&colours).filter(|_| colour::is_flat(&colours))?;
+    let thing = shape::shape(&largest_of_few(&seen)?)?;
+    Some(Label { colour: Some(colour.to_owned()), ..Label::new(thing) })
 }
 
 /// "Yellow circle", "Red shapes", or "Objects" if they have many colours.
