@@ -107,7 +107,7 @@ fn with_networks(
     monitor.step(Stage::Text, 2, 3, 0.4)?;
     let letters = text::glyphs::letters(picture, &lines, figure.as_ref(), monitor)?;
     let mut letters = text::read::read_all(picture, letters, monitor)?;
-    letters.extend(text::more::letters(picture, &letters, figure.as_ref(), monitor)?);
+    text::more::add(picture, &mut letters, figure.as_ref(), monitor)?;
     letters.sort_by_key(|line| (line.rect.y0, line.rect.x0));
     if scene_text == SceneText::Keep {
         let mut on_things = text::scene::on_things(picture, &letters).into_iter();

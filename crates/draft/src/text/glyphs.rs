@@ -160,15 +160,9 @@ fn completed(
     };
     for (letters, whole) in found.iter_mut().zip(whole) {
         let rect = letters.rect.union(&whole.rect);
-        let placed = |from: Rect, part: &Mask| {
-            let mut all = Plane::new(rect.width(), rect.height(), false);
-            let (x0, y0) = (from.x0 - rect.x0, from.y0 - rect.y0);
-            all.paste(Rect { x0, y0, x1: x0 + part.width, y1: y0 + part.height }, part, part);
-            all
-        };
-        letters.mask = placed(whole.rect, &whole.mask);
+        letters.mask = whole.mask.on(whole.rect, rect);
         // What was added lies inside the line as well.
-        letters.inside = placed(letters.rect, &letters.inside).or(&dilate(&letters.mask, 3));
+        letters.inside = letters.inside.on(letters.rect, rect).or(&dilate(&letters.mask, 3));
         letters.rect = rect;
     }
     Ok(found)

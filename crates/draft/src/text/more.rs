@@ -20,23 +20,25 @@ const GONE: usize = 8;
 const MOST_GONE: f32 = 0.4;
 /// How far around letters the picture is filled, in pixels: their soft edges look like print.
 const EDGE: usize = 3;
+/// Share of a line's letters within the region of another one from which they are that one's.
+const WITHIN: f32 = 0.7;
 
-/// The letters of lines that the first look has missed.
+/// Adds what the first look has missed to the lines that it found: letters of these, and lines.
 ///
 /// # Errors
 /// When the caller stopped, or the network cannot be run.
-pub(crate) fn letters(
+pub(crate) fn add(
     image: &Rgb8,
-    found: &[Letters],
+    found: &mut Vec<Letters>,
     figure: Option<&Mask>,
     monitor: &Monitor,
-) -> Result<Vec<Letters>, NetworkError> {
+) -> Result<(), NetworkError> {
     let long = image.width.max(image.height);
     if long <= SEEN && found.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let mut mask = Plane::new(image.width, image.height, false);
-    for line in found {
+    for line in found.iter() {
         mask.paste(line.rect, &line.mask, &line.mask);
     }
     let clear = if mask.any() {
@@ -53,5 +55,28 @@ pub(crate) fn letters(
         let marked = line.mask.count();
         gone.crop(line.rect).and(&line.mask).count() as f32 <= MOST_GONE * marked as f32
     });
-    read_all(&clear, glyphs::letters(&clear, &lines, figure, monitor)?, monitor)
+    let more = read_all(&clear, glyphs::letters(&clear, &lines, figure, monitor)?, monitor)?;
+    for line in more {
+        // What was read already, although not all of it was lifted, is not read again.
+        match found.iter_mut().find(|known| says(known, &line)) {
+            Some(known) => join(known, &line),
+            None => found.push(line),
+        }
+    }
+    Ok(())
+}
+
+/// Whether a line says what another one says, at the same place.
+fn says(known: &Letters, line: &Letters) -> bool {
+    let plain = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+    let within = known.inside.on(known.rect, line.rect).and(&line.mask);
+    plain(&known.text).contains(&plain(&line.text)) && within.count() as f32 > WITHIN * line.mask.count() as f32
+}
+
+/// Adds the letters of a line to those of another one.
+fn join(known: &mut Letters, line: &Letters) {
+    let rect = known.rect.union(&line.rect);
+    let both = |a: &Mask, b: &Mask| a.on(known.rect, rect).or(&b.on(line.rect, rect));
+    (known.mask, known.inside) = (both(&known.mask, &line.mask), both(&known.inside, &line.inside));
+    known.rect = rect;
 }
