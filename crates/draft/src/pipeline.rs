@@ -170,6 +170,7 @@ impl Work<'_> {
             halo: 2,
             shape: Shape::Letters { counter: self.speck / 4 },
             excluded: excluded.as_ref(),
+            sure: Some(&perception.edging),
         };
         if !perception.text.any() {
             return Ok(());
@@ -209,8 +210,14 @@ impl Work<'_> {
     ) -> Result<(), Stopped> {
         let claims = claims(standing, &figures);
         let whole = standing.or(&claims.map(|claim| claim != 0));
-        let how =
-            ExtractOptions { band: 3, grow: 8, halo: 2, shape: Shape::Piece { crumb: self.speck / 4 }, excluded: None };
+        let how = ExtractOptions {
+            band: 3,
+            grow: 8,
+            halo: 2,
+            shape: Shape::Piece { crumb: self.speck / 4 },
+            excluded: None,
+            sure: None,
+        };
         let Some((_, extracted)) = self.extract(&whole, how)? else { return Ok(()) };
         let (alpha, below) = (opacity(&extracted.alpha), bytes_plane(&extracted.below));
         let rest = standing.zip(&claims, |stands, claim| stands && claim == 0);

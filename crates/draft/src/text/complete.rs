@@ -10,9 +10,8 @@ use rayon::prelude::*;
 
 use crate::colour::{distance_squared, oklab_plane};
 use crate::fill::membrane::membrane;
-use crate::kmeans::{closest, kmeans};
 use crate::monitor::{Monitor, Stopped};
-use crate::morphology::{Components, close, components, dilate, distance_to};
+use crate::morphology::{Components, components, dilate, distance_to};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
 use crate::text::frame::Frame;
@@ -32,17 +31,6 @@ const GAP: f32 = 0.95;
 const LETTER: f32 = 0.5;
 /// Oklab distance between letters and background under which they cannot be told apart.
 const FAINT: f32 = 0.06;
-/// Widest outline, in heights of the letters.
-const OUTLINE: f32 = 0.16;
-/// How far from the letters a hard shadow or a second outline lies, in heights of the letters, and its share of what is
-/// there.
-const COMPANION: f32 = 0.14;
-const COMPANION_SHARE: f32 = 0.1;
-/// Oklab distance up to which a pixel has the colour of the outline.
-const OWN_COLOUR: f32 = 0.1;
-/// Pixels outside a hard shadow where its colour is over, and the Oklab distance from which a colour is another.
-const OUTSIDE: usize = 3;
-const ANOTHER_COLOUR: f32 = 0.16;
 /// Height of a letter, in heights of the line.
 const LETTER_HEIGHTS: std::ops::Range<f32> = 0.42..1.45;
 /// Boldness of a letter, against that of the line.
@@ -65,6 +53,8 @@ pub(super) struct Found<'a> {
 /// A completed line: the letters at the corner of the rectangle.
 pub(super) struct Whole {
     pub mask: Mask,
+    /// What of it is not letters: outlines and hard shadows.
+    pub edging: Mask,
     pub rect: Rect,
 }
 
@@ -84,26 +74,30 @@ pub(super) fn complete(image: &Rgb8, lines: &[Found], monitor: &Monitor) -> Resu
         .map(|(k, line)| {
             monitor.check()?;
             let whole = Surroundings::of(image, line, k as u32 + 1, &owner).and_then(|around| around.whole());
-            Ok(whole.unwrap_or_else(|| Whole { mask: line.mask.clone(), rect: line.rect }))
+            Ok(whole.unwrap_or_else(|| Whole {
+                mask: line.mask.clone(),
+                edging: line.mask.same_size(false),
+                rect: line.rect,
+            }))
         })
         .collect()
 }
 
 /// A line and what is around it; everything is in the coordinates of `rect`.
-struct Surroundings {
+pub(super) struct Surroundings {
     rect: Rect,
-    frame: Frame,
+    pub(super) frame: Frame,
     own: Mask,
     /// Letters of other lines.
-    others: Mask,
+    pub(super) others: Mask,
     /// Share of the letters' colour.
     share: Gray,
     /// Half the width of the line's strokes.
     stroke: f32,
     /// Far ends of what the detector says that the line is, across it.
     outer: (f32, f32),
-    lab: Colour,
-    inks: Vec<[f32; 3]>,
+    pub(super) lab: Colour,
+    pub(super) inks: Vec<[f32; 3]>,
 }
 
 /// A component that could be part of the line.
@@ -186,8 +180,9 @@ impl Surroundings {
                 break;
             }
         }
-        let mask = self.with_outline(&self.pruned(parts.select(&taken).or(&self.own), &place));
-        let mask = self.with_companions(&mask, &place);
+        let letters = self.pruned(parts.select(&taken).or(&self.own), &place);
+        let mask = self.with_outline(&letters);
+        let mask = self.with_companions(&self.with_hard_shadow(mask, &place), &place);
         let bounds = mask.bounds()?;
         let rect = Rect {
             x0: self.rect.x0 + bounds.x0,
@@ -195,7 +190,7 @@ impl Surroundings {
             x1: self.rect.x0 + bounds.x1,
             y1: self.rect.y0 + bounds.y1,
         };
-        Some(Whole { mask: mask.crop(bounds), rect })
+        Some(Whole { mask: mask.crop(bounds), edging: mask.minus(&letters).crop(bounds), rect })
     }
 
     /// The mask without what lies outside the line, and without what is much bolder than letters.
@@ -215,108 +210,6 @@ impl Surroundings {
         }
         let kept = parts.select(&keep);
         if kept.count() * 3 < mask.count() { mask } else { kept }
-    }
-
-    /// The letters with an outline around them: a second colour right at their edge, all around, that ends sharply.
-    fn with_outline(&self, mask: &Mask) -> Mask {
-        let most = (OUTLINE * self.frame.height()) as usize;
-        if most < 2 || !mask.any() {
-            return mask.clone();
-        }
-        let distance = distance_to(mask);
-        let far = most as f32 + 4.5;
-        let mut rings: Vec<Vec<usize>> = vec![Vec::new(); most + 5];
-        for (i, &d) in distance.data.iter().enumerate() {
-            if d > 0.0 && d < far && !self.others.data[i] {
-                rings[(d + 0.5) as usize].push(i);
-            }
-        }
-        let first: Vec<[f32; 3]> =
-            rings[1].iter().chain(&rings[2]).step_by(rings[1].len() / 1000 + 1).map(|&i| self.lab.data[i]).collect();
-        let centres = kmeans(&first, 4, 8, 0);
-        let mut counts = vec![0usize; centres.len()];
-        first.iter().for_each(|&colour| counts[closest(&centres, colour).0] += 1);
-        let Some(main) = (0..centres.len()).max_by_key(|&k| counts[k]) else { return mask.clone() };
-        let colour = centres[main];
-        if self.inks.iter().any(|&ink| distance_squared(ink, colour) < OWN_COLOUR * OWN_COLOUR) {
-            return mask.clone();
-        }
-        let alike = |i: usize| distance_squared(self.lab.data[i], colour) < OWN_COLOUR * OWN_COLOUR;
-        let share =
-            |ring: usize| rings[ring].iter().filter(|&&i| alike(i)).count() as f32 / rings[ring].len().max(1) as f32;
-        let Some(width) = (2..=most).find(|&w| share(w) > 0.55 && share(w + 3) < 0.3) else { return mask.clone() };
-        if (1..=width).any(|ring| share(ring) < 0.4 && ring > 1) {
-            return mask.clone();
-        }
-        Plane::from_fn(mask.width, mask.height, |x, y| {
-            let i = y * mask.width + x;
-            mask.data[i] || (distance.data[i] < width as f32 + 2.5 && alike(i) && !self.others.data[i])
-        })
-    }
-
-    /// The letters with the hard shadow or second outline beside them: a colour that is there only, and along the whole
-    /// line.
-    fn with_companions(&self, mask: &Mask, place: &(impl Fn(usize, usize) -> [f32; 2] + Sync)) -> Mask {
-        let near = (COMPANION * self.frame.height()) as usize;
-        if near < 3 || !mask.any() {
-            return mask.clone();
-        }
-        let distance = distance_to(mask);
-        let far = 2.5 * near as f32;
-        let (mut beside, mut away) = (Vec::new(), Vec::new());
-        for (i, &d) in distance.data.iter().enumerate().filter(|(i, _)| !self.others.data[*i]) {
-            if d > 1.5 && d < near as f32 {
-                beside.push(i);
-            } else if d > 1.5 * near as f32 && d < far {
-                away.push(i);
-            }
-        }
-        if beside.is_empty() || away.is_empty() {
-            return mask.clone();
-        }
-        let sample: Vec<[f32; 3]> = beside.iter().step_by(beside.len() / 2000 + 1).map(|&i| self.lab.data[i]).collect();
-        let width = mask.width;
-        let mut found = mask.clone();
-        for colour in kmeans(&sample, 6, 8, 0) {
-            let alike = |i: usize| distance_squared(self.lab.data[i], colour) < OWN_COLOUR * OWN_COLOUR;
-            let share = |places: &[usize]| places.iter().filter(|&&i| alike(i)).count() as f32 / places.len() as f32;
-            if share(&beside) < COMPANION_SHARE || share(&away) > 0.08 * share(&beside) {
-                continue;
-            }
-            let length = (self.frame.end - self.frame.start).max(1.0);
-            let mut parts = [false; 12];
-            for &i in beside.iter().filter(|&&i| alike(i)) {
-                let along = (place(i % width, i / width)[0] - self.frame.start) / length;
-                parts[(along * 12.0).clamp(0.0, 11.0) as usize] = true;
-            }
-            if parts.iter().filter(|&&there| there).count() < 9 {
-                continue;
-            }
-            let own = Plane::from_fn(width, mask.height, |x, y| {
-                let i = y * width + x;
-                distance.data[i] > 0.0 && distance.data[i] < 1.5 * near as f32 && alike(i) && !self.others.data[i]
-            });
-            let pieces = components(&own);
-            let touching: Vec<bool> = pieces.count_in(&dilate(mask, 2)).iter().map(|&count| count > 0).collect();
-            let beside = pieces.select(&touching);
-            if self.ends_sharply(&beside, mask, colour) {
-                found = found.or(&beside);
-            }
-        }
-        if found == *mask { found } else { close(&found, 1) }
-    }
-
-    /// Whether the colour is over right outside the shape: that of a soft shadow fades.
-    fn ends_sharply(&self, shape: &Mask, letters: &Mask, colour: [f32; 3]) -> bool {
-        let both = shape.or(letters);
-        let near = dilate(shape, OUTSIDE).minus(&dilate(&both, OUTSIDE - 1)).minus(&self.others);
-        let outside = (0..near.data.len()).filter(|&i| near.data[i]);
-        let (mut count, mut another) = (0, 0);
-        for i in outside {
-            count += 1;
-            another += usize::from(distance_squared(self.lab.data[i], colour) > ANOTHER_COLOUR * ANOTHER_COLOUR);
-        }
-        another * 10 > count * 7
     }
 
     /// Whether a component reaches the edge of the surroundings: nobody knows how far it goes on.

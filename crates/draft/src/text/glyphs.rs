@@ -38,6 +38,8 @@ pub(crate) struct Letters {
     pub rect: Rect,
     /// Within `rect`.
     pub mask: Mask,
+    /// What of the mask is not letters: outlines and hard shadows.
+    pub edging: Mask,
     pub text: String,
     pub size: f32,
     /// Whether it was read, and how surely.
@@ -58,6 +60,13 @@ pub(crate) struct Letters {
     pub in_figure: f32,
     /// Its number among the detected lines.
     pub number: usize,
+}
+
+impl Letters {
+    /// The letters alone.
+    pub(super) fn plain(&self) -> Mask {
+        self.mask.minus(&self.edging)
+    }
 }
 
 /// A line with its surroundings: everything is in the coordinates of `rect`.
@@ -113,6 +122,7 @@ pub(crate) fn letters(
                 rect,
                 colour: typical(&oklab_plane(&image.crop(rect)), &mask),
                 smooth: region.smooth,
+                edging: mask.same_size(false),
                 mask,
                 text: line.text.clone(),
                 size: line.size,
@@ -161,6 +171,7 @@ fn completed(
     for (letters, whole) in found.iter_mut().zip(whole) {
         let rect = letters.rect.union(&whole.rect);
         letters.mask = whole.mask.on(whole.rect, rect);
+        letters.edging = whole.edging.on(whole.rect, rect);
         // What was added lies inside the line as well.
         letters.inside = letters.inside.on(letters.rect, rect).or(&dilate(&letters.mask, 3));
         letters.rect = rect;

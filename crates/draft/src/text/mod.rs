@@ -5,6 +5,8 @@ mod complete;
 #[cfg(feature = "networks")]
 pub(crate) mod detect;
 #[cfg(feature = "networks")]
+mod edging;
+#[cfg(feature = "networks")]
 mod frame;
 #[cfg(feature = "networks")]
 pub(crate) mod glyphs;

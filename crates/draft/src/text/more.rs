@@ -9,7 +9,7 @@ use crate::networks::NetworkError;
 use crate::plane::{Mask, Plane, Rgb8};
 use crate::text::detect::{find_at, read_marks};
 use crate::text::glyphs::{self, Letters};
-use crate::text::read::read_all;
+use crate::text::read::{like, read_all};
 
 /// Long side of the second look: small print of nine pixels on a poster of 1400 is as high here.
 const SIDE: usize = 1472;
@@ -55,7 +55,9 @@ pub(crate) fn add(
         let marked = line.mask.count();
         gone.crop(line.rect).and(&line.mask).count() as f32 <= MOST_GONE * marked as f32
     });
-    let more = read_all(&clear, glyphs::letters(&clear, &lines, figure, monitor)?, monitor)?;
+    let mut more = read_all(&clear, glyphs::letters(&clear, &lines, figure, monitor)?, monitor)?;
+    // Small print that nobody can read is printed like what was read. What else the first look did not see is drawn.
+    more.retain(|line| line.certain || found.iter().any(|known| like(line, known)));
     for line in more {
         // What was read already, although not all of it was lifted, is not read again.
         match found.iter_mut().find(|known| says(known, &line)) {
@@ -78,5 +80,6 @@ fn join(known: &mut Letters, line: &Letters) {
     let rect = known.rect.union(&line.rect);
     let both = |a: &Mask, b: &Mask| a.on(known.rect, rect).or(&b.on(line.rect, rect));
     (known.mask, known.inside) = (both(&known.mask, &line.mask), both(&known.inside, &line.inside));
+    known.edging = both(&known.edging, &line.edging);
     known.rect = rect;
 }

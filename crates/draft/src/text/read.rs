@@ -157,7 +157,7 @@ pub(crate) fn read_all(picture: &Rgb8, found: Vec<Letters>, monitor: &Monitor) -
 }
 
 /// Whether a line that nobody can read looks like one that is text: it has its colour, and about its size.
-fn like(line: &Letters, known: &Letters) -> bool {
+pub(super) fn like(line: &Letters, known: &Letters) -> bool {
     let sized = (0.45..2.2).contains(&(line.size / known.size.max(1.0)));
     sized && distance_squared(line.colour, known.colour) < SAME_COLOUR * SAME_COLOUR
 }
@@ -169,7 +169,7 @@ fn is_ideograph(character: char) -> bool {
 /// Reads the letters, and what has their colour where they are not read surely.
 fn read_twice(picture: &Rgb8, line: &Letters, monitor: &Monitor) -> Result<Reading, NetworkError> {
     let length = |text: &str| text.chars().count();
-    let mut best = read_letters(&line.mask, line.along, monitor)?;
+    let mut best = read_letters(&line.plain(), line.along, monitor)?;
     if line.certain && line.sure >= NO_DOUBT && line.text.is_ascii() {
         return Ok(best);
     }
@@ -258,6 +258,7 @@ mod tests {
         let line = |text: &str, sure: f32, marked| Letters {
             rect: Rect { x0: 0, y0: 0, x1: 300, y1: 240 },
             mask: bars(),
+            edging: bars().same_size(false),
             inside: bars(),
             text: text.to_owned(),
             size: 40.0,
