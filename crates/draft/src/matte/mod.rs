@@ -320,6 +320,7 @@ impl Part<'_> {
             typical,
             foreign,
             edging: self.sure.as_deref(),
+            shaded: &self.shaded,
         };
         monitor.check()?;
         Ok(settle(&self.image, below, alpha, &zones))

@@ -10,9 +10,11 @@ use crate::plane::{Colour, Gray, Mask, Plane};
 /// Difference (0 to 1) from the background from which a pixel around a shape is in its shadow.
 const FAINT: f32 = 5.0 / 255.0;
 /// Opacity from which what differs from the background around a shape is no shadow, unless it differs by less than this
-/// (0 to 1).
+/// (0 to 1),
 const MOST_SHADOW: f32 = 0.7;
 const DIM: f32 = 56.0 / 255.0;
+/// Typical share of shadow or glow from which any opacity is one: bright glows over dark colours are nearly opaque.
+const GLOWING: f32 = 0.15;
 /// Difference (0 to 1) from any mixture of shape, shadow and background from which a pixel shows another thing,
 const OTHER: f32 = 14.0 / 255.0;
 /// where the shape has less than this share of it.
@@ -120,6 +122,8 @@ pub(super) struct Zones<'a> {
     pub edging: Option<&'a Mask>,
     /// Opacity of the shadow on textured background, outside `support`.
     pub typical: Gray,
+    /// Share of the shadow or glow that is typical of the place, anywhere.
+    pub shaded: &'a Gray,
     /// What does not belong to the shape.
     pub foreign: Mask,
 }
@@ -153,7 +157,8 @@ pub(super) fn settle(image: &Colour, below: Colour, alpha: Gray, zones: &Zones) 
         if support && !near {
             let least = least_alpha(i, b);
             // Over dark colours the faintest shadow is nearly opaque.
-            let is_shadow = shadow_like.at(x, y) && (least < MOST_SHADOW || residue < DIM);
+            let is_shadow =
+                shadow_like.at(x, y) && (least < MOST_SHADOW || residue < DIM || zones.shaded.at(x, y) > GLOWING);
             a = if is_shadow { least } else { 0.0 };
         }
         // A faint hard shadow is no more opaque than a soft one.

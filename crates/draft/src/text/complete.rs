@@ -29,6 +29,8 @@ const ABOVE: f32 = 0.4;
 const GAP: f32 = 0.95;
 /// Share of a letter's colour from which a pixel is part of it.
 const LETTER: f32 = 0.5;
+/// The same where it is surely no gap between two strokes.
+const FIRM: f32 = 0.7;
 /// Oklab distance between letters and background under which they cannot be told apart.
 const FAINT: f32 = 0.06;
 /// Height of a letter, in heights of the line.
@@ -149,7 +151,7 @@ impl Surroundings {
             (self.own.at(x, y) || self.share.at(x, y) > LETTER) && !self.others.at(x, y)
         });
         let parts = components(&letters);
-        let pieces = self.pieces(&parts, &place);
+        let pieces = self.pieces(&parts, &letters, &place);
         let mut taken = vec![false; parts.areas.len()];
         // Spans along the line that the letters have.
         let own = parts.count_in(&self.own);
@@ -200,7 +202,9 @@ impl Surroundings {
         let within =
             Plane::from_fn(mask.width, mask.height, |x, y| mask.at(x, y) && (low..=high).contains(&place(x, y)[1]));
         let parts = components(&within);
-        let pieces = self.pieces(&parts, place);
+        // Closed gaps between the strokes of a dense letter are not bold.
+        let firm = within.zip(&self.share, |inside, share| inside && share > FIRM);
+        let pieces = self.pieces(&parts, &firm, place);
         let mut keep = vec![true; parts.areas.len()];
         for piece in &pieces {
             // What lies beside the marked strip is a neighbour of the line, not a part of it.
@@ -218,8 +222,9 @@ impl Surroundings {
         b.x0 == 0 || b.y0 == 0 || b.x1 == self.own.width || b.y1 == self.own.height
     }
 
-    fn pieces(&self, parts: &Components, place: &impl Fn(usize, usize) -> [f32; 2]) -> Vec<Piece> {
-        let depth = distance_to(&parts.labels.map(|l| l == 0));
+    /// The components with the strokes that `firm` has of them.
+    fn pieces(&self, parts: &Components, firm: &Mask, place: &impl Fn(usize, usize) -> [f32; 2]) -> Vec<Piece> {
+        let depth = distance_to(&firm.not());
         let mut pieces: Vec<Piece> = (0..parts.areas.len())
             .map(|label| Piece {
                 label,

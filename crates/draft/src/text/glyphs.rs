@@ -7,7 +7,7 @@ use crate::fill::quadratic::{Quadratic, Sample};
 use crate::filter::{gaussian, gradient};
 use crate::kmeans::{closest, kmeans};
 use crate::monitor::{Monitor, Stopped};
-use crate::morphology::{close, components, dilate, distance_to};
+use crate::morphology::{close, components, dilate, distance_to, erode};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
 use crate::text::complete::{Found, complete};
@@ -27,6 +27,8 @@ const SMOOTH: f32 = 0.93;
 
 /// Share of the line that its letters cover.
 const COVER: std::ops::RangeInclusive<f32> = 0.06..=0.92;
+/// Share of the line from which a colour in it says how sharp letters are.
+const COMMON_INSIDE: f32 = 0.05;
 /// Share of the line from which what covers it is hardly letters alone.
 const FILLED: f32 = 0.6;
 /// Certainty of a reading from which salience says nothing against it.
@@ -338,12 +340,28 @@ impl Region {
     /// has many tones, of which only the outermost one shows at each round.
     fn drop_soft_clusters(&self, labels: &Plane<usize>, chosen: &mut [bool], inside: &Mask, limits: &[f32]) {
         let edges = gradient(&gaussian(&self.lab, 0.8));
-        let mut sharpest = 0.0;
+        let mut sharpest = self.sharpest_edge(labels, chosen, inside, &edges);
         for _ in 0..CLUSTERS {
             if !self.drop_softest(labels, chosen, inside, (&edges, limits), &mut sharpest) {
                 break;
             }
         }
+    }
+
+    /// How sharp the edge of the sharpest colour is, that of letters in a glow among them.
+    fn sharpest_edge(&self, labels: &Plane<usize>, chosen: &[bool], inside: &Mask, edges: &Gray) -> f32 {
+        let most = inside.count() as f32;
+        let typical = |colour: usize| {
+            let own = labels.zip(inside, |label, inside| inside && label == colour);
+            if (own.count() as f32) < COMMON_INSIDE * most {
+                return 0.0;
+            }
+            let rim = own.minus(&erode(&own, 1));
+            let mut strengths: Vec<f32> =
+                edges.data.iter().zip(&rim.data).filter(|(_, rim)| **rim).map(|(strength, _)| *strength).collect();
+            quantile(&mut strengths, 0.5)
+        };
+        (0..chosen.len()).filter(|&colour| chosen[colour]).map(typical).fold(0.0, f32::max)
     }
 
     /// One round of it; false where all edges are sharp.

@@ -22,6 +22,8 @@ const MOST_GONE: f32 = 0.4;
 const EDGE: usize = 3;
 /// Share of a line's letters within the region of another one from which they are that one's.
 const WITHIN: f32 = 0.7;
+/// The same for letters that need not be read.
+const INSIDE: f32 = 0.9;
 
 /// Adds what the first look has missed to the lines that it found: letters of these, and lines.
 ///
@@ -55,7 +57,14 @@ pub(crate) fn add(
         let marked = line.mask.count();
         gone.crop(line.rect).and(&line.mask).count() as f32 <= MOST_GONE * marked as f32
     });
-    let mut more = read_all(&clear, glyphs::letters(&clear, &lines, figure, monitor)?, monitor)?;
+    let mut more = Vec::new();
+    for letters in glyphs::letters(&clear, &lines, figure, monitor)? {
+        match found.iter_mut().find(|known| is_part(known, &letters)) {
+            Some(known) => join(known, &letters),
+            None => more.push(letters),
+        }
+    }
+    let mut more = read_all(&clear, more, monitor)?;
     // Small print that nobody can read is printed like what was read. What else the first look did not see is drawn.
     more.retain(|line| line.certain || found.iter().any(|known| like(line, known)));
     for line in more {
@@ -68,11 +77,21 @@ pub(crate) fn add(
     Ok(())
 }
 
+/// Share of a line's letters that lie within the region of another one.
+fn within(known: &Letters, line: &Letters) -> f32 {
+    let shared = known.inside.on(known.rect, line.rect).and(&line.mask);
+    shared.count() as f32 / line.mask.count().max(1) as f32
+}
+
 /// Whether a line says what another one says, at the same place.
 fn says(known: &Letters, line: &Letters) -> bool {
     let plain = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
-    let within = known.inside.on(known.rect, line.rect).and(&line.mask);
-    plain(&known.text).contains(&plain(&line.text)) && within.count() as f32 > WITHIN * line.mask.count() as f32
+    plain(&known.text).contains(&plain(&line.text)) && within(known, line) > WITHIN
+}
+
+/// Whether letters are some that are missing in a line: within it, in its colour and about its size.
+fn is_part(known: &Letters, line: &Letters) -> bool {
+    known.certain && like(line, known) && within(known, line) > INSIDE
 }
 
 /// Adds the letters of a line to those of another one.
