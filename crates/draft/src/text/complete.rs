@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::colour::{distance_squared, oklab_plane};
 use crate::fill::membrane::membrane;
 use crate::monitor::{Monitor, Stopped};
-use crate::morphology::{Components, components, dilate, distance_to};
+use crate::morphology::{Components, NOWHERE, components, dilate, distance_to, nearest};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
 use crate::text::frame::Frame;
@@ -33,6 +33,10 @@ const LETTER: f32 = 0.5;
 const FIRM: f32 = 0.7;
 /// Oklab distance between letters and background under which they cannot be told apart.
 const FAINT: f32 = 0.06;
+/// How far from a component, in pixels, the colour that it stands on is seen, and the Oklab distance up to which two
+/// stand on the same.
+const GROUND: (usize, usize) = (2, 6);
+const SAME_GROUND: f32 = 0.12;
 /// Height of a letter, in heights of the line.
 const LETTER_HEIGHTS: std::ops::Range<f32> = 0.42..1.45;
 /// Boldness of a letter, against that of the line.
@@ -100,6 +104,8 @@ pub(super) struct Surroundings {
     outer: (f32, f32),
     pub(super) lab: Colour,
     pub(super) inks: Vec<[f32; 3]>,
+    /// As of [`Found`].
+    rough: bool,
 }
 
 /// A component that could be part of the line.
@@ -139,7 +145,7 @@ impl Surroundings {
             return None;
         }
         let share = share_of(&lab, &inks, &own, &others)?;
-        Some(Self { rect, frame, own, others, share, stroke, outer, lab, inks })
+        Some(Self { rect, frame, own, others, share, stroke, outer, lab, inks, rough: line.rough })
     }
 
     fn whole(&self) -> Option<Whole> {
@@ -165,6 +171,10 @@ impl Surroundings {
         }
         let mut open: Vec<&Piece> = pieces.iter().filter(|p| own[p.label] == 0 && !self.cut(&parts, p.label)).collect();
         open.retain(|p| p.low >= band.0 && p.high <= band.1);
+        if !self.rough {
+            let grounds = self.grounds(&parts);
+            open.retain(|p| distance_squared(grounds[p.label], grounds[0]) < SAME_GROUND * SAME_GROUND);
+        }
         loop {
             let before = open.len();
             let mut rest = Vec::with_capacity(before);
@@ -193,6 +203,25 @@ impl Surroundings {
             y1: self.rect.y0 + bounds.y1,
         };
         Some(Whole { mask: mask.crop(bounds), edging: mask.minus(&letters).crop(bounds), rect })
+    }
+
+    /// The typical colour right around each component; first, that around the letters found before.
+    fn grounds(&self, parts: &Components) -> Vec<[f32; 3]> {
+        let places = nearest(&parts.labels.map(|label| label != 0));
+        let width = self.own.width;
+        let mut around: Vec<Vec<usize>> = vec![Vec::new(); parts.areas.len()];
+        for (i, &place) in places.data.iter().enumerate().filter(|(_, place)| **place != NOWHERE) {
+            let (dx, dy) = ((place as usize % width).abs_diff(i % width), (place as usize / width).abs_diff(i / width));
+            if (GROUND.0.pow(2)..GROUND.1.pow(2)).contains(&(dx * dx + dy * dy)) && !self.others.data[i] {
+                let own = self.own.data[place as usize];
+                around[if own { 0 } else { parts.labels.data[place as usize] as usize }].push(i);
+            }
+        }
+        let typical = |places: Vec<usize>| {
+            let channel = |c: usize| places.iter().map(|&i| self.lab.data[i][c]).collect::<Vec<f32>>();
+            std::array::from_fn(|c| quantile(&mut channel(c), 0.5))
+        };
+        around.into_iter().map(typical).collect()
     }
 
     /// The mask without what lies outside the line, and without what is much bolder than letters.

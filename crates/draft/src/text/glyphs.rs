@@ -31,6 +31,9 @@ const COVER: std::ops::RangeInclusive<f32> = 0.06..=0.92;
 const COMMON_INSIDE: f32 = 0.05;
 /// Share of the line from which what covers it is hardly letters alone.
 const FILLED: f32 = 0.6;
+/// Certainty of a reading from which there are letters, and the Oklab distance up to which a colour is the plate's.
+const SURE: f32 = 0.9;
+const ON_PLATE: f32 = 0.12;
 /// Certainty of a reading from which salience says nothing against it.
 const READ: f32 = 0.8;
 
@@ -113,7 +116,7 @@ pub(crate) fn letters(
             // What is read or marked surely is no part of a figure, whatever is salient there.
             let doubtful = !(line.marked || line.certain && line.sure >= READ && line.text.chars().count() > 1);
             let figure = subject.map(|s| s.crop(rect));
-            let mask = region.letters(figure.clone().filter(|_| doubtful));
+            let mask = region.letters(figure.clone().filter(|_| doubtful), line.certain && line.sure >= SURE);
             let in_figure = |mask: &Mask| {
                 let own = figure.as_ref().and_then(|figure| region.figure(figure, &region.within(1.0)));
                 own.map_or(0.0, |own| own.and(mask).count() as f32 / mask.count().max(1) as f32)
@@ -237,7 +240,7 @@ impl Region {
         self.distance.map(|d| d < limit)
     }
 
-    fn letters(&self, subject: Option<Mask>) -> Option<Mask> {
+    fn letters(&self, subject: Option<Mask>, is_read: bool) -> Option<Mask> {
         let inside = self.within(1.0);
         let (clusters, main) = self.text_clusters(&inside);
         // Where all of the colours together make no letters, such as in a wide glow, the main one may.
@@ -255,7 +258,23 @@ impl Region {
             }
         }
         let main = self.letters_of(&main, &inside, subject.as_ref());
-        if main.as_ref().is_some_and(looks_written) { main } else { all.or(main) }
+        let found = if main.as_ref().is_some_and(looks_written) { main } else { all.or(main) };
+        // Letters on a narrow plate may have the colour of what is beyond it.
+        found.or_else(|| if is_read { self.on_plate(&inside) } else { None })
+    }
+
+    /// What stands on the colour that is common right around the line.
+    fn on_plate(&self, inside: &Mask) -> Option<Mask> {
+        let band = self.distance.map(|d| d >= 0.75 * self.reach && d < 1.05 * self.reach);
+        let samples = sampled(&self.lab, &self.within(1.05), 4000);
+        let centres = kmeans(&samples, CLUSTERS, 12, 0);
+        let labels = self.lab.map(|colour| closest(&centres, colour).0);
+        let mut counts = vec![0usize; centres.len()];
+        labels.data.iter().zip(&band.data).filter(|(_, band)| **band).for_each(|(label, _)| counts[*label] += 1);
+        let plate = centres[(0..counts.len()).max_by_key(|&k| counts[k])?];
+        let plate = self.lab.map(|colour| distance_squared(colour, plate) < ON_PLATE * ON_PLATE);
+        let letters = self.flip(&plate, &band, inside);
+        (letters != plate).then(|| without_crumbs(&close(&letters, 1), least(inside)))
     }
 
     fn letters_of(&self, clusters: &Mask, inside: &Mask, subject: Option<&Mask>) -> Option<Mask> {
@@ -289,7 +308,7 @@ impl Region {
         let mut chosen: Vec<bool> = (0..centres.len())
             .map(|k| {
                 let mut ratio = inner[k] / (inner[k] + outer[k] + 1e-6);
-                if inner[k] > 0.03 && (0.25..=OVER_REPRESENTED).contains(&ratio) {
+                if inner[k] > 0.03 && (0.1..=OVER_REPRESENTED).contains(&ratio) {
                     let own = outer[k] * self.own_share(&labels.map(|l| l == k), inside);
                     ratio = inner[k] / (inner[k] + own + 1e-6);
                 }

@@ -1,6 +1,8 @@
 //! Text: where it is, what it says, which pixels are letters.
 
 #[cfg(feature = "networks")]
+mod arc;
+#[cfg(feature = "networks")]
 mod complete;
 #[cfg(feature = "networks")]
 pub(crate) mod detect;

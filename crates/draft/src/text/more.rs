@@ -20,6 +20,8 @@ const GONE: usize = 8;
 const MOST_GONE: f32 = 0.4;
 /// How far around letters the picture is filled, in pixels: their soft edges look like print.
 const EDGE: usize = 3;
+/// Height of small print, as a share of the long side, at most.
+const SMALL: f32 = 0.03;
 /// Share of a line's letters within the region of another one from which they are that one's.
 const WITHIN: f32 = 0.7;
 /// The same for letters that need not be read.
@@ -66,7 +68,8 @@ pub(crate) fn add(
     }
     let mut more = read_all(&clear, more, monitor)?;
     // Small print that nobody can read is printed like what was read. What else the first look did not see is drawn.
-    more.retain(|line| line.certain || found.iter().any(|known| like(line, known)));
+    let small = SMALL * long as f32;
+    more.retain(|line| line.certain || line.size < small && found.iter().any(|known| like(line, known)));
     for line in more {
         // What was read already, although not all of it was lifted, is not read again.
         match found.iter_mut().find(|known| says(known, &line)) {

@@ -33,6 +33,8 @@ const NO_WRITING: f32 = 0.4;
 const MOST_IN_FIGURE: f32 = 0.5;
 /// Signs up to which a reading may be of drawn things.
 const FEW_SIGNS: usize = 2;
+/// How far a single character may be from a line that it could stand in, in heights of the smaller.
+const BESIDE: f32 = 0.8;
 /// Oklab distance up to which two lines have one colour.
 const SAME_COLOUR: f32 = 0.08;
 /// Confidence of the recogniser that is believed beside lines that nobody can read.
@@ -135,7 +137,7 @@ pub(crate) fn read_all(picture: &Rgb8, found: Vec<Letters>, monitor: &Monitor) -
     let single: Vec<bool> = (0..lines.len())
         .map(|k| {
             let alone = lines[k].text.chars().count() == 1;
-            alone && !lines.iter().enumerate().any(|(j, known)| j != k && like(&lines[k], known))
+            alone && !lines.iter().enumerate().any(|(j, known)| j != k && goes_with(&lines[k], known))
         })
         .collect();
     let mut single = single.into_iter();
@@ -160,6 +162,22 @@ pub(crate) fn read_all(picture: &Rgb8, found: Vec<Letters>, monitor: &Monitor) -
 pub(super) fn like(line: &Letters, known: &Letters) -> bool {
     let sized = (0.45..2.2).contains(&(line.size / known.size.max(1.0)));
     sized && distance_squared(line.colour, known.colour) < SAME_COLOUR * SAME_COLOUR
+}
+
+/// Whether a single character could stand in or beside another line: it is like it, and near it.
+fn goes_with(single: &Letters, known: &Letters) -> bool {
+    like(single, known) && gap(single, known) < BESIDE * single.size.min(known.size)
+}
+
+/// Pixels between the boxes of the letters of two lines, across or down.
+fn gap(a: &Letters, b: &Letters) -> f32 {
+    let ends = |line: &Letters| {
+        let tight = line.mask.bounds().unwrap_or(Rect { x0: 0, y0: 0, x1: 0, y1: 0 });
+        let (x, y) = (line.rect.x0, line.rect.y0);
+        [[x + tight.x0, x + tight.x1], [y + tight.y0, y + tight.y1]]
+    };
+    let (a, b) = (ends(a), ends(b));
+    (0..2).map(|k| a[k][0].max(b[k][0]).saturating_sub(a[k][1].min(b[k][1]))).max().unwrap_or(0) as f32
 }
 
 fn is_ideograph(character: char) -> bool {
@@ -195,6 +213,13 @@ fn is_whole(line: &Letters) -> bool {
     (0..2).all(|k| letters[k] + room >= region[k])
 }
 
+/// Whether two readings of several letters differ in one of them at most, such as in an accent.
+fn one_differs(a: &str, b: &str) -> bool {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let differ = a.iter().zip(&b).filter(|(a, b)| a != b).count();
+    a.len() == b.len() && a.len() > 1 && differ <= 1 && b.iter().all(|c| c.is_alphabetic())
+}
+
 /// Whether a reading is not just of a few shapes: dashes, stars and brackets are drawn as well.
 fn is_word(text: &str) -> bool {
     let signs: Vec<char> = text.chars().filter(|sign| !sign.is_whitespace()).collect();
@@ -210,8 +235,9 @@ fn is_plain(line: &Letters) -> bool {
 /// A line with what it says; `None` if it is no text.
 fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
     let Some(reading) = reading else { return Some(line) };
-    // Uprights and bars alone are read as single vowels.
-    let length = reading.text.chars().filter(|c| !('\u{3131}'..='\u{318e}').contains(c)).count();
+    // Uprights and bars alone are read as single vowels, and crumbs as signs.
+    let is_sign = |c: &char| c.is_alphanumeric() && !('\u{3131}'..='\u{318e}').contains(c);
+    let length = reading.text.chars().filter(is_sign).count();
     let korean = reading.script == Script::Korean;
     let needed = match (reading.script, length) {
         (Script::Korean, 0 | 1) => SYLLABLE,
@@ -237,7 +263,8 @@ fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
     if line.certain {
         // A face, an icon or two drawn things that look like characters look like others by themselves.
         let few = line.text.chars().count() <= FEW_SIGNS;
-        let agreed = reading.text == line.text && (line.marked || reading.sure >= KOREAN);
+        let alike = line.sure >= NO_DOUBT && one_differs(&reading.text, &line.text);
+        let agreed = alike || reading.text == line.text && (line.marked || reading.sure >= KOREAN);
         let doubtful = few && !agreed && (line.sure < SURELY_READ || !line.marked);
         return (!doubtful && is_word(&line.text)).then_some(line);
     }
