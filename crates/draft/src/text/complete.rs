@@ -120,6 +120,12 @@ struct Piece {
     area: f32,
 }
 
+/// What a piece is of a line.
+enum Role {
+    Letter,
+    Mark,
+}
+
 impl Surroundings {
     fn of(image: &Rgb8, line: &Found, number: u32, owner: &Plane<u32>) -> Option<Self> {
         let mut frame = Frame::of(line.marked, line.marked_rect)?;
@@ -180,11 +186,14 @@ impl Surroundings {
             let mut rest = Vec::with_capacity(before);
             for piece in std::mem::take(&mut open) {
                 let gap = spans.iter().map(|(a, b)| (a - piece.end).max(piece.start - b)).fold(f32::INFINITY, f32::min);
-                if self.belongs(piece, gap, height) {
-                    taken[piece.label] = true;
-                    spans.push((piece.start, piece.end));
-                } else {
-                    rest.push(piece);
+                match self.belongs(piece, gap, height) {
+                    Some(Role::Letter) => {
+                        taken[piece.label] = true;
+                        spans.push((piece.start, piece.end));
+                    }
+                    // A mark stands beside a letter: stars and lights in a row are none.
+                    Some(Role::Mark) => taken[piece.label] = true,
+                    None => rest.push(piece),
                 }
             }
             open = rest;
@@ -287,8 +296,8 @@ impl Surroundings {
         pieces
     }
 
-    /// Whether a piece is a letter or a mark of this line, `gap` pixels from its nearest letter.
-    fn belongs(&self, piece: &Piece, gap: f32, height: f32) -> bool {
+    /// What a piece is of this line, `gap` pixels from its nearest letter.
+    fn belongs(&self, piece: &Piece, gap: f32, height: f32) -> Option<Role> {
         let (tall, long) = (piece.high - piece.low + 1.0, piece.end - piece.start + 1.0);
         let boldness = piece.stroke / self.stroke;
         let (low, high) = (self.frame.low, self.frame.high);
@@ -301,7 +310,7 @@ impl Surroundings {
         let bar = tall < 0.35 * height && long < 1.3 * height && boldness < 1.5 && inside > 0.9 && gap < 0.8 * height;
         let mark =
             tall <= 0.5 * height && long <= 0.5 * height && boldness < 2.2 && piece.area >= 2.0 && gap < 0.6 * height;
-        letter || bar || mark
+        if letter || bar { Some(Role::Letter) } else { mark.then_some(Role::Mark) }
     }
 }
 
@@ -373,6 +382,29 @@ mod tests {
         assert!(all.at(222, 50) && all.at(246, 67), "letters and dot");
         let wrong = (0..110).any(|y| (0..420).any(|x| all.at(x, y) && !bar(x, y, 0, 7) && !dot(x, y)));
         assert!(!wrong, "the background stays");
+    }
+
+    /// A shadow shifted to the right and down, as dark as a shade of the background.
+    #[test]
+    fn a_hard_shadow_joins_its_letters() {
+        let shadow = |x: usize, y: usize| x >= 104 && bar(x - 4, y - 4, 0, 5);
+        let image = Plane::from_fn(420, 110, |x, y| match (bar(x, y, 0, 5), shadow(x, y)) {
+            (true, _) => [250, 160, 30],
+            (_, true) => [20, 10, 35],
+            _ => [50, 30, 90],
+        });
+        let rect = Rect { x0: 98, y0: 38, x1: 200, y1: 72 };
+        let mask = Plane::from_fn(rect.width(), rect.height(), |x, y| bar(x + rect.x0, y + rect.y0, 0, 5));
+        let marked = Plane::new(rect.width(), rect.height(), true);
+        let line = Found { marked: &marked, marked_rect: rect, reach: 12.0, mask: &mask, rect, rough: false };
+        let (monitor, _reporter) = monitor();
+        let whole = complete(&image, &[line], &monitor).expect("nobody stops it").remove(0);
+        let at = |x: usize, y: usize| {
+            (whole.mask.at(x - whole.rect.x0, y - whole.rect.y0), whole.edging.at(x - whole.rect.x0, y - whole.rect.y0))
+        };
+        assert_eq!(at(123, 50), (true, false));
+        assert_eq!(at(129, 60), (true, true));
+        assert!(!at(135, 60).0, "the gap between the letters");
     }
 
     #[test]

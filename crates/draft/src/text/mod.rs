@@ -25,6 +25,8 @@ pub(crate) mod plain;
 #[cfg(feature = "networks")]
 pub(crate) mod read;
 #[cfg(feature = "networks")]
+mod region;
+#[cfg(feature = "networks")]
 pub(crate) mod scene;
 #[cfg(feature = "networks")]
 mod tidy;

@@ -35,6 +35,8 @@ const MOST_IN_FIGURE: f32 = 0.5;
 const FEW_SIGNS: usize = 2;
 /// How far a single character may be from a line that it could stand in, in heights of the smaller.
 const BESIDE: f32 = 0.8;
+/// How far its middle is above or below that of words in the same row, in the same heights.
+const IN_ROW: f32 = 0.2;
 /// Oklab distance up to which two lines have one colour.
 const SAME_COLOUR: f32 = 0.08;
 /// Confidence of the recogniser that is believed beside lines that nobody can read.
@@ -164,20 +166,20 @@ pub(super) fn like(line: &Letters, known: &Letters) -> bool {
     sized && distance_squared(line.colour, known.colour) < SAME_COLOUR * SAME_COLOUR
 }
 
-/// Whether a single character could stand in or beside another line: it is like it, and near it.
+/// Whether a single character could stand in or beside another line: it is like it, and near it or in one row with
+/// its words.
 fn goes_with(single: &Letters, known: &Letters) -> bool {
-    like(single, known) && gap(single, known) < BESIDE * single.size.min(known.size)
-}
-
-/// Pixels between the boxes of the letters of two lines, across or down.
-fn gap(a: &Letters, b: &Letters) -> f32 {
     let ends = |line: &Letters| {
         let tight = line.mask.bounds().unwrap_or(Rect { x0: 0, y0: 0, x1: 0, y1: 0 });
         let (x, y) = (line.rect.x0, line.rect.y0);
         [[x + tight.x0, x + tight.x1], [y + tight.y0, y + tight.y1]]
     };
-    let (a, b) = (ends(a), ends(b));
-    (0..2).map(|k| a[k][0].max(b[k][0]).saturating_sub(a[k][1].min(b[k][1]))).max().unwrap_or(0) as f32
+    let (a, b) = (ends(single), ends(known));
+    let gap = |k: usize| a[k][0].max(b[k][0]).saturating_sub(a[k][1].min(b[k][1])) as f32;
+    let size = single.size.min(known.size);
+    let off = (a[1][0] + a[1][1]).abs_diff(b[1][0] + b[1][1]) as f32 / 2.0;
+    let in_row = off < IN_ROW * size && known.text.chars().count() > 1;
+    like(single, known) && (in_row || gap(0).max(gap(1)) < BESIDE * size)
 }
 
 fn is_ideograph(character: char) -> bool {
@@ -220,6 +222,13 @@ fn one_differs(a: &str, b: &str) -> bool {
     a.len() == b.len() && a.len() > 1 && differ <= 1 && b.iter().all(|c| c.is_alphabetic())
 }
 
+/// Whether a reading is mostly one and the same sign.
+fn is_pattern(text: &str) -> bool {
+    let signs: Vec<char> = text.chars().filter(|c| c.is_alphanumeric()).collect();
+    let most = signs.iter().map(|sign| signs.iter().filter(|other| *other == sign).count()).max().unwrap_or(0);
+    signs.len() >= 8 && most * 10 > signs.len() * 7
+}
+
 /// Whether a reading is not just of a few shapes: dashes, stars and brackets are drawn as well.
 fn is_word(text: &str) -> bool {
     let signs: Vec<char> = text.chars().filter(|sign| !sign.is_whitespace()).collect();
@@ -240,6 +249,8 @@ fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
     let length = reading.text.chars().filter(is_sign).count();
     let korean = reading.script == Script::Korean;
     let needed = match (reading.script, length) {
+        // Windows and beads in a row look like one sign again and again.
+        _ if is_pattern(&reading.text) && reading.sure < OTHER => f32::INFINITY,
         (Script::Korean, 0 | 1) => SYLLABLE,
         (Script::Korean, 4..) if line.marked => KOREAN_LINE,
         (Script::Korean, _) => KOREAN,
@@ -266,7 +277,9 @@ fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
         let alike = line.sure >= NO_DOUBT && one_differs(&reading.text, &line.text);
         let agreed = alike || reading.text == line.text && (line.marked || reading.sure >= KOREAN);
         let doubtful = few && !agreed && (line.sure < SURELY_READ || !line.marked);
-        return (!doubtful && is_word(&line.text)).then_some(line);
+        // Limbs in a figure make several signs, of which the letters alone say something else.
+        let limbs = line.in_figure >= MOST_IN_FIGURE && line.sure < KOREAN && reading.text != line.text;
+        return (!doubtful && !limbs && is_word(&line.text)).then_some(line);
     }
     let written = line.marked && (reading.sure >= NO_WRITING || line.bent) && looks_written(&line.mask);
     (written && !is_figure).then_some(line)
@@ -314,6 +327,10 @@ mod tests {
             Some(("Jazz".to_owned(), true))
         );
         assert_eq!(said(line("", 0.2, true), reading("T", 0.3, Script::Other)), None, "nobody finds writing");
+        assert_eq!(said(line("", 0.2, true), reading("를00000000000", 0.8, Script::Korean)), None);
+        assert_eq!(said(line("Gg", 0.99, false), reading("Gğ", 0.7, Script::Other)), Some(("Gg".to_owned(), true)));
+        let in_figure = Letters { in_figure: 0.7, ..line("rO rO", 0.73, true) };
+        assert_eq!(said(in_figure, reading("ㄱ", 0.8, Script::Other)), None, "limbs");
         assert_eq!(said(line("Jazz", 0.99, true), None), Some(("Jazz".to_owned(), true)));
     }
 }
