@@ -128,6 +128,11 @@ pub(super) struct Zones<'a> {
     pub foreign: Mask,
 }
 
+/// Whether a pixel is darker than what is behind it.
+fn is_darker(image: [f32; 3], below: [f32; 3]) -> bool {
+    image.iter().sum::<f32>() < below.iter().sum::<f32>()
+}
+
 /// The least opacity with which some colour over `below` gives `image`.
 fn least_alpha(image: [f32; 3], below: [f32; 3]) -> f32 {
     (0..3).fold(0.0f32, |least, c| {
@@ -157,8 +162,8 @@ pub(super) fn settle(image: &Colour, below: Colour, alpha: Gray, zones: &Zones) 
         if support && !near {
             let least = least_alpha(i, b);
             // Over dark colours the faintest shadow is nearly opaque.
-            let is_shadow =
-                shadow_like.at(x, y) && (least < MOST_SHADOW || residue < DIM || zones.shaded.at(x, y) > GLOWING);
+            let is_shadow = shadow_like.at(x, y)
+                && (least < MOST_SHADOW || residue < DIM && is_darker(i, b) || zones.shaded.at(x, y) > GLOWING);
             a = if is_shadow { least } else { 0.0 };
         }
         // A faint hard shadow is no more opaque than a soft one.
