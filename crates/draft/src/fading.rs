@@ -20,14 +20,18 @@ const NOISE: f32 = 2.5;
 /// times the largest change there is no shadow.
 const BEYOND_SHADE: f32 = 0.5;
 const UNSTEADY: f32 = 2.0;
+/// Rings beyond a ring that say whether there is more of a shadow, besides as many as there are up to it.
+const REST: usize = 16;
 /// Rings right at the shape, beyond its soft edge, whose change of colour gives the colour of the shade.
 const AT_SHAPE: std::ops::Range<usize> = 3..9;
 /// Change of the colour there from which it has a direction,
 const MIN_CHANGE: f32 = 0.08;
 /// the share of it by which it may typically vary, as texture and shadows to one side do more,
 const STEADY: f32 = 0.4;
-/// and the cosine of the angle to black or white up to which the shade is neither.
+/// and the cosine of the angle to black up to which the shade is not black.
 const COLOURED: f32 = 0.93;
+/// The same to white alone, which warm and cold glows come close to.
+const WHITE: f32 = 0.985;
 /// Share of black or white under which there is no shadow or glow.
 const MIN_SHARE: f32 = 0.02;
 /// Mean share from which there is a shadow or a glow at all.
@@ -131,13 +135,15 @@ fn width_of(slopes: &mut [[Vec<f32>; 3]]) -> Option<usize> {
         change(&medians[k..k + 3]) > (8.0 / 255.0f32).max(noise(k, k + 3)) && change(&medians[2..k]) < 5.0 / 255.0
     });
     let end = edge.unwrap_or(medians.len());
+    // What is left of a shadow goes within about the way that it has come; beyond, only errors add up.
+    let rest = |k: usize| k..end.min(2 * k + REST);
     // Slopes of grain cancel out over many rings, so their errors do not add up: far outside, where there is no shadow
     // any more, one sees how much is noise at most.
     let outside = (BEYOND_SHADE * reach as f32) as usize..end;
-    let unsteady = outside.map(|k| change(&medians[k..end])).fold(0.0, f32::max);
+    let unsteady = outside.map(|k| change(&medians[rest(k)])).fold(0.0, f32::max);
     let limit = if unsteady > 0.0 { UNSTEADY * unsteady } else { f32::INFINITY };
     (1..end)
-        .find(|&k| change(&medians[k..end]) < (5.0 / 255.0f32).max(noise(k, end).min(limit)))
+        .find(|&k| change(&medians[rest(k)]) < (5.0 / 255.0f32).max(noise(k, rest(k).end).min(limit)))
         .or(Some(end).filter(|&end| end < medians.len()))
 }
 
@@ -237,7 +243,7 @@ impl Beside {
             let way = behind.map(|b| end - b);
             (0..3).map(|c| way[c] * change[c]).sum::<f32>() / (length(way) * length(change)).max(1e-6)
         };
-        if length(change) < MIN_CHANGE || along(0.0).max(along(1.0)) > COLOURED {
+        if length(change) < MIN_CHANGE || along(0.0) > COLOURED || along(1.0) > WHITE {
             return None;
         }
         let places = 0..self.change[0].len();

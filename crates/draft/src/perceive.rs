@@ -15,6 +15,8 @@ use crate::text;
 pub(crate) struct Perception {
     /// Pixels that are letters.
     pub text: Mask,
+    /// What of it is no letter but an outline or a hard shadow.
+    pub edging: Mask,
     pub lines: Vec<TextLine>,
     /// Saliency, 0 to 1, and the largest value before it was stretched; `None` without networks.
     pub saliency: Option<(Gray, f32)>,
@@ -25,7 +27,8 @@ pub(crate) struct Perception {
 fn by_shape(picture: &Rgb8, monitor: &Monitor, why: String) -> Result<Perception, Stopped> {
     let found = text::plain::find(picture, monitor)?;
     let lines = found.rows.into_iter().map(|(rect, size)| TextLine { text: String::new(), rect, size }).collect();
-    Ok(Perception { text: found.mask, lines, saliency: None, notes: vec![Note::NoNetworks { reason: why }] })
+    let edging = found.mask.same_size(false);
+    Ok(Perception { text: found.mask, edging, lines, saliency: None, notes: vec![Note::NoNetworks { reason: why }] })
 }
 
 /// # Errors
@@ -88,7 +91,8 @@ fn with_networks(
     // Tiny pictures hold nothing that the networks could read.
     if picture.width.min(picture.height) < 16 {
         let text = Plane::new(picture.width, picture.height, false);
-        return Ok(Perception { text, lines: Vec::new(), saliency: None, notes: Vec::new() });
+        let edging = text.clone();
+        return Ok(Perception { text, edging, lines: Vec::new(), saliency: None, notes: Vec::new() });
     }
     let marks = text::detect::find(picture, monitor)?;
     monitor.step(Stage::Text, 1, 3, 0.16)?;
@@ -107,15 +111,17 @@ fn with_networks(
     monitor.step(Stage::Text, 2, 3, 0.4)?;
     let letters = text::glyphs::letters(picture, &lines, figure.as_ref(), monitor)?;
     let mut letters = text::read::read_all(picture, letters, monitor)?;
-    letters.extend(text::more::letters(picture, &letters, figure.as_ref(), monitor)?);
+    text::more::add(picture, &mut letters, figure.as_ref(), monitor)?;
     letters.sort_by_key(|line| (line.rect.y0, line.rect.x0));
     if scene_text == SceneText::Keep {
         let mut on_things = text::scene::on_things(picture, &letters).into_iter();
         letters.retain(|_| on_things.next() == Some(false));
     }
     let mut mask = Plane::new(picture.width, picture.height, false);
+    let mut edging = mask.clone();
     for line in &letters {
         mask.paste(line.rect, &line.mask, &line.mask);
+        edging.paste(line.rect, &line.edging, &line.edging);
     }
     let lines: Vec<TextLine> = letters
         .into_iter()
@@ -132,7 +138,7 @@ fn with_networks(
         })
         .collect();
     let saliency = beside_text(saliency, &lines, picture);
-    Ok(Perception { text: mask, lines, saliency: Some(saliency), notes: Vec::new() })
+    Ok(Perception { text: mask, edging, lines, saliency: Some(saliency), notes: Vec::new() })
 }
 
 /// The saliency map with text inpainted from around it: headlines are salient, the picture behind them need not be.

@@ -18,7 +18,7 @@ use crate::filter::resize_gray;
 use crate::layer::{Part, Sheet, TextLine};
 use crate::matte::{ExtractOptions, Extraction, Shape, extract, extract_groups, farthest};
 use crate::monitor::{Monitor, Stage, Stopped};
-use crate::morphology::{NOWHERE, clean, components, nearest};
+use crate::morphology::{NOWHERE, clean, components, dilate, nearest};
 use crate::note::Note;
 use crate::perceive::{Perception, perceive, saliency};
 use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
@@ -27,6 +27,9 @@ use scene::{Figure, attach, claims};
 
 /// How far a line's shadow is followed, in heights of the line.
 const SHADOW_HEIGHTS: f32 = 0.7;
+
+/// How far around letters, in pixels, what they stand on is looked for.
+const AROUND_LINE: usize = 6;
 
 /// Share of the picture below which a component is a speck.
 const SPECK_SHARE: f32 = 0.0012;
@@ -163,13 +166,14 @@ impl Work<'_> {
         let long = self.rest.width.max(self.rest.height) as f32;
         let grow = ((0.0085 * long).round() as usize).max(5);
         // The background of letters beside a drawn figure must not be inpainted from that figure.
-        let excluded = drawn.map(|pieces| whole_pieces_beside(pieces, &perception.text));
+        let excluded = drawn.map(|pieces| pieces_beside(pieces, &perception.text, &perception.lines));
         let how = ExtractOptions {
             band: 2,
             grow,
             halo: 2,
             shape: Shape::Letters { counter: self.speck / 4 },
             excluded: excluded.as_ref(),
+            sure: Some(&perception.edging),
         };
         if !perception.text.any() {
             return Ok(());
@@ -209,8 +213,14 @@ impl Work<'_> {
     ) -> Result<(), Stopped> {
         let claims = claims(standing, &figures);
         let whole = standing.or(&claims.map(|claim| claim != 0));
-        let how =
-            ExtractOptions { band: 3, grow: 8, halo: 2, shape: Shape::Piece { crumb: self.speck / 4 }, excluded: None };
+        let how = ExtractOptions {
+            band: 3,
+            grow: 8,
+            halo: 2,
+            shape: Shape::Piece { crumb: self.speck / 4 },
+            excluded: None,
+            sure: None,
+        };
         let Some((_, extracted)) = self.extract(&whole, how)? else { return Ok(()) };
         let (alpha, below) = (opacity(&extracted.alpha), bytes_plane(&extracted.below));
         let rest = standing.zip(&claims, |stands, claim| stands && claim == 0);
@@ -283,11 +293,23 @@ fn by_line(text: &Mask, lines: &[TextLine], reach: usize, grow: usize) -> Groups
     Groups { of, reaches }
 }
 
-/// The pieces that hardly touch `text`.
-fn whole_pieces_beside(pieces: &Mask, text: &Mask) -> Mask {
+/// The pieces that hardly touch `text` and that no line of it stands on.
+fn pieces_beside(pieces: &Mask, text: &Mask, lines: &[TextLine]) -> Mask {
     let parts = components(pieces);
     let in_text = parts.count_in(text);
-    let keep: Vec<bool> = (0..parts.areas.len()).map(|k| in_text[k] * 20 < parts.areas[k]).collect();
+    let mut keep: Vec<bool> = (0..parts.areas.len()).map(|k| in_text[k] * 20 < parts.areas[k]).collect();
+    for line in lines {
+        let rect = line.rect.padded(AROUND_LINE, text.width, text.height);
+        let letters = text.crop(rect);
+        let around = dilate(&letters, AROUND_LINE).minus(&dilate(&letters, 2));
+        let mut counts = std::collections::BTreeMap::new();
+        for (label, _) in parts.labels.crop(rect).data.iter().zip(&around.data).filter(|(_, around)| **around) {
+            *counts.entry(*label as usize).or_insert(0usize) += 1;
+        }
+        if let Some((&plate, _)) = counts.iter().find(|(_, count)| **count * 2 > around.count()) {
+            keep[plate] = false;
+        }
+    }
     parts.select(&keep)
 }
 

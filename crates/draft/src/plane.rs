@@ -206,6 +206,15 @@ impl Mask {
         self.data.contains(&true)
     }
 
+    /// This mask, which lies at `from` in the picture, cut or widened to `to`.
+    #[cfg(feature = "networks")]
+    pub(crate) fn on(&self, from: Rect, to: Rect) -> Mask {
+        Plane::from_fn(to.width(), to.height(), |x, y| {
+            let (x, y) = ((x + to.x0).wrapping_sub(from.x0), (y + to.y0).wrapping_sub(from.y0));
+            x < self.width && y < self.height && self.at(x, y)
+        })
+    }
+
     /// Share of set pixels, 0 to 1.
     pub(crate) fn share(&self) -> f32 {
         self.count() as f32 / self.data.len().max(1) as f32

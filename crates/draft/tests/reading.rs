@@ -15,10 +15,10 @@ fn lines(text: &str) -> Vec<String> {
     lines
 }
 
-/// Headline and small print with digits, in Korean and Latin.
+/// Headline and small print with digits, in the scripts that the networks know.
 #[test]
 fn posters_are_read() {
-    for (number, script) in [(5, Script::Korean), (0, Script::Latin)] {
+    for (number, script) in [(5, Script::Korean), (0, Script::Latin), (10, Script::Chinese)] {
         let made = poster(number, 720, 960);
         assert_eq!(std::mem::discriminant(&made.script), std::mem::discriminant(&script));
         let options = Options { layers: Some(4), ..Default::default() };

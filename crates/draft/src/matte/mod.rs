@@ -79,6 +79,8 @@ pub(crate) struct ExtractOptions<'a> {
     pub shape: Shape,
     /// Pieces that the background must not be inpainted from.
     pub excluded: Option<&'a Mask>,
+    /// What of the shape is no gap in it, however little it differs from what is behind.
+    pub sure: Option<&'a Mask>,
 }
 
 /// A shape taken out of the picture.
@@ -164,6 +166,7 @@ pub(crate) fn extract_groups(
         let part = Part {
             image: image.part(rect),
             mask: mask.part(rect),
+            sure: options.sure.map(|sure| sure.part(rect)),
             near: near.part(rect),
             hole: hole.part(rect),
             filled: inpainted.image.part(rect),
@@ -258,6 +261,7 @@ fn bands(mask: &Mask, gap: usize) -> Vec<Rect> {
 struct Part<'a> {
     image: Cow<'a, Colour>,
     mask: Cow<'a, Mask>,
+    sure: Option<Cow<'a, Mask>>,
     /// The shape, its soft edge, and what else of it clings to that.
     near: Cow<'a, Mask>,
     hole: Cow<'a, Mask>,
@@ -309,7 +313,15 @@ impl Part<'_> {
         monitor.check()?;
         let foreign = self.foreign(&below, &support.minus(near)).or(&crumbs);
         let foreign = foreign.or(&self.joined(&strange, &filled, &self.hole.minus(near)));
-        let zones = Zones { near: near.clone(), support, solid: erode(&mask, options.band), typical, foreign };
+        let zones = Zones {
+            near: near.clone(),
+            support,
+            solid: erode(&mask, options.band),
+            typical,
+            foreign,
+            edging: self.sure.as_deref(),
+            shaded: &self.shaded,
+        };
         monitor.check()?;
         Ok(settle(&self.image, below, alpha, &zones))
     }
@@ -317,7 +329,8 @@ impl Part<'_> {
     /// Gaps between strokes that the mask of letters has closed. Compression darkens them, so they are told by how much
     /// less they differ from the background than letters do; their opacity is then solved like that of an edge.
     fn gaps(&self, below: &Colour, counter: usize) -> Mask {
-        self.background_within(below, |typical| GAP * typical, |alike| alike, (usize::MAX, counter))
+        let gaps = self.background_within(below, |typical| GAP * typical, |alike| alike, (usize::MAX, counter));
+        self.sure.as_ref().map_or(gaps.clone(), |sure| gaps.minus(sure))
     }
 
     /// What looks like the background within the mask of a piece, reaches its edge, and has at most `most` pixels.
@@ -395,7 +408,7 @@ mod tests {
 
     fn extracted(image: &Colour, mask: &Mask, shape: Shape) -> Extraction {
         let (monitor, _reporter) = monitor();
-        extract(image, mask, ExtractOptions { band: 2, grow: 6, halo: 2, shape, excluded: None }, &monitor)
+        extract(image, mask, ExtractOptions { band: 2, grow: 6, halo: 2, shape, excluded: None, sure: None }, &monitor)
             .expect("nobody stops it")
     }
 
@@ -458,10 +471,18 @@ mod tests {
             shade: Cow::Owned(mask.same_size(0)),
             shades: &[],
             near: Cow::Owned(dilate(&mask, 2)),
+            sure: None,
             mask: Cow::Borrowed(&mask),
         };
         let (monitor, _reporter) = monitor();
-        let how = ExtractOptions { band: 2, grow: 8, halo: 2, shape: Shape::Letters { counter: 0 }, excluded: None };
+        let how = ExtractOptions {
+            band: 2,
+            grow: 8,
+            halo: 2,
+            shape: Shape::Letters { counter: 0 },
+            excluded: None,
+            sure: None,
+        };
         let letters = part.extract(how, &monitor).expect("nobody stops it");
         assert!((54..62).all(|y| letters.alpha.at(60, y) == 0.0), "{}", letters.alpha.at(60, 58));
         assert_eq!(letters.below.at(60, 58), part.image.at(60, 58));

@@ -9,6 +9,12 @@ use crate::plane::{Colour, Gray, Mask, Plane};
 
 /// Difference (0 to 1) from the background from which a pixel around a shape is in its shadow.
 const FAINT: f32 = 5.0 / 255.0;
+/// Opacity from which what differs from the background around a shape is no shadow, unless it differs by less than this
+/// (0 to 1),
+const MOST_SHADOW: f32 = 0.7;
+const DIM: f32 = 56.0 / 255.0;
+/// Typical share of shadow or glow from which any opacity is one: bright glows over dark colours are nearly opaque.
+const GLOWING: f32 = 0.15;
 /// Difference (0 to 1) from any mixture of shape, shadow and background from which a pixel shows another thing,
 const OTHER: f32 = 14.0 / 255.0;
 /// where the shape has less than this share of it.
@@ -106,16 +112,25 @@ fn shares(change: [f32; 3], first: [f32; 3], second: [f32; 3]) -> (f32, f32) {
     }
 }
 
-pub(super) struct Zones {
+pub(super) struct Zones<'a> {
     /// The shape and its halo.
     pub near: Mask,
     /// Where the shape may have any opacity.
     pub support: Mask,
     pub solid: Mask,
+    /// Outlines and hard shadows.
+    pub edging: Option<&'a Mask>,
     /// Opacity of the shadow on textured background, outside `support`.
     pub typical: Gray,
+    /// Share of the shadow or glow that is typical of the place, anywhere.
+    pub shaded: &'a Gray,
     /// What does not belong to the shape.
     pub foreign: Mask,
+}
+
+/// Whether a pixel is darker than what is behind it.
+fn is_darker(image: [f32; 3], below: [f32; 3]) -> bool {
+    image.iter().sum::<f32>() < below.iter().sum::<f32>()
 }
 
 /// The least opacity with which some colour over `below` gives `image`.
@@ -146,7 +161,14 @@ pub(super) fn settle(image: &Colour, below: Colour, alpha: Gray, zones: &Zones) 
         let residue = max_difference(i, b);
         if support && !near {
             let least = least_alpha(i, b);
-            a = if shadow_like.at(x, y) && least < 0.7 { least } else { 0.0 };
+            // Over dark colours the faintest shadow is nearly opaque.
+            let is_shadow = shadow_like.at(x, y)
+                && (least < MOST_SHADOW || residue < DIM && is_darker(i, b) || zones.shaded.at(x, y) > GLOWING);
+            a = if is_shadow { least } else { 0.0 };
+        }
+        // A faint hard shadow is no more opaque than a soft one.
+        if residue < DIM && zones.edging.is_some_and(|edging| edging.at(x, y)) {
+            a = least_alpha(i, b);
         }
         if residue < 1.5 / 255.0 && !zones.solid.at(x, y) {
             a = 0.0;

@@ -157,7 +157,7 @@ impl Work<'_> {
         let scenery = self.scenery(standing, &all);
         if background > SMOOTH_AREA * (1.0 - all.share()) && SCENERY_SHARE.contains(&scenery.share()) {
             let shape = Shape::Piece { crumb: self.speck / 4 };
-            let how = ExtractOptions { band: 3, grow: 7, halo: 2, shape, excluded: None };
+            let how = ExtractOptions { band: 3, grow: 7, halo: 2, shape, excluded: None, sure: None };
             if let Some((_, extracted)) = self.extract(&scenery, how)? {
                 self.push(Part::new(Kind::Object), opacity(&extracted.alpha), bytes_plane(&extracted.below));
             }
@@ -212,7 +212,7 @@ impl Work<'_> {
         let known = figures.iter().any(|figure| figure.part.thing.is_some());
         let crumb = self.speck / 4;
         let shape = if known { Shape::Figure { crumb } } else { Shape::Piece { crumb } };
-        let how = ExtractOptions { band: 3, grow: 7, halo: 3, shape, excluded: None };
+        let how = ExtractOptions { band: 3, grow: 7, halo: 3, shape, excluded: None, sure: None };
         let claims = claims(&figures[0].mask, &figures);
         let mask = claims.map(|claim| claim != 0);
         let Some((_, extracted)) = self.extract(&mask, how)? else { return Ok(()) };

@@ -10,9 +10,8 @@ use rayon::prelude::*;
 
 use crate::colour::{distance_squared, oklab_plane};
 use crate::fill::membrane::membrane;
-use crate::kmeans::{closest, kmeans};
 use crate::monitor::{Monitor, Stopped};
-use crate::morphology::{Components, close, components, dilate, distance_to};
+use crate::morphology::{Components, NOWHERE, components, dilate, distance_to, nearest};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
 use crate::text::frame::Frame;
@@ -30,19 +29,14 @@ const ABOVE: f32 = 0.4;
 const GAP: f32 = 0.95;
 /// Share of a letter's colour from which a pixel is part of it.
 const LETTER: f32 = 0.5;
+/// The same where it is surely no gap between two strokes.
+const FIRM: f32 = 0.7;
 /// Oklab distance between letters and background under which they cannot be told apart.
 const FAINT: f32 = 0.06;
-/// Widest outline, in heights of the letters.
-const OUTLINE: f32 = 0.16;
-/// How far from the letters a hard shadow or a second outline lies, in heights of the letters, and its share of what is
-/// there.
-const COMPANION: f32 = 0.14;
-const COMPANION_SHARE: f32 = 0.1;
-/// Oklab distance up to which a pixel has the colour of the outline.
-const OWN_COLOUR: f32 = 0.1;
-/// Pixels outside a hard shadow where its colour is over, and the Oklab distance from which a colour is another.
-const OUTSIDE: usize = 3;
-const ANOTHER_COLOUR: f32 = 0.16;
+/// How far from a component, in pixels, the colour that it stands on is seen, and the Oklab distance up to which two
+/// stand on the same.
+const GROUND: (usize, usize) = (2, 6);
+const SAME_GROUND: f32 = 0.12;
 /// Height of a letter, in heights of the line.
 const LETTER_HEIGHTS: std::ops::Range<f32> = 0.42..1.45;
 /// Boldness of a letter, against that of the line.
@@ -65,6 +59,8 @@ pub(super) struct Found<'a> {
 /// A completed line: the letters at the corner of the rectangle.
 pub(super) struct Whole {
     pub mask: Mask,
+    /// What of it is not letters: outlines and hard shadows.
+    pub edging: Mask,
     pub rect: Rect,
 }
 
@@ -84,26 +80,32 @@ pub(super) fn complete(image: &Rgb8, lines: &[Found], monitor: &Monitor) -> Resu
         .map(|(k, line)| {
             monitor.check()?;
             let whole = Surroundings::of(image, line, k as u32 + 1, &owner).and_then(|around| around.whole());
-            Ok(whole.unwrap_or_else(|| Whole { mask: line.mask.clone(), rect: line.rect }))
+            Ok(whole.unwrap_or_else(|| Whole {
+                mask: line.mask.clone(),
+                edging: line.mask.same_size(false),
+                rect: line.rect,
+            }))
         })
         .collect()
 }
 
 /// A line and what is around it; everything is in the coordinates of `rect`.
-struct Surroundings {
+pub(super) struct Surroundings {
     rect: Rect,
-    frame: Frame,
+    pub(super) frame: Frame,
     own: Mask,
     /// Letters of other lines.
-    others: Mask,
+    pub(super) others: Mask,
     /// Share of the letters' colour.
     share: Gray,
     /// Half the width of the line's strokes.
     stroke: f32,
     /// Far ends of what the detector says that the line is, across it.
     outer: (f32, f32),
-    lab: Colour,
-    inks: Vec<[f32; 3]>,
+    pub(super) lab: Colour,
+    pub(super) inks: Vec<[f32; 3]>,
+    /// As of [`Found`].
+    rough: bool,
 }
 
 /// A component that could be part of the line.
@@ -116,6 +118,12 @@ struct Piece {
     /// Half the width of its widest stroke.
     stroke: f32,
     area: f32,
+}
+
+/// What a piece is of a line.
+enum Role {
+    Letter,
+    Mark,
 }
 
 impl Surroundings {
@@ -143,7 +151,7 @@ impl Surroundings {
             return None;
         }
         let share = share_of(&lab, &inks, &own, &others)?;
-        Some(Self { rect, frame, own, others, share, stroke, outer, lab, inks })
+        Some(Self { rect, frame, own, others, share, stroke, outer, lab, inks, rough: line.rough })
     }
 
     fn whole(&self) -> Option<Whole> {
@@ -155,7 +163,7 @@ impl Surroundings {
             (self.own.at(x, y) || self.share.at(x, y) > LETTER) && !self.others.at(x, y)
         });
         let parts = components(&letters);
-        let pieces = self.pieces(&parts, &place);
+        let pieces = self.pieces(&parts, &letters, &place);
         let mut taken = vec![false; parts.areas.len()];
         // Spans along the line that the letters have.
         let own = parts.count_in(&self.own);
@@ -169,16 +177,23 @@ impl Surroundings {
         }
         let mut open: Vec<&Piece> = pieces.iter().filter(|p| own[p.label] == 0 && !self.cut(&parts, p.label)).collect();
         open.retain(|p| p.low >= band.0 && p.high <= band.1);
+        if !self.rough {
+            let grounds = self.grounds(&parts);
+            open.retain(|p| distance_squared(grounds[p.label], grounds[0]) < SAME_GROUND * SAME_GROUND);
+        }
         loop {
             let before = open.len();
             let mut rest = Vec::with_capacity(before);
             for piece in std::mem::take(&mut open) {
                 let gap = spans.iter().map(|(a, b)| (a - piece.end).max(piece.start - b)).fold(f32::INFINITY, f32::min);
-                if self.belongs(piece, gap, height) {
-                    taken[piece.label] = true;
-                    spans.push((piece.start, piece.end));
-                } else {
-                    rest.push(piece);
+                match self.belongs(piece, gap, height) {
+                    Some(Role::Letter) => {
+                        taken[piece.label] = true;
+                        spans.push((piece.start, piece.end));
+                    }
+                    // A mark stands beside a letter: stars and lights in a row are none.
+                    Some(Role::Mark) => taken[piece.label] = true,
+                    None => rest.push(piece),
                 }
             }
             open = rest;
@@ -186,8 +201,9 @@ impl Surroundings {
                 break;
             }
         }
-        let mask = self.with_outline(&self.pruned(parts.select(&taken).or(&self.own), &place));
-        let mask = self.with_companions(&mask, &place);
+        let letters = self.pruned(parts.select(&taken).or(&self.own), &place);
+        let mask = self.with_outline(&letters);
+        let mask = self.with_companions(&self.with_hard_shadow(mask, &place), &place);
         let bounds = mask.bounds()?;
         let rect = Rect {
             x0: self.rect.x0 + bounds.x0,
@@ -195,7 +211,26 @@ impl Surroundings {
             x1: self.rect.x0 + bounds.x1,
             y1: self.rect.y0 + bounds.y1,
         };
-        Some(Whole { mask: mask.crop(bounds), rect })
+        Some(Whole { mask: mask.crop(bounds), edging: mask.minus(&letters).crop(bounds), rect })
+    }
+
+    /// The typical colour right around each component; first, that around the letters found before.
+    fn grounds(&self, parts: &Components) -> Vec<[f32; 3]> {
+        let places = nearest(&parts.labels.map(|label| label != 0));
+        let width = self.own.width;
+        let mut around: Vec<Vec<usize>> = vec![Vec::new(); parts.areas.len()];
+        for (i, &place) in places.data.iter().enumerate().filter(|(_, place)| **place != NOWHERE) {
+            let (dx, dy) = ((place as usize % width).abs_diff(i % width), (place as usize / width).abs_diff(i / width));
+            if (GROUND.0.pow(2)..GROUND.1.pow(2)).contains(&(dx * dx + dy * dy)) && !self.others.data[i] {
+                let own = self.own.data[place as usize];
+                around[if own { 0 } else { parts.labels.data[place as usize] as usize }].push(i);
+            }
+        }
+        let typical = |places: Vec<usize>| {
+            let channel = |c: usize| places.iter().map(|&i| self.lab.data[i][c]).collect::<Vec<f32>>();
+            std::array::from_fn(|c| quantile(&mut channel(c), 0.5))
+        };
+        around.into_iter().map(typical).collect()
     }
 
     /// The mask without what lies outside the line, and without what is much bolder than letters.
@@ -205,7 +240,9 @@ impl Surroundings {
         let within =
             Plane::from_fn(mask.width, mask.height, |x, y| mask.at(x, y) && (low..=high).contains(&place(x, y)[1]));
         let parts = components(&within);
-        let pieces = self.pieces(&parts, place);
+        // Closed gaps between the strokes of a dense letter are not bold.
+        let firm = within.zip(&self.share, |inside, share| inside && share > FIRM);
+        let pieces = self.pieces(&parts, &firm, place);
         let mut keep = vec![true; parts.areas.len()];
         for piece in &pieces {
             // What lies beside the marked strip is a neighbour of the line, not a part of it.
@@ -217,116 +254,15 @@ impl Surroundings {
         if kept.count() * 3 < mask.count() { mask } else { kept }
     }
 
-    /// The letters with an outline around them: a second colour right at their edge, all around, that ends sharply.
-    fn with_outline(&self, mask: &Mask) -> Mask {
-        let most = (OUTLINE * self.frame.height()) as usize;
-        if most < 2 || !mask.any() {
-            return mask.clone();
-        }
-        let distance = distance_to(mask);
-        let far = most as f32 + 4.5;
-        let mut rings: Vec<Vec<usize>> = vec![Vec::new(); most + 5];
-        for (i, &d) in distance.data.iter().enumerate() {
-            if d > 0.0 && d < far && !self.others.data[i] {
-                rings[(d + 0.5) as usize].push(i);
-            }
-        }
-        let first: Vec<[f32; 3]> =
-            rings[1].iter().chain(&rings[2]).step_by(rings[1].len() / 1000 + 1).map(|&i| self.lab.data[i]).collect();
-        let centres = kmeans(&first, 4, 8, 0);
-        let mut counts = vec![0usize; centres.len()];
-        first.iter().for_each(|&colour| counts[closest(&centres, colour).0] += 1);
-        let Some(main) = (0..centres.len()).max_by_key(|&k| counts[k]) else { return mask.clone() };
-        let colour = centres[main];
-        if self.inks.iter().any(|&ink| distance_squared(ink, colour) < OWN_COLOUR * OWN_COLOUR) {
-            return mask.clone();
-        }
-        let alike = |i: usize| distance_squared(self.lab.data[i], colour) < OWN_COLOUR * OWN_COLOUR;
-        let share =
-            |ring: usize| rings[ring].iter().filter(|&&i| alike(i)).count() as f32 / rings[ring].len().max(1) as f32;
-        let Some(width) = (2..=most).find(|&w| share(w) > 0.55 && share(w + 3) < 0.3) else { return mask.clone() };
-        if (1..=width).any(|ring| share(ring) < 0.4 && ring > 1) {
-            return mask.clone();
-        }
-        Plane::from_fn(mask.width, mask.height, |x, y| {
-            let i = y * mask.width + x;
-            mask.data[i] || (distance.data[i] < width as f32 + 2.5 && alike(i) && !self.others.data[i])
-        })
-    }
-
-    /// The letters with the hard shadow or second outline beside them: a colour that is there only, and along the whole
-    /// line.
-    fn with_companions(&self, mask: &Mask, place: &(impl Fn(usize, usize) -> [f32; 2] + Sync)) -> Mask {
-        let near = (COMPANION * self.frame.height()) as usize;
-        if near < 3 || !mask.any() {
-            return mask.clone();
-        }
-        let distance = distance_to(mask);
-        let far = 2.5 * near as f32;
-        let (mut beside, mut away) = (Vec::new(), Vec::new());
-        for (i, &d) in distance.data.iter().enumerate().filter(|(i, _)| !self.others.data[*i]) {
-            if d > 1.5 && d < near as f32 {
-                beside.push(i);
-            } else if d > 1.5 * near as f32 && d < far {
-                away.push(i);
-            }
-        }
-        if beside.is_empty() || away.is_empty() {
-            return mask.clone();
-        }
-        let sample: Vec<[f32; 3]> = beside.iter().step_by(beside.len() / 2000 + 1).map(|&i| self.lab.data[i]).collect();
-        let width = mask.width;
-        let mut found = mask.clone();
-        for colour in kmeans(&sample, 6, 8, 0) {
-            let alike = |i: usize| distance_squared(self.lab.data[i], colour) < OWN_COLOUR * OWN_COLOUR;
-            let share = |places: &[usize]| places.iter().filter(|&&i| alike(i)).count() as f32 / places.len() as f32;
-            if share(&beside) < COMPANION_SHARE || share(&away) > 0.08 * share(&beside) {
-                continue;
-            }
-            let length = (self.frame.end - self.frame.start).max(1.0);
-            let mut parts = [false; 12];
-            for &i in beside.iter().filter(|&&i| alike(i)) {
-                let along = (place(i % width, i / width)[0] - self.frame.start) / length;
-                parts[(along * 12.0).clamp(0.0, 11.0) as usize] = true;
-            }
-            if parts.iter().filter(|&&there| there).count() < 9 {
-                continue;
-            }
-            let own = Plane::from_fn(width, mask.height, |x, y| {
-                let i = y * width + x;
-                distance.data[i] > 0.0 && distance.data[i] < 1.5 * near as f32 && alike(i) && !self.others.data[i]
-            });
-            let pieces = components(&own);
-            let touching: Vec<bool> = pieces.count_in(&dilate(mask, 2)).iter().map(|&count| count > 0).collect();
-            let beside = pieces.select(&touching);
-            if self.ends_sharply(&beside, mask, colour) {
-                found = found.or(&beside);
-            }
-        }
-        if found == *mask { found } else { close(&found, 1) }
-    }
-
-    /// Whether the colour is over right outside the shape: that of a soft shadow fades.
-    fn ends_sharply(&self, shape: &Mask, letters: &Mask, colour: [f32; 3]) -> bool {
-        let both = shape.or(letters);
-        let near = dilate(shape, OUTSIDE).minus(&dilate(&both, OUTSIDE - 1)).minus(&self.others);
-        let outside = (0..near.data.len()).filter(|&i| near.data[i]);
-        let (mut count, mut another) = (0, 0);
-        for i in outside {
-            count += 1;
-            another += usize::from(distance_squared(self.lab.data[i], colour) > ANOTHER_COLOUR * ANOTHER_COLOUR);
-        }
-        another * 10 > count * 7
-    }
-
     /// Whether a component reaches the edge of the surroundings: nobody knows how far it goes on.
     fn cut(&self, parts: &Components, label: usize) -> bool {
         let b = parts.boxes[label];
         b.x0 == 0 || b.y0 == 0 || b.x1 == self.own.width || b.y1 == self.own.height
     }
 
-    fn pieces(&self, parts: &Components, place: &impl Fn(usize, usize) -> [f32; 2]) -> Vec<Piece> {
-        let depth = distance_to(&parts.labels.map(|l| l == 0));
+    /// The components with the strokes that `firm` has of them.
+    fn pieces(&self, parts: &Components, firm: &Mask, place: &impl Fn(usize, usize) -> [f32; 2]) -> Vec<Piece> {
+        let depth = distance_to(&firm.not());
         let mut pieces: Vec<Piece> = (0..parts.areas.len())
             .map(|label| Piece {
                 label,
@@ -360,8 +296,8 @@ impl Surroundings {
         pieces
     }
 
-    /// Whether a piece is a letter or a mark of this line, `gap` pixels from its nearest letter.
-    fn belongs(&self, piece: &Piece, gap: f32, height: f32) -> bool {
+    /// What a piece is of this line, `gap` pixels from its nearest letter.
+    fn belongs(&self, piece: &Piece, gap: f32, height: f32) -> Option<Role> {
         let (tall, long) = (piece.high - piece.low + 1.0, piece.end - piece.start + 1.0);
         let boldness = piece.stroke / self.stroke;
         let (low, high) = (self.frame.low, self.frame.high);
@@ -374,7 +310,7 @@ impl Surroundings {
         let bar = tall < 0.35 * height && long < 1.3 * height && boldness < 1.5 && inside > 0.9 && gap < 0.8 * height;
         let mark =
             tall <= 0.5 * height && long <= 0.5 * height && boldness < 2.2 && piece.area >= 2.0 && gap < 0.6 * height;
-        letter || bar || mark
+        if letter || bar { Some(Role::Letter) } else { mark.then_some(Role::Mark) }
     }
 }
 
@@ -446,6 +382,29 @@ mod tests {
         assert!(all.at(222, 50) && all.at(246, 67), "letters and dot");
         let wrong = (0..110).any(|y| (0..420).any(|x| all.at(x, y) && !bar(x, y, 0, 7) && !dot(x, y)));
         assert!(!wrong, "the background stays");
+    }
+
+    /// A shadow shifted to the right and down, as dark as a shade of the background.
+    #[test]
+    fn a_hard_shadow_joins_its_letters() {
+        let shadow = |x: usize, y: usize| x >= 104 && bar(x - 4, y - 4, 0, 5);
+        let image = Plane::from_fn(420, 110, |x, y| match (bar(x, y, 0, 5), shadow(x, y)) {
+            (true, _) => [250, 160, 30],
+            (_, true) => [20, 10, 35],
+            _ => [50, 30, 90],
+        });
+        let rect = Rect { x0: 98, y0: 38, x1: 200, y1: 72 };
+        let mask = Plane::from_fn(rect.width(), rect.height(), |x, y| bar(x + rect.x0, y + rect.y0, 0, 5));
+        let marked = Plane::new(rect.width(), rect.height(), true);
+        let line = Found { marked: &marked, marked_rect: rect, reach: 12.0, mask: &mask, rect, rough: false };
+        let (monitor, _reporter) = monitor();
+        let whole = complete(&image, &[line], &monitor).expect("nobody stops it").remove(0);
+        let at = |x: usize, y: usize| {
+            (whole.mask.at(x - whole.rect.x0, y - whole.rect.y0), whole.edging.at(x - whole.rect.x0, y - whole.rect.y0))
+        };
+        assert_eq!(at(123, 50), (true, false));
+        assert_eq!(at(129, 60), (true, true));
+        assert!(!at(135, 60).0, "the gap between the letters");
     }
 
     #[test]

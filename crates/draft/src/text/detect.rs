@@ -8,12 +8,15 @@ use crate::monitor::Monitor;
 use crate::morphology::{Components, components};
 use crate::networks::{NetworkError, grown, joined, read_signs, text_probability};
 use crate::plane::{Gray, Mask, Plane, Rect, Rgb8};
+use crate::text::arc::Arc;
 use crate::text::outline::{Oriented, least_rectangle, quarter_turn, rim};
 
 /// Long sides at which text is looked for: small print needs the first, poster
 /// headlines the last.
 const SIDES: [usize; 3] = [960, 640, 384];
 const THRESHOLD: f32 = 0.3;
+/// Share of its rectangle that the region of a straight line fills.
+const FULL: f32 = 0.72;
 /// Most lines that are read at the same time.
 const READERS: usize = 8;
 
@@ -156,7 +159,17 @@ fn judge(image: &Rgb8, blob: &Blob, scale: (f32, f32), monitor: &Monitor) -> Res
         return Ok(None);
     }
     let outline = blob.outline.grown(blob.reach).scaled(scale.0, scale.1);
-    let (text, sure) = read(&outline.cut_out(image, 64.0), monitor)?;
+    let (mut text, mut sure) = read(&outline.cut_out(image, 64.0), monitor)?;
+    let mut line = place(image, blob, scale, outline.height.min(outline.width));
+    // A region that hardly fills its rectangle may run along a circle.
+    let filled = blob.mask.count() as f32 / (blob.outline.width * blob.outline.height).max(1.0);
+    if let Some(arc) = (filled < FULL).then(|| Arc::of(&line.mask, line.rect)).flatten() {
+        let straight = joined(&read_signs(&arc.straightened(image, line.reach, 64.0), monitor)?);
+        line.size = arc.height + 2.0 * line.reach;
+        if straight.1 > sure {
+            (text, sure) = straight;
+        }
+    }
     let length = text.trim().chars().count();
     let aspect = {
         let (a, b) = (blob.outline.width + 2.0 * blob.reach, blob.outline.height + 2.0 * blob.reach);
@@ -169,7 +182,6 @@ fn judge(image: &Rgb8, blob: &Blob, scale: (f32, f32), monitor: &Monitor) -> Res
     if !words && !possible {
         return Ok(None);
     }
-    let mut line = place(image, blob, scale, outline.height.min(outline.width));
     line.marked = blob.agreed > 0.5 && aspect > 1.5 && blob.score > 0.6;
     if words {
         line.text = text.trim().to_owned();

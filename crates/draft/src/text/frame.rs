@@ -2,6 +2,7 @@
 
 use crate::numeric::{quantile, solve_symmetric};
 use crate::plane::{Mask, Rect};
+use crate::text::arc::Arc;
 use crate::text::outline::{least_rectangle, rim};
 
 /// Height of an upright line against its width, from which it is read downwards.
@@ -16,7 +17,7 @@ const BENT: f32 = 0.12;
 /// How far letters go beyond the rows that hold eight tenths of them, in heights of these.
 const BEYOND_BODY: f32 = 0.6;
 
-/// A line of text as a strip along a parabola, in pixels of the picture.
+/// A line of text as a strip along a parabola or a circle, in pixels of the picture.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
     origin: [f32; 2],
@@ -24,6 +25,8 @@ pub(super) struct Frame {
     along: [f32; 2],
     /// The middle of the line is at `bend[0] + bend[1] s + bend[2] s^2` across.
     bend: [f32; 3],
+    /// The circle that the line runs along, if it does.
+    arc: Option<Arc>,
     /// Upper and lower end of the letters across the line, from its middle.
     pub low: f32,
     pub high: f32,
@@ -49,12 +52,17 @@ impl Frame {
             origin,
             along,
             bend: [0.0; 3],
+            arc: None,
             low: -height / 2.0,
             high: height / 2.0,
             start: -length / 2.0,
             end: length / 2.0,
         };
-        if length > LONG * height {
+        frame.arc = Arc::of(marked, rect);
+        if let Some(arc) = &frame.arc {
+            (frame.low, frame.high) = (-arc.height / 2.0, arc.height / 2.0);
+            (frame.start, frame.end) = (-arc.length / 2.0, arc.length / 2.0);
+        } else if length > LONG * height {
             frame.bend = frame.bend_of(&rim, rect);
         }
         Some(frame)
@@ -91,15 +99,27 @@ impl Frame {
     }
 
     pub(super) fn is_bent(&self) -> bool {
-        self.bend[2] != 0.0
+        self.arc.is_some() || self.bend[2] != 0.0
     }
 
     /// Place along and across the line, across from its middle, of a pixel of the picture.
     pub(super) fn place(&self, x: f32, y: f32) -> [f32; 2] {
+        if let Some(arc) = &self.arc {
+            return arc.place(x, y);
+        }
         let (dx, dy) = (x - self.origin[0], y - self.origin[1]);
         let s = dx * self.along[0] + dy * self.along[1];
         let t = dy * self.along[0] - dx * self.along[1];
         [s, t - self.bend[0] - s * (self.bend[1] + s * self.bend[2])]
+    }
+
+    /// The pixel of the picture at a place along and across the line.
+    fn point(&self, s: f32, t: f32) -> [f32; 2] {
+        if let Some(arc) = &self.arc {
+            return arc.point(s, t);
+        }
+        let t = t + self.bend[0] + s * (self.bend[1] + s * self.bend[2]);
+        [self.origin[0] + s * self.along[0] - t * self.along[1], self.origin[1] + s * self.along[1] + t * self.along[0]]
     }
 
     /// Sets the ends to those of a mask of letters at the corner of `rect`.
@@ -148,12 +168,8 @@ impl Frame {
         let (start, end) = (self.start - along, self.end + along);
         for step in 0..=PARTS {
             let s = start + (end - start) * step as f32 / PARTS as f32;
-            let middle = self.bend[0] + s * (self.bend[1] + s * self.bend[2]);
-            for t in [middle + self.low - across, middle + self.high + across] {
-                let point = [
-                    self.origin[0] + s * self.along[0] - t * self.along[1],
-                    self.origin[1] + s * self.along[1] + t * self.along[0],
-                ];
+            for t in [self.low - across, self.high + across] {
+                let point = self.point(s, t);
                 for k in 0..2 {
                     low[k] = low[k].min(point[k]);
                     high[k] = high[k].max(point[k]);

@@ -1,9 +1,13 @@
 //! Text: where it is, what it says, which pixels are letters.
 
 #[cfg(feature = "networks")]
+mod arc;
+#[cfg(feature = "networks")]
 mod complete;
 #[cfg(feature = "networks")]
 pub(crate) mod detect;
+#[cfg(feature = "networks")]
+mod edging;
 #[cfg(feature = "networks")]
 mod frame;
 #[cfg(feature = "networks")]
@@ -20,6 +24,8 @@ mod pieces;
 pub(crate) mod plain;
 #[cfg(feature = "networks")]
 pub(crate) mod read;
+#[cfg(feature = "networks")]
+mod region;
 #[cfg(feature = "networks")]
 pub(crate) mod scene;
 #[cfg(feature = "networks")]

@@ -28,8 +28,9 @@ const LEAST_CONTRAST: f32 = 20.0;
 pub(super) fn in_own_colour(picture: &Rgb8, line: &Letters, lifted: bool) -> Option<Rgb8> {
     let crop = picture.crop(line.rect);
     let (ink, ground) = if lifted {
-        let middle = erode(&line.mask, 1);
-        let ink = typical(&crop, if middle.any() { &middle } else { &line.mask })?;
+        let letters = line.plain();
+        let middle = erode(&letters, 1);
+        let ink = typical(&crop, if middle.any() { &middle } else { &letters })?;
         (ink, typical(&crop, &line.inside.minus(&dilate(&line.mask, 2)))?)
     } else {
         let ground = typical(&crop, &line.inside.minus(&erode(&line.inside, 2)))?;
@@ -178,6 +179,7 @@ mod tests {
         let line = Letters {
             rect: Rect { x0: 0, y0: 0, x1: 200, y1: 80 },
             mask: Plane::from_fn(200, 80, |x, y| letter(x, y) && x < 100),
+            edging: Plane::new(200, 80, false),
             text: String::new(),
             size: 40.0,
             certain: false,

@@ -33,6 +33,10 @@ const NO_WRITING: f32 = 0.4;
 const MOST_IN_FIGURE: f32 = 0.5;
 /// Signs up to which a reading may be of drawn things.
 const FEW_SIGNS: usize = 2;
+/// How far a single character may be from a line that it could stand in, in heights of the smaller.
+const BESIDE: f32 = 0.8;
+/// How far its middle is above or below that of words in the same row, in the same heights.
+const IN_ROW: f32 = 0.2;
 /// Oklab distance up to which two lines have one colour.
 const SAME_COLOUR: f32 = 0.08;
 /// Confidence of the recogniser that is believed beside lines that nobody can read.
@@ -135,7 +139,7 @@ pub(crate) fn read_all(picture: &Rgb8, found: Vec<Letters>, monitor: &Monitor) -
     let single: Vec<bool> = (0..lines.len())
         .map(|k| {
             let alone = lines[k].text.chars().count() == 1;
-            alone && !lines.iter().enumerate().any(|(j, known)| j != k && like(&lines[k], known))
+            alone && !lines.iter().enumerate().any(|(j, known)| j != k && goes_with(&lines[k], known))
         })
         .collect();
     let mut single = single.into_iter();
@@ -157,9 +161,25 @@ pub(crate) fn read_all(picture: &Rgb8, found: Vec<Letters>, monitor: &Monitor) -
 }
 
 /// Whether a line that nobody can read looks like one that is text: it has its colour, and about its size.
-fn like(line: &Letters, known: &Letters) -> bool {
+pub(super) fn like(line: &Letters, known: &Letters) -> bool {
     let sized = (0.45..2.2).contains(&(line.size / known.size.max(1.0)));
     sized && distance_squared(line.colour, known.colour) < SAME_COLOUR * SAME_COLOUR
+}
+
+/// Whether a single character could stand in or beside another line: it is like it, and near it or in one row with
+/// its words.
+fn goes_with(single: &Letters, known: &Letters) -> bool {
+    let ends = |line: &Letters| {
+        let tight = line.mask.bounds().unwrap_or(Rect { x0: 0, y0: 0, x1: 0, y1: 0 });
+        let (x, y) = (line.rect.x0, line.rect.y0);
+        [[x + tight.x0, x + tight.x1], [y + tight.y0, y + tight.y1]]
+    };
+    let (a, b) = (ends(single), ends(known));
+    let gap = |k: usize| a[k][0].max(b[k][0]).saturating_sub(a[k][1].min(b[k][1])) as f32;
+    let size = single.size.min(known.size);
+    let off = (a[1][0] + a[1][1]).abs_diff(b[1][0] + b[1][1]) as f32 / 2.0;
+    let in_row = off < IN_ROW * size && known.text.chars().count() > 1;
+    like(single, known) && (in_row || gap(0).max(gap(1)) < BESIDE * size)
 }
 
 fn is_ideograph(character: char) -> bool {
@@ -169,7 +189,7 @@ fn is_ideograph(character: char) -> bool {
 /// Reads the letters, and what has their colour where they are not read surely.
 fn read_twice(picture: &Rgb8, line: &Letters, monitor: &Monitor) -> Result<Reading, NetworkError> {
     let length = |text: &str| text.chars().count();
-    let mut best = read_letters(&line.mask, line.along, monitor)?;
+    let mut best = read_letters(&line.plain(), line.along, monitor)?;
     if line.certain && line.sure >= NO_DOUBT && line.text.is_ascii() {
         return Ok(best);
     }
@@ -195,6 +215,20 @@ fn is_whole(line: &Letters) -> bool {
     (0..2).all(|k| letters[k] + room >= region[k])
 }
 
+/// Whether two readings of several letters differ in one of them at most, such as in an accent.
+fn one_differs(a: &str, b: &str) -> bool {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let differ = a.iter().zip(&b).filter(|(a, b)| a != b).count();
+    a.len() == b.len() && a.len() > 1 && differ <= 1 && b.iter().all(|c| c.is_alphabetic())
+}
+
+/// Whether a reading is mostly one and the same sign.
+fn is_pattern(text: &str) -> bool {
+    let signs: Vec<char> = text.chars().filter(|c| c.is_alphanumeric()).collect();
+    let most = signs.iter().map(|sign| signs.iter().filter(|other| *other == sign).count()).max().unwrap_or(0);
+    signs.len() >= 8 && most * 10 > signs.len() * 7
+}
+
 /// Whether a reading is not just of a few shapes: dashes, stars and brackets are drawn as well.
 fn is_word(text: &str) -> bool {
     let signs: Vec<char> = text.chars().filter(|sign| !sign.is_whitespace()).collect();
@@ -210,10 +244,13 @@ fn is_plain(line: &Letters) -> bool {
 /// A line with what it says; `None` if it is no text.
 fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
     let Some(reading) = reading else { return Some(line) };
-    // Uprights and bars alone are read as single vowels.
-    let length = reading.text.chars().filter(|c| !('\u{3131}'..='\u{318e}').contains(c)).count();
+    // Uprights and bars alone are read as single vowels, and crumbs as signs.
+    let is_sign = |c: &char| c.is_alphanumeric() && !('\u{3131}'..='\u{318e}').contains(c);
+    let length = reading.text.chars().filter(is_sign).count();
     let korean = reading.script == Script::Korean;
     let needed = match (reading.script, length) {
+        // Windows and beads in a row look like one sign again and again.
+        _ if is_pattern(&reading.text) && reading.sure < OTHER => f32::INFINITY,
         (Script::Korean, 0 | 1) => SYLLABLE,
         (Script::Korean, 4..) if line.marked => KOREAN_LINE,
         (Script::Korean, _) => KOREAN,
@@ -237,9 +274,12 @@ fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
     if line.certain {
         // A face, an icon or two drawn things that look like characters look like others by themselves.
         let few = line.text.chars().count() <= FEW_SIGNS;
-        let agreed = reading.text == line.text && (line.marked || reading.sure >= KOREAN);
+        let alike = line.sure >= NO_DOUBT && one_differs(&reading.text, &line.text);
+        let agreed = alike || reading.text == line.text && (line.marked || reading.sure >= KOREAN);
         let doubtful = few && !agreed && (line.sure < SURELY_READ || !line.marked);
-        return (!doubtful && is_word(&line.text)).then_some(line);
+        // Limbs in a figure make several signs, of which the letters alone say something else.
+        let limbs = line.in_figure >= MOST_IN_FIGURE && line.sure < KOREAN && reading.text != line.text;
+        return (!doubtful && !limbs && is_word(&line.text)).then_some(line);
     }
     let written = line.marked && (reading.sure >= NO_WRITING || line.bent) && looks_written(&line.mask);
     (written && !is_figure).then_some(line)
@@ -258,6 +298,7 @@ mod tests {
         let line = |text: &str, sure: f32, marked| Letters {
             rect: Rect { x0: 0, y0: 0, x1: 300, y1: 240 },
             mask: bars(),
+            edging: bars().same_size(false),
             inside: bars(),
             text: text.to_owned(),
             size: 40.0,
@@ -286,6 +327,10 @@ mod tests {
             Some(("Jazz".to_owned(), true))
         );
         assert_eq!(said(line("", 0.2, true), reading("T", 0.3, Script::Other)), None, "nobody finds writing");
+        assert_eq!(said(line("", 0.2, true), reading("를00000000000", 0.8, Script::Korean)), None);
+        assert_eq!(said(line("Gg", 0.99, false), reading("Gğ", 0.7, Script::Other)), Some(("Gg".to_owned(), true)));
+        let in_figure = Letters { in_figure: 0.7, ..line("rO rO", 0.73, true) };
+        assert_eq!(said(in_figure, reading("ㄱ", 0.8, Script::Other)), None, "limbs");
         assert_eq!(said(line("Jazz", 0.99, true), None), Some(("Jazz".to_owned(), true)));
     }
 }

@@ -4,7 +4,7 @@ use crate::colour::distance_squared;
 use crate::colour::oklab_plane;
 use crate::fill::quadratic::{Quadratic, Sample};
 use crate::morphology::{dilate, erode};
-use crate::plane::Rgb8;
+use crate::plane::{Mask, Rgb8};
 use crate::text::glyphs::Letters;
 
 /// Tilt in radians from which a line does not lie in the picture as designers place it; what they turn, they turn on a
@@ -43,24 +43,29 @@ fn tilt([x, y]: [f32; 2]) -> f32 {
     libm::atan2f(a.min(b), a.max(b))
 }
 
-/// Whether there is texture around the letters.
-fn on_texture(image: &Rgb8, line: &Letters) -> bool {
-    let (part, near) = (image.crop(line.rect), dilate(&line.mask, 3));
+/// Share of pixels under `mask`, a part of the line's rectangle, that flat colours and gradients do not have.
+fn rough_share(image: &Rgb8, line: &Letters, mask: &Mask) -> f32 {
+    let part = image.crop(line.rect);
     let (mut rough, mut all) = (0usize, 0usize);
     for y in 1..part.height {
-        for x in (1..part.width).filter(|&x| !near.at(x, y)) {
+        for x in (1..part.width).filter(|&x| mask.at(x, y)) {
             let step = |other: [u8; 3]| (0..3).map(|c| part.at(x, y)[c].abs_diff(other[c])).max().unwrap_or(0);
             rough += usize::from(step(part.at(x - 1, y)).max(step(part.at(x, y - 1))) > GRAIN);
             all += 1;
         }
     }
-    rough as f32 > MOST_GRAIN * all as f32
+    rough as f32 / all.max(1) as f32
 }
 
-/// Whether the letters have a texture of their own.
+/// Whether there is texture around the letters.
+fn on_texture(image: &Rgb8, line: &Letters) -> bool {
+    rough_share(image, line, &dilate(&line.mask, 3).not()) > MOST_GRAIN
+}
+
+/// Whether the letters have a texture of their own. An outline or a second colour is none.
 fn worn(image: &Rgb8, line: &Letters) -> bool {
     let lab = oklab_plane(&image.crop(line.rect));
-    let core = erode(&line.mask, 2);
+    let core = erode(&line.plain(), 2);
     let step = (core.count() / 3000).max(1);
     let samples: Vec<Sample> = (0..core.data.len())
         .filter(|&i| core.data[i])
@@ -68,6 +73,7 @@ fn worn(image: &Rgb8, line: &Letters) -> bool {
         .map(|i| Sample { x: (i % core.width) as f32, y: (i / core.width) as f32, colour: lab.data[i] })
         .collect();
     samples.len() > 60
+        && rough_share(image, line, &core) > MOST_GRAIN
         && Quadratic::fit(&samples, 0.02, 5).is_some_and(|model| 1.0 - model.inliers(&samples, WORN) > MOST_WORN)
 }
 
@@ -83,6 +89,7 @@ mod tests {
         Letters {
             rect,
             inside: mask.clone(),
+            edging: mask.same_size(false),
             mask,
             text,
             size,
