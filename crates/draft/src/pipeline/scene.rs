@@ -14,6 +14,7 @@ use crate::monitor::{Stage, Stopped};
 use crate::morphology::{NOWHERE, clean, close, components, dilate, erode, nearest};
 use crate::plane::{Gray, Mask, Plane};
 use crate::refine::refine;
+use crate::regions::Regions;
 use crate::subject;
 
 /// Share of the picture that the salient figure of a scene may have,
@@ -46,6 +47,11 @@ pub(super) struct Figure {
 impl Figure {
     pub(super) fn is_person(&self) -> bool {
         self.part.group == Some(Group::People)
+    }
+
+    /// Whether it is drawn.
+    pub(super) fn is_whole(&self) -> bool {
+        self.part.whole
     }
 }
 
@@ -86,9 +92,15 @@ impl Work<'_> {
     }
 
     /// The things of the rest, most important first, and what speaks for them; unless it is a `scene`, only those with
-    /// a name. `lines` are those of the text that was on it.
+    /// a name, or made of `regions`. `lines` are those of the text that was on it.
     #[cfg(feature = "networks")]
-    pub(super) fn things(&self, mut sights: Sights, lines: &[TextLine], scene: bool) -> Result<Found, Stopped> {
+    pub(super) fn things(
+        &self,
+        mut sights: Sights,
+        regions: Option<&Regions>,
+        lines: &[TextLine],
+        scene: bool,
+    ) -> Result<Found, Stopped> {
         // The map of the picture with its text says nothing of what the text hid.
         if scene
             && sights.salient_beside(lines)
@@ -97,14 +109,15 @@ impl Work<'_> {
         {
             sights.set_salient(&map);
         }
-        let found = crate::objects::find(&self.rest, &sights, self.monitor)?;
-        let figures = found.into_iter().filter(|thing| scene || thing.class.is_some()).map(|thing| {
+        let found = crate::objects::find(&self.rest, &sights, regions, self.monitor)?;
+        let figures = found.into_iter().filter(|thing| scene || thing.class.is_some() || thing.whole).map(|thing| {
             let (kind, group) = match thing.is_person() {
                 true => (Kind::Subject, Group::People),
                 false => (Kind::Object, Group::Objects),
             };
             let (thing_class, importance) = (thing.class, thing.importance());
-            let part = Part { thing: thing_class, group: Some(group), importance, ..Part::new(kind) };
+            let whole = thing.whole;
+            let part = Part { thing: thing_class, whole, group: Some(group), importance, ..Part::new(kind) };
             Figure { mask: self.at_full_size(&thing.mask), part }
         });
         Ok((figures.filter(|figure| figure.mask.any()).collect(), Some(sights.evidence())))
@@ -112,7 +125,7 @@ impl Work<'_> {
 
     #[cfg(not(feature = "networks"))]
     #[allow(clippy::unnecessary_wraps, reason = "the networks can be stopped")]
-    pub(super) fn things(&self, _: Sights, _: &[TextLine], _: bool) -> Result<Found, Stopped> {
+    pub(super) fn things(&self, _: Sights, _: Option<&Regions>, _: &[TextLine], _: bool) -> Result<Found, Stopped> {
         Ok((Vec::new(), None))
     }
 

@@ -113,7 +113,11 @@ async fn a_layer_can_be_decomposed_again() {
         page.wait_for("un-canvas[data-complete]").await;
         page.frame().await;
         assert_eq!(page.texts("un-layers li.part b").await, parts);
-        assert_eq!(page.text("un-layers li.group:not(.named) b").await, format!("{name} !"), "the group's name was forgotten");
+        assert_eq!(
+            page.text("un-layers li.group:not(.named) b").await,
+            format!("{name} !"),
+            "the group's name was forgotten"
+        );
         assert!(near(page.pixel(below).await, BLUE), "the group's place was forgotten");
         page.click("[data-action=undo]").await;
         page.frame().await;

@@ -86,7 +86,11 @@ async fn what_a_script_edited_is_on_the_page_as_in_the_service() {
         assert_shows(page, &client.compose(id).await).await;
         page.click("[data-action=reset]").await;
         page.frame().await;
-        assert_eq!(page.text("un-layers li.group:not(.named) b").await, "outer", "reset goes back to what the service has");
+        assert_eq!(
+            page.text("un-layers li.group:not(.named) b").await,
+            "outer",
+            "reset goes back to what the service has"
+        );
         // The parts of a layer have its edits, and those stay the service's.
         page.click(&format!("un-layers li[data-key='{red}'] [data-pick]")).await;
         page.click("[data-action=split]").await;
