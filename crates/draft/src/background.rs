@@ -33,9 +33,11 @@ const SHAPE_FLATNESS: f32 = 0.96;
 /// Oklab distances.
 const WEAK_CONTRAST: f32 = 0.035;
 const SIMILAR_COLOUR: f32 = 0.12;
-/// The same contrast for two flat segments: the largest deviation of such a one, and its least size in pixels.
+/// Contrast and distance from which two flat segments are apart nevertheless; the largest deviation of such a one, and
+/// its least size in pixels.
 const FLAT_CONTRAST: f32 = 0.01;
-const FLAT_DEVIATION: f32 = 0.01;
+const FLAT_DISTANCE: f32 = 0.015;
+const FLAT_DEVIATION: f32 = 0.02;
 const FLAT_PIXELS: f32 = 150.0;
 
 /// The smooth background at working size.
@@ -129,16 +131,30 @@ fn merged_segments(lab: &Colour, monitor: &Monitor) -> Result<(Plane<u32>, Regio
         let variance: f32 = (0..3).map(|c| (squares[k][c] - colours[k][c] * colours[k][c]).max(0.0)).sum();
         sizes[k] > FLAT_PIXELS && variance < FLAT_DEVIATION * FLAT_DEVIATION
     };
-    let (mut sets, mut fine) = (Sets::new(segments.count), Sets::new(segments.count));
-    for Border { a, b, contrast, .. } in borders(&segments.labels, lab) {
-        let distance = distance_squared(colours[a as usize], colours[b as usize]).sqrt();
-        if contrast < WEAK_CONTRAST && distance < SIMILAR_COLOUR {
-            if contrast < FLAT_CONTRAST || !flat(a as usize) || !flat(b as usize) {
-                let (a, b) = (fine.find(a), fine.find(b));
-                fine.join(a, b);
-            }
-            let (a, b) = (sets.find(a), sets.find(b));
-            sets.join(a, b);
+    let mut edges = borders(&segments.labels, lab);
+    let weak = |edge: &Border| {
+        let distance = distance_squared(colours[edge.a as usize], colours[edge.b as usize]).sqrt();
+        edge.contrast < WEAK_CONTRAST && distance < SIMILAR_COLOUR
+    };
+    edges.retain(weak);
+    let mut sets = Sets::new(segments.count);
+    for &Border { a, b, .. } in &edges {
+        let (a, b) = (sets.find(a), sets.find(b));
+        sets.join(a, b);
+    }
+    // A flat segment of each set: the soft edge between two of them joins only one. Stable: of equals, the first.
+    let mut fine = Sets::new(segments.count);
+    let mut flat: Vec<Option<usize>> = (0..segments.count).map(|k| flat(k).then_some(k)).collect();
+    edges.sort_by(|a, b| a.contrast.total_cmp(&b.contrast));
+    for Border { a, b, contrast, .. } in edges {
+        let (a, b) = (fine.find(a), fine.find(b));
+        let apart = |(a, b): (usize, usize)| {
+            contrast > FLAT_CONTRAST && distance_squared(colours[a], colours[b]) > FLAT_DISTANCE * FLAT_DISTANCE
+        };
+        let (one, other) = (flat[a as usize], flat[b as usize]);
+        if a != b && !one.zip(other).is_some_and(apart) {
+            let joined = fine.join(a, b);
+            flat[joined as usize] = one.or(other);
         }
     }
     let roots: Vec<u32> = (0..segments.count as u32).map(|k| sets.find(k)).collect();

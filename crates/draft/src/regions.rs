@@ -21,7 +21,7 @@ const SECOND_GROUND: f32 = 0.7;
 /// Oklab distance up to which regions are of one colour.
 const ONE_COLOUR: f32 = 0.014;
 /// From so many regions of one colour along the border on they are a pattern of the ground: rays, stripes.
-const PATTERN: usize = 3;
+const PATTERN: usize = 4;
 
 /// Regions by their number.
 #[derive(Clone)]
@@ -31,6 +31,8 @@ pub(crate) struct Regions {
     pub areas: Vec<f32>,
     /// What everything stands on.
     pub ground: Vec<bool>,
+    /// Of the ground's colour, but enclosed: no thing by itself.
+    pub hole: Vec<bool>,
     /// Scenery at the picture's border.
     pub shape: Vec<bool>,
     /// Evenly filled.
@@ -63,11 +65,14 @@ impl Regions {
             ground[k] = k == first || second || border[k] > 0.005 && pattern();
         }
         let grounds: Vec<usize> = (0..count).filter(|&k| ground[k]).collect();
+        // What has the ground's colour is seen through a hole, or a part of a thing: the masks say which.
+        let mut hole = vec![false; count];
         for k in 0..count {
-            ground[k] |= grounds.iter().any(|&other| alike(k, other));
-            shape[k] &= !ground[k];
+            hole[k] = !ground[k] && grounds.iter().any(|&other| alike(k, other));
+            ground[k] |= hole[k] && border[k] > 0.0;
+            shape[k] &= !ground[k] && !hole[k];
         }
-        Self { labels, areas, ground, shape, drawn, beside }
+        Self { labels, areas, ground, hole, shape, drawn, beside }
     }
 
     /// Only the evenly filled regions that `pieces` are made of; all else is ground. What is drawn on a photograph.
@@ -75,14 +80,14 @@ impl Regions {
         let inside = self.count_in(pieces);
         let ground = (0..self.areas.len()).map(|k| inside[k] < 0.6 * self.areas[k]).collect();
         let shape = self.shape.iter().zip(&inside).map(|(&shape, &inside)| shape && inside > 0.0).collect();
-        let (labels, areas) = (self.labels.clone(), self.areas.clone());
-        Self { labels, areas, ground, shape, drawn: self.drawn.clone(), beside: self.beside.clone() }
+        let hole = vec![false; self.count()];
+        Self { ground, hole, shape, ..self.clone() }
     }
 
     /// Whether they may make several things, or scenery and things: there is a shape, or something that is not ground has
     /// several large regions.
     pub(crate) fn are_several(&self) -> bool {
-        let free: Vec<bool> = (0..self.count()).map(|k| !self.ground[k] && !self.shape[k]).collect();
+        let free: Vec<bool> = (0..self.count()).map(|k| !self.ground[k] && !self.hole[k] && !self.shape[k]).collect();
         let joined = |part: &Vec<bool>| {
             let large = (0..self.count()).filter(|&k| part[k] && self.drawn[k] && self.areas[k] > ASKED * self.total());
             large.count() >= 2

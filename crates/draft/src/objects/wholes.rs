@@ -22,12 +22,16 @@ const MOST_SHARE: f32 = 0.45;
 const LEAST_WORTH: f32 = 0.75;
 const REGION_WORTH: f32 = 0.9;
 const SHAPE_WORTH: f32 = 0.97;
+/// Score of an outline that only a map points at.
+const MAP_SCORE: f32 = 0.9;
 /// Worth that a name adds.
 const NAME_WORTH: f32 = 0.2;
 /// Share of a mask that ground may have.
 const GROUND_SHARE: f32 = 0.05;
 /// Share of a thing of several regions that scenery at the border may have.
 const SCENERY_SHARE: f32 = 0.3;
+/// Share of a thing within a group from which it is a member.
+const MEMBER: f32 = 0.6;
 /// Share of both from which two things are the same, and of one within another.
 const SAME: f32 = 0.8;
 const WITHIN: f32 = 0.9;
@@ -38,11 +42,13 @@ const PART_SHARE: f32 = 0.62;
 const STANDING_SHARE: f32 = 0.65;
 const STANDING_LEAST: f32 = 0.004;
 const STANDING_PART: f32 = 0.02;
-const STANDING_EDGE: f32 = 0.6;
+const STANDING_EDGE: f32 = 0.42;
 /// Least share that something must keep when what stands on it is taken off.
 const KEPT_SHARE: f32 = 0.3;
 /// Worth from which a part of several regions may be a thing of a group.
 const STRONG_WORTH: f32 = 0.8;
+/// A set that only one prompt shows, and that is so much less worth than two such parts, is a group.
+const WORSE: f32 = 0.03;
 /// Share of a mask for each of two pieces far apart that make it a group.
 const APART_SHARE: f32 = 0.15;
 /// Share of the picture up to which a region without an owner goes to the thing around it, and of its edge there.
@@ -77,14 +83,35 @@ pub(super) fn find(
     stopped: &dyn Fn() -> bool,
 ) -> Result<Vec<Thing>, SegmentError> {
     let mut wholes: Vec<Whole> = Vec::new();
+    let debug = std::env::var("DBG").is_ok(); // DEBUG
+    if debug {
+        for k in 0..regions.count() {
+            if regions.areas[k] > 0.002 * regions.total() {
+                eprintln!(
+                    "region {k} {:.1}% ground {} shape {} drawn {} at {:?}",
+                    100.0 * regions.areas[k] / regions.total(),
+                    regions.ground[k],
+                    regions.shape[k],
+                    regions.drawn[k],
+                    regions.middle(k)
+                );
+            }
+        }
+        for o in outlined {
+            let s = snapped(&o.mask, 1.0, regions, true);
+            eprintln!("outlined {:?} share {:.3} worth {:?}", o.class, o.mask.share(), s.map(|s| s.worth));
+        }
+    } // DEBUG
     for found in outlined {
         let known = found.class.is_some();
-        if let Some(mut whole) = snapped(&found.mask, 1.0, regions, known) {
+        let score = if known { 1.0 } else { MAP_SCORE };
+        if let Some(mut whole) = snapped(&found.mask, score, regions, known) {
             whole.class = found.class;
             whole.worth += if known { NAME_WORTH } else { 0.0 };
             add(whole, &mut wholes, regions);
         }
     }
+    let mut wholes = members(wholes, regions);
     for k in asked(regions) {
         let mut seen: Vec<Whole> = Vec::new();
         for prompt in prompts(k, regions, embedding.size()) {
@@ -105,13 +132,77 @@ pub(super) fn find(
         }
     }
     wholes.extend(alone(regions));
+    if debug {
+        let mut w: Vec<&Whole> = wholes.iter().collect();
+        w.sort_by(|a, b| b.worth.total_cmp(&a.worth));
+        for w in w {
+            eprintln!(
+                "cand {:.1}% worth {:.2} large {} votes {} {:?} regions {:?}",
+                100.0 * w.area / regions.total(),
+                w.worth,
+                w.large,
+                w.votes,
+                w.class,
+                (0..regions.count()).filter(|&k| w.set[k] && regions.is_large(k)).collect::<Vec<_>>()
+            );
+        }
+    } // DEBUG
+    if debug {
+        for w in chosen(wholes.clone(), regions) {
+            eprintln!(
+                "KEPT {:.1}% worth {:.2} large {} {:?} regions {:?}",
+                100.0 * w.area / regions.total(),
+                w.worth,
+                w.large,
+                w.class,
+                (0..regions.count()).filter(|&k| w.set[k] && regions.is_large(k)).collect::<Vec<_>>()
+            );
+        }
+    } // DEBUG
     Ok(things(chosen(wholes, regions), regions, evidence))
+}
+
+/// Groups lose what other things of the same name are: of three singers and the outline of all, the third is what the
+/// others leave.
+fn members(mut wholes: Vec<Whole>, regions: &Regions) -> Vec<Whole> {
+    wholes.sort_by(|a, b| a.area.total_cmp(&b.area));
+    let mut kept: Vec<Whole> = Vec::new();
+    for mut whole in wholes {
+        let inside: Vec<usize> = (0..kept.len())
+            .filter(|&k| kept[k].class.is_some() && kept[k].class == whole.class)
+            .filter(|&k| common(&kept[k], &whole, regions) > MEMBER * kept[k].area)
+            .collect();
+        let apart = |a: usize, b: usize| common(&kept[a], &kept[b], regions) < (1.0 - MEMBER) * kept[a].area;
+        if inside.iter().any(|&a| inside.iter().any(|&b| a < b && apart(a, b))) {
+            let all = whole.area;
+            for &k in &inside {
+                whole.set = without(&whole.set, &kept[k].set);
+            }
+            // Crumbs of the others stay behind.
+            whole.set = regions.parts(&whole.set).into_iter().next().unwrap_or_default();
+            if whole.set.is_empty() {
+                continue;
+            }
+            whole.area = regions.area(&whole.set);
+            if whole.area < KEPT_SHARE * all {
+                continue;
+            }
+            whole.large = (0..regions.count()).filter(|&k| whole.set[k] && regions.is_large(k)).count();
+        }
+        kept.push(whole);
+    }
+    kept
+}
+
+/// Whether a region may be a thing or a piece of one by itself.
+fn is_piece(k: usize, regions: &Regions) -> bool {
+    regions.drawn[k] && !regions.ground[k] && !regions.hole[k]
 }
 
 /// The regions to ask about, largest first.
 fn asked(regions: &Regions) -> Vec<usize> {
     let least = ASKED_SHARE * regions.total();
-    let fits = |&k: &usize| !regions.ground[k] && regions.drawn[k] && regions.areas[k] > least;
+    let fits = |&k: &usize| is_piece(k, regions) && regions.areas[k] > least;
     let mut order: Vec<usize> = (0..regions.count()).filter(fits).collect();
     // Stable: of equals, the first.
     order.sort_by(|&a, &b| regions.areas[b].total_cmp(&regions.areas[a]));
@@ -182,9 +273,9 @@ fn add(whole: Whole, wholes: &mut Vec<Whole>, regions: &Regions) {
 }
 
 /// Each large region by itself.
-fn alone(regions: &Regions) -> impl Iterator<Item = Whole> {
+fn alone(regions: &Regions) -> impl Iterator<Item = Whole> + '_ {
     let least = ASKED_SHARE * regions.total();
-    (0..regions.count()).filter(move |&k| !regions.ground[k] && regions.drawn[k] && regions.areas[k] > least).map(|k| {
+    (0..regions.count()).filter(move |&k| is_piece(k, regions) && regions.areas[k] > least).map(|k| {
         let set = (0..regions.count()).map(|other| other == k).collect();
         let is_shape = regions.shape[k];
         let worth = if is_shape { SHAPE_WORTH } else { REGION_WORTH };
@@ -256,8 +347,13 @@ fn fitted(mut whole: Whole, kept: &mut Vec<Whole>, regions: &Regions) -> Option<
     if own < KEPT_SHARE * whole.area || !known && parts.iter().any(|&k| kept[k].area > PART_SHARE * own) {
         return None;
     }
-    let strong = parts.iter().filter(|&&k| kept[k].large >= 2 && kept[k].worth >= STRONG_WORTH).count();
-    if strong >= 2 && whole.votes <= 1 && !known {
+    let strong: Vec<f32> = parts
+        .iter()
+        .filter(|&&k| kept[k].large >= 2 && kept[k].worth >= STRONG_WORTH)
+        .map(|&k| kept[k].worth)
+        .collect();
+    let mean = strong.iter().sum::<f32>() / strong.len().max(1) as f32;
+    if strong.len() >= 2 && whole.votes <= 1 && whole.worth < mean - WORSE && !known {
         return None;
     }
     if let Some(h) = holder {
@@ -310,7 +406,12 @@ fn join_fragments(kept: &mut Vec<Whole>, regions: &Regions) {
     }
     let scenery: Vec<bool> = kept.iter().map(|whole| whole.is_shape).collect();
     let free: Vec<bool> = (0..regions.count())
-        .map(|k| !regions.ground[k] && !regions.shape[k] && owner[k].is_none_or(|number| !scenery[number]))
+        .map(|k| {
+            !regions.ground[k]
+                && !regions.shape[k]
+                && (owner[k].is_some() || !regions.hole[k])
+                && owner[k].is_none_or(|number| !scenery[number])
+        })
         .collect();
     for part in regions.parts(&free) {
         let area = regions.area(&part);
