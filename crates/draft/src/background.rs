@@ -9,7 +9,7 @@ use crate::monitor::{Monitor, Stopped};
 use crate::morphology::erode;
 use crate::numeric::exp;
 use crate::plane::{Colour, Mask, Plane, Rgb8, for_rows};
-use crate::regions::Regions;
+use crate::regions::{Regions, even};
 use crate::segments::{Border, Sets, borders, felzenszwalb, means};
 
 /// Long side in pixels at which segments are found: a finer one only takes longer.
@@ -33,11 +33,9 @@ const SHAPE_FLATNESS: f32 = 0.96;
 /// Oklab distances.
 const WEAK_CONTRAST: f32 = 0.035;
 const SIMILAR_COLOUR: f32 = 0.12;
-/// Contrast and distance from which two flat segments are apart nevertheless; the largest deviation of such a one, and
-/// its least size in pixels.
-const FLAT_CONTRAST: f32 = 0.01;
+/// Contrast and distance from which two evenly filled segments are apart nevertheless, and their least size in pixels.
+const FLAT_CONTRAST: f32 = 0.006;
 const FLAT_DISTANCE: f32 = 0.015;
-const FLAT_DEVIATION: f32 = 0.02;
 const FLAT_PIXELS: f32 = 150.0;
 
 /// The smooth background at working size.
@@ -120,17 +118,12 @@ fn continued(lab: &Colour, background: &Mask) -> Colour {
     membrane(lab, &erode(background, 2), 4)
 }
 
-/// Segments, joined where the border between them is weak.
 /// Segments, joined where the border between them is weak; and the same, but with flat colours apart that hardly differ: a
 /// white card on an off-white ground.
 fn merged_segments(lab: &Colour, monitor: &Monitor) -> Result<(Plane<u32>, Regions), Stopped> {
     let segments = felzenszwalb(&gaussian(lab, 0.5), 60.0 / 65025.0, 30, monitor)?;
     let (colours, sizes) = means(&segments.labels, segments.count, lab);
-    let squares = means(&segments.labels, segments.count, &lab.map(|colour| colour.map(|v| v * v))).0;
-    let flat = |k: usize| {
-        let variance: f32 = (0..3).map(|c| (squares[k][c] - colours[k][c] * colours[k][c]).max(0.0)).sum();
-        sizes[k] > FLAT_PIXELS && variance < FLAT_DEVIATION * FLAT_DEVIATION
-    };
+    let even = even(&segments.labels, segments.count, lab);
     let mut edges = borders(&segments.labels, lab);
     let weak = |edge: &Border| {
         let distance = distance_squared(colours[edge.a as usize], colours[edge.b as usize]).sqrt();
@@ -144,7 +137,8 @@ fn merged_segments(lab: &Colour, monitor: &Monitor) -> Result<(Plane<u32>, Regio
     }
     // A flat segment of each set: the soft edge between two of them joins only one. Stable: of equals, the first.
     let mut fine = Sets::new(segments.count);
-    let mut flat: Vec<Option<usize>> = (0..segments.count).map(|k| flat(k).then_some(k)).collect();
+    let mut flat: Vec<Option<usize>> =
+        (0..segments.count).map(|k| (even[k] && sizes[k] > FLAT_PIXELS).then_some(k)).collect();
     edges.sort_by(|a, b| a.contrast.total_cmp(&b.contrast));
     for Border { a, b, contrast, .. } in edges {
         let (a, b) = (fine.find(a), fine.find(b));

@@ -191,7 +191,7 @@ impl Regions {
 }
 
 /// Which regions have no steps inside.
-fn even(labels: &Plane<u32>, count: usize, lab: &Colour) -> Vec<bool> {
+pub(crate) fn even(labels: &Plane<u32>, count: usize, lab: &Colour) -> Vec<bool> {
     let (mut inner, mut steps) = (vec![0usize; count], vec![0usize; count]);
     for y in 1..labels.height {
         for x in 1..labels.width {

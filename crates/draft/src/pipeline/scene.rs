@@ -35,6 +35,10 @@ const TOUCHING_SHARE: f32 = 0.12;
 /// Share of a thing that drawn pieces may hide.
 const HIDDEN_SHARE: f32 = 0.6;
 
+/// Share of the picture up to which things are kept out of the completion of others, and how many pixels around them.
+const OTHERS_SHARE: f32 = 0.5;
+const BESIDE_OTHERS: usize = 3;
+
 /// Things, and how salient or like a person each place is, at working size.
 pub(super) type Found = (Vec<Figure>, Option<Gray>);
 
@@ -161,10 +165,12 @@ impl Work<'_> {
             first.mask = with_attached(&first.mask, standing, self.speck);
         }
         self.monitor.step(Stage::Objects, 1, 2, 0.72)?;
-        let mut all = standing.same_size(false);
+        let all = people.iter().chain(&things).fold(standing.same_size(false), |all, figure| all.or(&figure.mask));
+        // Nothing that stands elsewhere is copied into the places of figures.
+        let mut others = all.or(&self.scenery(standing, &all));
         for figures in [people, things] {
-            all = figures.iter().fold(all, |all, figure| all.or(&figure.mask));
-            self.extract_figures(figures)?;
+            others = figures.iter().fold(others, |others, figure| others.minus(&figure.mask));
+            self.extract_figures(figures, &others)?;
         }
         self.monitor.step(Stage::Objects, 2, 2, 0.8)?;
         let scenery = self.scenery(standing, &all);
@@ -213,19 +219,22 @@ impl Work<'_> {
         };
         let figures = figures.into_iter().filter_map(visible);
         let (people, things): (Vec<Figure>, Vec<Figure>) = figures.partition(Figure::is_person);
-        self.extract_figures(people)?;
-        self.extract_figures(things)
+        let others = things.iter().fold(drawn.same_size(false), |others, figure| others.or(&figure.mask));
+        self.extract_figures(people, &others)?;
+        self.extract_figures(things, &drawn.same_size(false))
     }
 
-    /// Extracts figures at once, each as a part.
-    fn extract_figures(&mut self, figures: Vec<Figure>) -> Result<(), Stopped> {
+    /// Extracts figures at once, each as a part. What is behind them is not completed from `others`.
+    fn extract_figures(&mut self, figures: Vec<Figure>, others: &Mask) -> Result<(), Stopped> {
         if figures.is_empty() {
             return Ok(());
         }
         let known = figures.iter().any(|figure| figure.part.thing.is_some());
         let crumb = self.speck / 4;
         let shape = if known { Shape::Figure { crumb } } else { Shape::Piece { crumb } };
-        let how = ExtractOptions { band: 3, grow: 7, halo: 3, shape, excluded: None };
+        // Where most of the picture is others, there is too little left to complete from.
+        let others = Some(dilate(others, BESIDE_OTHERS)).filter(|others| others.any() && others.share() < OTHERS_SHARE);
+        let how = ExtractOptions { band: 3, grow: 7, halo: 3, shape, excluded: others.as_ref() };
         let claims = claims(&figures[0].mask, &figures);
         let mask = claims.map(|claim| claim != 0);
         let Some((_, extracted)) = self.extract(&mask, how)? else { return Ok(()) };
