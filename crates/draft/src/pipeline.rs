@@ -23,7 +23,6 @@ use crate::note::Note;
 use crate::perceive::{Perception, perceive, saliency};
 use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
 use crate::refine::refine;
-use crate::regions::Regions;
 use scene::{Figure, attach, claims};
 
 /// How far a line's shadow is followed, in heights of the line.
@@ -116,7 +115,7 @@ pub(crate) fn run(picture: Rgb8, scene_text: SceneText, monitor: &Monitor) -> Re
         None if art => Some(background.regions.clone()),
         None => None,
     };
-    let regions = regions.filter(Regions::are_several);
+    let regions = regions.filter(|regions| drawn.is_some() || regions.are_several());
     // On a flat background only people are outlined, below drawn pieces only what the detector is sure of.
     let wanted = scene || regions.is_some() || sights.show_people() || drawn.is_some() && sights.show_something();
     let (standing, found) = rayon::join(

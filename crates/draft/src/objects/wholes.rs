@@ -6,6 +6,7 @@
 
 use super::Thing;
 use super::outline::Outlined;
+use crate::morphology::{components, dilate};
 use crate::networks::objects::PERSON;
 use crate::plane::{Gray, Mask};
 use crate::regions::Regions;
@@ -43,6 +44,12 @@ const STANDING_SHARE: f32 = 0.65;
 const STANDING_LEAST: f32 = 0.004;
 const STANDING_PART: f32 = 0.02;
 const STANDING_EDGE: f32 = 0.42;
+/// Share of the picture of a plate, and of what lies on it; of the plate's main region in it; and of a thing's edge within
+/// it for what lies on it.
+const PLATE_AREA: f32 = 0.02;
+const LEAST_ON_PLATE: f32 = 0.0015;
+const PLATE_SHARE: f32 = 0.75;
+const ENCLOSED: f32 = 0.95;
 /// Least share that something must keep when what stands on it is taken off.
 const KEPT_SHARE: f32 = 0.3;
 /// Worth from which a part of several regions may be a thing of a group.
@@ -51,6 +58,8 @@ const STRONG_WORTH: f32 = 0.8;
 const WORSE: f32 = 0.03;
 /// Share of a mask for each of two pieces far apart that make it a group.
 const APART_SHARE: f32 = 0.15;
+/// Half the distance in pixels up to which pieces are together.
+const BRIDGE: usize = 3;
 /// Share of the picture up to which a region without an owner goes to the thing around it, and of its edge there.
 const CRUMB_SHARE: f32 = 0.01;
 const CRUMB_EDGE: f32 = 0.5;
@@ -58,6 +67,9 @@ const CRUMB_EDGE: f32 = 0.5;
 /// of them in the whole.
 const FRAGMENTS_SHARE: f32 = 0.12;
 const FRAGMENT_SHARE: f32 = 0.5;
+/// Share of a thing up to which pieces that touch it along this share of their edge are its own.
+const CRUMBS_OF_STRONG: f32 = 0.12;
+const CRUMBS_EDGE: f32 = 0.3;
 
 /// A set of regions that may be a thing.
 #[derive(Clone)]
@@ -83,25 +95,6 @@ pub(super) fn find(
     stopped: &dyn Fn() -> bool,
 ) -> Result<Vec<Thing>, SegmentError> {
     let mut wholes: Vec<Whole> = Vec::new();
-    let debug = std::env::var("DBG").is_ok(); // DEBUG
-    if debug {
-        for k in 0..regions.count() {
-            if regions.areas[k] > 0.002 * regions.total() {
-                eprintln!(
-                    "region {k} {:.1}% ground {} shape {} drawn {} at {:?}",
-                    100.0 * regions.areas[k] / regions.total(),
-                    regions.ground[k],
-                    regions.shape[k],
-                    regions.drawn[k],
-                    regions.middle(k)
-                );
-            }
-        }
-        for o in outlined {
-            let s = snapped(&o.mask, 1.0, regions, true);
-            eprintln!("outlined {:?} share {:.3} worth {:?}", o.class, o.mask.share(), s.map(|s| s.worth));
-        }
-    } // DEBUG
     for found in outlined {
         let known = found.class.is_some();
         let score = if known { 1.0 } else { MAP_SCORE };
@@ -132,33 +125,6 @@ pub(super) fn find(
         }
     }
     wholes.extend(alone(regions));
-    if debug {
-        let mut w: Vec<&Whole> = wholes.iter().collect();
-        w.sort_by(|a, b| b.worth.total_cmp(&a.worth));
-        for w in w {
-            eprintln!(
-                "cand {:.1}% worth {:.2} large {} votes {} {:?} regions {:?}",
-                100.0 * w.area / regions.total(),
-                w.worth,
-                w.large,
-                w.votes,
-                w.class,
-                (0..regions.count()).filter(|&k| w.set[k] && regions.is_large(k)).collect::<Vec<_>>()
-            );
-        }
-    } // DEBUG
-    if debug {
-        for w in chosen(wholes.clone(), regions) {
-            eprintln!(
-                "KEPT {:.1}% worth {:.2} large {} {:?} regions {:?}",
-                100.0 * w.area / regions.total(),
-                w.worth,
-                w.large,
-                w.class,
-                (0..regions.count()).filter(|&k| w.set[k] && regions.is_large(k)).collect::<Vec<_>>()
-            );
-        }
-    } // DEBUG
     Ok(things(chosen(wholes, regions), regions, evidence))
 }
 
@@ -247,11 +213,19 @@ fn snapped(mask: &Mask, score: f32, regions: &Regions, known: bool) -> Option<Wh
         return None;
     }
     let parts = regions.parts(&set);
-    if !known && parts.len() > 1 && regions.area(&parts[1]) > APART_SHARE * area {
+    if !known && parts.len() > 1 && regions.area(&parts[1]) > APART_SHARE * area && is_apart(&set, regions) {
         return None;
     }
     let is_shape = (0..regions.count()).any(|k| set[k] && regions.shape[k]);
     Some(Whole { set, area, worth, large, votes: 0, is_shape, class: None })
+}
+
+/// Whether a set is two pieces far apart; a mast or a rope between sails is too thin to be a region.
+fn is_apart(set: &[bool], regions: &Regions) -> bool {
+    let mut areas = components(&dilate(&regions.mask(set), BRIDGE)).areas;
+    areas[0] = 0;
+    areas.sort_unstable();
+    areas.len() > 2 && areas[areas.len() - 2] as f32 > APART_SHARE * regions.area(set)
 }
 
 /// Adds a set to those that differ in large regions, or its vote to the same set.
@@ -293,11 +267,22 @@ fn without(set: &[bool], other: &[bool]) -> Vec<bool> {
 
 /// Whether `a` is a thing of its own in front of `b`.
 fn stands_on(a: &Whole, b: &Whole, regions: &Regions) -> bool {
-    let large =
-        a.area < STANDING_SHARE * b.area && a.area > (STANDING_LEAST * regions.total()).max(STANDING_PART * b.area);
-    (a.class.is_some() && b.class.is_none() || a.class == Some(PERSON) || a.large >= 2 && b.class.is_none())
-        && large
-        && (a.class.is_some() || regions.touching(&a.set, &without(&b.set, &a.set)) > STANDING_EDGE)
+    let plate = is_plate(b, regions);
+    let least = if plate { LEAST_ON_PLATE } else { STANDING_LEAST };
+    if !((least * regions.total()).max(STANDING_PART * b.area)..STANDING_SHARE * b.area).contains(&a.area) {
+        return false;
+    }
+    if a.class.is_some() {
+        return b.class.is_none() || a.class == Some(PERSON);
+    }
+    let touching = || regions.touching(&a.set, &without(&b.set, &a.set));
+    b.class.is_none() && (a.large >= 2 && touching() > STANDING_EDGE || plate && touching() > ENCLOSED)
+}
+
+/// Whether a thing is a large even surface: what lies on a card or a panel is no part of it.
+fn is_plate(whole: &Whole, regions: &Regions) -> bool {
+    let largest = (0..regions.count()).filter(|&k| whole.set[k]).map(|k| regions.areas[k]).fold(0.0, f32::max);
+    whole.area > PLATE_AREA * regions.total() && largest > PLATE_SHARE * whole.area
 }
 
 /// Disjoint sets: the worthiest ones, with what is a part of them, without what stands on them.
@@ -413,7 +398,11 @@ fn join_fragments(kept: &mut Vec<Whole>, regions: &Regions) {
                 && owner[k].is_none_or(|number| !scenery[number])
         })
         .collect();
-    for part in regions.parts(&free) {
+    let strong: Vec<bool> =
+        kept.iter().map(|whole| whole.class.is_some() || whole.large >= 3 && whole.worth >= STRONG_WORTH).collect();
+    let weak: Vec<bool> =
+        (0..regions.count()).map(|k| free[k] && owner[k].is_none_or(|number| !strong[number])).collect();
+    for part in regions.parts(&weak) {
         let area = regions.area(&part);
         let mut pieces = vec![0.0f32; kept.len()];
         for k in (0..regions.count()).filter(|&k| part[k]) {
@@ -422,19 +411,14 @@ fn join_fragments(kept: &mut Vec<Whole>, regions: &Regions) {
             }
         }
         let numbers: Vec<usize> = (0..kept.len()).filter(|&n| pieces[n] > 0.0).collect();
-        if numbers.len() < 2 || area > FRAGMENTS_SHARE * regions.total() {
-            continue;
-        }
-        let strong = numbers
-            .iter()
-            .filter(|&&n| kept[n].class.is_some() || kept[n].large >= 3 && kept[n].worth >= STRONG_WORTH)
-            .count();
+        let Some(&first) = numbers.first() else { continue };
+        let home = (0..kept.len()).find(|&n| {
+            strong[n] && area < CRUMBS_OF_STRONG * kept[n].area && regions.touching(&part, &kept[n].set) > CRUMBS_EDGE
+        });
         let plate = numbers.iter().any(|&n| kept[n].large == 1 && pieces[n] > FRAGMENT_SHARE * area);
-        if strong <= 1 && !plate {
-            (0..regions.count()).filter(|&k| part[k]).for_each(|k| owner[k] = Some(numbers[0]));
-            for &n in &numbers[1..] {
-                kept[numbers[0]].class = kept[numbers[0]].class.or(kept[n].class);
-            }
+        let together = numbers.len() > 1 && area < FRAGMENTS_SHARE * regions.total() && !plate;
+        if let Some(home) = home.or(together.then_some(first)) {
+            (0..regions.count()).filter(|&k| part[k]).for_each(|k| owner[k] = Some(home));
         }
     }
     for (number, whole) in kept.iter_mut().enumerate() {
