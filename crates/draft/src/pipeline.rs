@@ -230,8 +230,9 @@ impl Work<'_> {
         &mut self,
         standing: &Mask,
         saliency: Option<&(Gray, f32)>,
-        figures: Vec<Figure>,
+        mut figures: Vec<Figure>,
     ) -> Result<(), Stopped> {
+        mark_subjects(&mut figures, saliency);
         let claims = claims(standing, &figures);
         let whole = standing.or(&claims.map(|claim| claim != 0));
         let how =
@@ -317,6 +318,41 @@ fn whole_pieces_beside(pieces: &Mask, text: &Mask) -> Mask {
     let in_text = parts.count_in(text);
     let keep: Vec<bool> = (0..parts.areas.len()).map(|k| in_text[k] * 20 < parts.areas[k]).collect();
     parts.select(&keep)
+}
+
+/// Makes the most salient figures the subject, as [`choose_subject`] does with components; where there are people, those
+/// are.
+fn mark_subjects(figures: &mut [Figure], saliency: Option<&(Gray, f32)>) {
+    let Some(first) = figures.first().filter(|_| !figures.iter().any(Figure::is_person)) else { return };
+    let (width, height) = (first.mask.width, first.mask.height);
+    let Some((map, _)) = saliency.filter(|(_, sure)| *sure >= SALIENT_PEAK) else {
+        // The largest that is no scenery.
+        let inside = |mask: &Mask| mask.bounds().is_some_and(|b| b.x0 > 0 && b.y0 > 0 && b.x1 < width && b.y1 < height);
+        let area = |figure: &Figure| if inside(&figure.mask) { figure.mask.count() } else { 0 };
+        let areas: Vec<usize> = figures.iter().map(area).collect();
+        let largest = (0..areas.len()).fold(0, |best, k| if areas[k] > areas[best] { k } else { best });
+        if areas[largest] > 0 {
+            figures[largest].part.kind = Kind::Subject;
+        }
+        return;
+    };
+    let map = resize_gray(map, width, height);
+    let weigh = |figure: &Figure| {
+        let values = map.data.iter().zip(&figure.mask.data).filter(|(_, inside)| **inside);
+        let (sum, area) = values.fold((0.0f64, 0usize), |(sum, area), (value, _)| (sum + f64::from(*value), area + 1));
+        (sum as f32, area)
+    };
+    let weights: Vec<(f32, usize)> = figures.iter().map(weigh).collect();
+    // Of equals, the first.
+    let heaviest = (0..weights.len()).fold(0, |best, k| if weights[k].0 > weights[best].0 { k } else { best });
+    let is_salient = |k: usize| weights[k].0 > 0.5 * weights[k].1 as f32;
+    let beside = |k: usize| is_salient(heaviest) && is_salient(k) && weights[k].1 * 5 > weights[heaviest].1;
+    let all = (0..weights.len()).all(beside);
+    for (k, figure) in figures.iter_mut().enumerate() {
+        if k == heaviest || !all && beside(k) {
+            figure.part.kind = Kind::Subject;
+        }
+    }
 }
 
 /// Whether most of the foreground is salient.
