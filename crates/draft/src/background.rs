@@ -9,6 +9,7 @@ use crate::monitor::{Monitor, Stopped};
 use crate::morphology::erode;
 use crate::numeric::exp;
 use crate::plane::{Colour, Mask, Plane, Rgb8, for_rows};
+use crate::regions::{Regions, even};
 use crate::segments::{Border, Sets, borders, felzenszwalb, means};
 
 /// Long side in pixels at which segments are found: a finer one only takes longer.
@@ -32,6 +33,10 @@ const SHAPE_FLATNESS: f32 = 0.96;
 /// Oklab distances.
 const WEAK_CONTRAST: f32 = 0.035;
 const SIMILAR_COLOUR: f32 = 0.12;
+/// Contrast and distance from which two evenly filled segments are apart nevertheless, and their least size in pixels.
+const FLAT_CONTRAST: f32 = 0.006;
+const FLAT_DISTANCE: f32 = 0.015;
+const FLAT_PIXELS: f32 = 150.0;
 
 /// The smooth background at working size.
 pub(crate) struct Background {
@@ -43,6 +48,8 @@ pub(crate) struct Background {
     pub border: f32,
     /// Share of its inner pixels without any gradient.
     pub flatness: f32,
+    /// What the picture is made of, where it is drawn.
+    pub regions: Regions,
 }
 
 /// Working size of a picture.
@@ -61,7 +68,7 @@ pub(crate) fn find(image: &Rgb8, monitor: &Monitor) -> Result<Background, Stoppe
     let small = bilateral(&resize_rgb(image, width, height));
     let lab = oklab_plane(&small);
     monitor.check()?;
-    let groups = merged_segments(&lab, monitor)?;
+    let (groups, regions) = merged_segments(&lab, monitor)?;
     monitor.check()?;
     let count = groups.data.iter().max().map_or(0, |m| *m as usize + 1);
     let (colours, sizes) = means(&groups, count, &lab);
@@ -88,7 +95,7 @@ pub(crate) fn find(image: &Rgb8, monitor: &Monitor) -> Result<Background, Stoppe
     let mask = groups.map(|k| chosen[k as usize]);
     let flatness = flatness(&lab, &mask);
     let sum = |values: &[f32]| seeds.iter().map(|&k| values[k]).sum::<f32>();
-    Ok(Background { area: sum(&sizes) / total, border: sum(&shares), flatness, mask })
+    Ok(Background { area: sum(&sizes) / total, border: sum(&shares), flatness, mask, regions })
 }
 
 /// Regions of the border that are large shapes (a sun, a wave, a curtain) rather than ground: of a colour that is far from
@@ -111,20 +118,57 @@ fn continued(lab: &Colour, background: &Mask) -> Colour {
     membrane(lab, &erode(background, 2), 4)
 }
 
-/// Segments, joined where the border between them is weak.
-fn merged_segments(lab: &Colour, monitor: &Monitor) -> Result<Plane<u32>, Stopped> {
+/// Segments, joined where the border between them is weak; and the same, but with flat colours apart that hardly differ: a
+/// white card on an off-white ground.
+fn merged_segments(lab: &Colour, monitor: &Monitor) -> Result<(Plane<u32>, Regions), Stopped> {
     let segments = felzenszwalb(&gaussian(lab, 0.5), 60.0 / 65025.0, 30, monitor)?;
-    let (colours, _) = means(&segments.labels, segments.count, lab);
+    let (colours, sizes) = means(&segments.labels, segments.count, lab);
+    let even = even(&segments.labels, segments.count, lab);
+    let mut edges = borders(&segments.labels, lab);
+    let weak = |edge: &Border| {
+        let distance = distance_squared(colours[edge.a as usize], colours[edge.b as usize]).sqrt();
+        edge.contrast < WEAK_CONTRAST && distance < SIMILAR_COLOUR
+    };
+    edges.retain(weak);
     let mut sets = Sets::new(segments.count);
-    for Border { a, b, contrast, .. } in borders(&segments.labels, lab) {
-        let distance = distance_squared(colours[a as usize], colours[b as usize]).sqrt();
-        if contrast < WEAK_CONTRAST && distance < SIMILAR_COLOUR {
-            let (a, b) = (sets.find(a), sets.find(b));
-            sets.join(a, b);
+    for &Border { a, b, .. } in &edges {
+        let (a, b) = (sets.find(a), sets.find(b));
+        sets.join(a, b);
+    }
+    // A flat segment of each set: the soft edge between two of them joins only one. Stable: of equals, the first.
+    let mut fine = Sets::new(segments.count);
+    let mut flat: Vec<Option<usize>> =
+        (0..segments.count).map(|k| (even[k] && sizes[k] > FLAT_PIXELS).then_some(k)).collect();
+    edges.sort_by(|a, b| a.contrast.total_cmp(&b.contrast));
+    for Border { a, b, contrast, .. } in edges {
+        let (a, b) = (fine.find(a), fine.find(b));
+        let apart = |(a, b): (usize, usize)| {
+            contrast > FLAT_CONTRAST && distance_squared(colours[a], colours[b]) > FLAT_DISTANCE * FLAT_DISTANCE
+        };
+        let (one, other) = (flat[a as usize], flat[b as usize]);
+        if a != b && !one.zip(other).is_some_and(apart) {
+            let joined = fine.join(a, b);
+            flat[joined as usize] = one.or(other);
         }
     }
     let roots: Vec<u32> = (0..segments.count as u32).map(|k| sets.find(k)).collect();
-    Ok(segments.labels.map(|k| roots[k as usize]))
+    let groups = segments.labels.map(|k| roots[k as usize]);
+    // Numbered without gaps.
+    let mut numbers = vec![u32::MAX; segments.count];
+    let mut count = 0;
+    let names: Vec<u32> = (0..segments.count as u32)
+        .map(|k| {
+            let root = fine.find(k) as usize;
+            if numbers[root] == u32::MAX {
+                numbers[root] = count;
+                count += 1;
+            }
+            numbers[root]
+        })
+        .collect();
+    let labels = segments.labels.map(|k| names[k as usize]);
+    let shares = border_shares(&labels, count as usize);
+    Ok((groups, Regions::new(labels, &shares, lab)))
 }
 
 /// Share of a three pixel frame that each group covers.

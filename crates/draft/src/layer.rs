@@ -39,6 +39,8 @@ pub(crate) struct Part {
     pub kind: Kind,
     /// Code of what it shows (`person`, `bus`), where that is known. Such a part is one thing and is not divided.
     pub thing: Option<&'static str>,
+    /// It is one thing whose name is not known, and not divided either.
+    pub whole: bool,
     pub group: Option<Group>,
     /// Lines of a text, in reading order.
     pub lines: Vec<TextLine>,
@@ -54,7 +56,7 @@ impl Part {
             Kind::Object | Kind::Subject => Some(Group::Objects),
             Kind::Background | Kind::Unknown => None,
         };
-        Self { kind, thing: None, group, lines: Vec::new(), importance: 0.0 }
+        Self { kind, thing: None, whole: false, group, lines: Vec::new(), importance: 0.0 }
     }
 }
 

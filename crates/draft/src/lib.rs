@@ -33,6 +33,7 @@ mod plane;
 mod random;
 mod rating;
 mod refine;
+mod regions;
 #[cfg(feature = "networks")]
 mod segmenter;
 mod segments;

@@ -18,7 +18,7 @@ use crate::filter::resize_gray;
 use crate::layer::{Part, Sheet, TextLine};
 use crate::matte::{ExtractOptions, Extraction, Shape, extract, extract_groups, farthest};
 use crate::monitor::{Monitor, Stage, Stopped};
-use crate::morphology::{NOWHERE, clean, components, dilate, nearest};
+use crate::morphology::{NOWHERE, clean, components, dilate, nearest, open};
 use crate::note::Note;
 use crate::perceive::{Perception, perceive, saliency};
 use crate::plane::{Colour, Gray, Mask, Plane, Rgb8};
@@ -50,6 +50,12 @@ const FLATNESS: f32 = 0.93;
 
 /// Share of the picture from which a smooth background that is not flat can have a foreground.
 const SMOOTH_AREA: f32 = 0.15;
+
+/// Share of the picture that is evenly filled from which it is drawn art.
+const DRAWN_SHARE: f32 = 0.7;
+
+/// Half the width in pixels up to which what no figure claims is the seam between two of them.
+const SEAM: usize = 3;
 
 /// Share of the picture that the foreground on a flat background may have: below it there is none, above it the
 /// background was not found.
@@ -104,23 +110,37 @@ pub(crate) fn run(picture: Rgb8, scene_text: SceneText, monitor: &Monitor) -> Re
     );
     let (background, sights) = (background?, sights?);
     let flat = background.area > FLAT_AREA && background.border > FLAT_BORDER && background.flatness > FLATNESS;
+    let art = drawn.is_none() && background.regions.drawn_share() > DRAWN_SHARE;
     let scene = !flat && drawn.is_none();
+    // What is drawn on a photograph, or drawn art: things are made of its regions.
+    let regions = match &drawn {
+        Some(pieces) => Some(background.regions.within(&at_size(pieces, &background.mask))),
+        None if art => Some(background.regions.clone()),
+        None => None,
+    };
+    let regions = regions.filter(|regions| drawn.is_some() || regions.are_several());
     // On a flat background only people are outlined, below drawn pieces only what the detector is sure of.
-    let wanted = scene || sights.show_people() || drawn.is_some() && sights.show_something();
+    let wanted = scene || regions.is_some() || sights.show_people() || drawn.is_some() && sights.show_something();
     let (standing, found) = rayon::join(
         || work.standing_on(&background),
-        || if wanted { work.things(sights, &perception.lines, scene) } else { Ok((Vec::new(), None)) },
+        || match wanted {
+            true => work.things(sights, regions.as_ref(), &perception.lines, scene),
+            false => Ok((Vec::new(), None)),
+        },
     );
     let (mut found, evidence) = found?;
     if flat && drawn.is_none() {
-        found.retain(Figure::is_person);
+        found.retain(|figure| figure.is_person() || figure.is_whole());
     }
     monitor.step(Stage::Objects, 0, 2, 0.68)?;
     let clear = STANDING_SHARE.contains(&standing.share());
+    let is_art = art && found.iter().any(Figure::is_whole);
     if let Some(drawn) = drawn {
-        work.extract_from_flat(&drawn, saliency.as_ref(), Vec::new())?;
-        work.extract_below(found, &drawn)?;
-    } else if flat && clear {
+        let (on, below): (Vec<Figure>, Vec<Figure>) = found.into_iter().partition(Figure::is_whole);
+        work.extract_from_flat(&drawn, saliency.as_ref(), on)?;
+        work.extract_below(below, &drawn)?;
+    } else if (flat || is_art) && (clear || !found.is_empty()) {
+        let standing = if clear { standing } else { standing.same_size(false) };
         work.extract_from_flat(&standing, saliency.as_ref(), found)?;
     } else if let Some(saliency) = &saliency {
         let mut figures = if found.is_empty() { work.salient_figure(saliency)? } else { found };
@@ -132,6 +152,11 @@ pub(crate) fn run(picture: Rgb8, scene_text: SceneText, monitor: &Monitor) -> Re
         work.extract_from_flat(&standing, None, Vec::new())?;
     }
     Ok(Decomposition { background: work.rest, sheets: work.extracted, notes: perception.notes })
+}
+
+/// A mask at the size of another one.
+fn at_size(mask: &Mask, size: &Mask) -> Mask {
+    resize_gray(&mask.map(|inside| if inside { 1.0 } else { 0.0 }), size.width, size.height).map(|v| v > 0.5)
 }
 
 fn opacity(alpha: &Gray) -> Plane<u8> {
@@ -209,8 +234,9 @@ impl Work<'_> {
         &mut self,
         standing: &Mask,
         saliency: Option<&(Gray, f32)>,
-        figures: Vec<Figure>,
+        mut figures: Vec<Figure>,
     ) -> Result<(), Stopped> {
+        mark_subjects(&mut figures, saliency);
         let claims = claims(standing, &figures);
         let whole = standing.or(&claims.map(|claim| claim != 0));
         let how = ExtractOptions {
@@ -224,6 +250,9 @@ impl Work<'_> {
         let Some((_, extracted)) = self.extract(&whole, how)? else { return Ok(()) };
         let (alpha, below) = (opacity(&extracted.alpha), bytes_plane(&extracted.below));
         let rest = standing.zip(&claims, |stands, claim| stands && claim == 0);
+        // What is left between two figures, or around one, goes to the nearest.
+        let rest = if figures.is_empty() { rest } else { open(&rest, SEAM) };
+        let placed = rest.or(&claims.map(|claim| claim != 0));
         let subject = choose_subject(&rest, saliency, self.speck);
         let mut parts: Vec<Part> = figures.into_iter().map(|figure| figure.part).collect();
         let (first, second) = (parts.len() as u8 + 1, parts.len() as u8 + 2);
@@ -237,7 +266,7 @@ impl Work<'_> {
             ]);
         }
         // Each pixel belongs to the nearest component.
-        let owner = nearest(&whole).map(|place| {
+        let owner = nearest(&placed).map(|place| {
             let place = if place == NOWHERE { return first } else { place as usize };
             match (claims.data[place], &subject) {
                 (0, Some(subject)) if !subject.data[place] => second,
@@ -311,6 +340,41 @@ fn pieces_beside(pieces: &Mask, text: &Mask, lines: &[TextLine]) -> Mask {
         }
     }
     parts.select(&keep)
+}
+
+/// Makes the most salient figures the subject, as [`choose_subject`] does with components; where there are people, those
+/// are.
+fn mark_subjects(figures: &mut [Figure], saliency: Option<&(Gray, f32)>) {
+    let Some(first) = figures.first().filter(|_| !figures.iter().any(Figure::is_person)) else { return };
+    let (width, height) = (first.mask.width, first.mask.height);
+    let Some((map, _)) = saliency.filter(|(_, sure)| *sure >= SALIENT_PEAK) else {
+        // The largest that is no scenery.
+        let inside = |mask: &Mask| mask.bounds().is_some_and(|b| b.x0 > 0 && b.y0 > 0 && b.x1 < width && b.y1 < height);
+        let area = |figure: &Figure| if inside(&figure.mask) { figure.mask.count() } else { 0 };
+        let areas: Vec<usize> = figures.iter().map(area).collect();
+        let largest = (0..areas.len()).fold(0, |best, k| if areas[k] > areas[best] { k } else { best });
+        if areas[largest] > 0 {
+            figures[largest].part.kind = Kind::Subject;
+        }
+        return;
+    };
+    let map = resize_gray(map, width, height);
+    let weigh = |figure: &Figure| {
+        let values = map.data.iter().zip(&figure.mask.data).filter(|(_, inside)| **inside);
+        let (sum, area) = values.fold((0.0f64, 0usize), |(sum, area), (value, _)| (sum + f64::from(*value), area + 1));
+        (sum as f32, area)
+    };
+    let weights: Vec<(f32, usize)> = figures.iter().map(weigh).collect();
+    // Of equals, the first.
+    let heaviest = (0..weights.len()).fold(0, |best, k| if weights[k].0 > weights[best].0 { k } else { best });
+    let is_salient = |k: usize| weights[k].0 > 0.5 * weights[k].1 as f32;
+    let beside = |k: usize| is_salient(heaviest) && is_salient(k) && weights[k].1 * 5 > weights[heaviest].1;
+    let all = (0..weights.len()).all(beside);
+    for (k, figure) in figures.iter_mut().enumerate() {
+        if k == heaviest || !all && beside(k) {
+            figure.part.kind = Kind::Subject;
+        }
+    }
 }
 
 /// Whether most of the foreground is salient.

@@ -40,6 +40,10 @@ impl File {
         }
         let mut nodes = Vec::new();
         for node in graph.node {
+            if let Some((name, constant)) = scaled(&node, &graph.initializer, &constants) {
+                constants.insert(name, constant);
+                continue;
+            }
             if node.op_type.as_deref() != Some("Constant") {
                 nodes.push(node);
                 continue;
@@ -97,6 +101,30 @@ pub(crate) fn convolutions(bytes: &[u8]) -> Result<Vec<Convolution>, String> {
         Ok(Convolution::new(&weights.values, &bias, weights.shape[1], walk))
     });
     plain.collect()
+}
+
+/// 8-bit integers times one scale for each place along an axis, and the name of that; `None` for any other node.
+fn scaled(
+    node: &NodeProto,
+    tensors: &[TensorProto],
+    constants: &HashMap<String, Constant>,
+) -> Option<(String, Constant)> {
+    if node.op_type.as_deref() != Some("DequantizeLinear") || node.input.len() != 2 {
+        return None;
+    }
+    let whole = tensors.iter().find(|tensor| tensor.name.as_ref() == node.input.first())?;
+    let scales = constants.get(node.input.get(1)?)?;
+    let raw = whole.raw_data.as_ref().filter(|_| whole.data_type == Some(DataType::INT8))?.borrow();
+    let shape: Vec<usize> = whole.dims.iter().map(|&n| usize::try_from(n).unwrap_or(0)).collect();
+    let axis = node.attribute.iter().find(|attribute| attribute.name.as_deref() == Some("axis"))?.i?;
+    let axis = usize::try_from(axis).ok().filter(|&axis| shape.get(axis) == Some(&scales.values.len()))?;
+    let (inner, count) = (shape[axis + 1..].iter().product::<usize>(), shape.iter().product::<usize>());
+    if raw.len() != count || count == 0 {
+        return None;
+    }
+    let scale = |index: usize| scales.values[index / inner % scales.values.len()];
+    let values = raw.iter().enumerate().map(|(index, &byte)| f32::from(byte.cast_signed()) * scale(index)).collect();
+    Some((node.output.first()?.clone(), Constant { shape, values }))
 }
 
 /// A tensor of 32-bit or 16-bit floats.

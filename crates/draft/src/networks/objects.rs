@@ -258,6 +258,15 @@ mod tests {
     }
 
     #[test]
+    fn every_class_is_a_code_of_a_label() {
+        // The last eighty codes, in the order of the data set.
+        let classes: Vec<&str> = CLASSES.iter().copied().filter(|class| !class.is_empty()).collect();
+        let things = layers::Label::THINGS;
+        let coco = things.iter().position(|&thing| thing == PERSON).map(|first| &things[first..]);
+        assert_eq!(coco.map(<[_]>::to_vec), Some(classes));
+    }
+
+    #[test]
     fn of_two_boxes_on_one_thing_the_surer_stays() {
         let sighting = |left: f32, score: f32| Sighting { bounds: [left, 0.0, left + 0.4, 0.5], class: "cat", score };
         let kept = distinct(vec![sighting(0.1, 0.5), sighting(0.12, 0.8), sighting(0.6, 0.4)]);

@@ -48,7 +48,7 @@ pub(super) fn arranged(outlined: Vec<Outlined>, evidence: &Gray) -> Vec<Thing> {
         let mask = owner.map(|o| o as usize == k + 1);
         let named = is_named(found);
         if mask.count() as f32 > KEPT_SHARE * found.mask.count() as f32 && (named || mask.count() > least) {
-            things.push(Thing { evidence: mean_under(evidence, &mask), mask, class: found.class });
+            things.push(Thing { evidence: mean_under(evidence, &mask), mask, class: found.class, whole: false });
         }
     }
     // Stable: of equals, the one that was found first.

@@ -5,6 +5,7 @@
 
 mod arrange;
 mod outline;
+mod wholes;
 
 use crate::background::working_size;
 use crate::filter::resize_gray;
@@ -14,6 +15,7 @@ use crate::morphology::components;
 use crate::networks::NetworkError;
 use crate::networks::objects::{PERSON, Sighting, detect, people};
 use crate::plane::{Gray, Mask, Rect, Rgb8};
+use crate::regions::Regions;
 use crate::segmenter::{SegmentError, Segmenter};
 
 /// Score of the detector from which its name counts; below it, only its box does.
@@ -25,6 +27,8 @@ const LIKELY: f32 = 0.5;
 /// Least share of the picture for a component of a map that is outlined, and most of them for each map.
 const PATCH_SHARE: f32 = 0.006;
 const MOST_PATCHES: usize = 3;
+/// Share of an outline that drawn things may have, for it to be a thing beside them.
+const TAKEN_SHARE: f32 = 0.5;
 
 /// A thing, at working size. The masks of all things of a picture share no pixel.
 pub(crate) struct Thing {
@@ -33,6 +37,8 @@ pub(crate) struct Thing {
     pub class: Option<&'static str>,
     /// How salient it is, and how much it looks like a person: the mean of the larger of the two, 0 to 1.
     pub evidence: f32,
+    /// It is made of whole regions of drawn art.
+    pub whole: bool,
 }
 
 impl Thing {
@@ -89,13 +95,19 @@ pub(crate) fn look(picture: &Rgb8, saliency: Option<&Gray>, monitor: &Monitor) -
     }
 }
 
-/// Outlines the things of a picture, most important first; none if the segmenter cannot be run.
+/// Outlines the things of a picture, most important first; none if the segmenter cannot be run. Where `regions` are given,
+/// drawn things are made of them; the others are those of a photograph.
 ///
 /// # Errors
 /// [`Stopped`] when the caller gave up.
-pub(crate) fn find(picture: &Rgb8, sights: &Sights, monitor: &Monitor) -> Result<Vec<Thing>, Stopped> {
+pub(crate) fn find(
+    picture: &Rgb8,
+    sights: &Sights,
+    regions: Option<&Regions>,
+    monitor: &Monitor,
+) -> Result<Vec<Thing>, Stopped> {
     let looks = looks(sights);
-    if looks.is_empty() {
+    if looks.is_empty() && regions.is_none() {
         return Ok(Vec::new());
     }
     let stopped = || monitor.check().is_err();
@@ -112,7 +124,16 @@ pub(crate) fn find(picture: &Rgb8, sights: &Sights, monitor: &Monitor) -> Result
             Err(_) => return Ok(Vec::new()),
         }
     }
-    Ok(arrange::arranged(outlined, &sights.evidence()))
+    let evidence = sights.evidence();
+    let mut things = match regions.map(|regions| wholes::find(&embedding, regions, &outlined, &evidence, &stopped)) {
+        Some(Ok(things)) => things,
+        Some(Err(SegmentError::Stopped)) => return Err(Stopped),
+        Some(Err(_)) | None => Vec::new(),
+    };
+    let taken = things.iter().fold(evidence.same_size(false), |taken, thing| taken.or(&thing.mask));
+    let new = |thing: &Thing| thing.mask.and(&taken).count() as f32 <= TAKEN_SHARE * thing.mask.count() as f32;
+    things.extend(arrange::arranged(outlined, &evidence).into_iter().filter(new));
+    Ok(things)
 }
 
 impl Default for Sights {

@@ -14,6 +14,7 @@ use crate::monitor::{Stage, Stopped};
 use crate::morphology::{NOWHERE, clean, close, components, dilate, erode, nearest};
 use crate::plane::{Gray, Mask, Plane};
 use crate::refine::refine;
+use crate::regions::Regions;
 use crate::subject;
 
 /// Share of the picture that the salient figure of a scene may have,
@@ -34,6 +35,10 @@ const TOUCHING_SHARE: f32 = 0.12;
 /// Share of a thing that drawn pieces may hide.
 const HIDDEN_SHARE: f32 = 0.6;
 
+/// Share of the picture up to which things are kept out of the completion of others, and how many pixels around them.
+const OTHERS_SHARE: f32 = 0.5;
+const BESIDE_OTHERS: usize = 3;
+
 /// Things, and how salient or like a person each place is, at working size.
 pub(super) type Found = (Vec<Figure>, Option<Gray>);
 
@@ -46,6 +51,11 @@ pub(super) struct Figure {
 impl Figure {
     pub(super) fn is_person(&self) -> bool {
         self.part.group == Some(Group::People)
+    }
+
+    /// Whether it is drawn.
+    pub(super) fn is_whole(&self) -> bool {
+        self.part.whole
     }
 }
 
@@ -86,9 +96,15 @@ impl Work<'_> {
     }
 
     /// The things of the rest, most important first, and what speaks for them; unless it is a `scene`, only those with
-    /// a name. `lines` are those of the text that was on it.
+    /// a name, or made of `regions`. `lines` are those of the text that was on it.
     #[cfg(feature = "networks")]
-    pub(super) fn things(&self, mut sights: Sights, lines: &[TextLine], scene: bool) -> Result<Found, Stopped> {
+    pub(super) fn things(
+        &self,
+        mut sights: Sights,
+        regions: Option<&Regions>,
+        lines: &[TextLine],
+        scene: bool,
+    ) -> Result<Found, Stopped> {
         // The map of the picture with its text says nothing of what the text hid.
         if scene
             && sights.salient_beside(lines)
@@ -97,14 +113,15 @@ impl Work<'_> {
         {
             sights.set_salient(&map);
         }
-        let found = crate::objects::find(&self.rest, &sights, self.monitor)?;
-        let figures = found.into_iter().filter(|thing| scene || thing.class.is_some()).map(|thing| {
+        let found = crate::objects::find(&self.rest, &sights, regions, self.monitor)?;
+        let figures = found.into_iter().filter(|thing| scene || thing.class.is_some() || thing.whole).map(|thing| {
             let (kind, group) = match thing.is_person() {
                 true => (Kind::Subject, Group::People),
                 false => (Kind::Object, Group::Objects),
             };
             let (thing_class, importance) = (thing.class, thing.importance());
-            let part = Part { thing: thing_class, group: Some(group), importance, ..Part::new(kind) };
+            let whole = thing.whole;
+            let part = Part { thing: thing_class, whole, group: Some(group), importance, ..Part::new(kind) };
             Figure { mask: self.at_full_size(&thing.mask), part }
         });
         Ok((figures.filter(|figure| figure.mask.any()).collect(), Some(sights.evidence())))
@@ -112,7 +129,7 @@ impl Work<'_> {
 
     #[cfg(not(feature = "networks"))]
     #[allow(clippy::unnecessary_wraps, reason = "the networks can be stopped")]
-    pub(super) fn things(&self, _: Sights, _: &[TextLine], _: bool) -> Result<Found, Stopped> {
+    pub(super) fn things(&self, _: Sights, _: Option<&Regions>, _: &[TextLine], _: bool) -> Result<Found, Stopped> {
         Ok((Vec::new(), None))
     }
 
@@ -148,10 +165,12 @@ impl Work<'_> {
             first.mask = with_attached(&first.mask, standing, self.speck);
         }
         self.monitor.step(Stage::Objects, 1, 2, 0.72)?;
-        let mut all = standing.same_size(false);
+        let all = people.iter().chain(&things).fold(standing.same_size(false), |all, figure| all.or(&figure.mask));
+        // Nothing that stands elsewhere is copied into the places of figures.
+        let mut others = all.or(&self.scenery(standing, &all));
         for figures in [people, things] {
-            all = figures.iter().fold(all, |all, figure| all.or(&figure.mask));
-            self.extract_figures(figures)?;
+            others = figures.iter().fold(others, |others, figure| others.minus(&figure.mask));
+            self.extract_figures(figures, &others)?;
         }
         self.monitor.step(Stage::Objects, 2, 2, 0.8)?;
         let scenery = self.scenery(standing, &all);
@@ -200,19 +219,22 @@ impl Work<'_> {
         };
         let figures = figures.into_iter().filter_map(visible);
         let (people, things): (Vec<Figure>, Vec<Figure>) = figures.partition(Figure::is_person);
-        self.extract_figures(people)?;
-        self.extract_figures(things)
+        let others = things.iter().fold(drawn.same_size(false), |others, figure| others.or(&figure.mask));
+        self.extract_figures(people, &others)?;
+        self.extract_figures(things, &drawn.same_size(false))
     }
 
-    /// Extracts figures at once, each as a part.
-    fn extract_figures(&mut self, figures: Vec<Figure>) -> Result<(), Stopped> {
+    /// Extracts figures at once, each as a part. What is behind them is not completed from `others`.
+    fn extract_figures(&mut self, figures: Vec<Figure>, others: &Mask) -> Result<(), Stopped> {
         if figures.is_empty() {
             return Ok(());
         }
         let known = figures.iter().any(|figure| figure.part.thing.is_some());
         let crumb = self.speck / 4;
         let shape = if known { Shape::Figure { crumb } } else { Shape::Piece { crumb } };
-        let how = ExtractOptions { band: 3, grow: 7, halo: 3, shape, excluded: None, sure: None };
+        // Where most of the picture is others, there is too little left to complete from.
+        let others = Some(dilate(others, BESIDE_OTHERS)).filter(|others| others.any() && others.share() < OTHERS_SHARE);
+        let how = ExtractOptions { band: 3, grow: 7, halo: 3, shape, excluded: others.as_ref(), sure: None };
         let claims = claims(&figures[0].mask, &figures);
         let mask = claims.map(|claim| claim != 0);
         let Some((_, extracted)) = self.extract(&mask, how)? else { return Ok(()) };

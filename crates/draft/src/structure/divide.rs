@@ -23,7 +23,7 @@ const FAR: u16 = u16::MAX;
 /// it was in. There are no owners of 0 afterwards.
 pub(crate) fn divide(sheet: &mut Sheet) -> Vec<usize> {
     let old = std::mem::take(&mut sheet.parts);
-    let things = old.iter().filter(|part| part.thing.is_some()).count();
+    let things = old.iter().filter(|part| part.thing.is_some() || part.whole).count();
     let budget = (MOST_PARTS - things.min(MOST_PARTS)) / (old.len() - things.min(old.len())).max(1);
     let mut seeds = sheet.owner.same_size(0u8);
     let (mut parts, mut origins) = (Vec::new(), Vec::new());
@@ -33,7 +33,7 @@ pub(crate) fn divide(sheet: &mut Sheet) -> Vec<usize> {
         let own = |least: u8| sheet.alpha.zip(&sheet.owner, move |alpha, owner| owner == number && alpha >= least);
         // What is one thing keeps its soft edge.
         let (found, labels) = match part.kind {
-            _ if part.thing.is_some() => (vec![part.clone()], own(1).map(u8::from)),
+            _ if part.thing.is_some() || part.whole => (vec![part.clone()], own(1).map(u8::from)),
             Kind::Text if part.lines.len() > 1 => lines_of(&part, &own(SOLID), budget.max(1)),
             Kind::Text => (vec![part.clone()], own(SOLID).map(u8::from)),
             _ => pieces_of(&part, &own(SOLID), budget.max(1)),

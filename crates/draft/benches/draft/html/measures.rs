@@ -29,12 +29,28 @@ pub(crate) struct Measures {
     pub subject: Option<f64>,
     /// The same for objects.
     pub object: Option<f64>,
+    /// Every true thing by itself.
+    #[serde(default)]
+    pub each: Vec<Match>,
     /// Mean difference of the background from the true one where something covers it.
     pub hidden: Option<f64>,
     /// What the text layers say.
     pub names: Names,
     pub layers: usize,
     pub seconds: f64,
+}
+
+/// A true thing and the layers that fit it best.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Match {
+    /// `subject` or `object`.
+    pub kind: String,
+    pub name: String,
+    /// Share of the poster.
+    pub share: f64,
+    pub iou: f64,
+    /// Numbers of the layers, the lowest of the stack being 0.
+    pub layers: Vec<usize>,
 }
 
 /// What became of a pixel of the poster.
@@ -81,6 +97,7 @@ pub(crate) fn measure(found: &LayerStack, truth: &Truth, seconds: f64) -> (Measu
     }
     let share = |fate: Fate, of: u64| fates.iter().filter(|&&one| one == fate).count() as f64 / of.max(1) as f64;
     let said: Vec<&str> = texts.iter().filter_map(|layer| layer.text.as_deref()).collect();
+    let each = things(found, truth);
     let measures = Measures {
         name: truth.name.clone(),
         kind: truth.description.kind.clone(),
@@ -88,8 +105,9 @@ pub(crate) fn measure(found: &LayerStack, truth: &Truth, seconds: f64) -> (Measu
         left: share(Fate::Left, text),
         ghost: share(Fate::Ghost, text),
         wrong: share(Fate::Wrong, opaque),
-        subject: things(found, truth, "subject"),
-        object: things(found, truth, "object"),
+        subject: mean(&each, "subject"),
+        object: mean(&each, "object"),
+        each,
         hidden: hidden(found, truth),
         names: names(&truth.description.lines, &said),
         layers: found.len(),
@@ -98,40 +116,50 @@ pub(crate) fn measure(found: &LayerStack, truth: &Truth, seconds: f64) -> (Measu
     (measures, Fates { fates, without_text: found_without })
 }
 
-/// Mean IoU of the things of a kind, each with its best match.
-fn things(found: &LayerStack, truth: &Truth, wanted: &str) -> Option<f64> {
-    let layers: Vec<(&Layer, Mask)> = found
-        .layers()
-        .iter()
-        .filter(|layer| layer.kind != Kind::Text && layer.kind != Kind::Background)
-        .map(|layer| (layer, Mask::new(found.width(), &opacity(layer, found.width(), found.height()))))
-        .collect();
-    let things = truth.description.things.iter().zip(&truth.masks);
-    let scores: Vec<f64> =
-        things.filter(|(thing, _)| thing.layer == wanted).map(|(_, mask)| best_match(mask, &layers)).collect();
+/// Mean IoU of the things of a kind.
+fn mean(each: &[Match], wanted: &str) -> Option<f64> {
+    let scores: Vec<f64> = each.iter().filter(|one| one.kind == wanted).map(|one| one.iou).collect();
     (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64)
 }
 
+/// Each true thing with its best match.
+fn things(found: &LayerStack, truth: &Truth) -> Vec<Match> {
+    let layers: Vec<(usize, &Layer, Mask)> = (0..)
+        .zip(found.layers())
+        .filter(|(_, layer)| layer.kind != Kind::Text && layer.kind != Kind::Background)
+        .map(|(k, layer)| (k, layer, Mask::new(found.width(), &opacity(layer, found.width(), found.height()))))
+        .collect();
+    let pixels = f64::from(found.width()) * f64::from(found.height());
+    let things = truth.description.things.iter().zip(&truth.masks);
+    things
+        .map(|(thing, mask)| {
+            let (iou, layers) = best_match(mask, &layers);
+            let (kind, name) = (thing.layer.clone(), thing.name.clone());
+            Match { kind, name, share: mask.count as f64 / pixels, iou, layers }
+        })
+        .collect()
+}
+
 /// The best IoU with a layer or with a union inside one group: the best layer takes in others while that helps.
-fn best_match(truth: &Mask, layers: &[(&Layer, Mask)]) -> f64 {
+fn best_match(truth: &Mask, layers: &[(usize, &Layer, Mask)]) -> (f64, Vec<usize>) {
     let better = |a: &(f64, usize), b: &(f64, usize)| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1));
-    let first = layers.iter().enumerate().map(|(k, (_, mask))| (truth.iou(mask), k)).max_by(better);
-    let Some((mut best, first)) = first.filter(|(iou, _)| *iou > 0.0) else { return 0.0 };
-    let mut union = layers[first].1.clone();
+    let first = layers.iter().enumerate().map(|(k, (_, _, mask))| (truth.iou(mask), k)).max_by(better);
+    let Some((mut best, first)) = first.filter(|(iou, _)| *iou > 0.0) else { return (0.0, Vec::new()) };
+    let mut union = layers[first].2.clone();
     let mut used = vec![first];
     loop {
         let more = (0..layers.len())
-            .filter(|k| !used.contains(k) && are_of_one_group(layers[*k].0, layers[first].0))
-            .filter(|&k| truth.overlaps(&layers[k].1))
-            .map(|k| (truth.iou(&union.union(&layers[k].1)), k))
+            .filter(|k| !used.contains(k) && are_of_one_group(layers[*k].1, layers[first].1))
+            .filter(|&k| truth.overlaps(&layers[k].2))
+            .map(|k| (truth.iou(&union.union(&layers[k].2)), k))
             .max_by(better);
         match more {
             Some((iou, k)) if iou > best => {
                 best = iou;
-                union = union.union(&layers[k].1);
+                union = union.union(&layers[k].2);
                 used.push(k);
             }
-            _ => return best,
+            _ => return (best, used.into_iter().map(|k| layers[k].0).collect()),
         }
     }
 }
