@@ -11,6 +11,8 @@ const LONG: f32 = 3.0;
 const SAG: f32 = 0.6;
 /// Share of the strip along the circle that the region covers, at least: other shapes do not lie along one.
 const COVERED: f32 = 0.6;
+/// Rounds in which the circle is brought closer.
+const ROUNDS: usize = 6;
 /// Pixels that are looked at, about.
 const SAMPLE: usize = 4000;
 
@@ -115,7 +117,8 @@ fn length([x, y]: [f32; 2]) -> f32 {
     (x * x + y * y).sqrt()
 }
 
-/// Centre and radius of the circle that points lie along, by least squares (Kasa 1976).
+/// Centre and radius of the circle that points lie along: an algebraic fit (Kasa 1976), which thick strips pull
+/// inwards, and from there least squares of the distances.
 fn circle(points: &[[f32; 2]]) -> Option<([f32; 2], f32)> {
     if points.len() < 30 {
         return None;
@@ -134,7 +137,26 @@ fn circle(points: &[[f32; 2]]) -> Option<([f32; 2], f32)> {
     let solved = solve_symmetric(a, b)?;
     let (x, y) = (solved[0][0] / 2.0, solved[1][0] / 2.0);
     let square = solved[2][0] + x * x + y * y;
-    (square > 0.0).then(|| ([(x + mean[0]) as f32, (y + mean[1]) as f32], square.sqrt() as f32))
+    if square <= 0.0 {
+        return None;
+    }
+    let mut circle = [x + mean[0], y + mean[1], square.sqrt()];
+    for _ in 0..ROUNDS {
+        let (mut a, mut b) = ([[0.0f64; 3]; 3], [[0.0f64; 1]; 3]);
+        for point in points {
+            let (x, y) = (f64::from(point[0]) - circle[0], f64::from(point[1]) - circle[1]);
+            let away = (x * x + y * y).sqrt().max(1e-6);
+            let row = [x / away, y / away, 1.0];
+            for i in 0..3 {
+                (0..3).for_each(|j| a[i][j] += row[i] * row[j]);
+                b[i][0] += row[i] * (away - circle[2]);
+            }
+        }
+        let step = solve_symmetric(a, b)?;
+        (0..3).for_each(|k| circle[k] += step[k][0]);
+    }
+    let [x, y, radius] = circle;
+    (radius > 0.0).then_some(([x as f32, y as f32], radius as f32))
 }
 
 #[cfg(test)]

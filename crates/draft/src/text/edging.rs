@@ -211,10 +211,11 @@ impl Surroundings {
         let minus = |a: [f32; 3], b: [f32; 3]| -> [f32; 3] { std::array::from_fn(|c| a[c] - b[c]) };
         let (mut steps, mut further) = (Vec::new(), Vec::new());
         let mut all = 0;
-        let mut parts = [false; PARTS];
+        let (mut known, mut parts) = ([false; PARTS], [false; PARTS]);
         for point in facing {
             all += 1;
             let (Some(inner), Some(outer)) = (seen(point, -1.5), seen(point, 2.5)) else { continue };
+            known[point.part] = true;
             steps.push((minus(inner, outer), point.part));
             further.extend(seen(point, 5.5).map(|far| minus(outer, far)));
         }
@@ -237,7 +238,8 @@ impl Surroundings {
             alike += 1;
         }
         let share = alike as f32 / steps.len() as f32;
-        let through = parts.iter().filter(|&&there| there).count() * 4 >= PARTS * 3;
+        let through =
+            parts.iter().filter(|&&there| there).count() * 4 >= known.iter().filter(|&&there| there).count() * 3;
         if share > SHADOW_EDGE && through { share * strength } else { 0.0 }
     }
 }
