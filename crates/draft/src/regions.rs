@@ -9,9 +9,6 @@ use crate::segments::{borders, means};
 /// pixels that have none: gradients pass, texture does not.
 const EVEN_STEP: f32 = 0.012;
 const EVEN_SHARE: f32 = 0.85;
-/// Contrast of a sharp edge, as Oklab distance of neighbouring pixels, and least share of a region's edge that is sharp.
-const SHARP_CONTRAST: f32 = 0.012;
-const SHARP_SHARE: f32 = 0.6;
 /// Share of the picture from which a region counts when regions of a thing are counted.
 const LARGE: f32 = 0.001;
 /// Share of the picture from which a region may be a part of a thing that matters.
@@ -38,7 +35,7 @@ pub(crate) struct Regions {
     pub hole: Vec<bool>,
     /// Scenery at the picture's border.
     pub shape: Vec<bool>,
-    /// Evenly filled, and with sharp edges.
+    /// Evenly filled.
     pub drawn: Vec<bool>,
     /// Neighbours, and the pixels along the border with each.
     beside: Vec<Vec<(u32, f32)>>,
@@ -49,19 +46,12 @@ impl Regions {
     pub(crate) fn new(labels: Plane<u32>, border: &[f32], lab: &Colour) -> Self {
         let count = border.len();
         let (colours, areas) = means(&labels, count, lab);
-        let even = even(&labels, count, lab);
+        let drawn = even(&labels, count, lab);
         let mut beside = vec![Vec::new(); count];
-        let (mut edges, mut sharp) = (vec![0.0f32; count], vec![0.0f32; count]);
         for edge in borders(&labels, lab) {
-            for k in [edge.a as usize, edge.b as usize] {
-                edges[k] += edge.length;
-                sharp[k] += if edge.contrast > SHARP_CONTRAST { edge.length } else { 0.0 };
-            }
             beside[edge.a as usize].push((edge.b, edge.length));
             beside[edge.b as usize].push((edge.a, edge.length));
         }
-        // What ends softly is a photograph out of focus.
-        let drawn = (0..count).map(|k| even[k] && sharp[k] >= SHARP_SHARE * edges[k]).collect();
         let total = labels.data.len() as f32;
         let mut ground = vec![false; count];
         let mut shape: Vec<bool> =

@@ -412,8 +412,12 @@ fn join_fragments(kept: &mut Vec<Whole>, regions: &Regions) {
         }
         let numbers: Vec<usize> = (0..kept.len()).filter(|&n| pieces[n] > 0.0).collect();
         let Some(&first) = numbers.first() else { continue };
+        let simple = numbers.iter().all(|&n| kept[n].large <= 1);
         let home = (0..kept.len()).find(|&n| {
-            strong[n] && area < CRUMBS_OF_STRONG * kept[n].area && regions.touching(&part, &kept[n].set) > CRUMBS_EDGE
+            simple
+                && strong[n]
+                && area < CRUMBS_OF_STRONG * kept[n].area
+                && regions.touching(&part, &kept[n].set) > CRUMBS_EDGE
         });
         let plate = numbers.iter().any(|&n| kept[n].large == 1 && pieces[n] > FRAGMENT_SHARE * area);
         let together = numbers.len() > 1 && area < FRAGMENTS_SHARE * regions.total() && !plate;
