@@ -107,6 +107,9 @@ pub(crate) fn find(
     monitor: &Monitor,
 ) -> Result<Vec<Thing>, Stopped> {
     let looks = looks(sights);
+    let evidence = sights.evidence();
+    // Nobody looks at a tiny picture.
+    let regions = regions.filter(|_| evidence.data.len() > 1);
     if looks.is_empty() && regions.is_none() {
         return Ok(Vec::new());
     }
@@ -124,7 +127,6 @@ pub(crate) fn find(
             Err(_) => return Ok(Vec::new()),
         }
     }
-    let evidence = sights.evidence();
     let mut things = match regions.map(|regions| wholes::find(&embedding, regions, &outlined, &evidence, &stopped)) {
         Some(Ok(things)) => things,
         Some(Err(SegmentError::Stopped)) => return Err(Stopped),

@@ -387,7 +387,7 @@ mod tests {
     /// A shadow shifted to the right and down, as dark as a shade of the background.
     #[test]
     fn a_hard_shadow_joins_its_letters() {
-        let shadow = |x: usize, y: usize| x >= 103 && bar(x - 3, y - 3, 0, 5);
+        let shadow = |x: usize, y: usize| x >= 103 && y >= 3 && bar(x - 3, y - 3, 0, 5);
         let image = Plane::from_fn(420, 110, |x, y| match (bar(x, y, 0, 5), shadow(x, y)) {
             (true, _) => [250, 160, 30],
             (_, true) => [20, 10, 35],
