@@ -51,9 +51,6 @@ const FLATNESS: f32 = 0.93;
 /// Share of the picture from which a smooth background that is not flat can have a foreground.
 const SMOOTH_AREA: f32 = 0.15;
 
-/// Share of the picture that is evenly filled from which it is drawn art.
-const DRAWN_SHARE: f32 = 0.7;
-
 /// Half the width in pixels up to which what no figure claims is the seam between two of them.
 const SEAM: usize = 3;
 
@@ -110,16 +107,9 @@ pub(crate) fn run(picture: Rgb8, scene_text: SceneText, monitor: &Monitor) -> Re
     );
     let (background, sights) = (background?, sights?);
     let flat = background.area > FLAT_AREA && background.border > FLAT_BORDER && background.flatness > FLATNESS;
-    // On a flat background all that stands on it is found without the segmenter, and faster.
-    let art = !flat && drawn.is_none() && background.regions.drawn_share() > DRAWN_SHARE;
     let scene = !flat && drawn.is_none();
-    // What is drawn on a photograph, or drawn art: things are made of its regions.
-    let regions = match &drawn {
-        Some(pieces) => Some(background.regions.within(&at_size(pieces, &background.mask))),
-        None if art => Some(background.regions.clone()),
-        None => None,
-    };
-    let regions = regions.filter(|regions| drawn.is_some() || regions.are_several());
+    // What is drawn on a photograph: things are made of its regions.
+    let regions = drawn.as_ref().map(|pieces| background.regions.within(&at_size(pieces, &background.mask)));
     // On a flat background only people are outlined, below drawn pieces only what the detector is sure of.
     let wanted = scene || regions.is_some() || sights.show_people() || drawn.is_some() && sights.show_something();
     let (standing, found) = rayon::join(
@@ -135,12 +125,11 @@ pub(crate) fn run(picture: Rgb8, scene_text: SceneText, monitor: &Monitor) -> Re
     }
     monitor.step(Stage::Objects, 0, 2, 0.68)?;
     let clear = STANDING_SHARE.contains(&standing.share());
-    let is_art = art && found.iter().any(Figure::is_whole);
     if let Some(drawn) = drawn {
         let (on, below): (Vec<Figure>, Vec<Figure>) = found.into_iter().partition(Figure::is_whole);
         work.extract_from_flat(&drawn, saliency.as_ref(), on)?;
         work.extract_below(below, &drawn)?;
-    } else if (flat || is_art) && (clear || !found.is_empty()) {
+    } else if flat && (clear || !found.is_empty()) {
         let standing = if clear { standing } else { standing.same_size(false) };
         work.extract_from_flat(&standing, saliency.as_ref(), found)?;
     } else if let Some(saliency) = &saliency {

@@ -11,8 +11,6 @@ const EVEN_STEP: f32 = 0.012;
 const EVEN_SHARE: f32 = 0.85;
 /// Share of the picture from which a region counts when regions of a thing are counted.
 const LARGE: f32 = 0.001;
-/// Share of the picture from which a region may be a part of a thing that matters.
-const ASKED: f32 = 0.003;
 /// Shares of the border and of the picture from which a region is a shape of the scenery: a hill, a wave, a stage.
 const SHAPE_BORDER: f32 = 0.04;
 const SHAPE_AREA: f32 = 0.03;
@@ -84,17 +82,6 @@ impl Regions {
         Self { ground, hole, shape, ..self.clone() }
     }
 
-    /// Whether they may make several things, or scenery and things: there is a shape, or something that is not ground has
-    /// several large regions.
-    pub(crate) fn are_several(&self) -> bool {
-        let free: Vec<bool> = (0..self.count()).map(|k| !self.ground[k] && !self.hole[k] && !self.shape[k]).collect();
-        let joined = |part: &Vec<bool>| {
-            let large = (0..self.count()).filter(|&k| part[k] && self.drawn[k] && self.areas[k] > ASKED * self.total());
-            large.count() >= 2
-        };
-        (0..self.count()).any(|k| self.shape[k]) || self.parts(&free).iter().any(joined)
-    }
-
     pub(crate) fn count(&self) -> usize {
         self.areas.len()
     }
@@ -102,11 +89,6 @@ impl Regions {
     /// Pixels of the picture at working size.
     pub(crate) fn total(&self) -> f32 {
         self.labels.data.len() as f32
-    }
-
-    /// Share of the picture that is evenly filled.
-    pub(crate) fn drawn_share(&self) -> f32 {
-        (0..self.count()).filter(|&k| self.drawn[k]).map(|k| self.areas[k]).sum::<f32>() / self.total()
     }
 
     pub(crate) fn is_large(&self, k: usize) -> bool {
