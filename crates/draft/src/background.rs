@@ -10,7 +10,7 @@ use crate::morphology::erode;
 use crate::numeric::exp;
 use crate::plane::{Colour, Mask, Plane, Rgb8, for_rows};
 use crate::regions::{Regions, even};
-use crate::segments::{Border, Sets, borders, felzenszwalb, means};
+use crate::segments::{Border, Sets, borders, felzenszwalb, means, numbered};
 
 /// Long side in pixels at which segments are found: a finer one only takes longer.
 pub(crate) const WORKING_SIDE: usize = 664;
@@ -153,21 +153,9 @@ fn merged_segments(lab: &Colour, monitor: &Monitor) -> Result<(Plane<u32>, Regio
     }
     let roots: Vec<u32> = (0..segments.count as u32).map(|k| sets.find(k)).collect();
     let groups = segments.labels.map(|k| roots[k as usize]);
-    // Numbered without gaps.
-    let mut numbers = vec![u32::MAX; segments.count];
-    let mut count = 0;
-    let names: Vec<u32> = (0..segments.count as u32)
-        .map(|k| {
-            let root = fine.find(k) as usize;
-            if numbers[root] == u32::MAX {
-                numbers[root] = count;
-                count += 1;
-            }
-            numbers[root]
-        })
-        .collect();
+    let (names, count) = numbered((0..segments.count as u32).map(|k| fine.find(k)), segments.count);
     let labels = segments.labels.map(|k| names[k as usize]);
-    let shares = border_shares(&labels, count as usize);
+    let shares = border_shares(&labels, count);
     Ok((groups, Regions::new(labels, &shares, lab)))
 }
 

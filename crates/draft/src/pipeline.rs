@@ -121,7 +121,7 @@ pub(crate) fn run(picture: Rgb8, scene_text: SceneText, monitor: &Monitor) -> Re
     );
     let (mut found, evidence) = found?;
     if flat && drawn.is_none() {
-        found.retain(|figure| figure.is_person() || figure.is_whole());
+        found.retain(Figure::is_person);
     }
     monitor.step(Stage::Objects, 0, 2, 0.68)?;
     let clear = STANDING_SHARE.contains(&standing.share());
@@ -129,8 +129,7 @@ pub(crate) fn run(picture: Rgb8, scene_text: SceneText, monitor: &Monitor) -> Re
         let (on, below): (Vec<Figure>, Vec<Figure>) = found.into_iter().partition(Figure::is_whole);
         work.extract_from_flat(&drawn, saliency.as_ref(), on)?;
         work.extract_below(below, &drawn)?;
-    } else if flat && (clear || !found.is_empty()) {
-        let standing = if clear { standing } else { standing.same_size(false) };
+    } else if flat && clear {
         work.extract_from_flat(&standing, saliency.as_ref(), found)?;
     } else if let Some(saliency) = &saliency {
         let mut figures = if found.is_empty() { work.salient_figure(saliency)? } else { found };

@@ -119,20 +119,27 @@ impl Forest {
     }
 
     fn numbered(mut self, width: usize, height: usize) -> Segments {
-        let mut names = vec![u32::MAX; width * height];
-        let mut count = 0;
-        let data = (0..(width * height) as u32)
-            .map(|pixel| {
-                let top = self.find(pixel) as usize;
-                if names[top] == u32::MAX {
-                    names[top] = count;
-                    count += 1;
-                }
-                names[top]
-            })
-            .collect();
-        Segments { labels: Plane { width, height, data }, count: count as usize }
+        let pixels = width * height;
+        let (data, count) = numbered((0..pixels as u32).map(|pixel| self.find(pixel)), pixels);
+        Segments { labels: Plane { width, height, data }, count }
     }
+}
+
+/// Roots, each below `most`, as numbers without gaps, in the order of their first place; and how many there are.
+pub(crate) fn numbered(roots: impl Iterator<Item = u32>, most: usize) -> (Vec<u32>, usize) {
+    let mut names = vec![u32::MAX; most];
+    let mut count = 0;
+    let numbers = roots
+        .map(|root| {
+            let name = &mut names[root as usize];
+            if *name == u32::MAX {
+                *name = count;
+                count += 1;
+            }
+            *name
+        })
+        .collect();
+    (numbers, count as usize)
 }
 
 /// What of a weight's bits counts: steps of 1 in 65,536 of it are as good as none, and are sorted in two rounds.

@@ -37,7 +37,7 @@ pub(crate) struct Thing {
     pub class: Option<&'static str>,
     /// How salient it is, and how much it looks like a person: the mean of the larger of the two, 0 to 1.
     pub evidence: f32,
-    /// It is made of whole regions of drawn art.
+    /// It is drawn: made of whole regions.
     pub whole: bool,
 }
 
