@@ -7,3 +7,4 @@ pub(crate) mod patches;
 pub(crate) mod quadratic;
 pub(crate) mod rim;
 pub(crate) mod seam;
+pub(crate) mod typical;

@@ -9,6 +9,7 @@ use crate::fading::{self, Fading, Groups};
 use crate::fill::inpaint::{Hole, complete, inpaint};
 use crate::fill::rim;
 use crate::fill::seam::seamless;
+use crate::fill::typical::typical;
 use crate::monitor::{Monitor, Stopped};
 use crate::morphology::{NOWHERE, components, dilate, erode, nearest, open};
 use crate::numeric::quantile;
@@ -141,7 +142,16 @@ pub(crate) fn extract_groups(
     let mut inpainted = inpaint(image, &region, monitor)?;
     monitor.check()?;
     let fading = match shaded {
-        true => Fading::measure(image, &inpainted.image, &hole, &places, groups),
+        true => {
+            let rough = hole.and(&inpainted.rough);
+            let usual = match rough.any() {
+                true => Cow::Owned(typical(&inpainted.image, &hole.not(), &rough)),
+                false => Cow::Borrowed(&inpainted.image),
+            };
+            let texture = hole.minus(&inpainted.very_smooth);
+            let around = fading::Hole { mask: &hole, texture: &texture, shape: mask, places: &places };
+            Fading::measure(image, &usual, &around, groups, &widths)
+        }
         false => Fading::none(mask),
     };
     drop(places);
