@@ -46,6 +46,8 @@ pub struct Stopped;
 pub(crate) struct Monitor {
     stop: Arc<AtomicBool>,
     steps: Sender<Progress>,
+    /// Share of the whole that is done here.
+    share: f32,
 }
 
 /// The caller's end.
@@ -57,7 +59,7 @@ pub(crate) struct Reporter {
 pub(crate) fn monitor() -> (Monitor, Reporter) {
     let (sender, receiver) = channel();
     let stop = Arc::new(AtomicBool::new(false));
-    (Monitor { stop: stop.clone(), steps: sender }, Reporter { stop, steps: receiver })
+    (Monitor { stop: stop.clone(), steps: sender, share: 1.0 }, Reporter { stop, steps: receiver })
 }
 
 impl Monitor {
@@ -67,12 +69,18 @@ impl Monitor {
         if self.stop.load(Ordering::Relaxed) { Err(Stopped) } else { Ok(()) }
     }
 
-    /// Announces a step and checks whether to go on.
+    /// The same for work that is the first `share` of the whole: its fractions go from 0 to 1.
+    pub(crate) fn first(&self, share: f32) -> Self {
+        Self { stop: self.stop.clone(), steps: self.steps.clone(), share: self.share * share }
+    }
+
+    /// Announces a step, with the fraction (0 to 1) of the work that is done, and checks whether to go on.
     ///
     /// # Errors
     /// [`Stopped`] when the caller gave up.
     pub(crate) fn step(&self, stage: Stage, step: u32, total: u32, fraction: f32) -> Result<(), Stopped> {
         // The reporter only goes away when the caller's thread panics.
+        let fraction = self.share * fraction;
         self.steps.send(Progress { stage, step, total, fraction }).map_err(|_| Stopped)?;
         self.check()
     }

@@ -94,9 +94,9 @@ pub(crate) fn run(picture: Rgb8, scene_text: SceneText, monitor: &Monitor) -> Re
     });
     let perception = perception?;
     let mut work = Work { monitor, rest: picture, extracted: Vec::new(), speck };
-    monitor.step(Stage::Text, 2, 3, 0.45)?;
+    monitor.step(Stage::Text, 3, 4, 0.3)?;
     work.extract_text(&perception, drawn.as_ref())?;
-    monitor.step(Stage::Background, 0, 1, 0.6)?;
+    monitor.step(Stage::Background, 0, 2, 0.4)?;
     let saliency = work.saliency_without_text(perception.saliency)?;
     let (background, (drawn, sights)) = rayon::join(
         || background::find(&work.rest, monitor),
@@ -106,10 +106,16 @@ pub(crate) fn run(picture: Rgb8, scene_text: SceneText, monitor: &Monitor) -> Re
         },
     );
     let (background, sights) = (background?, sights?);
+    monitor.step(Stage::Background, 1, 2, 0.5)?;
     let flat = background.area > FLAT_AREA && background.border > FLAT_BORDER && background.flatness > FLATNESS;
     let scene = !flat && drawn.is_none();
-    // What is drawn on a photograph: things are made of its regions.
-    let regions = drawn.as_ref().map(|pieces| background.regions.within(&at_size(pieces, &background.mask)));
+    // Where several things hang together on a flat background, and in what is drawn on a photograph, things are made of
+    // regions.
+    let crowded = flat && drawn.is_none() && background.regions.are_crowded();
+    let regions = match &drawn {
+        Some(pieces) => Some(background.regions.within(&at_size(pieces, &background.mask))),
+        None => crowded.then(|| background.regions.clone()),
+    };
     // On a flat background only people are outlined, below drawn pieces only what the detector is sure of.
     let wanted = scene || regions.is_some() || sights.show_people() || drawn.is_some() && sights.show_something();
     let (standing, found) = rayon::join(
@@ -121,9 +127,9 @@ pub(crate) fn run(picture: Rgb8, scene_text: SceneText, monitor: &Monitor) -> Re
     );
     let (mut found, evidence) = found?;
     if flat && drawn.is_none() {
-        found.retain(Figure::is_person);
+        found.retain(|figure| figure.is_person() || figure.is_whole());
     }
-    monitor.step(Stage::Objects, 0, 2, 0.68)?;
+    monitor.step(Stage::Objects, 0, 2, 0.75)?;
     let clear = STANDING_SHARE.contains(&standing.share());
     if let Some(drawn) = drawn {
         let (on, below): (Vec<Figure>, Vec<Figure>) = found.into_iter().partition(Figure::is_whole);

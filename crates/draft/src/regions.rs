@@ -14,6 +14,9 @@ const LARGE: f32 = 0.001;
 /// Shares of the border and of the picture from which a region is a shape of the scenery: a hill, a wave, a stage.
 const SHAPE_BORDER: f32 = 0.04;
 const SHAPE_AREA: f32 = 0.03;
+/// Share of the picture from which what hangs together may be several things, if it has so many large regions.
+const CROWD_AREA: f32 = 0.12;
+const CROWD: usize = 6;
 /// One with this share of the ground's share of the border is ground as well: who knows which of them is.
 const SECOND_GROUND: f32 = 0.7;
 /// Oklab distance up to which regions are of one colour.
@@ -80,6 +83,16 @@ impl Regions {
         let shape = self.shape.iter().zip(&inside).map(|(&shape, &inside)| shape && inside > 0.0).collect();
         let hole = vec![false; self.count()];
         Self { ground, hole, shape, ..self.clone() }
+    }
+
+    /// Whether several things stand together: shapes of scenery, or much that hangs together and has many colours.
+    pub(crate) fn are_crowded(&self) -> bool {
+        let free: Vec<bool> = (0..self.count()).map(|k| !self.ground[k] && !self.hole[k]).collect();
+        let crowd = |part: &Vec<bool>| {
+            let large = (0..self.count()).filter(|&k| part[k] && self.drawn[k] && self.is_large(k)).count();
+            self.area(part) > CROWD_AREA * self.total() && large >= CROWD
+        };
+        (0..self.count()).any(|k| self.shape[k]) || self.parts(&free).iter().any(crowd)
     }
 
     pub(crate) fn count(&self) -> usize {

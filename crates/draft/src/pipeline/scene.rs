@@ -164,7 +164,7 @@ impl Work<'_> {
             first.part.group = None;
             first.mask = with_attached(&first.mask, standing, self.speck);
         }
-        self.monitor.step(Stage::Objects, 1, 2, 0.72)?;
+        self.monitor.step(Stage::Objects, 1, 2, 0.78)?;
         let all = people.iter().chain(&things).fold(standing.same_size(false), |all, figure| all.or(&figure.mask));
         // Nothing that stands elsewhere is copied into the places of figures.
         let mut others = all.or(&self.scenery(standing, &all));
@@ -172,7 +172,7 @@ impl Work<'_> {
             others = figures.iter().fold(others, |others, figure| others.minus(&figure.mask));
             self.extract_figures(figures, &others)?;
         }
-        self.monitor.step(Stage::Objects, 2, 2, 0.8)?;
+        self.monitor.step(Stage::Objects, 2, 2, 0.93)?;
         let scenery = self.scenery(standing, &all);
         if background > SMOOTH_AREA * (1.0 - all.share()) && SCENERY_SHARE.contains(&scenery.share()) {
             let shape = Shape::Piece { crumb: self.speck / 4 };
