@@ -1,0 +1,103 @@
+//! From a wish to a face: the matching of CSS Fonts 4, section 5.2, and who stands in where a glyph is missing.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Face, Fonts, Slant, shipped};
+
+/// A face as a text asks for it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Wanted<'a> {
+    /// A family in English or in its own language, a full or PostScript name, or a generic family of CSS.
+    pub family: &'a str,
+    /// 1 to 1000.
+    pub weight: u16,
+    /// Upright or italic.
+    pub slant: Slant,
+    /// Percent of normal, 50 to 200.
+    pub width: u16,
+}
+
+/// A kind of family, for a line whose own family is not among the candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Generic {
+    /// Strokes of about one width without feet: Gothic, Gulim, Helvetica.
+    Sans,
+    /// Strokes that swell and end in feet: Myeongjo, Batang, Times.
+    Serif,
+    /// Heavy faces for titles.
+    Display,
+    /// Strokes with round ends.
+    Round,
+}
+
+impl Generic {
+    /// The family that ships for it.
+    pub fn family(self) -> &'static str {
+        match self {
+            Self::Sans => shipped::SANS,
+            Self::Serif => shipped::SERIF,
+            Self::Display => shipped::DISPLAY,
+            Self::Round => shipped::ROUND,
+        }
+    }
+
+    /// The kind that CSS names so, if any.
+    fn named(name: &str) -> Option<Self> {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "sans-serif" | "sans" | "system-ui" | "ui-sans-serif" => Some(Self::Sans),
+            "serif" | "ui-serif" => Some(Self::Serif),
+            "display" | "fantasy" => Some(Self::Display),
+            "round" | "ui-rounded" => Some(Self::Round),
+            _ => None,
+        }
+    }
+}
+
+impl Fonts {
+    /// The face that comes closest to what is wanted, within the family. `None` if no face answers to the name.
+    pub fn find(&self, wanted: &Wanted<'_>) -> Option<&Face> {
+        let family = Generic::named(wanted.family).map_or(wanted.family, |generic| generic.family());
+        let in_family = |face: &&Face| face.names.is_family(family);
+        let by_other_name = |face: &&Face| face.names.answers(family);
+        let closest = |candidates: &mut dyn Iterator<Item = &'_ Face>| -> Option<super::FaceId> {
+            candidates.min_by_key(|face| (distance(wanted, face), face.id())).map(Face::id)
+        };
+        closest(&mut self.faces().iter().filter(in_family))
+            .or_else(|| closest(&mut self.faces().iter().filter(by_other_name)))
+            .and_then(|id| self.face(id))
+    }
+
+    /// The face for what is wanted, or the one that stands in for an unknown family; whether it stands in.
+    pub(crate) fn find_or_default(&self, wanted: &Wanted<'_>) -> Option<(&Face, bool)> {
+        if let Some(face) = self.find(wanted) {
+            return Some((face, false));
+        }
+        let sans = Wanted { family: shipped::SANS, ..*wanted };
+        self.find(&sans).or_else(|| self.faces().first()).map(|face| (face, true))
+    }
+
+    /// A face that has all of a cluster, for one that has not: first the families that ship, then every other.
+    pub(crate) fn fallback(&self, cluster: &str, near: &Face) -> Option<&Face> {
+        let wanted = |family| Wanted { family, weight: near.weight(), slant: near.slant(), width: near.width() };
+        let emoji = cluster.contains('\u{fe0f}').then_some(shipped::EMOJI);
+        let first = emoji.into_iter().chain([shipped::SANS, shipped::SERIF, shipped::EMOJI]);
+        let ships = first.filter_map(|family| self.find(&wanted(family))).find(|face| face.has_all(cluster));
+        ships.or_else(|| {
+            let able = self.faces().iter().filter(|face| face.has_all(cluster));
+            able.min_by_key(|face| (distance(&wanted(""), face), face.id()))
+        })
+    }
+}
+
+/// Width before style before weight. A lighter weight is preferred below 400, a heavier one above 500.
+fn distance(wanted: &Wanted<'_>, face: &Face) -> (u16, bool, u16) {
+    let (weight, has) = (wanted.weight, face.weight());
+    let wrong_side = match weight {
+        400..=500 => has > 500,
+        0..400 => has > weight,
+        _ => has < weight,
+    };
+    let weight = has.abs_diff(weight) + if wrong_side { 1000 } else { 0 };
+    (face.width().abs_diff(wanted.width), face.slant() != wanted.slant, weight)
+}

@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+
+mod error;
+mod fonts;
+mod glyph;
+mod raster;
+mod render;
+mod shape;
+mod text;
+
+pub use error::Error;
+pub use fonts::{Face, FaceId, Fonts, Generic, Origin, Scripts, Skipped, Slant, Sources, Wanted};
+pub use render::{Bounds, LineBox, Rendered, Replaced, line_boxes, render};
+pub use text::{
+    Align, Colour, Fill, Gradient, Limits, Line, NotAColour, Outline, Position, Run, Shadow, Stop, Style, Text,
+};
