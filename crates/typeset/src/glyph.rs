@@ -105,12 +105,9 @@ impl Glyph {
         Self { extent: Extent::of(&path), path }
     }
 
-    /// Appends the outline at a size in px and a place in px, then transformed.
-    pub(crate) fn append(&self, path: &mut Vec<Command>, size: f32, x: f32, y: f32, then: Option<&Transform>) {
-        let mut transform = Transform::new(size, 0.0, 0.0, size, x, y);
-        if let Some(then) = then {
-            transform = transform.then(then);
-        }
+    /// Appends the outline at a size in px and a place in px.
+    pub(crate) fn append(&self, path: &mut Vec<Command>, size: f32, x: f32, y: f32) {
+        let transform = Transform::new(size, 0.0, 0.0, size, x, y);
         path.extend(self.path.iter().map(|command| command.transform(&transform)));
     }
 }

@@ -4,6 +4,7 @@
 mod error;
 mod fonts;
 mod glyph;
+mod identify;
 mod raster;
 mod render;
 mod shape;
@@ -11,6 +12,7 @@ mod text;
 
 pub use error::Error;
 pub use fonts::{Face, FaceId, Fonts, Generic, Origin, Scripts, Skipped, Slant, Sources, Wanted};
+pub use identify::{Match, Options, identify, match_coverage};
 pub use render::{Bounds, LineBox, Rendered, Replaced, line_boxes, render};
 pub use text::{
     Align, Colour, Fill, Gradient, Limits, Line, NotAColour, Outline, Position, Run, Shadow, Stop, Style, Text,

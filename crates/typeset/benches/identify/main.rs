@@ -1,1 +1,159 @@
-fn main() {}
+//! `cargo bench -p typeset --bench identify`: lines drawn in every face of the shipped, the system's and given fonts,
+//! damaged as lifted ink is, and identified among all of them. Arguments: `--faces shipped|all` (all), `--lines N`
+//! (lines a face and damage, 3), `--folder PATH`, `--each` (prints every miss).
+
+mod damage;
+mod table;
+
+use std::time::{Duration, Instant};
+
+use damage::{Damage, Random};
+use image::GrayImage;
+use table::{Row, sisters};
+use typeset::{
+    Bounds, Colour, Face, Fonts, Line, Match, Options, Position, Run, Slant, Sources, Style, Text, identify, render,
+};
+
+const KOREAN: &[&str] = &[
+    "가을 음악회", "서울 국제 도서전", "오늘의 특별한 커피", "새해 복 많이 받으세요", "무료 체험 신청하기",
+    "여름 휴가 대축제", "우리 동네 책방", "한정 수량 선착순",
+];
+const LATIN: &[&str] = &[
+    "Autumn Concert", "SUMMER SALE", "Grand opening", "Save the date 2026", "Fresh coffee daily", "Jazz & Blues Night",
+    "www.example.org", "UP TO 50% OFF",
+];
+const MIXED: &[&str] = &["2026 서울 Jazz Festival", "BIG 세일 50% 할인", "3월 14일 (토) 19:30", "Café 봄날 OPEN"];
+
+struct Arguments {
+    sources: Sources,
+    lines: usize,
+    each: bool,
+}
+
+fn arguments() -> Arguments {
+    let mut arguments =
+        Arguments { sources: Sources { system: true, ..Sources::default() }, lines: 3, each: false };
+    let mut given = std::env::args().skip(1);
+    while let Some(argument) = given.next() {
+        match argument.as_str() {
+            "--faces" => arguments.sources.system = given.next().as_deref() != Some("shipped"),
+            "--folder" => arguments.sources.folders.extend(given.next().map(Into::into)),
+            "--lines" => arguments.lines = given.next().and_then(|n| n.parse().ok()).unwrap_or(arguments.lines),
+            "--each" => arguments.each = true,
+            _ => {}
+        }
+    }
+    arguments
+}
+
+/// A line as it was drawn.
+struct Truth<'a> {
+    face: &'a Face,
+    words: &'static str,
+    size: f32,
+    spacing: f32,
+    baseline: f32,
+    mask: GrayImage,
+}
+
+fn draw<'a>(face: &'a Face, fonts: &Fonts, random: &mut Random) -> Option<Truth<'a>> {
+    let scripts = face.scripts();
+    let sets: &[&[&'static str]] = if scripts.hangul { &[KOREAN, KOREAN, LATIN, MIXED] } else { &[LATIN] };
+    let set = *random.one_of(sets);
+    let words = *random.one_of(set);
+    if !face.has_all(words) {
+        return None;
+    }
+    let size = 12.0 * (200.0_f32 / 12.0).powf(random.unit());
+    // Half of all lines are not spaced; the rest from -2 to +10 px, as far as letters of this size bear it.
+    let spacing = if random.unit() < 0.5 { 0.0 } else { (-2.0 + 12.0 * random.unit()).clamp(-0.06 * size, 0.3 * size) };
+    let position = Position { x: 20.0 + random.unit(), y: (1.5 * size).ceil() + 20.0 + random.unit() };
+    let mut style = Style::new(face.postscript(), size, Colour::rgb(0, 0, 0));
+    (style.weight, style.width, style.slant) = (face.weight(), face.width(), face.slant());
+    style.letter_spacing = spacing;
+    let text = Text {
+        lines: vec![Line { runs: vec![Run { text: words.into(), style }] }],
+        align: typeset::Align::Left,
+        angle: 0.0,
+        position,
+    };
+    let (width, height) = (6000, (3.0 * size) as u32 + 60);
+    let drawn = render(&text, fonts, Bounds { x: 0, y: 0, width, height }).ok()?;
+    if drawn.faces != [face.id()] {
+        return None; // the name does not tell it from another: not a fair question
+    }
+    let margin = 12;
+    let mut mask = GrayImage::new(drawn.picture.width() + 2 * margin, drawn.picture.height() + 2 * margin);
+    for (x, y, pixel) in drawn.picture.enumerate_pixels() {
+        mask.put_pixel(x + margin, y + margin, image::Luma([pixel.0[3]]));
+    }
+    let baseline = position.y - drawn.y as f32 + margin as f32;
+    Some(Truth { face, words, size, spacing, baseline, mask })
+}
+
+fn main() {
+    let arguments = arguments();
+    let started = Instant::now();
+    let fonts = Fonts::load(&arguments.sources);
+    println!("{} faces listed in {:.0} ms", fonts.faces().len(), started.elapsed().as_secs_f64() * 1e3);
+    let mut all = Row::default();
+    let mut shown = Vec::new();
+    for damage in Damage::ALL {
+        let mut row = Row::default();
+        let mut random = Random::new(11);
+        for face in fonts.faces().iter().filter(|face| face.scripts().latin) {
+            for _ in 0..arguments.lines {
+                let Some(truth) = draw(face, &fonts, &mut random) else { continue };
+                if truth.size < damage.least_size() {
+                    continue;
+                }
+                let mask = damage.apply(&truth.mask, &mut random);
+                let started = Instant::now();
+                let found = identify(&mask, truth.words, &fonts, &Options::default());
+                let took = started.elapsed();
+                let Ok(found) = found else {
+                    println!("{:?} {} {}: {found:?}", damage, truth.face.postscript(), truth.words);
+                    continue;
+                };
+                judge(&truth, &found, took, &fonts, &mut [&mut row, &mut all], arguments.each);
+            }
+        }
+        shown.push((format!("{damage:?}"), row));
+    }
+    println!("{}", Row::HEADER);
+    for (name, row) in shown.iter().chain([&("all".to_owned(), all)]) {
+        println!("{}", row.line(name));
+    }
+    for (name, row) in &shown {
+        row.histogram(name);
+    }
+}
+
+fn judge(truth: &Truth<'_>, found: &[Match], took: Duration, fonts: &Fonts, rows: &mut [&mut Row], each: bool) {
+    let Some(best) = found.first() else { return };
+    let Some(face) = fonts.face(best.face) else { return };
+    let family = face.family() == truth.face.family();
+    let sister = family || sisters(face.family(), truth.face.family());
+    let exact = best.face == truth.face.id();
+    // How well the line's own face lies, where it is among the results.
+    let own = found.iter().find(|found| found.face == truth.face.id());
+    if each && (!sister || (best.size / truth.size - 1.0).abs() > 0.03) {
+        println!(
+            "{} {:.0} px {:+.1} \"{}\": {} {:.3} {:.1} px {:+.1}; own {:?}",
+            truth.face.postscript(), truth.size, truth.spacing, truth.words, face.postscript(), best.similarity, best.size,
+            best.letter_spacing, own.map(|own| (own.similarity, own.size))
+        );
+    }
+    let upright = truth.face.slant() == Slant::Upright;
+    for row in rows {
+        row.count(family, sister, exact, upright && took.as_nanos() > 0, best, truth.size, truth.spacing, truth.baseline, took);
+        if let Some(own) = own {
+            row.own(own.similarity, own.overlap);
+        }
+        // The best of the wrong families, for the threshold.
+        let wrong = found.iter().find(|found| {
+            fonts.face(found.face).is_some_and(|face| !sisters(face.family(), truth.face.family()))
+        });
+        row.wrong(wrong.map(|wrong| wrong.similarity));
+    }
+}

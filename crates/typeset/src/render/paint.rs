@@ -3,7 +3,7 @@
 use image::RgbaImage;
 use zeno::{Command, Transform};
 
-use super::layout::{Laid, Set};
+use super::layout::Laid;
 use crate::Error;
 use crate::glyph::Extent;
 use crate::raster::{Coverage, Pixels, blur, rasterize};
@@ -31,12 +31,15 @@ pub(super) fn paint(text: &Text, laid: &Laid<'_>, clip: Pixels) -> Result<(RgbaI
             styles.push((glyph.style, Vec::new()));
         }
         if let Some((_, path)) = styles.last_mut() {
-            append(glyph, path, &turn.transform);
+            glyph.face.glyph(glyph.id).append(path, glyph.style.size, glyph.x, glyph.y);
         }
     }
     let mut budget = Limits::PAINTED_PIXELS;
     let mut layers: [Vec<Paint<'_>>; 3] = Default::default();
-    for (style, path) in &styles {
+    for (style, path) in &mut styles {
+        for command in path.iter_mut() {
+            *command = command.transform(&turn.transform);
+        }
         let Some(extent) = Extent::of(path) else { continue };
         for (layer, paint) in layers.iter_mut().zip(paints(style, path, &extent, clip, &mut budget)?) {
             layer.extend(paint);
@@ -44,10 +47,6 @@ pub(super) fn paint(text: &Text, laid: &Laid<'_>, clip: Pixels) -> Result<(RgbaI
     }
     let paints: Vec<Paint<'_>> = layers.into_iter().flatten().collect();
     Ok(compose(&paints, &turn))
-}
-
-fn append(glyph: &Set<'_>, path: &mut Vec<Command>, turn: &Transform) {
-    glyph.face.glyph(glyph.id).append(path, glyph.style.size, glyph.x, glyph.y, Some(turn));
 }
 
 /// Shadow, outline and fill of one path.

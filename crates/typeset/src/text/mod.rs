@@ -7,7 +7,7 @@ mod validate;
 use serde::{Deserialize, Serialize};
 
 pub use colour::{Colour, NotAColour};
-pub(crate) use validate::range;
+pub(crate) use validate::{count, range};
 pub use validate::Limits;
 
 use crate::fonts::Slant;

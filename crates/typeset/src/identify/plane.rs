@@ -1,0 +1,183 @@
+//! Small pictures of one channel in floats.
+
+use image::GrayImage;
+
+/// Values from 0 to 1, row by row.
+#[derive(Debug, Clone)]
+pub(crate) struct Plane {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) values: Vec<f32>,
+}
+
+/// The box around ink, in px: edges where the coverage is one half, between pixels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InkBox {
+    pub(crate) left: f32,
+    pub(crate) top: f32,
+    pub(crate) right: f32,
+    pub(crate) bottom: f32,
+}
+
+impl InkBox {
+    pub(crate) fn width(&self) -> f32 {
+        self.right - self.left
+    }
+
+    pub(crate) fn height(&self) -> f32 {
+        self.bottom - self.top
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "positions within a picture")]
+impl Plane {
+    pub(crate) fn zero(width: usize, height: usize) -> Self {
+        Self { width, height, values: vec![0.0; width * height] }
+    }
+
+    /// The coverage of a mask, brightened so that its ink is opaque; traces below an eighth of that are dropped.
+    pub(crate) fn of_mask(mask: &GrayImage) -> Option<Self> {
+        let mut counts = [0_u64; 256];
+        for value in mask.as_raw() {
+            counts[usize::from(*value)] += 1;
+        }
+        // Ink is what the brightest fiftieth of the covered pixels has.
+        let covered: u64 = counts[32..].iter().sum();
+        let mut left = covered / 50;
+        let full = (32..256).rev().find(|&value| {
+            let found = counts[value] > left;
+            left = left.saturating_sub(counts[value]);
+            found
+        })?;
+        if full < 128 {
+            return None;
+        }
+        let full = full as f32;
+        let unit = |value: &u8| if f32::from(*value) < full / 8.0 { 0.0 } else { (f32::from(*value) / full).min(1.0) };
+        let (width, height) = (mask.width() as usize, mask.height() as usize);
+        Some(Self { width, height, values: mask.as_raw().iter().map(unit).collect() })
+    }
+
+    /// The largest value of each column, and of each row.
+    fn profiles(&self) -> (Vec<f32>, Vec<f32>) {
+        let mut columns = vec![0.0_f32; self.width];
+        let mut rows = vec![0.0_f32; self.height];
+        for (row, values) in rows.iter_mut().zip(self.values.chunks_exact(self.width)) {
+            for (column, value) in columns.iter_mut().zip(values) {
+                *column = column.max(*value);
+                *row = row.max(*value);
+            }
+        }
+        (columns, rows)
+    }
+
+    /// Around all ink of half coverage or more.
+    pub(crate) fn ink_box(&self) -> Option<InkBox> {
+        let (columns, rows) = self.profiles();
+        let (left, right) = edges(&columns)?;
+        let (top, bottom) = edges(&rows)?;
+        Some(InkBox { left, top, right, bottom })
+    }
+
+    /// A part of the plane, scaled: pixel (0, 0) of the result starts at (`x`, `y`), and each of its pixels is the
+    /// average of `1 / scale` px a side. `scale` is at most 1. What lies outside is 0.
+    pub(crate) fn scaled(&self, x: f32, y: f32, scale: f32, width: usize, height: usize) -> Self {
+        let columns = spans(x, scale, width, self.width);
+        let rows = spans(y, scale, height, self.height);
+        let mut narrow = Self::zero(width, self.height);
+        for (to, from) in narrow.values.chunks_exact_mut(width).zip(self.values.chunks_exact(self.width)) {
+            for (value, span) in to.iter_mut().zip(&columns) {
+                *value = span.average(|n| from[n]);
+            }
+        }
+        let mut small = Self::zero(width, height);
+        for (to, span) in small.values.chunks_exact_mut(width).zip(&rows) {
+            for (n, value) in to.iter_mut().enumerate() {
+                *value = span.average(|row| narrow.values[row * width + n]);
+            }
+        }
+        small
+    }
+
+    /// Blurred with the kernel 1 2 1 in both directions, so that edges have slopes to follow.
+    pub(crate) fn softened(&self) -> Self {
+        let (width, height) = (self.width, self.height);
+        let mut across = self.clone();
+        for (to, from) in across.values.chunks_exact_mut(width).zip(self.values.chunks_exact(width)) {
+            for x in 1..width.saturating_sub(1) {
+                to[x] = 0.25 * (from[x - 1] + 2.0 * from[x] + from[x + 1]);
+            }
+        }
+        let mut soft = across.clone();
+        for y in 1..height.saturating_sub(1) {
+            for x in 0..width {
+                let at = |y: usize| across.values[y * width + x];
+                soft.values[y * width + x] = 0.25 * (at(y - 1) + 2.0 * at(y) + at(y + 1));
+            }
+        }
+        soft
+    }
+
+    /// Soft intersection over union: Σ min / Σ max.
+    pub(crate) fn overlap(&self, other: &Self) -> f32 {
+        let (mut both, mut any) = (0.0, 0.0);
+        for (a, b) in self.values.iter().zip(&other.values) {
+            both += a.min(*b);
+            any += a.max(*b);
+        }
+        if any > 0.0 { both / any } else { 0.0 }
+    }
+
+    /// The cosine between the two as vectors.
+    pub(crate) fn cosine(&self, other: &Self) -> f32 {
+        let (mut product, mut own, mut others) = (0.0, 0.0, 0.0);
+        for (a, b) in self.values.iter().zip(&other.values) {
+            product += a * b;
+            own += a * a;
+            others += b * b;
+        }
+        if own > 0.0 && others > 0.0 { product / (own * others).sqrt() } else { 0.0 }
+    }
+}
+
+/// Where a profile first rises through one half, and last falls through it.
+#[expect(clippy::cast_precision_loss, reason = "positions within a picture")]
+fn edges(profile: &[f32]) -> Option<(f32, f32)> {
+    let first = profile.iter().position(|value| *value >= 0.5)?;
+    let last = profile.iter().rposition(|value| *value >= 0.5)?;
+    // A pixel that is covered by c of its length, before a full one: the edge is at its end less c.
+    let partly = |at: Option<usize>| at.and_then(|at| profile.get(at)).copied().unwrap_or(0.0);
+    let start = first as f32 + (1.0 - profile[first]) - partly(first.checked_sub(1));
+    let end = last as f32 + profile[last] + partly(last.checked_add(1));
+    Some((start, end))
+}
+
+/// The pixels, and shares of pixels, that one scaled pixel averages.
+struct Span {
+    first: usize,
+    weights: Vec<f32>,
+}
+
+impl Span {
+    fn average(&self, at: impl Fn(usize) -> f32) -> f32 {
+        self.weights.iter().enumerate().map(|(n, weight)| at(self.first + n) * weight).sum()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+fn spans(start: f32, scale: f32, count: usize, size: usize) -> Vec<Span> {
+    let step = 1.0 / scale;
+    (0..count)
+        .map(|n| {
+            let (from, to) = (start + n as f32 * step, start + (n + 1) as f32 * step);
+            let (low, high) = (from.max(0.0), to.min(size as f32));
+            if low >= high {
+                return Span { first: 0, weights: Vec::new() };
+            }
+            let first = low.floor() as usize;
+            let last = (high.ceil() as usize).min(size);
+            let share = |n: usize| (high.min((n + 1) as f32) - low.max(n as f32)).max(0.0) / step;
+            Span { first, weights: (first..last).map(share).collect() }
+        })
+        .collect()
+}
