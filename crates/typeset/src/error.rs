@@ -46,7 +46,7 @@ pub enum Error {
     #[error("there are no fonts; the ones that ship can be loaded with `Sources::default()`")]
     NoFonts,
     /// Nothing in the mask is ink.
-    #[error("the mask has no ink: no pixel has a coverage of 128 or more")]
+    #[error("the mask has no ink: hardly any pixel has a coverage of 40 or more")]
     NoInk,
     /// The words have no character that leaves ink.
     #[error("the words are empty or only spaces")]

@@ -4,8 +4,72 @@
 use super::candidate::{Candidate, Fit};
 use super::plane::Plane;
 
-/// Size, x, baseline, letter spacing.
-const PARAMETERS: usize = 4;
+/// Size, x, baseline, spread, letter spacing.
+const PARAMETERS: usize = 5;
+
+/// Which parameters are free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Free {
+    /// All.
+    All,
+    /// All but letter spacing, which stays.
+    NotSpacing,
+}
+
+/// Words drawn at a fit, and how far they are from the target.
+pub(super) struct Drawn {
+    pub(super) fit: Fit,
+    /// Softened, without the spread.
+    soft: Plane,
+    /// Softened, with the spread.
+    pub(super) spread: Plane,
+    cost: f32,
+}
+
+impl Drawn {
+    /// `target` is the mask, softened.
+    pub(super) fn new(candidate: &Candidate<'_>, target: &Plane, fit: Fit) -> Self {
+        let soft = candidate.draw(&fit, target.width, target.height).softened();
+        let spread = soft.spread(fit.spread);
+        let cost = spread.distance(target);
+        Self { fit, soft, spread, cost }
+    }
+
+    /// Improves the fit until it stands still or `steps` more drawings are done.
+    pub(super) fn align(mut self, candidate: &Candidate<'_>, target: &Plane, free: Free, steps: usize) -> Self {
+        let free = if candidate.has_gaps() { free } else { Free::NotSpacing };
+        let mut damping = 1e-3;
+        let mut normal = normal(candidate, target, &self);
+        for _ in 0..steps {
+            let Some(step) = solve(&normal, free, damping) else { break };
+            let next = Self::new(candidate, target, stepped(&self.fit, step));
+            if next.cost < self.cost {
+                let gain = (self.cost - next.cost) / self.cost;
+                self = next;
+                if gain < 2e-3 {
+                    break;
+                }
+                normal = self::normal(candidate, target, &self);
+                damping = (damping * 0.3_f32).max(1e-3);
+            } else {
+                damping = damping.max(1e-2) * 10.0; // too far: a shorter step, from where the last one began
+            }
+        }
+        self
+    }
+}
+
+/// No step changes the size by more than a tenth, and edges lie at most 1.5 px wrong.
+fn stepped(fit: &Fit, [size, x, baseline, spread, spacing]: [f32; PARAMETERS]) -> Fit {
+    let growth = size.clamp(-0.1, 0.1);
+    Fit {
+        size: fit.size * (1.0 + growth + growth * growth / 2.0),
+        x: fit.x + x,
+        baseline: fit.baseline + baseline,
+        spread: (fit.spread + spread).clamp(-1.5, 1.5),
+        spacing: fit.spacing + spacing,
+    }
+}
 
 /// The normal equations of one step.
 #[derive(Default)]
@@ -14,55 +78,10 @@ struct Normal {
     vector: [f32; PARAMETERS],
 }
 
-/// Improves a fit until it stands still or `steps` are done; `target` is the mask, softened.
-pub(super) fn align(candidate: &Candidate<'_>, target: &Plane, start: Fit, steps: usize) -> Fit {
-    let spaced = candidate.has_gaps();
-    let mut best = (f32::MAX, start);
-    let mut fit = start;
-    let mut damping = 1e-3;
-    for _ in 0..=steps {
-        let drawn = candidate.draw(&fit, target.width, target.height).softened();
-        let cost: f32 = target.values.iter().zip(&drawn.values).map(|(a, b)| (a - b) * (a - b)).sum();
-        if cost < best.0 {
-            let gain = (best.0 - cost) / cost.max(1e-6);
-            best = (cost, fit);
-            if gain < 1e-3 {
-                break;
-            }
-        } else {
-            // Too far: half the way back, more carefully from there on.
-            damping *= 10.0;
-            fit = Fit {
-                size: (fit.size + best.1.size) / 2.0,
-                x: (fit.x + best.1.x) / 2.0,
-                baseline: (fit.baseline + best.1.baseline) / 2.0,
-                spacing: (fit.spacing + best.1.spacing) / 2.0,
-            };
-            continue;
-        }
-        let normal = normal(candidate, target, &drawn, &fit);
-        let Some([size, x, baseline, spacing]) = solve(normal, spaced, damping) else { break };
-        // No step changes the size by more than a tenth.
-        let size = fit.size * size.clamp(-0.1, 0.1).exp_approx();
-        fit = Fit { size, x: fit.x + x, baseline: fit.baseline + baseline, spacing: fit.spacing + spacing };
-    }
-    best.1
-}
-
-trait Exp {
-    fn exp_approx(self) -> f32;
-}
-
-impl Exp for f32 {
-    /// For small values; the same on every machine.
-    fn exp_approx(self) -> f32 {
-        1.0 + self + self * self / 2.0
-    }
-}
-
 #[expect(clippy::cast_precision_loss, reason = "positions within a picture")]
-fn normal(candidate: &Candidate<'_>, target: &Plane, drawn: &Plane, fit: &Fit) -> Normal {
+fn normal(candidate: &Candidate<'_>, target: &Plane, drawn: &Drawn) -> Normal {
     let (width, height) = (target.width, target.height);
+    let fit = &drawn.fit;
     let gaps = candidate.gaps(fit, width);
     let mut normal = Normal::default();
     for y in 1..height.saturating_sub(1) {
@@ -71,36 +90,32 @@ fn normal(candidate: &Candidate<'_>, target: &Plane, drawn: &Plane, fit: &Fit) -
             let n = y * width + x;
             let slope = |step: usize| {
                 let over = |plane: &Plane| plane.values[n + step] - plane.values[n - step];
-                0.25 * (over(target) + over(drawn))
+                0.25 * (over(target) + over(&drawn.spread))
             };
             let (across, down) = (slope(1), slope(width));
             if across == 0.0 && down == 0.0 {
                 continue;
             }
-            let error = target.values[n] - drawn.values[n];
+            let error = target.values[n] - drawn.spread.values[n];
             let gap = gaps[x];
             let right = x as f32 + 0.5 - fit.x - gap * fit.spacing;
-            let jacobian = [-(across * right + down * below), -across, -down, -across * gap];
+            let steep = drawn.soft.steepness(n);
+            let jacobian = [-(across * right + down * below), -across, -down, steep, -across * gap];
             for (i, one) in jacobian.iter().enumerate() {
                 normal.vector[i] += one * error;
-                for (j, two) in jacobian.iter().enumerate().skip(i) {
+                for (j, two) in jacobian.iter().enumerate().take(i + 1) {
                     normal.matrix[i][j] += one * two;
                 }
             }
         }
     }
-    for i in 1..PARAMETERS {
-        for j in 0..i {
-            normal.matrix[i][j] = normal.matrix[j][i];
-        }
-    }
     normal
 }
 
-/// Cholesky's solution of the damped equations; the last parameter stays if it has no effect.
-fn solve(normal: Normal, spaced: bool, damping: f32) -> Option<[f32; PARAMETERS]> {
-    let count = if spaced { PARAMETERS } else { PARAMETERS - 1 };
-    let Normal { mut matrix, vector } = normal;
+/// Cholesky's solution of the damped equations, of which only the lower half is read.
+fn solve(normal: &Normal, free: Free, damping: f32) -> Option<[f32; PARAMETERS]> {
+    let count = if free == Free::All { PARAMETERS } else { PARAMETERS - 1 };
+    let (mut matrix, vector) = (normal.matrix, normal.vector);
     for (n, row) in matrix.iter_mut().enumerate() {
         row[n] = row[n] * (1.0 + damping) + 1e-6;
     }

@@ -19,6 +19,8 @@ pub(crate) struct Fit {
     pub(crate) baseline: f32,
     /// px after each letter.
     pub(crate) spacing: f32,
+    /// px by which the ink's edges lie outside of the letters', or inside if below 0.
+    pub(crate) spread: f32,
 }
 
 impl Fit {
@@ -29,6 +31,7 @@ impl Fit {
             x: (self.x - x) * scale,
             baseline: (self.baseline - y) * scale,
             spacing: self.spacing * scale,
+            spread: self.spread * scale,
         }
     }
 
@@ -39,6 +42,7 @@ impl Fit {
             x: self.x / scale + x,
             baseline: self.baseline / scale + y,
             spacing: self.spacing / scale,
+            spread: self.spread / scale,
         }
     }
 }
@@ -81,7 +85,7 @@ impl<'a> Candidate<'a> {
     pub(crate) fn guesses(&self, ink: &InkBox) -> Vec<Fit> {
         /// Letters are not set wider or closer than this, in em.
         const SPACING: std::ops::RangeInclusive<f32> = -0.25..=1.5;
-        let unit = Fit { size: 1.0, x: 0.0, baseline: 0.0, spacing: 0.0 };
+        let unit = Fit { size: 1.0, x: 0.0, baseline: 0.0, spacing: 0.0, spread: 0.0 };
         let Some(extent) = self.extent(&unit).filter(|extent| extent.width() > 0.0 && extent.height() > 0.0) else {
             return Vec::new();
         };

@@ -4,6 +4,8 @@ mod align;
 mod candidate;
 mod plane;
 
+use std::cmp::Ordering;
+
 use image::GrayImage;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,7 +14,7 @@ use crate::Error;
 use crate::fonts::{Face, FaceId, Fonts};
 use crate::shape::has_ink;
 use crate::text;
-use align::align;
+use align::{Drawn, Free};
 use candidate::{Candidate, Fit};
 use plane::{InkBox, Plane};
 
@@ -62,7 +64,7 @@ impl Match {
     }
 
     fn fit(&self) -> Fit {
-        Fit { size: self.size, x: self.x, baseline: self.baseline, spacing: self.letter_spacing }
+        Fit { size: self.size, x: self.x, baseline: self.baseline, spacing: self.letter_spacing, spread: 0.0 }
     }
 }
 
@@ -73,6 +75,12 @@ const FINE: f32 = 64.0;
 const MARGIN: f32 = 5.0;
 /// A line is compared at a size at which it is no wider than this.
 const MOST_WIDTH: f32 = 2400.0;
+/// Similarities closer than this tell nothing apart.
+const ALIKE: f32 = 0.003;
+/// Letters closer to their own places than this, in em, may not be spaced at all.
+const SPACED: f32 = 0.015;
+/// What edges that are moved by an em would cost in similarity: a regular face is no bold one with thin strokes.
+const MOVED: f32 = 4.0;
 
 /// The mask around its ink, at one scale.
 struct View {
@@ -94,18 +102,23 @@ impl View {
         Self { x, y, scale, soft: plane.softened(), plane }
     }
 
-    /// Aligns from a fit in px of the mask; gives the new fit, likewise, and the similarity.
-    fn compare(&self, candidate: &Candidate<'_>, fit: Fit, steps: usize) -> (Fit, f32) {
-        let fit = fit.into_plane(self.x, self.y, self.scale);
-        let fit = if steps > 0 { align(candidate, &self.soft, fit, steps) } else { fit };
-        let drawn = candidate.draw(&fit, self.plane.width, self.plane.height);
-        let similarity = similarity(&self.soft, &drawn.softened());
-        (fit.out_of_plane(self.x, self.y, self.scale), similarity)
+    fn draw(&self, candidate: &Candidate<'_>, fit: Fit) -> Drawn {
+        Drawn::new(candidate, &self.soft, fit.into_plane(self.x, self.y, self.scale))
     }
-}
 
-fn similarity(one: &Plane, two: &Plane) -> f32 {
-    one.overlap(two)
+    fn fit(&self, drawn: &Drawn) -> Fit {
+        drawn.fit.out_of_plane(self.x, self.y, self.scale)
+    }
+
+    /// How alike ink and drawn words are: the overlap of both, softened, the words also with their edges moved and
+    /// blurred as much as suits the ink; less what the edges were moved, in em.
+    fn similarity(&self, drawn: &Drawn) -> f32 {
+        let sharp = drawn.spread.overlap(&self.soft);
+        let soft = drawn.spread.softened();
+        let softer = soft.softened();
+        let best = sharp.max(soft.overlap(&self.soft)).max(softer.overlap(&self.soft));
+        (best - MOVED * (drawn.fit.spread / drawn.fit.size).abs()).max(0.0)
+    }
 }
 
 /// The faces that come closest to a line's ink, the best first.
@@ -136,35 +149,65 @@ pub fn identify(mask: &GrayImage, words: &str, fonts: &Fonts, options: &Options)
         None => fonts.faces().iter().collect(),
     };
     let able: Vec<&Face> = faces.into_iter().filter(|face| face.has_all(words)).collect();
-    let mut rough: Vec<(Candidate<'_>, Fit, f32)> = able
+    let mut rough: Vec<(Candidate<'_>, Drawn, f32)> = able
         .par_iter()
         .filter_map(|face| {
             let candidate = Candidate::new(face, words)?;
-            let guesses = candidate.guesses(&ink);
-            let tried = guesses.into_iter().map(|guess| coarse.compare(&candidate, guess, 2));
-            let (fit, similarity) = tried.reduce(|a, b| if b.1 > a.1 { b } else { a })?;
-            Some((candidate, fit, similarity))
+            let tried = candidate.guesses(&ink).into_iter().map(|guess| {
+                let drawn = coarse.draw(&candidate, guess);
+                let overlap = drawn.spread.overlap(&coarse.soft);
+                (drawn, overlap)
+            });
+            let (drawn, _) = tried.reduce(|a, b| if b.1 > a.1 { b } else { a })?;
+            let drawn = drawn.align(&candidate, &coarse.soft, Free::All, 1);
+            let overlap = drawn.spread.overlap(&coarse.soft);
+            Some((candidate, drawn, overlap))
         })
         .collect();
-    rough.sort_by(|a, b| b.2.total_cmp(&a.2)); // stable: equal faces stay in the collection's order
-    rough.truncate(options.finalists.clamp(1, 64));
+    let finalists = options.finalists.clamp(1, 64);
+    keep_best(&mut rough, 3 * finalists);
+    let mut rough: Vec<(Candidate<'_>, Drawn, f32)> = rough
+        .into_par_iter()
+        .map(|(candidate, drawn, _)| {
+            let drawn = drawn.align(&candidate, &coarse.soft, Free::All, 4);
+            let similarity = coarse.similarity(&drawn);
+            (candidate, drawn, similarity)
+        })
+        .collect();
+    keep_best(&mut rough, finalists);
 
     let fine = View::new(&mask, &ink, FINE);
     let mut matches: Vec<Match> =
-        rough.par_iter().map(|(candidate, fit, _)| finish(candidate, &fine, *fit)).collect();
-    matches.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
+        rough.par_iter().map(|(candidate, drawn, _)| finish(candidate, &fine, coarse.fit(drawn))).collect();
+    // Faces that are alike stay in the collection's order, those without letter spacing first.
+    let rank = |found: &Match| ((found.similarity / ALIKE).round(), found.letter_spacing == 0.0);
+    matches.sort_by(|a, b| rank(b).partial_cmp(&rank(a)).unwrap_or(Ordering::Equal));
     matches.truncate(options.results);
     Ok(matches)
 }
 
+fn keep_best(candidates: &mut Vec<(Candidate<'_>, Drawn, f32)>, count: usize) {
+    candidates.sort_by(|a, b| b.2.total_cmp(&a.2)); // stable: equal faces stay in the collection's order
+    candidates.truncate(count);
+}
+
 fn finish(candidate: &Candidate<'_>, view: &View, rough: Fit) -> Match {
-    let (fit, similarity) = view.compare(candidate, rough, 8);
-    let placed = fit.into_plane(view.x, view.y, view.scale);
-    let overlap = view.plane.overlap(&candidate.draw(&placed, view.plane.width, view.plane.height));
+    let mut drawn = view.draw(candidate, rough).align(candidate, &view.soft, Free::All, 6);
+    let mut similarity = view.similarity(&drawn);
+    if (drawn.fit.spacing / drawn.fit.size).abs() < SPACED {
+        let plain = Fit { spacing: 0.0, ..view.fit(&drawn) };
+        let plain = view.draw(candidate, plain).align(candidate, &view.soft, Free::NotSpacing, 4);
+        let unspaced = view.similarity(&plain);
+        if unspaced > similarity - ALIKE {
+            (drawn, similarity) = (plain, unspaced);
+        }
+    }
+    let plain = candidate.draw(&drawn.fit, view.plane.width, view.plane.height);
+    let fit = view.fit(&drawn);
     Match {
         face: candidate.face.id(),
         similarity,
-        overlap,
+        overlap: view.plane.overlap(&plain),
         size: fit.size,
         x: fit.x,
         baseline: fit.baseline,

@@ -42,14 +42,14 @@ impl Plane {
             counts[usize::from(*value)] += 1;
         }
         // Ink is what the brightest fiftieth of the covered pixels has.
-        let covered: u64 = counts[32..].iter().sum();
+        let covered: u64 = counts[16..].iter().sum();
         let mut left = covered / 50;
-        let full = (32..256).rev().find(|&value| {
+        let full = (16..256).rev().find(|&value| {
             let found = counts[value] > left;
             left = left.saturating_sub(counts[value]);
             found
         })?;
-        if full < 128 {
+        if full < 40 {
             return None;
         }
         let full = full as f32;
@@ -128,15 +128,32 @@ impl Plane {
         if any > 0.0 { both / any } else { 0.0 }
     }
 
-    /// The cosine between the two as vectors.
-    pub(crate) fn cosine(&self, other: &Self) -> f32 {
-        let (mut product, mut own, mut others) = (0.0, 0.0, 0.0);
-        for (a, b) in self.values.iter().zip(&other.values) {
-            product += a * b;
-            own += a * a;
-            others += b * b;
+    /// With edges moved outwards by some px, or inwards if below 0: to the first order, along the slopes.
+    pub(crate) fn spread(&self, by: f32) -> Self {
+        let (width, height) = (self.width, self.height);
+        let mut moved = self.clone();
+        if by == 0.0 {
+            return moved;
         }
-        if own > 0.0 && others > 0.0 { product / (own * others).sqrt() } else { 0.0 }
+        for y in 1..height.saturating_sub(1) {
+            for x in 1..width.saturating_sub(1) {
+                let n = y * width + x;
+                moved.values[n] = (self.values[n] + by * self.steepness(n)).clamp(0.0, 1.0);
+            }
+        }
+        moved
+    }
+
+    /// The length of the slope at a pixel that is not at the edge, by central differences.
+    pub(crate) fn steepness(&self, n: usize) -> f32 {
+        let across = self.values[n + 1] - self.values[n - 1];
+        let down = self.values[n + self.width] - self.values[n - self.width];
+        0.5 * (across * across + down * down).sqrt()
+    }
+
+    /// Σ of the squared differences.
+    pub(crate) fn distance(&self, other: &Self) -> f32 {
+        self.values.iter().zip(&other.values).map(|(a, b)| (a - b) * (a - b)).sum()
     }
 }
 
