@@ -19,6 +19,8 @@ pub(crate) struct Piece<'a> {
     pub(crate) size: f32,
     /// px after each letter.
     pub(crate) letter_spacing: f32,
+    /// Whether letters may be joined where the face has a sign for it: fi.
+    pub(crate) ligatures: bool,
 }
 
 /// A glyph on the baseline of its line.
@@ -154,10 +156,10 @@ fn shape_item<'a>(
     if matches!(item.script, UnicodeScript::Hangul | UnicodeScript::Han) {
         buffer.set_language(Language::new("ko"));
     }
-    // CSS Text 3, section 8.2: no optional ligatures where letters are spaced; letters that join are not spaced.
+    // Letters that join are not spaced.
     let spacing = if is_joined(item.script) { 0.0 } else { piece.letter_spacing };
     let apart = [Feature::new(Tag::new(b"liga"), 0, ..), Feature::new(Tag::new(b"clig"), 0, ..)];
-    let features = if spacing == 0.0 { [].as_slice() } else { &apart };
+    let features = if piece.ligatures { [].as_slice() } else { &apart };
     if shape(&ShaperFont::new(font), &mut buffer, ShapeOptions::new().features(features)).is_err() {
         return buffer;
     }

@@ -16,6 +16,14 @@ pub(super) enum Free {
     NotSpacing,
 }
 
+/// What words are laid on.
+pub(super) struct Target {
+    /// The mask, softened once.
+    pub(super) soft: Plane,
+    /// How many times more drawn words are softened to be as blurred as the mask.
+    pub(super) blur: usize,
+}
+
 /// Words drawn at a fit, and how far they are from the target.
 pub(super) struct Drawn {
     pub(super) fit: Fit,
@@ -27,19 +35,18 @@ pub(super) struct Drawn {
 }
 
 impl Drawn {
-    /// `target` is the mask, softened.
-    pub(super) fn new(candidate: &Candidate<'_>, target: &Plane, fit: Fit) -> Self {
-        let soft = candidate.draw(&fit, target.width, target.height).softened();
+    pub(super) fn new(candidate: &Candidate<'_>, target: &Target, fit: Fit) -> Self {
+        let soft = candidate.draw(&fit, target.soft.width, target.soft.height).softer(1 + target.blur);
         let spread = soft.spread(fit.spread);
-        let cost = spread.distance(target);
+        let cost = spread.distance(&target.soft);
         Self { fit, soft, spread, cost }
     }
 
     /// Improves the fit until it stands still or `steps` more drawings are done.
-    pub(super) fn align(mut self, candidate: &Candidate<'_>, target: &Plane, free: Free, steps: usize) -> Self {
+    pub(super) fn align(mut self, candidate: &Candidate<'_>, target: &Target, free: Free, steps: usize) -> Self {
         let free = if candidate.has_gaps() { free } else { Free::NotSpacing };
         let mut damping = 1e-3;
-        let mut normal = normal(candidate, target, &self);
+        let mut normal = normal(candidate, &target.soft, &self);
         for _ in 0..steps {
             let Some(step) = solve(&normal, free, damping) else { break };
             let next = Self::new(candidate, target, stepped(&self.fit, step));
@@ -49,7 +56,7 @@ impl Drawn {
                 if gain < 2e-3 {
                     break;
                 }
-                normal = self::normal(candidate, target, &self);
+                normal = self::normal(candidate, &target.soft, &self);
                 damping = (damping * 0.3_f32).max(1e-3);
             } else {
                 damping = damping.max(1e-2) * 10.0; // too far: a shorter step, from where the last one began

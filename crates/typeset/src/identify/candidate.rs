@@ -54,6 +54,7 @@ pub(crate) struct Candidate<'a> {
 }
 
 struct Letter {
+    id: u32,
     glyph: Arc<Glyph>,
     extent: Extent,
     x: f32,
@@ -62,14 +63,24 @@ struct Letter {
 }
 
 impl<'a> Candidate<'a> {
+    /// With ligatures, and without if that makes a difference: spaced words have none. Empty if the face cannot be
+    /// read or the words leave no ink in it.
+    pub(crate) fn all(face: &'a Face, words: &str) -> Vec<Self> {
+        let joined = Self::new(face, words, true);
+        let ids = |candidate: &Self| candidate.glyphs.iter().map(|letter| letter.id).collect::<Vec<_>>();
+        let apart = Self::new(face, words, false);
+        let differs = joined.as_ref().map(ids) != apart.as_ref().map(ids);
+        joined.into_iter().chain(apart.filter(|_| differs)).collect()
+    }
+
     /// `None` if the face cannot be read or the words leave no ink in it.
-    pub(crate) fn new(face: &'a Face, words: &str) -> Option<Self> {
-        let shaped = shape_line(&[Piece { text: words, face, size: 1.0, letter_spacing: 0.0 }], None);
+    pub(crate) fn new(face: &'a Face, words: &str, ligatures: bool) -> Option<Self> {
+        let shaped = shape_line(&[Piece { text: words, face, size: 1.0, letter_spacing: 0.0, ligatures }], None);
         let letter = |placed: &crate::shape::Placed<'_>| {
             let glyph = face.glyph(placed.id);
             let extent = glyph.extent?.placed(1.0, placed.x, placed.y);
             #[expect(clippy::cast_precision_loss, reason = "letters of a line")]
-            Some(Letter { glyph, extent, x: placed.x, y: placed.y, gaps: placed.gaps as f32 })
+            Some(Letter { id: placed.id, glyph, extent, x: placed.x, y: placed.y, gaps: placed.gaps as f32 })
         };
         let glyphs: Vec<Letter> = shaped.glyphs.iter().filter_map(letter).collect();
         (!glyphs.is_empty()).then_some(Self { face, glyphs })
@@ -109,7 +120,9 @@ impl<'a> Candidate<'a> {
             let baseline = (ink.top + ink.bottom - extent.top - extent.bottom) / 2.0;
             Some(Fit { x, baseline, ..fit })
         };
-        sizes.into_iter().filter_map(placed).collect()
+        /// px an em; no letters are smaller.
+        const LEAST_SIZE: f32 = 2.0;
+        sizes.into_iter().filter(|fit| fit.size >= LEAST_SIZE).filter_map(placed).collect()
     }
 
     /// The coverage of the words at a fit.

@@ -5,6 +5,7 @@ mod candidate;
 mod plane;
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use image::GrayImage;
 use rayon::prelude::*;
@@ -14,7 +15,7 @@ use crate::Error;
 use crate::fonts::{Face, FaceId, Fonts};
 use crate::shape::has_ink;
 use crate::text;
-use align::{Drawn, Free};
+use align::{Drawn, Free, Target};
 use candidate::{Candidate, Fit};
 use plane::{InkBox, Plane};
 
@@ -77,6 +78,8 @@ const MARGIN: f32 = 5.0;
 const MOST_WIDTH: f32 = 2400.0;
 /// Similarities closer than this tell nothing apart.
 const ALIKE: f32 = 0.003;
+/// How often drawn words are softened to be as blurred as the ink, at most: a deviation of 1.7 px.
+const MOST_BLUR: usize = 5;
 /// Letters closer to their own places than this, in em, may not be spaced at all.
 const SPACED: f32 = 0.015;
 /// What edges that are moved by an em would cost in similarity: a regular face is no bold one with thin strokes.
@@ -88,7 +91,7 @@ struct View {
     y: f32,
     scale: f32,
     plane: Plane,
-    soft: Plane,
+    target: Target,
 }
 
 impl View {
@@ -99,25 +102,39 @@ impl View {
         let (x, y) = ((ink.left - margin).floor(), (ink.top - margin).floor());
         let side = |length: f32| (length * scale + 2.0 * MARGIN).ceil() as usize + 1;
         let plane = mask.scaled(x, y, scale, side(ink.width()), side(ink.height()));
-        Self { x, y, scale, soft: plane.softened(), plane }
+        Self { x, y, scale, target: Target { soft: plane.softened(), blur: 0 }, plane }
     }
 
     fn draw(&self, candidate: &Candidate<'_>, fit: Fit) -> Drawn {
-        Drawn::new(candidate, &self.soft, fit.into_plane(self.x, self.y, self.scale))
+        Drawn::new(candidate, &self.target, fit.into_plane(self.x, self.y, self.scale))
     }
 
     fn fit(&self, drawn: &Drawn) -> Fit {
         drawn.fit.out_of_plane(self.x, self.y, self.scale)
     }
 
-    /// How alike ink and drawn words are: the overlap of both, softened, the words also with their edges moved and
-    /// blurred as much as suits the ink; less what the edges were moved, in em.
+    /// How alike ink and drawn words are: the overlap of both, softened, the words as blurred as the ink and with their
+    /// edges moved as suits the ink; less what the edges were moved, in em.
     fn similarity(&self, drawn: &Drawn) -> f32 {
-        let sharp = drawn.spread.overlap(&self.soft);
-        let soft = drawn.spread.softened();
-        let softer = soft.softened();
-        let best = sharp.max(soft.overlap(&self.soft)).max(softer.overlap(&self.soft));
-        (best - MOVED * (drawn.fit.spread / drawn.fit.size).abs()).max(0.0)
+        let moved = MOVED * (drawn.fit.spread / drawn.fit.size).abs();
+        (drawn.spread.overlap(&self.target.soft) - moved).max(0.0)
+    }
+
+    /// Sets the blur to that with which the words that are most like the ink are most like it.
+    fn measure_blur<'a>(&mut self, fits: impl Iterator<Item = (&'a Candidate<'a>, Fit)>) {
+        let mut best = (0.0, 0);
+        for (candidate, fit) in fits {
+            let fit = fit.into_plane(self.x, self.y, self.scale);
+            let mut drawn = candidate.draw(&fit, self.plane.width, self.plane.height).softened();
+            for blur in 0..=MOST_BLUR {
+                let overlap = drawn.overlap(&self.target.soft);
+                if overlap > best.0 {
+                    best = (overlap, blur);
+                }
+                drawn = drawn.softened();
+            }
+        }
+        self.target.blur = best.1;
     }
 }
 
@@ -143,40 +160,22 @@ pub fn identify(mask: &GrayImage, words: &str, fonts: &Fonts, options: &Options)
     let mask = Plane::of_mask(mask).ok_or(Error::NoInk)?;
     let ink = mask.ink_box().filter(|ink| ink.width() > 0.0 && ink.height() > 0.0).ok_or(Error::NoInk)?;
 
-    let coarse = View::new(&mask, &ink, COARSE);
+    let mut coarse = View::new(&mask, &ink, COARSE);
     let faces: Vec<&Face> = match &options.faces {
         Some(ids) => ids.iter().filter_map(|id| fonts.face(*id)).collect(),
         None => fonts.faces().iter().collect(),
     };
     let able: Vec<&Face> = faces.into_iter().filter(|face| face.has_all(words)).collect();
-    let mut rough: Vec<(Candidate<'_>, Drawn, f32)> = able
-        .par_iter()
-        .filter_map(|face| {
-            let candidate = Candidate::new(face, words)?;
-            let tried = candidate.guesses(&ink).into_iter().map(|guess| {
-                let drawn = coarse.draw(&candidate, guess);
-                let overlap = drawn.spread.overlap(&coarse.soft);
-                (drawn, overlap)
-            });
-            let (drawn, _) = tried.reduce(|a, b| if b.1 > a.1 { b } else { a })?;
-            let drawn = drawn.align(&candidate, &coarse.soft, Free::All, 1);
-            let overlap = drawn.spread.overlap(&coarse.soft);
-            Some((candidate, drawn, overlap))
-        })
-        .collect();
     let finalists = options.finalists.clamp(1, 64);
-    keep_best(&mut rough, 3 * finalists);
-    let mut rough: Vec<(Candidate<'_>, Drawn, f32)> = rough
-        .into_par_iter()
-        .map(|(candidate, drawn, _)| {
-            let drawn = drawn.align(&candidate, &coarse.soft, Free::All, 4);
-            let similarity = coarse.similarity(&drawn);
-            (candidate, drawn, similarity)
-        })
-        .collect();
-    keep_best(&mut rough, finalists);
+    let mut rough = second_pass(&coarse, first_pass(&coarse, &able, words, &ink, 3 * finalists), finalists);
+    let fits: Vec<Fit> = rough.iter().map(|(_, drawn, _)| coarse.fit(drawn)).collect();
+    coarse.measure_blur(rough.iter().map(|(candidate, ..)| candidate).zip(fits));
+    if coarse.target.blur > 0 {
+        rough = second_pass(&coarse, first_pass(&coarse, &able, words, &ink, 3 * finalists), finalists);
+    }
 
-    let fine = View::new(&mask, &ink, FINE);
+    let mut fine = View::new(&mask, &ink, FINE);
+    fine.measure_blur(rough.iter().map(|(candidate, drawn, _)| (candidate, coarse.fit(drawn))));
     let mut matches: Vec<Match> =
         rough.par_iter().map(|(candidate, drawn, _)| finish(candidate, &fine, coarse.fit(drawn))).collect();
     // Faces that are alike stay in the collection's order, those without letter spacing first.
@@ -186,17 +185,57 @@ pub fn identify(mask: &GrayImage, words: &str, fonts: &Fonts, options: &Options)
     Ok(matches)
 }
 
-fn keep_best(candidates: &mut Vec<(Candidate<'_>, Drawn, f32)>, count: usize) {
+/// A face's words, where they lie so far, and how alike they are to the ink.
+type Rough<'a> = (Candidate<'a>, Drawn, f32);
+
+/// All faces, with one step of alignment each; the best of them.
+fn first_pass<'a>(view: &View, faces: &[&'a Face], words: &str, ink: &InkBox, count: usize) -> Vec<Rough<'a>> {
+    let mut rough: Vec<Rough<'_>> = faces
+        .par_iter()
+        .filter_map(|face| {
+            let guesses = Candidate::all(face, words).into_iter().flat_map(|candidate| {
+                let candidate = Arc::new(candidate);
+                candidate.guesses(ink).into_iter().map(move |guess| (Arc::clone(&candidate), guess))
+            });
+            let tried = guesses.map(|(candidate, guess)| {
+                let drawn = view.draw(&candidate, guess);
+                let similarity = view.similarity(&drawn);
+                (candidate, drawn, similarity)
+            });
+            let (candidate, drawn, _) = tried.reduce(|a, b| if b.2 > a.2 { b } else { a })?;
+            let candidate = Arc::into_inner(candidate)?;
+            let drawn = drawn.align(&candidate, &view.target, Free::All, 1);
+            let similarity = view.similarity(&drawn);
+            Some((candidate, drawn, similarity))
+        })
+        .collect();
+    keep_best(&mut rough, count);
+    rough
+}
+
+/// The best faces aligned until they stand nearly still; the best of them.
+fn second_pass<'a>(view: &View, rough: Vec<Rough<'a>>, count: usize) -> Vec<Rough<'a>> {
+    let aligned = rough.into_par_iter().map(|(candidate, drawn, _)| {
+        let drawn = drawn.align(&candidate, &view.target, Free::All, 4);
+        let similarity = view.similarity(&drawn);
+        (candidate, drawn, similarity)
+    });
+    let mut aligned: Vec<Rough<'a>> = aligned.collect();
+    keep_best(&mut aligned, count);
+    aligned
+}
+
+fn keep_best(candidates: &mut Vec<Rough<'_>>, count: usize) {
     candidates.sort_by(|a, b| b.2.total_cmp(&a.2)); // stable: equal faces stay in the collection's order
     candidates.truncate(count);
 }
 
 fn finish(candidate: &Candidate<'_>, view: &View, rough: Fit) -> Match {
-    let mut drawn = view.draw(candidate, rough).align(candidate, &view.soft, Free::All, 6);
+    let mut drawn = view.draw(candidate, rough).align(candidate, &view.target, Free::All, 6);
     let mut similarity = view.similarity(&drawn);
     if (drawn.fit.spacing / drawn.fit.size).abs() < SPACED {
         let plain = Fit { spacing: 0.0, ..view.fit(&drawn) };
-        let plain = view.draw(candidate, plain).align(candidate, &view.soft, Free::NotSpacing, 4);
+        let plain = view.draw(candidate, plain).align(candidate, &view.target, Free::NotSpacing, 4);
         let unspaced = view.similarity(&plain);
         if unspaced > similarity - ALIKE {
             (drawn, similarity) = (plain, unspaced);
@@ -218,7 +257,7 @@ fn finish(candidate: &Candidate<'_>, view: &View, rough: Fit) -> Match {
 /// The coverage of the words of a match on a canvas of a size in px, 0 to 255: what [`measure`](crate::measure) needs.
 /// `None` if the face is not the collection's.
 pub fn match_coverage(found: &Match, words: &str, fonts: &Fonts, width: u32, height: u32) -> Option<GrayImage> {
-    let candidate = Candidate::new(fonts.face(found.face)?, words.trim())?;
+    let candidate = Candidate::new(fonts.face(found.face)?, words.trim(), found.letter_spacing == 0.0)?;
     let values = candidate.coverage(&found.fit(), usize::try_from(width).ok()?, usize::try_from(height).ok()?);
     GrayImage::from_raw(width, height, values)
 }

@@ -118,6 +118,11 @@ impl Plane {
         soft
     }
 
+    /// Softened a number of times.
+    pub(crate) fn softer(self, times: usize) -> Self {
+        (0..times).fold(self, |plane, _| plane.softened())
+    }
+
     /// Soft intersection over union: Σ min / Σ max.
     pub(crate) fn overlap(&self, other: &Self) -> f32 {
         let (mut both, mut any) = (0.0, 0.0);

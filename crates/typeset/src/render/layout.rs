@@ -43,7 +43,9 @@ pub(super) fn lay_out<'a>(text: &'a Text, fonts: &'a Fonts) -> Result<Laid<'a>, 
         for run in &line.runs {
             let style = &run.style;
             let face = face_for(style, fonts, &mut laid.replaced)?;
-            pieces.push(Piece { text: &run.text, face, size: style.size, letter_spacing: style.letter_spacing });
+            // CSS Text 3, section 8.2: no optional ligatures where letters are spaced.
+            let (letter_spacing, ligatures) = (style.letter_spacing, style.letter_spacing == 0.0);
+            pieces.push(Piece { text: &run.text, face, size: style.size, letter_spacing, ligatures });
         }
         let shaped = shape_line(&pieces, Some(fonts));
         for (letter, by) in shaped.missing {
