@@ -22,6 +22,27 @@ pub(super) struct Target {
     pub(super) soft: Plane,
     /// How many times more drawn words are softened to be as blurred as the mask.
     pub(super) blur: usize,
+    /// How much full ink covers in `soft`.
+    pub(super) full: f32,
+}
+
+impl Target {
+    pub(super) fn new(mask: &Plane) -> Self {
+        let soft = mask.softened();
+        let full = soft.full();
+        Self { soft, blur: 0, full }
+    }
+
+    /// Softens drawn words as the mask is, and makes them as faint.
+    pub(super) fn like(&self, drawn: Plane, blur: usize) -> Plane {
+        let mut soft = drawn.softer(1 + blur);
+        let full = soft.full();
+        if full > 0.0 {
+            let gain = (self.full / full).min(1.0);
+            soft.values.iter_mut().for_each(|value| *value *= gain);
+        }
+        soft
+    }
 }
 
 /// Words drawn at a fit, and how far they are from the target.
@@ -36,7 +57,7 @@ pub(super) struct Drawn {
 
 impl Drawn {
     pub(super) fn new(candidate: &Candidate<'_>, target: &Target, fit: Fit) -> Self {
-        let soft = candidate.draw(&fit, target.soft.width, target.soft.height).softer(1 + target.blur);
+        let soft = target.like(candidate.draw(&fit, target.soft.width, target.soft.height), target.blur);
         let spread = soft.spread(fit.spread);
         let cost = spread.distance(&target.soft);
         Self { fit, soft, spread, cost }

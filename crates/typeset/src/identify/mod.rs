@@ -102,7 +102,7 @@ impl View {
         let (x, y) = ((ink.left - margin).floor(), (ink.top - margin).floor());
         let side = |length: f32| (length * scale + 2.0 * MARGIN).ceil() as usize + 1;
         let plane = mask.scaled(x, y, scale, side(ink.width()), side(ink.height()));
-        Self { x, y, scale, target: Target { soft: plane.softened(), blur: 0 }, plane }
+        Self { x, y, scale, target: Target::new(&plane), plane }
     }
 
     fn draw(&self, candidate: &Candidate<'_>, fit: Fit) -> Drawn {
@@ -125,13 +125,12 @@ impl View {
         let mut best = (0.0, 0);
         for (candidate, fit) in fits {
             let fit = fit.into_plane(self.x, self.y, self.scale);
-            let mut drawn = candidate.draw(&fit, self.plane.width, self.plane.height).softened();
+            let drawn = candidate.draw(&fit, self.plane.width, self.plane.height);
             for blur in 0..=MOST_BLUR {
-                let overlap = drawn.overlap(&self.target.soft);
+                let overlap = self.target.like(drawn.clone(), blur).overlap(&self.target.soft);
                 if overlap > best.0 {
                     best = (overlap, blur);
                 }
-                drawn = drawn.softened();
             }
         }
         self.target.blur = best.1;

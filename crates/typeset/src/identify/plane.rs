@@ -35,27 +35,40 @@ impl Plane {
         Self { width, height, values: vec![0.0; width * height] }
     }
 
-    /// The coverage of a mask, brightened so that its ink is opaque; traces below an eighth of that are dropped.
+    /// The coverage of a mask; traces below an eighth of the full ink are dropped. `None` if there is no ink.
     pub(crate) fn of_mask(mask: &GrayImage) -> Option<Self> {
-        let mut counts = [0_u64; 256];
-        for value in mask.as_raw() {
-            counts[usize::from(*value)] += 1;
-        }
-        // Ink is what the brightest fiftieth of the covered pixels has.
-        let covered: u64 = counts[16..].iter().sum();
-        let mut left = covered / 50;
-        let full = (16..256).rev().find(|&value| {
-            let found = counts[value] > left;
-            left = left.saturating_sub(counts[value]);
-            found
-        })?;
-        if full < 40 {
+        /// Fainter ink is none.
+        const LEAST: f32 = 40.0 / 255.0;
+        let (width, height) = (mask.width() as usize, mask.height() as usize);
+        let values = mask.as_raw().iter().map(|value| f32::from(*value) / 255.0).collect();
+        let mut plane = Self { width, height, values };
+        let full = plane.full();
+        if full < LEAST {
             return None;
         }
-        let full = full as f32;
-        let unit = |value: &u8| if f32::from(*value) < full / 8.0 { 0.0 } else { (f32::from(*value) / full).min(1.0) };
-        let (width, height) = (mask.width() as usize, mask.height() as usize);
-        Some(Self { width, height, values: mask.as_raw().iter().map(unit).collect() })
+        for value in plane.values.iter_mut().filter(|value| **value < full / 8.0) {
+            *value = 0.0;
+        }
+        Some(plane)
+    }
+
+    /// How much full ink covers: what the brightest fiftieth of the covered pixels has. Less than 1 for ink that is
+    /// transparent, thin or blurred; 0 if there is none.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+    pub(crate) fn full(&self) -> f32 {
+        const LEVELS: usize = 256;
+        const COVERED: usize = LEVELS / 16;
+        let mut counts = [0_usize; LEVELS];
+        for value in &self.values {
+            counts[((value * (LEVELS - 1) as f32) as usize).min(LEVELS - 1)] += 1;
+        }
+        let mut brighter = counts[COVERED..].iter().sum::<usize>() / 50;
+        let full = (COVERED..LEVELS).rev().find(|&level| {
+            let found = counts[level] > brighter;
+            brighter = brighter.saturating_sub(counts[level]);
+            found
+        });
+        full.map_or(0.0, |level| (level as f32 + 0.5) / LEVELS as f32)
     }
 
     /// The largest value of each column, and of each row.
@@ -71,9 +84,13 @@ impl Plane {
         (columns, rows)
     }
 
-    /// Around all ink of half coverage or more.
+    /// Around all ink that covers half as much as full ink, or more.
     pub(crate) fn ink_box(&self) -> Option<InkBox> {
-        let (columns, rows) = self.profiles();
+        let full = self.full();
+        let (mut columns, mut rows) = self.profiles();
+        for value in columns.iter_mut().chain(&mut rows) {
+            *value = (*value / full).min(1.0);
+        }
         let (left, right) = edges(&columns)?;
         let (top, bottom) = edges(&rows)?;
         Some(InkBox { left, top, right, bottom })
