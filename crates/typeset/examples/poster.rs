@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     title.outline = Some(Outline { width: 6.0, colour: Colour::rgb(40, 20, 80) });
     title.shadow = Some(Shadow { dx: 8.0, dy: 10.0, blur: 12.0, colour: Colour::rgb(0, 0, 0), opacity: 0.5 });
     let small = Style::new("serif", 48.0, Colour::rgb(40, 20, 80));
-    let mut wide = Style { letter_spacing: 8.0, weight: 900, ..Style::new("Noto Sans KR", 40.0, Colour::rgb(0, 90, 160)) };
+    let mut wide =
+        Style { letter_spacing: 8.0, weight: 900, ..Style::new("Noto Sans KR", 40.0, Colour::rgb(0, 90, 160)) };
     wide.line_height = 80.0;
     let line = |text: &str, style: &Style| Line { runs: vec![Run { text: text.into(), style: style.clone() }] };
     let text = Text {

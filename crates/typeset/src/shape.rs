@@ -56,8 +56,8 @@ struct Item<'a> {
     face: &'a Face,
 }
 
-/// Lays out one line. Without `fonts`, a glyph that a face lacks is drawn as that face draws what it lacks.
-pub(crate) fn shape_line<'a>(pieces: &[Piece<'a>], fonts: Option<&'a Fonts>) -> Shaped<'a> {
+/// Lays out one line. What a piece's face lacks, another of the collection draws.
+pub(crate) fn shape_line<'a>(pieces: &[Piece<'a>], fonts: &'a Fonts) -> Shaped<'a> {
     let text: String = pieces.iter().map(|piece| piece.text).collect();
     let bidi = BidiInfo::new(&text, None);
     let mut shaped = Shaped::default();
@@ -84,7 +84,7 @@ fn itemize<'a>(
     text: &str,
     pieces: &[Piece<'a>],
     levels: &[Level],
-    fonts: Option<&'a Fonts>,
+    fonts: &'a Fonts,
     missing: &mut Vec<(String, Option<&'a Face>)>,
 ) -> Vec<Item<'a>> {
     let mut items: Vec<Item<'a>> = Vec::new();
@@ -97,7 +97,7 @@ fn itemize<'a>(
         let own = pieces[piece].face;
         let mut face = own;
         let emoji = cluster.contains('\u{fe0f}');
-        if let Some(fonts) = fonts.filter(|_| emoji || !own.has_all(cluster)) {
+        if emoji || !own.has_all(cluster) {
             let other = fonts.fallback(cluster, own);
             if !own.has_all(cluster) && !missing.iter().any(|(known, _)| known == cluster) {
                 missing.push((cluster.to_owned(), other));

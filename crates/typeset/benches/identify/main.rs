@@ -16,12 +16,24 @@ use typeset::{
 };
 
 const KOREAN: &[&str] = &[
-    "가을 음악회", "서울 국제 도서전", "오늘의 특별한 커피", "새해 복 많이 받으세요", "무료 체험 신청하기",
-    "여름 휴가 대축제", "우리 동네 책방", "한정 수량 선착순",
+    "가을 음악회",
+    "서울 국제 도서전",
+    "오늘의 특별한 커피",
+    "새해 복 많이 받으세요",
+    "무료 체험 신청하기",
+    "여름 휴가 대축제",
+    "우리 동네 책방",
+    "한정 수량 선착순",
 ];
 const LATIN: &[&str] = &[
-    "Autumn Concert", "SUMMER SALE", "Grand opening", "Save the date 2026", "Fresh coffee daily", "Jazz & Blues Night",
-    "www.example.org", "UP TO 50% OFF",
+    "Autumn Concert",
+    "SUMMER SALE",
+    "Grand opening",
+    "Save the date 2026",
+    "Fresh coffee daily",
+    "Jazz & Blues Night",
+    "www.example.org",
+    "UP TO 50% OFF",
 ];
 const MIXED: &[&str] = &["2026 서울 Jazz Festival", "BIG 세일 50% 할인", "3월 14일 (토) 19:30", "Café 봄날 OPEN"];
 
@@ -147,20 +159,37 @@ fn judge(truth: &Truth<'_>, found: &[Match], took: Duration, fonts: &Fonts, rows
     if each && (!sister || (best.size / truth.size - 1.0).abs() > 0.03) {
         println!(
             "{} {:.0} px {:+.1} \"{}\": {} {:.3} {:.1} px {:+.1}; own {:?}",
-            truth.face.postscript(), truth.size, truth.spacing, truth.words, face.postscript(), best.similarity, best.size,
-            best.letter_spacing, own.map(|own| (own.similarity, own.size))
+            truth.face.postscript(),
+            truth.size,
+            truth.spacing,
+            truth.words,
+            face.postscript(),
+            best.similarity,
+            best.size,
+            best.letter_spacing,
+            own.map(|own| (own.similarity, own.size))
         );
     }
     let upright = truth.face.slant() == Slant::Upright;
     for row in rows {
-        row.count(family, sister, exact, upright && took.as_nanos() > 0, best, truth.size, truth.spacing, truth.baseline, took);
+        row.count(
+            family,
+            sister,
+            exact,
+            upright && took.as_nanos() > 0,
+            best,
+            truth.size,
+            truth.spacing,
+            truth.baseline,
+            took,
+        );
         if let Some(own) = own {
             row.own(own.similarity, own.overlap);
         }
         // The best of the wrong families, for the threshold.
-        let wrong = found.iter().find(|found| {
-            fonts.face(found.face).is_some_and(|face| !sisters(face.family(), truth.face.family()))
-        });
+        let wrong = found
+            .iter()
+            .find(|found| fonts.face(found.face).is_some_and(|face| !sisters(face.family(), truth.face.family())));
         row.wrong(wrong.map(|wrong| wrong.similarity));
     }
 }

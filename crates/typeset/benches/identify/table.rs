@@ -56,7 +56,15 @@ impl Row {
 
     #[expect(clippy::too_many_arguments, reason = "one measure each")]
     pub(crate) fn count(
-        &mut self, family: bool, sister: bool, exact: bool, _upright: bool, best: &Match, size: f32, spacing: f32, baseline: f32,
+        &mut self,
+        family: bool,
+        sister: bool,
+        exact: bool,
+        _upright: bool,
+        best: &Match,
+        size: f32,
+        spacing: f32,
+        baseline: f32,
         took: Duration,
     ) {
         self.lines += 1;
@@ -87,10 +95,23 @@ impl Row {
         };
         format!(
             "{name:10} {:5} {:5.1}% {:5.1}% {:4.1}% | {:9.2} {:5.2} {:4.1} | {:10.2} {:5.2} {:4.1} | {:11.2} | {:10.3} {:.3} | {:10.3} | {:12.3} | {:6.1} {:5.1}",
-            self.lines, share(self.family), share(self.sister), share(self.exact), at(&self.size, 0.5), at(&self.size, 0.95),
-            within(&self.size, 3.0), at(&self.baseline, 0.5), at(&self.baseline, 0.95), within(&self.baseline, 2.0),
-            at(&self.spacing, 0.95), at(&self.overlap, 0.05), at(&self.overlap, 0.5), at(&self.own, 0.05),
-            at(&self.wrong, 0.95), at(&self.ms, 0.5), at(&self.ms, 0.95),
+            self.lines,
+            share(self.family),
+            share(self.sister),
+            share(self.exact),
+            at(&self.size, 0.5),
+            at(&self.size, 0.95),
+            within(&self.size, 3.0),
+            at(&self.baseline, 0.5),
+            at(&self.baseline, 0.95),
+            within(&self.baseline, 2.0),
+            at(&self.spacing, 0.95),
+            at(&self.overlap, 0.05),
+            at(&self.overlap, 0.5),
+            at(&self.own, 0.05),
+            at(&self.wrong, 0.95),
+            at(&self.ms, 0.5),
+            at(&self.ms, 0.95),
         )
     }
 
@@ -99,7 +120,7 @@ impl Row {
         let share = |values: &[f32], least: f32| {
             100.0 * values.iter().filter(|value| **value >= least).count() as f32 / values.len().max(1) as f32
         };
-        let steps: Vec<String> = [0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
+        let steps: Vec<String> = [0.7, 0.75, 0.8, 0.85, 0.875, 0.9, 0.95]
             .iter()
             .map(|&step| format!("≥{step}: {:.0}% {:.0}%", share(&self.own, step), share(&self.wrong, step)))
             .collect();

@@ -16,8 +16,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 pub use face::{Face, FaceId, Origin, Slant};
-pub(crate) use script::is_ignorable;
 pub use script::Scripts;
+pub(crate) use script::is_ignorable;
 pub use select::{Generic, Wanted};
 
 use file::File;

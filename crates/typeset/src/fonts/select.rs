@@ -42,6 +42,17 @@ impl Generic {
         }
     }
 
+    /// The kind of a family that ships; `None` for others and for emoji.
+    pub fn of_family(family: &str) -> Option<Self> {
+        match family {
+            shipped::SANS => Some(Self::Sans),
+            shipped::SERIF => Some(Self::Serif),
+            shipped::DISPLAY | shipped::SQUARE => Some(Self::Display),
+            shipped::ROUND => Some(Self::Round),
+            _ => None,
+        }
+    }
+
     /// The kind that CSS names so, if any.
     fn named(name: &str) -> Option<Self> {
         match name.trim().to_ascii_lowercase().as_str() {
@@ -90,14 +101,15 @@ impl Fonts {
     }
 }
 
-/// Width before style before weight. A lighter weight is preferred below 400, a heavier one above 500.
+/// Width before style before weight. A weight from 400 to 500 prefers a heavier one up to 500, then a lighter one; one
+/// below prefers lighter ones, one above heavier ones.
 fn distance(wanted: &Wanted<'_>, face: &Face) -> (u16, bool, u16) {
     let (weight, has) = (wanted.weight, face.weight());
-    let wrong_side = match weight {
-        400..=500 => has > 500,
-        0..400 => has > weight,
-        _ => has < weight,
+    let turn = match weight {
+        400..=500 if has > 500 => 2,
+        400..=500 => u16::from(has < weight),
+        0..400 => u16::from(has > weight),
+        _ => u16::from(has < weight),
     };
-    let weight = has.abs_diff(weight) + if wrong_side { 1000 } else { 0 };
-    (face.width().abs_diff(wanted.width), face.slant() != wanted.slant, weight)
+    (face.width().abs_diff(wanted.width), face.slant() != wanted.slant, has.abs_diff(weight) + 1000 * turn)
 }

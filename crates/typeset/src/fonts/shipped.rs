@@ -29,6 +29,7 @@ const FILES: &[(&str, &[u8])] = files![
 pub(super) const SANS: &str = "Noto Sans KR";
 pub(super) const SERIF: &str = "Noto Serif KR";
 pub(super) const DISPLAY: &str = "Black Han Sans";
+pub(super) const SQUARE: &str = "Do Hyeon";
 pub(super) const ROUND: &str = "Jua";
 pub(super) const EMOJI: &str = "Noto Emoji";
 

@@ -19,8 +19,10 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
     const SHORT: &str = "the WOFF file ends too early";
     let flavour = bytes.get(4..8).ok_or(SHORT)?;
     let tables = usize::from(u16_at(bytes, 12).ok_or(SHORT)?);
-    let entries: Vec<&[u8]> =
-        (0..tables).map(|n| bytes.get(HEADER + n * ENTRY..HEADER + (n + 1) * ENTRY)).collect::<Option<_>>().ok_or(SHORT)?;
+    let entries: Vec<&[u8]> = (0..tables)
+        .map(|n| bytes.get(HEADER + n * ENTRY..HEADER + (n + 1) * ENTRY))
+        .collect::<Option<_>>()
+        .ok_or(SHORT)?;
 
     let mut head = Vec::with_capacity(12 + 16 * tables);
     head.extend_from_slice(flavour);

@@ -114,7 +114,7 @@ fn normal(candidate: &Candidate<'_>, target: &Plane, drawn: &Drawn) -> Normal {
     let mut normal = Normal::default();
     for y in 1..height.saturating_sub(1) {
         let below = y as f32 + 0.5 - fit.baseline;
-        for x in 1..width.saturating_sub(1) {
+        for (x, gap) in gaps.iter().enumerate().take(width.saturating_sub(1)).skip(1) {
             let n = y * width + x;
             let slope = |step: usize| {
                 let over = |plane: &Plane| plane.values[n + step] - plane.values[n - step];
@@ -125,7 +125,6 @@ fn normal(candidate: &Candidate<'_>, target: &Plane, drawn: &Drawn) -> Normal {
                 continue;
             }
             let error = target.values[n] - drawn.spread.values[n];
-            let gap = gaps[x];
             let right = x as f32 + 0.5 - fit.x - gap * fit.spacing;
             let steep = drawn.soft.steepness(n);
             let jacobian = [-(across * right + down * below), -across, -down, steep, -across * gap];

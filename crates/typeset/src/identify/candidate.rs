@@ -5,7 +5,7 @@ use std::sync::Arc;
 use zeno::{Command, Fill, Mask, Style};
 
 use super::plane::{InkBox, Plane};
-use crate::fonts::Face;
+use crate::fonts::{Face, Fonts};
 use crate::glyph::{Extent, Glyph};
 use crate::shape::{Piece, shape_line};
 
@@ -65,19 +65,19 @@ struct Letter {
 impl<'a> Candidate<'a> {
     /// With ligatures, and without if that makes a difference: spaced words have none. Empty if the face cannot be
     /// read or the words leave no ink in it.
-    pub(crate) fn all(face: &'a Face, words: &str) -> Vec<Self> {
-        let joined = Self::new(face, words, true);
+    pub(crate) fn all(face: &'a Face, words: &str, fonts: &'a Fonts) -> Vec<Self> {
+        let joined = Self::new(face, words, true, fonts);
         let ids = |candidate: &Self| candidate.glyphs.iter().map(|letter| letter.id).collect::<Vec<_>>();
-        let apart = Self::new(face, words, false);
+        let apart = Self::new(face, words, false, fonts);
         let differs = joined.as_ref().map(ids) != apart.as_ref().map(ids);
         joined.into_iter().chain(apart.filter(|_| differs)).collect()
     }
 
-    /// `None` if the face cannot be read or the words leave no ink in it.
-    pub(crate) fn new(face: &'a Face, words: &str, ligatures: bool) -> Option<Self> {
-        let shaped = shape_line(&[Piece { text: words, face, size: 1.0, letter_spacing: 0.0, ligatures }], None);
+    /// `None` if the face cannot be read or the words leave no ink in it. What it lacks, another draws.
+    pub(crate) fn new(face: &'a Face, words: &str, ligatures: bool, fonts: &'a Fonts) -> Option<Self> {
+        let shaped = shape_line(&[Piece { text: words, face, size: 1.0, letter_spacing: 0.0, ligatures }], fonts);
         let letter = |placed: &crate::shape::Placed<'_>| {
-            let glyph = face.glyph(placed.id);
+            let glyph = placed.face.glyph(placed.id);
             let extent = glyph.extent?.placed(1.0, placed.x, placed.y);
             #[expect(clippy::cast_precision_loss, reason = "letters of a line")]
             Some(Letter { id: placed.id, glyph, extent, x: placed.x, y: placed.y, gaps: placed.gaps as f32 })
@@ -103,9 +103,10 @@ impl<'a> Candidate<'a> {
         let by_width = Fit { size: ink.width() / extent.width(), ..unit };
         let by_height = Fit { size: ink.height() / extent.height(), ..unit };
         let mut sizes = vec![by_width];
-        let (first, last) = self.glyphs.iter().fold((f32::MAX, 0.0_f32), |(first, last), letter| {
-            (first.min(letter.gaps), last.max(letter.gaps))
-        });
+        let (first, last) = self
+            .glyphs
+            .iter()
+            .fold((f32::MAX, 0.0_f32), |(first, last), letter| (first.min(letter.gaps), last.max(letter.gaps)));
         if last > first {
             let spacing = (ink.width() - by_height.size * extent.width()) / (last - first);
             if SPACING.contains(&(spacing / by_height.size)) {

@@ -3,6 +3,7 @@
 mod align;
 mod candidate;
 mod plane;
+mod view;
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -12,12 +13,13 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::fonts::{Face, FaceId, Fonts};
+use crate::fonts::{Face, FaceId, Fonts, Generic, is_ignorable};
 use crate::shape::has_ink;
 use crate::text;
-use align::{Drawn, Free, Target};
+use align::{Drawn, Free};
 use candidate::{Candidate, Fit};
 use plane::{InkBox, Plane};
+use view::View;
 
 /// How to look for a face.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +59,7 @@ pub struct Match {
 
 impl Match {
     /// Below this similarity, the family is approximate: the line's own is probably not among the faces.
-    pub const APPROXIMATE: f32 = 0.9;
+    pub const APPROXIMATE: f32 = 0.875;
 
     /// Whether the similarity is below [`APPROXIMATE`](Self::APPROXIMATE).
     pub fn is_approximate(&self) -> bool {
@@ -72,70 +74,12 @@ impl Match {
 /// Ink heights at which faces are compared, in px: first all, then the finalists.
 const COARSE: f32 = 24.0;
 const FINE: f32 = 64.0;
-/// px around the ink, for words that do not lie on it yet.
-const MARGIN: f32 = 5.0;
-/// A line is compared at a size at which it is no wider than this.
-const MOST_WIDTH: f32 = 2400.0;
 /// Similarities closer than this tell nothing apart.
 const ALIKE: f32 = 0.003;
-/// How often drawn words are softened to be as blurred as the ink, at most: a deviation of 1.7 px.
-const MOST_BLUR: usize = 5;
+/// At a smaller scale, blur of the ink does not matter.
+const SHRUNK: f32 = 0.5;
 /// Letters closer to their own places than this, in em, may not be spaced at all.
 const SPACED: f32 = 0.015;
-/// What edges that are moved by an em would cost in similarity: a regular face is no bold one with thin strokes.
-const MOVED: f32 = 4.0;
-
-/// The mask around its ink, at one scale.
-struct View {
-    x: f32,
-    y: f32,
-    scale: f32,
-    plane: Plane,
-    target: Target,
-}
-
-impl View {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few thousand at most")]
-    fn new(mask: &Plane, ink: &InkBox, height: f32) -> Self {
-        let scale = (height / ink.height()).min(MOST_WIDTH / ink.width()).min(1.0);
-        let margin = MARGIN / scale;
-        let (x, y) = ((ink.left - margin).floor(), (ink.top - margin).floor());
-        let side = |length: f32| (length * scale + 2.0 * MARGIN).ceil() as usize + 1;
-        let plane = mask.scaled(x, y, scale, side(ink.width()), side(ink.height()));
-        Self { x, y, scale, target: Target::new(&plane), plane }
-    }
-
-    fn draw(&self, candidate: &Candidate<'_>, fit: Fit) -> Drawn {
-        Drawn::new(candidate, &self.target, fit.into_plane(self.x, self.y, self.scale))
-    }
-
-    fn fit(&self, drawn: &Drawn) -> Fit {
-        drawn.fit.out_of_plane(self.x, self.y, self.scale)
-    }
-
-    /// How alike ink and drawn words are: the overlap of both, softened, the words as blurred as the ink and with their
-    /// edges moved as suits the ink; less what the edges were moved, in em.
-    fn similarity(&self, drawn: &Drawn) -> f32 {
-        let moved = MOVED * (drawn.fit.spread / drawn.fit.size).abs();
-        (drawn.spread.overlap(&self.target.soft) - moved).max(0.0)
-    }
-
-    /// Sets the blur to that with which the words that are most like the ink are most like it.
-    fn measure_blur<'a>(&mut self, fits: impl Iterator<Item = (&'a Candidate<'a>, Fit)>) {
-        let mut best = (0.0, 0);
-        for (candidate, fit) in fits {
-            let fit = fit.into_plane(self.x, self.y, self.scale);
-            let drawn = candidate.draw(&fit, self.plane.width, self.plane.height);
-            for blur in 0..=MOST_BLUR {
-                let overlap = self.target.like(drawn.clone(), blur).overlap(&self.target.soft);
-                if overlap > best.0 {
-                    best = (overlap, blur);
-                }
-            }
-        }
-        self.target.blur = best.1;
-    }
-}
 
 /// The faces that come closest to a line's ink, the best first.
 ///
@@ -164,13 +108,15 @@ pub fn identify(mask: &GrayImage, words: &str, fonts: &Fonts, options: &Options)
         Some(ids) => ids.iter().filter_map(|id| fonts.face(*id)).collect(),
         None => fonts.faces().iter().collect(),
     };
-    let able: Vec<&Face> = faces.into_iter().filter(|face| face.has_all(words)).collect();
+    let able: Vec<&Face> = faces.into_iter().filter(|face| can_write(face, words)).collect();
     let finalists = options.finalists.clamp(1, 64);
-    let mut rough = second_pass(&coarse, first_pass(&coarse, &able, words, &ink, 3 * finalists), finalists);
-    let fits: Vec<Fit> = rough.iter().map(|(_, drawn, _)| coarse.fit(drawn)).collect();
-    coarse.measure_blur(rough.iter().map(|(candidate, ..)| candidate).zip(fits));
+    let mut rough = second_pass(&coarse, first_pass(&coarse, &able, words, fonts, &ink, 3 * finalists), finalists);
+    if coarse.scale > SHRUNK {
+        let fits: Vec<Fit> = rough.iter().map(|(_, drawn, _)| coarse.fit(drawn)).collect();
+        coarse.measure_blur(rough.iter().map(|(candidate, ..)| candidate).zip(fits));
+    }
     if coarse.target.blur > 0 {
-        rough = second_pass(&coarse, first_pass(&coarse, &able, words, &ink, 3 * finalists), finalists);
+        rough = second_pass(&coarse, first_pass(&coarse, &able, words, fonts, &ink, 3 * finalists), finalists);
     }
 
     let mut fine = View::new(&mask, &ink, FINE);
@@ -184,15 +130,29 @@ pub fn identify(mask: &GrayImage, words: &str, fonts: &Fonts, options: &Options)
     Ok(matches)
 }
 
+/// Whether a face has most of the words' letters: of a line in a Korean display face, the € comes from another.
+fn can_write(face: &Face, words: &str) -> bool {
+    let letters = || words.chars().filter(|character| !is_ignorable(*character));
+    let has = letters().filter(|character| face.has(*character)).count();
+    4 * has >= 3 * letters().count()
+}
+
 /// A face's words, where they lie so far, and how alike they are to the ink.
 type Rough<'a> = (Candidate<'a>, Drawn, f32);
 
 /// All faces, with one step of alignment each; the best of them.
-fn first_pass<'a>(view: &View, faces: &[&'a Face], words: &str, ink: &InkBox, count: usize) -> Vec<Rough<'a>> {
+fn first_pass<'a>(
+    view: &View,
+    faces: &[&'a Face],
+    words: &str,
+    fonts: &'a Fonts,
+    ink: &InkBox,
+    count: usize,
+) -> Vec<Rough<'a>> {
     let mut rough: Vec<Rough<'_>> = faces
         .par_iter()
         .filter_map(|face| {
-            let guesses = Candidate::all(face, words).into_iter().flat_map(|candidate| {
+            let guesses = Candidate::all(face, words, fonts).into_iter().flat_map(|candidate| {
                 let candidate = Arc::new(candidate);
                 candidate.guesses(ink).into_iter().map(move |guess| (Arc::clone(&candidate), guess))
             });
@@ -253,10 +213,22 @@ fn finish(candidate: &Candidate<'_>, view: &View, rough: Fit) -> Match {
     }
 }
 
+/// The kind of the line's letters: that of the family, among those that ship, which comes closest. For lines whose own
+/// family is only approximate. `None` if no family that ships is in the collection or has the letters.
+///
+/// # Errors
+/// As [`identify`].
+pub fn nearest_generic(mask: &GrayImage, words: &str, fonts: &Fonts) -> Result<Option<Generic>, Error> {
+    let kind = |face: &Face| Generic::of_family(face.family());
+    let faces = fonts.faces().iter().filter(|face| kind(face).is_some()).map(Face::id).collect();
+    let found = identify(mask, words, fonts, &Options { faces: Some(faces), ..Options::default() })?;
+    Ok(found.first().and_then(|found| fonts.face(found.face)).and_then(kind))
+}
+
 /// The coverage of the words of a match on a canvas of a size in px, 0 to 255: what [`measure`](crate::measure) needs.
 /// `None` if the face is not the collection's.
 pub fn match_coverage(found: &Match, words: &str, fonts: &Fonts, width: u32, height: u32) -> Option<GrayImage> {
-    let candidate = Candidate::new(fonts.face(found.face)?, words.trim(), found.letter_spacing == 0.0)?;
+    let candidate = Candidate::new(fonts.face(found.face)?, words.trim(), found.letter_spacing == 0.0, fonts)?;
     let values = candidate.coverage(&found.fit(), usize::try_from(width).ok()?, usize::try_from(height).ok()?);
     GrayImage::from_raw(width, height, values)
 }

@@ -47,7 +47,7 @@ pub(super) fn lay_out<'a>(text: &'a Text, fonts: &'a Fonts) -> Result<Laid<'a>, 
             let (letter_spacing, ligatures) = (style.letter_spacing, style.letter_spacing == 0.0);
             pieces.push(Piece { text: &run.text, face, size: style.size, letter_spacing, ligatures });
         }
-        let shaped = shape_line(&pieces, Some(fonts));
+        let shaped = shape_line(&pieces, fonts);
         for (letter, by) in shaped.missing {
             note(&mut laid.replaced, Replaced::Letter { wanted: letter, by: by.map(Face::id) });
         }

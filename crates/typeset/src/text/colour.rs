@@ -50,8 +50,7 @@ impl FromStr for Colour {
             let opaque = if digits.len() == 6 { "ff" } else { "" };
             u32::from_str_radix(&format!("{digits}{opaque}"), 16).ok()
         });
-        let [red, green, blue, alpha] =
-            value.ok_or_else(|| NotAColour(text.chars().take(40).collect()))?.to_be_bytes();
+        let [red, green, blue, alpha] = value.ok_or_else(|| NotAColour(text.chars().take(40).collect()))?.to_be_bytes();
         Ok(Self { red, green, blue, alpha })
     }
 }

@@ -7,8 +7,8 @@ mod validate;
 use serde::{Deserialize, Serialize};
 
 pub use colour::{Colour, NotAColour};
-pub(crate) use validate::{count, range};
 pub use validate::Limits;
+pub(crate) use validate::{count, range};
 
 use crate::fonts::Slant;
 

@@ -1,0 +1,120 @@
+//! Drawn styles are measured as they were asked for.
+
+mod common;
+
+use common::{alpha, black, draw, line, on_canvas, text};
+use typeset::{
+    Align, Colour, Error, Fill, Fonts, Gradient, MeasuredLine, Outline, Position, Shadow, Sources, Stop, Style,
+    measure, measure_block,
+};
+
+/// The paint measured on a line that was drawn in a style, its letters known.
+fn measured(style: &Style) -> typeset::Paint {
+    let fonts = Fonts::load(&Sources::default());
+    let on = |style: &Style| on_canvas(&draw(&text(vec![line("봄날 Sale", style)], 60.0, 150.0), &fonts), 700, 240);
+    let letters = Style { outline: None, shadow: None, fill: Fill::Colour(Colour::rgb(0, 0, 0)), ..style.clone() };
+    measure(&on(style), &alpha(&on(&letters))).unwrap()
+}
+
+fn assert_near(one: Colour, two: Colour, by: u8) {
+    let [a, b] = [one, two].map(|colour| [colour.red, colour.green, colour.blue, colour.alpha]);
+    assert!(a.into_iter().zip(b).all(|(a, b)| a.abs_diff(b) <= by), "{one} is not {two}");
+}
+
+#[test]
+fn plain_letters_have_a_colour_and_nothing_else() {
+    for (size, family) in [(14.0, "Noto Sans KR"), (30.0, "Noto Serif KR"), (120.0, "Black Han Sans")] {
+        let paint = measured(&Style::new(family, size, Colour::rgb(20, 120, 210)));
+        let Fill::Colour(colour) = paint.fill else { panic!("{paint:?}") };
+        assert_near(colour, Colour::rgb(20, 120, 210), 2);
+        assert_eq!((paint.outline, paint.shadow), (None, None), "{family} {size}");
+    }
+}
+
+#[test]
+fn outlines_have_their_width_and_colour() {
+    for width in [2.0, 4.0, 7.5] {
+        let mut style = Style::new("Jua", 110.0, Colour::rgb(250, 210, 40));
+        style.outline = Some(Outline { width, colour: Colour::rgb(30, 10, 90) });
+        let paint = measured(&style);
+        let outline = paint.outline.unwrap();
+        assert!((outline.width - width).abs() <= 0.15 * width + 0.3, "{width}: {outline:?}");
+        assert_near(outline.colour, Colour::rgb(30, 10, 90), 4);
+        assert_eq!(paint.shadow, None);
+        assert_eq!(paint.fill, Fill::Colour(Colour::rgb(250, 210, 40)));
+    }
+}
+
+#[test]
+fn gradients_have_their_ends_and_colours() {
+    let (top, bottom) = (Colour::rgb(255, 230, 60), Colour::rgb(220, 40, 90));
+    let mut style = black("Black Han Sans", 120.0);
+    style.fill = Fill::Gradient(Gradient {
+        start: Position { x: 0.0, y: -100.0 },
+        end: Position { x: 0.0, y: 20.0 },
+        stops: vec![Stop { offset: 0.0, colour: top }, Stop { offset: 1.0, colour: bottom }],
+    });
+    let Fill::Gradient(found) = measured(&style).fill else { panic!("no gradient") };
+    assert!((found.start.x - found.end.x).abs() < 1.0, "it runs down: {found:?}");
+    // From the corner of the pixels: the block's position was at 150 px.
+    for stop in 0..2 {
+        let at = [found.start, found.end][stop];
+        let share = (at.y - 150.0 + 100.0) / 120.0;
+        let mix = |a: u8, b: u8| (f32::from(a) + (f32::from(b) - f32::from(a)) * share).round() as u8;
+        let colour = Colour::rgb(mix(255, 220), mix(230, 40), mix(60, 90));
+        assert_near(found.stops[stop].colour, colour, 6);
+    }
+}
+
+#[test]
+fn shadows_have_their_place_blur_and_opacity() {
+    for (dx, dy, blur, opacity) in [(6.0, 8.0, 6.0, 0.6), (-5.0, 4.0, 0.0, 1.0), (0.0, 10.0, 13.0, 0.8)] {
+        let mut style = Style::new("Black Han Sans", 110.0, Colour::rgb(240, 60, 60));
+        style.shadow = Some(Shadow { dx, dy, blur, colour: Colour::rgb(10, 20, 40), opacity });
+        let found = measured(&style).shadow.unwrap();
+        assert!((found.dx - dx).abs() <= 1.0 && (found.dy - dy).abs() <= 1.0, "{found:?}");
+        assert!((found.blur - blur).abs() <= 3.0 && (found.opacity - opacity).abs() <= 0.12, "{found:?}");
+        assert_near(found.colour, Colour::rgb(10, 20, 40), 6);
+    }
+}
+
+#[test]
+fn outline_and_shadow_are_told_apart() {
+    let mut style = Style::new("Jua", 120.0, Colour::rgb(255, 255, 255));
+    style.outline = Some(Outline { width: 5.0, colour: Colour::rgb(200, 30, 60) });
+    style.shadow = Some(Shadow { dx: 8.0, dy: 8.0, blur: 6.0, colour: Colour::rgb(0, 0, 0), opacity: 0.5 });
+    let paint = measured(&style);
+    let (outline, shadow) = (paint.outline.unwrap(), paint.shadow.unwrap());
+    assert!((outline.width - 5.0).abs() <= 1.0, "{outline:?}");
+    assert!((shadow.dx - 8.0).abs() <= 1.5 && (shadow.dy - 8.0).abs() <= 1.5, "{shadow:?}");
+    assert!((shadow.opacity - 0.5).abs() <= 0.12, "{shadow:?}");
+}
+
+#[test]
+fn pictures_that_do_not_belong_together_are_refused() {
+    let error = measure(&image::RgbaImage::new(4, 4), &image::GrayImage::new(4, 5)).unwrap_err();
+    assert_eq!(error, Error::SizeMismatch { first: (4, 4), second: (4, 5) });
+    assert_eq!(measure(&image::RgbaImage::new(4, 4), &image::GrayImage::new(4, 4)), Err(Error::NoInk));
+    assert_eq!(measure(&image::RgbaImage::new(0, 0), &image::GrayImage::new(0, 0)), Err(Error::NoInk));
+}
+
+#[test]
+fn blocks_tell_alignment_and_line_height() {
+    let block = |ends: &[(f32, f32)]| {
+        let lines: Vec<MeasuredLine> = ends
+            .iter()
+            .enumerate()
+            .map(|(n, &(left, right))| MeasuredLine { left, right, baseline: 100.0 + 58.0 * n as f32, size: 40.0 })
+            .collect();
+        measure_block(&lines)
+    };
+    let left = block(&[(10.4, 300.0), (9.6, 250.0), (11.0, 410.0)]).unwrap();
+    assert_eq!((left.align, left.line_height), (Align::Left, 58.0));
+    let centre = block(&[(100.0, 301.0), (50.0, 350.0), (150.0, 251.0)]).unwrap();
+    assert_eq!(centre.align, Align::Centre);
+    assert!((centre.x - 200.5).abs() < 1.0);
+    let right = block(&[(100.0, 401.0), (50.0, 400.0), (150.0, 399.0)]).unwrap();
+    assert_eq!(right.align, Align::Right);
+    assert_eq!(block(&[(10.0, 50.0)]).map(|one| (one.align, one.line_height)), Some((Align::Left, 48.0)));
+    assert_eq!(block(&[]), None);
+}
