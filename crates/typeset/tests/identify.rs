@@ -1,6 +1,6 @@
 //! Lines drawn in the faces that ship, damaged, and found again.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

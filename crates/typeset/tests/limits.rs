@@ -1,5 +1,7 @@
 //! What is refused, and that nothing that can be written or read is fatal.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{black, bounds, line, text};

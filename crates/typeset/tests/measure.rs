@@ -1,5 +1,7 @@
 //! Drawn styles are measured as they were asked for.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{alpha, black, draw, line, on_canvas, text};

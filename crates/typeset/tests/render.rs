@@ -1,6 +1,6 @@
 //! Text to pixels: what is drawn where, in which face, and what is refused.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,18 +1,20 @@
 //! `cargo bench -p typeset --bench identify`: lines drawn in every face of the shipped, the system's and given fonts,
 //! damaged as lifted ink is, and identified among all of them. Arguments: `--faces shipped|all` (all), `--lines N`
 //! (lines a face and damage, 3), `--folder PATH`, `--each` (prints every miss), `--most N` (only
-//! every so manyth face is a candidate, so that N are: for the time).
+//! every so manyth face is a candidate, so that N are: for the time), `--threads N`, `--pictures FOLDER` (masks that
+//! another program drew, see `read`).
 
 mod damage;
 mod table;
 
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use damage::{Damage, Random};
 use image::GrayImage;
 use table::{Row, sisters};
 use typeset::{
-    Bounds, Colour, Face, Fonts, Line, Match, Options, Position, Run, Slant, Sources, Style, Text, identify, render,
+    Bounds, Colour, Face, Fonts, Line, Match, Options, Position, Run, Sources, Style, Text, identify, render,
 };
 
 const KOREAN: &[&str] = &[
@@ -42,17 +44,28 @@ struct Arguments {
     lines: usize,
     each: bool,
     most: Option<usize>,
+    pictures: Option<PathBuf>,
 }
 
 fn arguments() -> Arguments {
-    let mut arguments =
-        Arguments { sources: Sources { system: true, ..Sources::default() }, lines: 3, each: false, most: None };
+    let mut arguments = Arguments {
+        sources: Sources { system: true, ..Sources::default() },
+        lines: 3,
+        each: false,
+        most: None,
+        pictures: None,
+    };
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
         match argument.as_str() {
             "--faces" => arguments.sources.system = given.next().as_deref() != Some("shipped"),
             "--most" => arguments.most = given.next().and_then(|n| n.parse().ok()),
             "--folder" => arguments.sources.folders.extend(given.next().map(Into::into)),
+            "--pictures" => arguments.pictures = given.next().map(Into::into),
+            "--threads" => {
+                let count = given.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+                let _ = rayon::ThreadPoolBuilder::new().num_threads(count).build_global();
+            }
             "--lines" => arguments.lines = given.next().and_then(|n| n.parse().ok()).unwrap_or(arguments.lines),
             "--each" => arguments.each = true,
             _ => {}
@@ -64,11 +77,26 @@ fn arguments() -> Arguments {
 /// A line as it was drawn.
 struct Truth<'a> {
     face: &'a Face,
-    words: &'static str,
+    words: String,
     size: f32,
     spacing: f32,
     baseline: f32,
     mask: GrayImage,
+}
+
+/// Lines that another program drew: `lines.tsv` in a folder has, for each, the file with its mask, the PostScript name
+/// of its face, size, letter spacing and baseline in px, and its words.
+fn read<'a>(folder: &Path, fonts: &'a Fonts) -> std::io::Result<Vec<Truth<'a>>> {
+    let rows = std::fs::read_to_string(folder.join("lines.tsv"))?;
+    let truth = |row: &str| {
+        let [file, name, size, spacing, baseline, words] = row.split('\t').collect::<Vec<_>>().try_into().ok()?;
+        let face = fonts.faces().iter().find(|face| face.postscript() == name)?;
+        let mask = image::open(folder.join(file)).ok()?.into_luma8();
+        let number = |text: &str| text.parse::<f32>().ok();
+        let (size, spacing, baseline) = (number(size)?, number(spacing)?, number(baseline)?);
+        Some(Truth { face, words: words.to_owned(), size, spacing, baseline, mask })
+    };
+    Ok(rows.lines().filter_map(truth).collect())
 }
 
 fn draw<'a>(face: &'a Face, fonts: &Fonts, random: &mut Random) -> Option<Truth<'a>> {
@@ -103,10 +131,10 @@ fn draw<'a>(face: &'a Face, fonts: &Fonts, random: &mut Random) -> Option<Truth<
         mask.put_pixel(x + margin, y + margin, image::Luma([pixel.0[3]]));
     }
     let baseline = position.y - drawn.y as f32 + margin as f32;
-    Some(Truth { face, words, size, spacing, baseline, mask })
+    Some(Truth { face, words: words.to_owned(), size, spacing, baseline, mask })
 }
 
-fn main() {
+fn main() -> std::io::Result<()> {
     let arguments = arguments();
     let started = Instant::now();
     let fonts = Fonts::load(&arguments.sources);
@@ -114,82 +142,85 @@ fn main() {
     let step = arguments.most.map_or(1, |most| fonts.faces().len().div_ceil(most.max(1)));
     let faces: Vec<&Face> = fonts.faces().iter().step_by(step).collect();
     let options = Options { faces: Some(faces.iter().map(|face| face.id()).collect()), ..Options::default() };
-    println!("{} of them are candidates", faces.len());
+    println!("{} of them are candidates; {} threads", faces.len(), rayon::current_num_threads());
     let mut all = Row::default();
     let mut shown = Vec::new();
-    for damage in Damage::ALL {
-        let mut row = Row::default();
-        let mut random = Random::new(11);
-        for face in faces.iter().filter(|face| face.scripts().latin) {
-            for _ in 0..arguments.lines {
-                let Some(truth) = draw(face, &fonts, &mut random) else { continue };
-                if truth.size < damage.least_size() {
-                    continue;
-                }
-                let mask = damage.apply(&truth.mask, &mut random);
-                let started = Instant::now();
-                let found = identify(&mask, truth.words, &fonts, &options);
-                let took = started.elapsed();
-                let Ok(found) = found else {
-                    println!("{:?} {} {}: {found:?}", damage, truth.face.postscript(), truth.words);
-                    continue;
-                };
-                judge(&truth, &found, took, &fonts, &mut [&mut row, &mut all], arguments.each);
-            }
+    let mut search = Search { fonts: &fonts, options: &options, each: arguments.each };
+    if let Some(folder) = &arguments.pictures {
+        for truth in read(folder, &fonts)? {
+            search.find(&truth, &truth.mask, &mut [&mut all]);
         }
-        shown.push((format!("{damage:?}"), row));
+    } else {
+        for damage in Damage::ALL {
+            let mut row = Row::default();
+            let mut random = Random::new(11);
+            for face in faces.iter().filter(|face| face.scripts().latin) {
+                for _ in 0..arguments.lines {
+                    let Some(truth) = draw(face, &fonts, &mut random) else { continue };
+                    if truth.size >= damage.least_size() {
+                        let mask = damage.apply(&truth.mask, &mut random);
+                        search.find(&truth, &mask, &mut [&mut row, &mut all]);
+                    }
+                }
+            }
+            shown.push((format!("{damage:?}"), row));
+        }
     }
+    shown.push(("all".to_owned(), all));
     println!("{}", Row::HEADER);
-    for (name, row) in shown.iter().chain([&("all".to_owned(), all)]) {
+    for (name, row) in &shown {
         println!("{}", row.line(name));
     }
     for (name, row) in &shown {
         row.histogram(name);
     }
+    Ok(())
 }
 
-fn judge(truth: &Truth<'_>, found: &[Match], took: Duration, fonts: &Fonts, rows: &mut [&mut Row], each: bool) {
-    let Some(best) = found.first() else { return };
-    let Some(face) = fonts.face(best.face) else { return };
-    let family = face.family() == truth.face.family();
-    let sister = family || sisters(face.family(), truth.face.family());
-    let exact = best.face == truth.face.id();
-    // How well the line's own face lies, where it is among the results.
-    let own = found.iter().find(|found| found.face == truth.face.id());
-    if each && (!sister || (best.size / truth.size - 1.0).abs() > 0.03) {
-        println!(
-            "{} {:.0} px {:+.1} \"{}\": {} {:.3} {:.1} px {:+.1}; own {:?}",
-            truth.face.postscript(),
-            truth.size,
-            truth.spacing,
-            truth.words,
-            face.postscript(),
-            best.similarity,
-            best.size,
-            best.letter_spacing,
-            own.map(|own| (own.similarity, own.size))
-        );
-    }
-    let upright = truth.face.slant() == Slant::Upright;
-    for row in rows {
-        row.count(
-            family,
-            sister,
-            exact,
-            upright && took.as_nanos() > 0,
-            best,
-            truth.size,
-            truth.spacing,
-            truth.baseline,
-            took,
-        );
-        if let Some(own) = own {
-            row.own(own.similarity, own.overlap);
+struct Search<'a> {
+    fonts: &'a Fonts,
+    options: &'a Options,
+    each: bool,
+}
+
+impl Search<'_> {
+    fn find(&mut self, truth: &Truth<'_>, mask: &GrayImage, rows: &mut [&mut Row]) {
+        let started = Instant::now();
+        let found = identify(mask, &truth.words, self.fonts, self.options);
+        let took = started.elapsed();
+        let name = |found: &Match| self.fonts.face(found.face).map(Face::family).unwrap_or_default();
+        let own_family = |found: &Match| sisters(name(found), truth.face.family());
+        let found = found.unwrap_or_default();
+        let Some(best) = found.first() else {
+            println!("{} {:.0} px \"{}\": no ink", truth.face.postscript(), truth.size, truth.words);
+            return;
+        };
+        // How well the line's own face lies, where it is among the results.
+        let own = found.iter().find(|found| found.face == truth.face.id());
+        let sister = own_family(best);
+        if self.each && (!sister || (best.size / truth.size - 1.0).abs() > 0.03) {
+            println!(
+                "{} {:.0} px {:+.1} \"{}\": {} {} {best:.3?}; own {:.3?}",
+                truth.face.postscript(),
+                truth.size,
+                truth.spacing,
+                truth.words,
+                name(best),
+                self.fonts.face(best.face).map_or(0, Face::weight),
+                own.map(|own| (own.similarity, own.size))
+            );
         }
-        // The best of the wrong families, for the threshold.
-        let wrong = found
-            .iter()
-            .find(|found| fonts.face(found.face).is_some_and(|face| !sisters(face.family(), truth.face.family())));
-        row.wrong(wrong.map(|wrong| wrong.similarity));
+        for row in rows {
+            row.right(name(best) == truth.face.family(), sister, best.face == truth.face.id());
+            if sister {
+                row.fit(best, truth.size, truth.spacing, truth.baseline);
+            }
+            if let Some(own) = own {
+                row.own(own.similarity, own.overlap);
+            }
+            // The best of the wrong families, for the threshold.
+            row.wrong(found.iter().find(|found| !own_family(found)).map(|wrong| wrong.similarity));
+            row.took(took);
+        }
     }
 }

@@ -54,29 +54,21 @@ impl Row {
     pub(crate) const HEADER: &str = "damage     lines family sister  face | size % p50  p95  <3% | base px p50  p95  <2px \
         | spacing p95 | own IoU p5  p50 | own sim p5 | wrong sim p95 | ms p50  p95";
 
-    #[expect(clippy::too_many_arguments, reason = "one measure each")]
-    pub(crate) fn count(
-        &mut self,
-        family: bool,
-        sister: bool,
-        exact: bool,
-        _upright: bool,
-        best: &Match,
-        size: f32,
-        spacing: f32,
-        baseline: f32,
-        took: Duration,
-    ) {
+    pub(crate) fn right(&mut self, family: bool, sister: bool, face: bool) {
         self.lines += 1;
         self.family += usize::from(family);
         self.sister += usize::from(sister);
-        self.exact += usize::from(exact);
+        self.exact += usize::from(face);
+    }
+
+    pub(crate) fn fit(&mut self, found: &Match, size: f32, spacing: f32, baseline: f32) {
+        self.size.push(100.0 * (found.size / size - 1.0).abs());
+        self.spacing.push((found.letter_spacing - spacing).abs());
+        self.baseline.push((found.baseline - baseline).abs());
+    }
+
+    pub(crate) fn took(&mut self, took: Duration) {
         self.ms.push(took.as_secs_f32() * 1e3);
-        if sister {
-            self.size.push(100.0 * (best.size / size - 1.0).abs());
-            self.spacing.push((best.letter_spacing - spacing).abs());
-            self.baseline.push((best.baseline - baseline).abs());
-        }
     }
 
     pub(crate) fn own(&mut self, similarity: f32, overlap: f32) {

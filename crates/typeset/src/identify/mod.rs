@@ -59,7 +59,7 @@ pub struct Match {
 
 impl Match {
     /// Below this similarity, the family is approximate: the line's own is probably not among the faces.
-    pub const APPROXIMATE: f32 = 0.875;
+    pub const APPROXIMATE: f32 = 0.85;
 
     /// Whether the similarity is below [`APPROXIMATE`](Self::APPROXIMATE).
     pub fn is_approximate(&self) -> bool {

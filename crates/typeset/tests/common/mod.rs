@@ -1,7 +1,7 @@
 //! What several tests need.
 
 #![allow(dead_code, reason = "each test uses a part")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use image::{GrayImage, Luma, RgbaImage};
 use typeset::{Align, Bounds, Colour, Fonts, Line, Position, Rendered, Run, Style, Text, render};
