@@ -34,7 +34,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { faces: None, finalists: 8, results: 5 }
+        Self { faces: None, finalists: 6, results: 5 }
     }
 }
 
@@ -72,8 +72,8 @@ impl Match {
 }
 
 /// Ink heights at which faces are compared, in px: first all, then the finalists.
-const COARSE: f32 = 24.0;
-const FINE: f32 = 64.0;
+const COARSE: f32 = 18.0;
+const FINE: f32 = 56.0;
 /// Similarities closer than this tell nothing apart.
 const ALIKE: f32 = 0.003;
 /// At a smaller scale, blur of the ink does not matter.
@@ -96,6 +96,7 @@ pub fn identify(mask: &GrayImage, words: &str, fonts: &Fonts, options: &Options)
         return Err(Error::TooMany { what: "pixels in the mask", count: pixels, limit: MOST_PIXELS });
     }
     text::count("characters in the words", words.chars().count(), MOST_CHARACTERS)?;
+    let words = plain(words);
     let words = words.trim();
     if !has_ink(words) {
         return Err(Error::NoWords);
@@ -110,13 +111,18 @@ pub fn identify(mask: &GrayImage, words: &str, fonts: &Fonts, options: &Options)
     };
     let able: Vec<&Face> = faces.into_iter().filter(|face| can_write(face, words)).collect();
     let finalists = options.finalists.clamp(1, 64);
-    let mut rough = second_pass(&coarse, first_pass(&coarse, &able, words, fonts, &ink, 3 * finalists), finalists);
+    let search = |view: &View| {
+        let mut rough = aligned(view, first_pass(view, &able, words, fonts, &ink, 3 * finalists), 4);
+        keep_best(&mut rough, finalists);
+        rough
+    };
+    let mut rough = search(&coarse);
     if coarse.scale > SHRUNK {
         let fits: Vec<Fit> = rough.iter().map(|(_, drawn, _)| coarse.fit(drawn)).collect();
         coarse.measure_blur(rough.iter().map(|(candidate, ..)| candidate).zip(fits));
     }
     if coarse.target.blur > 0 {
-        rough = second_pass(&coarse, first_pass(&coarse, &able, words, fonts, &ink, 3 * finalists), finalists);
+        rough = search(&coarse);
     }
 
     let mut fine = View::new(&mask, &ink, FINE);
@@ -130,6 +136,11 @@ pub fn identify(mask: &GrayImage, words: &str, fonts: &Fonts, options: &Options)
     Ok(matches)
 }
 
+/// Without control characters: a line break that a reader left is a space.
+fn plain(words: &str) -> String {
+    words.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
 /// Whether a face has most of the words' letters: of a line in a Korean display face, the € comes from another.
 fn can_write(face: &Face, words: &str) -> bool {
     let letters = || words.chars().filter(|character| !is_ignorable(*character));
@@ -140,7 +151,7 @@ fn can_write(face: &Face, words: &str) -> bool {
 /// A face's words, where they lie so far, and how alike they are to the ink.
 type Rough<'a> = (Candidate<'a>, Drawn, f32);
 
-/// All faces, with one step of alignment each; the best of them.
+/// The best of all faces: first as their boxes lie, then half of them after one step of alignment.
 fn first_pass<'a>(
     view: &View,
     faces: &[&'a Face],
@@ -161,27 +172,24 @@ fn first_pass<'a>(
                 let similarity = view.similarity(&drawn);
                 (candidate, drawn, similarity)
             });
-            let (candidate, drawn, _) = tried.reduce(|a, b| if b.2 > a.2 { b } else { a })?;
-            let candidate = Arc::into_inner(candidate)?;
-            let drawn = drawn.align(&candidate, &view.target, Free::All, 1);
-            let similarity = view.similarity(&drawn);
-            Some((candidate, drawn, similarity))
+            let (candidate, drawn, similarity) = tried.reduce(|a, b| if b.2 > a.2 { b } else { a })?;
+            Some((Arc::into_inner(candidate)?, drawn, similarity))
         })
         .collect();
+    keep_best(&mut rough, (faces.len() / 2).max(2 * count));
+    let mut rough = aligned(view, rough, 1);
     keep_best(&mut rough, count);
     rough
 }
 
-/// The best faces aligned until they stand nearly still; the best of them.
-fn second_pass<'a>(view: &View, rough: Vec<Rough<'a>>, count: usize) -> Vec<Rough<'a>> {
-    let aligned = rough.into_par_iter().map(|(candidate, drawn, _)| {
-        let drawn = drawn.align(&candidate, &view.target, Free::All, 4);
+/// The words aligned by so many steps.
+fn aligned<'a>(view: &View, rough: Vec<Rough<'a>>, steps: usize) -> Vec<Rough<'a>> {
+    let align = |(candidate, drawn, _): Rough<'a>| {
+        let drawn = drawn.align(&candidate, &view.target, Free::All, steps);
         let similarity = view.similarity(&drawn);
         (candidate, drawn, similarity)
-    });
-    let mut aligned: Vec<Rough<'a>> = aligned.collect();
-    keep_best(&mut aligned, count);
-    aligned
+    };
+    rough.into_par_iter().map(align).collect()
 }
 
 fn keep_best(candidates: &mut Vec<Rough<'_>>, count: usize) {
@@ -228,7 +236,7 @@ pub fn nearest_generic(mask: &GrayImage, words: &str, fonts: &Fonts) -> Result<O
 /// The coverage of the words of a match on a canvas of a size in px, 0 to 255: what [`measure`](crate::measure) needs.
 /// `None` if the face is not the collection's.
 pub fn match_coverage(found: &Match, words: &str, fonts: &Fonts, width: u32, height: u32) -> Option<GrayImage> {
-    let candidate = Candidate::new(fonts.face(found.face)?, words.trim(), found.letter_spacing == 0.0, fonts)?;
+    let candidate = Candidate::new(fonts.face(found.face)?, plain(words).trim(), found.letter_spacing == 0.0, fonts)?;
     let values = candidate.coverage(&found.fit(), usize::try_from(width).ok()?, usize::try_from(height).ok()?);
     GrayImage::from_raw(width, height, values)
 }
