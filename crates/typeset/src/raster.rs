@@ -78,7 +78,7 @@ pub(crate) fn rasterize(path: &[Command], stroke: Option<f32>, pixels: Pixels) -
 /// Gaussian blur of a given standard deviation in px; what lies outside counts as 0.
 pub(crate) fn blur(coverage: &mut Coverage, deviation: f32) {
     let kernel = kernel(deviation);
-    if kernel.len() < 2 {
+    if kernel.len() < 2 || coverage.values.is_empty() {
         return;
     }
     let (width, height) = (coverage.width, coverage.height);
@@ -95,16 +95,24 @@ pub(crate) fn blur(coverage: &mut Coverage, deviation: f32) {
 /// Blurs along the rows and writes the result with rows and columns exchanged.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an average of u16 is one")]
 fn convolve(from: &[u16], width: usize, height: usize, kernel: &[f32], to: &mut [u16]) {
-    for y in 0..height {
-        let row = &from[y * width..][..width];
-        for x in 0..width {
-            let mut sum = f32::from(row[x]) * kernel[0];
-            for (d, weight) in kernel.iter().enumerate().skip(1) {
-                let left = if x >= d { f32::from(row[x - d]) } else { 0.0 };
-                let right = row.get(x + d).copied().map_or(0.0, f32::from);
-                sum += (left + right) * weight;
+    let reach = kernel.len() - 1;
+    // The row between zeros, so that one weight after the other is added to all of it.
+    let mut row = vec![0.0_f32; width + 2 * reach];
+    let mut sums = vec![0.0_f32; width];
+    for (y, values) in from.chunks_exact(width).take(height).enumerate() {
+        for (to, from) in row[reach..].iter_mut().zip(values) {
+            *to = f32::from(*from);
+        }
+        sums.fill(0.5);
+        for (d, weight) in kernel.iter().enumerate() {
+            let (left, right) = (&row[reach - d..][..width], &row[reach + d..][..width]);
+            let weight = if d == 0 { weight / 2.0 } else { *weight };
+            for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
+                *sum += (left + right) * weight;
             }
-            to[x * height + y] = (sum + 0.5) as u16;
+        }
+        for (x, sum) in sums.iter().enumerate() {
+            to[x * height + y] = *sum as u16;
         }
     }
 }

@@ -6,8 +6,8 @@ mod common;
 
 use common::{alpha, black, draw, line, on_canvas, text};
 use typeset::{
-    Align, Colour, Error, Fill, Fonts, Gradient, MeasuredLine, Outline, Position, Shadow, Sources, Stop, Style,
-    measure, measure_block,
+    Align, Colour, Error, Fill, Fonts, Gradient, MeasuredLine, Options, Outline, Position, Shadow, Sources, Stop,
+    Style, identify, ink, measure, measure_block,
 };
 
 /// The paint measured on a line that was drawn in a style, its letters known.
@@ -90,6 +90,43 @@ fn outline_and_shadow_are_told_apart() {
     assert!((outline.width - 5.0).abs() <= 1.0, "{outline:?}");
     assert!((shadow.dx - 8.0).abs() <= 1.5 && (shadow.dy - 8.0).abs() <= 1.5, "{shadow:?}");
     assert!((shadow.opacity - 0.5).abs() <= 0.12, "{shadow:?}");
+}
+
+#[test]
+fn letters_are_told_from_what_lies_around_them() {
+    let fonts = Fonts::load(&Sources::default());
+    let outline = |width| Some(Outline { width, colour: Colour::rgb(40, 20, 90) });
+    let shadow = |blur, opacity| Some(Shadow { dx: 5.0, dy: 6.0, blur, colour: Colour::rgb(0, 0, 0), opacity });
+    for (family, outline, shadow) in [
+        ("Noto Sans KR", None, None),
+        ("Jua", outline(4.0), None),
+        ("Black Han Sans", outline(6.0), shadow(8.0, 0.5)),
+        ("Noto Serif KR", outline(2.0), None),
+        ("Do Hyeon", None, shadow(10.0, 0.6)),
+        ("Black Han Sans", None, shadow(0.0, 1.0)),
+    ] {
+        let style = Style { outline, shadow, weight: 700, ..Style::new(family, 90.0, Colour::rgb(250, 230, 120)) };
+        let pixels = on_canvas(&draw(&text(vec![line("봄날 Sale", &style)], 60.0, 150.0), &fonts), 600, 240);
+        let found = identify(&ink(&pixels), "봄날 Sale", &fonts, &Options::default()).unwrap()[0];
+        assert_eq!(fonts.face(found.face).unwrap().family(), family, "{outline:?} {shadow:?}");
+        assert!((found.size / 90.0 - 1.0).abs() <= 0.03, "{family} {outline:?} {shadow:?}: {found:?}");
+        assert!((found.baseline - 150.0).abs() <= 2.0 && found.similarity > 0.85, "{family}: {found:?}");
+    }
+}
+
+#[test]
+fn large_lines_are_measured_in_time() {
+    let fonts = Fonts::load(&Sources::default());
+    let mut style = Style::new("Jua", 300.0, Colour::rgb(250, 230, 120));
+    style.shadow = Some(Shadow { dx: 18.0, dy: -14.0, blur: 20.0, colour: Colour::rgb(0, 0, 60), opacity: 0.7 });
+    let plain = Style { shadow: None, ..style.clone() };
+    let on = |style: &Style| on_canvas(&draw(&text(vec![line("여름 SALE", style)], 60.0, 350.0), &fonts), 1800, 480);
+    let (pixels, letters) = (on(&style), alpha(&on(&plain)));
+    let started = std::time::Instant::now();
+    let shadow = measure(&pixels, &letters).unwrap().shadow.unwrap();
+    assert!((shadow.dx - 18.0).abs() <= 1.0 && (shadow.dy + 14.0).abs() <= 1.0, "{shadow:?}");
+    assert!((shadow.blur - 20.0).abs() <= 3.0 && (shadow.opacity - 0.7).abs() <= 0.08, "{shadow:?}");
+    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
 }
 
 #[test]

@@ -15,10 +15,12 @@ use crate::glyph::Glyph;
 
 /// The number of a face in the collection that listed it: its place in [`Fonts::faces`](crate::Fonts::faces).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FaceId(pub u32);
 
 /// Whether letters stand upright.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Slant {
     /// Roman.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The scripts that a face can write, told by characters that every text of the script needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Scripts {
     /// Basic Latin letters and digits.
     pub latin: bool,

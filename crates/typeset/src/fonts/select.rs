@@ -19,6 +19,7 @@ pub struct Wanted<'a> {
 
 /// A kind of family, for a line whose own family is not among the candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Generic {
     /// Strokes of about one width without feet: Gothic, Gulim, Helvetica.

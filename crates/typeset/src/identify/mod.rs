@@ -40,6 +40,7 @@ impl Default for Options {
 
 /// A face and how the words lie in it. Lengths are in px of the mask, from its upper left corner.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Match {
     /// The face.
     pub face: FaceId,

@@ -6,6 +6,7 @@ use crate::text::Align;
 
 /// Where one line of a block is, px of the poster, after the block's angle is taken out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MeasuredLine {
     /// The left end of its ink.
     pub left: f32,
@@ -19,6 +20,7 @@ pub struct MeasuredLine {
 
 /// What lines have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Block {
     /// Where the lines meet. One line says nothing: left.
     pub align: Align,

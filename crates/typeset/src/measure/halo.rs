@@ -3,7 +3,7 @@
 use image::{GrayImage, RgbaImage};
 
 use super::fill::median;
-use crate::raster::{Coverage, blur};
+use super::shadow;
 use crate::text::{Colour, Fill, Outline, Shadow};
 
 /// Pixels with their distance from the letters.
@@ -17,9 +17,9 @@ pub(super) struct Halo<'a> {
 /// Distances beyond this are not looked at.
 const REACH: usize = 64;
 /// Colours closer than this, of 255 in every channel, are one.
-const SAME: u8 = 24;
-/// Fainter pixels are traces.
-const FAINT: u8 = 10;
+pub(super) const SAME: u8 = 24;
+/// Closer to the letters, px, their own soft edges hide what lies around.
+const EDGE: f32 = 1.6;
 
 impl<'a> Halo<'a> {
     pub(super) fn new(pixels: &'a RgbaImage, letters: &'a GrayImage) -> Self {
@@ -75,94 +75,21 @@ impl<'a> Halo<'a> {
         }
     }
 
-    /// The shadow beyond letters and outline: the shift and blur of the letters, of a few hundred tried, whose opacity
-    /// explains that of the pixels best (least squares).
+    /// The shadow beyond letters and outline.
     pub(super) fn shadow(&self, outline: Option<&Outline>) -> Option<Shadow> {
-        /// Shares of the alpha's energy that a shadow has to explain.
-        const EXPLAINED: f32 = 0.5;
-        let edge = outline.map_or(0.0, |outline| outline.width) + 1.6;
-        let outside: Vec<bool> = self.distance.iter().map(|distance| *distance > edge).collect();
-        let alpha: Vec<f32> = self.pixels.pixels().map(|pixel| f32::from(pixel.0[3]) / 255.0).collect();
-        let seen = |n: &usize| outside[*n] && alpha[*n] * 255.0 > f32::from(FAINT);
-        let shade: Vec<usize> = (0..alpha.len()).filter(seen).collect();
-        if shade.len() < 30 || shade.len() * 50 < outside.iter().filter(|outside| !**outside).count() {
-            return None;
-        }
-        let darkest = shade.iter().filter(|n| alpha[**n] > 0.3 * max_of(&alpha, &shade));
-        let colour = median(darkest.map(|n| self.pixels.as_raw()[n * 4..n * 4 + 4].try_into().unwrap_or_default()));
-        let colour = Colour { alpha: 255, ..colour };
-        let energy: f32 = outside.iter().zip(&alpha).filter(|(outside, _)| **outside).map(|(_, a)| a * a).sum();
-        let grown = self.grown(outline.map_or(0.0, |outline| outline.width));
-        let fit = |blurred: &[u8], dx: i32, dy: i32| self.explain(blurred, dx, dy, &alpha, &outside);
-        let mut best: Option<(f32, f32, i32, i32, f32)> = None; // explained, opacity, dx, dy, blur
-        for deviation in [0.0_f32, 1.0, 2.0, 3.0, 4.5, 6.5, 9.0, 13.0] {
-            let mut cover = grown.clone();
-            blur(&mut cover, deviation);
-            let mut step = 8;
-            let (mut dx, mut dy) = best.map_or((0, 0), |best| (best.2, best.3));
-            let mut local: Option<(f32, f32)> = None;
-            // Pattern search: the best of nine places, at finer and finer steps.
-            while step > 0 {
-                let around = (-2..=2).flat_map(|y| (-2..=2).map(move |x| (x, y)));
-                let tried = around.map(|(x, y)| (dx + x * step, dy + y * step));
-                let found = tried.map(|(x, y)| (fit(&cover.values, x, y), x, y));
-                let Some((found, x, y)) = found.max_by(|a, b| a.0.0.total_cmp(&b.0.0)) else { break };
-                (dx, dy, local) = (x, y, Some(found));
-                step /= 2;
-            }
-            if let Some((explained, opacity)) = local
-                && best.is_none_or(|best| explained > best.0)
-            {
-                best = Some((explained, opacity, dx, dy, 2.0 * deviation));
-            }
-        }
-        let (explained, opacity, dx, dy, blur) = best?;
-        #[expect(clippy::cast_precision_loss, reason = "a few px")]
-        let (dx, dy) = (dx as f32, dy as f32);
-        let opacity = opacity.clamp(0.0, 1.0);
-        (explained >= EXPLAINED * energy && opacity > 0.05).then_some(Shadow { dx, dy, blur, colour, opacity })
-    }
-
-    /// How much of the alpha outside a shifted coverage explains, and with which opacity.
-    fn explain(&self, cover: &[u8], dx: i32, dy: i32, alpha: &[f32], outside: &[bool]) -> (f32, f32) {
-        let (width, height) = (i64::from(self.letters.width()), i64::from(self.letters.height()));
-        let (mut product, mut own) = (0.0, 1e-6);
-        for y in 0..height {
-            let from_y = y - i64::from(dy);
-            for x in 0..width {
-                let from_x = x - i64::from(dx);
-                let n = usize::try_from(y * width + x).unwrap_or(0);
-                if !outside[n] || from_x < 0 || from_y < 0 || from_x >= width || from_y >= height {
-                    continue;
-                }
-                let from = usize::try_from(from_y * width + from_x).unwrap_or(0);
-                let value = f32::from(cover[from]) / 255.0;
-                product += value * alpha[n];
-                own += value * value;
-            }
-        }
-        (product * product / own, product / own)
-    }
-
-    /// Letters with their outline: what casts the shadow.
-    fn grown(&self, width: f32) -> Coverage {
-        let values = self
+        let width = outline.map_or(0.0, |outline| outline.width);
+        let outside = self.distance.iter().map(|distance| *distance > width + EDGE).collect();
+        let cast = self
             .letters
             .as_raw()
             .iter()
             .zip(&self.distance)
             .map(|(value, distance)| if *distance > 0.0 && *distance <= width { 255 } else { *value });
-        let side = |side: u32| usize::try_from(side).unwrap_or(0);
-        let (columns, rows) = (side(self.letters.width()), side(self.letters.height()));
-        Coverage { x: 0, y: 0, width: columns, height: rows, values: values.collect() }
+        shadow::measure(self.pixels, outside, cast.collect())
     }
 }
 
-fn max_of(alpha: &[f32], of: &[usize]) -> f32 {
-    of.iter().map(|n| alpha[*n]).fold(0.0, f32::max)
-}
-
-fn near(pixel: [u8; 3], colour: Colour, by: u8) -> bool {
+pub(super) fn near(pixel: [u8; 3], colour: Colour, by: u8) -> bool {
     pixel.into_iter().zip([colour.red, colour.green, colour.blue]).all(|(a, b)| a.abs_diff(b) <= by)
 }
 
@@ -175,7 +102,7 @@ fn bin(distance: f32) -> Option<usize> {
 
 /// px from each pixel's centre to that of the nearest covered pixel, by the two passes of Borgefors's chamfer distance
 /// (1986) with weights 1 and √2; letters are where the coverage is one half or more.
-fn distances(letters: &GrayImage) -> Vec<f32> {
+pub(super) fn distances(letters: &GrayImage) -> Vec<f32> {
     const DIAGONAL: f32 = std::f32::consts::SQRT_2;
     let side = |side: u32| usize::try_from(side).unwrap_or(0);
     let (width, height) = (side(letters.width()), side(letters.height()));

@@ -3,6 +3,8 @@
 mod block;
 mod fill;
 mod halo;
+mod ink;
+mod shadow;
 
 use image::{GrayImage, RgbaImage};
 use serde::{Deserialize, Serialize};
@@ -11,9 +13,11 @@ use crate::Error;
 use crate::text::{Fill, Outline, Shadow};
 
 pub use block::{Block, MeasuredLine, measure_block};
+pub use ink::ink;
 
 /// How letters are painted, as a [`Style`](crate::Style) says it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Paint {
     /// The colour inside of the letters, or a gradient of two stops; its start and end are px from the upper left
     /// corner of the pixels that were measured.

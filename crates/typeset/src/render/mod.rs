@@ -41,6 +41,7 @@ pub struct Rendered {
 
 /// Something that was drawn otherwise than asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Replaced {
     /// No face answers to the family.
@@ -61,6 +62,7 @@ pub enum Replaced {
 
 /// Where the lines of a text are, for boxes around them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LineBox {
     /// px from the block's position to the line's left end, before the block is turned.
     pub x: f32,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// An sRGB colour with straight alpha. Serialized as `#rrggbb`, or `#rrggbbaa` if it is not opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, example = "#e63c5a"))]
 #[serde(into = "String", try_from = "String")]
 pub struct Colour {
     /// Red, 0 to 255.

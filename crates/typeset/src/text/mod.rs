@@ -14,6 +14,7 @@ use crate::fonts::Slant;
 
 /// A block of text on a poster. Lengths are in px of the poster, x to the right, y downwards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Text {
     /// Lines from top to bottom, 1 to 1000. An empty line leaves its height.
@@ -30,6 +31,7 @@ pub struct Text {
 
 /// A place on the poster, px from its upper left corner; from -1e6 to 1e6.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Position {
     /// To the right.
@@ -40,6 +42,7 @@ pub struct Position {
 
 /// Which point of each line is at the block's x. Left and right are the poster's, also for right-to-left text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Align {
     /// The left end.
@@ -53,6 +56,7 @@ pub enum Align {
 
 /// One line: runs in reading order, as they are typed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Line {
     /// At most 1000. The direction of the line is that of its first letter (Unicode's bidirectional algorithm).
@@ -61,6 +65,7 @@ pub struct Line {
 
 /// Words of one style.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Run {
     /// Without line breaks and other control characters.
@@ -71,6 +76,7 @@ pub struct Run {
 
 /// How a run looks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Style {
     /// A family in English or in its own language, a full or PostScript name, or `sans-serif`, `serif`, `display`,
@@ -131,6 +137,7 @@ impl Style {
 
 /// What letters are filled with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Fill {
     /// One colour.
@@ -141,6 +148,7 @@ pub enum Fill {
 
 /// Colours along a line, mixed in sRGB; beyond the ends they stay the same (as in SVG and CSS).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Gradient {
     /// Where it starts: px from the block's position before the block is turned. It turns with the block.
@@ -153,6 +161,7 @@ pub struct Gradient {
 
 /// A colour on the way of a gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Stop {
     /// The share of the way, from 0 to 1.
@@ -163,6 +172,7 @@ pub struct Stop {
 
 /// A line around letters, with round corners.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Outline {
     /// px of it that show around the letters, from 0 to 500. (SVG's `stroke-width` is twice that, behind the fill.)
@@ -173,6 +183,7 @@ pub struct Outline {
 
 /// A shadow.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Shadow {
     /// px to the right, from -2000 to 2000. It does not turn with the block.
