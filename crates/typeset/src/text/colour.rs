@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 /// An sRGB colour with straight alpha. Serialized as `#rrggbb`, or `#rrggbbaa` if it is not opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, example = "#e63c5a"))]
 #[serde(into = "String", try_from = "String")]
 pub struct Colour {
     /// Red, 0 to 255.
@@ -68,4 +67,25 @@ impl TryFrom<String> for Colour {
     fn try_from(text: String) -> Result<Self, NotAColour> {
         text.parse()
     }
+}
+
+#[cfg(feature = "openapi")]
+mod openapi {
+    use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+    use utoipa::{PartialSchema, ToSchema};
+
+    use super::Colour;
+
+    impl PartialSchema for Colour {
+        fn schema() -> RefOr<Schema> {
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .description(Some("An sRGB colour with straight alpha: `#rrggbb`, or `#rrggbbaa` if it is not opaque."))
+                .pattern(Some("^#[0-9a-fA-F]{6}([0-9a-fA-F]{2})?$"))
+                .examples(["#e63c5a"])
+                .into()
+        }
+    }
+
+    impl ToSchema for Colour {}
 }
