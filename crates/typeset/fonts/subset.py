@@ -22,8 +22,8 @@ from fontTools.ttLib import TTFont
 
 # Package and file within it. No face of these reserves the name that it keeps: see README.md.
 FACES = [
-    ("noto-sans-kr", "300Light/NotoSansKR_300Light.ttf", "all"),
-    ("noto-sans-kr", "400Regular/NotoSansKR_400Regular.ttf", "all"),
+    ("noto-sans-kr", "300Light/NotoSansKR_300Light.ttf", "common"),
+    ("noto-sans-kr", "400Regular/NotoSansKR_400Regular.ttf", "han"),
     ("noto-sans-kr", "500Medium/NotoSansKR_500Medium.ttf", "common"),
     ("noto-sans-kr", "700Bold/NotoSansKR_700Bold.ttf", "all"),
     ("noto-sans-kr", "900Black/NotoSansKR_900Black.ttf", "common"),
@@ -32,14 +32,18 @@ FACES = [
     ("black-han-sans", "400Regular/BlackHanSans_400Regular.ttf", "common"),
     ("do-hyeon", "400Regular/DoHyeon_400Regular.ttf", "common"),
     ("jua", "400Regular/Jua_400Regular.ttf", "common"),
+    ("noto-sans-hebrew", "400Regular/NotoSansHebrew_400Regular.ttf", "whole"),
+    ("noto-sans-hebrew", "700Bold/NotoSansHebrew_700Bold.ttf", "whole"),
+    ("noto-sans-arabic", "400Regular/NotoSansArabic_400Regular.ttf", "arabic"),
+    ("noto-sans-arabic", "700Bold/NotoSansArabic_700Bold.ttf", "arabic"),
     ("noto-emoji", "700Bold/NotoEmoji_700Bold.ttf", "emoji"),
 ]
 
-# Latin with its accents, punctuation, currency, arrows, shapes, enclosed digits, CJK punctuation, full-width forms.
+# Latin with its accents, Greek, Russian, kana, punctuation, currency, arrows, shapes, enclosed digits, CJK punctuation, full-width forms.
 PLAIN = [
-    (0x20, 0x7E), (0xA0, 0x17F), (0x2010, 0x2027), (0x2030, 0x203B), (0x2044, 0x2044), (0x20A9, 0x20AC),
+    (0x20, 0x7E), (0xA0, 0x17F), (0x391, 0x3C9), (0x401, 0x451), (0x2010, 0x2027), (0x2030, 0x203B), (0x2044, 0x2044), (0x20A9, 0x20AC),
     (0x2103, 0x2103), (0x2113, 0x2122), (0x2190, 0x2199), (0x2200, 0x2212), (0x221E, 0x221E), (0x2460, 0x2473),
-    (0x25A0, 0x25CF), (0x2605, 0x2606), (0x2660, 0x266A), (0x3000, 0x3011), (0x3131, 0x318E), (0xFF01, 0xFF5E),
+    (0x25A0, 0x25CF), (0x2605, 0x2606), (0x2660, 0x266A), (0x3000, 0x3011), (0x3041, 0x30FE), (0x3131, 0x318E), (0xFF01, 0xFF5E),
 ]
 # The emoji that stand in print: faces, hands, hearts, things, weather, marks; no flags, families or skin tones.
 EMOJI = [
@@ -49,17 +53,25 @@ EMOJI = [
 ]
 
 
-def common_syllables():
-    """The 2350 syllables of KS X 1001: rows 0xB0 to 0xC8 of EUC-KR."""
-    rows = [bytes([row, cell]) for row in range(0xB0, 0xC9) for cell in range(0xA1, 0xFF)]
-    return {ord(row.decode("euc-kr")) for row in rows}
+def common(first, end):
+    """Characters of KS X 1001, by the first byte of EUC-KR: 2350 syllables from 0xB0, 4888 Chinese ones from 0xCA."""
+    rows = [bytes([row, cell]) for row in range(first, end) for cell in range(0xA1, 0xFF)]
+    return {ord(row.decode("euc-kr", errors="ignore") or " ") for row in rows}
 
 
 def characters(which):
+    if which == "whole":
+        return set(range(0x110000))
+    if which == "arabic":
+        # Arabic and Persian; no Urdu, Pashto or Quranic marks.
+        persian = {0x67E, 0x686, 0x698, 0x6A9, 0x6AF, 0x6CC}
+        return {*range(0x20, 0x7F), *range(0x600, 0x670), *persian, *range(0x6F0, 0x6FA), *range(0x200C, 0x2010)}
     if which == "emoji":
         return {c for low, high in EMOJI for c in range(low, high + 1)}
     plain = {c for low, high in PLAIN for c in range(low, high + 1)}
-    return plain | (set(range(0xAC00, 0xD7A4)) if which == "all" else common_syllables())
+    if which == "han":
+        plain |= set(range(0xAC00, 0xD7A4)) | common(0xCA, 0xFE)
+    return plain | (set(range(0xAC00, 0xD7A4)) if which == "all" else common(0xB0, 0xC9))
 
 
 def main(packages):
@@ -70,7 +82,7 @@ def main(packages):
         options = subset.Options()
         options.hinting = False
         options.desubroutinize = True
-        options.layout_features = ["kern", "liga", "mark", "mkmk", "ccmp", "locl", "calt", "rlig"]
+        options.layout_features = ["kern", "liga", "mark", "mkmk", "ccmp", "locl", "calt", "rlig", "isol", "init", "medi", "fina"]
         options.drop_tables += ["DSIG", "vhea", "vmtx", "VORG", "BASE", "STAT"]
         options.name_IDs = ["*"]
         options.name_languages = ["*"]

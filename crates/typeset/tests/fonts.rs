@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use typeset::{Fonts, Generic, Origin, Slant, Sources, Wanted};
+use typeset::{Fonts, Generic, Origin, Scripts, Slant, Sources, Wanted};
 
 fn wanted(family: &str, weight: u16) -> Wanted<'_> {
     Wanted { family, weight, slant: Slant::Upright, width: 100 }
@@ -20,6 +20,10 @@ fn what_ships_writes_korean_and_latin() {
             ("Do Hyeon", 400),
             ("Jua", 400),
             ("Noto Emoji", 700),
+            ("Noto Sans Arabic", 400),
+            ("Noto Sans Arabic", 700),
+            ("Noto Sans Hebrew", 400),
+            ("Noto Sans Hebrew", 700),
             ("Noto Sans KR", 300),
             ("Noto Sans KR", 400),
             ("Noto Sans KR", 500),
@@ -29,12 +33,19 @@ fn what_ships_writes_korean_and_latin() {
             ("Noto Serif KR", 700),
         ]
     );
-    for face in fonts.faces().iter().filter(|face| face.family() != "Noto Emoji") {
-        assert!(face.scripts().hangul && face.scripts().latin, "{face:?}");
+    for face in fonts.faces().iter().filter(|face| face.scripts().hangul) {
+        assert!(face.scripts().latin, "{face:?}");
         assert!(face.has_all("0123456789 $%&@ ㄱㅎㅏㅣ 가힘 , . ! ?"), "{face:?}");
     }
     // Every syllable that Korean can write has a face.
-    assert!(('가'..='힣').all(|syllable| fonts.faces().iter().any(|face| face.has(syllable))));
+    let sans = fonts.find(&wanted("Noto Sans KR", 400)).unwrap();
+    assert!(('가'..='힣').all(|syllable| sans.has(syllable)));
+    assert!(sans.has_all("展覽會 大韓民國 コーヒー ΑΩαω Москва → ①"));
+    let scripts: Vec<_> = fonts.faces().iter().map(|face| face.scripts()).collect();
+    assert_eq!(scripts.iter().filter(|scripts| scripts.hangul).count(), 10);
+    for has in [|one: &Scripts| one.hebrew, |one: &Scripts| one.arabic, |one: &Scripts| one.emoji] {
+        assert!(scripts.iter().any(has));
+    }
 }
 
 #[test]
@@ -53,7 +64,7 @@ fn what_ships_is_small_and_every_file_is_free() {
         bytes += file.len();
         files += 1;
     }
-    assert_eq!(files, 11);
+    assert_eq!(files, 15);
     assert!(bytes <= 6_000_000, "{bytes}");
 }
 

@@ -64,17 +64,29 @@ fn lines_are_aligned_and_apart() {
 }
 
 #[test]
-fn right_to_left_text_and_marks_are_shaped() {
-    // No face that ships has Hebrew: each letter is reported once, and boxes are drawn.
-    let drawn = draw(&text(vec![line("שלום", &black("Noto Sans KR", 40.0))], 0.0, 60.0), &fonts());
-    let missing: Vec<&Replaced> = drawn.replaced.iter().collect();
-    assert_eq!(missing.len(), 4, "{missing:?}");
-    assert!(missing.iter().all(|one| matches!(one, Replaced::Letter { by: None, .. })));
-    assert!(ink(&drawn.picture) > 0);
+fn right_to_left_text_is_ordered_and_joined() {
+    let fonts = fonts();
+    let ink_of = |words: &str| {
+        let drawn = draw(&text(vec![line(words, &black("Noto Sans KR", 40.0))], 0.0, 60.0), &fonts);
+        assert!(drawn.replaced.iter().all(|one| matches!(one, Replaced::Letter { by: Some(_), .. })), "{words}");
+        on_canvas(&drawn, 400, 100)
+    };
+    // Stored first is drawn rightmost: the last letter alone lies at the left end, as wide as it is.
+    let (whole, last) = (ink_of("שלום"), ink_of("ם"));
+    let rows = |picture: &image::RgbaImage| alpha(&image::imageops::crop_imm(picture, 0, 0, 20, 100).to_image());
+    assert_eq!(rows(&whole), rows(&last));
+    // Arabic letters take the forms that join: not the ink of the letters apart.
+    assert_ne!(ink(&ink_of("سلام")), ink(&ink_of("س\u{200c}ل\u{200c}ا\u{200c}م")));
     // Within a right-to-left line, Korean keeps its own direction: the same ink as on its own.
-    let rtl = draw(&text(vec![line("\u{200f}가나", &black("Noto Sans KR", 40.0))], 0.0, 60.0), &fonts());
-    let ltr = draw(&text(vec![line("가나", &black("Noto Sans KR", 40.0))], 0.0, 60.0), &fonts());
-    assert_eq!(ink(&rtl.picture), ink(&ltr.picture));
+    assert_eq!(ink(&ink_of("\u{200f}가나")), ink(&ink_of("가나")));
+}
+
+#[test]
+fn what_no_face_has_is_a_box_and_reported() {
+    let drawn = draw(&text(vec![line("ก ข ก", &black("Noto Sans KR", 40.0))], 0.0, 60.0), &fonts());
+    let missing = |letter: &str| Replaced::Letter { wanted: letter.into(), by: None };
+    assert_eq!(drawn.replaced, [missing("ก"), missing("ข")]);
+    assert!(ink(&drawn.picture) > 0);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Face, Fonts, Slant, shipped};
+use super::{Face, Fonts, Origin, Slant, shipped};
 
 /// A face as a text asks for it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -97,7 +97,8 @@ impl Fonts {
         let ships = first.filter_map(|family| self.find(&wanted(family))).find(|face| face.has_all(cluster));
         ships.or_else(|| {
             let able = self.faces().iter().filter(|face| face.has_all(cluster));
-            able.min_by_key(|face| (distance(&wanted(""), face), face.id()))
+            let elsewhere = |face: &Face| !matches!(face.origin(), Origin::Shipped(_));
+            able.min_by_key(|face| (elsewhere(face), distance(&wanted(""), face), face.id()))
         })
     }
 }

@@ -22,6 +22,10 @@ const FILES: &[(&str, &[u8])] = files![
     "BlackHanSans-400Regular.woff",
     "DoHyeon-400Regular.woff",
     "Jua-400Regular.woff",
+    "NotoSansHebrew-400Regular.woff",
+    "NotoSansHebrew-700Bold.woff",
+    "NotoSansArabic-400Regular.woff",
+    "NotoSansArabic-700Bold.woff",
     "NotoEmoji-700Bold.woff",
 ];
 
