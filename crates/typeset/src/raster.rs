@@ -1,6 +1,6 @@
 //! Paths to coverage, and coverage blurred.
 
-use zeno::{Command, Fill, Join, Mask, Stroke, Style};
+use zeno::{Command, Fill, Join, Mask, Scratch, Stroke, Style};
 
 use crate::glyph::Extent;
 
@@ -58,11 +58,24 @@ impl Pixels {
     }
 }
 
-/// The coverage of a filled path (non-zero winding), or of a round-joined line of a width in px along it.
-pub(crate) fn rasterize(path: &[Command], stroke: Option<f32>, pixels: Pixels) -> Coverage {
-    let (width, height) = (pixels.width(), pixels.height());
-    let mut values = vec![0; pixels.area()];
-    if let (Ok(w), Ok(h), false) = (u32::try_from(width), u32::try_from(height), values.is_empty()) {
+/// What drawing needs again and again.
+#[derive(Default)]
+pub(crate) struct Tools {
+    scratch: Scratch,
+    part: Vec<u8>,
+}
+
+impl Coverage {
+    /// Adds a filled path (non-zero winding), or a round-joined line of a width in px along it. Paths are drawn one by
+    /// one, each in its own box: the rasterizer's time grows with the square of what is in one row.
+    ///
+    /// Fills add up, so that letters that touch have no seam; of lines, the larger coverage stays.
+    pub(crate) fn draw(&mut self, path: &[Command], extent: &Extent, stroke: Option<f32>, tools: &mut Tools) {
+        let pixels = Pixels::around(extent, stroke.unwrap_or(0.0) / 2.0 + 1.0).intersection(self.pixels());
+        let (Ok(width), Ok(height)) = (u32::try_from(pixels.width()), u32::try_from(pixels.height())) else { return };
+        if width == 0 || height == 0 {
+            return;
+        }
         let style = stroke.map_or(Style::Fill(Fill::NonZero), |width| {
             let mut stroke = Stroke::new(width);
             stroke.join(Join::Round);
@@ -70,9 +83,19 @@ pub(crate) fn rasterize(path: &[Command], stroke: Option<f32>, pixels: Pixels) -
         });
         #[expect(clippy::cast_precision_loss, reason = "pixels of a poster")]
         let origin = (-pixels.left as f32, -pixels.top as f32);
-        Mask::new(path).style(style).size(w, h).offset(origin).render_into(&mut values, None);
+        tools.part.clear();
+        tools.part.resize(pixels.area(), 0);
+        let mut mask = Mask::with_scratch(path, &mut tools.scratch);
+        mask.style(style).size(width, height).offset(origin).render_into(&mut tools.part, None);
+        let index = |from: i32, to: i32| usize::try_from(i64::from(to) - i64::from(from)).unwrap_or(0);
+        let (x, y) = (index(self.x, pixels.left), index(self.y, pixels.top));
+        for (row, part) in tools.part.chunks_exact(pixels.width()).enumerate() {
+            let start = (y + row) * self.width + x;
+            for (to, from) in self.values[start..start + part.len()].iter_mut().zip(part) {
+                *to = if stroke.is_some() { (*to).max(*from) } else { to.saturating_add(*from) };
+            }
+        }
     }
-    Coverage { x: pixels.left, y: pixels.top, width, height, values }
 }
 
 /// Gaussian blur of a given standard deviation in px; what lies outside counts as 0.

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use zeno::{Command, Fill, Mask, Style};
-
 use super::plane::{InkBox, Plane};
 use crate::fonts::{Face, Fonts};
 use crate::glyph::{Extent, Glyph};
+use crate::raster::{Coverage, Pixels, Tools};
 use crate::shape::{Piece, shape_line};
 
 /// Where words lie: px of the plane that is meant.
@@ -134,16 +133,17 @@ impl<'a> Candidate<'a> {
 
     /// The coverage of the words at a fit, 0 to 255.
     pub(crate) fn coverage(&self, fit: &Fit, width: usize, height: usize) -> Vec<u8> {
-        let mut path: Vec<Command> = Vec::new();
+        let end = |side: usize| i32::try_from(side).unwrap_or(0);
+        let mut coverage = Coverage::empty(Pixels { left: 0, top: 0, right: end(width), bottom: end(height) });
+        let (mut tools, mut path) = (Tools::default(), Vec::new());
         for letter in &self.glyphs {
-            let x = fit.x + letter.x * fit.size + letter.gaps * fit.spacing;
-            letter.glyph.append(&mut path, fit.size, x, fit.baseline + letter.y * fit.size);
+            let x = fit.x + letter.gaps * fit.spacing;
+            path.clear();
+            let (left, baseline) = (x + letter.x * fit.size, fit.baseline + letter.y * fit.size);
+            letter.glyph.append(&mut path, fit.size, left, baseline);
+            coverage.draw(&path, &letter.extent.placed(fit.size, x, fit.baseline), None, &mut tools);
         }
-        let mut values = vec![0; width * height];
-        if let (Ok(w), Ok(h), false) = (u32::try_from(width), u32::try_from(height), values.is_empty()) {
-            Mask::new(path.as_slice()).style(Style::Fill(Fill::NonZero)).size(w, h).render_into(&mut values, None);
-        }
-        values
+        coverage.values
     }
 
     /// For each column, how many letter spacings lie to the left of the letter there.

@@ -6,7 +6,7 @@ use zeno::{Command, Transform};
 use super::layout::Laid;
 use crate::Error;
 use crate::glyph::Extent;
-use crate::raster::{Coverage, Pixels, blur, rasterize};
+use crate::raster::{Coverage, Pixels, Tools, blur};
 use crate::text::{Fill, Limits, Style, Text};
 
 /// One coverage with what it is filled with.
@@ -24,24 +24,25 @@ enum Ink<'a> {
 /// The picture and the place of its first pixel.
 pub(super) fn paint(text: &Text, laid: &Laid<'_>, clip: Pixels) -> Result<(RgbaImage, i32, i32), Error> {
     let turn = Turn::of(text);
-    let mut styles: Vec<(&Style, Vec<Command>)> = Vec::new();
+    let mut groups: Vec<(&Style, Vec<Letter>)> = Vec::new();
     for glyph in &laid.glyphs {
-        // Neighbours of one style are one path, so that letters that touch have no seam.
-        if styles.last().is_none_or(|(style, _)| *style != glyph.style) {
-            styles.push((glyph.style, Vec::new()));
+        let mut path = Vec::new();
+        glyph.face.glyph(glyph.id).append(&mut path, glyph.style.size, glyph.x, glyph.y);
+        for command in &mut path {
+            *command = command.transform(&turn.transform);
         }
-        if let Some((_, path)) = styles.last_mut() {
-            glyph.face.glyph(glyph.id).append(path, glyph.style.size, glyph.x, glyph.y);
+        let Some(extent) = Extent::of(&path) else { continue };
+        if groups.last().is_none_or(|(style, _)| *style != glyph.style) {
+            groups.push((glyph.style, Vec::new()));
+        }
+        if let Some((_, letters)) = groups.last_mut() {
+            letters.push(Letter { path, extent });
         }
     }
     let mut budget = Limits::PAINTED_PIXELS;
     let mut layers: [Vec<Paint<'_>>; 3] = Default::default();
-    for (style, path) in &mut styles {
-        for command in path.iter_mut() {
-            *command = command.transform(&turn.transform);
-        }
-        let Some(extent) = Extent::of(path) else { continue };
-        for (layer, paint) in layers.iter_mut().zip(paints(style, path, &extent, clip, &mut budget)?) {
+    for (style, letters) in &groups {
+        for (layer, paint) in layers.iter_mut().zip(paints(style, letters, clip, &mut budget)?) {
             layer.extend(paint);
         }
     }
@@ -49,23 +50,36 @@ pub(super) fn paint(text: &Text, laid: &Laid<'_>, clip: Pixels) -> Result<(RgbaI
     Ok(compose(&paints, &turn))
 }
 
-/// Shadow, outline and fill of one path.
+/// One glyph's outline, turned and in its place.
+struct Letter {
+    path: Vec<Command>,
+    extent: Extent,
+}
+
+/// Shadow, outline and fill of neighbours of one style.
 fn paints<'a>(
     style: &'a Style,
-    path: &[Command],
-    extent: &Extent,
+    letters: &[Letter],
     clip: Pixels,
     budget: &mut u64,
 ) -> Result<[Option<Paint<'a>>; 3], Error> {
+    let Some(extent) = letters.iter().map(|letter| letter.extent).reduce(Extent::union) else {
+        return Ok([None, None, None]);
+    };
+    let mut tools = Tools::default();
     let mut cover = |stroke: Option<f32>, clip: Pixels| -> Result<Option<Coverage>, Error> {
-        let pixels = Pixels::around(extent, stroke.unwrap_or(0.0) / 2.0 + 1.0).intersection(clip);
+        let pixels = Pixels::around(&extent, stroke.unwrap_or(0.0) / 2.0 + 1.0).intersection(clip);
         let area = pixels.area() as u64;
         *budget = budget.checked_sub(area).ok_or(Error::TooMany {
             what: "pixels under all runs together",
             count: Limits::PAINTED_PIXELS - *budget + area,
             limit: Limits::PAINTED_PIXELS,
         })?;
-        Ok((area > 0).then(|| rasterize(path, stroke, pixels)))
+        let mut coverage = Coverage::empty(pixels);
+        for letter in letters {
+            coverage.draw(&letter.path, &letter.extent, stroke, &mut tools);
+        }
+        Ok((area > 0).then_some(coverage))
     };
     let outline = style.outline.filter(|outline| outline.width > 0.0);
     let shadow = match style.shadow.filter(|shadow| shadow.opacity > 0.0) {
