@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod blur;
 mod error;
 mod fonts;
 mod glyph;

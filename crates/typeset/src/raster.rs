@@ -1,4 +1,4 @@
-//! Paths to coverage, and coverage blurred.
+//! Paths to coverage.
 
 use zeno::{Command, Fill, Join, Mask, Scratch, Stroke, Style};
 
@@ -98,60 +98,6 @@ impl Coverage {
     }
 }
 
-/// Gaussian blur of a given standard deviation in px; what lies outside counts as 0.
-pub(crate) fn blur(coverage: &mut Coverage, deviation: f32) {
-    let kernel = kernel(deviation);
-    if kernel.len() < 2 || coverage.values.is_empty() {
-        return;
-    }
-    let (width, height) = (coverage.width, coverage.height);
-    let mut turned = vec![0_u16; width * height];
-    let rows = coverage.values.iter().map(|&value| u16::from(value) << 8);
-    convolve(&rows.collect::<Vec<_>>(), width, height, &kernel, &mut turned);
-    let mut back = vec![0_u16; width * height];
-    convolve(&turned, height, width, &kernel, &mut back);
-    for (value, blurred) in coverage.values.iter_mut().zip(back) {
-        *value = u8::try_from((u32::from(blurred) + 128) >> 8).unwrap_or(u8::MAX);
-    }
-}
-
-/// Blurs along the rows and writes the result with rows and columns exchanged.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an average of u16 is one")]
-fn convolve(from: &[u16], width: usize, height: usize, kernel: &[f32], to: &mut [u16]) {
-    let reach = kernel.len() - 1;
-    // The row between zeros, so that one weight after the other is added to all of it.
-    let mut row = vec![0.0_f32; width + 2 * reach];
-    let mut sums = vec![0.0_f32; width];
-    for (y, values) in from.chunks_exact(width).take(height).enumerate() {
-        for (to, from) in row[reach..].iter_mut().zip(values) {
-            *to = f32::from(*from);
-        }
-        sums.fill(0.5);
-        for (d, weight) in kernel.iter().enumerate() {
-            let (left, right) = (&row[reach - d..][..width], &row[reach + d..][..width]);
-            let weight = if d == 0 { weight / 2.0 } else { *weight };
-            for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
-                *sum += (left + right) * weight;
-            }
-        }
-        for (x, sum) in sums.iter().enumerate() {
-            to[x * height + y] = *sum as u16;
-        }
-    }
-}
-
-/// The middle and one half of a Gaussian that is cut at three deviations.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "small")]
-fn kernel(deviation: f32) -> Vec<f32> {
-    if deviation < 0.05 {
-        return vec![1.0];
-    }
-    let reach = (3.0 * deviation).ceil() as usize;
-    let bell = |d: usize| libm::expf(-((d * d) as f32) / (2.0 * deviation * deviation));
-    let sum = bell(0) + 2.0 * (1..=reach).map(bell).sum::<f32>();
-    (0..=reach).map(|d| bell(d) / sum).collect()
-}
-
 impl Pixels {
     pub(crate) fn union(self, other: Self) -> Self {
         if self.area() == 0 || other.area() == 0 {
@@ -162,6 +108,15 @@ impl Pixels {
             top: self.top.min(other.top),
             right: self.right.max(other.right),
             bottom: self.bottom.max(other.bottom),
+        }
+    }
+
+    pub(crate) fn moved(self, x: i32, y: i32) -> Self {
+        Self {
+            left: self.left.saturating_add(x),
+            top: self.top.saturating_add(y),
+            right: self.right.saturating_add(x),
+            bottom: self.bottom.saturating_add(y),
         }
     }
 

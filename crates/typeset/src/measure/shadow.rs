@@ -3,7 +3,8 @@
 use image::RgbaImage;
 
 use super::fill::median;
-use crate::raster::{Coverage, Pixels, blur};
+use crate::blur::blur;
+use crate::raster::{Coverage, Pixels};
 use crate::text::{Colour, Shadow};
 
 /// Fainter pixels are traces, of 1.

@@ -5,8 +5,9 @@ use zeno::{Command, Transform};
 
 use super::layout::Laid;
 use crate::Error;
+use crate::blur::blur;
 use crate::glyph::Extent;
-use crate::raster::{Coverage, Pixels, Tools, blur};
+use crate::raster::{Coverage, Pixels, Tools};
 use crate::text::{Fill, Limits, Style, Text};
 
 /// One coverage with what it is filled with.
@@ -87,19 +88,15 @@ fn paints<'a>(
         Some(shadow) => {
             // A shadow that shows may fall from letters outside of the bounds.
             let deviation = shadow.blur / 2.0;
-            let reach = Pixels {
-                left: clip.left.saturating_sub(ceil(3.0 * deviation + shadow.dx.abs()) + 1),
-                top: clip.top.saturating_sub(ceil(3.0 * deviation + shadow.dy.abs()) + 1),
-                right: clip.right.saturating_add(ceil(3.0 * deviation + shadow.dx.abs()) + 1),
-                bottom: clip.bottom.saturating_add(ceil(3.0 * deviation + shadow.dy.abs()) + 1),
-            };
+            let margin = ceil(3.0 * deviation) + 1;
+            let reach = clip.moved(-ceil(shadow.dx.floor()), -ceil(shadow.dy.floor())).grown(margin);
             let fill = cover(None, reach)?;
             let around = outline.map(|outline| cover(Some(2.0 * outline.width), reach)).transpose()?.flatten();
             let mut colour = shadow.colour.unit();
             colour[3] *= shadow.opacity;
             let both = union(fill, around);
             both.map(|coverage| Paint {
-                coverage: moved(coverage, shadow.dx, shadow.dy, deviation, clip),
+                coverage: fallen(coverage, (shadow.dx, shadow.dy), deviation, reach, clip),
                 ink: Ink::Flat(colour),
             })
         }
@@ -138,13 +135,13 @@ fn union(a: Option<Coverage>, b: Option<Coverage>) -> Option<Coverage> {
     Some(both)
 }
 
-/// A shadow's coverage: moved by parts of a pixel, blurred, cut to what shows.
-fn moved(coverage: Coverage, dx: f32, dy: f32, deviation: f32, clip: Pixels) -> Coverage {
-    let (whole_x, whole_y) = (dx.floor(), dy.floor());
+/// A shadow's coverage: moved by parts of a pixel, blurred, cut to what shows. `reach` is where it may come from.
+fn fallen(coverage: Coverage, (dx, dy): (f32, f32), deviation: f32, reach: Pixels, clip: Pixels) -> Coverage {
     let margin = ceil(3.0 * deviation) + 1;
-    let room = coverage.pixels().grown(margin);
-    let mut roomy = Coverage::empty(room);
+    let (whole_x, whole_y) = (dx.floor(), dy.floor());
+    let mut roomy = Coverage::empty(coverage.pixels().grown(margin).intersection(reach));
     roomy.each_row_of(&coverage, <[u8]>::copy_from_slice);
+    drop(coverage);
     roomy.shift_within_pixel(dx - whole_x, dy - whole_y);
     blur(&mut roomy, deviation);
     roomy.x = roomy.x.saturating_add(ceil(whole_x));
