@@ -10,8 +10,10 @@ pub(super) struct Names {
     pub(super) family: String,
     pub(super) korean: Option<String>,
     pub(super) postscript: String,
-    /// Every name under which it can be asked for, lowercase, spaces left out.
+    /// Every name under which it can be asked for, lowercase, spaces left out, in rising order.
     keys: Vec<String>,
+    /// Those of its family, likewise.
+    family_keys: Vec<String>,
 }
 
 /// Longer names are cut: no real one is.
@@ -37,12 +39,11 @@ impl Names {
             .collect();
         keys.sort();
         keys.dedup();
-        Self {
-            family: family.unwrap_or_else(|| "Unnamed".to_owned()),
-            korean: korean(TYPOGRAPHIC_FAMILY).or_else(|| korean(FAMILY)),
-            postscript: english(POSTSCRIPT).unwrap_or_default(),
-            keys,
-        }
+        let family = family.unwrap_or_else(|| "Unnamed".to_owned());
+        let korean = korean(TYPOGRAPHIC_FAMILY).or_else(|| korean(FAMILY));
+        let mut family_keys: Vec<String> = korean.iter().chain([&family]).map(|name| key(name)).collect();
+        family_keys.sort();
+        Self { family, korean, family_keys, postscript: english(POSTSCRIPT).unwrap_or_default(), keys }
     }
 
     /// The names of an instance of a variable font: those of the font, with its own PostScript name.
@@ -56,19 +57,23 @@ impl Names {
         Self { postscript: own.unwrap_or_else(made), ..self.clone() }
     }
 
-    /// Whether the face answers to a name, in any language, whatever the case and the spaces.
-    pub(super) fn answers(&self, wanted: &str) -> bool {
-        self.keys.binary_search(&key(wanted)).is_ok()
+    /// Whether the face answers to a name, of which this is the [`key`].
+    pub(super) fn answers(&self, key: &str) -> bool {
+        has(&self.keys, key)
     }
 
     /// Whether the name is the family's, rather than that of one of its styles.
-    pub(super) fn is_family(&self, wanted: &str) -> bool {
-        let wanted = key(wanted);
-        key(&self.family) == wanted || self.korean.as_deref().is_some_and(|name| key(name) == wanted)
+    pub(super) fn is_family(&self, key: &str) -> bool {
+        has(&self.family_keys, key)
     }
 }
 
-fn key(name: &str) -> String {
+fn has(keys: &[String], key: &str) -> bool {
+    keys.binary_search_by(|known| known.as_str().cmp(key)).is_ok()
+}
+
+/// A name in any language, whatever the case and the spaces.
+pub(super) fn key(name: &str) -> String {
     name.chars().filter(|character| !character.is_whitespace()).flat_map(char::to_lowercase).collect()
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::names::key;
 use super::{Face, Fonts, Origin, Slant, shipped};
 
 /// A face as a text asks for it.
@@ -70,8 +71,9 @@ impl Fonts {
     /// The face that comes closest to what is wanted, within the family. `None` if no face answers to the name.
     pub fn find(&self, wanted: &Wanted<'_>) -> Option<&Face> {
         let family = Generic::named(wanted.family).map_or(wanted.family, |generic| generic.family());
-        let in_family = |face: &&Face| face.names.is_family(family);
-        let by_other_name = |face: &&Face| face.names.answers(family);
+        let family = key(family);
+        let in_family = |face: &&Face| face.names.is_family(&family);
+        let by_other_name = |face: &&Face| face.names.answers(&family);
         let closest = |candidates: &mut dyn Iterator<Item = &'_ Face>| -> Option<super::FaceId> {
             candidates.min_by_key(|face| (distance(wanted, face), face.id())).map(Face::id)
         };

@@ -59,7 +59,7 @@ pub enum Align {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Line {
-    /// At most 1000. The direction of the line is that of its first letter (Unicode's bidirectional algorithm).
+    /// At most 4000 in a block. The direction of the line is that of its first letter (Unicode's bidirectional algorithm).
     pub runs: Vec<Run>,
 }
 

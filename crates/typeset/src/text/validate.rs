@@ -7,8 +7,8 @@ pub struct Limits;
 impl Limits {
     /// Lines in a block.
     pub const LINES: usize = 1000;
-    /// Runs in a line.
-    pub const RUNS: usize = 1000;
+    /// Runs in a block.
+    pub const RUNS: usize = 4000;
     /// Characters in a block.
     pub const CHARACTERS: usize = 20_000;
     /// Pixels in the rectangle that is drawn.
@@ -25,11 +25,11 @@ impl Text {
     pub fn validate(&self) -> Result<(), Error> {
         count("lines", self.lines.len(), Limits::LINES)?;
         let runs = || self.lines.iter().flat_map(|line| &line.runs);
+        count("runs", runs().count(), Limits::RUNS)?;
         count("characters", runs().map(|run| run.text.chars().count()).sum(), Limits::CHARACTERS)?;
         range("angle", self.angle, -360.0, 360.0, " degrees")?;
         position("position", self.position)?;
         for (l, line) in self.lines.iter().enumerate() {
-            count("runs in one line", line.runs.len(), Limits::RUNS)?;
             for (r, run) in line.runs.iter().enumerate() {
                 let field = format!("lines[{l}].runs[{r}]");
                 if let Some(control) = run.text.chars().find(|character| is_break(*character)) {
