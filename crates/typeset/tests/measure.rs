@@ -7,7 +7,7 @@ mod common;
 use common::{alpha, black, draw, line, on_canvas, text};
 use typeset::{
     Align, Colour, Error, Fill, Fonts, Gradient, MeasuredLine, Options, Outline, Position, Shadow, Sources, Stop,
-    Style, identify, ink, measure, measure_block,
+    Style, identify, ink, line_text, match_coverage, measure, measure_block,
 };
 
 /// The paint measured on a line that was drawn in a style, its letters known.
@@ -111,6 +111,45 @@ fn letters_are_told_from_what_lies_around_them() {
         assert_eq!(fonts.face(found.face).unwrap().family(), family, "{outline:?} {shadow:?}");
         assert!((found.size / 90.0 - 1.0).abs() <= 0.03, "{family} {outline:?} {shadow:?}: {found:?}");
         assert!((found.baseline - 150.0).abs() <= 2.0 && found.similarity > 0.85, "{family}: {found:?}");
+    }
+}
+
+/// A lifted line becomes text, and the text is drawn where the line was and as it looked.
+#[test]
+fn a_line_is_read_and_drawn_again() {
+    let fonts = Fonts::load(&Sources::default());
+    let gradient = Fill::Gradient(Gradient {
+        start: Position { x: 0.0, y: -70.0 },
+        end: Position { x: 0.0, y: 10.0 },
+        stops: vec![
+            Stop { offset: 0.0, colour: Colour::rgb(255, 240, 120) },
+            Stop { offset: 1.0, colour: Colour::rgb(250, 110, 60) },
+        ],
+    });
+    let outline = Some(Outline { width: 4.0, colour: Colour::rgb(40, 20, 90) });
+    let shadow = Some(Shadow { dx: 5.0, dy: 6.0, blur: 8.0, colour: Colour::rgb(0, 0, 0), opacity: 0.5 });
+    for (family, fill, outline, shadow, spacing) in [
+        ("Noto Sans KR", Fill::Colour(Colour::rgb(20, 90, 200)), None, None, 0.0),
+        ("Jua", Fill::Colour(Colour::rgb(255, 255, 255)), outline, None, 3.0),
+        ("Black Han Sans", gradient, outline, shadow, 0.0),
+    ] {
+        let style = Style { fill, outline, shadow, letter_spacing: spacing, ..black(family, 80.0) };
+        let pixels = on_canvas(&draw(&text(vec![line("여름 Festa", &style)], 60.4, 150.7), &fonts), 600, 240);
+        let found = identify(&ink(&pixels), "여름 Festa", &fonts, &Options::default()).unwrap()[0];
+        let letters = match_coverage(&found, "여름 Festa", &fonts, 600, 240).unwrap();
+        let again = line_text("여름 Festa", &found, &measure(&pixels, &letters).unwrap(), &fonts).unwrap();
+        assert_eq!(again.lines[0].runs[0].style.family, family);
+        let drawn = on_canvas(&draw(&again, &fonts), 600, 240);
+        // Over grey, as a poster would show it.
+        let over = |pixel: &image::Rgba<u8>, n: usize| {
+            let alpha = f32::from(pixel.0[3]) / 255.0;
+            f32::from(pixel.0[n]) * alpha + 128.0 * (1.0 - alpha)
+        };
+        let inked = pixels.pixels().zip(drawn.pixels()).filter(|(one, two)| one.0[3] > 8 || two.0[3] > 8);
+        let differences: Vec<f32> =
+            inked.flat_map(|(one, two)| (0..3).map(move |n| (over(one, n) - over(two, n)).abs())).collect();
+        let mean = differences.iter().sum::<f32>() / differences.len() as f32;
+        assert!(mean <= 6.0, "{family}: {mean}");
     }
 }
 

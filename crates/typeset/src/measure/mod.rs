@@ -4,6 +4,7 @@ mod block;
 mod fill;
 mod halo;
 mod ink;
+mod line;
 mod shadow;
 
 use image::{GrayImage, RgbaImage};
@@ -14,6 +15,7 @@ use crate::text::{Fill, Outline, Shadow};
 
 pub use block::{Block, MeasuredLine, measure_block};
 pub use ink::ink;
+pub use line::line_text;
 
 /// How letters are painted, as a [`Style`](crate::Style) says it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
