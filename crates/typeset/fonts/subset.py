@@ -32,8 +32,8 @@ FACES = [
     ("black-han-sans", "400Regular/BlackHanSans_400Regular.ttf", "common"),
     ("do-hyeon", "400Regular/DoHyeon_400Regular.ttf", "common"),
     ("jua", "400Regular/Jua_400Regular.ttf", "common"),
-    ("noto-sans-hebrew", "400Regular/NotoSansHebrew_400Regular.ttf", "whole"),
-    ("noto-sans-hebrew", "700Bold/NotoSansHebrew_700Bold.ttf", "whole"),
+    ("noto-sans-hebrew", "400Regular/NotoSansHebrew_400Regular.ttf", "hebrew"),
+    ("noto-sans-hebrew", "700Bold/NotoSansHebrew_700Bold.ttf", "hebrew"),
     ("noto-sans-arabic", "400Regular/NotoSansArabic_400Regular.ttf", "arabic"),
     ("noto-sans-arabic", "700Bold/NotoSansArabic_700Bold.ttf", "arabic"),
     ("noto-emoji", "700Bold/NotoEmoji_700Bold.ttf", "emoji"),
@@ -60,12 +60,13 @@ def common(first, end):
 
 
 def characters(which):
-    if which == "whole":
-        return set(range(0x110000))
-    if which == "arabic":
+    if which in ("hebrew", "arabic"):
+        # Without Latin letters, which are those of another family.
+        signs = {*range(0x20, 0x41), *range(0x5B, 0x61), *range(0x7B, 0x7F), *range(0x200C, 0x2010)}
+        hebrew = {*range(0x591, 0x5F5), *range(0xFB1D, 0xFB50), 0x20AA}
         # Arabic and Persian; no Urdu, Pashto or Quranic marks.
-        persian = {0x67E, 0x686, 0x698, 0x6A9, 0x6AF, 0x6CC}
-        return {*range(0x20, 0x7F), *range(0x600, 0x670), *persian, *range(0x6F0, 0x6FA), *range(0x200C, 0x2010)}
+        arabic = {*range(0x600, 0x670), 0x67E, 0x686, 0x698, 0x6A9, 0x6AF, 0x6CC, *range(0x6F0, 0x6FA)}
+        return signs | (hebrew if which == "hebrew" else arabic)
     if which == "emoji":
         return {c for low, high in EMOJI for c in range(low, high + 1)}
     plain = {c for low, high in PLAIN for c in range(low, high + 1)}
