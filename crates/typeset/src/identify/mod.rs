@@ -5,7 +5,6 @@ mod candidate;
 mod plane;
 mod view;
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use image::GrayImage;
@@ -13,7 +12,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::fonts::{Face, FaceId, Fonts, Generic, is_ignorable};
+use crate::fonts::{Face, FaceId, Fonts, Generic, Origin, is_ignorable};
 use crate::shape::has_ink;
 use crate::text;
 use align::{Drawn, Free};
@@ -130,11 +129,21 @@ pub fn identify(mask: &GrayImage, words: &str, fonts: &Fonts, options: &Options)
     fine.measure_blur(rough.iter().map(|(candidate, drawn, _)| (candidate, coarse.fit(drawn))));
     let mut matches: Vec<Match> =
         rough.par_iter().map(|(candidate, drawn, _)| finish(candidate, &fine, coarse.fit(drawn))).collect();
-    // Faces that are alike stay in the collection's order, those without letter spacing first.
-    let rank = |found: &Match| ((found.similarity / ALIKE).round(), found.letter_spacing == 0.0);
-    matches.sort_by(|a, b| rank(b).partial_cmp(&rank(a)).unwrap_or(Ordering::Equal));
+    matches.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
+    let best = matches.first().map_or(0.0, |best| best.similarity);
+    let alike = matches.partition_point(|found| found.similarity >= best - ALIKE);
+    matches[..alike].sort_by_key(|found| rank(found, fonts));
     matches.truncate(options.results);
     Ok(matches)
+}
+
+/// Of faces that are alike, those without letter spacing come first, then those that every machine has, then those with
+/// a Korean name (of a family for several languages, the Korean one), then the collection's order.
+fn rank(found: &Match, fonts: &Fonts) -> (bool, bool, bool, FaceId) {
+    let face = fonts.face(found.face);
+    let elsewhere = face.is_some_and(|face| matches!(face.origin(), Origin::System(_)));
+    let unnamed = face.is_some_and(|face| elsewhere && face.korean_family().is_none());
+    (found.letter_spacing != 0.0, elsewhere, unnamed, found.face)
 }
 
 /// Without control characters: a line break that a reader left is a space.
