@@ -144,7 +144,8 @@ fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output
     let looking = looking_share(input.width() as usize * input.height() as usize, opaque.data.len());
     let large = waiting.is_some();
     let writing = |done: f32| looking + (1.0 - looking) * done;
-    let Decomposition { mut background, sheets, mut notes } = pipeline::run(opaque, options.scene_text, &monitor.first(looking))?;
+    let Decomposition { mut background, sheets, mut notes } =
+        pipeline::run(opaque, options.scene_text, &monitor.first(looking))?;
     monitor.step(Stage::Write, 0, 4, writing(0.0))?;
     let mut found = Arrangement::new(&background, sheets, monitor)?;
     match options.layers {

@@ -3,7 +3,7 @@
 use crate::colour::distance_squared;
 use crate::filter::gaussian;
 use crate::kmeans::{closest, kmeans};
-use crate::morphology::{close, components, dilate, distance_to};
+use crate::morphology::{close, components, dilate, distance_to, erode};
 use crate::numeric::quantile;
 use crate::plane::{Mask, Plane};
 use crate::text::complete::Surroundings;
@@ -16,6 +16,8 @@ const COMPANION: f32 = 0.14;
 const COMPANION_SHARE: f32 = 0.1;
 /// Oklab distance up to which a pixel has the colour of the outline.
 const OWN_COLOUR: f32 = 0.1;
+/// Oklab distance from its colour that half of a hard shadow stays within.
+const UNEVEN: f32 = 0.04;
 /// Pixels outside a hard shadow where its colour is over, and the Oklab distance from which a colour is another.
 const OUTSIDE: usize = 3;
 const ANOTHER_COLOUR: f32 = 0.16;
@@ -131,9 +133,17 @@ impl Surroundings {
         if found == *mask { found } else { close(&found, 1) }
     }
 
-    /// Whether the colour is over right outside the shape: that of a soft shadow fades.
+    /// Whether the colour is even and over right outside the shape: that of a soft shadow fades.
     fn ends_sharply(&self, shape: &Mask, letters: &Mask, colour: [f32; 3]) -> bool {
         let both = shape.or(letters);
+        let inner = erode(&both, 1).minus(&dilate(letters, 2));
+        let mut off: Vec<f32> = (0..inner.data.len())
+            .filter(|&i| inner.data[i])
+            .map(|i| distance_squared(self.lab.data[i], colour))
+            .collect();
+        if quantile(&mut off, 0.5) > UNEVEN * UNEVEN {
+            return false;
+        }
         let near = dilate(shape, OUTSIDE).minus(&dilate(&both, OUTSIDE - 1)).minus(&self.others);
         let outside = (0..near.data.len()).filter(|&i| near.data[i]);
         let (mut count, mut another) = (0, 0);

@@ -229,8 +229,17 @@ fn is_pattern(text: &str) -> bool {
     signs.len() >= 8 && most * 10 > signs.len() * 7
 }
 
-/// Whether a reading is not just of a few shapes: dashes, stars and brackets are drawn as well.
+/// Whether a reading is one or two signs twice: eyes and limbs come in pairs.
+fn is_pair(text: &str) -> bool {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.len() == 2 && words[0] == words[1] && words[0].chars().count() <= FEW_SIGNS
+}
+
+/// Whether a reading is not just of a few shapes: dashes, stars, brackets and rings are drawn as well.
 fn is_word(text: &str) -> bool {
+    if text.chars().all(|sign| matches!(sign, '0' | 'O' | 'o' | ' ')) && text.len() <= FEW_SIGNS + 1 {
+        return false;
+    }
     let signs: Vec<char> = text.chars().filter(|sign| !sign.is_whitespace()).collect();
     signs.len() > FEW_SIGNS || signs.iter().all(|sign| sign.is_alphanumeric())
 }
@@ -251,6 +260,7 @@ fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
     let needed = match (reading.script, length) {
         // Windows and beads in a row look like one sign again and again.
         _ if is_pattern(&reading.text) && reading.sure < OTHER => f32::INFINITY,
+        _ if is_pair(&reading.text) && reading.sure < NO_DOUBT => f32::INFINITY,
         (Script::Korean, 0 | 1) => SYLLABLE,
         (Script::Korean, 4..) if line.marked => KOREAN_LINE,
         (Script::Korean, _) => KOREAN,
@@ -276,7 +286,8 @@ fn believed(line: Letters, reading: Option<Reading>) -> Option<Letters> {
         let few = line.text.chars().count() <= FEW_SIGNS;
         let alike = line.sure >= NO_DOUBT && one_differs(&reading.text, &line.text);
         let agreed = alike || reading.text == line.text && (line.marked || reading.sure >= KOREAN);
-        let doubtful = few && !agreed && (line.sure < SURELY_READ || !line.marked);
+        let doubtful = (few && !agreed && (line.sure < SURELY_READ || !line.marked))
+            || (is_pair(&line.text) && line.sure < NO_DOUBT);
         // Limbs in a figure make several signs, of which the letters alone say something else.
         let limbs = line.in_figure >= MOST_IN_FIGURE && line.sure < KOREAN && reading.text != line.text;
         return (!doubtful && !limbs && is_word(&line.text)).then_some(line);
@@ -331,6 +342,8 @@ mod tests {
         assert_eq!(said(line("Gg", 0.99, false), reading("Gğ", 0.7, Script::Other)), Some(("Gg".to_owned(), true)));
         let in_figure = Letters { in_figure: 0.7, ..line("rO rO", 0.73, true) };
         assert_eq!(said(in_figure, reading("ㄱ", 0.8, Script::Other)), None, "limbs");
+        assert_eq!(said(line("0 0", 0.99, true), reading("0 0", 0.99, Script::Other)), None, "eyes");
+        assert_eq!(said(line("rO rO", 0.73, true), reading("rO rO", 0.8, Script::Other)), None, "arms");
         assert_eq!(said(line("Jazz", 0.99, true), None), Some(("Jazz".to_owned(), true)));
     }
 }
