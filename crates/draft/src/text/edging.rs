@@ -34,6 +34,8 @@ const FEWEST_POINTS: usize = 40;
 const SHADOW_STEP: f32 = 0.025;
 const SHADOW_EDGE: f32 = 0.75;
 const FADES: f32 = 0.35;
+/// Share of the step that is within its two middle pixels of four.
+const SHARP: f32 = 0.62;
 
 /// A point of the letters' edge and the direction outwards.
 struct EdgePoint {
@@ -219,7 +221,7 @@ impl Surroundings {
         };
         let facing = points.iter().filter(|point| point.outward[0] * by[0] + point.outward[1] * by[1] > 0.5 * length);
         let minus = |a: [f32; 3], b: [f32; 3]| -> [f32; 3] { std::array::from_fn(|c| a[c] - b[c]) };
-        let (mut steps, mut further) = (Vec::new(), Vec::new());
+        let (mut steps, mut sharp, mut further) = (Vec::new(), Vec::new(), Vec::new());
         let mut all = 0;
         let (mut known, mut parts) = ([false; PARTS], [false; PARTS]);
         for point in facing {
@@ -227,6 +229,7 @@ impl Surroundings {
             let (Some(inner), Some(outer)) = (seen(point, -1.5), seen(point, 2.5)) else { continue };
             known[point.part] = true;
             steps.push((minus(inner, outer), point.part));
+            sharp.extend(seen(point, -0.5).zip(seen(point, 1.5)).map(|(inner, outer)| minus(inner, outer)));
             further.extend(seen(point, 5.5).map(|far| minus(outer, far)));
         }
         if steps.len() < FEWEST_POINTS || steps.len() * 2 < all || further.len() * 2 < steps.len() {
@@ -240,6 +243,10 @@ impl Surroundings {
         let step = middle(&mut steps.iter().map(|&(step, _)| step));
         let strength = size(step);
         if strength < SHADOW_STEP || size(middle(&mut further.into_iter())) > FADES * strength {
+            return 0.0;
+        }
+        // That of a soft shadow rises over more pixels.
+        if size(middle(&mut sharp.into_iter())) < SHARP * strength {
             return 0.0;
         }
         let mut alike = 0;
