@@ -11,7 +11,7 @@ const BLURS: [f32; 8] = [2.0, 3.0, 4.5, 6.5, 9.0, 12.5, 17.5, 25.0];
 const SHIFT: f32 = 0.75;
 const SHIFT_BESIDE: f32 = 4.0;
 /// Samples that a fit needs, and as many as it takes.
-const LEAST: usize = 300;
+pub(super) const LEAST: usize = 300;
 const MOST: usize = 3000;
 /// Share of the blurred shape under which nothing is said about the strength.
 const FAINT: f32 = 0.02;

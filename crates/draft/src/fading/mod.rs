@@ -21,6 +21,11 @@ const MIN_SAMPLES: usize = 24;
 const BEYOND_EDGE: f32 = 2.5;
 /// Pixels of a hole that are looked at, about.
 const SAMPLE: usize = 400_000;
+/// Share of what is seen in texture that a shade leaves unexplained at most.
+const EXPLAINED: f32 = 0.97;
+/// The same of one that is nowhere stronger than this.
+const FAINT: f32 = 0.13;
+const FAINT_EXPLAINED: f32 = 0.8;
 /// Width in pixels that a shade has at least.
 const LEAST_WIDTH: usize = 4;
 /// Squared way (three channels, 0 to 1) from what is behind to the shade from which the share says something: on a dark
@@ -120,17 +125,26 @@ impl Fading {
         // What ends at once is a plate.
         let fades = |width: &Option<usize>| width.is_none_or(|width| width >= LEAST_WIDTH);
         let shade = |(around, width): (Around, _)| around.shade().filter(|_| fades(width));
-        let shades: Vec<Option<Shade>> = around.into_iter().zip(widths).map(shade).collect();
+        let mut shades: Vec<Option<Shade>> = around.into_iter().zip(widths).map(shade).collect();
         let mut seen: Vec<Vec<Seen>> = vec![Vec::new(); shades.len()];
         hole.each(groups, |group, bearing, index| {
-            let coloured = shades[group].as_ref().filter(|_| colours[group].is_some());
-            if let Some(shade) = coloured.filter(|_| hole.texture.data[index] && bearing.distance > BEYOND_EDGE) {
+            if let Some(shade) =
+                shades[group].as_ref().filter(|_| hole.texture.data[index] && bearing.distance > BEYOND_EDGE)
+            {
                 let share = toward(image.data[index], usual.data[index], shade.colour);
                 let (x, y) = (index % image.width, index / image.width);
                 seen[group].push(Seen { x, y, share, median: interpolated(&shade.medians, bearing) });
             }
         });
-        let fits = seen.into_par_iter().zip(&groups.reaches).map(|(seen, &reach)| Cast::fit(hole.shape, seen, reach));
+        for (shade, seen) in shades.iter_mut().zip(&seen) {
+            if seen.len() > cast::LEAST && !explains(seen) {
+                *shade = None;
+            }
+        }
+        let fits = seen
+            .into_par_iter()
+            .zip(groups.reaches.par_iter().zip(&colours))
+            .map(|(seen, (&reach, colour))| colour.and_then(|_| Cast::fit(hole.shape, seen, reach)));
         let casts: Vec<Option<Cast>> = fits.collect();
         let at = |x: usize, y: usize| {
             let index = y * image.width + x;
@@ -145,6 +159,14 @@ impl Fading {
         let shades = shades.iter().map(|shade| shade.as_ref().map_or([0.0; 3], |shade| shade.colour)).collect();
         Self { shade: shares.map(|(group, _)| group), shades, share: shares.map(|(_, share)| share) }
     }
+}
+
+/// Whether the medians say more than that there is texture.
+fn explains(seen: &[Seen]) -> bool {
+    let all: f32 = seen.iter().map(|seen| seen.share.abs()).sum();
+    let left: f32 = seen.iter().map(|seen| (seen.share - seen.median).abs()).sum();
+    let strongest = seen.iter().map(|seen| seen.median).fold(0.0, f32::max);
+    left < all * if strongest < FAINT { FAINT_EXPLAINED } else { EXPLAINED }
 }
 
 impl Hole<'_> {
