@@ -110,8 +110,8 @@ pub(crate) fn run(picture: Rgb8, scene_text: SceneText, monitor: &Monitor) -> Re
     let flat = background.area > FLAT_AREA && background.border > FLAT_BORDER && background.flatness > FLATNESS;
     let scene = !flat && drawn.is_none();
     // Where several things hang together on a flat background, and in what is drawn on a photograph, things are made of
-    // regions.
-    let crowded = flat && drawn.is_none() && background.regions.are_crowded();
+    // regions; people are outlined better as they are seen.
+    let crowded = flat && drawn.is_none() && !sights.show_people() && background.regions.are_crowded();
     let regions = match &drawn {
         Some(pieces) => Some(background.regions.within(&at_size(pieces, &background.mask))),
         None => crowded.then(|| background.regions.clone()),
