@@ -35,7 +35,7 @@ fn by_shape(picture: &Rgb8, monitor: &Monitor, why: String) -> Result<Perception
 /// [`Stopped`] when the caller gave up.
 #[cfg(not(feature = "networks"))]
 pub fn perceive(picture: &Rgb8, _: SceneText, monitor: &Monitor) -> Result<Perception, Stopped> {
-    monitor.step(Stage::Text, 0, 4, 0.01)?;
+    monitor.step(Stage::Text, 0, 4, 0.03)?;
     by_shape(picture, monitor, "This build has no networks.".to_owned())
 }
 
@@ -87,7 +87,7 @@ fn with_networks(
     use crate::morphology::clean;
     use crate::networks;
 
-    monitor.step(Stage::Text, 0, 4, 0.01)?;
+    monitor.step(Stage::Text, 0, 4, 0.03)?;
     // Tiny pictures hold nothing that the networks could read.
     if picture.width.min(picture.height) < 16 {
         let text = Plane::new(picture.width, picture.height, false);
@@ -95,7 +95,7 @@ fn with_networks(
         return Ok(Perception { text, edging, lines: Vec::new(), saliency: None, notes: Vec::new() });
     }
     let marks = text::detect::find(picture, monitor)?;
-    monitor.step(Stage::Text, 1, 4, 0.1)?;
+    monitor.step(Stage::Text, 1, 4, 0.33)?;
     // The recogniser and its threads read while the others look for the figure.
     let (lines, saliency) = std::thread::scope(|scope| {
         let lines = scope.spawn(|| text::detect::read_marks(picture, &marks, monitor));
@@ -108,7 +108,7 @@ fn with_networks(
         let map = networks::grown(&saliency.0, picture.width, picture.height);
         clean(&map.map(|v| v > SALIENT), speck, speck * 2 / 5)
     });
-    monitor.step(Stage::Text, 2, 4, 0.2)?;
+    monitor.step(Stage::Text, 2, 4, 0.67)?;
     let letters = text::glyphs::letters(picture, &lines, figure.as_ref(), monitor)?;
     let mut letters = text::read::read_all(picture, letters, monitor)?;
     text::more::add(picture, &mut letters, figure.as_ref(), monitor)?;

@@ -51,6 +51,9 @@ const FLATNESS: f32 = 0.93;
 /// Share of the picture from which a smooth background that is not flat can have a foreground.
 const SMOOTH_AREA: f32 = 0.15;
 
+/// Share of the time that finding text and subject takes, about.
+const PERCEIVING: f32 = 0.3;
+
 /// Half the width in pixels up to which what no figure claims is the seam between two of them.
 const SEAM: usize = 3;
 
@@ -89,12 +92,12 @@ pub(crate) fn run(picture: Rgb8, scene_text: SceneText, monitor: &Monitor) -> Re
             crate::networks::prepare();
             drawn::find(&picture, speck)
         });
-        let perception = perceive(&picture, scene_text, monitor);
+        let perception = perceive(&picture, scene_text, &monitor.first(PERCEIVING));
         (perception, drawn.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     let perception = perception?;
     let mut work = Work { monitor, rest: picture, extracted: Vec::new(), speck };
-    monitor.step(Stage::Text, 3, 4, 0.3)?;
+    monitor.step(Stage::Text, 3, 4, PERCEIVING)?;
     work.extract_text(&perception, drawn.as_ref())?;
     monitor.step(Stage::Background, 0, 2, 0.4)?;
     let saliency = work.saliency_without_text(perception.saliency)?;

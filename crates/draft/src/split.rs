@@ -37,7 +37,7 @@ pub(crate) fn run(input: &RgbaImage, kind: Kind, options: &Options, monitor: &Mo
     if kind == Kind::Text {
         let page = on_paper(&above, &alpha, paper);
         let rows = rows(&alpha.map(|a| a >= SOLID));
-        let found = perceive(&page.0, SceneText::Lift, monitor)?;
+        let found = perceive(&page.0, SceneText::Lift, &monitor.first(0.8))?;
         notes = found.notes;
         let read: Vec<TextLine> = found.lines.into_iter().filter_map(|line| moved(line, page.1, &alpha)).collect();
         // Where the networks see one line or none, gaps between lines decide.
