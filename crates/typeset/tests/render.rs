@@ -188,6 +188,17 @@ fn bounds_cut_and_do_not_change_what_is_within() {
 }
 
 #[test]
+fn where_a_shadow_fades_to_nothing_there_is_no_colour() {
+    let mut style = Style::new("Jua", 73.4, Colour { red: 9, green: 80, blue: 200, alpha: 200 });
+    let colour = Colour { red: 9, green: 80, blue: 200, alpha: 200 };
+    style.shadow = Some(Shadow { dx: 0.0, dy: 0.0, blur: 164.0, colour, opacity: 0.2 });
+    let drawn = render(&text(vec![line("A", &style)], 100.0, 150.0), &fonts(), bounds(300, 300)).unwrap();
+    let clear: Vec<_> = drawn.picture.pixels().filter(|pixel| pixel.0[3] == 0).collect();
+    assert!(clear.len() > 100, "the shadow ends within the picture: {}", clear.len());
+    assert!(clear.iter().all(|pixel| pixel.0 == [0; 4]));
+}
+
+#[test]
 fn text_is_data() {
     let json = r##"{
         "lines": [{"runs": [{"text": "봄날", "style": {"family": "Jua", "size": 64.0, "line_height": 80.0,

@@ -407,6 +407,36 @@ mod tests {
         assert!(!at(135, 60).0, "the gap between the letters");
     }
 
+    /// What letters 24 px thick take in of a shadow beside them that is blurred by `sigma` px, as a share of themselves.
+    fn taken_of_a_shadow(sigma: f32) -> f32 {
+        let letter = |x: usize, y: usize| {
+            (40..120).contains(&y) && (100..400).contains(&x) && ((x - 100) % 60 < 24 || (y < 60 && (x - 100) % 60 < 48))
+        };
+        let cast = Plane::from_fn(520, 170, |x, y| [if x >= 5 && y >= 6 && letter(x - 5, y - 6) { 0.5 } else { 0.0 }]);
+        let cast = if sigma > 0.0 { crate::filter::gaussian(&cast, sigma) } else { cast };
+        let image = Plane::from_fn(520, 170, |x, y| {
+            let shade = 1.0 - cast.at(x, y)[0];
+            if letter(x, y) { [205, 160, 80] } else { [210.0, 110.0, 220.0].map(|v: f32| (v * shade).round() as u8) }
+        });
+        let rect = Rect { x0: 96, y0: 36, x1: 392, y1: 124 };
+        let mask = Plane::from_fn(rect.width(), rect.height(), |x, y| letter(x + rect.x0, y + rect.y0));
+        let marked = Plane::new(rect.width(), rect.height(), true);
+        let line = Found { marked: &marked, marked_rect: rect, reach: 30.0, mask: &mask, rect, rough: false };
+        let (monitor, _reporter) = monitor();
+        let whole = complete(&image, &[line], &monitor).expect("nobody stops it").remove(0);
+        let letters = (0..170).flat_map(|y| (0..520).map(move |x| (x, y))).filter(|&(x, y)| letter(x, y)).count();
+        (whole.mask.count() as f32 - letters as f32) / letters as f32
+    }
+
+    #[test]
+    fn a_soft_shadow_is_no_part_of_the_letters() {
+        for sigma in [2.5, 3.5, 6.0] {
+            assert!(taken_of_a_shadow(sigma) < 0.03, "sigma {sigma}: {}", taken_of_a_shadow(sigma));
+        }
+        assert!(taken_of_a_shadow(0.0) > 0.1, "a hard one is: {}", taken_of_a_shadow(0.0));
+        assert!(taken_of_a_shadow(0.6) > 0.1, "also where its edge is smoothed: {}", taken_of_a_shadow(0.6));
+    }
+
     #[test]
     fn an_icon_and_what_is_far_away_do_not() {
         let icon = |x: usize, y: usize| x.abs_diff(225).pow(2) + y.abs_diff(55).pow(2) < 18 * 18;

@@ -17,10 +17,9 @@ const COMPANION_SHARE: f32 = 0.1;
 /// Oklab distance up to which a pixel has the colour of the outline.
 const OWN_COLOUR: f32 = 0.1;
 /// Oklab distance from its colour that half of a hard shadow stays within.
-const UNEVEN: f32 = 0.04;
-/// Pixels outside a hard shadow where its colour is over, and the Oklab distance from which a colour is another.
-const OUTSIDE: usize = 3;
-const ANOTHER_COLOUR: f32 = 0.16;
+const UNEVEN: f32 = 0.025;
+/// Share of the step from a hard shadow to what lies 5 px beyond it that is over within 2 px.
+const AT_ONCE: f32 = 0.8;
 /// Parts of a line that are looked at by themselves.
 const PARTS: usize = 12;
 /// How far a hard shadow may be shifted, in heights of the letters, and at least, in pixels.
@@ -128,32 +127,43 @@ impl Surroundings {
             let pieces = components(&own);
             let touching: Vec<bool> = pieces.count_in(&dilate(mask, 2)).iter().map(|&count| count > 0).collect();
             let beside = pieces.select(&touching);
-            if self.ends_sharply(&beside, mask, colour) {
+            if self.ends_sharply(&beside, mask) {
                 found = found.or(&beside);
             }
         }
         if found == *mask { found } else { close(&found, 1) }
     }
 
-    /// Whether the colour is even and over right outside the shape: that of a soft shadow fades.
-    fn ends_sharply(&self, shape: &Mask, letters: &Mask, colour: [f32; 3]) -> bool {
+    /// Whether the shape has one colour and is over right at its edge: a soft shadow fades.
+    fn ends_sharply(&self, shape: &Mask, letters: &Mask) -> bool {
         let both = shape.or(letters);
-        let inner = erode(&both, 1).minus(&dilate(letters, 2));
-        let mut off: Vec<f32> = (0..inner.data.len())
-            .filter(|&i| inner.data[i])
-            .map(|i| distance_squared(self.lab.data[i], colour))
+        let ring = |from: usize, to: usize| {
+            let ring = dilate(shape, to).minus(&dilate(&both, from)).minus(&self.others);
+            // What is nearer to the letters than to the shape says nothing about it.
+            ring.minus(&dilate(letters, to))
+        };
+        let own = erode(&both, 1).minus(&dilate(letters, 1));
+        let inner = own.minus(&erode(&both, 3)).minus(&dilate(letters, 2));
+        let [own_colour, inner, outer, further] = [&own, &inner, &ring(1, 2), &ring(4, 6)].map(|part| self.typical(part));
+        let (Some(own_colour), Some(inner), Some(outer), Some(further)) = (own_colour, inner, outer, further) else {
+            return false;
+        };
+        let mut off: Vec<f32> = (0..own.data.len())
+            .filter(|&i| own.data[i])
+            .map(|i| distance_squared(self.lab.data[i], own_colour).sqrt())
             .collect();
-        if quantile(&mut off, 0.5) > UNEVEN * UNEVEN {
+        if quantile(&mut off, 0.5) > UNEVEN {
             return false;
         }
-        let near = dilate(shape, OUTSIDE).minus(&dilate(&both, OUTSIDE - 1)).minus(&self.others);
-        let outside = (0..near.data.len()).filter(|&i| near.data[i]);
-        let (mut count, mut another) = (0, 0);
-        for i in outside {
-            count += 1;
-            another += usize::from(distance_squared(self.lab.data[i], colour) > ANOTHER_COLOUR * ANOTHER_COLOUR);
-        }
-        another * 10 > count * 7
+        let whole = distance_squared(inner, further).sqrt();
+        whole > SHADOW_STEP && distance_squared(inner, outer).sqrt() > AT_ONCE * whole
+    }
+
+    /// The median colour of a mask, channel by channel.
+    fn typical(&self, mask: &Mask) -> Option<[f32; 3]> {
+        let colours: Vec<[f32; 3]> = (0..mask.data.len()).filter(|&i| mask.data[i]).map(|i| self.lab.data[i]).collect();
+        let middle = |c: usize| quantile(&mut colours.iter().map(|colour| colour[c]).collect::<Vec<_>>(), 0.5);
+        (!colours.is_empty()).then(|| std::array::from_fn(middle))
     }
 
     /// The letters with their hard shadow: the same shape shifted, whose edge has one and the same step of colour

@@ -212,10 +212,11 @@ fn compose(paints: &[Paint<'_>], turn: &Turn) -> (RgbaImage, i32, i32) {
             }
         }
         for (pixel, [red, green, blue, alpha]) in target.chunks_exact_mut(4).zip(&row) {
-            let straight = |value: f32| if *alpha > 0.0 { (value / alpha).min(1.0) } else { 0.0 };
-            let straight = [straight(*red), straight(*green), straight(*blue), *alpha];
-            for (byte, value) in pixel.iter_mut().zip(straight) {
-                *byte = (value * 255.0 + 0.5) as u8;
+            let byte = |value: f32| (value * 255.0 + 0.5) as u8;
+            // What rounds to nothing has no colour.
+            if byte(*alpha) > 0 {
+                let straight = |value: f32| byte((value / alpha).min(1.0));
+                pixel.copy_from_slice(&[straight(*red), straight(*green), straight(*blue), byte(*alpha)]);
             }
         }
     }
