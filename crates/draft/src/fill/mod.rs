@@ -5,6 +5,7 @@ pub(crate) mod membrane;
 pub(crate) mod palette;
 pub(crate) mod patches;
 pub(crate) mod quadratic;
+mod rays;
 pub(crate) mod rim;
 pub(crate) mod seam;
 pub(crate) mod typical;

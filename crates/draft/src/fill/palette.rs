@@ -3,6 +3,7 @@
 
 use crate::colour::{distance_squared, oklab, to_bytes};
 use crate::fill::membrane::membrane;
+use crate::fill::rays;
 use crate::filter::gaussian;
 use crate::kmeans::{closest, kmeans};
 use crate::morphology::{dilate, erode};
@@ -13,6 +14,13 @@ const MOST_COLOURS: usize = 6;
 const SAME: f32 = 0.05;
 /// Oklab distance within which most pixels of flat art lie.
 const TIGHT: f32 = 0.025;
+/// Oklab distance of two colours of a palette, and the share of pixels that lie tightly around them, at least.
+const APART: f32 = 0.06;
+const TIGHTLY: f32 = 0.7;
+/// The same for pale rays and stripes, which hardly differ; a gradient is not that tight.
+const FAINTLY_APART: f32 = 0.025;
+const FAINTLY_TIGHT: f32 = 0.009;
+const MOST_TIGHTLY: f32 = 0.85;
 
 /// What the filling needs to know of the hole.
 pub(crate) struct Hole<'a> {
@@ -32,22 +40,23 @@ pub(crate) fn find(image: &Colour, ring: &Mask) -> Option<Vec<[f32; 3]>> {
     }
     let step = (ring.len() / 5000).max(1);
     let samples: Vec<[f32; 3]> = ring.iter().step_by(step).map(|&colour| oklab(to_bytes(colour))).collect();
-    let mut palette: Vec<[f32; 3]> = Vec::new();
-    for centre in kmeans(&samples, MOST_COLOURS, 15, 1) {
-        if palette.iter().all(|&other| distance_squared(centre, other) > 0.06 * 0.06) {
-            palette.push(centre);
+    let centres = kmeans(&samples, MOST_COLOURS, 15, 1);
+    let with = |apart: f32, tight: f32, least: f32| {
+        let mut palette: Vec<[f32; 3]> = Vec::new();
+        for &centre in &centres {
+            if palette.iter().all(|&other| distance_squared(centre, other) > apart * apart) {
+                palette.push(centre);
+            }
         }
-    }
-    let explained = samples.iter().filter(|&&s| closest(&palette, s).1 < SAME * SAME).count();
-    // A gradient is also "explained" by a few colours, but lies between them.
-    let tight = samples.iter().filter(|&&s| closest(&palette, s).1 < TIGHT * TIGHT).count();
-    if (tight as f32) < 0.7 * samples.len() as f32 {
-        return None;
-    }
-    if palette.len() < 2 || (explained as f32) < 0.82 * samples.len() as f32 {
-        return None;
-    }
-    Some(palette)
+        let share = |limit: f32| {
+            let near = samples.iter().filter(|&&s| closest(&palette, s).1 < limit * limit).count();
+            near as f32 / samples.len() as f32
+        };
+        // A gradient is also "explained" by a few colours, but lies between them.
+        let explains = palette.len() > 1 && share(tight) >= least && share(SAME) >= 0.82;
+        explains.then_some(palette)
+    };
+    with(APART, TIGHT, TIGHTLY).or_else(|| with(FAINTLY_APART, FAINTLY_TIGHT, MOST_TIGHTLY))
 }
 
 fn pick(image: &Colour, mask: &Mask) -> Vec<[f32; 3]> {
@@ -84,6 +93,15 @@ pub(crate) fn fill(hole: &Hole, palette: &[[f32; 3]]) -> Colour {
         }
         best
     });
+    // What is seen stays; what is hidden is as its ray or stripe, where there are any.
+    let rays = rays::labels(&labelled.map(|(label, _)| label), &good);
+    let chosen = match rays {
+        None => chosen,
+        Some(rays) => Plane::from_fn(chosen.width, chosen.height, |x, y| {
+            let ray = rays.at(x, y).filter(|_| !good.at(x, y));
+            ray.unwrap_or(chosen.at(x, y))
+        }),
+    };
     let mut out = hole.image.clone();
     for label in 0..palette.len() {
         let target = hole.hole.zip(&chosen, |inside, l| inside && l == label);

@@ -30,8 +30,11 @@ struct Row {
 
 impl Row {
     fn same_style(&self, other: &Row) -> bool {
-        let ratio = self.size.max(other.size) / self.size.min(other.size).max(1.0);
-        self.upright == other.upright && ratio <= SAME_SIZE && self.look.colour_distance(&other.look) <= SAME_COLOUR
+        self.same_colour(other) && ratio(self.size, other.size) <= SAME_SIZE
+    }
+
+    fn same_colour(&self, other: &Row) -> bool {
+        self.upright == other.upright && self.look.colour_distance(&other.look) <= SAME_COLOUR
     }
 
     fn size_with(&self, other: &Row) -> f32 {
@@ -94,6 +97,11 @@ pub(super) fn joined(count: usize, together: impl Fn(usize, usize) -> bool) -> V
     groups
 }
 
+/// How many times as large the larger one is.
+fn ratio(a: f32, b: f32) -> f32 {
+    a.max(b) / a.min(b).max(1.0)
+}
+
 /// How much of two ranges is common.
 fn common((a0, a1): (usize, usize), (b0, b1): (usize, usize)) -> usize {
     a1.min(b1).saturating_sub(a0.max(b0))
@@ -103,7 +111,9 @@ fn in_one_row(a: &Row, b: &Row) -> bool {
     let shared = common((a.rect.y0, a.rect.y1), (b.rect.y0, b.rect.y1)) as f32;
     let lower = a.rect.height().min(b.rect.height()).max(1) as f32;
     let gap = a.rect.x0.max(b.rect.x0) as f32 - a.rect.x1.min(b.rect.x1) as f32;
-    a.same_style(b) && shared >= ONE_ROW * lower && gap < SPACE * a.size_with(b)
+    // A piece that is cut short by its neighbours gets a small size from the detector, though its letters are as high.
+    let alike = ratio(a.size, b.size).min(ratio(a.rect.height() as f32, b.rect.height() as f32)) <= SAME_SIZE;
+    a.same_colour(b) && alike && shared >= ONE_ROW * lower && gap < SPACE * a.size_with(b)
 }
 
 fn in_one_paragraph(rows: &[Row], a: usize, b: usize) -> bool {

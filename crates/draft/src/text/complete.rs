@@ -410,7 +410,9 @@ mod tests {
     /// What letters 24 px thick take in of a shadow beside them that is blurred by `sigma` px, as a share of themselves.
     fn taken_of_a_shadow(sigma: f32) -> f32 {
         let letter = |x: usize, y: usize| {
-            (40..120).contains(&y) && (100..400).contains(&x) && ((x - 100) % 60 < 24 || (y < 60 && (x - 100) % 60 < 48))
+            (40..120).contains(&y)
+                && (100..400).contains(&x)
+                && ((x - 100) % 60 < 24 || (y < 60 && (x - 100) % 60 < 48))
         };
         let cast = Plane::from_fn(520, 170, |x, y| [if x >= 5 && y >= 6 && letter(x - 5, y - 6) { 0.5 } else { 0.0 }]);
         let cast = if sigma > 0.0 { crate::filter::gaussian(&cast, sigma) } else { cast };

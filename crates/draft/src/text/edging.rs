@@ -144,7 +144,8 @@ impl Surroundings {
         };
         let own = erode(&both, 1).minus(&dilate(letters, 1));
         let inner = own.minus(&erode(&both, 3)).minus(&dilate(letters, 2));
-        let [own_colour, inner, outer, further] = [&own, &inner, &ring(1, 2), &ring(4, 6)].map(|part| self.typical(part));
+        let [own_colour, inner, outer, further] =
+            [&own, &inner, &ring(1, 2), &ring(4, 6)].map(|part| self.typical(part));
         let (Some(own_colour), Some(inner), Some(outer), Some(further)) = (own_colour, inner, outer, further) else {
             return false;
         };

@@ -27,6 +27,8 @@ pub(crate) mod read;
 #[cfg(feature = "networks")]
 mod region;
 #[cfg(feature = "networks")]
+mod rows;
+#[cfg(feature = "networks")]
 pub(crate) mod scene;
 #[cfg(feature = "networks")]
 mod tidy;

@@ -9,6 +9,7 @@ use crate::text::detect::side_by_side;
 use crate::text::glyphs::Letters;
 use crate::text::paper::{in_own_colour, levelled};
 use crate::text::pieces::{is_hangul, joined_pieces, pieces};
+use crate::text::rows::apart;
 use crate::text::writing::looks_written;
 
 /// White around the letters, as a share of their height, as the readers like it. More of it makes the letters smaller in
@@ -117,6 +118,7 @@ fn read_within(
 /// # Errors
 /// When the caller stopped, or a network cannot be run.
 pub(crate) fn read_all(picture: &Rgb8, found: Vec<Letters>, monitor: &Monitor) -> Result<Vec<Letters>, NetworkError> {
+    let found = apart(found);
     let readings =
         side_by_side(
             &found,
