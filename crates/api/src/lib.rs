@@ -3,6 +3,7 @@
 mod config;
 mod decodes;
 mod export;
+mod fonts;
 mod handlers;
 mod health;
 mod http;

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::decodes::Decodes;
+use crate::fonts::ServiceFonts;
 use crate::health::Health;
 use crate::turns::Turns;
 
@@ -24,6 +25,7 @@ pub struct App {
     pub decodes: Decodes,
     /// The exports that wait and run.
     pub exports: Arc<Turns>,
+    pub fonts: Arc<ServiceFonts>,
     pub shutdown: CancellationToken,
     /// Open WebSockets, which the HTTP server does not wait for itself.
     pub sockets: TaskTracker,

@@ -68,6 +68,7 @@ impl Metadata {
                 x: 0,
                 y: 0,
                 source,
+                live_text: None,
             });
             (layer.group, node)
         });

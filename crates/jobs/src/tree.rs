@@ -2,6 +2,7 @@
 
 use layers::{Document, DocumentGroup, DocumentLayer, Group, Kind, Label, Node, Recolour, Rect};
 use serde::Serialize;
+use typeset::{Colour, Text};
 use utoipa::ToSchema;
 
 use crate::edits::LayerEdit;
@@ -42,6 +43,9 @@ pub struct TreeLayer {
     pub edit: LayerEdit,
     /// The job that split it.
     pub child: Option<Child>,
+    /// Its words as live text, as the engine's layer has them.
+    #[serde(skip)]
+    pub live_text: Option<Text>,
     #[serde(skip)]
     pub file: String,
 }
@@ -195,6 +199,14 @@ impl TreeLayer {
             (at, area) = (position, Some(full));
             size = Some(scaled).filter(|scaled| *scaled != (full.width, full.height));
         }
+        let live_text = self.live_text.clone().map(|text| {
+            let text = text.transformed(own.scale, own.x, own.y);
+            text.recoloured(|colour| {
+                let Colour { red, green, blue, alpha } = colour;
+                let [red, green, blue] = recolours.iter().fold([red, green, blue], |one, change| change.of(one));
+                Colour { red, green, blue, alpha }
+            })
+        });
         leaves.push(Leaf { job_id, file: self.file.clone(), area, size, recolours });
         Node::Layer(DocumentLayer {
             name: self.name.clone(),
@@ -205,6 +217,7 @@ impl TreeLayer {
             x: at.0,
             y: at.1,
             source: leaves.len() - 1,
+            live_text,
         })
     }
 

@@ -37,6 +37,7 @@ fn main() {
             x: 0,
             y: 0,
             source,
+            live_text: None,
         })
     };
     let document =

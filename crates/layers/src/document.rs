@@ -1,6 +1,7 @@
 use image::RgbaImage;
 use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
+use typeset::Text;
 
 use crate::canvas::CanvasTooLarge;
 use crate::compose;
@@ -53,6 +54,9 @@ pub struct DocumentLayer {
     pub y: i32,
     /// The number that [`PixelSource::load`] gets.
     pub source: usize,
+    /// The words as live text, in px of the canvas, for formats that can hold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live_text: Option<Text>,
 }
 
 /// A group: composited on its own, then put over what is below with its opacity.
@@ -146,6 +150,7 @@ impl Document {
                 x: place(layer.x),
                 y: place(layer.y),
                 source,
+                live_text: None,
             });
             (layer.group, node)
         });

@@ -1,7 +1,10 @@
 use std::io::{self, Seek, Write};
 
+use std::sync::Arc;
+
 use image::RgbaImage;
 use serde::{Deserialize, Serialize};
+use typeset::Fonts;
 
 use crate::canvas::CanvasTooLarge;
 use crate::document::{ComposeError, Document, DocumentLayer, PixelSource, SourceError, TooDeep};
@@ -14,6 +17,7 @@ mod packbits;
 mod pptx;
 mod psd;
 mod svg;
+mod words;
 mod xml;
 
 #[cfg(test)]
@@ -77,12 +81,49 @@ impl std::str::FromStr for Format {
     }
 }
 
-/// What goes into a ZIP export. The other formats always trim and place.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// How PPTX and SVG write layers with live text. ORA has their pixels, ZIP pixels and the words as data, and PSD type layers
+/// (but for [`TextMode::Pixels`]) whose pixels show until the words are edited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum TextMode {
+    /// As text.
+    Live,
+    /// As pixels.
+    Pixels,
+    /// As text, with the pixels hidden beside it.
+    #[default]
+    Both,
+}
+
+/// A word that does not name a text mode.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no way to write text; the ways are live, pixels and both")]
+pub struct UnknownTextMode(pub String);
+
+impl std::str::FromStr for TextMode {
+    type Err = UnknownTextMode;
+
+    fn from_str(word: &str) -> Result<Self, UnknownTextMode> {
+        match word.to_ascii_lowercase().as_str() {
+            "live" => Ok(Self::Live),
+            "pixels" => Ok(Self::Pixels),
+            "both" => Ok(Self::Both),
+            _ => Err(UnknownTextMode(word.to_owned())),
+        }
+    }
+}
+
+/// How a document is written.
+#[derive(Debug, Clone, Default)]
 pub struct ExportOptions {
-    /// Also write each layer trimmed to its box, under `trimmed/`.
+    /// ZIP: also write each layer trimmed to its box, under `trimmed/`. The other formats always trim and place.
     pub trim: bool,
-    /// Files to add as they are, such as `metadata.json`.
+    /// How layers with live text are written.
+    pub text: TextMode,
+    /// What the words are set in. Without fonts, and where words cannot be set, they stay pixels.
+    pub fonts: Option<Arc<Fonts>>,
+    /// ZIP: files to add as they are, such as `metadata.json`.
     pub extra_files: Vec<(String, Vec<u8>)>,
 }
 
@@ -155,10 +196,10 @@ pub fn export(
     let writer: &mut dyn Target = &mut writer;
     match format {
         Format::Zip => bundle::write(document, source, options, writer),
-        Format::Psd => psd::write(document, source, writer),
+        Format::Psd => psd::write(document, source, options, writer),
         Format::Ora => ora::write(document, source, writer),
-        Format::Pptx => pptx::write(document, source, writer),
-        Format::Svg => svg::write(document, source, writer),
+        Format::Pptx => pptx::write(document, source, options, writer),
+        Format::Svg => svg::write(document, source, options, writer),
     }
 }
 

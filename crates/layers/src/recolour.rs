@@ -44,6 +44,15 @@ impl Recolour {
         }
     }
 
+    /// One colour, as [`Recolour::apply`] changes it.
+    pub fn of(&self, colour: [u8; 3]) -> [u8; 3] {
+        if self.is_identity() {
+            colour
+        } else {
+            self.colour(colour, &hue_rotation(self.hue), &saturation(self.saturation))
+        }
+    }
+
     fn colour(&self, colour: [u8; 3], hue: &[[f32; 3]; 3], saturation: &[[f32; 3]; 3]) -> [u8; 3] {
         let mut colour = colour.map(|value| f32::from(value) / 255.0);
         if self.hue != 0.0 {

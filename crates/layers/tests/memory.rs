@@ -246,7 +246,17 @@ impl PixelSource for Noise {
 fn exports() {
     let layer = |source, x| {
         let (name, kind) = (String::new(), Kind::Unknown);
-        Node::Layer(DocumentLayer { name, kind, text: None, visible: true, opacity: 0.7, x, y: -x, source })
+        Node::Layer(DocumentLayer {
+            name,
+            kind,
+            text: None,
+            visible: true,
+            opacity: 0.7,
+            x,
+            y: -x,
+            source,
+            live_text: None,
+        })
     };
     let group = |children| Node::Group(DocumentGroup { name: String::new(), visible: true, opacity: 0.5, children });
     let inner = group(vec![layer(0, 0), group(vec![layer(1, -30), group(vec![layer(0, 5)])])]);
@@ -257,7 +267,7 @@ fn exports() {
             let file = tempfile::tempfile().expect("a temporary file");
             let before = TAKEN.load(Relaxed);
             PEAK.store(before, Relaxed);
-            let options = ExportOptions { trim: true, extra_files: Vec::new() };
+            let options = ExportOptions { trim: true, ..ExportOptions::default() };
             export(&document, &Noise, format, &options, &file).expect("the document is small");
             let peak = (PEAK.load(Relaxed) - before) as u64;
             println!("{format:?}: peak {} KB of {} KB", peak >> 10, bound >> 10);

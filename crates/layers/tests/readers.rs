@@ -82,7 +82,7 @@ fn expected(nodes: &[Node], source: &dyn PixelSource) -> Value {
 fn check(document: &Document, source: &LayerStack) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = |format: Format| folder.path().join(Path::new("document").with_extension(format.extension()));
-    let options = ExportOptions { trim: true, extra_files: Vec::new() };
+    let options = ExportOptions { trim: true, ..ExportOptions::default() };
     for format in Format::ALL {
         let file = BufWriter::new(File::create(path(format)).expect("the folder is new"));
         export(document, source, format, &options, file).expect("the document is small");

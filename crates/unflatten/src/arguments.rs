@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jobs::{CaptionLanguage, EngineChoice, LayerCount, ParamsError};
-use layers::{Format, UnknownFormat};
+use layers::{Format, TextMode, UnknownFormat, UnknownTextMode};
 use qwen_image_layered::synthetic::{Format as WeightFormat, Size};
 use worker::model::{DeviceChoice, Precision, Variant};
 
@@ -184,6 +184,10 @@ pub(crate) struct ExportArguments {
     /// Also add each layer trimmed to its bounding box (zip only)
     #[arg(long)]
     pub trim: bool,
+    /// How pptx and svg have words: live (as text), pixels, or both (text, with the pixels hidden beside it); a psd has type
+    /// layers unless it is pixels
+    #[arg(long, default_value = "both", value_parser = parse_text_mode)]
+    pub text: TextMode,
     /// File to write; an existing one is replaced [default: DIR with the extension of the format]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -238,6 +242,10 @@ fn parse_weight_format(text: &str) -> Result<WeightFormat, String> {
 }
 
 fn parse_format(text: &str) -> Result<Format, UnknownFormat> {
+    text.parse()
+}
+
+fn parse_text_mode(text: &str) -> Result<TextMode, UnknownTextMode> {
     text.parse()
 }
 

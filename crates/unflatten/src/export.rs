@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use image::RgbaImage;
 use jobs::Metadata;
 use layers::{ExportError, ExportOptions, Format, Limits, PixelSource, SourceError};
 use service::{Failure, error_chain};
+use typeset::{Fonts, Sources};
 
 use crate::arguments::ExportArguments;
 
@@ -27,7 +29,9 @@ pub(crate) fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
         let content = std::fs::read(&path).map_err(|error| Failure::BadUse(format!("{}: {error}", path.display())))?;
         extra_files.push((name.to_owned(), content));
     }
-    let options = ExportOptions { trim: arguments.trim, extra_files };
+    let fonts = Fonts::load(&Sources { system: true, ..Sources::default() });
+    let options =
+        ExportOptions { trim: arguments.trim, text: arguments.text, fonts: Some(Arc::new(fonts)), extra_files };
     write(&result, format, &options, &output)?;
     let count = service::counted(result.metadata.layers.len(), "layer");
     println!("{} -> {}: {count}", arguments.dir.display(), output.display());

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::plan::Plan;
 use self::source::{LoadError, StoredLeaves};
 use self::target::Target;
+use crate::fonts::ServiceFonts;
 use crate::http::blocks::BLOCK;
 use crate::http::error::Error;
 use crate::state::App;
@@ -67,6 +68,8 @@ pub(crate) struct Export {
     pub target: Target,
     /// Not edited, so as large as the service made it: never refused for its size.
     pub is_original: bool,
+    /// What words are set in.
+    pub fonts: Arc<ServiceFonts>,
     /// Held by the work, so that no job is blamed if the work takes the process down.
     pub in_flight: InFlight,
 }
@@ -106,7 +109,8 @@ fn spawn_writer(
     turn: Turn,
     stop: CancellationToken,
 ) -> Result<oneshot::Receiver<Result<std::fs::File, Error>>, Error> {
-    let Export { stored, composition: Composition { document, leaves }, metadata, target, in_flight, .. } = export;
+    let Export { stored, composition: Composition { document, leaves }, metadata, target, in_flight, fonts, .. } =
+        export;
     let canvas = u64::from(document.width) * u64::from(document.height);
     let source = StoredLeaves::new(stored.results, leaves, canvas, plan, stop.clone());
     let (sender, receiver) = oneshot::channel();
@@ -114,7 +118,7 @@ fn spawn_writer(
     let work = move || {
         let _span = span.enter();
         let _in_flight = in_flight;
-        let written = write(&store, &source, &document, &metadata, target, &stop);
+        let written = write(&store, &source, &document, &metadata, (target, &fonts), &stop);
         if stop.is_cancelled() {
             tracing::debug!("the client left before the end of an export");
         }
@@ -145,7 +149,7 @@ fn write(
     source: &StoredLeaves,
     document: &Document,
     metadata: &Metadata,
-    target: Target,
+    (target, fonts): (Target, &ServiceFonts),
     stop: &CancellationToken,
 ) -> Result<std::fs::File, Error> {
     let file = store.scratch()?.into_file();
@@ -155,8 +159,9 @@ fn write(
             let picture = document.compose(source).map_err(ExportError::from)?;
             layers::write_png(&mut writer, &picture).map_err(ExportError::from)?;
         }
-        Target::Document { format, trim } => {
-            let options = ExportOptions { trim, extra_files: extra_files(source, metadata, format)? };
+        Target::Document { format, trim, text } => {
+            let fonts = Some(Arc::clone(fonts.get()));
+            let options = ExportOptions { trim, text, fonts, extra_files: extra_files(source, metadata, format)? };
             layers::export(document, source, format, &options, &mut writer)?;
         }
     }

@@ -256,18 +256,19 @@ fn writing(format: Format, canvas: u64, loading: u64, layer: u64) -> u64 {
 mod tests {
     use jobs::edits::LayerEdit;
     use jobs::tree::{ComposedLayer, TreeLayer, compose};
-    use layers::{Kind, Rect};
+    use layers::{Kind, Rect, TextMode};
 
     use super::*;
 
     const BUDGET: u64 = 1 << 30;
     const MAX_PIXELS: u64 = 64_000_000;
     const PNG: Target = Target::Png;
-    const ZIP: Target = Target::Document { format: Format::Zip, trim: false };
+    const ZIP: Target = Target::Document { format: Format::Zip, trim: false, text: TextMode::Both };
 
     /// A result of two layers as large as its canvas.
     fn tree(width: u32, height: u32) -> Tree {
         let layer = |layer| TreeLayer {
+            live_text: None,
             layer,
             name: format!("layer {layer}"),
             kind: Kind::Object,
@@ -299,7 +300,11 @@ mod tests {
     fn the_largest_picture_fits_whatever_it_is_exported_as() {
         let tree = tree(8000, 8000);
         let composition = tree.composition();
-        for target in Format::ALL.map(|format| Target::Document { format, trim: true }).into_iter().chain([PNG]) {
+        for target in Format::ALL
+            .map(|format| Target::Document { format, trim: true, text: TextMode::Both })
+            .into_iter()
+            .chain([PNG])
+        {
             let plan = Plan::new(&composition, &tree, target, BUDGET);
             assert_eq!(plan.check(&composition.leaves, MAX_PIXELS, BUDGET), Ok(()), "{target:?}");
         }

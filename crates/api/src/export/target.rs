@@ -1,6 +1,6 @@
 //! The formats that compositions are written in.
 
-use layers::Format;
+use layers::{Format, TextMode};
 
 use crate::http::error::Error;
 
@@ -12,6 +12,7 @@ pub(crate) enum Target {
     Document {
         format: Format,
         trim: bool,
+        text: TextMode,
     },
 }
 
@@ -20,11 +21,11 @@ impl Target {
     ///
     /// # Errors
     /// 400 for other names.
-    pub(crate) fn parse(name: &str, trim: bool) -> Result<Self, Error> {
+    pub(crate) fn parse(name: &str, trim: bool, text: TextMode) -> Result<Self, Error> {
         if name.eq_ignore_ascii_case("png") {
             return Ok(Self::Png);
         }
-        Self::parse_format(name, "png, ").map(|format| Self::Document { format, trim })
+        Self::parse_format(name, "png, ").map(|format| Self::Document { format, trim, text })
     }
 
     /// Reads the name of a document format; an error lists these after `others`.

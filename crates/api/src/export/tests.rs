@@ -9,7 +9,7 @@ use jobs::JobId;
 use jobs::edits::LayerEdit;
 use jobs::store::StoredResult;
 use jobs::tree::{ComposedLayer, Tree, TreeLayer, compose};
-use layers::{Kind, PixelSource, Rect};
+use layers::{Kind, PixelSource, Rect, TextMode};
 
 use super::*;
 use crate::http::blocks::stored;
@@ -28,6 +28,7 @@ fn png() -> Vec<u8> {
 fn export(result: &StoredResult, count: usize, target: Target) -> Export {
     let job_id = result.id();
     let layer = TreeLayer {
+        live_text: None,
         layer: 0,
         name: "layer".to_owned(),
         kind: Kind::Object,
@@ -48,7 +49,7 @@ fn export(result: &StoredResult, count: usize, target: Target) -> Export {
     let composition = compose(&tree, &(0..count).map(entry).collect::<Vec<_>>()).unwrap();
     let in_flight = jobs::broker::InFlight::default();
     let stored = StoredTree { tree, results: [(job_id, result.clone())].into() };
-    Export { stored, composition, metadata: metadata(), target, is_original: false, in_flight }
+    Export { stored, composition, metadata: metadata(), target, is_original: false, in_flight, fonts: Arc::default() }
 }
 
 fn metadata() -> Metadata {
@@ -76,7 +77,7 @@ async fn until(what: impl Fn() -> bool) {
 async fn an_export_needs_no_free_thread_of_the_pool_but_for_short_reads() {
     let (_dir, store, result) = stored(&png()).await;
     let turns = turns(MEMORY);
-    for target in [Target::Png, Target::Document { format: Format::Zip, trim: false }] {
+    for target in [Target::Png, Target::Document { format: Format::Zip, trim: false, text: TextMode::Both }] {
         let (mut file, place) =
             write_in_turn(&store, &turns, 1_000_000, "me", export(&result, 3, target)).await.unwrap();
         assert_eq!((turns.running(), turns.unfinished()), (0, 1), "the work is over, the file is not sent");

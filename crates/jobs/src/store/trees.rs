@@ -101,6 +101,7 @@ impl TreeReader<'_> {
                     _ => None,
                 };
                 layers.push(TreeLayer {
+                    live_text: None,
                     layer: number,
                     name: edit.name.clone().unwrap_or_else(|| info.name.clone()),
                     kind: info.kind,

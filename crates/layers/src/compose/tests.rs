@@ -99,7 +99,17 @@ fn node() -> impl Strategy<Value = Node> {
     let layer = (name, any::<bool>(), opacity(), offset(), offset(), 0..PICTURES).prop_map(
         |(name, hidden, opacity, x, y, source)| {
             let visible = !hidden || x % 2 == 0;
-            Node::Layer(DocumentLayer { name, kind: Kind::Unknown, text: None, visible, opacity, x, y, source })
+            Node::Layer(DocumentLayer {
+                name,
+                kind: Kind::Unknown,
+                text: None,
+                visible,
+                opacity,
+                x,
+                y,
+                source,
+                live_text: None,
+            })
         },
     );
     layer.prop_recursive(4, 14, 4, |inner| {
@@ -122,7 +132,7 @@ fn case() -> impl Strategy<Value = (Document, Vec<RgbaImage>)> {
 
 fn written(document: &Document, source: &Pictures, format: Format, trim: bool) -> Vec<u8> {
     let mut out = Cursor::new(Vec::new());
-    let options = ExportOptions { trim, extra_files: Vec::new() };
+    let options = ExportOptions { trim, ..ExportOptions::default() };
     export(document, source, format, &options, &mut out).unwrap_or_else(|error| panic!("{format:?}: {error}"));
     out.into_inner()
 }
@@ -263,7 +273,7 @@ proptest! {
 
 fn layer(source: usize, opacity: f32) -> Node {
     let (name, kind) = (String::new(), Kind::Unknown);
-    Node::Layer(DocumentLayer { name, kind, text: None, visible: true, opacity, x: 0, y: 0, source })
+    Node::Layer(DocumentLayer { name, kind, text: None, visible: true, opacity, x: 0, y: 0, source, live_text: None })
 }
 
 fn group(opacity: f32, children: Vec<Node>) -> Node {

@@ -5,12 +5,17 @@ use std::io::Write;
 
 use zip::ZipWriter;
 
+use super::words::Words;
 use super::xml::escape;
-use super::{ExportError, Placed, Target};
+use super::{ExportError, ExportOptions, Placed, Target, TextMode};
 use crate::archive::{deflated, stored};
 use crate::compose::compose_each;
-use crate::document::{Document, Node, PixelSource, effective_opacity};
+use crate::document::{Document, DocumentLayer, Node, PixelSource, effective_opacity};
 use crate::{thumbnail_jpeg, write_png};
+
+mod text;
+
+use self::text::text_box;
 
 /// English Metric Units of a pixel at 96 per inch.
 const EMU_PER_PIXEL: f64 = 9525.0;
@@ -32,7 +37,12 @@ const PARTS: [(&str, &str); 8] = [
     ("docProps/app.xml", include_str!("pptx/app.xml")),
 ];
 
-pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut dyn Target) -> Result<(), ExportError> {
+pub(super) fn write(
+    document: &Document,
+    source: &dyn PixelSource,
+    options: &ExportOptions,
+    writer: &mut dyn Target,
+) -> Result<(), ExportError> {
     let scale = Scale::of(document);
     let mut archive = ZipWriter::new(writer);
     // The content types come first, as programs that sniff the type expect.
@@ -46,15 +56,15 @@ pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut 
     let mut frames = Vec::new();
     let composite = compose_each(document, source, |layer, pixels| -> Result<(), ExportError> {
         let placed = Placed::trim(layer, pixels);
-        archive.start_file(format!("ppt/media/image{}.png", frames.len() + 1), stored())?;
-        write_png(&mut archive, &placed.pixels)?;
         frames.push(scale.frame(&placed));
+        archive.start_file(format!("ppt/media/image{}.png", frames.len()), stored())?;
+        write_png(&mut archive, &placed.pixels)?;
         Ok(())
     })?;
     archive.start_file("docProps/thumbnail.jpeg", stored())?;
     thumbnail_jpeg(&mut archive, &composite, THUMBNAIL_SIDE)?;
     put(&mut archive, "ppt/slides/_rels/slide1.xml.rels", &slide_rels(frames.len()))?;
-    put(&mut archive, "ppt/slides/slide1.xml", &Slide::new(&frames).write(document))?;
+    put(&mut archive, "ppt/slides/slide1.xml", &Slide::new(&frames, &scale, options).write(document))?;
     archive.finish()?;
     Ok(())
 }
@@ -103,14 +113,16 @@ impl Scale {
 /// Writes the slide; the numbers count on through the groups.
 struct Slide<'a> {
     frames: &'a [Frame],
+    scale: &'a Scale,
+    options: &'a ExportOptions,
     next_layer: usize,
     next_id: u32,
     out: String,
 }
 
 impl<'a> Slide<'a> {
-    fn new(frames: &'a [Frame]) -> Self {
-        Self { frames, next_layer: 0, next_id: 2, out: String::new() }
+    fn new(frames: &'a [Frame], scale: &'a Scale, options: &'a ExportOptions) -> Self {
+        Self { frames, scale, options, next_layer: 0, next_id: 2, out: String::new() }
     }
 
     fn write(mut self, document: &Document) -> String {
@@ -125,8 +137,7 @@ impl<'a> Slide<'a> {
         for node in nodes {
             match node {
                 Node::Layer(layer) => {
-                    let text = layer.text.as_deref().unwrap_or_default();
-                    self.picture(&layer.name, text, layer.visible, effective_opacity(layer.opacity) * opacity);
+                    self.layer(layer, effective_opacity(layer.opacity) * opacity);
                 }
                 Node::Group(group) => {
                     let Some(frame) = self.group_frame(&group.children) else { continue };
@@ -161,6 +172,29 @@ impl<'a> Slide<'a> {
         self.next_id += 1;
         let hidden = if visible { "" } else { " hidden=\"1\"" };
         format!("<p:cNvPr id=\"{id}\" name=\"{}\" descr=\"{}\"{hidden}/>", escape(name), escape(text))
+    }
+
+    /// Words lie above their hidden picture.
+    fn layer(&mut self, layer: &DocumentLayer, opacity: f32) {
+        let text = layer.text.as_deref().unwrap_or_default();
+        let words = Words::of(layer, self.options).and_then(|words| text_box(&words, self.scale, opacity));
+        match words {
+            None => self.picture(&layer.name, text, layer.visible, opacity),
+            Some(words) => {
+                if self.options.text != TextMode::Live {
+                    self.picture(&format!("{} (pixels)", layer.name), text, false, opacity);
+                } else {
+                    self.next_layer += 1;
+                }
+                let properties = self.properties(&layer.name, "", layer.visible);
+                let _ = write!(
+                    self.out,
+                    "<p:sp><p:nvSpPr>{properties}<p:cNvSpPr txBox=\"1\"/><p:nvPr/></p:nvSpPr>\
+                     <p:spPr>{}<a:prstGeom prst=\"rect\"><a:avLst/></a:prstGeom><a:noFill/></p:spPr>{}</p:sp>",
+                    words.place, words.body
+                );
+            }
+        }
     }
 
     fn picture(&mut self, name: &str, text: &str, visible: bool, opacity: f32) {

@@ -5,12 +5,15 @@ use std::io::{SeekFrom, Write};
 use image::RgbaImage;
 
 use super::packbits;
-use super::{ExportError, Placed, Target};
+use super::{ExportError, ExportOptions, Placed, Target};
 use crate::document::{Document, DocumentLayer, PixelSource};
 use crate::extent::crop_in_place;
 use crate::{fit, thumbnail_jpeg};
 
+mod descriptor;
+mod engine_data;
 mod records;
+mod type_layer;
 
 use records::{Entry, LayerRecord, write_record};
 
@@ -19,7 +22,12 @@ const MAX_SIDE: u32 = 30_000;
 const THUMBNAIL_SIDE: u32 = 160;
 const RLE: u16 = 1;
 
-pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut dyn Target) -> Result<(), ExportError> {
+pub(super) fn write(
+    document: &Document,
+    source: &dyn PixelSource,
+    options: &ExportOptions,
+    writer: &mut dyn Target,
+) -> Result<(), ExportError> {
     if document.width > MAX_SIDE || document.height > MAX_SIDE {
         return Err(ExportError::TooLarge { format: "PSD", limit: "30000 pixels on a side" });
     }
@@ -34,7 +42,7 @@ pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut 
     put_u32(writer, 0)?;
     write_resources(&merged, writer)?;
     // A negative count says that the merged picture's fourth channel is its transparency.
-    write_layers(&entries, if has_alpha { -count } else { count }, source, writer)?;
+    write_layers(&entries, if has_alpha { -count } else { count }, (source, options), writer)?;
     write_merged(merged, has_alpha, writer)?;
     writer.flush()?;
     Ok(())
@@ -95,7 +103,7 @@ fn thumbnail(merged: &RgbaImage) -> Result<Vec<u8>, ExportError> {
 fn write_layers(
     entries: &[Entry<'_>],
     count: i16,
-    source: &dyn PixelSource,
+    (source, options): (&dyn PixelSource, &ExportOptions),
     writer: &mut dyn Target,
 ) -> Result<(), ExportError> {
     let section = Length::begin(writer)?;
@@ -103,7 +111,7 @@ fn write_layers(
     writer.write_all(&count.to_be_bytes())?;
     let mut records = Vec::with_capacity(entries.len());
     for (id, entry) in (1_u32..).zip(entries) {
-        records.push(write_record(entry, id, writer)?);
+        records.push(write_record(entry, id, options, writer)?);
     }
     for (entry, record) in entries.iter().zip(records) {
         match entry {

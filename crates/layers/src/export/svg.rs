@@ -3,14 +3,22 @@ use std::io::{BufWriter, Write};
 use base64::engine::general_purpose::STANDARD;
 use base64::write::EncoderWriter;
 
+use super::words::Words;
 use super::xml::escape;
-use super::{ExportError, Placed, Target};
+use super::{ExportError, ExportOptions, Placed, Target, TextMode};
 use crate::document::{Document, DocumentLayer, Node, PixelSource, effective_opacity};
 use crate::write_png;
 
-/// SVG 1.1 with one named group per layer and the pixels inside as PNG. The
-/// names are also given as Inkscape's layer labels.
-pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut dyn Target) -> Result<(), ExportError> {
+mod text;
+
+/// SVG 1.1 with one named group per layer and the pixels inside as PNG, live text as `<text>`. The names are also given as
+/// Inkscape's layer labels.
+pub(super) fn write(
+    document: &Document,
+    source: &dyn PixelSource,
+    options: &ExportOptions,
+    writer: &mut dyn Target,
+) -> Result<(), ExportError> {
     let mut writer = BufWriter::new(writer);
     let (width, height) = (document.width, document.height);
     write!(
@@ -21,7 +29,7 @@ pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut 
          width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">\n<title>{}</title>\n",
         escape(&document.title)
     )?;
-    write_nodes(&document.nodes, source, &mut Numbers::default(), &mut writer)?;
+    write_nodes(&document.nodes, (source, options), &mut Numbers::default(), &mut writer)?;
     writer.write_all(b"</svg>\n")?;
     writer.flush()?;
     Ok(())
@@ -36,7 +44,7 @@ struct Numbers {
 
 fn write_nodes(
     nodes: &[Node],
-    source: &dyn PixelSource,
+    (source, options): (&dyn PixelSource, &ExportOptions),
     numbers: &mut Numbers,
     writer: &mut dyn Write,
 ) -> Result<(), ExportError> {
@@ -46,13 +54,28 @@ fn write_nodes(
                 let id = format!("layer-{}", numbers.layers);
                 open_group(writer, &id, &layer.name, layer.visible, layer.opacity)?;
                 numbers.layers += 1;
-                write_picture(layer, source, writer)?;
+                let words = Words::of(layer, options);
+                if let Some(text) = layer.text.as_ref().filter(|_| words.is_none()) {
+                    writeln!(writer, "<desc>{}</desc>", escape(text))?;
+                }
+                match &words {
+                    None => write_picture(layer, source, writer)?,
+                    Some(_) if options.text == TextMode::Live => {}
+                    Some(_) => {
+                        writer.write_all(b"<g style=\"display:none\">\n")?;
+                        write_picture(layer, source, writer)?;
+                        writer.write_all(b"</g>\n")?;
+                    }
+                }
+                if let Some(words) = words {
+                    writer.write_all(self::text::text(&words, &id).as_bytes())?;
+                }
             }
             Node::Group(group) => {
                 let id = format!("group-{}", numbers.groups);
                 open_group(writer, &id, &group.name, group.visible, group.opacity)?;
                 numbers.groups += 1;
-                write_nodes(&group.children, source, numbers, writer)?;
+                write_nodes(&group.children, (source, options), numbers, writer)?;
             }
         }
         writer.write_all(b"</g>\n")?;
@@ -75,9 +98,6 @@ fn open_group(writer: &mut dyn Write, id: &str, name: &str, visible: bool, opaci
 
 fn write_picture(layer: &DocumentLayer, source: &dyn PixelSource, writer: &mut dyn Write) -> Result<(), ExportError> {
     let placed = Placed::load(layer, source)?;
-    if let Some(text) = &layer.text {
-        writeln!(writer, "<desc>{}</desc>", escape(text))?;
-    }
     let (width, height) = placed.pixels.dimensions();
     // `xlink:href` is read by every program, plain `href` only by those that know SVG 2.
     write!(

@@ -51,7 +51,8 @@ pub(super) fn grouped() -> Document {
 
 fn written(document: &Document, format: Format) -> Vec<u8> {
     let mut out = Cursor::new(Vec::new());
-    let options = ExportOptions { trim: true, extra_files: vec![("metadata.json".into(), b"{}".to_vec())] };
+    let extra_files = vec![("metadata.json".into(), b"{}".to_vec())];
+    let options = ExportOptions { trim: true, extra_files, ..ExportOptions::default() };
     export(document, &stack(), format, &options, &mut out).unwrap();
     out.into_inner()
 }
@@ -110,7 +111,7 @@ fn cut_layers_are_exported_like_whole_ones_in_a_named_group() {
     assert_close(&document.compose(&cut).unwrap(), &crate::flatten(&stack()));
     let written = |document: &Document, source: &LayerStack, format| {
         let mut out = Cursor::new(Vec::new());
-        let options = ExportOptions { trim: true, extra_files: Vec::new() };
+        let options = ExportOptions { trim: true, ..ExportOptions::default() };
         export(document, source, format, &options, &mut out).unwrap();
         out.into_inner()
     };

@@ -24,6 +24,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Writes what `check.py` and `check.mjs` compare with; the exports are beside it as `document.psd` and so on.
 ///
 /// `nodes` are described in `check.py`.
+#[allow(dead_code, reason = "used by some of the tests that include this file")]
 pub(crate) fn write_expected(folder: &Path, composite: &RgbaImage, nodes: &Value) {
     let (width, height) = composite.dimensions();
     let expected = serde_json::json!({ "width": width, "height": height, "nodes": nodes });
@@ -37,27 +38,38 @@ pub(crate) fn write_expected(folder: &Path, composite: &RgbaImage, nodes: &Value
 ///
 /// # Panics
 /// When one finds something else than what is expected.
+#[allow(dead_code, reason = "used by some of the tests that include this file")]
 pub(crate) fn check(folder: &Path) {
+    run_readers(folder, "check");
+    render(folder);
+}
+
+/// Runs the scripts of a name on the exports in `folder`.
+///
+/// # Panics
+/// When one finds something else than what is expected.
+pub(crate) fn run_readers(folder: &Path, script: &str) {
     let tools = std::env::var_os("UNFLATTEN_READERS").map_or_else(default_tools, PathBuf::from);
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../layers/tests/readers");
     let python = tools.join("venv/bin/python");
     match python.is_file() {
-        true => run(Command::new(python).arg(scripts.join("check.py")).arg(folder)),
+        true => run(Command::new(python).arg(scripts.join(format!("{script}.py"))).arg(folder)),
         false => skip("psd-tools, python-pptx and Pillow are not there", "run `cargo xtask test`"),
     }
     let modules = tools.join("node_modules");
     match modules.join("ag-psd").is_dir() {
-        true => run(Command::new("node").env("NODE_PATH", modules).arg(scripts.join("check.mjs")).arg(folder)),
+        true => {
+            run(Command::new("node").env("NODE_PATH", modules).arg(scripts.join(format!("{script}.mjs"))).arg(folder))
+        }
         false => skip("ag-psd is not there", "run `cargo xtask test`"),
     }
-    render(folder);
 }
 
 fn default_tools() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/readers")
 }
 
-fn skip(what: &str, advice: &str) {
+pub(crate) fn skip(what: &str, advice: &str) {
     assert!(std::env::var_os("CI").is_none(), "{what}; {advice}");
     eprintln!("SKIPPED: {what}; {advice}");
 }
@@ -71,15 +83,23 @@ fn run(command: &mut Command) {
 
 /// LibreOffice draws the slide, pixel for pixel, as the composite.
 fn render(folder: &Path) {
+    let composite = image::open(folder.join("composite.png")).expect("it was written before").into_rgba8();
+    let Some(rendered) = rendered(folder, composite.dimensions()) else { return };
+    let difference = Difference::between(&rendered, &composite).expect("the size that was asked for");
+    println!("LibreOffice: {difference:?}");
+    assert!(difference.max <= RENDERED_MOST, "{difference:?}");
+}
+
+/// The slide as LibreOffice draws it; `None` where that is not there.
+pub(crate) fn rendered(folder: &Path, (width, height): (u32, u32)) -> Option<RgbaImage> {
     // It was seen to crash as it started beside another one.
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let soffice: OsString = std::env::var_os("UNFLATTEN_SOFFICE").unwrap_or_else(|| "soffice".into());
     let is_there = Command::new(&soffice).arg("--version").output().is_ok_and(|output| output.status.success());
     if !is_there {
-        return skip("LibreOffice is not there", "apt install libreoffice-impress, or set UNFLATTEN_SOFFICE");
+        skip("LibreOffice is not there", "apt install libreoffice-impress, or set UNFLATTEN_SOFFICE");
+        return None;
     }
-    let composite = image::open(folder.join("composite.png")).expect("it was written before").into_rgba8();
-    let (width, height) = composite.dimensions();
     let size = serde_json::json!({
         "PixelWidth": { "type": "long", "value": width.to_string() },
         "PixelHeight": { "type": "long", "value": height.to_string() },
@@ -102,8 +122,5 @@ fn render(folder: &Path) {
         said = format!("{}, {}", output.status, String::from_utf8_lossy(&output.stderr));
         eprintln!("LibreOffice made no picture: {said}");
     }
-    let rendered = image::open(&picture).unwrap_or_else(|error| panic!("{error}: {said}"));
-    let difference = Difference::between(&rendered.into_rgba8(), &composite).expect("the size that was asked for");
-    println!("LibreOffice: {difference:?}");
-    assert!(difference.max <= RENDERED_MOST, "{difference:?}");
+    Some(image::open(&picture).unwrap_or_else(|error| panic!("{error}: {said}")).into_rgba8())
 }

@@ -1,5 +1,6 @@
 //! Text as data.
 
+mod change;
 mod colour;
 mod gradient;
 mod validate;

@@ -4,6 +4,7 @@ use axum::extract::{Request, State};
 use jobs::edits::LayerEdit;
 use jobs::tree::{self, ComposedGroup, ComposedLayer};
 use jobs::{JobId as Id, Metadata};
+use layers::TextMode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -36,6 +37,9 @@ pub(crate) struct ComposeRequest {
     /// Add each layer trimmed to its box to a ZIP.
     #[serde(default)]
     trim: bool,
+    /// How PPTX and SVG write words: as text (`live`), as pixels, or as text with the pixels hidden beside it (`both`).
+    #[serde(default)]
+    text: TextMode,
     /// The layers, the lowest first, with edits in place of the stored ones. Absent: the document as it is stored.
     #[schema(max_items = 1000)]
     layers: Option<Vec<ComposeLayer>>,
@@ -126,7 +130,7 @@ pub(crate) async fn compose(
 ) -> Result<Attachment, Error> {
     let request: ComposeRequest = extract::json(request).await?;
     let in_flight = app.broker.in_flight();
-    let target = Target::parse(request.format.as_deref().unwrap_or("png"), request.trim)?;
+    let target = Target::parse(request.format.as_deref().unwrap_or("png"), request.trim, request.text)?;
     let stored = app.store.tree_of(&finished.result).await?.ok_or_else(Error::job_not_found)?;
     let composition = match request.layers {
         None => stored.tree.composition(),
@@ -137,7 +141,8 @@ pub(crate) async fn compose(
     };
     let metadata = Metadata { children: child_jobs(&stored.tree), ..finished.metadata().await? };
     let file_name = format!("{}-edited.{}", metadata.title(), target.extension());
-    let export = Export { stored, composition, metadata, target, is_original: false, in_flight };
+    let export =
+        Export { stored, composition, metadata, target, is_original: false, in_flight, fonts: Arc::clone(&app.fonts) };
     let body = export::body(&app, &client, export).await?;
     Ok(Attachment { content_type: target.media_type(), file_name, cache_control: "no-store", etag: None, body })
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use jobs::ChildJob;
 use jobs::tree::Composition;
-use layers::Format;
+use layers::{Format, TextMode};
 use serde::Deserialize;
 use service::hex;
 use sha2::{Digest, Sha256};
@@ -52,6 +52,10 @@ pub(crate) struct DownloadQuery {
     /// Add each layer, trimmed to its bounding box, to a ZIP, with a manifest of the offsets. Other formats always trim.
     #[serde(default)]
     trim: bool,
+    /// How PPTX and SVG write words: as text (`live`), as pixels, or as text with the pixels hidden beside it (`both`, the
+    /// default). PSD has type layers unless it is `pixels`.
+    #[serde(default)]
+    text: TextMode,
 }
 
 /// Download a result
@@ -92,7 +96,7 @@ pub(crate) async fn download(
     let stored = app.store.unedited_tree_of(&finished.result).await?.ok_or_else(Error::job_not_found)?;
     let mut metadata = finished.metadata().await?;
     metadata.children = child_jobs(&stored.tree);
-    let target = Target::Document { format, trim: query.trim };
+    let target = Target::Document { format, trim: query.trim, text: query.text };
     let composition = stored.tree.composition();
     let etag = export_tag(&composition, &metadata.children, target);
     if not_modified(&headers, &etag) {
@@ -107,7 +111,15 @@ pub(crate) async fn download(
         archive::body(&finished.result, &metadata).await?
     } else {
         let in_flight = app.broker.in_flight();
-        let export = Export { stored, composition, metadata, target, is_original: true, in_flight };
+        let export = Export {
+            stored,
+            composition,
+            metadata,
+            target,
+            is_original: true,
+            in_flight,
+            fonts: Arc::clone(&app.fonts),
+        };
         export::body(&app, &client, export).await?
     };
     let content_type = format.media_type();

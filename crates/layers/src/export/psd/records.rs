@@ -1,8 +1,10 @@
 use std::io::{SeekFrom, Write};
 
+use super::type_layer::type_layer;
 use super::{length, put_u16, put_u32};
 use crate::document::{DocumentGroup, DocumentLayer, Node, effective_opacity};
-use crate::export::{ExportError, Placed, Target};
+use crate::export::words::Words;
+use crate::export::{ExportError, ExportOptions, Placed, Target};
 
 /// One record of the file, the lowest first. A group is a pair of records around its children.
 pub(super) enum Entry<'a> {
@@ -63,7 +65,12 @@ fn write_channels(lengths: &[u32], writer: &mut dyn Write) -> Result<(), ExportE
     Ok(())
 }
 
-pub(super) fn write_record(entry: &Entry<'_>, id: u32, writer: &mut dyn Target) -> Result<LayerRecord, ExportError> {
+pub(super) fn write_record(
+    entry: &Entry<'_>,
+    id: u32,
+    options: &ExportOptions,
+    writer: &mut dyn Target,
+) -> Result<LayerRecord, ExportError> {
     let (name, visible, opacity, section) = match entry {
         Entry::Layer(layer) => (layer.name.as_str(), layer.visible, layer.opacity, None),
         Entry::GroupEnd => ("</Layer group>", true, 1.0, Some(3)),
@@ -84,6 +91,11 @@ pub(super) fn write_record(entry: &Entry<'_>, id: u32, writer: &mut dyn Target) 
     extra.extend(pascal_name(name));
     tagged(&mut extra, b"luni", &unicode_name(name))?;
     tagged(&mut extra, b"lyid", &id.to_be_bytes())?;
+    if let Entry::Layer(layer) = entry
+        && let Some(words) = Words::of(layer, options)
+    {
+        tagged(&mut extra, b"TySh", &type_layer(&words)?)?;
+    }
     if let Some(kind) = section {
         let mut data = u32::to_be_bytes(kind).to_vec();
         if kind != 3 {
@@ -99,8 +111,10 @@ pub(super) fn write_record(entry: &Entry<'_>, id: u32, writer: &mut dyn Target) 
 fn tagged(out: &mut Vec<u8>, key: &[u8; 4], data: &[u8]) -> Result<(), ExportError> {
     out.extend(b"8BIM");
     out.extend(key);
-    put_u32(out, length(data.len())?)?;
+    // Blocks are padded to an even length, which counts.
+    put_u32(out, length(data.len().next_multiple_of(2))?)?;
     out.extend(data);
+    out.extend(&[0][..data.len() % 2]);
     Ok(())
 }
 

@@ -1,0 +1,67 @@
+//! The words of a text layer, with what formats need to know of their fonts.
+
+use typeset::{Fonts, LineBox, Run, Text, Wanted};
+
+use super::{ExportOptions, TextMode};
+use crate::document::DocumentLayer;
+
+/// Words that a format writes as words.
+pub(super) struct Words<'a> {
+    pub(super) text: &'a Text,
+    /// As many as the text has.
+    pub(super) lines: Vec<WordLine<'a>>,
+}
+
+pub(super) struct WordLine<'a> {
+    /// From the text's position, before its turn.
+    pub(super) bounds: LineBox,
+    pub(super) runs: Vec<StyledRun<'a>>,
+}
+
+pub(super) struct StyledRun<'a> {
+    pub(super) run: &'a Run,
+    /// The family as other programs know it.
+    pub(super) family: String,
+    /// The face's PostScript name.
+    pub(super) postscript: String,
+}
+
+impl<'a> Words<'a> {
+    /// `None` for layers without words, for words that cannot be set (too many, out of range), and where only pixels are
+    /// wanted.
+    pub(super) fn of(layer: &'a DocumentLayer, options: &ExportOptions) -> Option<Self> {
+        let fonts = options.fonts.as_deref().filter(|_| options.text != TextMode::Pixels)?;
+        let text = layer.live_text.as_ref()?;
+        let boxes = typeset::line_boxes(text, fonts).ok()?;
+        let line = |(bounds, line): (LineBox, &'a typeset::Line)| WordLine {
+            bounds,
+            runs: line.runs.iter().map(|run| StyledRun::of(run, fonts)).collect(),
+        };
+        Some(Self { text, lines: boxes.into_iter().zip(&text.lines).map(line).collect() })
+    }
+
+    /// The text as one string; `end` stands between lines.
+    pub(super) fn joined(&self, end: &str) -> String {
+        let line = |line: &typeset::Line| line.runs.iter().map(|run| run.text.as_str()).collect::<String>();
+        self.text.lines.iter().map(line).collect::<Vec<_>>().join(end)
+    }
+}
+
+impl<'a> StyledRun<'a> {
+    /// A family that is not there keeps the name that was asked for: another machine may have it.
+    fn of(run: &'a Run, fonts: &Fonts) -> Self {
+        let style = &run.style;
+        let wanted = Wanted { family: &style.family, weight: style.weight, slant: style.slant, width: style.width };
+        match fonts.find(&wanted) {
+            Some(face) => Self { run, family: face.family().to_owned(), postscript: face.postscript().to_owned() },
+            None => Self { run, family: style.family.clone(), postscript: style.family.clone() },
+        }
+    }
+}
+
+/// A point from the text's position, turned with the text, as a place on the canvas.
+pub(super) fn on_canvas(text: &Text, x: f32, y: f32) -> (f64, f64) {
+    let (sin, cos) = f64::from(text.angle).to_radians().sin_cos();
+    let (x, y) = (f64::from(x), f64::from(y));
+    (f64::from(text.position.x) + x * cos - y * sin, f64::from(text.position.y) + x * sin + y * cos)
+}

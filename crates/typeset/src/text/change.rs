@@ -1,0 +1,115 @@
+//! The same text elsewhere, larger, or in other colours.
+
+use super::{Colour, Fill, Position, Style, Text};
+
+impl Text {
+    /// The text after scaling by `scale` about the poster's upper left corner and moving by (`x`, `y`) px. It may leave
+    /// the ranges of its fields.
+    #[must_use]
+    pub fn transformed(mut self, scale: f32, x: f32, y: f32) -> Self {
+        self.position = Position { x: self.position.x * scale + x, y: self.position.y * scale + y };
+        for style in self.styles_mut() {
+            style.size *= scale;
+            style.line_height *= scale;
+            style.letter_spacing *= scale;
+            if let Some(outline) = &mut style.outline {
+                outline.width *= scale;
+            }
+            if let Some(shadow) = &mut style.shadow {
+                (shadow.dx, shadow.dy, shadow.blur) = (shadow.dx * scale, shadow.dy * scale, shadow.blur * scale);
+            }
+            if let Fill::Gradient(gradient) = &mut style.fill {
+                for point in [&mut gradient.start, &mut gradient.end] {
+                    *point = Position { x: point.x * scale, y: point.y * scale };
+                }
+            }
+        }
+        self
+    }
+
+    /// The text with every colour, those of outlines, shadows and gradients too, replaced.
+    #[must_use]
+    pub fn recoloured(mut self, mut colour: impl FnMut(Colour) -> Colour) -> Self {
+        for style in self.styles_mut() {
+            match &mut style.fill {
+                Fill::Colour(fill) => *fill = colour(*fill),
+                Fill::Gradient(gradient) => {
+                    gradient.stops.iter_mut().for_each(|stop| stop.colour = colour(stop.colour));
+                }
+            }
+            if let Some(outline) = &mut style.outline {
+                outline.colour = colour(outline.colour);
+            }
+            if let Some(shadow) = &mut style.shadow {
+                shadow.colour = colour(shadow.colour);
+            }
+        }
+        self
+    }
+
+    /// The words alone, lines apart by line breaks.
+    pub fn words(&self) -> String {
+        let line = |line: &super::Line| line.runs.iter().map(|run| run.text.as_str()).collect::<String>();
+        self.lines.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    fn styles_mut(&mut self) -> impl Iterator<Item = &mut Style> {
+        self.lines.iter_mut().flat_map(|line| &mut line.runs).map(|run| &mut run.style)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Bounds, Fonts, Gradient, Line, Outline, Run, Shadow, Sources, Stop, render};
+
+    #[test]
+    fn a_scaled_text_draws_as_the_text_scaled() {
+        let stop = |offset, colour| Stop { offset, colour };
+        let (red, blue) = (Colour::rgb(255, 0, 0), Colour::rgb(0, 0, 255));
+        let (start, end) = (Position { x: 0.0, y: 0.0 }, Position { x: 90.0, y: 0.0 });
+        let gradient = Gradient { start, end, stops: vec![stop(0.0, red), stop(1.0, blue)] };
+        let mut style = Style { letter_spacing: 2.0, ..Style::new("Jua", 30.0, red) };
+        style.fill = Fill::Gradient(gradient);
+        style.outline = Some(Outline { width: 2.0, colour: blue });
+        style.shadow = Some(Shadow { dx: 3.0, dy: 2.0, blur: 2.0, colour: blue, opacity: 0.5 });
+        let line = Line { runs: vec![Run { text: "봄 Jazz".to_owned(), style }] };
+        let position = Position { x: 20.0, y: 50.0 };
+        let text = Text { lines: vec![line.clone(), line], align: crate::Align::Left, angle: 5.0, position };
+        let fonts = Fonts::load(&Sources::default());
+        let draw = |text: &Text, side: u32| {
+            let drawn = render(text, &fonts, Bounds { x: 0, y: 0, width: side, height: side }).unwrap();
+            let mut canvas = image::RgbaImage::new(side, side);
+            image::imageops::replace(&mut canvas, &drawn.picture, drawn.x.into(), drawn.y.into());
+            canvas
+        };
+        let twice = draw(&text.clone().transformed(2.0, 6.0, -8.0), 400);
+        let once = draw(&text, 200);
+        // The mean of four pixels of the one is a pixel of the other, 3 and 4 px moved.
+        let mean = |x: u32, y: u32, c: usize| {
+            let four = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(u, v)| twice.get_pixel(2 * x + u + 6, 2 * y + v)[c]);
+            four.into_iter().map(u32::from).sum::<u32>() / 4
+        };
+        let off = (10..190)
+            .flat_map(|y| (10..190).map(move |x| (x, y)))
+            .map(|(x, y)| mean(x, y - 4, 3).abs_diff(once.get_pixel(x, y)[3].into()));
+        let off: Vec<u32> = off.collect();
+        let mean = f64::from(off.iter().sum::<u32>()) / off.len() as f64;
+        assert!(mean < 1.0, "{mean}");
+        assert!(once.pixels().filter(|pixel| pixel[3] > 128).count() > 1000);
+    }
+
+    #[test]
+    fn every_colour_is_replaced() {
+        let grey = Colour::rgb(9, 9, 9);
+        let mut style = Style::new("Jua", 30.0, Colour::rgb(1, 2, 3));
+        style.outline = Some(Outline { width: 2.0, colour: Colour::rgb(1, 2, 3) });
+        style.shadow = Some(Shadow { dx: 3.0, dy: 2.0, blur: 2.0, colour: Colour::rgb(1, 2, 3), opacity: 0.5 });
+        let lines = vec![Line { runs: vec![Run { text: "a".to_owned(), style }] }];
+        let text = Text { lines, align: crate::Align::Left, angle: 0.0, position: Position { x: 0.0, y: 0.0 } };
+        let found = text.recoloured(|_| grey);
+        let style = &found.lines[0].runs[0].style;
+        assert_eq!(style.fill, Fill::Colour(grey));
+        assert_eq!((style.outline.unwrap().colour, style.shadow.unwrap().colour), (grey, grey));
+    }
+}
