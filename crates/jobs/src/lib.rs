@@ -25,8 +25,8 @@ pub use defaults::JobDefaults;
 // What a job says of its engine is in the engine's own types.
 pub use engine::{
     Analysis, BackgroundQuality, BackgroundReport, CaptionLanguage, Data, EngineChoice, EngineName, EngineOffer,
-    Failure, FailureCode, LayerCount, MAX_LAYERS, MAX_SEED, Message, MessageCode, OutputSize, Params, ParamsError,
-    Resolution, SceneText, Stage,
+    Failure, FailureCode, LayerCount, LiveText, MAX_LAYERS, MAX_SEED, Message, MessageCode, OutputSize, Params,
+    ParamsError, Resolution, SceneText, Stage,
 };
 pub use event::{Event, EventKind};
 pub use follow::{Feed, FollowedEvent, Update};
