@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::{EngineChoice, EngineName};
@@ -26,6 +27,11 @@ const JOB_MEMORY_LIMIT: Variable = Variable {
     default: "",
     about: "Memory limit of one job, such as 8GiB; empty: what is free when it starts",
 };
+const FONTS_DIR: Variable = Variable {
+    name: "FONTS_DIR",
+    default: "",
+    about: "Folder of fonts for the words of posters, beside those that ship with Unflatten and the system's",
+};
 const SHUTDOWN_GRACE_S: Variable = Variable {
     name: "SHUTDOWN_GRACE_S",
     default: "20",
@@ -43,6 +49,7 @@ pub const VARIABLES: &[Variable] = &[
     JOB_TIMEOUT_S,
     STALL_TIMEOUT_S,
     JOB_MEMORY_LIMIT,
+    FONTS_DIR,
     SHUTDOWN_GRACE_S,
     ENGINE_STOP_GRACE_S,
     describe::ANALYZER,
@@ -67,6 +74,8 @@ pub struct Config {
     pub engines: Vec<EngineName>,
     /// Limits of one run.
     pub limits: RunLimits,
+    /// `FONTS_DIR`: fonts beside those that ship and the system's.
+    pub fonts_dir: Option<PathBuf>,
     /// `SHUTDOWN_GRACE_S`.
     pub shutdown_grace: Duration,
     /// Backoff after failures of the storage or the system.
@@ -122,6 +131,7 @@ impl Config {
                 memory: memory.map(|limit| limit.0),
                 stop_grace: seconds(settings, &ENGINE_STOP_GRACE_S, 1)?,
             },
+            fonts_dir: settings.text(&FONTS_DIR).map(PathBuf::from),
             shutdown_grace: seconds(settings, &SHUTDOWN_GRACE_S, 0)?,
             retry: Retry::default(),
             model: ModelConfig::from_settings(settings)?,

@@ -11,6 +11,7 @@ pub mod model;
 mod queue;
 pub mod run;
 mod staging;
+mod typefaces;
 mod write;
 
 pub use config::{Config, Retry, RunLimits, VARIABLES};
