@@ -3,7 +3,6 @@
 mod config;
 mod decodes;
 mod export;
-mod fonts;
 mod handlers;
 mod health;
 mod http;

@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::handlers::edits::{compose, document, split};
 use crate::handlers::jobs::{cancel, events, status, submit};
 use crate::handlers::openai::{errors as openai_errors, images};
-use crate::handlers::results::{download, files};
+use crate::handlers::results::{download, files, text};
 use crate::handlers::service::{capabilities, health, metrics};
 use crate::handlers::{page, uploads};
 use crate::http::caching::weaken_compressed_tag;
@@ -81,6 +81,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(compose::compose))
         .routes(routes!(files::preview))
         .routes(routes!(files::metadata))
+        .routes(routes!(text::text))
         .routes(routes!(images::edit_image))
         .routes(routes!(capabilities::capabilities))
         .routes(routes!(health::health))

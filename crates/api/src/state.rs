@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use jobs::{Broker, Feed, Store};
+use jobs::{Broker, Feed, Store, Typefaces};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::decodes::Decodes;
-use crate::fonts::ServiceFonts;
 use crate::health::Health;
 use crate::turns::Turns;
 
@@ -25,7 +24,8 @@ pub struct App {
     pub decodes: Decodes,
     /// The exports that wait and run.
     pub exports: Arc<Turns>,
-    pub fonts: Arc<ServiceFonts>,
+    /// What exports set words in.
+    pub typefaces: Arc<Typefaces>,
     pub shutdown: CancellationToken,
     /// Open WebSockets, which the HTTP server does not wait for itself.
     pub sockets: TaskTracker,

@@ -3,6 +3,7 @@
 use image::{Rgba, RgbaImage};
 use layers::Layer;
 
+use crate::layer::TextLine;
 use crate::naming::joined_text;
 use crate::plane::{Plane, Rect, Rgb8};
 use crate::structure::{Arranged, Unit};
@@ -46,6 +47,7 @@ pub(crate) fn cut(arranged: Arranged) -> Vec<(Layer, Unit)> {
         let rect = rect?;
         let layer = Layer {
             text: joined_text(&unit.lines),
+            lines: unit.lines.iter().filter_map(TextLine::for_layer).collect(),
             group: unit.group,
             x: rect.x0 as u32,
             y: rect.y0 as u32,

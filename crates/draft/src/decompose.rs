@@ -10,7 +10,7 @@ use crate::fill::membrane::membrane;
 use crate::filter::{area_means, resize_rgb};
 use crate::large;
 use crate::layer::Sheet;
-use crate::monitor::{Monitor, Progress, Stage, Stopped, monitor};
+use crate::monitor::{Monitor, Progress, Stage, Stopped, watched};
 use crate::naming;
 use crate::note::Note;
 use crate::pipeline::{self, Decomposition};
@@ -120,12 +120,7 @@ pub fn decompose(
     if let Some(count) = options.layers.filter(|n| !(1..=MOST_LAYERS).contains(n)) {
         return Err(Error::LayerCount(count));
     }
-    let (monitor, reporter) = monitor();
-    std::thread::scope(|scope| {
-        let worker = scope.spawn(move || run(input, options, &monitor));
-        reporter.run(progress);
-        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+    watched(progress, |monitor| run(input, options, monitor))
 }
 
 fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output, Error> {
@@ -143,6 +138,7 @@ fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output
     let long = opaque.width.max(opaque.height);
     let looking = looking_share(input.width() as usize * input.height() as usize, opaque.data.len());
     let large = waiting.is_some();
+    let enlarged = (input.width() as f32 / opaque.width as f32, input.height() as f32 / opaque.height as f32);
     let writing = |done: f32| looking + (1.0 - looking) * done;
     let Decomposition { mut background, sheets, mut notes } =
         pipeline::run(opaque, options.scene_text, &monitor.first(looking))?;
@@ -177,7 +173,8 @@ fn run(input: &RgbaImage, options: &Options, monitor: &Monitor) -> Result<Output
     let mut layers = vec![lowest];
     let mut units: Vec<Unit> = Vec::new();
     for arranged in found.sheets {
-        for (layer, unit) in cut::cut(arranged) {
+        for (mut layer, unit) in cut::cut(arranged) {
+            layer.lines = layer.lines.into_iter().map(|line| line.scaled(enlarged.0, enlarged.1)).collect();
             layers.push(layer);
             units.push(unit);
         }
@@ -244,6 +241,7 @@ fn inpaint_opacity(opacity: &Plane<u8>, sheets: &[&mut Sheet]) -> Plane<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::monitor::monitor;
     use image::Rgba;
 
     /// Disks on a ramp, noise in a corner: each kind of filling has something to do.

@@ -1,7 +1,7 @@
 //! What the stages hand on to the last ones: sheets, which are extracted in one go, and their parts, which become layers.
 
 pub(crate) use layers::Group;
-use layers::Kind;
+use layers::{Kind, ReadLine};
 
 use crate::plane::{Plane, Rect, Rgb8};
 
@@ -14,6 +14,34 @@ pub(crate) struct TextLine {
     pub rect: Rect,
     /// Height of the letters in pixels, to tell headlines from small print.
     pub size: f32,
+    /// The direction in which it runs: degrees clockwise from level.
+    pub angle: f32,
+    /// How surely it was read, 0 to 1.
+    pub sure: f32,
+    /// Whether it is curved.
+    pub bent: bool,
+}
+
+impl TextLine {
+    /// A level line that nobody has read.
+    pub(crate) fn unread(rect: Rect, size: f32) -> Self {
+        Self { text: String::new(), rect, size, angle: 0.0, sure: 0.0, bent: false }
+    }
+
+    /// The line for the layer that it is in; `None` where it was not read.
+    pub(crate) fn for_layer(&self) -> Option<ReadLine> {
+        let words = self.text.trim();
+        let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
+        let Rect { x0, y0, .. } = self.rect;
+        let (width, height) = (side(self.rect.width()), side(self.rect.height()));
+        (!words.is_empty()).then(|| ReadLine {
+            words: words.to_owned(),
+            rect: layers::Rect { x: side(x0), y: side(y0), width, height },
+            angle: self.angle,
+            confidence: self.sure.clamp(0.0, 1.0),
+            bent: self.bent,
+        })
+    }
 }
 
 /// Everything that is extracted in one go, over one completed background. Its parts share no pixel, so they can be

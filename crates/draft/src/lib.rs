@@ -32,6 +32,7 @@ mod pipeline;
 mod plane;
 mod random;
 mod rating;
+mod read_layer;
 mod refine;
 mod regions;
 #[cfg(feature = "networks")]
@@ -47,5 +48,6 @@ pub use decompose::{Error, MOST_LAYERS, Options, Output, SceneText, decompose, m
 pub use monitor::{Progress, Stage};
 pub use note::Note;
 pub use rating::{Background, BackgroundReason, Measured, Quality};
+pub use read_layer::read_layer;
 #[cfg(feature = "networks")]
 pub use segmenter::{Embedding, Prompt, Segment, SegmentError, Segmenter};

@@ -62,6 +62,19 @@ pub(crate) fn monitor() -> (Monitor, Reporter) {
     (Monitor { stop: stop.clone(), steps: sender, share: 1.0 }, Reporter { stop, steps: receiver })
 }
 
+/// Runs `work` on a thread of its own; `progress` hears of it and can stop it.
+pub(crate) fn watched<T: Send>(
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    work: impl FnOnce(&Monitor) -> T + Send,
+) -> T {
+    let (monitor, reporter) = monitor();
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(move || work(&monitor));
+        reporter.run(progress);
+        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 impl Monitor {
     /// # Errors
     /// [`Stopped`] when the caller gave up.

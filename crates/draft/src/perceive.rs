@@ -26,7 +26,7 @@ pub(crate) struct Perception {
 /// Text found by the shapes of letters, without networks.
 fn by_shape(picture: &Rgb8, monitor: &Monitor, why: String) -> Result<Perception, Stopped> {
     let found = text::plain::find(picture, monitor)?;
-    let lines = found.rows.into_iter().map(|(rect, size)| TextLine { text: String::new(), rect, size }).collect();
+    let lines = found.rows.into_iter().map(|(rect, size)| TextLine::unread(rect, size)).collect();
     let edging = found.mask.same_size(false);
     Ok(Perception { text: found.mask, edging, lines, saliency: None, notes: vec![Note::NoNetworks { reason: why }] })
 }
@@ -134,7 +134,8 @@ fn with_networks(
                 x1: line.rect.x0 + tight.x1,
                 y1: line.rect.y0 + tight.y1,
             };
-            TextLine { text: line.text, rect, size: line.size }
+            let angle = libm::atan2f(line.along[1], line.along[0]).to_degrees();
+            TextLine { text: line.text, rect, size: line.size, angle, sure: line.sure, bent: line.bent }
         })
         .collect();
     let saliency = beside_text(saliency, &lines, picture);

@@ -2,7 +2,7 @@
 //! is to one layer; nothing is completed behind it, as there is nothing.
 
 use image::RgbaImage;
-use layers::{Kind, LayerStack};
+use layers::{Kind, LayerStack, ReadLine};
 
 use crate::cut;
 use crate::decompose::{MOST_LAYERS, Options, Output, SceneText};
@@ -10,6 +10,7 @@ use crate::layer::{Part, Sheet, TextLine};
 use crate::monitor::{Monitor, Stage, Stopped};
 use crate::morphology::{components, dilate};
 use crate::naming;
+use crate::note::Note;
 use crate::numeric::quantile;
 use crate::perceive::perceive;
 use crate::plane::{Mask, Plane, Rect, Rgb8};
@@ -29,17 +30,14 @@ const DOTS: f32 = 0.4;
 /// [`Stopped`] when the caller gave up.
 pub(crate) fn run(input: &RgbaImage, kind: Kind, options: &Options, monitor: &Monitor) -> Result<Output, Stopped> {
     let (width, height) = (input.width() as usize, input.height() as usize);
-    let above: Rgb8 = Plane { width, height, data: input.pixels().map(|p| [p[0], p[1], p[2]]).collect() };
-    let alpha: Plane<u8> = Plane { width, height, data: input.pixels().map(|p| p[3]).collect() };
+    let (above, alpha) = planes(input);
     let paper = paper(&above, &alpha);
-    let mut notes = Vec::new();
+    let mut notes: Vec<Note> = Vec::new();
     let mut part = Part::new(kind);
     if kind == Kind::Text {
-        let page = on_paper(&above, &alpha, paper);
         let rows = rows(&alpha.map(|a| a >= SOLID));
-        let found = perceive(&page.0, SceneText::Lift, &monitor.first(0.8))?;
-        notes = found.notes;
-        let read: Vec<TextLine> = found.lines.into_iter().filter_map(|line| moved(line, page.1, &alpha)).collect();
+        let read: Vec<TextLine>;
+        (read, notes) = lines_on(&above, &alpha, paper, &monitor.first(0.8))?;
         // Where the networks see one line or none, gaps between lines decide.
         part.lines = if read.len() > 1 || rows.len() < 2 { read } else { rows };
     }
@@ -66,6 +64,37 @@ pub(crate) fn run(input: &RgbaImage, kind: Kind, options: &Options, monitor: &Mo
     let stack = LayerStack::new(input.width(), input.height(), layers).expect("every layer lies in the picture");
     monitor.step(Stage::Write, 1, 1, 1.0)?;
     Ok(Output { stack, notes, background: None })
+}
+
+/// The lines that are read in a layer, in its own pixels.
+///
+/// # Errors
+/// [`Stopped`] when the caller gave up.
+pub(crate) fn read(input: &RgbaImage, monitor: &Monitor) -> Result<Vec<ReadLine>, Stopped> {
+    let (above, alpha) = planes(input);
+    let paper = paper(&above, &alpha);
+    let (lines, _) = lines_on(&above, &alpha, paper, monitor)?;
+    Ok(lines.iter().filter_map(TextLine::for_layer).collect())
+}
+
+/// Colours and opacity.
+fn planes(input: &RgbaImage) -> (Rgb8, Plane<u8>) {
+    let (width, height) = (input.width() as usize, input.height() as usize);
+    let above = Plane { width, height, data: input.pixels().map(|p| [p[0], p[1], p[2]]).collect() };
+    (above, Plane { width, height, data: input.pixels().map(|p| p[3]).collect() })
+}
+
+/// The lines that the networks see where the layer lies on paper.
+fn lines_on(
+    above: &Rgb8,
+    alpha: &Plane<u8>,
+    paper: [u8; 3],
+    monitor: &Monitor,
+) -> Result<(Vec<TextLine>, Vec<Note>), Stopped> {
+    let (page, margin) = on_paper(above, alpha, paper);
+    let found = perceive(&page, SceneText::Lift, monitor)?;
+    let lines = found.lines.into_iter().filter_map(|line| moved(line, margin, alpha)).collect();
+    Ok((lines, found.notes))
 }
 
 /// Paper that the visible pixels stand out from.
@@ -129,7 +158,7 @@ fn rows(solid: &Mask) -> Vec<TextLine> {
             *nearest = nearest.union(&dot);
         }
     }
-    lines.into_iter().map(|rect| TextLine { text: String::new(), rect, size: rect.height() as f32 }).collect()
+    lines.into_iter().map(|rect| TextLine::unread(rect, rect.height() as f32)).collect()
 }
 
 #[cfg(test)]

@@ -43,6 +43,8 @@ pub struct Traits {
     pub resumable: bool,
     /// It runs on every machine: it takes over `auto` jobs on which a remote engine failed.
     pub everywhere: bool,
+    /// It reads the words of its text layers, so that nobody has to read them again.
+    pub reads: bool,
 }
 
 impl EngineName {
@@ -69,11 +71,18 @@ impl EngineName {
 
     /// The properties of the engine. No other code distinguishes engines by name.
     pub fn traits(self) -> Traits {
-        let local = Traits { tier: Tier::Simple, needs_gpu: false, remote: false, resumable: false, everywhere: false };
+        let local = Traits {
+            tier: Tier::Simple,
+            needs_gpu: false,
+            remote: false,
+            resumable: false,
+            everywhere: false,
+            reads: false,
+        };
         match self {
             Self::Qwen => Traits { tier: Tier::Local, needs_gpu: true, ..local },
             Self::Vertex => Traits { tier: Tier::Cloud, remote: true, resumable: true, ..local },
-            Self::Draft => Traits { everywhere: true, ..local },
+            Self::Draft => Traits { everywhere: true, reads: true, ..local },
         }
     }
 

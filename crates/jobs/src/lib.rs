@@ -11,6 +11,7 @@ mod priority;
 mod removal;
 mod state;
 pub mod tree;
+mod typefaces;
 mod variables;
 mod webhook;
 
@@ -25,8 +26,8 @@ pub use defaults::JobDefaults;
 // What a job says of its engine is in the engine's own types.
 pub use engine::{
     Analysis, BackgroundQuality, BackgroundReport, CaptionLanguage, Data, EngineChoice, EngineName, EngineOffer,
-    Failure, FailureCode, LayerCount, MAX_LAYERS, MAX_SEED, Message, MessageCode, OutputSize, Params, ParamsError,
-    Resolution, SceneText, Stage,
+    Failure, FailureCode, LayerCount, LiveText, MAX_LAYERS, MAX_SEED, Message, MessageCode, OutputSize, Params,
+    ParamsError, Resolution, SceneText, Stage,
 };
 pub use event::{Event, EventKind};
 pub use follow::{Feed, FollowedEvent, Update};
@@ -38,5 +39,6 @@ pub use metadata::{
 pub use priority::Priority;
 pub use removal::{Removal, remove, remove_unlinked};
 pub use store::Store;
+pub use typefaces::Typefaces;
 pub use variables::VARIABLES;
 pub use webhook::{DeliveriesInFlight, Delivery, DeliveryOutcome, Webhook, WebhookEvent};

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::{Analysis, BackgroundReport, Data, EngineChoice, EngineName, JobId, Message, MessageCode, Params};
+use crate::{
+    Analysis, BackgroundReport, Data, EngineChoice, EngineName, JobId, LiveText, Message, MessageCode, Params,
+};
 
 /// Version of the `metadata.json` schema. Fields may be added without a new
 /// number; one that changes its meaning or goes away raises it.
@@ -68,7 +70,7 @@ impl Metadata {
                 x: 0,
                 y: 0,
                 source,
-                live_text: None,
+                live_text: layer.live_text.as_ref().map(LiveText::stand_in).unwrap_or_default(),
             });
             (layer.group, node)
         });
@@ -189,6 +191,10 @@ pub struct LayerInfo {
     pub kind: Kind,
     /// The words of a text layer.
     pub text: Option<String>,
+    /// The same as text that can be drawn and edited, with its fonts; absent where there are no words that text can
+    /// stand for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live_text: Option<LiveText>,
     /// The group that it belongs to, together with its neighbours of the same group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Group>,

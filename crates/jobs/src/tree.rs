@@ -45,7 +45,7 @@ pub struct TreeLayer {
     pub child: Option<Child>,
     /// Its words as live text, as the engine's layer has them.
     #[serde(skip)]
-    pub live_text: Option<Text>,
+    pub live_text: Vec<Text>,
     #[serde(skip)]
     pub file: String,
 }
@@ -199,7 +199,7 @@ impl TreeLayer {
             (at, area) = (position, Some(full));
             size = Some(scaled).filter(|scaled| *scaled != (full.width, full.height));
         }
-        let live_text = self.live_text.clone().map(|text| {
+        let live_text = self.live_text.iter().cloned().map(|text| {
             let text = text.transformed(own.scale, own.x, own.y);
             text.recoloured(|colour| {
                 let Colour { red, green, blue, alpha } = colour;
@@ -207,6 +207,7 @@ impl TreeLayer {
                 Colour { red, green, blue, alpha }
             })
         });
+        let live_text = live_text.collect();
         leaves.push(Leaf { job_id, file: self.file.clone(), area, size, recolours });
         Node::Layer(DocumentLayer {
             name: self.name.clone(),

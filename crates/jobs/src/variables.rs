@@ -1,7 +1,7 @@
 use service::Variable;
 
 use crate::broker::config;
-use crate::{cleanup, defaults, store};
+use crate::{cleanup, defaults, store, typefaces};
 
 /// Every environment variable that this crate reads.
 pub const VARIABLES: &[Variable] = &[
@@ -25,4 +25,5 @@ pub const VARIABLES: &[Variable] = &[
     defaults::DEFAULT_RESOLUTION,
     defaults::INFERENCE_STEPS,
     defaults::MAX_PIXELS,
+    typefaces::FONTS_DIR,
 ];

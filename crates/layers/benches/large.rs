@@ -37,7 +37,7 @@ fn main() {
             x: 0,
             y: 0,
             source,
-            live_text: None,
+            live_text: Vec::new(),
         })
     };
     let document =

@@ -54,9 +54,10 @@ pub struct DocumentLayer {
     pub y: i32,
     /// The number that [`PixelSource::load`] gets.
     pub source: usize,
-    /// The words as live text, in px of the canvas, for formats that can hold it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub live_text: Option<Text>,
+    /// The words as live text, in px of the canvas, for formats that can hold it: blocks that together say all that the
+    /// layer says. Empty for layers that stay pixels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub live_text: Vec<Text>,
 }
 
 /// A group: composited on its own, then put over what is below with its opacity.
@@ -150,7 +151,7 @@ impl Document {
                 x: place(layer.x),
                 y: place(layer.y),
                 source,
-                live_text: None,
+                live_text: Vec::new(),
             });
             (layer.group, node)
         });

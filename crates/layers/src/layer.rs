@@ -4,7 +4,7 @@ use image::{Rgba, RgbaImage};
 use serde::{Deserialize, Serialize};
 
 use crate::extent::{alpha_sum, crop_in_place};
-use crate::{Label, bounding_box};
+use crate::{Label, ReadLine, bounding_box};
 
 /// What a layer holds, as far as the engine that made it can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -102,6 +102,8 @@ pub struct Layer {
     pub kind: Kind,
     /// The words of a text layer, where the engine has read them.
     pub text: Option<String>,
+    /// The lines of words in it, in reading order; empty where the engine has read none.
+    pub lines: Vec<ReadLine>,
     /// The group that it belongs to, together with its neighbours of the same group.
     pub group: Option<Group>,
     /// What the layer shows in codes, where the engine knows more than the kind.
@@ -115,9 +117,9 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// A layer from the canvas's top left corner on, without words, group and label.
+    /// A layer from the canvas's top left corner on, without words, lines, group and label.
     pub fn new(name: impl Into<String>, kind: Kind, pixels: RgbaImage) -> Self {
-        Self { name: name.into(), kind, text: None, group: None, label: None, x: 0, y: 0, pixels }
+        Self { name: name.into(), kind, text: None, lines: Vec::new(), group: None, label: None, x: 0, y: 0, pixels }
     }
 
     /// The part of the canvas that the pixels cover.

@@ -47,7 +47,7 @@ pub enum UpscaleError {
 ///   pixels take their colour from inside the layer, so that no rim of the old
 ///   background shows on a new one.
 ///
-/// Names, kinds, texts, groups and labels stay. Beyond the result this holds at most 13 bytes
+/// Names, kinds, texts, groups and labels stay, and lines move with their letters. Beyond the result this holds at most 13 bytes
 /// per pixel of the input, and 11 bytes per small pixel of each layer.
 ///
 /// `progress` gets the share of the work that is done, 0 to 1, and stops it by returning `Break`.
@@ -84,6 +84,7 @@ fn resized(
     height: u32,
     mut report: impl FnMut(f32) -> Result<(), UpscaleError>,
 ) -> Result<LayerStack, UpscaleError> {
+    let (across, down) = (width as f32 / stack.width() as f32, height as f32 / stack.height() as f32);
     let mut layers = Vec::new();
     for (index, layer) in stack.layers().iter().enumerate() {
         report(index as f32 / stack.layers().len() as f32)?;
@@ -91,7 +92,8 @@ fn resized(
         let pixels = resize(&whole, width, height, Filter::Lanczos3)?;
         let Layer { name, kind, text, group, label, .. } = layer;
         let (name, text, label) = (name.clone(), text.clone(), label.clone());
-        layers.push(Layer { text, group: *group, label, ..Layer::new(name, *kind, pixels) });
+        let lines = layer.lines.iter().map(|line| line.clone().scaled(across, down)).collect();
+        layers.push(Layer { text, lines, group: *group, label, ..Layer::new(name, *kind, pixels) });
     }
     let mismatch = |error: crate::StackError| ResizeError { width, height, reason: error.to_string() };
     Ok(LayerStack::new(width, height, layers).map_err(mismatch)?)

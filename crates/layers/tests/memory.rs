@@ -255,7 +255,7 @@ fn exports() {
             x,
             y: -x,
             source,
-            live_text: None,
+            live_text: Vec::new(),
         })
     };
     let group = |children| Node::Group(DocumentGroup { name: String::new(), visible: true, opacity: 0.5, children });

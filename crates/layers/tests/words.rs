@@ -73,7 +73,7 @@ fn document(texts: &[(&str, Text)], fonts: &Fonts) -> (Document, LayerStack) {
     let mut document = Document::from_stack("Words", &stack);
     for (node, (_, text)) in document.nodes[1..].iter_mut().zip(texts) {
         let Node::Layer(layer) = node else { panic!("no groups here") };
-        layer.live_text = Some(text.clone());
+        layer.live_text = vec![text.clone()];
     }
     (document, stack)
 }

@@ -7,10 +7,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use image::RgbaImage;
-use jobs::Metadata;
+use jobs::{Metadata, Typefaces};
 use layers::{ExportError, ExportOptions, Format, Limits, PixelSource, SourceError};
-use service::{Failure, error_chain};
-use typeset::{Fonts, Sources};
+use service::{Failure, Settings, error_chain};
 
 use crate::arguments::ExportArguments;
 
@@ -18,7 +17,7 @@ use crate::arguments::ExportArguments;
 ///
 /// # Errors
 /// When the folder has no valid result, or the file cannot be written.
-pub(crate) fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn export(arguments: &ExportArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let result = ResultFolder::open(&arguments.dir)?;
     let named = arguments.output.as_deref().and_then(Path::extension).and_then(|e| e.to_str()?.parse().ok());
     let format = arguments.format.or(named).unwrap_or(Format::Zip);
@@ -29,9 +28,8 @@ pub(crate) fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
         let content = std::fs::read(&path).map_err(|error| Failure::BadUse(format!("{}: {error}", path.display())))?;
         extra_files.push((name.to_owned(), content));
     }
-    let fonts = Fonts::load(&Sources { system: true, ..Sources::default() });
-    let options =
-        ExportOptions { trim: arguments.trim, text: arguments.text, fonts: Some(Arc::new(fonts)), extra_files };
+    let fonts = Some(Arc::clone(Typefaces::from_settings(settings).fonts()));
+    let options = ExportOptions { trim: arguments.trim, text: arguments.text, fonts, extra_files };
     write(&result, format, &options, &output)?;
     let count = service::counted(result.metadata.layers.len(), "layer");
     println!("{} -> {}: {count}", arguments.dir.display(), output.display());

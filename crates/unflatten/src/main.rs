@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     service::run("unflatten", async |settings| match command {
         Command::Serve(arguments) => serve::serve(&arguments, &settings).await,
         Command::Decompose(arguments) => decompose::decompose(arguments, &settings).await,
-        Command::Export(arguments) => export::export(&arguments),
+        Command::Export(arguments) => export::export(&arguments, &settings),
         Command::Doctor => doctor::doctor(&settings).await,
         Command::Pull(arguments) => pull::pull(&arguments, &settings).await,
         Command::SynthCheckpoint(arguments) => synth::synth(&arguments),

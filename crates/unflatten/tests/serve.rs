@@ -35,6 +35,46 @@ async fn a_picture_goes_up_and_layers_come_down() {
     assert_eq!(metadata.input.filename.as_deref(), Some("poster.png"));
 }
 
+/// A poster with a title of two lines, as a PNG.
+fn titled_png() -> Vec<u8> {
+    use typeset::{Align, Bounds, Colour, Fonts, Line, Position, Run, Sources, Style, Text};
+    let style = Style { weight: 700, ..Style::new("Noto Sans KR", 52.0, Colour::rgb(30, 40, 110)) };
+    let line = |words: &str| Line { runs: vec![Run { text: words.to_owned(), style: style.clone() }] };
+    let text = Text {
+        lines: vec![line("여름 바다 축제"), line("Free admission")],
+        align: Align::Centre,
+        angle: 0.0,
+        position: Position { x: 300.0, y: 120.0 },
+    };
+    let fonts = Fonts::load(&Sources::default());
+    let bounds = Bounds { x: 0, y: 0, width: 600, height: 400 };
+    let drawn = typeset::render(&text, &fonts, bounds).expect("drawn");
+    let mut poster = image::RgbaImage::from_pixel(600, 400, image::Rgba([248, 236, 210, 255]));
+    image::imageops::overlay(&mut poster, &drawn.picture, drawn.x.into(), drawn.y.into());
+    let mut png = Vec::new();
+    layers::write_png(&mut png, &poster).expect("encoded");
+    png
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_of_a_poster_come_back_as_text() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::all_in_one(dir.path(), &[("FONTS_DIR", "nowhere")]);
+    let client = Client::new(&service.url);
+    let id = client.decompose(client.upload(titled_png()).await).await;
+    assert_eq!(client.wait_finished(id).await.state, State::Succeeded);
+    let metadata = client.json(&format!("/api/jobs/{id}/metadata.json")).await;
+    let layers = metadata["layers"].as_array().expect("layers");
+    let live: Vec<_> = layers.iter().filter(|layer| layer["live_text"].is_object()).collect();
+    assert_eq!(live.len(), 1, "{layers:?}");
+    let lines = live[0]["live_text"]["blocks"][0]["lines"].as_array().expect("lines");
+    let words: Vec<_> = lines.iter().map(|line| line["words"].as_str().unwrap_or_default()).collect();
+    assert_eq!(words, ["여름 바다 축제", "Free admission"]);
+    let text = client.json(&format!("/api/jobs/{id}/text")).await;
+    assert_eq!(text["blocks"][0]["live"], live[0]["live_text"]["blocks"][0]);
+    assert_eq!(text["blocks"][0]["words"], words.join("\n"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_service_finishes_its_job_once_when_it_is_back() {
     let dir = tempfile::tempdir().expect("a folder");

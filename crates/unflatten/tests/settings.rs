@@ -53,6 +53,7 @@ fn the_environment_is_read_in_one_place() {
         "google",
         "jobs",
         "layers",
+        "live-text",
         "networks",
         "qwen-image-layered",
         "engine",

@@ -1,6 +1,8 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{EngineChoice, EngineName};
+use jobs::Typefaces;
 use service::{ByteSize, SettingError, Settings, Variable};
 
 use crate::describe::{self, AnalyzerConfig};
@@ -67,6 +69,8 @@ pub struct Config {
     pub engines: Vec<EngineName>,
     /// Limits of one run.
     pub limits: RunLimits,
+    /// `FONTS_DIR`, the fonts that ship and the system's.
+    pub typefaces: Arc<Typefaces>,
     /// `SHUTDOWN_GRACE_S`.
     pub shutdown_grace: Duration,
     /// Backoff after failures of the storage or the system.
@@ -122,6 +126,7 @@ impl Config {
                 memory: memory.map(|limit| limit.0),
                 stop_grace: seconds(settings, &ENGINE_STOP_GRACE_S, 1)?,
             },
+            typefaces: Arc::new(Typefaces::from_settings(settings)),
             shutdown_grace: seconds(settings, &SHUTDOWN_GRACE_S, 0)?,
             retry: Retry::default(),
             model: ModelConfig::from_settings(settings)?,

@@ -1,16 +1,18 @@
 use std::sync::Arc;
 
 use engine::EngineSet;
+use jobs::Typefaces;
 use service::SettingError;
 
 use crate::Config;
 use crate::describe::{ANALYZER, Analyzer, AnalyzerChoice, Describer};
 
-/// The engines and the analyzer of a program, which its binary puts together.
+/// The engines, the analyzer and the fonts of a program, which its binary puts together.
 #[derive(Clone)]
 pub struct Equipment {
     pub engines: Arc<dyn EngineSet>,
     pub(crate) describer: Arc<Describer>,
+    pub(crate) typefaces: Arc<Typefaces>,
 }
 
 impl Equipment {
@@ -31,6 +33,7 @@ impl Equipment {
                 return Err(ANALYZER.refuse("gemini", "needs a build with --features cloud"));
             }
         };
-        Ok(Self { engines, describer: Arc::new(describer) })
+        let typefaces = Arc::clone(&config.typefaces);
+        Ok(Self { engines, describer: Arc::new(describer), typefaces })
     }
 }

@@ -4,10 +4,11 @@ pub(crate) mod secrets;
 pub(crate) mod variables;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
-use jobs::{JobDefaults, Priority};
+use jobs::{JobDefaults, Priority, Typefaces};
 use service::{ByteSize, SettingError, Settings};
 
 use self::secrets::Secrets;
@@ -44,6 +45,8 @@ pub struct Config {
     pub openai_wait: Duration,
     /// `CLEANUP_AFTER_HOURS`, a variable of `jobs`; `None` keeps everything.
     pub cleanup_after: Option<Duration>,
+    /// The fonts that ship, those of `FONTS_DIR`, a variable of `jobs`, and the system's.
+    pub typefaces: Arc<Typefaces>,
 }
 
 /// The limits of connections.
@@ -93,6 +96,7 @@ impl Config {
             webhooks: webhooks(settings)?,
             openai_wait: Duration::from_secs(settings.number(&OPENAI_WAIT_S, 1..)?),
             cleanup_after: jobs::cleanup_after(settings)?,
+            typefaces: Arc::new(Typefaces::from_settings(settings)),
         })
     }
 }

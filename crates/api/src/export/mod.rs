@@ -20,7 +20,7 @@ use futures_util::StreamExt;
 use jobs::broker::InFlight;
 use jobs::store::StoredTree;
 use jobs::tree::Composition;
-use jobs::{Metadata, Store};
+use jobs::{Metadata, Store, Typefaces};
 use layers::{Document, ExportError, ExportOptions, Format};
 use tokio::sync::oneshot;
 use tokio_util::io::ReaderStream;
@@ -29,7 +29,6 @@ use tokio_util::sync::CancellationToken;
 use self::plan::Plan;
 use self::source::{LoadError, StoredLeaves};
 use self::target::Target;
-use crate::fonts::ServiceFonts;
 use crate::http::blocks::BLOCK;
 use crate::http::error::Error;
 use crate::state::App;
@@ -69,7 +68,7 @@ pub(crate) struct Export {
     /// Not edited, so as large as the service made it: never refused for its size.
     pub is_original: bool,
     /// What words are set in.
-    pub fonts: Arc<ServiceFonts>,
+    pub typefaces: Arc<Typefaces>,
     /// Held by the work, so that no job is blamed if the work takes the process down.
     pub in_flight: InFlight,
 }
@@ -109,8 +108,9 @@ fn spawn_writer(
     turn: Turn,
     stop: CancellationToken,
 ) -> Result<oneshot::Receiver<Result<std::fs::File, Error>>, Error> {
-    let Export { stored, composition: Composition { document, leaves }, metadata, target, in_flight, fonts, .. } =
-        export;
+    let Export {
+        stored, composition: Composition { document, leaves }, metadata, target, in_flight, typefaces, ..
+    } = export;
     let canvas = u64::from(document.width) * u64::from(document.height);
     let source = StoredLeaves::new(stored.results, leaves, canvas, plan, stop.clone());
     let (sender, receiver) = oneshot::channel();
@@ -118,7 +118,7 @@ fn spawn_writer(
     let work = move || {
         let _span = span.enter();
         let _in_flight = in_flight;
-        let written = write(&store, &source, &document, &metadata, (target, &fonts), &stop);
+        let written = write(&store, &source, &document, &metadata, (target, &typefaces), &stop);
         if stop.is_cancelled() {
             tracing::debug!("the client left before the end of an export");
         }
@@ -149,7 +149,7 @@ fn write(
     source: &StoredLeaves,
     document: &Document,
     metadata: &Metadata,
-    (target, fonts): (Target, &ServiceFonts),
+    (target, typefaces): (Target, &Typefaces),
     stop: &CancellationToken,
 ) -> Result<std::fs::File, Error> {
     let file = store.scratch()?.into_file();
@@ -160,7 +160,7 @@ fn write(
             layers::write_png(&mut writer, &picture).map_err(ExportError::from)?;
         }
         Target::Document { format, trim, text } => {
-            let fonts = Some(Arc::clone(fonts.get()));
+            let fonts = Some(Arc::clone(typefaces.fonts()));
             let options = ExportOptions { trim, text, fonts, extra_files: extra_files(source, metadata, format)? };
             layers::export(document, source, format, &options, &mut writer)?;
         }

@@ -268,7 +268,7 @@ mod tests {
     /// A result of two layers as large as its canvas.
     fn tree(width: u32, height: u32) -> Tree {
         let layer = |layer| TreeLayer {
-            live_text: None,
+            live_text: Vec::new(),
             layer,
             name: format!("layer {layer}"),
             kind: Kind::Object,

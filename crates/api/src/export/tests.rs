@@ -28,7 +28,7 @@ fn png() -> Vec<u8> {
 fn export(result: &StoredResult, count: usize, target: Target) -> Export {
     let job_id = result.id();
     let layer = TreeLayer {
-        live_text: None,
+        live_text: Vec::new(),
         layer: 0,
         name: "layer".to_owned(),
         kind: Kind::Object,
@@ -49,7 +49,15 @@ fn export(result: &StoredResult, count: usize, target: Target) -> Export {
     let composition = compose(&tree, &(0..count).map(entry).collect::<Vec<_>>()).unwrap();
     let in_flight = jobs::broker::InFlight::default();
     let stored = StoredTree { tree, results: [(job_id, result.clone())].into() };
-    Export { stored, composition, metadata: metadata(), target, is_original: false, in_flight, fonts: Arc::default() }
+    Export {
+        stored,
+        composition,
+        metadata: metadata(),
+        target,
+        is_original: false,
+        in_flight,
+        typefaces: Arc::default(),
+    }
 }
 
 fn metadata() -> Metadata {

@@ -53,7 +53,7 @@ pub async fn run(listener: TcpListener, context: Context, shutdown: Cancellation
     tracing::debug!(most = connections.most(), "the most connections at once");
     let app = App {
         exports: export::turns(context.config.export_memory),
-        fonts: Arc::default(),
+        typefaces: Arc::clone(&context.config.typefaces),
         feed: jobs::Feed::new(context.broker.clone()),
         broker: context.broker,
         store: context.store,

@@ -243,6 +243,11 @@ impl Worker {
 
     /// Publishes a real result of two layers and ends the job.
     pub(crate) async fn succeed(&self, lease: &Lease) {
+        self.succeed_with(lease, |_| {}).await;
+    }
+
+    /// The same with metadata of the test's own.
+    pub(crate) async fn succeed_with(&self, lease: &Lease, change: impl FnOnce(&mut Metadata)) {
         let job = self.broker.job(lease.job_id).await.unwrap().unwrap();
         let input = self.store.upload(job.upload_id).await.unwrap().unwrap().input;
         let staging = self.store.stage(lease.job_id).unwrap();
@@ -253,7 +258,8 @@ impl Worker {
         }
         let preview = std::fs::File::create(staging.dir().join("preview.jpg")).unwrap();
         layers::preview_jpeg(preview, &layers::flatten(&stack)).unwrap();
-        let metadata = metadata(&job, input, &stack);
+        let mut metadata = metadata(&job, input, &stack);
+        change(&mut metadata);
         std::fs::write(staging.dir().join("metadata.json"), serde_json::to_vec(&metadata).unwrap()).unwrap();
         self.store.publish(staging).await.unwrap();
         self.finish(lease, Outcome::Succeeded { layers: 2 }).await;
@@ -278,6 +284,7 @@ fn metadata(job: &Job, input: jobs::InputInfo, stack: &LayerStack) -> Metadata {
         name: layer.name.clone(),
         kind: layer.kind,
         text: None,
+        live_text: None,
         group: layer.group,
         label: layer.label.clone(),
         bounding_box: layer.bounding_box(),

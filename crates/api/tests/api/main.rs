@@ -23,5 +23,6 @@ mod results;
 mod round_trips;
 mod service;
 mod split;
+mod text;
 mod uploads;
 mod webhooks;

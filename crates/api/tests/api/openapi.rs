@@ -32,6 +32,7 @@ fn every_route_of_the_contract_is_described() {
         ("/api/jobs/{id}/compose", "post"),
         ("/api/jobs/{id}/preview.jpg", "get"),
         ("/api/jobs/{id}/metadata.json", "get"),
+        ("/api/jobs/{id}/text", "get"),
         ("/api/jobs/{id}", "delete"),
         ("/v1/images/edits", "post"),
         ("/api/capabilities", "get"),

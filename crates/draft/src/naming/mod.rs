@@ -122,7 +122,10 @@ mod tests {
 
     fn text(words: &str, size: f32) -> Unit {
         let rect = Rect { x0: 0, y0: 0, x1: 9, y1: 9 };
-        unit(Part { lines: vec![TextLine { text: words.to_owned(), rect, size }], ..Part::new(Kind::Text) })
+        unit(Part {
+            lines: vec![TextLine { text: words.to_owned(), ..TextLine::unread(rect, size) }],
+            ..Part::new(Kind::Text)
+        })
     }
 
     /// Names, the highest first.

@@ -64,7 +64,7 @@ mod tests {
 
     fn lines(texts: &[&str], size: f32) -> Vec<TextLine> {
         let rect = Rect { x0: 0, y0: 0, x1: 9, y1: 9 };
-        texts.iter().map(|text| TextLine { text: (*text).to_owned(), rect, size }).collect()
+        texts.iter().map(|text| TextLine { text: (*text).to_owned(), ..TextLine::unread(rect, size) }).collect()
     }
 
     #[test]

@@ -19,12 +19,23 @@ const LEADING: f32 = 1.2;
 const ALIGNED: f32 = 0.6;
 /// How much higher than wide a line is that runs from top to bottom.
 const UPRIGHT: f32 = 2.0;
+/// Tilt in degrees from which a line is seen in its own frame, and up to which its upright box tells its sides,
+const TILTED: (f32, f32) = (3.0, 38.0);
+/// how much it rises from end to end, in letter heights,
+const RISE: f32 = 0.5;
+/// and difference up to which two tilted lines are in one.
+const ONE_TILT: f32 = 3.0;
+/// Added to places in tilted frames, so that none is negative.
+const FRAME: f32 = 100_000.0;
 
-/// A line as its block sees it: for one that runs from top to bottom, x and y are swapped.
+/// A line as its block sees it: for one that runs from top to bottom, x and y are swapped; a tilted one is turned back
+/// about the picture's corner.
 struct Row {
     rect: Rect,
     size: f32,
     upright: bool,
+    /// Degrees; 0 for what is almost level.
+    tilt: f32,
     look: Look,
 }
 
@@ -34,7 +45,12 @@ impl Row {
     }
 
     fn same_colour(&self, other: &Row) -> bool {
-        self.upright == other.upright && self.look.colour_distance(&other.look) <= SAME_COLOUR
+        self.in_one_frame(other) && self.look.colour_distance(&other.look) <= SAME_COLOUR
+    }
+
+    fn in_one_frame(&self, other: &Row) -> bool {
+        let level = |row: &Row| row.tilt == 0.0;
+        self.upright == other.upright && level(self) == level(other) && (self.tilt - other.tilt).abs() <= ONE_TILT
     }
 
     fn size_with(&self, other: &Row) -> f32 {
@@ -51,8 +67,17 @@ pub(crate) fn rows(lines: &[TextLine], looks: &[Look]) -> Vec<(Vec<usize>, TextL
         let own = row.iter().map(|&k| &lines[k]);
         let words: Vec<&str> = own.clone().map(|line| line.text.trim()).filter(|text| !text.is_empty()).collect();
         let size = own.clone().map(|line| line.size).fold(0.0, f32::max);
-        let rect = own.map(|line| line.rect).reduce(|a, b| a.union(&b)).unwrap_or(lines[row[0]].rect);
-        let line = TextLine { text: words.join(" "), rect, size };
+        let rect = own.clone().map(|line| line.rect).reduce(|a, b| a.union(&b)).unwrap_or(lines[row[0]].rect);
+        // The longest of them says best in which direction all run.
+        let longest = own.clone().max_by_key(|line| line.rect.width().max(line.rect.height()));
+        let line = TextLine {
+            text: words.join(" "),
+            rect,
+            size,
+            angle: longest.map_or(0.0, |line| line.angle),
+            sure: own.clone().map(|line| line.sure).fold(1.0, f32::min),
+            bent: own.clone().any(|line| line.bent),
+        };
         (row, line)
     });
     rows.collect()
@@ -77,7 +102,26 @@ fn row(line: &TextLine, look: &Look) -> Row {
     let rect = line.rect;
     let upright = rect.height() as f32 > UPRIGHT * rect.width() as f32 && line.text.trim().chars().count() != 1;
     let turned = Rect { x0: rect.y0, y0: rect.x0, x1: rect.y1, y1: rect.x1 };
-    Row { rect: if upright { turned } else { rect }, size: line.size, upright, look: *look }
+    let own = if upright { turned } else { rect };
+    let row = Row { rect: own, size: line.size, upright, tilt: 0.0, look: *look };
+    // A short word has no clear direction.
+    let rise = rect.width() as f32 * libm::sinf(line.angle.abs().to_radians());
+    let tilted = (TILTED.0..TILTED.1).contains(&line.angle.abs()) && rise > RISE * line.size;
+    if tilted && !upright { Row { rect: turned_back(rect, line.angle), tilt: line.angle, ..row } } else { row }
+}
+
+/// The box of a line of which `rect` is the upright box, turned back by its tilt.
+fn turned_back(rect: Rect, tilt: f32) -> Rect {
+    let (cos, sin) = (libm::cosf(tilt.to_radians()), libm::sinf(tilt.to_radians()));
+    let (width, height) = (rect.width() as f32, rect.height() as f32);
+    // The box of a turned rectangle: width = length cos + high sin, height = length sin + high cos.
+    let length = ((width * cos - height * sin.abs()) / (cos * cos - sin * sin)).max(1.0);
+    let high = ((height * cos - width * sin.abs()) / (cos * cos - sin * sin)).max(1.0);
+    let (x, y) = (rect.x0 as f32 + width / 2.0, rect.y0 as f32 + height / 2.0);
+    let (x, y) = (x * cos + y * sin + FRAME, y * cos - x * sin + FRAME);
+    let place = |middle: f32, side: f32| ((middle - side / 2.0) as usize, (middle + side / 2.0) as usize);
+    let ((x0, x1), (y0, y1)) = (place(x, length), place(y, high));
+    Rect { x0, y0, x1, y1 }
 }
 
 /// Groups of the numbers below `count`, of which any two for which `together` holds are in one; by their first ones.
@@ -128,7 +172,7 @@ fn in_one_paragraph(rows: &[Row], a: usize, b: usize) -> bool {
     let between = || {
         rows.iter().any(|c| {
             let middle = (c.rect.y0 + c.rect.y1) / 2;
-            c.upright == a.upright
+            c.in_one_frame(a)
                 && (a.rect.y1..b.rect.y0.max(a.rect.y1)).contains(&middle)
                 && common((c.rect.x0, c.rect.x1), (a.rect.x0.max(b.rect.x0), a.rect.x1.min(b.rect.x1))) > 0
         })
@@ -149,7 +193,8 @@ mod tests {
         let lines: Vec<(TextLine, [u8; 3])> = lines
             .iter()
             .map(|&(text, [x0, y0, x1, y1], colour)| {
-                (TextLine { text: text.to_owned(), rect: Rect { x0, y0, x1, y1 }, size: (y1 - y0) as f32 }, colour)
+                let rect = Rect { x0, y0, x1, y1 };
+                (TextLine { text: text.to_owned(), ..TextLine::unread(rect, (y1 - y0) as f32) }, colour)
             })
             .collect();
         let inside = |r: &Rect, x: usize, y: usize| (r.x0..r.x1).contains(&x) && (r.y0..r.y1).contains(&y);
@@ -171,6 +216,25 @@ mod tests {
     }
 
     const BLACK: [u8; 3] = [0; 3];
+
+    #[test]
+    fn tilted_lines_below_each_other_are_a_block_and_those_beside_each_other_a_row() {
+        let (cos, sin) = (libm::cosf(0.35), libm::sinf(0.35));
+        // Lines of 60 x 16 at places along and across a tilt of 20 degrees.
+        let line = |text: &str, along: f32, across: f32| {
+            let (x, y) = (100.0 + along * cos - across * sin, 100.0 + along * sin + across * cos);
+            let (width, height) = (60.0 * cos + 16.0 * sin, 60.0 * sin + 16.0 * cos);
+            let place = |middle: f32, side: f32| ((middle - side / 2.0) as usize, (middle + side / 2.0) as usize);
+            let ((x0, x1), (y0, y1)) = (place(x, width), place(y, height));
+            let angle = 0.35_f32.to_degrees();
+            TextLine { text: text.to_owned(), angle, ..TextLine::unread(Rect { x0, y0, x1, y1 }, 16.0) }
+        };
+        let lines = [line("one", 0.0, 0.0), line("two", 68.0, 0.0), line("three", 0.0, 24.0)];
+        let looks = [Look::default(); 3];
+        let rows: Vec<TextLine> = rows(&lines, &looks).into_iter().map(|(_, row)| row).collect();
+        assert_eq!(rows.iter().map(|row| row.text.as_str()).collect::<Vec<_>>(), ["one two", "three"]);
+        assert_eq!(blocks(&rows, &looks[..2]), [[0, 1]]);
+    }
 
     #[test]
     fn a_headline_a_paragraph_and_columns_are_blocks() {

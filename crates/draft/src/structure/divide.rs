@@ -201,7 +201,7 @@ mod tests {
     }
 
     fn line(x0: usize, y0: usize, x1: usize, y1: usize) -> TextLine {
-        TextLine { text: String::new(), rect: Rect { x0, y0, x1, y1 }, size: (y1 - y0) as f32 }
+        TextLine::unread(Rect { x0, y0, x1, y1 }, (y1 - y0) as f32)
     }
 
     #[test]

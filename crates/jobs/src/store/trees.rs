@@ -6,7 +6,7 @@ use std::pin::Pin;
 use super::results::StoredResult;
 use super::{Store, StoreError};
 use crate::tree::{Child, MAX_DEPTH, Tree, TreeLayer};
-use crate::{JobId, Metadata};
+use crate::{JobId, LiveText, Metadata};
 
 /// A tree, and the results that it was read from, which are still open.
 #[derive(Debug, Clone)]
@@ -101,7 +101,7 @@ impl TreeReader<'_> {
                     _ => None,
                 };
                 layers.push(TreeLayer {
-                    live_text: None,
+                    live_text: info.live_text.as_ref().map(LiveText::stand_in).unwrap_or_default(),
                     layer: number,
                     name: edit.name.clone().unwrap_or_else(|| info.name.clone()),
                     kind: info.kind,

@@ -108,7 +108,7 @@ fn node() -> impl Strategy<Value = Node> {
                 x,
                 y,
                 source,
-                live_text: None,
+                live_text: Vec::new(),
             })
         },
     );
@@ -273,7 +273,17 @@ proptest! {
 
 fn layer(source: usize, opacity: f32) -> Node {
     let (name, kind) = (String::new(), Kind::Unknown);
-    Node::Layer(DocumentLayer { name, kind, text: None, visible: true, opacity, x: 0, y: 0, source, live_text: None })
+    Node::Layer(DocumentLayer {
+        name,
+        kind,
+        text: None,
+        visible: true,
+        opacity,
+        x: 0,
+        y: 0,
+        source,
+        live_text: Vec::new(),
+    })
 }
 
 fn group(opacity: f32, children: Vec<Node>) -> Node {

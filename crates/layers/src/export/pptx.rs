@@ -177,23 +177,25 @@ impl<'a> Slide<'a> {
     /// Words lie above their hidden picture.
     fn layer(&mut self, layer: &DocumentLayer, opacity: f32) {
         let text = layer.text.as_deref().unwrap_or_default();
-        let words = Words::of(layer, self.options).and_then(|words| text_box(&words, self.scale, opacity));
-        match words {
-            None => self.picture(&layer.name, text, layer.visible, opacity),
-            Some(words) => {
-                if self.options.text != TextMode::Live {
-                    self.picture(&format!("{} (pixels)", layer.name), text, false, opacity);
-                } else {
-                    self.next_layer += 1;
-                }
-                let properties = self.properties(&layer.name, "", layer.visible);
-                let _ = write!(
-                    self.out,
-                    "<p:sp><p:nvSpPr>{properties}<p:cNvSpPr txBox=\"1\"/><p:nvPr/></p:nvSpPr>\
-                     <p:spPr>{}<a:prstGeom prst=\"rect\"><a:avLst/></a:prstGeom><a:noFill/></p:spPr>{}</p:sp>",
-                    words.place, words.body
-                );
-            }
+        let blocks = Words::of(layer, self.options);
+        let boxes: Option<Vec<_>> = blocks.iter().map(|words| text_box(words, self.scale, opacity)).collect();
+        let boxes = boxes.unwrap_or_default();
+        if boxes.is_empty() {
+            return self.picture(&layer.name, text, layer.visible, opacity);
+        }
+        if self.options.text == TextMode::Live {
+            self.next_layer += 1;
+        } else {
+            self.picture(&format!("{} (pixels)", layer.name), text, false, opacity);
+        }
+        for words in boxes {
+            let properties = self.properties(&layer.name, "", layer.visible);
+            let _ = write!(
+                self.out,
+                "<p:sp><p:nvSpPr>{properties}<p:cNvSpPr txBox=\"1\"/><p:nvPr/></p:nvSpPr>\
+                 <p:spPr>{}<a:prstGeom prst=\"rect\"><a:avLst/></a:prstGeom><a:noFill/></p:spPr>{}</p:sp>",
+                words.place, words.body
+            );
         }
     }
 

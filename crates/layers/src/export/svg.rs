@@ -55,20 +55,20 @@ fn write_nodes(
                 open_group(writer, &id, &layer.name, layer.visible, layer.opacity)?;
                 numbers.layers += 1;
                 let words = Words::of(layer, options);
-                if let Some(text) = layer.text.as_ref().filter(|_| words.is_none()) {
+                if let Some(text) = layer.text.as_ref().filter(|_| words.is_empty()) {
                     writeln!(writer, "<desc>{}</desc>", escape(text))?;
                 }
-                match &words {
-                    None => write_picture(layer, source, writer)?,
-                    Some(_) if options.text == TextMode::Live => {}
-                    Some(_) => {
+                match options.text {
+                    _ if words.is_empty() => write_picture(layer, source, writer)?,
+                    TextMode::Live => {}
+                    TextMode::Pixels | TextMode::Both => {
                         writer.write_all(b"<g style=\"display:none\">\n")?;
                         write_picture(layer, source, writer)?;
                         writer.write_all(b"</g>\n")?;
                     }
                 }
-                if let Some(words) = words {
-                    writer.write_all(self::text::text(&words, &id).as_bytes())?;
+                for (block, words) in words.iter().enumerate() {
+                    writer.write_all(self::text::text(words, &format!("{id}-{block}")).as_bytes())?;
                 }
             }
             Node::Group(group) => {

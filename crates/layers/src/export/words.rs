@@ -27,11 +27,18 @@ pub(super) struct StyledRun<'a> {
 }
 
 impl<'a> Words<'a> {
-    /// `None` for layers without words, for words that cannot be set (too many, out of range), and where only pixels are
-    /// wanted.
-    pub(super) fn of(layer: &'a DocumentLayer, options: &ExportOptions) -> Option<Self> {
-        let fonts = options.fonts.as_deref().filter(|_| options.text != TextMode::Pixels)?;
-        let text = layer.live_text.as_ref()?;
+    /// The blocks of a layer. None for layers without words, for words that cannot be set (too many, out of range), and
+    /// where only pixels are wanted.
+    pub(super) fn of(layer: &'a DocumentLayer, options: &ExportOptions) -> Vec<Self> {
+        let Some(fonts) = options.fonts.as_deref().filter(|_| options.text != TextMode::Pixels) else {
+            return Vec::new();
+        };
+        // All or nothing: the pixels of what could not be set would be hidden with the others.
+        let blocks: Option<Vec<Self>> = layer.live_text.iter().map(|text| Self::set(text, fonts)).collect();
+        blocks.unwrap_or_default()
+    }
+
+    fn set(text: &'a Text, fonts: &Fonts) -> Option<Self> {
         let boxes = typeset::line_boxes(text, fonts).ok()?;
         let line = |(bounds, line): (LineBox, &'a typeset::Line)| WordLine {
             bounds,

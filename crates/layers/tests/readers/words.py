@@ -118,7 +118,7 @@ def check_svg(folder, layers, both):
 
 def check_zip(folder, layers):
     manifest = json.loads(zipfile.ZipFile(folder / "document.zip").read("manifest.json"))
-    found = {node["name"]: node["live_text"] for node in manifest["tree"] if "live_text" in node}
+    found = {node["name"]: node["live_text"][0] for node in manifest["tree"] if "live_text" in node}
     for layer in layers:
         text = found[layer["name"]]
         assert lines(text) == lines(layer["text"]), layer["name"]

@@ -32,7 +32,7 @@ pub struct Text {
 
 /// A place on the poster, px from its upper left corner; from -1e6 to 1e6.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Point))]
 #[serde(deny_unknown_fields)]
 pub struct Position {
     /// To the right.

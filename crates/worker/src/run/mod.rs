@@ -40,7 +40,8 @@ pub use self::watch::Watchers;
 use crate::config::{Config, RunLimits};
 use crate::describe::Describer;
 use crate::equipment::Equipment;
-use crate::write::{self, ResultJob};
+use crate::write::{self, ResultJob, WordFinder};
+use jobs::Typefaces;
 
 /// The engine's share of the progress; the rest is for upscaling and writing the layers.
 const ENGINE_SHARE: f32 = 0.95;
@@ -67,6 +68,7 @@ pub struct Runner {
     thread: EngineThread,
     available: Vec<Availability>,
     describer: Arc<Describer>,
+    typefaces: Arc<Typefaces>,
     limits: RunLimits,
 }
 
@@ -76,8 +78,8 @@ impl Runner {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(equipment: &Equipment, available: Vec<Availability>, config: &Config) -> io::Result<Self> {
-        let Equipment { engines, describer } = equipment.clone();
-        Ok(Self { thread: EngineThread::start(engines)?, available, describer, limits: config.limits })
+        let Equipment { engines, describer, typefaces } = equipment.clone();
+        Ok(Self { thread: EngineThread::start(engines)?, available, describer, typefaces, limits: config.limits })
     }
 
     /// Chooses the engine for a job.
@@ -217,6 +219,7 @@ impl<R: Reporter> Run<'_, R> {
     ) -> Result<T, WriteError> {
         let (sender, mut updates) = mpsc::unbounded_channel();
         let stop = self.stop.clone();
+        let typefaces = Arc::clone(&self.runner.typefaces);
         let writing = spawn_blocking(move || {
             let mut on_step = |step: Step| {
                 let fraction = ENGINE_SHARE + (1.0 - ENGINE_SHARE) * step.fraction;
@@ -224,7 +227,8 @@ impl<R: Reporter> Run<'_, R> {
                 let _ = sender.send(Update::Step(Step { fraction, ..step }));
                 if is_unwanted(&stop) { Err(io::Error::other("stopped")) } else { Ok(()) }
             };
-            write::write(&dir, job, &input, run, &mut on_step).and_then(finish)
+            let finder = WordFinder { typefaces: &typefaces, stop: &stop };
+            write::write(&dir, job, &input, run, &finder, &mut on_step).and_then(finish)
         });
         let (runner, stop) = (self.runner, self.stop);
         let followed = self.follow(&mut updates, writing, |step| step);

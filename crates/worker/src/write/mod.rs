@@ -5,6 +5,7 @@ mod parts;
 #[cfg(test)]
 mod tests;
 mod upscale;
+mod words;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -18,6 +19,7 @@ use time::OffsetDateTime;
 use self::files::{METADATA, PREVIEW, RENDERING, layer_name, write_file, write_layer, write_model_layers, write_png};
 pub(crate) use self::files::{is_layer_name, is_picture_name, names};
 use self::upscale::SizedLayers;
+pub(crate) use self::words::WordFinder;
 
 /// The job that a result belongs to.
 pub(crate) struct ResultJob {
@@ -27,8 +29,12 @@ pub(crate) struct ResultJob {
     pub(crate) params: Params,
 }
 
-/// Writes all files into `dir`, which exists. Calls `on_step` with the progress (stages `lift` and `save`, the fraction
-/// from 0 to 1).
+/// The share of finding live text in the progress of writing what is upscaled, and the steps in which it is told.
+const WORDS: f32 = 0.5;
+const PERCENT: u32 = 100;
+
+/// Writes all files into `dir`, which exists. Calls `on_step` with the progress (stages `lift`, `text` and `save`, the
+/// fraction from 0 to 1).
 ///
 /// # Errors
 /// When a file cannot be written, or when `on_step` returns an error, which ends the writing.
@@ -37,6 +43,7 @@ pub(crate) fn write(
     job: ResultJob,
     input: &RgbaImage,
     run: EngineRun,
+    finder: &WordFinder<'_>,
     on_step: &mut dyn FnMut(Step) -> io::Result<()>,
 ) -> io::Result<Metadata> {
     let engine::Output { stack, rendering, analysis, background, mut notes } = run.output;
@@ -58,15 +65,23 @@ pub(crate) fn write(
         Some(_) if reference.is_none() => layers::solve_closely(stack, input).map_err(io::Error::other)?,
         _ => stack,
     };
+    let (before, reads) = (upscaled, run.offer.name.traits().reads);
+    let worded = before + (1.0 - before) * WORDS;
+    let mut on_word = |share: f32| {
+        let step = (share * PERCENT as f32) as u32;
+        on_step(Step { stage: Stage::Text, step, total: PERCENT, fraction: before + (worded - before) * share })
+    };
+    let (stack, texts) = words::find(stack, reads, finder, &mut on_word)?;
     let total = count(stack.layers().len()).saturating_add(2);
     let mut on_file = |done: u32| {
-        let fraction = upscaled + (1.0 - upscaled) * done as f32 / total as f32;
+        let fraction = worded + (1.0 - worded) * done as f32 / total as f32;
         on_step(Step { stage: Stage::Save, step: done, total, fraction })
     };
     on_file(0)?;
     let compared = reference.as_ref().unwrap_or(input);
     let report = Report::new(&stack, compared, &Thresholds::default()).map_err(io::Error::other)?;
     let mut infos = write_layers(dir, &stack, report.layers, &mut on_file)?;
+    infos.iter_mut().zip(texts).for_each(|(info, text)| info.live_text = text);
     for (info, described) in infos.iter_mut().zip(analysis.iter().flat_map(|analysis| &analysis.layers)) {
         if let Some(name) = &described.name {
             info.name.clone_from(name);
@@ -141,6 +156,7 @@ fn layer_info(index: usize, layer: &Layer, report: LayerReport) -> LayerInfo {
         name: layer.name.clone(),
         kind: layer.kind,
         text: layer.text.clone(),
+        live_text: None,
         group: layer.group,
         label: layer.label.clone(),
         bounding_box: report.bounding_box,

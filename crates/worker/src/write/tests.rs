@@ -1,18 +1,33 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use engine::{BackgroundQuality, BackgroundReport, EngineName, EngineOffer, MessageCode, Output};
+use engine::{BackgroundQuality, BackgroundReport, EngineName, EngineOffer, MessageCode, Output, Stop, StopReason};
 use image::{Rgba, RgbaImage};
 use jobs::ParentLayer;
 use layers::{Group, Kind, Label, Limits, Node};
 use tempfile::TempDir;
+use typeset::{Bounds, Colour, Line, Position, Run, Sources, Style, Text};
 
 use super::*;
+use jobs::Typefaces;
 
 const SIZE: (u32, u32) = (12, 8);
 
 fn written(output: Output, input: &RgbaImage, parent: Option<ParentLayer>) -> (TempDir, Metadata) {
     let dir = TempDir::new().expect("a folder");
+    let (job, run) = job_and_run(EngineName::Draft, output, input, parent);
+    let typefaces = Typefaces::of(Sources::default());
+    let finder = WordFinder { typefaces: &typefaces, stop: &Stop::default() };
+    let metadata = write(dir.path(), job, input, run, &finder, &mut |_| Ok(())).expect("a result");
+    (dir, metadata)
+}
+
+fn job_and_run(
+    name: EngineName,
+    output: Output,
+    input: &RgbaImage,
+    parent: Option<ParentLayer>,
+) -> (ResultJob, EngineRun) {
     let (width, height) = input.dimensions();
     let input_info = InputInfo {
         filename: None,
@@ -24,7 +39,7 @@ fn written(output: Output, input: &RgbaImage, parent: Option<ParentLayer>) -> (T
         parent,
     };
     let offer = EngineOffer {
-        name: EngineName::Draft,
+        name,
         version: String::new(),
         model: None,
         device: String::new(),
@@ -32,9 +47,7 @@ fn written(output: Output, input: &RgbaImage, parent: Option<ParentLayer>) -> (T
         uses_prompt: false,
     };
     let run = EngineRun { output, offer, model_revision: None, duration: Duration::ZERO, reason: "asked for".into() };
-    let job = ResultJob { job_id: None, input_info, params: Params::default() };
-    let metadata = write(dir.path(), job, input, run, &mut |_| Ok(())).expect("a result");
-    (dir, metadata)
+    (ResultJob { job_id: None, input_info, params: Params::default() }, run)
 }
 
 fn read(path: PathBuf) -> RgbaImage {
@@ -87,7 +100,7 @@ fn what_is_not_known_is_absent() {
     let input = layers::flatten(&stack);
     let (dir, _) = written(Output::new(stack), &input, None);
     let stored = std::fs::read_to_string(dir.path().join(METADATA)).expect("metadata");
-    for field in ["\"group\"", "\"label\"", "\"background\":"] {
+    for field in ["\"group\"", "\"label\"", "\"live_text\"", "\"background\":"] {
         assert!(!stored.contains(field), "{field}");
     }
 }
@@ -106,4 +119,79 @@ fn a_split_leaves_out_an_empty_background_and_says_when_there_are_no_parts() {
     assert_eq!(split(vec![empty(), block(0, 0), block(5, 5)], Some(parent())), (names(&["block", "block"]), false));
     assert_eq!(split(vec![empty(), block(0, 0)], Some(parent())), (names(&["block"]), true));
     assert_eq!(split(vec![empty(), block(0, 0)], None), (names(&["Background", "block"]), false));
+}
+
+/// A plain background, words, and a disk of noise, as the diffusion model gives them: it reads nothing.
+fn unread() -> LayerStack {
+    let (width, height) = (420, 260);
+    let style = Style { weight: 700, ..Style::new("Noto Sans KR", 46.0, Colour::rgb(20, 40, 120)) };
+    let run = Run { text: "봄날의 음악회".to_owned(), style };
+    let text = Text {
+        lines: vec![Line { runs: vec![run] }],
+        align: typeset::Align::Left,
+        angle: 0.0,
+        position: Position { x: 40.0, y: 80.0 },
+    };
+    let fonts = typeset::Fonts::load(&Sources::default());
+    let drawn = typeset::render(&text, &fonts, Bounds { x: 0, y: 0, width, height }).expect("drawn");
+    let mut words = RgbaImage::new(width, height);
+    image::imageops::replace(&mut words, &drawn.picture, drawn.x.into(), drawn.y.into());
+    let ground = RgbaImage::from_pixel(width, height, Rgba([245, 240, 230, 255]));
+    let disk = RgbaImage::from_fn(width, height, |x, y| {
+        let inside = x.abs_diff(210).pow(2) + y.abs_diff(180).pow(2) < 4000;
+        Rgba([(x * 37 % 200) as u8, (y * 91 % 200) as u8, 80, if inside { 255 } else { 0 }])
+    });
+    let layers = vec![
+        Layer::new("Background", Kind::Background, ground),
+        Layer::new("Layer 1", Kind::Object, words),
+        Layer::new("Layer 2", Kind::Object, disk),
+    ];
+    LayerStack::new(width, height, layers).expect("a stack")
+}
+
+#[test]
+fn words_of_an_engine_that_does_not_read_become_live_text() {
+    let stack = unread();
+    let input = layers::flatten(&stack);
+    let dir = TempDir::new().expect("a folder");
+    let (job, run) = job_and_run(EngineName::Qwen, Output::new(stack), &input, None);
+    let typefaces = Typefaces::of(Sources::default());
+    let finder = WordFinder { typefaces: &typefaces, stop: &Stop::default() };
+    let mut steps = Vec::new();
+    let mut on_step = |step: Step| {
+        steps.push((step.stage, step.fraction));
+        Ok(())
+    };
+    let metadata = write(dir.path(), job, &input, run, &finder, &mut on_step).expect("a result");
+    assert!(steps.is_sorted_by(|a, b| a.1 <= b.1), "{steps:?}");
+    assert!(steps.iter().any(|(stage, fraction)| *stage == Stage::Text && *fraction > 0.0), "{steps:?}");
+    let [background, words, disk] = &metadata.layers[..] else { panic!("{:?}", metadata.layers) };
+    assert_eq!((background.live_text.is_some(), disk.live_text.is_some()), (false, false));
+    assert_eq!((disk.kind, words.kind, words.text.as_deref()), (Kind::Object, Kind::Text, Some("봄날의 음악회")));
+    let live = words.live_text.as_ref().expect("live text");
+    let style = &live.blocks[0].text.lines[0].runs[0].style;
+    assert_eq!((style.family.as_str(), style.weight), ("Noto Sans KR", 700));
+    assert!((style.size - 46.0).abs() < 1.0 && live.overlap > 0.8, "{live:?}");
+    let stored = std::fs::read(dir.path().join(METADATA)).expect("stored");
+    assert_eq!(serde_json::from_slice::<Metadata>(&stored).expect("metadata").layers, metadata.layers);
+}
+
+#[test]
+fn a_stop_ends_the_search_for_words_and_an_error_of_the_caller_the_writing() {
+    let stack = unread();
+    let input = layers::flatten(&stack);
+    let dir = TempDir::new().expect("a folder");
+    let typefaces = Typefaces::of(Sources::default());
+    let stop = Stop::default();
+    stop.raise(StopReason::ShuttingDown);
+    let finder = WordFinder { typefaces: &typefaces, stop: &stop };
+    let (job, run) = job_and_run(EngineName::Qwen, Output::new(stack.clone()), &input, None);
+    let metadata = write(dir.path(), job, &input, run, &finder, &mut |_| Ok(())).expect("a result");
+    assert!(metadata.layers.iter().all(|layer| layer.live_text.is_none()));
+
+    let finder = WordFinder { typefaces: &typefaces, stop: &Stop::default() };
+    let (job, run) = job_and_run(EngineName::Qwen, Output::new(stack), &input, None);
+    let refuse = &mut |step: Step| if step.stage == Stage::Text { Err(io::Error::other("enough")) } else { Ok(()) };
+    let error = write(dir.path(), job, &input, run, &finder, refuse).expect_err("it was stopped");
+    assert_eq!(error.to_string(), "enough");
 }

@@ -1,5 +1,7 @@
 //! A result composed with edits, as one file. Nothing is stored.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use jobs::edits::LayerEdit;
 use jobs::tree::{self, ComposedGroup, ComposedLayer};
@@ -141,8 +143,15 @@ pub(crate) async fn compose(
     };
     let metadata = Metadata { children: child_jobs(&stored.tree), ..finished.metadata().await? };
     let file_name = format!("{}-edited.{}", metadata.title(), target.extension());
-    let export =
-        Export { stored, composition, metadata, target, is_original: false, in_flight, fonts: Arc::clone(&app.fonts) };
+    let export = Export {
+        stored,
+        composition,
+        metadata,
+        target,
+        is_original: false,
+        in_flight,
+        typefaces: Arc::clone(&app.typefaces),
+    };
     let body = export::body(&app, &client, export).await?;
     Ok(Attachment { content_type: target.media_type(), file_name, cache_control: "no-store", etag: None, body })
 }

@@ -1,6 +1,7 @@
 //! A whole result as one file.
 
 use std::io;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -118,7 +119,7 @@ pub(crate) async fn download(
             target,
             is_original: true,
             in_flight,
-            fonts: Arc::clone(&app.fonts),
+            typefaces: Arc::clone(&app.typefaces),
         };
         export::body(&app, &client, export).await?
     };

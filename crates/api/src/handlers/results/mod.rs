@@ -2,3 +2,5 @@
 
 pub(crate) mod download;
 pub(crate) mod files;
+mod reading_order;
+pub(crate) mod text;

@@ -92,9 +92,9 @@ pub(super) fn write_record(
     tagged(&mut extra, b"luni", &unicode_name(name))?;
     tagged(&mut extra, b"lyid", &id.to_be_bytes())?;
     if let Entry::Layer(layer) = entry
-        && let Some(words) = Words::of(layer, options)
+        && let [words] = &Words::of(layer, options)[..]
     {
-        tagged(&mut extra, b"TySh", &type_layer(&words)?)?;
+        tagged(&mut extra, b"TySh", &type_layer(words)?)?;
     }
     if let Some(kind) = section {
         let mut data = u32::to_be_bytes(kind).to_vec();

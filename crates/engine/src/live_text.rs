@@ -1,0 +1,151 @@
+use layers::Rect;
+use serde::{Deserialize, Serialize};
+use typeset::{Generic, Position, Slant, Text};
+use utoipa::ToSchema;
+
+/// The words of a layer as text that can be drawn, edited and set again. All lengths are in px of the canvas, x to the
+/// right, y downwards, from its upper left corner.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LiveText {
+    /// At least one, from the top to the bottom. Lines are in one block if they run at one angle, follow one another
+    /// and are aligned; others are in blocks of their own.
+    pub blocks: Vec<TextBlock>,
+    /// Lines that were read but that no text can stand for; they are still only in the layer's pixels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pixel_lines: Vec<PixelLine>,
+    /// Soft intersection over union, 0 to 1, of the drawn blocks with all of the layer but its pixel lines: how well
+    /// the text can stand in for the pixels. What the layer has beside its letters counts against it.
+    pub overlap: f32,
+}
+
+/// Lines that are edited as one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TextBlock {
+    /// What draws the block: words, font, size, line height, letter spacing, alignment, angle, fill, outline, shadow.
+    pub text: Text,
+    /// The box of its letters as they are in the layer.
+    pub bounding_box: Rect,
+    /// What is known of each line of `text`, in the same order.
+    pub lines: Vec<LineInfo>,
+}
+
+impl LiveText {
+    /// Overlap from which the blocks can stand in for the layer's pixels in an export.
+    pub const STANDS_IN: f32 = 0.6;
+
+    /// The blocks, if they can stand in for the layer: they say all that was read in it, and look like it.
+    pub fn stand_in(&self) -> Vec<Text> {
+        if self.pixel_lines.is_empty() && self.overlap >= Self::STANDS_IN {
+            self.blocks.iter().map(|block| block.text.clone()).collect()
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+impl TextBlock {
+    /// What it says, line by line.
+    pub fn words(&self) -> String {
+        let lines: Vec<&str> = self.lines.iter().map(|line| line.words.as_str()).collect();
+        lines.join("\n")
+    }
+}
+
+/// A line of a block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LineInfo {
+    /// What it says.
+    pub words: String,
+    /// The box of its letters as they are in the layer.
+    pub bounding_box: Rect,
+    /// Where its baseline starts, after the block is turned.
+    pub origin: Position,
+    /// px from there along the baseline to its end, by the advances of the letters.
+    pub width: f32,
+    /// px by which its font rises above the baseline.
+    pub ascent: f32,
+    /// px by which its font falls below the baseline.
+    pub descent: f32,
+    /// The script of its letters, by ISO 15924: `Hang`, `Latn`; `Zyyy` if it has none, such as "10:30". A line with
+    /// Hangul is `Hang` (with Chinese characters too `Kore`), whatever else is in it; one with kana is `Jpan`.
+    pub script: String,
+    /// The language, as a BCP 47 tag such as `ko`, where the script leaves no doubt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// How sure the reader is of the words, 0 to 1.
+    pub confidence: f32,
+    /// How alike ink and drawn words are, 0 to 1, allowing for blur and damage: the measure by which fonts are ranked.
+    pub similarity: f32,
+    /// Soft intersection over union of ink and drawn words, 0 to 1, allowing for nothing.
+    pub overlap: f32,
+    /// The font that comes closest.
+    pub font: FontInfo,
+    /// The runners-up, the best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<FontMatch>,
+}
+
+/// A face of the fonts that the worker has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FontInfo {
+    /// The name of the family in English, or in its own language if it has no English one.
+    pub family: String,
+    /// The name of the family in Korean, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub korean_family: Option<String>,
+    /// The PostScript name, such as `NanumGothicBold`; absent if the file has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postscript: Option<String>,
+    /// How heavy, from 1 to 1000; 400 is regular, 700 bold.
+    pub weight: u16,
+    /// Upright or italic.
+    pub slant: Slant,
+    /// How wide, in percent of normal, from 50 to 200.
+    pub width: u16,
+    /// The similarity is below 0.85: the line's own font is probably not among those that the worker has.
+    pub approximate: bool,
+    /// The kind of the letters; only where the font is approximate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generic: Option<Generic>,
+}
+
+/// Another face that the line might be set in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FontMatch {
+    /// As in `FontInfo`.
+    pub family: String,
+    /// As in `FontInfo`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postscript: Option<String>,
+    /// As in `FontInfo`.
+    pub weight: u16,
+    /// As in `FontInfo`.
+    pub slant: Slant,
+    /// As in `FontInfo`.
+    pub width: u16,
+    /// How alike ink and drawn words are, 0 to 1.
+    pub similarity: f32,
+}
+
+/// A line that stays pixels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PixelLine {
+    /// What was read.
+    pub words: String,
+    /// The box of its letters.
+    pub bounding_box: Rect,
+    /// Why no text stands for it.
+    pub reason: PixelReason,
+}
+
+/// Why a line stays pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PixelReason {
+    /// It runs along a curve.
+    Curved,
+    /// Its words lie on its pixels in no font: it is misread, or its letters are drawn by hand.
+    NoFont,
+    /// It has no solid pixels.
+    NoInk,
+}
