@@ -78,6 +78,10 @@ pub struct LineInfo {
     pub similarity: f32,
     /// Soft intersection over union of ink and drawn words, 0 to 1, allowing for nothing.
     pub overlap: f32,
+    /// The overlap where it is least, 0 to 1, in a part of half an em, both softened by a pixel: a misread letter shows
+    /// here in a line that is right otherwise.
+    #[serde(default)]
+    pub weakest: f32,
     /// The font that comes closest.
     pub font: FontInfo,
     /// The runners-up, the best first.

@@ -192,6 +192,7 @@ mod tests {
             confidence: 1.0,
             similarity: 0.99,
             overlap: 0.95,
+            weakest: 0.9,
             font,
             alternatives: Vec::new(),
         };

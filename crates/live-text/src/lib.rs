@@ -12,6 +12,7 @@ mod line;
 mod respace;
 mod round;
 mod script;
+mod weakest;
 
 use engine::{LiveText, PixelLine, PixelReason};
 use layers::{Kind, Layer, ReadLine, Rect};

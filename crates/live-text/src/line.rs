@@ -9,6 +9,7 @@ use typeset::{
 use crate::assign::Cutout;
 use crate::fit::Fit;
 use crate::script::script;
+use crate::weakest::weakest_part;
 
 /// A line that can stand alone or in a block.
 #[derive(Debug, Clone)]
@@ -54,6 +55,7 @@ pub(crate) fn text_line(
         confidence: line.confidence,
         similarity: found.similarity,
         overlap: found.overlap,
+        weakest: weakest_part(fit, fonts),
         font: font(face, found, fit, fonts),
         alternatives: fit.matches.iter().skip(1).filter_map(|found| alternative(found, fonts)).collect(),
     };

@@ -39,7 +39,7 @@ pub(crate) fn block(block: &mut TextBlock) {
     for line in &mut block.lines {
         position(&mut line.origin);
         [&mut line.width, &mut line.ascent, &mut line.descent].into_iter().for_each(length);
-        for value in [&mut line.confidence, &mut line.similarity, &mut line.overlap] {
+        for value in [&mut line.confidence, &mut line.similarity, &mut line.overlap, &mut line.weakest] {
             *value = share(*value);
         }
         line.alternatives.iter_mut().for_each(|other| other.similarity = share(other.similarity));

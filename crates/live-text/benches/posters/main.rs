@@ -89,16 +89,18 @@ fn unknown(path: &Path, fonts: &Fonts, tally: &mut Tally, verbose: bool) {
         tally.similarities.push(line.similarity);
         tally.overlaps.push(line.overlap);
         tally.approximate += u32::from(line.font.approximate);
-        if verbose && line.similarity < 0.9 {
+        if verbose {
             let style = &text.runs[0].style;
             let (family, similarity) = (&line.font.family, line.similarity);
             println!(
-                "  {}: {:?} {family} {} {:.1} px, spacing {:.1}, similarity {similarity:.3}",
+                "  {}: {:?} {family} {} {:.1} px, spacing {:.1}, similarity {similarity:.3} weakest {:.3} overlap {:.3}",
                 path.parent().and_then(Path::file_name).unwrap_or_default().display(),
                 line.words,
                 style.weight,
                 style.size,
-                style.letter_spacing
+                style.letter_spacing,
+                line.weakest,
+                line.overlap
             );
         }
     }
