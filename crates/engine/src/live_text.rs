@@ -30,12 +30,16 @@ pub struct TextBlock {
 }
 
 impl LiveText {
-    /// Overlap from which the blocks can stand in for the layer's pixels in an export.
-    pub const STANDS_IN: f32 = 0.6;
+    /// Overlap of all blocks and of the weakest part of each line from which they can stand in for the layer's pixels.
+    const STANDS_IN: f32 = 0.6;
+    const WEAKEST: f32 = 0.65;
 
-    /// The blocks, if they can stand in for the layer: they say all that was read in it, and look like it.
+    /// The blocks, if an export can have them in place of the pixels: they say all that was read in the layer, look like
+    /// it, and no part of a line looks misread. A wrong price in a neat font is worse than pixels.
     pub fn stand_in(&self) -> Vec<Text> {
-        if self.pixel_lines.is_empty() && self.overlap >= Self::STANDS_IN {
+        let mut lines = self.blocks.iter().flat_map(|block| &block.lines);
+        let read = self.pixel_lines.is_empty() && lines.all(|line| line.weakest >= Self::WEAKEST);
+        if read && self.overlap >= Self::STANDS_IN {
             self.blocks.iter().map(|block| block.text.clone()).collect()
         } else {
             Vec::new()
@@ -152,4 +156,56 @@ pub enum PixelReason {
     NoFont,
     /// It has no solid pixels.
     NoInk,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(overlap: f32, weakest: &[f32]) -> LiveText {
+        let area = Rect { x: 0, y: 0, width: 10, height: 10 };
+        let at = Position { x: 0.0, y: 8.0 };
+        let font = FontInfo {
+            family: "Jua".to_owned(),
+            korean_family: None,
+            postscript: None,
+            weight: 400,
+            slant: Slant::Upright,
+            width: 100,
+            approximate: false,
+            generic: None,
+        };
+        let line = |&weakest: &f32| LineInfo {
+            words: "a".to_owned(),
+            bounding_box: area,
+            origin: at,
+            width: 10.0,
+            ascent: 8.0,
+            descent: 2.0,
+            script: "Latn".to_owned(),
+            language: None,
+            confidence: 0.9,
+            similarity: 0.9,
+            overlap: 0.9,
+            weakest,
+            font: font.clone(),
+            alternatives: Vec::new(),
+        };
+        let style = typeset::Style::new("Jua", 10.0, typeset::Colour::rgb(0, 0, 0));
+        let run = typeset::Run { text: "a".to_owned(), style };
+        let lines = weakest.iter().map(|_| typeset::Line { runs: vec![run.clone()] }).collect();
+        let text = Text { lines, align: typeset::Align::Left, angle: 0.0, position: at };
+        let block = TextBlock { text, bounding_box: area, lines: weakest.iter().map(line).collect() };
+        LiveText { blocks: vec![block], pixel_lines: Vec::new(), overlap }
+    }
+
+    #[test]
+    fn words_that_may_be_misread_stay_pixels() {
+        assert_eq!(text(0.9, &[0.8, 0.9]).stand_in().len(), 1);
+        assert_eq!(text(0.9, &[0.8, 0.3]).stand_in(), [], "a misread letter");
+        assert_eq!(text(0.4, &[0.8]).stand_in(), [], "it looks otherwise");
+        let area = Rect { x: 0, y: 0, width: 1, height: 1 };
+        let left = PixelLine { words: "b".to_owned(), bounding_box: area, reason: PixelReason::Curved };
+        assert_eq!(LiveText { pixel_lines: vec![left], ..text(0.9, &[0.8]) }.stand_in(), [], "not all of it");
+    }
 }
