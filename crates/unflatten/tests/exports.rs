@@ -12,6 +12,7 @@ use jobs::{LayerInfo, Metadata};
 use layers::{Format, Limits};
 use serde_json::{Value, json};
 use support::{run, stderr};
+use typeset::Fill;
 
 /// What programs should find for a layer.
 fn node(layer: &LayerInfo) -> Value {
@@ -28,7 +29,7 @@ fn check(picture: &Path) {
     assert!(made.status.success(), "{picture}: {}", stderr(&made));
     for format in Format::ALL {
         let file = format!("document.{}", format.extension());
-        let exported = run(folder.path(), &["export", "layers", "--trim", "-o", &file]);
+        let exported = run(folder.path(), &["export", "layers", "--trim", "--text", "pixels", "-o", &file]);
         assert!(exported.status.success(), "{picture}: {}", stderr(&exported));
     }
     let text = std::fs::read(folder.path().join("layers/metadata.json")).expect("the result has metadata");
@@ -48,6 +49,34 @@ fn check(picture: &Path) {
     println!("{picture}: {} layers", metadata.layers.len());
     readers::write_expected(folder.path(), &input, &nodes);
     readers::check(folder.path());
+    check_words(folder.path(), &metadata);
+}
+
+/// Exports the same result with its words as text, and lets other programs read them.
+fn check_words(folder: &Path, metadata: &Metadata) {
+    for format in [Format::Psd, Format::Pptx, Format::Svg, Format::Zip] {
+        let file = format!("document.{}", format.extension());
+        let exported = run(folder, &["export", "layers", "-o", &file]);
+        assert!(exported.status.success(), "{}", stderr(&exported));
+    }
+    let words = |layer: &LayerInfo| {
+        let live = layer.live_text.as_ref()?;
+        let [text] = &live.stand_in()[..] else { return None };
+        // Not every reader has gradients.
+        let mut runs = text.lines.iter().flat_map(|line| &line.runs);
+        runs.all(|run| matches!(run.style.fill, Fill::Colour(_))).then_some(())?;
+        let names = live.blocks[0].lines.iter().map(|line| {
+            let postscript = line.font.postscript.as_deref().unwrap_or(&line.font.family);
+            [[postscript, &line.font.family]]
+        });
+        Some(json!({ "name": layer.name, "text": text, "runs": names.collect::<Vec<_>>() }))
+    };
+    let layers: Vec<Value> = metadata.layers.iter().filter_map(words).collect();
+    println!("{} layers with live text", layers.len());
+    assert!(!layers.is_empty(), "posters have words");
+    let expected = json!({ "layers": layers, "both": true });
+    std::fs::write(folder.join("words.json"), expected.to_string()).expect("the folder is there");
+    readers::run_readers(folder, "words");
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub(crate) mod glyphs;
 mod ink;
 #[cfg(feature = "networks")]
 pub(crate) mod more;
+#[cfg(feature = "networks")]
+pub(crate) mod numbers;
 pub(crate) mod outline;
 #[cfg(feature = "networks")]
 mod paper;

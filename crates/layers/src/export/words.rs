@@ -46,12 +46,6 @@ impl<'a> Words<'a> {
         };
         Some(Self { text, lines: boxes.into_iter().zip(&text.lines).map(line).collect() })
     }
-
-    /// The text as one string; `end` stands between lines.
-    pub(super) fn joined(&self, end: &str) -> String {
-        let line = |line: &typeset::Line| line.runs.iter().map(|run| run.text.as_str()).collect::<String>();
-        self.text.lines.iter().map(line).collect::<Vec<_>>().join(end)
-    }
 }
 
 impl<'a> StyledRun<'a> {

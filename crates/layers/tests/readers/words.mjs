@@ -19,8 +19,10 @@ function check(is, words) {
 
 const close = (one, other, most, what) => check(Math.abs(one - other) <= most, `${what}: ${one} instead of ${other}`);
 
+const leaves = (nodes) => nodes.flatMap((node) => (node.children ? leaves(node.children) : [node]));
+
 for (const layer of layers) {
-  const found = psd.children.find((one) => one.name === layer.name);
+  const found = leaves(psd.children).find((one) => one.name === layer.name);
   const what = `PSD by ag-psd, ${layer.name}`;
   check(found?.text, `${what}: no type layer`);
   const lines = layer.text.lines.map((line) => line.runs.map((run) => run.text).join(""));

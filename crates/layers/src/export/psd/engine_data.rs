@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use typeset::{Align, Colour, Fill, Style};
 
 use super::super::words::Words;
+use super::type_layer::lines_of;
 
 enum Tree {
     Number(f64),
@@ -44,7 +45,7 @@ pub(super) fn engine_data(words: &Words<'_>) -> Vec<u8> {
         .map(|line| line.runs.iter().map(|run| run.text.encode_utf16().count()).sum::<usize>() + 1)
         .collect();
     let paragraph = || paragraph_sheet(words.text.align);
-    let editor = Tree::Dict(vec![("Text", Tree::Text(words.joined("\r") + "\r"))]);
+    let editor = Tree::Dict(vec![("Text", Tree::Text(lines_of(words) + "\r"))]);
     let engine = Tree::Dict(vec![
         ("Editor", editor),
         ("ParagraphRun", run_array(paragraphs.iter().map(|_| paragraph()).collect(), &paragraphs, paragraph(), 1)),

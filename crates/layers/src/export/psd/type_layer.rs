@@ -23,7 +23,7 @@ pub(super) fn type_layer(words: &Words<'_>) -> Result<Vec<u8>, ExportError> {
         sides.map(|(key, value)| (key, Value::Points(value))).into_iter().collect::<Vec<_>>()
     };
     let data = engine_data(words);
-    let content = words.joined("\r");
+    let content = lines_of(words);
     out.extend(TEXT_VERSION.to_be_bytes());
     out.extend(descriptor::write(
         "TxLr",
@@ -52,6 +52,11 @@ pub(super) fn type_layer(words: &Words<'_>) -> Result<Vec<u8>, ExportError> {
     // Left, top, right and bottom of a paragraph's frame: text at a point has none.
     out.extend([0; 16]);
     Ok(out)
+}
+
+/// The text as Photoshop has it: lines end with a carriage return, but for the last.
+pub(super) fn lines_of(words: &Words<'_>) -> String {
+    words.text.words().replace('\n', "\r")
 }
 
 /// What the lines cover, from the text's position.
