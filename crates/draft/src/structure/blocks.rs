@@ -106,7 +106,9 @@ fn row(line: &TextLine, look: &Look) -> Row {
     let row = Row { rect: own, size: line.size, upright, tilt: 0.0, look: *look };
     // A short word has no clear direction.
     let rise = rect.width() as f32 * libm::sinf(line.angle.abs().to_radians());
-    let tilted = (TILTED.0..TILTED.1).contains(&line.angle.abs()) && rise > RISE * line.size;
+    // A curved line has no angle of its own.
+    let angled = (TILTED.0..TILTED.1).contains(&line.angle.abs()) && rise > RISE * line.size;
+    let tilted = angled && !line.bent;
     if tilted && !upright { Row { rect: turned_back(rect, line.angle), tilt: line.angle, ..row } } else { row }
 }
 
