@@ -50,8 +50,7 @@ impl LiveText {
 impl TextBlock {
     /// What it says, line by line.
     pub fn words(&self) -> String {
-        let lines: Vec<&str> = self.lines.iter().map(|line| line.words.as_str()).collect();
-        lines.join("\n")
+        self.text.words()
     }
 }
 

@@ -55,6 +55,11 @@ impl Format {
         }
     }
 
+    /// Whether layers with live text can be text in it.
+    pub fn has_text(self) -> bool {
+        matches!(self, Format::Psd | Format::Pptx | Format::Svg)
+    }
+
     /// For a `Content-Type` header.
     pub fn media_type(self) -> &'static str {
         match self {
@@ -125,6 +130,14 @@ pub struct ExportOptions {
     pub fonts: Option<Arc<Fonts>>,
     /// ZIP: files to add as they are, such as `metadata.json`.
     pub extra_files: Vec<(String, Vec<u8>)>,
+}
+
+impl ExportOptions {
+    /// Whether [`ExportOptions::fonts`] would be used: listing fonts takes a while.
+    pub fn needs_fonts(document: &Document, format: Format, text: TextMode) -> bool {
+        let has_words = || document.layers().iter().any(|layer| !layer.live_text.is_empty());
+        format.has_text() && text != TextMode::Pixels && has_words()
+    }
 }
 
 /// A document could not be exported.

@@ -28,7 +28,8 @@ pub(crate) fn export(arguments: &ExportArguments, settings: &Settings) -> Result
         let content = std::fs::read(&path).map_err(|error| Failure::BadUse(format!("{}: {error}", path.display())))?;
         extra_files.push((name.to_owned(), content));
     }
-    let fonts = Some(Arc::clone(Typefaces::from_settings(settings).fonts()));
+    let needs_fonts = ExportOptions::needs_fonts(&result.metadata.document(), format, arguments.text);
+    let fonts = needs_fonts.then(|| Arc::clone(Typefaces::from_settings(settings).fonts()));
     let options = ExportOptions { trim: arguments.trim, text: arguments.text, fonts, extra_files };
     write(&result, format, &options, &output)?;
     let count = service::counted(result.metadata.layers.len(), "layer");

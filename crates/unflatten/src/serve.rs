@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{Availability, EngineChoice, EngineChooser};
@@ -27,7 +28,9 @@ pub(crate) async fn serve(arguments: &ServeArguments, settings: &Settings) -> Re
     let mut api_config = api::Config::from_settings(settings)?;
     api_config.host = arguments.host.as_deref().map_or(Ok(api_config.host), parse_host)?;
     api_config.port = arguments.port.unwrap_or(api_config.port);
-    let worker_config = worker::Config::from_settings(settings)?;
+    let mut worker_config = worker::Config::from_settings(settings)?;
+    // One list for the process.
+    worker_config.typefaces = Arc::clone(&api_config.typefaces);
     let equipment = equip(settings, &worker_config)?;
     let broker_config = BrokerConfig::from_settings(settings)?;
     let store_config = StoreConfig::from_settings(settings)?;

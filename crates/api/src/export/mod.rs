@@ -160,7 +160,8 @@ fn write(
             layers::write_png(&mut writer, &picture).map_err(ExportError::from)?;
         }
         Target::Document { format, trim, text } => {
-            let fonts = Some(Arc::clone(typefaces.fonts()));
+            let needs_fonts = ExportOptions::needs_fonts(document, format, text);
+            let fonts = needs_fonts.then(|| Arc::clone(typefaces.fonts()));
             let options = ExportOptions { trim, text, fonts, extra_files: extra_files(source, metadata, format)? };
             layers::export(document, source, format, &options, &mut writer)?;
         }

@@ -49,6 +49,28 @@ pub(crate) struct Letters {
 }
 
 impl Letters {
+    /// A level line of these letters in the upper left corner, that was lifted and not read.
+    #[cfg(test)]
+    pub(super) fn sample(mask: Mask) -> Self {
+        Self {
+            rect: Rect { x0: 0, y0: 0, x1: mask.width, y1: mask.height },
+            edging: mask.same_size(false),
+            inside: mask.clone(),
+            mask,
+            text: String::new(),
+            size: 40.0,
+            certain: false,
+            sure: 0.0,
+            marked: true,
+            along: [1.0, 0.0],
+            colour: [0.5; 3],
+            smooth: true,
+            bent: false,
+            in_figure: 0.0,
+            number: 0,
+        }
+    }
+
     /// The letters alone.
     pub(super) fn plain(&self) -> Mask {
         self.mask.minus(&self.edging)

@@ -39,27 +39,10 @@ fn groups(word: &str, separator: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plane::{Plane, Rect};
+    use crate::plane::Plane;
 
     fn line(text: &str) -> Letters {
-        let mask = Plane::new(4, 4, true);
-        Letters {
-            rect: Rect { x0: 0, y0: 0, x1: 4, y1: 4 },
-            edging: mask.clone(),
-            inside: mask.clone(),
-            mask,
-            text: text.to_owned(),
-            size: 20.0,
-            certain: true,
-            sure: 0.9,
-            marked: true,
-            along: [1.0, 0.0],
-            colour: [0.5; 3],
-            smooth: true,
-            in_figure: 0.0,
-            bent: false,
-            number: 0,
-        }
+        Letters { text: text.to_owned(), certain: true, sure: 0.9, ..Letters::sample(Plane::new(4, 4, true)) }
     }
 
     fn after(texts: &[&str]) -> Vec<String> {

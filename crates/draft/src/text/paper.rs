@@ -177,21 +177,8 @@ mod tests {
         let picture =
             Plane::from_fn(200, 80, |x, y| if letter(x, y) { [250; 3] } else { [80 + (x / 4) as u8, 60, 50] });
         let line = Letters {
-            rect: Rect { x0: 0, y0: 0, x1: 200, y1: 80 },
-            mask: Plane::from_fn(200, 80, |x, y| letter(x, y) && x < 100),
-            edging: Plane::new(200, 80, false),
-            text: String::new(),
-            size: 40.0,
-            certain: false,
-            sure: 0.0,
             inside: Plane::from_fn(200, 80, |x, y| (5..195).contains(&x) && (10..70).contains(&y)),
-            marked: true,
-            along: [1.0, 0.0],
-            colour: [0.5; 3],
-            smooth: true,
-            bent: false,
-            in_figure: 0.0,
-            number: 0,
+            ..Letters::sample(Plane::from_fn(200, 80, |x, y| letter(x, y) && x < 100))
         };
         for lifted in [false, true] {
             let paper = in_own_colour(&picture, &line, lifted).expect("two colours");

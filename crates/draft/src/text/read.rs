@@ -309,21 +309,11 @@ mod tests {
     #[test]
     fn what_is_read_surely_is_text_and_what_is_no_writing_is_not() {
         let line = |text: &str, sure: f32, marked| Letters {
-            rect: Rect { x0: 0, y0: 0, x1: 300, y1: 240 },
-            mask: bars(),
-            edging: bars().same_size(false),
-            inside: bars(),
             text: text.to_owned(),
-            size: 40.0,
             certain: !text.is_empty(),
             sure,
             marked,
-            along: [1.0, 0.0],
-            colour: [0.5; 3],
-            smooth: true,
-            in_figure: 0.0,
-            bent: false,
-            number: 0,
+            ..Letters::sample(bars())
         };
         let reading = |text: &str, sure, script| Some(Reading { text: text.to_owned(), sure, script });
         let said = |line, reading| believed(line, reading).map(|line: Letters| (line.text, line.certain));

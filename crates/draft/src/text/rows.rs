@@ -87,24 +87,8 @@ mod tests {
     use crate::plane::Plane;
 
     fn line(height: usize, letter: impl Fn(usize, usize) -> bool + Sync) -> Letters {
-        let mask = Plane::from_fn(300, height, letter);
-        Letters {
-            rect: Rect { x0: 10, y0: 20, x1: 310, y1: 20 + height },
-            edging: mask.same_size(false),
-            inside: mask.same_size(true),
-            mask,
-            text: "?".to_owned(),
-            size: 60.0,
-            certain: false,
-            sure: 0.3,
-            marked: true,
-            along: [1.0, 0.0],
-            colour: [0.5; 3],
-            smooth: true,
-            in_figure: 0.0,
-            bent: false,
-            number: 0,
-        }
+        let rect = Rect { x0: 10, y0: 20, x1: 310, y1: 20 + height };
+        Letters { rect, text: "?".to_owned(), ..Letters::sample(Plane::from_fn(300, height, letter)) }
     }
 
     #[test]

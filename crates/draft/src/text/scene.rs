@@ -84,25 +84,8 @@ mod tests {
 
     fn line(along: [f32; 2], colour: [f32; 3], rect: Rect) -> Letters {
         let mask = Plane::from_fn(rect.width(), rect.height(), |x, y| x % 16 < 6 && (6..24).contains(&y));
-        let (text, size) = ("word".to_owned(), 30.0);
-        let certain = true;
-        Letters {
-            rect,
-            inside: mask.clone(),
-            edging: mask.same_size(false),
-            mask,
-            text,
-            size,
-            certain,
-            sure: 0.9,
-            marked: true,
-            along,
-            colour,
-            smooth: false,
-            in_figure: 0.0,
-            bent: false,
-            number: 0,
-        }
+        let read = Letters { text: "word".to_owned(), certain: true, sure: 0.9, ..Letters::sample(mask) };
+        Letters { rect, size: 30.0, along, colour, smooth: false, ..read }
     }
 
     #[test]
