@@ -246,8 +246,18 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(url: &str) -> Self {
+        Self::with(url, reqwest::Client::builder())
+    }
+
+    /// With a new connection for each request. A full service closes idle connections, and a request that is sent on one
+    /// at that moment is lost.
+    pub(crate) fn without_idle_connections(url: &str) -> Self {
+        Self::with(url, reqwest::Client::builder().pool_max_idle_per_host(0))
+    }
+
+    fn with(url: &str, client: reqwest::ClientBuilder) -> Self {
         jobs::testing::choose_tls();
-        let http = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client can be made");
+        let http = client.timeout(PATIENCE).build().expect("a client can be made");
         Self { url: url.to_owned(), http }
     }
 
