@@ -73,6 +73,7 @@
  * @property {string} name
  * @property {Kind} kind
  * @property {string | null} [text] the words of a text layer
+ * @property {LiveText | null} [live_text] the same as text that can be edited
  * @property {GroupCode | null} [group] shared with its neighbours of the same group
  * @property {Label | null} [label]
  * @property {number} coverage 0 to 1
@@ -80,6 +81,46 @@
  * @property {LayerFlags} flags
  * @property {Rect | null} [bounding_box] absent for an empty layer
  */
+
+/**
+ * Words of a layer that can be edited. Lengths are in px of the result's canvas.
+ * @typedef {{ blocks: TextBlock[], pixel_lines?: { words: string, bounding_box: Rect }[], overlap: number }} LiveText
+ */
+/** @typedef {{ text: Text, bounding_box: Rect, lines: LineInfo[] }} TextBlock */
+/**
+ * What is known of a line: how alike its pixels and its words in the best font are, from 0 to 1.
+ * @typedef {{ words: string, similarity: number, weakest: number, font: FontMatch & { approximate: boolean }, alternatives?: FontMatch[] }} LineInfo
+ */
+/** @typedef {{ family: string, weight: number, similarity?: number }} FontMatch */
+/** @typedef {"left" | "centre" | "right"} Align */
+/**
+ * A block of words. `position` is where the first line's baseline is held: at its left end, middle or right end.
+ * @typedef {{ lines: TextLine[], align: Align, angle: number, position: Point }} Text
+ */
+/** @typedef {{ runs: { text: string, style: TextStyle }[] }} TextLine */
+/**
+ * @typedef {object} TextStyle
+ * @property {string} family
+ * @property {number} weight
+ * @property {"upright" | "italic"} slant
+ * @property {number} size px an em
+ * @property {number} line_height px
+ * @property {number} letter_spacing px
+ * @property {{ colour: string } | { gradient: Gradient }} fill
+ * @property {{ width: number, colour: string } | null} [outline]
+ * @property {{ dx: number, dy: number, blur: number, colour: string, opacity: number } | null} [shadow]
+ */
+/** @typedef {{ start: Point, end: Point, stops: { offset: number, colour: string }[] }} Gradient */
+/**
+ * Blocks that were edited, by their number in `live_text.blocks`.
+ * @typedef {Record<string, Text>} TextEdits
+ */
+/**
+ * Answer of `GET /api/fonts`.
+ * @typedef {{ families: FontFamily[] }} FontList
+ */
+/** @typedef {{ family: string, korean_family?: string | null, scripts: Record<string, boolean>, faces: FontFace_[] }} FontFamily */
+/** @typedef {{ weight: number, slant: "upright" | "italic", url?: string | null }} FontFace_ */
 
 /** @typedef {{ job_id: string, layer: number, x: number, y: number }} ParentLayer */
 /** @typedef {{ layer: number, job_id: string }} ChildJob */
@@ -165,6 +206,7 @@
  * @property {number} hue
  * @property {number} saturation
  * @property {number} lightness
+ * @property {TextEdits} [text]
  */
 
 /**
@@ -262,8 +304,8 @@
 
 /**
  * The editable fields of a layer. `x` and `y` say how far it was moved in pixels, `scale` is about its middle, `hue` is
- * in degrees, `saturation` and `lightness` are factors.
- * @typedef {LayerEdit & { name: string, locked: boolean }} Editable
+ * in degrees, `saturation` and `lightness` are factors. `text` is `null` where no words were edited.
+ * @typedef {Omit<LayerEdit, "text"> & { name: string, locked: boolean, text: TextEdits | null }} Editable
  */
 
 /**

@@ -27,7 +27,7 @@ use crate::handlers::edits::{compose, document, split};
 use crate::handlers::jobs::{cancel, events, status, submit};
 use crate::handlers::openai::{errors as openai_errors, images};
 use crate::handlers::results::{download, files, text};
-use crate::handlers::service::{capabilities, health, metrics};
+use crate::handlers::service::{capabilities, fonts, health, metrics};
 use crate::handlers::{page, uploads};
 use crate::http::caching::weaken_compressed_tag;
 use crate::http::error::Error;
@@ -84,6 +84,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(text::text))
         .routes(routes!(images::edit_image))
         .routes(routes!(capabilities::capabilities))
+        .routes(routes!(fonts::fonts))
+        .routes(routes!(fonts::font_file))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))

@@ -38,6 +38,7 @@ fn truth() -> Truth {
         width: WIDTH,
         height: 1,
         lines: vec!["Word".into()],
+        set: Vec::new(),
         things: vec![thing],
     };
     Truth {

@@ -18,7 +18,7 @@ pub use analysis::{Analysis, LayerAnalysis, Quality, Recommendation, Verdict};
 pub use background::{BackgroundQuality, BackgroundReport};
 pub use failure::{Failure, FailureCode};
 pub use job::{Engine, EngineError, EngineJob, EngineRun, Origin, Output};
-pub use live_text::{FontInfo, FontMatch, LineInfo, LiveText, PixelLine, PixelReason, TextBlock};
+pub use live_text::{FontInfo, FontMatch, LineInfo, LiveText, PixelLine, PixelReason, TextBlock, TextEdits};
 pub use message::{Data, Message, MessageCode};
 pub use name::{EngineChoice, EngineName, Tier, Traits};
 pub use params::{

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use layers::Rect;
 use serde::{Deserialize, Serialize};
 use typeset::{Generic, Position, Slant, Text};
@@ -25,7 +27,7 @@ pub struct TextBlock {
     pub text: Text,
     /// The box of its letters as they are in the layer.
     pub bounding_box: Rect,
-    /// What is known of each line of `text`, in the same order.
+    /// What is known of each line of `text`, in the same order; nothing if it was edited.
     pub lines: Vec<LineInfo>,
 }
 
@@ -34,18 +36,29 @@ impl LiveText {
     const STANDS_IN: f32 = 0.6;
     const WEAKEST: f32 = 0.65;
 
-    /// The blocks, if an export can have them in place of the pixels: they say all that was read in the layer, look like
-    /// it, and no part of a line looks misread. A wrong price in a neat font is worse than pixels.
-    pub fn stand_in(&self) -> Vec<Text> {
-        let mut lines = self.blocks.iter().flat_map(|block| &block.lines);
+    /// The blocks, with `edits` in place of those with their numbers, if an export can have them instead of the pixels:
+    /// they say all that was read in the layer, and what was not edited looks like its pixels and in no part misread. A
+    /// wrong price in a neat font is worse than pixels.
+    pub fn stand_in(&self, edits: &TextEdits) -> Vec<Text> {
+        let kept = || self.numbered().filter(|(number, _)| !edits.contains_key(number));
+        let mut lines = kept().flat_map(|(_, block)| &block.lines);
         let read = self.pixel_lines.is_empty() && lines.all(|line| line.weakest >= Self::WEAKEST);
-        if read && self.overlap >= Self::STANDS_IN {
-            self.blocks.iter().map(|block| block.text.clone()).collect()
+        if read && (kept().next().is_none() || self.overlap >= Self::STANDS_IN) {
+            self.numbered().map(|(number, block)| edits.get(&number).unwrap_or(&block.text).clone()).collect()
         } else {
             Vec::new()
         }
     }
+
+    /// The blocks, each with its number.
+    pub fn numbered(&self) -> impl Iterator<Item = (u32, &TextBlock)> {
+        (0..).zip(&self.blocks)
+    }
 }
+
+/// Blocks of a layer's live text with other words or another look, by their number in [`LiveText::blocks`]. Of a layer
+/// without live text there is one, 0.
+pub type TextEdits = BTreeMap<u32, Text>;
 
 impl TextBlock {
     /// What it says, line by line.
@@ -200,11 +213,15 @@ mod tests {
 
     #[test]
     fn words_that_may_be_misread_stay_pixels() {
-        assert_eq!(text(0.9, &[0.8, 0.9]).stand_in().len(), 1);
-        assert_eq!(text(0.9, &[0.8, 0.3]).stand_in(), [], "a misread letter");
-        assert_eq!(text(0.4, &[0.8]).stand_in(), [], "it looks otherwise");
+        let as_read = TextEdits::new();
+        assert_eq!(text(0.9, &[0.8, 0.9]).stand_in(&as_read).len(), 1);
+        assert_eq!(text(0.9, &[0.8, 0.3]).stand_in(&as_read), [], "a misread letter");
+        assert_eq!(text(0.4, &[0.8]).stand_in(&as_read), [], "it looks otherwise");
         let area = Rect { x: 0, y: 0, width: 1, height: 1 };
         let left = PixelLine { words: "b".to_owned(), bounding_box: area, reason: PixelReason::Curved };
-        assert_eq!(LiveText { pixel_lines: vec![left], ..text(0.9, &[0.8]) }.stand_in(), [], "not all of it");
+        assert_eq!(LiveText { pixel_lines: vec![left], ..text(0.9, &[0.8]) }.stand_in(&as_read), [], "not all of it");
+        let bad = text(0.4, &[0.3]);
+        let edits = TextEdits::from([(0, bad.blocks[0].text.clone().reworded("b"))]);
+        assert_eq!(bad.stand_in(&edits)[0].words(), "b", "somebody wrote it");
     }
 }

@@ -8,7 +8,7 @@ use layers::Recolour;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{JobId, ParamsError};
+use crate::{JobId, ParamsError, TextEdits};
 
 /// How a layer mixes with what is below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -50,6 +50,11 @@ pub struct LayerEdit {
     /// Factor, as CSS `brightness()`.
     #[schema(minimum = 0, maximum = 4)]
     pub lightness: f32,
+    /// Blocks of the layer's `live_text` that are drawn in place of their pixels, by their number in `blocks`: as they are
+    /// on the result's canvas before the layer is moved, scaled and recoloured. A layer without `live_text` has one, 0.
+    #[serde(skip_serializing_if = "TextEdits::is_empty")]
+    #[schema(value_type = std::collections::HashMap<String, typeset::Text>)]
+    pub text: TextEdits,
 }
 
 impl Default for LayerEdit {
@@ -65,12 +70,14 @@ impl Default for LayerEdit {
             hue: 0.0,
             saturation: 1.0,
             lightness: 1.0,
+            text: TextEdits::new(),
         }
     }
 }
 
 impl LayerEdit {
     const MAX_NAME_CHARS: usize = 200;
+    const MAX_TEXT_RUNS: usize = 2000;
 
     /// The colour changes of the layer.
     pub fn recolour(&self) -> Recolour {
@@ -108,7 +115,23 @@ impl LayerEdit {
                 return Err(ParamsError::new(field, format!("must be a number from {least} to {most}, not {value}")));
             }
         }
+        for (number, text) in &self.text {
+            text.validate()
+                .map_err(|error| ParamsError::new("text", format!("cannot be drawn: block {number}: {error}")))?;
+        }
+        if self.text_runs() > Self::MAX_TEXT_RUNS {
+            let most = Self::MAX_TEXT_RUNS;
+            return Err(ParamsError::new(
+                "text",
+                format!("has too many pieces: at most {most} lines and runs are allowed"),
+            ));
+        }
         Ok(())
+    }
+
+    /// Lines and runs of all its words, which bound the time to draw and the bytes to keep them.
+    pub(crate) fn text_runs(&self) -> usize {
+        self.text.values().flat_map(|text| &text.lines).map(|line| 1 + line.runs.len()).sum()
     }
 }
 
@@ -132,10 +155,13 @@ pub struct Edits {
 impl Edits {
     /// The largest number of layers in edits.
     pub const MAX_LAYERS: usize = 1000;
+    /// The largest number of lines and runs of words in edits.
+    pub const MAX_TEXT_RUNS: usize = 10_000;
 
-    /// Whether they name more layers than any result has.
+    /// Whether they name more layers than any result has, or have more words than any poster.
     pub(crate) fn is_too_large(&self) -> bool {
         [self.layers.len(), self.order.len(), self.children.len()].into_iter().any(|count| count > Self::MAX_LAYERS)
+            || self.layers.values().map(LayerEdit::text_runs).sum::<usize>() > Self::MAX_TEXT_RUNS
     }
 
     /// The numbers 0 to `count` in stacking order, the lowest layer first.

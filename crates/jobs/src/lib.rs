@@ -27,7 +27,7 @@ pub use defaults::JobDefaults;
 pub use engine::{
     Analysis, BackgroundQuality, BackgroundReport, CaptionLanguage, Data, EngineChoice, EngineName, EngineOffer,
     Failure, FailureCode, LayerCount, LiveText, MAX_LAYERS, MAX_SEED, Message, MessageCode, OutputSize, Params,
-    ParamsError, Resolution, SceneText, Stage,
+    ParamsError, Resolution, SceneText, Stage, TextEdits,
 };
 pub use event::{Event, EventKind};
 pub use follow::{Feed, FollowedEvent, Update};

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Analysis, BackgroundReport, Data, EngineChoice, EngineName, JobId, LiveText, Message, MessageCode, Params,
+    TextEdits,
 };
 
 /// Version of the `metadata.json` schema. Fields may be added without a new
@@ -70,7 +71,7 @@ impl Metadata {
                 x: 0,
                 y: 0,
                 source,
-                live_text: layer.live_text.as_ref().map(LiveText::stand_in).unwrap_or_default(),
+                live_text: layer.live_text.as_ref().map(|live| live.stand_in(&TextEdits::new())).unwrap_or_default(),
             });
             (layer.group, node)
         });

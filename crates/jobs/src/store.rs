@@ -63,7 +63,11 @@ pub enum StoreError {
     /// Too many changes of one result wait, or another process keeps its lock.
     #[error("{what} takes too long because others change it too; try again in a moment")]
     Busy { what: String },
-    #[error("{what} failed: it would hold edits of more than {} layers", crate::edits::Edits::MAX_LAYERS)]
+    #[error(
+        "{what} failed: it would hold edits of more than {} layers, or more than {} lines and runs of words",
+        crate::edits::Edits::MAX_LAYERS,
+        crate::edits::Edits::MAX_TEXT_RUNS
+    )]
     TooLarge { what: String },
 }
 

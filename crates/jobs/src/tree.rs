@@ -1,12 +1,14 @@
 //! A document: a result with its edits and with the results that its layers were split into.
 
+pub mod words;
+
 use layers::{Document, DocumentGroup, DocumentLayer, Group, Kind, Label, Node, Recolour, Rect};
 use serde::Serialize;
 use typeset::{Colour, Text};
 use utoipa::ToSchema;
 
 use crate::edits::LayerEdit;
-use crate::{JobId, Metadata};
+use crate::{JobId, LiveText, Metadata, TextEdits};
 
 /// A result with its layers in stacking order, each with its edits and, where it was split, the tree of its parts. At most
 /// [`MAX_DEPTH`] levels deep.
@@ -33,6 +35,7 @@ pub struct TreeLayer {
     /// The present name.
     pub name: String,
     pub kind: Kind,
+    /// Its words, as they are now.
     pub text: Option<String>,
     /// The group that it belongs to, together with its neighbours of the same group.
     pub group: Option<Group>,
@@ -43,9 +46,9 @@ pub struct TreeLayer {
     pub edit: LayerEdit,
     /// The job that split it.
     pub child: Option<Child>,
-    /// Its words as live text, as the engine's layer has them.
+    /// As the engine's layer has it: `metadata.json` says the same.
     #[serde(skip)]
-    pub live_text: Vec<Text>,
+    pub live_text: Option<LiveText>,
     #[serde(skip)]
     pub file: String,
 }
@@ -76,6 +79,22 @@ pub struct Leaf {
     pub size: Option<(u32, u32)>,
     /// Colour changes, applied in order.
     pub recolours: Vec<Recolour>,
+    /// Words that are drawn in place of pixels. Then the layer is as large as the outermost canvas.
+    pub retyped: Option<Retyped>,
+}
+
+/// Words in place of a part of a layer's pixels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retyped {
+    /// The words, on the outermost canvas.
+    pub texts: Vec<Text>,
+    /// Where these words were, in boxes on the canvas of the layer's result. A pixel goes if it is nearer to one of them
+    /// than to those of `kept`.
+    pub replaced: Vec<Rect>,
+    /// Where the words are that stay pixels. Empty: none of the pixels stays.
+    pub kept: Vec<Rect>,
+    /// Where the pixels that stay lie on the outermost canvas, after they are cut out and scaled.
+    pub at: (i32, i32),
 }
 
 /// A tree, ready to export.
@@ -185,6 +204,14 @@ impl Tree {
 }
 
 impl TreeLayer {
+    /// Whether every block that is edited is there.
+    ///
+    /// # Errors
+    /// [`ComposeError::UnknownBlock`] for the first that is not.
+    fn check_text(&self, edits: &TextEdits) -> Result<(), ComposeError> {
+        words::check_blocks(self.layer, self.live_text.as_ref(), edits)
+    }
+
     /// What takes the layer's place: the parts that it was split into.
     fn parts(&self) -> Option<(&Child, &Tree)> {
         let child = self.child.as_ref()?;
@@ -199,16 +226,33 @@ impl TreeLayer {
             (at, area) = (position, Some(full));
             size = Some(scaled).filter(|scaled| *scaled != (full.width, full.height));
         }
-        let live_text = self.live_text.iter().cloned().map(|text| {
+        let placed = |text: Text| {
             let text = text.transformed(own.scale, own.x, own.y);
             text.recoloured(|colour| {
                 let Colour { red, green, blue, alpha } = colour;
                 let [red, green, blue] = recolours.iter().fold([red, green, blue], |one, change| change.of(one));
                 Colour { red, green, blue, alpha }
             })
+        };
+        let edits = &self.edit.text;
+        let live_text = match &self.live_text {
+            Some(live) => live.stand_in(edits),
+            None => edits.values().cloned().collect(),
+        };
+        let live_text = live_text.into_iter().map(placed).collect();
+        let retyped = (!edits.is_empty()).then(|| {
+            let (replaced, kept) = words::boxes(self.live_text.as_ref(), edits);
+            if kept.is_empty() {
+                (area, size) = (None, None);
+            }
+            Retyped {
+                texts: edits.values().cloned().map(placed).collect(),
+                replaced,
+                kept,
+                at: std::mem::take(&mut at),
+            }
         });
-        let live_text = live_text.collect();
-        leaves.push(Leaf { job_id, file: self.file.clone(), area, size, recolours });
+        leaves.push(Leaf { job_id, file: self.file.clone(), area, size, recolours: recolours.clone(), retyped });
         Node::Layer(DocumentLayer {
             name: self.name.clone(),
             kind: self.kind,
@@ -224,8 +268,9 @@ impl TreeLayer {
 
     /// This layer of `job` alone with other edits. `origin`: where the job's canvas lies on the target canvas.
     pub fn with_edit(&self, job: JobId, origin: (u32, u32), edit: &LayerEdit, leaves: &mut Vec<Leaf>) -> Node {
-        let name = edit.name.clone().unwrap_or_else(|| self.name.clone());
-        let layer = Self { name, edit: edit.clone(), child: None, ..self.clone() };
+        let name = words::shown_name(&self.name, self.live_text.as_ref(), edit);
+        let text = words::shown_words(self.text.as_deref(), self.live_text.as_ref(), &edit.text);
+        let layer = Self { name, text, edit: edit.clone(), child: None, ..self.clone() };
         let canvas = Transform::ROOT.moved(origin.0 as f32, origin.1 as f32);
         let own = self.bounding_box.map_or(canvas, |area| canvas.edited(area, edit));
         let recolours = Some(edit.recolour()).filter(|recolour| !recolour.is_identity()).into_iter().collect();
@@ -271,6 +316,8 @@ enum GroupKey {
 pub enum ComposeError {
     #[error("layer {layer} of job {job_id} is not part of this result")]
     UnknownLayer { job_id: JobId, layer: u32 },
+    #[error("layer {layer} has no block {block} of text: it has {count}, numbered from 0, as in its live_text")]
+    UnknownBlock { layer: u32, block: u32, count: usize },
     #[error("groups has {0} entries, but a layer can be in at most {MAX_DEPTH} groups; remove some")]
     TooDeep(usize),
 }
@@ -279,7 +326,7 @@ pub enum ComposeError {
 /// number or, where it has none, the layer that they were split from.
 ///
 /// # Errors
-/// When a layer is not in the tree, or in more than [`MAX_DEPTH`] groups.
+/// When a layer or a block of its text is not in the tree, or a layer is in more than [`MAX_DEPTH`] groups.
 pub fn compose(tree: &Tree, layers: &[ComposedLayer]) -> Result<Composition, ComposeError> {
     let mut leaves = Vec::new();
     let mut nodes = Vec::new();
@@ -291,6 +338,7 @@ pub fn compose(tree: &Tree, layers: &[ComposedLayer]) -> Result<Composition, Com
         let unknown = ComposeError::UnknownLayer { job_id: composed.job_id, layer: composed.layer };
         let (owner, origin) = tree.find(composed.job_id).ok_or_else(|| unknown.clone())?;
         let layer = owner.layers.iter().find(|layer| layer.layer == composed.layer).ok_or(unknown)?;
+        layer.check_text(&composed.edit.text)?;
         let node = layer.with_edit(composed.job_id, origin, &composed.edit, &mut leaves);
         let lineage = tree.lineage(composed.job_id).unwrap_or_default();
         let key = |depth: usize, group: &ComposedGroup| match group.id {

@@ -284,7 +284,7 @@ fn tree_of(count: u32, change: impl Fn(u32, &mut TreeLayer)) -> Tree {
     let id = JobId::from_u128(u128::from(count));
     let layers = (0..count).map(|layer| {
         let mut made = TreeLayer {
-            live_text: Vec::new(),
+            live_text: None,
             layer,
             name: layer.to_string(),
             kind: layers::Kind::Object,

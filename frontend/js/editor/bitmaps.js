@@ -3,7 +3,7 @@ import { urls } from "../lib/api.js";
 import { t } from "../lib/i18n.js";
 import { signal } from "../lib/signal.js";
 import { notify } from "../notices.js";
-import { doc, layersNow } from "./document.js";
+import { doc } from "./document.js";
 
 /** @typedef {import("../types.js").Layer} Layer */
 
@@ -14,15 +14,10 @@ export const arrived = signal(0);
 const bitmaps = new Map();
 
 /**
- * A layer's pixels within its bounding box; absent for empty layers and until they have arrived.
+ * The pixels that the engine made of a layer, within their bounding box; absent for empty layers and until they have arrived.
  * @param {number} key
  */
 export const bitmapOf = (key) => bitmaps.get(key);
-
-/** Whether the pixels of all layers are there. */
-export function isComplete() {
-  return layersNow().every(({ key, info }) => !info.bounding_box || bitmaps.has(key));
-}
 
 /**
  * Fetches the pixels of layers; each one is shown as it arrives.

@@ -1,8 +1,9 @@
 // @ts-check
-import { bitmapOf } from "./bitmaps.js";
-import { dragged, isShown } from "./display.js";
+import { dragged, isShown, typing } from "./display.js";
 import { boxAt, doc, layersNow, partsAt } from "./document.js";
-import { boxOf } from "./geometry.js";
+import { boxOf, placeOf } from "./geometry.js";
+import { pixelsAt } from "./pixels.js";
+import { blocksOf } from "./words.js";
 
 /**
  * @typedef {import("../types.js").Layer} Layer
@@ -29,7 +30,7 @@ export function filterOf({ hue, saturation, lightness }) {
  * @param {Layer} layer
  */
 function pixelsOf(layer) {
-  const bitmap = bitmapOf(layer.key);
+  const bitmap = pixelsAt(layer);
   const filter = filterOf(layer);
   if (!bitmap || filter === null) return bitmap;
   const kept = recoloured.get(bitmap);
@@ -51,9 +52,30 @@ function drawLayer(context, layer) {
   const box = boxOf(layer);
   if (!pixels || !box) return;
   const { x, y, width, height } = box;
+  context.save();
+  if (typing.value?.key === layer.key) leaveOut(context, layer, typing.value.number);
   context.globalAlpha = layer.opacity;
   context.imageSmoothingQuality = "high";
   context.drawImage(pixels, x, y, width, height);
+  context.restore();
+}
+
+/**
+ * Keeps the words that somebody types over from being drawn.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Layer} layer
+ * @param {number} number of the block
+ */
+function leaveOut(context, layer, number) {
+  const blocks = blocksOf(layer);
+  const area = blocks[number]?.read?.bounding_box;
+  context.beginPath();
+  if (blocks.length > 1 && area) {
+    const { x: left, y: top } = placeOf(layer, area);
+    context.rect(-1e6, -1e6, 2e6, 2e6);
+    context.rect(left, top, area.width * layer.scale, area.height * layer.scale);
+  }
+  context.clip("evenodd");
 }
 
 /** @param {import("../types.js").Size} size */
@@ -205,7 +227,7 @@ let probe = null;
 export function layerAt(x, y) {
   probe ??= contextOf(sheet({ width: 1, height: 1 }), { willReadFrequently: true });
   for (const layer of [...layersNow()].reverse()) {
-    const bitmap = bitmapOf(layer.key);
+    const bitmap = pixelsAt(layer);
     const box = boxOf(layer);
     if (!bitmap || !box || !isShown(layer) || layer.locked) continue;
     const [left, top] = [Math.floor((x - box.x) / layer.scale), Math.floor((y - box.y) / layer.scale)];
@@ -213,6 +235,23 @@ export function layerAt(x, y) {
     probe.clearRect(0, 0, 1, 1);
     probe.drawImage(bitmap, -left, -top);
     if (probe.getImageData(0, 0, 1, 1).data[3] * layer.opacity > TOUCH_ALPHA) return layer;
+  }
+  return null;
+}
+
+/**
+ * The highest shown, unlocked layer with words in whose box a point of the canvas lies, if nothing above it is hit; or
+ * `null`. So words are hit between their letters too.
+ * @param {number} x
+ * @param {number} y
+ */
+export function wordsAt(x, y) {
+  const top = layerAt(x, y);
+  for (const layer of [...layersNow()].reverse()) {
+    const box = boxOf(layer);
+    const isInside = box && x >= box.x && y >= box.y && x < box.x + box.width && y < box.y + box.height;
+    if (isInside && isShown(layer) && !layer.locked && blocksOf(layer).length > 0) return layer;
+    if (layer === top) return null;
   }
   return null;
 }

@@ -95,7 +95,7 @@ async function unfold(metadata, place) {
 function unedited(info, place) {
   return {
     key: keyFor(nameOf(place.job, info.z_index)), ...place, info, name: info.name, visible: true, locked: false,
-    opacity: 1, x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1,
+    opacity: 1, x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1, text: null,
   };
 }
 

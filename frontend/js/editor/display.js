@@ -40,6 +40,12 @@ export const selected = signal(null);
 export const dragged = signal(null);
 
 /**
+ * The block of words that somebody types over on the canvas, or `null`.
+ * @type {Signal<{ key: number, number: number } | null>}
+ */
+export const typing = signal(null);
+
+/**
  * Keys of the groups whose parts the list does not show.
  * @type {Signal<Set<number>>}
  */
@@ -88,6 +94,7 @@ export function resetDisplay() {
   solo.value = null;
   selected.value = null;
   dragged.value = null;
+  typing.value = null;
   folded.value = new Set();
   mode.value = "layers";
 }

@@ -1,4 +1,5 @@
 // @ts-check
+import { drawnOf } from "./drawn.js";
 
 /**
  * @typedef {import("../types.js").Layer} Layer
@@ -8,17 +9,40 @@
 
 /**
  * Where a layer's pixels lie on the canvas now; `null` for an empty layer.
- * @param {Pick<Layer, "info" | "origin" | "x" | "y" | "scale">} layer
+ * @param {Layer} layer
  * @returns {Rect | null}
  */
-export function boxOf({ info, origin, x, y, scale }) {
-  const box = info.bounding_box;
+export function boxOf(layer) {
+  const drawn = drawnOf(layer);
+  if (!drawn) return frameOf(layer);
+  if (!drawn.box) return null;
+  const { x, y } = placeOf(layer, drawn.box);
+  return { x, y, width: drawn.box.width * layer.scale, height: drawn.box.height * layer.scale };
+}
+
+/**
+ * Where the pixels that the engine made would lie on the canvas now: a layer is scaled about the middle of this.
+ * @param {Layer} layer
+ * @returns {Rect | null}
+ */
+export function frameOf(layer) {
+  const { info: { bounding_box: box }, scale } = layer;
   if (!box) return null;
-  const [width, height] = [box.width * scale, box.height * scale];
+  const { x, y } = placeOf(layer, box);
+  return { x, y, width: box.width * scale, height: box.height * scale };
+}
+
+/**
+ * Where a point of the result that a layer is of lies on the canvas, after the layer was moved and scaled.
+ * @param {Layer} layer
+ * @param {Point} point
+ * @returns {Point}
+ */
+export function placeOf({ info, origin, x, y, scale }, point) {
+  const middle = middleOf(info.bounding_box ?? { x: 0, y: 0, width: 0, height: 0 });
   return {
-    x: origin.x + box.x + x + (box.width - width) / 2,
-    y: origin.y + box.y + y + (box.height - height) / 2,
-    width, height,
+    x: origin.x + middle.x + (point.x - middle.x) * scale + x,
+    y: origin.y + middle.y + (point.y - middle.y) * scale + y,
   };
 }
 
@@ -45,7 +69,7 @@ export function around(boxes) {
  */
 export function scaledAbout(layers, factor, { x: cx, y: cy }) {
   return layers.map((layer) => {
-    const box = boxOf(layer);
+    const box = frameOf(layer);
     if (!box) return layer;
     const [dx, dy] = [box.x + box.width / 2 - cx, box.y + box.height / 2 - cy];
     return {

@@ -1,5 +1,6 @@
 // @ts-check
 import { t, tOr } from "../lib/i18n.js";
+import { wordsIn } from "./words.js";
 
 /**
  * Names in the page's language. A name that somebody gave wins; then come the
@@ -17,10 +18,15 @@ const MOST_CHARACTERS = 24;
 /**
  * @param {Layer} layer
  */
-export function layerTitle({ name, info }) {
+export function layerTitle(layer) {
+  const { name, info, text } = layer;
   const isGiven = name !== info.name;
+  if (!isGiven && text) return shortened(onOneLine(wordsIn(layer)) || name);
   return isGiven || info.text || !info.label ? name : labelWords(info.label, name);
 }
+
+/** @param {string | null} words */
+const onOneLine = (words) => (words ?? "").replace(/\s+/g, " ").trim();
 
 /**
  * @param {Group} group
@@ -52,8 +58,8 @@ function labelWords({ thing, colour, number }, fallback) {
  * @param {Layer} layer
  */
 export function wholeTitle(layer) {
-  const { name, info } = layer;
-  return name === info.name && info.text ? info.text.replace(/\s+/g, " ").trim() : layerTitle(layer);
+  const words = layer.name === layer.info.name ? onOneLine(wordsIn(layer)) : "";
+  return words || layerTitle(layer);
 }
 
 /**

@@ -1,10 +1,12 @@
 // @ts-check
 import { notify } from "../notices.js";
 import { closeBitmaps, loadBitmaps } from "./bitmaps.js";
+import "./typesetting.js";
 import { fetchLayers } from "./delivery.js";
 import { foldLong, resetDisplay } from "./display.js";
 import { doc } from "./document.js";
-import { boxOf, middleOf, scaledAbout } from "./geometry.js";
+import { forgetDrawn } from "./drawn.js";
+import { frameOf, middleOf, scaledAbout } from "./geometry.js";
 import { rewrite, startHistory } from "./history.js";
 import { flushEdits, loadEdits } from "./kept.js";
 import { gathered } from "./tree.js";
@@ -37,6 +39,7 @@ export function closeDocument() {
   openings += 1;
   flushEdits();
   closeBitmaps();
+  forgetDrawn();
   doc.value = null;
   resetDisplay();
   startHistory();
@@ -59,7 +62,7 @@ export function replaceWithParts(key, parts) {
  */
 function inheriting(parts, layer) {
   const { key, name, visible, locked, opacity, x, y, scale, hue, saturation, lightness } = layer;
-  const box = boxOf(layer);
+  const box = frameOf(layer);
   /** @param {import("../types.js").Group} group */
   const named = (group) => (group.key === key ? { ...group, name } : group);
   // Those around the layer are as they are at this point of the history.

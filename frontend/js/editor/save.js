@@ -1,6 +1,7 @@
 // @ts-check
 import * as api from "../lib/api.js";
 import { t } from "../lib/i18n.js";
+import { stored } from "../lib/signal.js";
 import { failureOf, notify } from "../notices.js";
 import { isShown } from "./display.js";
 import { doc } from "./document.js";
@@ -10,18 +11,24 @@ import { groupTitle, layerTitle } from "./names.js";
 export const FORMATS = [["png", "PNG"], ["psd", "PSD"], ["ora", "ORA"], ["pptx", "PPTX"], ["svg", "SVG"], ["zip", "ZIP"]];
 
 /**
+ * How PSD, PPTX and SVG have words: as text with the pixels hidden beside it, as text alone, or as pixels.
+ * @type {import("../lib/signal.js").Signal<"both" | "live" | "pixels">}
+ */
+export const textMode = stored("unflatten.text", "both");
+
+/**
  * The document in the words of `POST /api/jobs/{id}/compose`, with names in the page's language.
  * @param {import("../types.js").Layer[]} layers
  */
 function stackOf(layers) {
   return layers.map((layer) => {
     const title = layerTitle(layer);
-    const { info, opacity, x, y, scale, hue, saturation, lightness } = layer;
+    const { info, opacity, x, y, scale, hue, saturation, lightness, text } = layer;
     return {
       layer: info.z_index,
       job_id: layer.job,
       groups: layer.groups.map((group) => ({ name: groupTitle(group), id: group.key })),
-      edit: { name: title === info.name ? null : title, visible: isShown(layer), opacity, x, y, scale, hue, saturation, lightness },
+      edit: { name: title === info.name ? null : title, visible: isShown(layer), opacity, x, y, scale, hue, saturation, lightness, text: text ?? {} },
     };
   });
 }
@@ -35,7 +42,7 @@ export async function save(format, name) {
   // The layers have not arrived yet.
   if (!doc.value) return;
   try {
-    const file = await api.compose(doc.value.id, { format, layers: stackOf(doc.value.layers) });
+    const file = await api.compose(doc.value.id, { format, text: textMode.value, layers: stackOf(doc.value.layers) });
     const link = document.createElement("a");
     link.href = URL.createObjectURL(file);
     link.download = `${name.replace(/\.[^.]*$/, "") || "poster"}-layers.${format}`;

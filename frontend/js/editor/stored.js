@@ -46,7 +46,7 @@ export function withStored(layers, tree) {
 function inside({ job_id: job, layers }, origin, depth, byName) {
   return layers.flatMap((node) => {
     const layer = byName.get(`${job}/${node.layer}`);
-    if (layer) return changed([layer], node, origin).map((one) => named(one, node.name));
+    if (layer) return changed([layer], node, origin).map((one) => ({ ...named(one, node.name), text: node.edit.text ?? null }));
     const { child } = node;
     if (!child?.tree) return [];
     const parts = inside(child.tree, { x: origin.x + child.x, y: origin.y + child.y }, depth + 1, byName);

@@ -121,13 +121,15 @@ export const split = (id, n, params) => request(`/api/jobs/${id}/layers/${n}/dec
 /**
  * A stack of layers as a file.
  * @param {string} id
- * @param {unknown} body
+ * @param {Record<string, unknown>} body
  */
 export async function compose(id, body) {
   const response = await fetched(`/api/jobs/${id}/compose`, postJson(body));
   return response.blob();
 }
 
+/** @type {() => Promise<import("../types.js").FontList>} */
+export const fonts = () => request("/api/fonts");
 /** @type {() => Promise<import("../types.js").Capabilities>} */
 export const capabilities = () => request("/api/capabilities");
 /** @type {(id: string) => Promise<import("../types.js").JobStatus>} */

@@ -6,6 +6,7 @@
 pub(crate) mod archive;
 mod errors;
 mod plan;
+mod retype;
 mod source;
 pub(crate) mod target;
 #[cfg(test)]
@@ -111,8 +112,8 @@ fn spawn_writer(
     let Export {
         stored, composition: Composition { document, leaves }, metadata, target, in_flight, typefaces, ..
     } = export;
-    let canvas = u64::from(document.width) * u64::from(document.height);
-    let source = StoredLeaves::new(stored.results, leaves, canvas, plan, stop.clone());
+    let canvas = (document.width, document.height);
+    let source = StoredLeaves::new(stored.results, leaves, canvas, (plan, Arc::clone(&typefaces)), stop.clone());
     let (sender, receiver) = oneshot::channel();
     let span = tracing::Span::current();
     let work = move || {

@@ -6,6 +6,8 @@ use jobs::JobId;
 use jobs::tree::{Composition, Leaf, Tree};
 use layers::{Document, Format, Node};
 
+use typeset::{Limits, Run, Text};
+
 use super::target::Target;
 
 /// Bytes of a pixel: of a picture, and of a canvas that layers are put on.
@@ -74,7 +76,7 @@ impl Plan {
         let canvases = canvases(tree);
         let costs: Vec<Cost> = leaves
             .iter()
-            .map(|leaf| Cost::of(leaf, canvases.get(&leaf.job_id).copied().unwrap_or(canvas)))
+            .map(|leaf| Cost::of(leaf, canvases.get(&leaf.job_id).copied().unwrap_or(canvas), canvas))
             .zip(&used)
             .map(|(cost, used)| if *used { cost } else { Cost::default() })
             .collect();
@@ -89,11 +91,12 @@ impl Plan {
         let (decoded, kept_files) = if keeps_files { (once, kept_files) } else { (each, 0) };
 
         let layers = costs.iter().fold(0_u64, |sum, cost| sum.saturating_add(cost.result));
+        let letters = costs.iter().fold(0_u64, |sum, cost| sum.saturating_add(cost.letters));
         let most = (budget / LAYERS_PART).min(spare - kept_files);
         let kept_layers = layers.saturating_mul(PICTURE).min(most);
         let drawn = drawn(&document.nodes, canvas, target);
         let memory = needed.saturating_add(kept_files).saturating_add(kept_layers);
-        let work = decoded.saturating_add(layers).saturating_add(drawn);
+        let work = decoded.saturating_add(layers).saturating_add(letters).saturating_add(drawn);
         Self { used, keeps_files, kept_layers, work, memory }
     }
 
@@ -123,12 +126,21 @@ struct Cost {
     cut: u64,
     result: u64,
     is_resized: bool,
+    /// That letters are painted on.
+    letters: u64,
 }
 
 impl Cost {
-    fn of(leaf: &Leaf, source: u64) -> Self {
+    /// `source` pixels has the stored picture, `canvas` the outermost one.
+    fn of(leaf: &Leaf, source: u64, canvas: u64) -> Self {
         let cut = leaf.area.map_or(source, |area| pixels((area.width, area.height)));
-        Self { source, cut, result: leaf.size.map_or(cut, pixels), is_resized: leaf.size.is_some() }
+        let plain =
+            Self { source, cut, result: leaf.size.map_or(cut, pixels), is_resized: leaf.size.is_some(), letters: 0 };
+        let Some(retyped) = &leaf.retyped else { return plain };
+        let letters = retyped.texts.iter().map(|text| painted(text, canvas)).fold(0, u64::saturating_add);
+        let pixels = if retyped.kept.is_empty() { Self::default() } else { plain };
+        // The pixels that stay are put on a canvas.
+        Self { result: canvas.saturating_add(pixels.result), letters, ..pixels }
     }
 
     /// Most bytes held while it is loaded.
@@ -137,8 +149,31 @@ impl Cost {
         let decoding = (2 * PICTURE).saturating_mul(self.source);
         let cutting = PICTURE.saturating_mul(self.source.saturating_add(self.cut));
         let resizing = RESIZED_FROM.saturating_mul(self.cut).saturating_add(RESIZED_TO.saturating_mul(self.result));
-        decoding.max(cutting).max(if self.is_resized { resizing } else { 0 })
+        // One byte of a letter's pixel, and the drawn words before they are put on the canvas.
+        let typing = match self.letters {
+            0 => 0,
+            letters => letters.min(Limits::PAINTED_PIXELS).saturating_add((2 * PICTURE).saturating_mul(self.result)),
+        };
+        decoding.max(cutting).max(if self.is_resized { resizing } else { 0 }).max(typing)
     }
+}
+
+/// About how many pixels the letters of a text cover, each counted once for its fill, outline and shadow: a letter is less
+/// than two em wide and three high.
+fn painted(text: &Text, canvas: u64) -> u64 {
+    let run = |run: &Run| {
+        let style = &run.style;
+        let shadow = style.shadow.map_or(0.0, |shadow| shadow.blur * 1.5 + shadow.dx.abs().max(shadow.dy.abs()));
+        let reach = 2.0 * (style.outline.map_or(0.0, |outline| outline.width) + shadow);
+        let letters = run.text.chars().count() as f32;
+        let width = letters * (2.0 * style.size + style.letter_spacing.abs()) + reach;
+        let height = 3.0 * style.size + reach;
+        // A turned line covers more than its own size.
+        let area = if text.angle % 90.0 == 0.0 { width * height } else { (width + height).powi(2) / 2.0 };
+        let paints = 1 + 2 * u64::from(style.outline.is_some()) + 2 * u64::from(style.shadow.is_some());
+        (area as u64).min(canvas).saturating_mul(paints)
+    };
+    text.lines.iter().flat_map(|line| &line.runs).map(run).fold(0, u64::saturating_add)
 }
 
 fn pixels((width, height): (u32, u32)) -> u64 {
@@ -159,7 +194,9 @@ fn canvases(tree: &Tree) -> HashMap<JobId, u64> {
 /// By stored file: how many different leaves are made from it, and its pixels.
 fn files<'a>(leaves: &'a [Leaf], costs: &[Cost], used: &[bool]) -> HashMap<(JobId, &'a str), (u64, u64)> {
     let mut files = HashMap::new();
-    for ((leaf, cost), _) in leaves.iter().zip(costs).zip(used).filter(|(_, used)| **used) {
+    // Of a layer that is all edited words, nothing is read.
+    let read = leaves.iter().zip(costs).zip(used).filter(|((_, cost), used)| **used && cost.source > 0);
+    for ((leaf, cost), _) in read {
         let (count, _) = files.entry((leaf.job_id, leaf.file.as_str())).or_insert((0, cost.source));
         *count += 1;
     }
@@ -178,6 +215,7 @@ fn used(composition: &Composition, target: Target) -> Vec<bool> {
         match node {
             Node::Layer(layer) if layer.visible && layer.opacity > 0.0 => {
                 let leaf = composition.leaves.get(layer.source);
+                let leaf = leaf.filter(|leaf| leaf.retyped.is_none());
                 let size = leaf.and_then(|leaf| leaf.size.or(leaf.area.map(|area| (area.width, area.height))));
                 let (width, height) = size.unwrap_or((document.width, document.height));
                 let overlaps = |at: i32, length: u32, side: u32| {
@@ -268,7 +306,7 @@ mod tests {
     /// A result of two layers as large as its canvas.
     fn tree(width: u32, height: u32) -> Tree {
         let layer = |layer| TreeLayer {
-            live_text: Vec::new(),
+            live_text: None,
             layer,
             name: format!("layer {layer}"),
             kind: Kind::Object,

@@ -6,15 +6,16 @@ use std::io::{self, BufReader, Cursor};
 use std::sync::Arc;
 
 use image::RgbaImage;
-use jobs::JobId;
 use jobs::store::{StoreError, StoredResult};
 use jobs::tree::Leaf;
+use jobs::{JobId, Typefaces};
 use layers::{DecodeError, Filter, Limits, PixelSource, ResizeError, SourceError};
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::Plan;
+use super::retype;
 
 /// Why pixels could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,8 @@ pub enum LoadError {
     Decode(#[from] DecodeError),
     #[error(transparent)]
     Resize(#[from] ResizeError),
+    #[error("the words of a layer cannot be drawn: {0}")]
+    Text(#[from] typeset::Error),
 }
 
 /// The leaves of a composition.
@@ -40,9 +43,10 @@ pub(super) struct StoredLeaves {
     /// The results that the leaves are layers of.
     results: HashMap<JobId, StoredResult>,
     leaves: Vec<Leaf>,
-    /// Pixels of the outermost canvas; no stored picture has more.
-    canvas: u64,
+    /// Width and height of the outermost canvas; no stored picture has more pixels.
+    canvas: (u32, u32),
     plan: Plan,
+    typefaces: Arc<Typefaces>,
     runtime: Handle,
     stop: CancellationToken,
     cache: RefCell<PictureCache>,
@@ -63,11 +67,15 @@ impl StoredLeaves {
     pub(super) fn new(
         results: HashMap<JobId, StoredResult>,
         leaves: Vec<Leaf>,
-        canvas: u64,
-        plan: Plan,
+        canvas: (u32, u32),
+        (plan, typefaces): (Plan, Arc<Typefaces>),
         stop: CancellationToken,
     ) -> Self {
-        Self { results, leaves, canvas, plan, runtime: Handle::current(), stop, cache: RefCell::default() }
+        Self { results, leaves, canvas, plan, typefaces, runtime: Handle::current(), stop, cache: RefCell::default() }
+    }
+
+    fn canvas_pixels(&self) -> u64 {
+        u64::from(self.canvas.0) * u64::from(self.canvas.1)
     }
 
     /// Reads a stored file. Blocks until it is read or the work has to stop.
@@ -76,7 +84,7 @@ impl StoredLeaves {
             let deleted = || LoadError::Deleted(format!("{file} of job {job}"));
             let result = self.results.get(&job).ok_or_else(deleted)?;
             let stored = result.open(file).await?.ok_or_else(deleted)?;
-            let likely = stored.len.min(self.canvas.saturating_mul(4).saturating_add(1 << 20));
+            let likely = stored.len.min(self.canvas_pixels().saturating_mul(4).saturating_add(1 << 20));
             let mut bytes = Vec::with_capacity(usize::try_from(likely).unwrap_or_default());
             let mut reader = stored.read().await.map_err(|err| match err.kind() {
                 io::ErrorKind::NotFound => deleted(),
@@ -114,6 +122,13 @@ impl StoredLeaves {
     }
 
     fn make(&self, leaf: &Leaf) -> Result<RgbaImage, LoadError> {
+        let Some(retyped) = &leaf.retyped else { return self.pixels(leaf) };
+        let kept = if retyped.kept.is_empty() { None } else { Some(self.pixels(leaf)?) };
+        retype::draw(kept, self.canvas, retyped, self.typefaces.fonts(), &|| self.check())
+    }
+
+    /// The stored pixels of a leaf, without words that were edited.
+    fn pixels(&self, leaf: &Leaf) -> Result<RgbaImage, LoadError> {
         let mut picture = match self.plan.keeps_files {
             false => self.decode(leaf)?,
             true => {
@@ -126,6 +141,10 @@ impl StoredLeaves {
         };
         if let Some(area) = leaf.area.filter(|_| !self.plan.keeps_files) {
             picture = layers::crop(&picture, area);
+        }
+        if let Some(retyped) = &leaf.retyped {
+            let corner = leaf.area.map_or((0, 0), |area| (area.x, area.y));
+            retype::erase(&mut picture, corner, retyped);
         }
         self.check()?;
         if let Some((width, height)) = leaf.size {
@@ -140,7 +159,7 @@ impl StoredLeaves {
 
     fn decode(&self, leaf: &Leaf) -> Result<RgbaImage, LoadError> {
         let bytes = self.bytes(leaf.job_id, &leaf.file)?;
-        let limits = Limits { max_pixels: self.canvas };
+        let limits = Limits { max_pixels: self.canvas_pixels() };
         Ok(layers::decode(BufReader::new(Cursor::new(bytes)), &limits)?.pixels)
     }
 

@@ -28,7 +28,7 @@ fn png() -> Vec<u8> {
 fn export(result: &StoredResult, count: usize, target: Target) -> Export {
     let job_id = result.id();
     let layer = TreeLayer {
-        live_text: Vec::new(),
+        live_text: None,
         layer: 0,
         name: "layer".to_owned(),
         kind: Kind::Object,
@@ -136,7 +136,13 @@ async fn what_is_stopped_loads_and_writes_nothing_more() {
     let plan = Plan::new(&export.composition, &export.stored.tree, export.target, MEMORY);
     let stop = CancellationToken::new();
     let leaves = export.composition.leaves.clone();
-    let source = StoredLeaves::new(export.stored.results.clone(), leaves, 1600, plan.clone(), stop.clone());
+    let source = StoredLeaves::new(
+        export.stored.results.clone(),
+        leaves,
+        (40, 40),
+        (plan.clone(), Arc::default()),
+        stop.clone(),
+    );
     let loaded = std::thread::spawn(move || {
         let before = source.load(1).is_ok();
         let file = tempfile::tempfile().unwrap();
@@ -159,7 +165,13 @@ async fn a_layer_is_the_same_whether_it_is_kept_or_made_again() {
     let none = Plan { keeps_files: false, kept_layers: 0, ..plan.clone() };
     let few = Plan { kept_layers: 20_000, ..plan.clone() };
     let sources = [plan, none, few].map(|plan| {
-        StoredLeaves::new(export.stored.results.clone(), leaves.clone(), 1600, plan, CancellationToken::new())
+        StoredLeaves::new(
+            export.stored.results.clone(),
+            leaves.clone(),
+            (40, 40),
+            (plan, Arc::default()),
+            CancellationToken::new(),
+        )
     });
     let agree = std::thread::spawn(move || {
         [0, 1, 2, 3, 1, 0, 0, 3].iter().all(|n| {

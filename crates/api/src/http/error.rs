@@ -282,6 +282,9 @@ impl From<ComposeError> for Error {
     fn from(err: ComposeError) -> Self {
         match err {
             ComposeError::UnknownLayer { .. } => Self::not_found("layer_not_found", err.to_string()),
+            ComposeError::UnknownBlock { .. } => {
+                Self::unprocessable("invalid_parameter", err.to_string()).about("text")
+            }
             ComposeError::TooDeep(_) => Self::unprocessable("too_many_groups", err.to_string()),
         }
     }

@@ -6,7 +6,7 @@ use crate::app::{TestApp, expect_error};
 use crate::pictures::{HEIGHT, WIDTH};
 
 impl TestApp {
-    async fn patch(&self, path: &str, body: &Value) -> Response {
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Response {
         self.client.patch(self.url(path)).json(body).send().await.unwrap()
     }
 

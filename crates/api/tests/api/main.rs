@@ -19,6 +19,7 @@ mod openapi;
 mod pictures;
 mod ranges;
 mod results;
+mod retype;
 #[cfg(feature = "testing-bucket")]
 mod round_trips;
 mod service;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::app::{TestApp, Worker, expect_error};
 
 /// A block of one line at a place, as a worker stores it.
-fn block(words: &str, size: f32, x: u32, y: u32) -> Value {
+pub(crate) fn block(words: &str, size: f32, x: u32, y: u32) -> Value {
     let style =
         json!({ "family": "Noto Sans KR", "size": size, "line_height": size * 1.2, "fill": { "colour": "#102030" } });
     let bounding_box = json!({ "x": x, "y": y, "width": 100, "height": 20 });

@@ -5,8 +5,8 @@ use std::pin::Pin;
 
 use super::results::StoredResult;
 use super::{Store, StoreError};
-use crate::tree::{Child, MAX_DEPTH, Tree, TreeLayer};
-use crate::{JobId, LiveText, Metadata};
+use crate::tree::{Child, MAX_DEPTH, Tree, TreeLayer, words};
+use crate::{JobId, Metadata};
 
 /// A tree, and the results that it was read from, which are still open.
 #[derive(Debug, Clone)]
@@ -101,11 +101,11 @@ impl TreeReader<'_> {
                     _ => None,
                 };
                 layers.push(TreeLayer {
-                    live_text: info.live_text.as_ref().map(LiveText::stand_in).unwrap_or_default(),
                     layer: number,
-                    name: edit.name.clone().unwrap_or_else(|| info.name.clone()),
+                    name: words::shown_name(&info.name, info.live_text.as_ref(), &edit),
                     kind: info.kind,
-                    text: info.text.clone(),
+                    text: words::shown_words(info.text.as_deref(), info.live_text.as_ref(), &edit.text),
+                    live_text: info.live_text.clone(),
                     group: info.group,
                     label: info.label.clone(),
                     bounding_box: info.bounding_box,

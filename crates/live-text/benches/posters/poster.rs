@@ -1,8 +1,12 @@
 //! Posters with words in all fonts.
 
+use std::path::Path;
+
 use image::{Rgba, RgbaImage};
+use serde::Deserialize;
 use typeset::{
-    Align, Bounds, Colour, Face, Fonts, Line, Outline, Position, Run, Shadow, Style, Text, line_boxes, render,
+    Align, Bounds, Colour, Face, Fonts, Line, Outline, Position, Run, Shadow, Slant, Style, Text, Wanted, line_boxes,
+    render,
 };
 
 /// A line as it was drawn.
@@ -12,7 +16,8 @@ pub(crate) struct TrueLine {
     pub(crate) weight: u16,
     pub(crate) size: f32,
     pub(crate) angle: f32,
-    pub(crate) colour: Colour,
+    /// Absent where it is not one colour.
+    pub(crate) colour: Option<Colour>,
     /// Where its baseline starts.
     pub(crate) origin: Position,
 }
@@ -21,6 +26,46 @@ pub(crate) struct Poster {
     pub(crate) picture: RgbaImage,
     pub(crate) lines: Vec<TrueLine>,
     pub(crate) blocks: u32,
+}
+
+/// What the draft engine's benchmark writes beside a poster that a browser rendered.
+#[derive(Deserialize)]
+struct Rendered {
+    set: Vec<SetLine>,
+}
+
+#[derive(Deserialize)]
+struct SetLine {
+    words: String,
+    family: String,
+    weight: f32,
+    italic: bool,
+    size: f32,
+    x: f32,
+    y: f32,
+    colour: Option<[u8; 3]>,
+}
+
+/// A poster that a browser rendered, in a folder, with the lines whose face `fonts` has: of others, the browser took some
+/// letters from elsewhere.
+pub(crate) fn rendered(folder: &Path, fonts: &Fonts) -> Poster {
+    let picture = image::open(folder.join("poster.png")).expect("a picture").into_rgba8();
+    let truth = std::fs::read(folder.join("truth.json")).expect("what the draft benchmark knows of it");
+    let truth: Rendered = serde_json::from_slice(&truth).expect("a truth with lines: render the posters again");
+    let known = |line: SetLine| {
+        let slant = if line.italic { Slant::Italic } else { Slant::Upright };
+        let face = fonts.find(&Wanted { family: &line.family, weight: line.weight as u16, slant, width: 100 })?;
+        (face.slant() == slant && face.has_all(&line.words)).then(|| TrueLine {
+            family: face.family().to_owned(),
+            weight: face.weight(),
+            size: line.size,
+            angle: 0.0,
+            colour: line.colour.map(|[red, green, blue]| Colour::rgb(red, green, blue)),
+            origin: Position { x: line.x, y: line.y },
+            words: line.words,
+        })
+    };
+    Poster { picture, lines: truth.set.into_iter().filter_map(known).collect(), blocks: 0 }
 }
 
 const KOREAN: [&str; 16] = [
@@ -163,7 +208,7 @@ pub(crate) fn poster(seed: u64, blocks: usize, fonts: &Fonts) -> Poster {
                 weight: face.weight(),
                 size,
                 angle,
-                colour: Colour::rgb(colour[0], colour[1], colour[2]),
+                colour: Some(Colour::rgb(colour[0], colour[1], colour[2])),
                 origin: Position {
                     x: position.x + found.x * cos - found.baseline * sin,
                     y: position.y + found.x * sin + found.baseline * cos,

@@ -1,6 +1,6 @@
 //! The same text elsewhere, larger, or in other colours.
 
-use super::{Colour, Fill, Position, Style, Text};
+use super::{Colour, Fill, Line, Position, Run, Style, Text};
 
 impl Text {
     /// The text after scaling by `scale` about the poster's upper left corner and moving by (`x`, `y`) px. It may leave
@@ -49,8 +49,29 @@ impl Text {
 
     /// The words alone, lines apart by line breaks.
     pub fn words(&self) -> String {
-        let line = |line: &super::Line| line.runs.iter().map(|run| run.text.as_str()).collect::<String>();
-        self.lines.iter().map(line).collect::<Vec<_>>().join("\n")
+        self.lines.iter().map(Line::words).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The text with other words, each line in the style of the line that was in its place, further ones in that of the
+    /// last. A line that stays the same keeps its runs. Of a text without runs, which has no style, nothing is left but
+    /// empty lines.
+    #[must_use]
+    pub fn reworded(mut self, words: &str) -> Self {
+        let mut last = None;
+        let lines = words.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).enumerate();
+        self.lines = lines
+            .map(|(number, text)| {
+                let before = self.lines.get(number);
+                let style = before.and_then(|line| line.runs.first()).map(|run| &run.style);
+                last = style.or(last);
+                match (before, last) {
+                    (Some(same), _) if same.words() == text => same.clone(),
+                    (_, Some(style)) => Line { runs: vec![Run { text: text.to_owned(), style: style.clone() }] },
+                    (_, None) => Line::default(),
+                }
+            })
+            .collect();
+        self
     }
 
     fn styles_mut(&mut self) -> impl Iterator<Item = &mut Style> {
@@ -58,10 +79,32 @@ impl Text {
     }
 }
 
+impl Line {
+    fn words(&self) -> String {
+        self.runs.iter().map(|run| run.text.as_str()).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Bounds, Fonts, Gradient, Line, Outline, Run, Shadow, Sources, Stop, render};
+    use crate::{Bounds, Fonts, Gradient, Outline, Shadow, Sources, Stop, render};
+
+    #[test]
+    fn other_words_are_in_the_style_of_their_line() {
+        let run =
+            |text: &str, size| Run { text: text.to_owned(), style: Style::new("Jua", size, Colour::rgb(1, 2, 3)) };
+        let lines = vec![Line { runs: vec![run("봄", 60.0), run("날", 50.0)] }, Line { runs: vec![run("Jazz", 30.0)] }];
+        let position = Position { x: 20.0, y: 50.0 };
+        let text = Text { lines, align: crate::Align::Left, angle: 0.0, position };
+        let found = text.clone().reworded("바다\r\nJazz\n\n끝");
+        assert_eq!(found.words(), "바다\nJazz\n\n끝");
+        let sizes: Vec<f32> = found.lines.iter().map(|line| line.runs[0].style.size).collect();
+        assert_eq!(sizes, [60.0, 30.0, 30.0, 30.0]);
+        assert_eq!(text.clone().reworded("봄날\n재즈").lines[0], text.lines[0], "a line that stays keeps its runs");
+        let empty = Text { lines: Vec::new(), ..text };
+        assert_eq!(empty.reworded("a\nb").lines, [Line::default(), Line::default()]);
+    }
 
     #[test]
     fn a_scaled_text_draws_as_the_text_scaled() {

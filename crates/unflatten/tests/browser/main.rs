@@ -14,6 +14,7 @@ mod scripted;
 mod service;
 #[path = "../support/mod.rs"]
 mod support;
+mod typing;
 
 use std::time::Duration;
 

@@ -1,9 +1,10 @@
 // @ts-check
-import { arrived, isComplete } from "../../editor/bitmaps.js";
+import { arrived } from "../../editor/bitmaps.js";
 import { Compositor } from "../../editor/compositor.js";
-import { dragged, ground, isShown, mode, selected, solo } from "../../editor/display.js";
+import { dragged, ground, isShown, mode, selected, solo, typing } from "../../editor/display.js";
 import { boxAt, doc } from "../../editor/document.js";
 import { layerTitle } from "../../editor/names.js";
+import { isComplete } from "../../editor/pixels.js";
 import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { language, number, t } from "../../lib/i18n.js";
@@ -11,6 +12,7 @@ import { icon } from "../../lib/icons.js";
 import { View, closest } from "../../lib/view.js";
 import { job } from "../../state.js";
 import { Gestures } from "./gestures.js";
+import { Typing, typedOver } from "./typing.js";
 import { Viewport } from "./viewport.js";
 
 const PIXELS_FROM = 3;
@@ -24,6 +26,8 @@ const PIXELS_FROM = 3;
 class Canvas extends View {
   #viewport = new Viewport((view) => this.#place(view));
   #size = "";
+  /** @type {Typing | null} */
+  #typing = null;
   #observer = new ResizeObserver(() => this.#measure());
 
   mount() {
@@ -46,11 +50,12 @@ class Canvas extends View {
       </div>`);
     const compositor = new Compositor(this.find("canvas", HTMLCanvasElement));
     new Gestures(this.find(".frame"), this.#viewport, compositor);
+    this.#typing = new Typing(this.find(".frame"), this.find(".stage"), this.#viewport);
     this.#observer.observe(this.find(".frame"));
     this.addEventListener("click", (event) => this.#zoom(closest(event, "[data-zoom]")?.dataset.zoom));
     this.find(".compare").addEventListener("input", () => this.#split());
     this.watch([language], () => this.#words());
-    this.watch([doc, solo, arrived], () => {
+    this.watch([doc, solo, arrived, typing], () => {
       compositor.request();
       this.#describe();
     });
@@ -59,7 +64,8 @@ class Canvas extends View {
       if (size !== this.#size) this.#measure();
       this.#size = size;
     });
-    this.watch([doc, selected, dragged], () => this.#outline());
+    this.watch([doc, selected, dragged, arrived], () => this.#outline());
+    this.watch(typedOver, () => this.#typing?.sync());
     this.watch([ground, mode], () => {
       const stage = this.find(".stage");
       stage.dataset.ground = ground.value;
@@ -115,6 +121,7 @@ class Canvas extends View {
     this.find(".frame").toggleAttribute("data-overflows", overflows);
     this.find(".level").textContent = number(scale, { style: "percent" });
     this.#outline();
+    this.#typing?.place();
   }
 
   #outline() {

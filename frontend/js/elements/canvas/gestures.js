@@ -1,11 +1,12 @@
 // @ts-check
-import { layerAt } from "../../editor/compositor.js";
+import { layerAt, wordsAt } from "../../editor/compositor.js";
 import { mode, selected } from "../../editor/display.js";
-import { boxAt, layersNow, partsAt } from "../../editor/document.js";
+import { boxAt, layerOf, layersNow, partsAt } from "../../editor/document.js";
 import { moveBy } from "../../editor/edits.js";
 import { endEdit, redo, undo } from "../../editor/history.js";
 import { hit, pathTo } from "../../editor/tree.js";
 import { closest } from "../../lib/view.js";
+import { typeOver } from "./typing.js";
 
 /** @typedef {import("../../types.js").Point} Point */
 
@@ -103,11 +104,14 @@ export class Gestures {
   }
 
   /**
-   * Selects one group further in.
+   * Types over words, or selects one group further in.
    * @param {MouseEvent} event
    */
   #deeper(event) {
     if (closest(event, "input, button")) return;
+    const { x, y } = this.#point(event);
+    const at = this.#viewport.toContent(x, y);
+    if (mode.value === "layers" && typeOver(wordsAt(at.x, at.y), at)) return event.preventDefault();
     const key = this.#keyAt(this.#point(event), true);
     if (key !== null) selected.value = key;
   }
@@ -212,6 +216,8 @@ export class Gestures {
     if (key === "-") return () => this.#viewport.zoomTo(this.#viewport.scale / 1.25);
     if (key === "0") return () => this.#viewport.fit();
     if (key === "1") return () => this.#viewport.zoomTo(1);
+    const words = layerOf(selected.value);
+    if (key === "Enter" && words) return () => typeOver(words);
     if (key === "Escape" && this.#drag) return () => this.#drop();
     // To the enclosing group first.
     const chosen = selected.value;

@@ -5,6 +5,7 @@ import { editLayer, moveBy, rename, scaleTo, shift } from "../../editor/edits.js
 import { endEdit } from "../../editor/history.js";
 import { splitLayer, splitting, stopSplitting } from "../../editor/split.js";
 import { groupOf, pathTo, siblings } from "../../editor/tree.js";
+import { blocksOf } from "../../editor/words.js";
 import { html, render } from "../../lib/html.js";
 import { language, number, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
@@ -61,7 +62,9 @@ class Inspector extends View {
     const name = nameOf(key);
     const isGroup = layerOf(key) === null;
     this.#isGroup = isGroup;
-    const text = layerOf(key)?.info.text;
+    const layer = layerOf(key);
+    // Words that can be edited are in a panel of their own.
+    const text = layer && blocksOf(layer).length === 0 ? layer.info.text : null;
     const [, least, most] = SCALE;
     render(this, html`
       <section aria-label="${t(isGroup ? "inspector.group" : "inspector.title", { name })}">

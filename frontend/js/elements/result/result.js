@@ -1,15 +1,19 @@
 // @ts-check
 import { removeJob, runAgain } from "../../current-job.js";
 import { ground, mode } from "../../editor/display.js";
+import { doc, layersNow } from "../../editor/document.js";
 import { reset } from "../../editor/edits.js";
 import { history, redo, undo } from "../../editor/history.js";
 import { closeDocument, openDocument } from "../../editor/open.js";
-import { FORMATS, save } from "../../editor/save.js";
+import { allWords } from "../../editor/retype.js";
+import { FORMATS, save, textMode } from "../../editor/save.js";
+import { wordsIn } from "../../editor/words.js";
 import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View, closest, delegate } from "../../lib/view.js";
+import { notify } from "../../notices.js";
 import { job, result } from "../../state.js";
 import { register as registerAnalysis } from "../analysis/analysis.js";
 import { register as registerCanvas } from "../canvas/canvas.js";
@@ -17,9 +21,13 @@ import { takeUndoKeys } from "../canvas/gestures.js";
 import { register as registerDetails } from "../details/details.js";
 import { register as registerInspector } from "../inspector/inspector.js";
 import { register as registerLayers } from "../layers/layers.js";
+import { register as registerReplace } from "../replace/replace.js";
+import { register as registerType } from "../type/type.js";
 
 /** @type {(typeof mode.value)[]} */
 const MODES = ["layers", "compare", "input"];
+/** @type {(typeof textMode.value)[]} */
+const TEXT_MODES = ["both", "live", "pixels"];
 /** @type {(typeof ground.value)[]} */
 const GROUNDS = ["checker", "white", "black", "magenta"];
 
@@ -37,6 +45,7 @@ class Result extends View {
     this.listen(document, "keydown", takeUndoKeys);
     this.watch([language], () => this.#draw());
     this.watch([history], () => this.#sync());
+    this.watch([doc], () => this.#words());
   }
 
   unmount() {
@@ -60,12 +69,19 @@ class Result extends View {
       <aside class="panel" aria-label="${t("panel.title")}">
         <p class="file" title="${name}">${name}</p>
         <un-layers></un-layers>
-        <un-inspector></un-inspector>
+        <div class="chosen"><un-inspector></un-inspector><un-type></un-type></div>
+        <div class="words-row" hidden>
+          <button type="button" class="button quiet small" data-action="copy">${t("words.copy")}</button>
+          <button type="button" class="button quiet small" data-action="replace">${t("words.replace")}</button>
+        </div>
         <section class="take" aria-label="${t("take.title")}">
           <a class="button primary" href="${urls.zip(id)}" data-zip download>${icon("download")}${t("take.all")}</a>
           <h3 class="label" id="save-title">${t("take.seen")}</h3>
           <div class="formats" role="group" aria-labelledby="save-title">${FORMATS.map(([format, word]) => html`
             <button type="button" class="button small" data-save="${format}" title="${t(`take.${format}`)}">${word}</button>`)}</div>
+          <label class="text-mode" title="${t("take.textHint")}"><span>${t("take.text")}</span>
+            <select class="input" name="text-mode">${TEXT_MODES.map((one) => html`
+              <option value="${one}" ${one === textMode.value ? html`selected` : ""}>${t(`take.text.${one}`)}</option>`)}</select></label>
         </section>
         <un-analysis></un-analysis>
         <un-details></un-details>
@@ -76,6 +92,22 @@ class Result extends View {
       </aside>
       <dialog aria-labelledby="again-title"></dialog>`);
     this.#sync();
+    this.#words();
+  }
+
+  /** Only a poster with words has something to copy. */
+  #words() {
+    this.find(".words-row").hidden = !layersNow().some((layer) => wordsIn(layer));
+  }
+
+  async #copy() {
+    try {
+      await navigator.clipboard.writeText(allWords());
+      notify("info", t("words.copied"));
+    } catch {
+      // Browsers allow it on secure origins alone.
+      this.#dialog(t("words.copy"), html`<textarea class="input" rows="10" readonly>${allWords()}</textarea>`, "");
+    }
   }
 
   /**
@@ -98,6 +130,7 @@ class Result extends View {
   /** @param {HTMLInputElement} input */
   #choose({ name, value }) {
     if (name === "mode") mode.value = MODES.find((one) => one === value) ?? mode.value;
+    if (name === "text-mode") textMode.value = TEXT_MODES.find((one) => one === value) ?? textMode.value;
     if (name === "ground") ground.value = GROUNDS.find((one) => one === value) ?? ground.value;
   }
 
@@ -112,6 +145,8 @@ class Result extends View {
     if (action === "undo") undo();
     if (action === "redo") redo();
     if (action === "reset") reset();
+    if (action === "copy") this.#copy();
+    if (action === "replace") this.#dialog(t("words.replace"), html`<un-replace></un-replace>`, "");
     if (action === "options") this.#askOptions();
     if (action === "delete") this.#askDelete();
     if (action === "close" || action === "again") this.find("dialog", HTMLDialogElement).close();
@@ -158,5 +193,7 @@ export function register() {
   registerDetails();
   registerInspector();
   registerLayers();
+  registerReplace();
+  registerType();
   customElements.define("un-result", Result);
 }

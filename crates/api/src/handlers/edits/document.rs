@@ -4,10 +4,12 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use jobs::edits::{Blend, Edits, LayerEdit, whole};
-use jobs::tree::Tree;
-use serde::Deserialize;
+use jobs::tree::{Tree, words};
+use jobs::{LayerInfo, TextEdits};
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
+use super::text_patch::TextPatch;
 use crate::handlers::finished::{FinishedJob, find_layer};
 use crate::http::answers::NoStore;
 use crate::http::error::{Error, ErrorBody};
@@ -46,15 +48,28 @@ pub(crate) struct LayerPatch {
     /// Factor, as CSS `brightness()`.
     #[schema(minimum = 0, maximum = 4)]
     lightness: Option<f32>,
+    /// Other words, which are drawn in place of the layer's pixels: the words alone, line by line, in the style that they
+    /// have; or blocks with their number in `live_text.blocks`, each as words or as text with its style. `null` brings
+    /// the pixels back.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<TextPatch>)]
+    text: Option<Option<TextPatch>>,
     /// Its new place in the stack, 0 for the lowest; more than there are layers is the highest.
     #[serde(default, deserialize_with = "whole::optional")]
     order: Option<u32>,
 }
 
 impl LayerPatch {
-    /// `edit` with these changes.
-    fn applied(&self, edit: LayerEdit) -> LayerEdit {
-        LayerEdit {
+    /// `edit` of `layer` with these changes.
+    fn applied(&self, edit: LayerEdit, layer: &LayerInfo) -> Result<LayerEdit, Error> {
+        let text = match &self.text {
+            None => edit.text,
+            Some(None) => TextEdits::new(),
+            Some(Some(patch)) => patch.applied(&edit.text, layer)?,
+        };
+        words::check_blocks(layer.z_index, layer.live_text.as_ref(), &text)?;
+        let edit = LayerEdit {
+            text,
             name: self.name.clone().or(edit.name),
             visible: self.visible.unwrap_or(edit.visible),
             opacity: self.opacity.unwrap_or(edit.opacity),
@@ -65,8 +80,15 @@ impl LayerPatch {
             hue: self.hue.unwrap_or(edit.hue),
             saturation: self.saturation.unwrap_or(edit.saturation),
             lightness: self.lightness.unwrap_or(edit.lightness),
-        }
+        };
+        edit.validate()?;
+        Ok(edit)
     }
+}
+
+/// Tells `null` from a field that is absent.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// Edit a layer
@@ -97,12 +119,16 @@ pub(crate) async fn patch(
     request: Request,
 ) -> Result<NoStore<Json<Tree>>, Error> {
     let patch: LayerPatch = extract::json(request).await?;
-    patch.applied(LayerEdit::default()).validate()?;
     let metadata = finished.metadata().await?;
-    let number = find_layer(&metadata, &path.1)?.z_index;
+    let layer = find_layer(&metadata, &path.1)?.clone();
+    let number = layer.z_index;
+    let stored = finished.result.edits().await?.layers.remove(&number).unwrap_or_default();
+    patch.applied(stored, &layer)?;
     let count = u32::try_from(metadata.layers.len()).unwrap_or(u32::MAX);
     let change = move |edits: &mut Edits| {
-        let edit = patch.applied(edits.layers.remove(&number).unwrap_or_default());
+        let before = edits.layers.remove(&number).unwrap_or_default();
+        // What others changed since it was checked cannot make it wrong: blocks and ranges are the same.
+        let edit = patch.applied(before.clone(), &layer).unwrap_or(before);
         if edit != LayerEdit::default() {
             edits.layers.insert(number, edit);
         }

@@ -3,3 +3,4 @@
 pub(crate) mod compose;
 pub(crate) mod document;
 pub(crate) mod split;
+mod text_patch;

@@ -4,6 +4,9 @@ use axum::Json;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use engine::TextBlock;
+use jobs::LayerInfo;
+use jobs::edits::Edits;
+use jobs::tree::words;
 use layers::Rect;
 use serde::{Deserialize, Serialize};
 use service::hex;
@@ -13,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::reading_order::{Passage, passages};
 use crate::handlers::finished::FinishedJob;
 use crate::http::answers::NotModified;
-use crate::http::caching::{IMMUTABLE, not_modified};
+use crate::http::caching::{REVALIDATE, not_modified};
 use crate::http::error::{Error, ErrorBody};
 use crate::http::extract::Query;
 use crate::http::responses::ResultFaults;
@@ -90,7 +93,7 @@ pub(crate) enum TextAnswer {
 
 impl IntoResponse for TextAnswer {
     fn into_response(self) -> Response {
-        let headers = |etag| [(header::CACHE_CONTROL, IMMUTABLE.to_owned()), (header::ETAG, etag)];
+        let headers = |etag| [(header::CACHE_CONTROL, REVALIDATE.to_owned()), (header::ETAG, etag)];
         match self {
             Self::Json { etag, text } => (headers(etag), Json(text)).into_response(),
             Self::Plain { etag, content_type, text } => {
@@ -103,9 +106,9 @@ impl IntoResponse for TextAnswer {
 
 /// The words of a result
 ///
-/// In reading order, as they were read: as JSON with fonts, sizes, colours and places (`live`), so that they can be drawn
-/// again; as plain text; or as Markdown, in which large lines are headings. Layers that were split again count as they
-/// were before.
+/// In reading order, with edits of the words: as JSON with fonts, sizes, colours and places (`live`), so that they can be
+/// drawn again; as plain text; or as Markdown, in which large lines are headings. Layers that were split again count as
+/// they were before.
 #[utoipa::path(
     get, path = "/api/jobs/{id}/text", operation_id = "get_text", tag = "results",
     params(("id" = Uuid, Path, description = "The job"), TextQuery),
@@ -123,14 +126,16 @@ pub(crate) async fn text(
     headers: HeaderMap,
 ) -> Result<TextAnswer, Error> {
     let format = TextFormat::parse(query.format.as_deref().unwrap_or("json"))?;
-    // Results never change; another version of the service may write them differently.
-    let shown = format!("{} {} {format:?}", env!("CARGO_PKG_VERSION"), finished.id);
+    let edits = finished.result.edits().await?;
+    // Results change by edits alone; another version of the service may write them differently.
+    let shown = format!("{} {} {} {format:?}", env!("CARGO_PKG_VERSION"), finished.id, edits.revision);
     let etag = format!("W/\"{}\"", &hex(&Sha256::digest(shown))[..32]);
     if not_modified(&headers, &etag) {
-        return Ok(TextAnswer::NotModified(NotModified { etag, cache_control: Some(IMMUTABLE) }));
+        return Ok(TextAnswer::NotModified(NotModified { etag, cache_control: Some(REVALIDATE) }));
     }
     let metadata = finished.metadata().await?;
-    let passages = passages(&metadata.layers);
+    let layers: Vec<LayerInfo> = metadata.layers.into_iter().map(|layer| edited(layer, &edits)).collect();
+    let passages = passages(&layers);
     Ok(match format {
         TextFormat::Json => {
             let blocks = passages.into_iter().map(BlockText::from).collect();
@@ -143,6 +148,22 @@ pub(crate) async fn text(
             TextAnswer::Plain { etag, content_type: "text/markdown; charset=utf-8", text: markdown(&passages) }
         }
     })
+}
+
+/// A layer with the words and the name that it has now.
+fn edited(mut layer: LayerInfo, edits: &Edits) -> LayerInfo {
+    let Some(edit) = edits.layers.get(&layer.z_index) else { return layer };
+    layer.name = words::shown_name(&layer.name, layer.live_text.as_ref(), edit);
+    layer.text = words::shown_words(layer.text.as_deref(), layer.live_text.as_ref(), &edit.text);
+    for (number, text) in &edit.text {
+        let block = layer.live_text.as_mut().and_then(|live| live.blocks.get_mut(*number as usize));
+        if let Some(block) = block {
+            block.text = text.clone();
+            // They tell of what was read.
+            block.lines.clear();
+        }
+    }
+    layer
 }
 
 /// Blocks with an empty line between them.

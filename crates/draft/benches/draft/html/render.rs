@@ -11,7 +11,7 @@ use super::browser::Browser;
 use super::truth::{Description, NOTE};
 
 /// Raised when what is rendered changes without a change of the posters' files.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Font families that posters use, with the Debian package of each (of DejaVu's italics: they come with Condensed).
 const FONTS: [(&str, &str); 24] = [

@@ -23,8 +23,27 @@ pub(crate) struct Description {
     pub height: u32,
     /// What the text says, line by line.
     pub lines: Vec<String>,
+    /// How the level lines of one style are set.
+    #[serde(default)]
+    pub set: Vec<SetLine>,
     /// Subjects and objects as they are painted, the lowest first.
     pub things: Vec<Thing>,
+}
+
+/// A line as the page sets it; the benchmark of live text compares with it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SetLine {
+    pub words: String,
+    pub family: String,
+    pub weight: f32,
+    pub italic: bool,
+    /// px an em.
+    pub size: f32,
+    /// Where its baseline starts, in px.
+    pub x: f32,
+    pub y: f32,
+    /// Absent where it is no opaque colour.
+    pub colour: Option<[u8; 3]>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

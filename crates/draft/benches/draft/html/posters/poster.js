@@ -24,7 +24,8 @@ function describe() {
   const body = document.body.getBoundingClientRect();
   return {
     kind, script, width: Math.round(body.width), height: Math.round(body.height),
-    lines: [...document.querySelectorAll('[data-layer=text]')].flatMap(lines),
+    lines: texts().flatMap(lines),
+    set: texts().flatMap(setLines),
     things: things().map((one) => ({
       layer: one.dataset.layer, name: one.dataset.name ?? '', behind: one.dataset.behind ?? 'known',
       // A thing inside another is a part of it, and covers nothing of it.
@@ -32,6 +33,8 @@ function describe() {
     })),
   };
 }
+
+const texts = () => [...document.querySelectorAll('[data-layer=text]')];
 
 function textNodes(root) {
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT, (node) =>
@@ -41,32 +44,66 @@ function textNodes(root) {
   return nodes;
 }
 
-/** The lines of a text element: what it says, parted where the letters begin anew further down or far to the right. */
+const tidy = (text) => text.replace(/\s+/g, ' ').trim();
+
+/** The lines of a text element: what it says. */
 function lines(element) {
-  const tidy = (text) => text.replace(/\s+/g, ' ').trim();
   if (element.dataset.text !== undefined) return element.dataset.text.split('|').map(tidy);
   if (element instanceof SVGElement) return textNodes(element).map((node) => tidy(node.data));
+  return rows(element).map(({ words }) => tidy(words));
+}
+
+/** The level lines of a text element in one style: how they are set, and where their baselines start. */
+function setLines(element) {
+  if (element.dataset.text !== undefined || element instanceof SVGElement) return [];
+  let isOpaque = true;
+  for (let one = element; one; one = one.parentElement) {
+    const { transform, opacity } = getComputedStyle(one);
+    if (!['none', 'matrix(1, 0, 0, 1, 0, 0)'].includes(transform)) return [];
+    isOpaque &&= opacity === '1';
+  }
+  const context = document.createElement('canvas').getContext('2d');
+  return rows(element).filter(({ styles }) => styles.size === 1).map(({ words, box, styles }) => {
+    const [{ fontFamily, fontWeight, fontStyle, fontSize, color }] = styles.values();
+    context.font = `${fontStyle} ${fontWeight} ${fontSize} ${fontFamily}`;
+    // The box of a letter is as high as its font, whose measures the page rounds.
+    const baseline = box.top + Math.round(context.measureText(words).fontBoundingBoxAscent);
+    const [red, green, blue, alpha = 1] = color.match(/[\d.]+/g).map(Number);
+    return {
+      words: tidy(words), family: fontFamily.split(',')[0].replace(/["']/g, ''), weight: Number(fontWeight),
+      italic: fontStyle !== 'normal', size: parseFloat(fontSize), x: box.left, y: baseline,
+      colour: isOpaque && alpha === 1 ? [red, green, blue] : null,
+    };
+  });
+}
+
+/** The rows of an element's letters, parted where they begin anew further down or far to the right. */
+function rows(element) {
   const found = [];
   let last = null;
   for (const node of textNodes(element)) {
-    const upper = getComputedStyle(node.parentElement).textTransform === 'uppercase';
+    const style = getComputedStyle(node.parentElement);
+    const upper = style.textTransform === 'uppercase';
+    const name = [style.fontFamily, style.fontWeight, style.fontStyle, style.fontSize, style.color].join();
     for (let i = 0; i < node.length; i++) {
       const range = document.createRange();
       range.setStart(node, i);
       range.setEnd(node, i + 1);
       const box = range.getBoundingClientRect();
       if (!node.data[i].trim() || box.height === 0) {
-        if (found.length) found[found.length - 1] += ' ';
+        if (found.length) found[found.length - 1].words += ' ';
         continue;
       }
       const isNew = !last || box.top > last.bottom - 0.3 * box.height || box.bottom < last.top + 0.3 * box.height ||
         box.left > last.right + 1.5 * box.height || box.right < last.left;
-      if (isNew) found.push('');
-      found[found.length - 1] += upper ? node.data[i].toUpperCase() : node.data[i];
+      if (isNew) found.push({ words: '', box, styles: new Map() });
+      const row = found[found.length - 1];
+      row.words += upper ? node.data[i].toUpperCase() : node.data[i];
+      row.styles.set(name, style);
       last = box;
     }
   }
-  return found.map(tidy);
+  return found;
 }
 
 // Drawings (drawings.js) and painted grounds (grounds.js) stand in the page before anything is measured.
