@@ -194,6 +194,8 @@ impl Document {
     /// buffers of [`PixelSource::load`] and the written file not. `layer_pixels` is the number of pixels of the
     /// largest layer that the source gives out.
     ///
+    /// Up to 8 MB come on top while an export looks for the shape of a layer.
+    ///
     /// It is 8 bytes a pixel of the canvas, and as much again for every group with an opacity below 1 that is drawn
     /// over something else inside such a group; 4 bytes a pixel of the canvas for the finished picture; 6 bytes a
     /// pixel of the largest layer for it and one of its channels compressed; and at least

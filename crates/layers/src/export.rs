@@ -16,6 +16,7 @@ mod ora;
 mod packbits;
 mod pptx;
 mod psd;
+mod shapes;
 mod svg;
 mod words;
 mod xml;
@@ -53,6 +54,11 @@ impl Format {
             Format::Pptx => "pptx",
             Format::Svg => "svg",
         }
+    }
+
+    /// Whether layers that are one flat shape can be shapes in it.
+    pub fn has_shapes(self) -> bool {
+        matches!(self, Format::Psd | Format::Pptx | Format::Svg)
     }
 
     /// Whether layers with live text can be text in it.
@@ -119,6 +125,37 @@ impl std::str::FromStr for TextMode {
     }
 }
 
+/// How PPTX, SVG and PSD write layers that are one flat shape: an ellipse, a rectangle, a line or a simple contour of one
+/// colour. The others have their pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ShapeMode {
+    /// As shapes where these look like the pixels: within 4/255 inside, and within 1 px along the contour. Layers with words
+    /// are none.
+    #[default]
+    Native,
+    /// As pixels.
+    Pixels,
+}
+
+/// A word that does not name a way to write shapes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no way to write shapes; the ways are native and pixels")]
+pub struct UnknownShapeMode(pub String);
+
+impl std::str::FromStr for ShapeMode {
+    type Err = UnknownShapeMode;
+
+    fn from_str(word: &str) -> Result<Self, UnknownShapeMode> {
+        match word.to_ascii_lowercase().as_str() {
+            "native" => Ok(Self::Native),
+            "pixels" => Ok(Self::Pixels),
+            _ => Err(UnknownShapeMode(word.to_owned())),
+        }
+    }
+}
+
 /// How a document is written.
 #[derive(Debug, Clone, Default)]
 pub struct ExportOptions {
@@ -126,6 +163,8 @@ pub struct ExportOptions {
     pub trim: bool,
     /// How layers with live text are written.
     pub text: TextMode,
+    /// How layers that are one flat shape are written.
+    pub shapes: ShapeMode,
     /// What the words are set in. Without fonts, and where words cannot be set, they stay pixels.
     pub fonts: Option<Arc<Fonts>>,
     /// ZIP: files to add as they are, such as `metadata.json`.

@@ -34,7 +34,9 @@ pub use document::{
     ComposeError, Document, DocumentGroup, DocumentLayer, Node, PixelSource, SourceError, TooDeep, grouped,
 };
 pub use encode::{EncodeError, write_placed_png, write_png};
-pub use export::{ExportError, ExportOptions, Format, TextMode, UnknownFormat, UnknownTextMode, export};
+pub use export::{
+    ExportError, ExportOptions, Format, ShapeMode, TextMode, UnknownFormat, UnknownShapeMode, UnknownTextMode, export,
+};
 pub use extent::{bounding_box, coverage, crop};
 pub use label::Label;
 pub use layer::{Group, Kind, Layer, Rect};

@@ -1,10 +1,11 @@
-//! PowerPoint files (ECMA-376 PresentationML): one slide, one picture per layer.
+//! PowerPoint files (ECMA-376 PresentationML): one slide, one picture or shape per layer.
 
 use std::fmt::Write as _;
 use std::io::Write;
 
 use zip::ZipWriter;
 
+use super::shapes::FlatShape;
 use super::words::Words;
 use super::xml::escape;
 use super::{ExportError, ExportOptions, Placed, Target, TextMode};
@@ -13,6 +14,7 @@ use crate::compose::compose_each;
 use crate::document::{Document, DocumentLayer, Node, PixelSource, effective_opacity};
 use crate::{thumbnail_jpeg, write_png};
 
+mod shapes;
 mod text;
 
 use self::text::text_box;
@@ -53,18 +55,25 @@ pub(super) fn write(
     put(&mut archive, "docProps/core.xml", &core(document))?;
     put(&mut archive, "ppt/presentation.xml", &presentation(&scale))?;
 
-    let mut frames = Vec::new();
+    let (mut contents, mut files) = (Vec::new(), 0);
     let composite = compose_each(document, source, |layer, pixels| -> Result<(), ExportError> {
         let placed = Placed::trim(layer, pixels);
-        frames.push(scale.frame(&placed));
-        archive.start_file(format!("ppt/media/image{}.png", frames.len()), stored())?;
-        write_png(&mut archive, &placed.pixels)?;
+        let look = match FlatShape::of(layer, &placed, options) {
+            Some(shape) => Look::Shape(shape),
+            None => {
+                files += 1;
+                archive.start_file(format!("ppt/media/image{files}.png"), stored())?;
+                write_png(&mut archive, &placed.pixels)?;
+                Look::Picture(files)
+            }
+        };
+        contents.push(Content { frame: scale.frame(&placed), look });
         Ok(())
     })?;
     archive.start_file("docProps/thumbnail.jpeg", stored())?;
     thumbnail_jpeg(&mut archive, &composite, THUMBNAIL_SIDE)?;
-    put(&mut archive, "ppt/slides/_rels/slide1.xml.rels", &slide_rels(frames.len()))?;
-    put(&mut archive, "ppt/slides/slide1.xml", &Slide::new(&frames, &scale, options).write(document))?;
+    put(&mut archive, "ppt/slides/_rels/slide1.xml.rels", &slide_rels(files))?;
+    put(&mut archive, "ppt/slides/slide1.xml", &Slide::new(&contents, &scale, options).write(document))?;
     archive.finish()?;
     Ok(())
 }
@@ -110,9 +119,22 @@ impl Scale {
     }
 }
 
+/// What a layer is on the slide.
+struct Content {
+    /// Around its pixels.
+    frame: Frame,
+    look: Look,
+}
+
+enum Look {
+    /// The number of its file, from 1.
+    Picture(usize),
+    Shape(FlatShape),
+}
+
 /// Writes the slide; the numbers count on through the groups.
 struct Slide<'a> {
-    frames: &'a [Frame],
+    contents: &'a [Content],
     scale: &'a Scale,
     options: &'a ExportOptions,
     next_layer: usize,
@@ -121,8 +143,8 @@ struct Slide<'a> {
 }
 
 impl<'a> Slide<'a> {
-    fn new(frames: &'a [Frame], scale: &'a Scale, options: &'a ExportOptions) -> Self {
-        Self { frames, scale, options, next_layer: 0, next_id: 2, out: String::new() }
+    fn new(contents: &'a [Content], scale: &'a Scale, options: &'a ExportOptions) -> Self {
+        Self { contents, scale, options, next_layer: 0, next_id: 2, out: String::new() }
     }
 
     fn write(mut self, document: &Document) -> String {
@@ -159,7 +181,8 @@ impl<'a> Slide<'a> {
     /// What holds all layers of a group; none for a group without layers.
     fn group_frame(&self, children: &[Node]) -> Option<Frame> {
         let count = count(children);
-        self.frames[self.next_layer..self.next_layer + count].iter().copied().reduce(|a, b| Frame {
+        let contents = &self.contents[self.next_layer..self.next_layer + count];
+        contents.iter().map(|content| content.frame).reduce(|a, b| Frame {
             left: a.left.min(b.left),
             top: a.top.min(b.top),
             right: a.right.max(b.right),
@@ -200,9 +223,13 @@ impl<'a> Slide<'a> {
     }
 
     fn picture(&mut self, name: &str, text: &str, visible: bool, opacity: f32) {
-        let frame = self.frames[self.next_layer];
+        let Content { frame, look } = &self.contents[self.next_layer];
         self.next_layer += 1;
         let properties = self.properties(name, text, visible);
+        let file = match look {
+            Look::Picture(file) => file,
+            Look::Shape(shape) => return self.out.push_str(&shapes::shape(shape, &properties, self.scale, opacity)),
+        };
         let alpha = if opacity < 1.0 {
             // In thousandths of a percent.
             format!("<a:alphaModFix amt=\"{}\"/>", (opacity * 100_000.0).round())
@@ -214,8 +241,8 @@ impl<'a> Slide<'a> {
             "<p:pic><p:nvPicPr>{properties}<p:cNvPicPr><a:picLocks noChangeAspect=\"1\"/></p:cNvPicPr><p:nvPr/></p:nvPicPr>\
              <p:blipFill><a:blip r:embed=\"rId{}\">{alpha}</a:blip><a:stretch><a:fillRect/></a:stretch></p:blipFill>\
              <p:spPr><a:xfrm>{}</a:xfrm><a:prstGeom prst=\"rect\"><a:avLst/></a:prstGeom></p:spPr></p:pic>",
-            self.next_layer + 1,
-            place(frame),
+            file + 1,
+            place(*frame),
         );
     }
 }

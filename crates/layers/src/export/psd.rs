@@ -5,7 +5,9 @@ use std::io::{SeekFrom, Write};
 use image::RgbaImage;
 
 use super::packbits;
-use super::{ExportError, ExportOptions, Placed, Target};
+use super::shapes::{FlatShape, TOLERANCE};
+use super::{ExportError, ExportOptions, Placed, ShapeMode, Target};
+use crate::compose::compose_each;
 use crate::document::{Document, DocumentLayer, PixelSource};
 use crate::extent::crop_in_place;
 use crate::{fit, thumbnail_jpeg};
@@ -13,6 +15,7 @@ use crate::{fit, thumbnail_jpeg};
 mod descriptor;
 mod engine_data;
 mod records;
+mod shape_layer;
 mod type_layer;
 
 use records::{Entry, LayerRecord, write_record};
@@ -35,17 +38,42 @@ pub(super) fn write(
     records::entries(&document.nodes, &mut entries);
     let count = i16::try_from(entries.len())
         .map_err(|_| ExportError::TooLarge { format: "PSD", limit: "32767 layers and groups" })?;
-    let merged = document.compose(source)?;
+    let merged = compose_with_shapes(document, source, options, &mut entries)?;
     let has_alpha = merged.pixels().any(|pixel| pixel[3] != 255);
     write_header(document, has_alpha, writer)?;
     // No colour mode data.
     put_u32(writer, 0)?;
     write_resources(&merged, writer)?;
     // A negative count says that the merged picture's fourth channel is its transparency.
-    write_layers(&entries, if has_alpha { -count } else { count }, (source, options), writer)?;
+    let (signed, canvas) = (if has_alpha { -count } else { count }, (document.width, document.height));
+    write_layers(&entries, signed, (source, options), canvas, writer)?;
     write_merged(merged, has_alpha, writer)?;
     writer.flush()?;
     Ok(())
+}
+
+/// The composite, and on the way the shapes of the layers: what a layer's record says comes before its pixels.
+fn compose_with_shapes(
+    document: &Document,
+    source: &dyn PixelSource,
+    options: &ExportOptions,
+    entries: &mut [Entry<'_>],
+) -> Result<RgbaImage, ExportError> {
+    if options.shapes == ShapeMode::Pixels {
+        return Ok(document.compose(source)?);
+    }
+    let mut shapes = entries.iter_mut().filter_map(|entry| match entry {
+        Entry::Layer(_, shape) => Some(shape),
+        Entry::GroupEnd | Entry::Group(_) => None,
+    });
+    compose_each(document, source, |layer, pixels| {
+        let found = FlatShape::of(layer, &Placed::trim(layer, pixels), options);
+        if let Some(shape) = shapes.next() {
+            // A fill has no opacity of its own beside the layer's.
+            *shape = found.filter(|shape| u8::MAX - shape.alpha <= TOLERANCE);
+        }
+        Ok(())
+    })
 }
 
 fn write_header(document: &Document, has_alpha: bool, writer: &mut dyn Write) -> Result<(), ExportError> {
@@ -104,6 +132,7 @@ fn write_layers(
     entries: &[Entry<'_>],
     count: i16,
     (source, options): (&dyn PixelSource, &ExportOptions),
+    canvas: (u32, u32),
     writer: &mut dyn Target,
 ) -> Result<(), ExportError> {
     let section = Length::begin(writer)?;
@@ -111,11 +140,11 @@ fn write_layers(
     writer.write_all(&count.to_be_bytes())?;
     let mut records = Vec::with_capacity(entries.len());
     for (id, entry) in (1_u32..).zip(entries) {
-        records.push(write_record(entry, id, options, writer)?);
+        records.push(write_record(entry, id, options, canvas, writer)?);
     }
     for (entry, record) in entries.iter().zip(records) {
         match entry {
-            Entry::Layer(layer) => write_pixels(layer, source, &record, writer)?,
+            Entry::Layer(layer, _) => write_pixels(layer, source, &record, writer)?,
             // Four channels without pixels: only their compression, 0.
             Entry::GroupEnd | Entry::Group(_) => writer.write_all(&[0; 8])?,
         }

@@ -3,16 +3,18 @@ use std::io::{BufWriter, Write};
 use base64::engine::general_purpose::STANDARD;
 use base64::write::EncoderWriter;
 
+use super::shapes::FlatShape;
 use super::words::Words;
 use super::xml::escape;
 use super::{ExportError, ExportOptions, Placed, Target, TextMode};
 use crate::document::{Document, DocumentLayer, Node, PixelSource, effective_opacity};
 use crate::write_png;
 
+mod shapes;
 mod text;
 
-/// SVG 1.1 with one named group per layer and the pixels inside as PNG, live text as `<text>`. The names are also given as
-/// Inkscape's layer labels.
+/// SVG 1.1 with one named group per layer and the pixels inside as PNG, flat shapes as shapes, live text as `<text>`. The
+/// names are also given as Inkscape's layer labels.
 pub(super) fn write(
     document: &Document,
     source: &dyn PixelSource,
@@ -59,11 +61,11 @@ fn write_nodes(
                     writeln!(writer, "<desc>{}</desc>", escape(text))?;
                 }
                 match options.text {
-                    _ if words.is_empty() => write_picture(layer, source, writer)?,
+                    _ if words.is_empty() => write_picture(layer, (source, options), writer)?,
                     TextMode::Live => {}
                     TextMode::Pixels | TextMode::Both => {
                         writer.write_all(b"<g style=\"display:none\">\n")?;
-                        write_picture(layer, source, writer)?;
+                        write_picture(layer, (source, options), writer)?;
                         writer.write_all(b"</g>\n")?;
                     }
                 }
@@ -96,8 +98,16 @@ fn open_group(writer: &mut dyn Write, id: &str, name: &str, visible: bool, opaci
     Ok(())
 }
 
-fn write_picture(layer: &DocumentLayer, source: &dyn PixelSource, writer: &mut dyn Write) -> Result<(), ExportError> {
+fn write_picture(
+    layer: &DocumentLayer,
+    (source, options): (&dyn PixelSource, &ExportOptions),
+    writer: &mut dyn Write,
+) -> Result<(), ExportError> {
     let placed = Placed::load(layer, source)?;
+    if let Some(shape) = FlatShape::of(layer, &placed, options) {
+        writer.write_all(self::shapes::shape(&shape).as_bytes())?;
+        return Ok(());
+    }
     let (width, height) = placed.pixels.dimensions();
     // `xlink:href` is read by every program, plain `href` only by those that know SVG 2.
     write!(

@@ -137,7 +137,7 @@ fn language(text: &str) -> &'static str {
         .unwrap_or("en-US")
 }
 
-fn solid(colour: Colour, opacity: f32) -> String {
+pub(super) fn solid(colour: Colour, opacity: f32) -> String {
     format!("<a:solidFill>{}</a:solidFill>", coloured(colour, opacity))
 }
 

@@ -13,9 +13,12 @@ pub(super) enum Value<'a> {
     Double(f64),
     /// In points, which are pixels here: the file says 72 per inch.
     Points(f64),
+    Pixels(f64),
     /// Bytes of a format of their own.
     Raw(&'a [u8]),
     Object(&'a str, Vec<Item<'a>>),
+    /// A list of one object.
+    Single(&'a str, Vec<Item<'a>>),
 }
 
 /// Version 16, a class and its items.
@@ -53,12 +56,22 @@ fn object(out: &mut Vec<u8>, class: &str, items: &[Item<'_>]) -> Result<(), Expo
                 out.extend(b"UntF#Pnt");
                 out.extend(value.to_be_bytes());
             }
+            Value::Pixels(value) => {
+                out.extend(b"UntF#Pxl");
+                out.extend(value.to_be_bytes());
+            }
             Value::Raw(bytes) => {
                 out.extend(b"tdta");
                 out.extend(length(bytes.len())?.to_be_bytes());
                 out.extend(*bytes);
             }
             Value::Object(class, items) => {
+                out.extend(b"Objc");
+                object(out, class, items)?;
+            }
+            Value::Single(class, items) => {
+                out.extend(b"VlLs");
+                out.extend(1_u32.to_be_bytes());
                 out.extend(b"Objc");
                 object(out, class, items)?;
             }

@@ -1,25 +1,28 @@
 use std::io::{SeekFrom, Write};
 
+use super::shape_layer::{fill, origin, vector_mask};
 use super::type_layer::type_layer;
 use super::{length, put_u16, put_u32};
 use crate::document::{DocumentGroup, DocumentLayer, Node, effective_opacity};
+use crate::export::shapes::FlatShape;
 use crate::export::words::Words;
 use crate::export::{ExportError, ExportOptions, Placed, Target};
 
 /// One record of the file, the lowest first. A group is a pair of records around its children.
 pub(super) enum Entry<'a> {
-    Layer(&'a DocumentLayer),
+    /// A layer, and the shape that it is.
+    Layer(&'a DocumentLayer, Option<FlatShape>),
     /// The hidden record below a group's children.
     GroupEnd,
     /// The record above a group's children, which carries its name.
     Group(&'a DocumentGroup),
 }
 
-/// Adds the records of `nodes` to `out`.
+/// Adds the records of `nodes` to `out`, all layers without a shape.
 pub(super) fn entries<'a>(nodes: &'a [Node], out: &mut Vec<Entry<'a>>) {
     for node in nodes {
         match node {
-            Node::Layer(layer) => out.push(Entry::Layer(layer)),
+            Node::Layer(layer) => out.push(Entry::Layer(layer, None)),
             Node::Group(group) => {
                 out.push(Entry::GroupEnd);
                 entries(&group.children, out);
@@ -69,10 +72,11 @@ pub(super) fn write_record(
     entry: &Entry<'_>,
     id: u32,
     options: &ExportOptions,
+    canvas: (u32, u32),
     writer: &mut dyn Target,
 ) -> Result<LayerRecord, ExportError> {
     let (name, visible, opacity, section) = match entry {
-        Entry::Layer(layer) => (layer.name.as_str(), layer.visible, layer.opacity, None),
+        Entry::Layer(layer, _) => (layer.name.as_str(), layer.visible, layer.opacity, None),
         Entry::GroupEnd => ("</Layer group>", true, 1.0, Some(3)),
         Entry::Group(group) => (group.name.as_str(), group.visible, group.opacity, Some(1)),
     };
@@ -81,8 +85,10 @@ pub(super) fn write_record(
     write_channels(&[2; 4], writer)?;
     writer.write_all(b"8BIMnorm")?;
     let opacity = (effective_opacity(opacity) * 255.0).round() as u8;
-    // Bit 1 hides the layer; bit 3 says that bit 4 (no pixels of its own) holds.
-    let flags = 0x08 | if visible { 0 } else { 0x02 } | if section.is_some() { 0x10 } else { 0 };
+    let shape = if let Entry::Layer(_, shape) = entry { shape.as_ref() } else { None };
+    // Bit 1 hides the layer; bit 3 says that bit 4 (pixels, if any, follow from something else) holds.
+    let is_derived = section.is_some() || shape.is_some();
+    let flags = 0x08 | if visible { 0 } else { 0x02 } | if is_derived { 0x10 } else { 0 };
     writer.write_all(&[opacity, 0, flags, 0])?;
 
     let mut extra = Vec::new();
@@ -91,7 +97,14 @@ pub(super) fn write_record(
     extra.extend(pascal_name(name));
     tagged(&mut extra, b"luni", &unicode_name(name))?;
     tagged(&mut extra, b"lyid", &id.to_be_bytes())?;
-    if let Entry::Layer(layer) = entry
+    if let Some(shape) = shape {
+        tagged(&mut extra, b"SoCo", &fill(shape.colour)?)?;
+        tagged(&mut extra, b"vmsk", &vector_mask(&shape.outline, canvas))?;
+        if let Some(origin) = origin(&shape.outline)? {
+            tagged(&mut extra, b"vogk", &origin)?;
+        }
+    }
+    if let Entry::Layer(layer, _) = entry
         && let [words] = &Words::of(layer, options)[..]
     {
         tagged(&mut extra, b"TySh", &type_layer(words)?)?;

@@ -126,16 +126,16 @@ fn filter(shadow: &Shadow, id: &str) -> String {
     )
 }
 
-fn hex(Colour { red, green, blue, .. }: Colour) -> String {
+pub(super) fn hex(Colour { red, green, blue, .. }: Colour) -> String {
     format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
-fn alpha(colour: Colour) -> f64 {
+pub(super) fn alpha(colour: Colour) -> f64 {
     f64::from(colour.alpha) / 255.0
 }
 
 /// With at most three decimals.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let rounded = (value * 1000.0).round() / 1000.0;
     // No "-0".
     format!("{}", if rounded == 0.0 { 0.0 } else { rounded })

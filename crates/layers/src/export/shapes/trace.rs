@@ -1,0 +1,235 @@
+//! Contours as paths of lines and Bézier curves: corners are found and sharpened, what is between them is smoothed and
+//! fitted.
+
+use kurbo::simplify::SimplifyBezPath;
+use kurbo::{BezPath, PathEl, Point, Shape as _, Vec2, fit_to_bezpath_opt};
+
+use super::contour::Contour;
+use super::{ACCURACY, Outline, primitive};
+
+/// The most lines and curves of a path: what needs more is not simple.
+const MOST_SEGMENTS: usize = 400;
+/// How far from an ellipse a contour may be on average to be one, in pixels.
+const ELLIPSE: f64 = 0.1;
+/// How far from a straight line a section may be to be one, in pixels.
+const STRAIGHT: f64 = 0.3;
+/// The least turn at a corner, in radians.
+const LEAST_TURN: f64 = 0.5;
+/// The least share of the turn over 9 points that a corner makes over 4: an arc makes half of it there.
+const SUDDEN: f64 = 0.7;
+/// Points beside a corner that its antialiasing rounds off.
+const ROUNDED: usize = 2;
+/// How far the sharp tip of a corner may lie from its contour, in pixels.
+const FARTHEST_TIP: f64 = 4.0;
+
+/// How closely a path follows its contours.
+#[derive(Debug, Clone, Copy)]
+struct Detail {
+    /// Between two points that are fitted, in pixels.
+    step: f64,
+    /// In pixels.
+    accuracy: f64,
+    /// The most points that one fit sees at once: it looks at few of them.
+    chunk: usize,
+    smoothings: usize,
+}
+
+const DETAILS: [Detail; 2] = [
+    Detail { step: 1.0, accuracy: 0.15, chunk: 1000, smoothings: 2 },
+    Detail { step: 0.7, accuracy: 0.05, chunk: 50, smoothings: 1 },
+];
+
+/// Paths for contours, the simplest first. What needs too many segments, or has no path, is left out.
+pub(super) fn traces(contours: &[Contour]) -> impl Iterator<Item = BezPath> {
+    DETAILS.into_iter().filter_map(move |detail| {
+        let mut path = BezPath::new();
+        for contour in contours {
+            add(contour, detail, &mut path)?;
+        }
+        path.is_finite().then_some(path)
+    })
+}
+
+fn add(contour: &Contour, detail: Detail, path: &mut BezPath) -> Option<()> {
+    if let Some(ellipse) = ellipse(contour) {
+        path.extend(ellipse);
+        return within_limit(path);
+    }
+    let points = resampled(contour, detail.step)?;
+    let corners = corners(&points);
+    let Some(first) = corners.first() else {
+        let around: Vec<Point> = points.iter().copied().chain(points.first().copied()).collect();
+        path.move_to(*around.first()?);
+        curves(&around, true, detail, path)?;
+        path.close_path();
+        return Some(());
+    };
+    path.move_to(first.tip);
+    for (n, corner) in corners.iter().enumerate() {
+        let next = corners.get(n + 1).unwrap_or(first);
+        section(&points, corner, next, detail, path)?;
+    }
+    path.close_path();
+    Some(())
+}
+
+/// Round holes and dots, in the direction of their contour.
+fn ellipse(contour: &Contour) -> Option<BezPath> {
+    let (area, centre, variances) = contour.moments();
+    let (error, outline) = primitive::ellipse(contour, centre, variances)?;
+    let Outline::Ellipse { centre, radii, angle } = outline else { return None };
+    let path = kurbo::Ellipse::new(centre, radii, angle).to_path(ACCURACY);
+    let mut path = if area < 0.0 { path.reverse_subpaths() } else { path };
+    path.close_path();
+    (error < ELLIPSE).then_some(path)
+}
+
+/// Points at equal distances along the contour.
+fn resampled(contour: &Contour, step: f64) -> Option<Vec<Point>> {
+    let length = contour.length();
+    let count = (length / step).round().clamp(8.0, 1e6) as usize;
+    let step = length / count as f64;
+    let mut points = Vec::with_capacity(count);
+    let (mut done, mut next) = (0.0, 0.0);
+    let first = *contour.points.first()?;
+    for pair in contour.points.windows(2).map(|pair| (pair[0], pair[1])).chain([(*contour.points.last()?, first)]) {
+        let part = pair.0.distance(pair.1);
+        while next <= done + part && points.len() < count {
+            points.push(if part > 0.0 { pair.0.lerp(pair.1, (next - done) / part) } else { pair.0 });
+            next = points.len() as f64 * step;
+        }
+        done += part;
+    }
+    (points.len() >= 8).then_some(points)
+}
+
+struct Corner {
+    /// Of the point that is nearest.
+    index: usize,
+    tip: Point,
+}
+
+fn corners(points: &[Point]) -> Vec<Corner> {
+    let count = points.len();
+    let at = |index: usize, by: isize| points[(index + count).wrapping_add_signed(by) % count];
+    let turn = |index: usize, near: isize, far: isize| {
+        let before = at(index, -near) - at(index, -far);
+        let after = at(index, far) - at(index, near);
+        before.cross(after).atan2(before.dot(after)).abs()
+    };
+    // Windows that reach around a small contour say nothing.
+    if count < 16 {
+        return Vec::new();
+    }
+    let turns: Vec<f64> = (0..count)
+        .map(|index| {
+            let near = turn(index, 1, 3);
+            if near > LEAST_TURN && near > SUDDEN * turn(index, 3, 6) { near } else { 0.0 }
+        })
+        .collect();
+    let is_peak = |index: usize| {
+        let of = |by: isize| turns[(index + count).wrapping_add_signed(by) % count];
+        turns[index] > 0.0 && (1..=3).all(|by| of(-by) < turns[index] && of(by) <= turns[index])
+    };
+    let found: Vec<usize> = (0..count).filter(|index| is_peak(*index)).collect();
+    let gap = |n: usize| (found[(n + 1) % found.len()] + count - found[n] - 1) % count + 1;
+    let reach = |gap: usize| gap.saturating_sub(ROUNDED).min(7) as isize;
+    found
+        .iter()
+        .enumerate()
+        .map(|(n, &index)| {
+            let (before, after) = (reach(gap((n + found.len() - 1) % found.len())), reach(gap(n)));
+            let near = ROUNDED as isize;
+            let tip = if before > near && after > near {
+                crossing((at(index, -before), at(index, -near)), (at(index, near), at(index, after)))
+            } else {
+                None
+            };
+            let own = points[index];
+            Corner { index, tip: tip.filter(|tip| tip.distance(own) < FARTHEST_TIP).unwrap_or(own) }
+        })
+        .collect()
+}
+
+/// Where two lines meet.
+fn crossing((a, b): (Point, Point), (c, d): (Point, Point)) -> Option<Point> {
+    let (u, v) = (b - a, d - c);
+    let cross = u.cross(v);
+    let at = (c - a).cross(v) / cross;
+    at.is_finite().then(|| a + u * at)
+}
+
+/// From one corner to the next.
+fn section(points: &[Point], from: &Corner, to: &Corner, detail: Detail, path: &mut BezPath) -> Option<()> {
+    let count = points.len();
+    let gap = (to.index + count - from.index - 1) % count + 1;
+    let inside =
+        (from.index + ROUNDED..(from.index + gap + 1).saturating_sub(ROUNDED)).map(|index| points[index % count]);
+    let section: Vec<Point> = std::iter::once(from.tip).chain(inside).chain([to.tip]).collect();
+    let chord = to.tip - from.tip;
+    let off = |point: &Point| chord.cross(*point - from.tip).abs() / chord.hypot();
+    if section.iter().all(|point| off(point) <= STRAIGHT) {
+        path.line_to(to.tip);
+        return within_limit(path);
+    }
+    curves(&section, false, detail, path)
+}
+
+/// Curves along points; the path is at the first one. A closed section ends where it begins.
+fn curves(section: &[Point], is_closed: bool, detail: Detail, path: &mut BezPath) -> Option<()> {
+    let smooth = smoothed(section, is_closed, detail.smoothings);
+    let last = smooth.len().checked_sub(1)?;
+    let tangent = |index: usize| {
+        let (before, after) = match index {
+            0 if is_closed => (last.saturating_sub(1), 1.min(last)),
+            index if index == last && is_closed => (last.saturating_sub(1), 1.min(last)),
+            index => (index.saturating_sub(1), (index + 1).min(last)),
+        };
+        let way = smooth[after] - smooth[before];
+        if way.hypot() > 0.0 { way.normalize() } else { Vec2::ZERO }
+    };
+    let chunks = last.div_ceil(detail.chunk).max(1);
+    for chunk in 0..chunks {
+        let (from, to) = (last * chunk / chunks, last * (chunk + 1) / chunks);
+        let mut spline = BezPath::new();
+        spline.move_to(smooth[from]);
+        for index in from..to {
+            let (p, q) = (smooth[index], smooth[index + 1]);
+            let third = p.distance(q) / 3.0;
+            if third > 0.0 {
+                spline.curve_to(p + tangent(index) * third, q - tangent(index + 1) * third, q);
+            }
+        }
+        if spline.elements().len() < 2 {
+            continue;
+        }
+        let fitted = fit_to_bezpath_opt(&SimplifyBezPath::new(spline), detail.accuracy);
+        path.extend(fitted.into_iter().filter(|element| !matches!(element, PathEl::MoveTo(_))));
+        within_limit(path)?;
+    }
+    Some(())
+}
+
+/// Every point moved towards the middle of its neighbours; the ends of an open section stay.
+fn smoothed(section: &[Point], is_closed: bool, times: usize) -> Vec<Point> {
+    let mut points = section.to_vec();
+    for _ in 0..times {
+        let before = points.clone();
+        let last = points.len().saturating_sub(1);
+        let middle = |a: usize, b: usize, c: usize| {
+            ((before[a].to_vec2() + before[c].to_vec2()) * 0.25 + before[b].to_vec2() * 0.5).to_point()
+        };
+        for index in 1..last {
+            points[index] = middle(index - 1, index, index + 1);
+        }
+        if is_closed && last > 1 {
+            points[0] = middle(last - 1, 0, 1);
+            points[last] = points[0];
+        }
+    }
+    points
+}
+
+fn within_limit(path: &BezPath) -> Option<()> {
+    (path.elements().len() <= MOST_SEGMENTS).then_some(())
+}
