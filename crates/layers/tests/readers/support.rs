@@ -124,3 +124,32 @@ pub(crate) fn rendered(folder: &Path, (width, height): (u32, u32)) -> Option<Rgb
     }
     Some(image::open(&picture).unwrap_or_else(|error| panic!("{error}: {said}")).into_rgba8())
 }
+
+/// Shapes may be drawn in place of pixels: channels are within `most`, or have what the pixels beside them have.
+///
+/// # Panics
+/// When one is farther off.
+#[allow(dead_code, reason = "used by some of the tests that include this file")]
+pub(crate) fn assert_looks_like(rendered: &RgbaImage, wanted: &RgbaImage, most: u8) {
+    let (width, height) = wanted.dimensions();
+    let around = |x: u32, y: u32| {
+        let rows = y.saturating_sub(1)..(y + 2).min(height);
+        rows.flat_map(move |y| (x.saturating_sub(1)..(x + 2).min(width)).map(move |x| (x, y)))
+    };
+    let (mut edge, mut off) = (0_u32, 0_u64);
+    for (x, y, pixel) in rendered.enumerate_pixels() {
+        let own = wanted.get_pixel(x, y);
+        let difference = (0..3).map(|c| pixel[c].abs_diff(own[c])).max().unwrap_or(0);
+        if difference <= most {
+            continue;
+        }
+        (edge, off) = (edge + 1, off + u64::from(difference));
+        for channel in 0..3 {
+            let beside = || around(x, y).map(|(x, y)| wanted.get_pixel(x, y)[channel]);
+            let least = beside().min().unwrap_or(0).saturating_sub(most);
+            let highest = beside().max().unwrap_or(255).saturating_add(most);
+            assert!((least..=highest).contains(&pixel[channel]), "at {x}, {y}: {pixel:?} instead of {own:?}");
+        }
+    }
+    println!("{edge} pixels of edges are off by {:.1} on average", off as f64 / f64::from(edge.max(1)));
+}
