@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jobs::{CaptionLanguage, EngineChoice, LayerCount, ParamsError};
-use layers::{Format, TextMode, UnknownFormat, UnknownTextMode};
+use layers::{Format, ShapeMode, TextMode, UnknownFormat, UnknownShapeMode, UnknownTextMode};
 use qwen_image_layered::synthetic::{Format as WeightFormat, Size};
 use worker::model::{DeviceChoice, Precision, Variant};
 
@@ -188,6 +188,10 @@ pub(crate) struct ExportArguments {
     /// layers unless it is pixels
     #[arg(long, default_value = "both", value_parser = parse_text_mode)]
     pub text: TextMode,
+    /// How pptx, svg and psd have layers that are one flat shape: native (as shapes, where these look like the pixels) or
+    /// pixels
+    #[arg(long, default_value = "native", value_parser = parse_shape_mode)]
+    pub shapes: ShapeMode,
     /// File to write; an existing one is replaced [default: DIR with the extension of the format]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -246,6 +250,10 @@ fn parse_format(text: &str) -> Result<Format, UnknownFormat> {
 }
 
 fn parse_text_mode(text: &str) -> Result<TextMode, UnknownTextMode> {
+    text.parse()
+}
+
+fn parse_shape_mode(text: &str) -> Result<ShapeMode, UnknownShapeMode> {
     text.parse()
 }
 

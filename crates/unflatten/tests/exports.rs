@@ -8,6 +8,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
+use image::RgbaImage;
 use jobs::{LayerInfo, Metadata};
 use layers::{Format, Limits};
 use serde_json::{Value, json};
@@ -29,7 +30,8 @@ fn check(picture: &Path) {
     assert!(made.status.success(), "{picture}: {}", stderr(&made));
     for format in Format::ALL {
         let file = format!("document.{}", format.extension());
-        let exported = run(folder.path(), &["export", "layers", "--trim", "--text", "pixels", "-o", &file]);
+        let exported =
+            run(folder.path(), &["export", "layers", "--trim", "--text", "pixels", "--shapes", "pixels", "-o", &file]);
         assert!(exported.status.success(), "{picture}: {}", stderr(&exported));
     }
     let text = std::fs::read(folder.path().join("layers/metadata.json")).expect("the result has metadata");
@@ -49,7 +51,20 @@ fn check(picture: &Path) {
     println!("{picture}: {} layers", metadata.layers.len());
     readers::write_expected(folder.path(), &input, &nodes);
     readers::check(folder.path());
+    check_shapes(folder.path(), &input);
     check_words(folder.path(), &metadata);
+}
+
+/// How far a channel may be off inside of a shape: the export's 4 and the rendering's 2.
+const SHAPE_MOST: u8 = 6;
+
+/// Exports the same result with its flat layers as shapes, and lets LibreOffice draw it.
+fn check_shapes(folder: &Path, input: &RgbaImage) {
+    let exported = run(folder, &["export", "layers", "--text", "pixels", "-o", "document.pptx"]);
+    assert!(exported.status.success(), "{}", stderr(&exported));
+    if let Some(slide) = readers::rendered(folder, input.dimensions()) {
+        readers::assert_looks_like(&slide, input, SHAPE_MOST);
+    }
 }
 
 /// Exports the same result with its words as text, and lets other programs read them.

@@ -160,10 +160,11 @@ fn write(
             let picture = document.compose(source).map_err(ExportError::from)?;
             layers::write_png(&mut writer, &picture).map_err(ExportError::from)?;
         }
-        Target::Document { format, trim, text } => {
+        Target::Document { format, trim, text, shapes } => {
             let needs_fonts = ExportOptions::needs_fonts(document, format, text);
             let fonts = needs_fonts.then(|| Arc::clone(typefaces.fonts()));
-            let options = ExportOptions { trim, text, fonts, extra_files: extra_files(source, metadata, format)? };
+            let options =
+                ExportOptions { trim, text, shapes, fonts, extra_files: extra_files(source, metadata, format)? };
             layers::export(document, source, format, &options, &mut writer)?;
         }
     }

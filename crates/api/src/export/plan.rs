@@ -294,14 +294,15 @@ fn writing(format: Format, canvas: u64, loading: u64, layer: u64) -> u64 {
 mod tests {
     use jobs::edits::LayerEdit;
     use jobs::tree::{ComposedLayer, TreeLayer, compose};
-    use layers::{Kind, Rect, TextMode};
+    use layers::{Kind, Rect, ShapeMode, TextMode};
 
     use super::*;
 
     const BUDGET: u64 = 1 << 30;
     const MAX_PIXELS: u64 = 64_000_000;
     const PNG: Target = Target::Png;
-    const ZIP: Target = Target::Document { format: Format::Zip, trim: false, text: TextMode::Both };
+    const ZIP: Target =
+        Target::Document { format: Format::Zip, trim: false, text: TextMode::Both, shapes: ShapeMode::Native };
 
     /// A result of two layers as large as its canvas.
     fn tree(width: u32, height: u32) -> Tree {
@@ -339,7 +340,7 @@ mod tests {
         let tree = tree(8000, 8000);
         let composition = tree.composition();
         for target in Format::ALL
-            .map(|format| Target::Document { format, trim: true, text: TextMode::Both })
+            .map(|format| Target::Document { format, trim: true, text: TextMode::Both, shapes: ShapeMode::Native })
             .into_iter()
             .chain([PNG])
         {

@@ -1,6 +1,6 @@
 //! The formats that compositions are written in.
 
-use layers::{Format, TextMode};
+use layers::{Format, ShapeMode, TextMode};
 
 use crate::http::error::Error;
 
@@ -13,6 +13,7 @@ pub(crate) enum Target {
         format: Format,
         trim: bool,
         text: TextMode,
+        shapes: ShapeMode,
     },
 }
 
@@ -21,11 +22,11 @@ impl Target {
     ///
     /// # Errors
     /// 400 for other names.
-    pub(crate) fn parse(name: &str, trim: bool, text: TextMode) -> Result<Self, Error> {
+    pub(crate) fn parse(name: &str, trim: bool, text: TextMode, shapes: ShapeMode) -> Result<Self, Error> {
         if name.eq_ignore_ascii_case("png") {
             return Ok(Self::Png);
         }
-        Self::parse_format(name, "png, ").map(|format| Self::Document { format, trim, text })
+        Self::parse_format(name, "png, ").map(|format| Self::Document { format, trim, text, shapes })
     }
 
     /// Reads the name of a document format; an error lists these after `others`.

@@ -9,7 +9,7 @@ use jobs::JobId;
 use jobs::edits::LayerEdit;
 use jobs::store::StoredResult;
 use jobs::tree::{ComposedLayer, Tree, TreeLayer, compose};
-use layers::{Kind, PixelSource, Rect, TextMode};
+use layers::{Kind, PixelSource, Rect, ShapeMode, TextMode};
 
 use super::*;
 use crate::http::blocks::stored;
@@ -85,7 +85,10 @@ async fn until(what: impl Fn() -> bool) {
 async fn an_export_needs_no_free_thread_of_the_pool_but_for_short_reads() {
     let (_dir, store, result) = stored(&png()).await;
     let turns = turns(MEMORY);
-    for target in [Target::Png, Target::Document { format: Format::Zip, trim: false, text: TextMode::Both }] {
+    for target in [
+        Target::Png,
+        Target::Document { format: Format::Zip, trim: false, text: TextMode::Both, shapes: ShapeMode::Native },
+    ] {
         let (mut file, place) =
             write_in_turn(&store, &turns, 1_000_000, "me", export(&result, 3, target)).await.unwrap();
         assert_eq!((turns.running(), turns.unfinished()), (0, 1), "the work is over, the file is not sent");

@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use jobs::edits::LayerEdit;
 use jobs::tree::{self, ComposedGroup, ComposedLayer};
 use jobs::{JobId as Id, Metadata};
-use layers::TextMode;
+use layers::{ShapeMode, TextMode};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -42,6 +42,10 @@ pub(crate) struct ComposeRequest {
     /// How PPTX and SVG write words: as text (`live`), as pixels, or as text with the pixels hidden beside it (`both`).
     #[serde(default)]
     text: TextMode,
+    /// How PPTX, SVG and PSD write layers that are one flat shape: as shapes (`native`, the default) where these are within
+    /// 4/255 of the pixels inside and within 1 px along the contour, or as `pixels`.
+    #[serde(default)]
+    shapes: ShapeMode,
     /// The layers, the lowest first, with edits in place of the stored ones. Absent: the document as it is stored.
     #[schema(max_items = 1000)]
     layers: Option<Vec<ComposeLayer>>,
@@ -132,7 +136,7 @@ pub(crate) async fn compose(
 ) -> Result<Attachment, Error> {
     let request: ComposeRequest = extract::json(request).await?;
     let in_flight = app.broker.in_flight();
-    let target = Target::parse(request.format.as_deref().unwrap_or("png"), request.trim, request.text)?;
+    let target = Target::parse(request.format.as_deref().unwrap_or("png"), request.trim, request.text, request.shapes)?;
     let stored = app.store.tree_of(&finished.result).await?.ok_or_else(Error::job_not_found)?;
     let composition = match request.layers {
         None => stored.tree.composition(),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use jobs::ChildJob;
 use jobs::tree::Composition;
-use layers::{Format, TextMode};
+use layers::{Format, ShapeMode, TextMode};
 use serde::Deserialize;
 use service::hex;
 use sha2::{Digest, Sha256};
@@ -57,6 +57,10 @@ pub(crate) struct DownloadQuery {
     /// default). PSD has type layers unless it is `pixels`.
     #[serde(default)]
     text: TextMode,
+    /// How PPTX, SVG and PSD write layers that are one flat shape: as shapes (`native`, the default) where these are within
+    /// 4/255 of the pixels inside and within 1 px along the contour, or as `pixels`.
+    #[serde(default)]
+    shapes: ShapeMode,
 }
 
 /// Download a result
@@ -97,7 +101,7 @@ pub(crate) async fn download(
     let stored = app.store.unedited_tree_of(&finished.result).await?.ok_or_else(Error::job_not_found)?;
     let mut metadata = finished.metadata().await?;
     metadata.children = child_jobs(&stored.tree);
-    let target = Target::Document { format, trim: query.trim, text: query.text };
+    let target = Target::Document { format, trim: query.trim, text: query.text, shapes: query.shapes };
     let composition = stored.tree.composition();
     let etag = export_tag(&composition, &metadata.children, target);
     if not_modified(&headers, &etag) {
