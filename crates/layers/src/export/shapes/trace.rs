@@ -2,7 +2,7 @@
 //! fitted.
 
 use kurbo::simplify::SimplifyBezPath;
-use kurbo::{BezPath, PathEl, Point, Shape as _, Vec2, fit_to_bezpath_opt};
+use kurbo::{BezPath, CubicBez, PathEl, Point, Shape as _, Vec2, fit_to_cubic};
 
 use super::contour::Contour;
 use super::{ACCURACY, Outline, primitive};
@@ -13,6 +13,10 @@ const MOST_SEGMENTS: usize = 400;
 const ELLIPSE: f64 = 0.1;
 /// How far from a straight line a section may be to be one, in pixels.
 const STRAIGHT: f64 = 0.3;
+/// How far from the chord the handles of a curve may be that is written as a line, in pixels.
+const FLAT: f64 = 0.1;
+/// Both handles of a curve together, by its chord: those of half a circle are 1.33.
+const LONGEST_HANDLES: f64 = 1.6;
 /// The least turn at a corner, in radians.
 const LEAST_TURN: f64 = 0.5;
 /// The least share of the turn over 9 points that a corner makes over 4: an arc makes half of it there.
@@ -191,23 +195,53 @@ fn curves(section: &[Point], is_closed: bool, detail: Detail, path: &mut BezPath
     let chunks = last.div_ceil(detail.chunk).max(1);
     for chunk in 0..chunks {
         let (from, to) = (last * chunk / chunks, last * (chunk + 1) / chunks);
-        let mut spline = BezPath::new();
-        spline.move_to(smooth[from]);
-        for index in from..to {
-            let (p, q) = (smooth[index], smooth[index + 1]);
-            let third = p.distance(q) / 3.0;
-            if third > 0.0 {
-                spline.curve_to(p + tangent(index) * third, q - tangent(index + 1) * third, q);
-            }
-        }
-        if spline.elements().len() < 2 {
-            continue;
-        }
-        let fitted = fit_to_bezpath_opt(&SimplifyBezPath::new(spline), detail.accuracy);
-        path.extend(fitted.into_iter().filter(|element| !matches!(element, PathEl::MoveTo(_))));
+        let spline: Vec<CubicBez> = (from..to)
+            .map(|index| {
+                let (p, q) = (smooth[index], smooth[index + 1]);
+                let third = p.distance(q) / 3.0;
+                CubicBez::new(p, p + tangent(index) * third, q - tangent(index + 1) * third, q)
+            })
+            .filter(|curve| curve.p0 != curve.p3)
+            .collect();
+        fit(&spline, detail.accuracy, path);
         within_limit(path)?;
     }
     Some(())
+}
+
+/// As few curves as stand for a spline, each for as much of it as one can.
+fn fit(spline: &[CubicBez], accuracy: f64, path: &mut BezPath) {
+    let elements = spline.iter().map(|curve| PathEl::CurveTo(curve.p1, curve.p2, curve.p3));
+    let Some(first) = spline.first() else { return };
+    let source = SimplifyBezPath::new(std::iter::once(PathEl::MoveTo(first.p0)).chain(elements));
+    let share = |index: usize| index as f64 / spline.len() as f64;
+    let mut from = 0;
+    while from < spline.len() {
+        let curve_to = |to: usize| fit_to_cubic(&source, share(from)..share(to), accuracy).map(|(curve, _)| curve);
+        // The spline's own next curve, then what holds for longer.
+        let (mut best, mut low, mut high) = (spline[from], from + 1, spline.len() + 1);
+        let mut to = spline.len();
+        while low < to {
+            match curve_to(to).filter(is_plain) {
+                Some(curve) => (best, low) = (curve, to),
+                None => high = to,
+            }
+            to = usize::midpoint(low, high);
+        }
+        let chord = best.p3 - best.p0;
+        let off = |point: Point| chord.cross(point - best.p0).abs() / chord.hypot();
+        match off(best.p1).max(off(best.p2)) <= FLAT {
+            true => path.line_to(best.p3),
+            false => path.curve_to(best.p1, best.p2, best.p3),
+        }
+        from = low;
+    }
+}
+
+/// Whether a curve goes from one end to the other without a loop or a way back.
+fn is_plain(curve: &CubicBez) -> bool {
+    let handles = curve.p0.distance(curve.p1) + curve.p2.distance(curve.p3);
+    curve.is_finite() && handles <= LONGEST_HANDLES * curve.p0.distance(curve.p3)
 }
 
 /// Every point moved towards the middle of its neighbours; the ends of an open section stay.
