@@ -8,6 +8,7 @@ use crate::Kind;
 use crate::document::DocumentLayer;
 
 mod contour;
+mod corner;
 mod flat;
 mod primitive;
 mod trace;

@@ -15,6 +15,8 @@ const SNAP: f64 = 0.15;
 const LEAST_RADIUS: f64 = 1.3;
 /// The least length of a rectangle's straight side, in pixels.
 const LEAST_SIDE: f64 = 1.0;
+/// The least radius of an ellipse, in pixels.
+const LEAST_HALF: f64 = 0.5;
 /// How far from a sharp corner its contour is round, in pixels.
 const CORNER: f64 = 2.0;
 /// A rectangle below this side, in pixels, is measured by its area: its edges touch.
@@ -47,7 +49,9 @@ pub(super) fn ellipse(contour: &Contour, centre: Point, [xx, xy, yy]: [f64; 3]) 
     } else if (a - b) * angle.cos().abs() < SNAP {
         (a, b, angle) = (b, a, 0.0);
     }
-    if !(a.min(b) > 0.5) {
+    // Not where anything is NaN either.
+    let has_area = a.min(b) > LEAST_HALF;
+    if !has_area {
         return None;
     }
     let distance = |point: &Point| {
@@ -159,7 +163,8 @@ fn direction(contour: &Contour) -> f64 {
 fn error(distances: impl Iterator<Item = f64>) -> Option<f64> {
     let (mut sum, mut count) = (0.0, 0.0);
     for distance in distances {
-        if !(distance.abs() <= MOST) {
+        let is_near = distance.abs() <= MOST;
+        if !is_near {
             return None;
         }
         sum += distance * distance;

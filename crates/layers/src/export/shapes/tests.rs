@@ -267,3 +267,32 @@ fn a_full_picture_is_a_rectangle() {
         }
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+
+    /// Whatever a picture has, nothing panics, and a shape lies where its pixels are.
+    #[test]
+    fn any_blobs_are_a_shape_or_none(
+        (width, height) in (1_u32..60, 1_u32..60),
+        alpha in 1.0_f64..256.0,
+        soft in 0.2_f64..3.0,
+        blobs in proptest::collection::vec((0.0_f64..60.0, 0.0_f64..60.0, 0.0_f64..30.0, 0.0_f64..9.0), 1..5),
+    ) {
+        let picture = RgbaImage::from_fn(width, height, |x, y| {
+            let covered = blobs.iter().enumerate().fold(0.0, |sum: f64, (n, (cx, cy, radius, waves))| {
+                let (u, v) = (f64::from(x) + 0.5 - cx, f64::from(y) + 0.5 - cy);
+                let distance = if n % 2 == 0 { u.hypot(v) } else { u.abs().max(v.abs()) };
+                let edge = radius + 3.0 * (v.atan2(u) * waves.floor()).sin() - distance;
+                let covered = (edge / soft + 0.5).clamp(0.0, 1.0);
+                if *waves < 1.0 { sum.min(1.0 - covered) } else { sum.max(covered) }
+            });
+            Rgba([COLOUR[0], COLOUR[1], COLOUR[2], (covered * alpha) as u8])
+        });
+        if let Some(shape) = FlatShape::find(&picture) {
+            let bounds = shape.outline.path(ACCURACY).bounding_box();
+            proptest::prop_assert!(bounds.x0 >= -1.5 && bounds.x1 <= f64::from(width) + 1.5, "{:?}", bounds);
+            proptest::prop_assert!(bounds.y0 >= -1.5 && bounds.y1 <= f64::from(height) + 1.5, "{:?}", bounds);
+        }
+    }
+}

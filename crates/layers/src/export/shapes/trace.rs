@@ -5,6 +5,7 @@ use kurbo::simplify::SimplifyBezPath;
 use kurbo::{BezPath, CubicBez, PathEl, Point, Shape as _, Vec2, fit_to_cubic};
 
 use super::contour::Contour;
+use super::corner::{Corner, corners, joints};
 use super::{ACCURACY, Outline, primitive};
 
 /// The most lines and curves of a path: what needs more is not simple.
@@ -17,14 +18,6 @@ const STRAIGHT: f64 = 0.3;
 const FLAT: f64 = 0.1;
 /// Both handles of a curve together, by its chord: those of half a circle are 1.33.
 const LONGEST_HANDLES: f64 = 1.6;
-/// The least turn at a corner, in radians.
-const LEAST_TURN: f64 = 0.5;
-/// The least share of the turn over 9 points that a corner makes over 4: an arc makes half of it there.
-const SUDDEN: f64 = 0.7;
-/// Points beside a corner that its antialiasing rounds off.
-const ROUNDED: usize = 2;
-/// How far the sharp tip of a corner may lie from its contour, in pixels.
-const FARTHEST_TIP: f64 = 4.0;
 
 /// How closely a path follows its contours.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +53,9 @@ fn add(contour: &Contour, detail: Detail, path: &mut BezPath) -> Option<()> {
         return within_limit(path);
     }
     let points = resampled(contour, detail.step)?;
-    let corners = corners(&points);
+    let mut corners = corners(&points);
+    corners.extend(joints(&points, &corners));
+    corners.sort_by_key(|corner| corner.index);
     let Some(first) = corners.first() else {
         let around: Vec<Point> = points.iter().copied().chain(points.first().copied()).collect();
         path.move_to(*around.first()?);
@@ -107,68 +102,12 @@ fn resampled(contour: &Contour, step: f64) -> Option<Vec<Point>> {
     (points.len() >= 8).then_some(points)
 }
 
-struct Corner {
-    /// Of the point that is nearest.
-    index: usize,
-    tip: Point,
-}
-
-fn corners(points: &[Point]) -> Vec<Corner> {
-    let count = points.len();
-    let at = |index: usize, by: isize| points[(index + count).wrapping_add_signed(by) % count];
-    let turn = |index: usize, near: isize, far: isize| {
-        let before = at(index, -near) - at(index, -far);
-        let after = at(index, far) - at(index, near);
-        before.cross(after).atan2(before.dot(after)).abs()
-    };
-    // Windows that reach around a small contour say nothing.
-    if count < 16 {
-        return Vec::new();
-    }
-    let turns: Vec<f64> = (0..count)
-        .map(|index| {
-            let near = turn(index, 1, 3);
-            if near > LEAST_TURN && near > SUDDEN * turn(index, 3, 6) { near } else { 0.0 }
-        })
-        .collect();
-    let is_peak = |index: usize| {
-        let of = |by: isize| turns[(index + count).wrapping_add_signed(by) % count];
-        turns[index] > 0.0 && (1..=3).all(|by| of(-by) < turns[index] && of(by) <= turns[index])
-    };
-    let found: Vec<usize> = (0..count).filter(|index| is_peak(*index)).collect();
-    let gap = |n: usize| (found[(n + 1) % found.len()] + count - found[n] - 1) % count + 1;
-    let reach = |gap: usize| gap.saturating_sub(ROUNDED).min(7) as isize;
-    found
-        .iter()
-        .enumerate()
-        .map(|(n, &index)| {
-            let (before, after) = (reach(gap((n + found.len() - 1) % found.len())), reach(gap(n)));
-            let near = ROUNDED as isize;
-            let tip = if before > near && after > near {
-                crossing((at(index, -before), at(index, -near)), (at(index, near), at(index, after)))
-            } else {
-                None
-            };
-            let own = points[index];
-            Corner { index, tip: tip.filter(|tip| tip.distance(own) < FARTHEST_TIP).unwrap_or(own) }
-        })
-        .collect()
-}
-
-/// Where two lines meet.
-fn crossing((a, b): (Point, Point), (c, d): (Point, Point)) -> Option<Point> {
-    let (u, v) = (b - a, d - c);
-    let cross = u.cross(v);
-    let at = (c - a).cross(v) / cross;
-    at.is_finite().then(|| a + u * at)
-}
-
 /// From one corner to the next.
 fn section(points: &[Point], from: &Corner, to: &Corner, detail: Detail, path: &mut BezPath) -> Option<()> {
     let count = points.len();
     let gap = (to.index + count - from.index - 1) % count + 1;
-    let inside =
-        (from.index + ROUNDED..(from.index + gap + 1).saturating_sub(ROUNDED)).map(|index| points[index % count]);
+    let (start, end) = (from.index + from.rounded(), (from.index + gap).saturating_sub(to.rounded()));
+    let inside = (start..=end).map(|index| points[index % count]);
     let section: Vec<Point> = std::iter::once(from.tip).chain(inside).chain([to.tip]).collect();
     let chord = to.tip - from.tip;
     let off = |point: &Point| chord.cross(*point - from.tip).abs() / chord.hypot();
@@ -253,8 +192,8 @@ fn smoothed(section: &[Point], is_closed: bool, times: usize) -> Vec<Point> {
         let middle = |a: usize, b: usize, c: usize| {
             ((before[a].to_vec2() + before[c].to_vec2()) * 0.25 + before[b].to_vec2() * 0.5).to_point()
         };
-        for index in 1..last {
-            points[index] = middle(index - 1, index, index + 1);
+        for (index, point) in points.iter_mut().enumerate().take(last).skip(1) {
+            *point = middle(index - 1, index, index + 1);
         }
         if is_closed && last > 1 {
             points[0] = middle(last - 1, 0, 1);
