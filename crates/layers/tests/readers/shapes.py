@@ -157,6 +157,10 @@ def check_psd(folder, expected):
     composite = np.fromfile(folder / "composite.rgba", np.uint8).reshape(size[1], size[0], 4)
     merged = np.asarray(psd.topil().convert("RGBA")).astype(int)
     assert np.abs(merged - composite).max() <= 1, "PSD: the merged picture"
+    # psd-tools draws fills and masks again; it has other antialiasing.
+    drawn = np.asarray(psd.composite(force=True, ignore_preview=True).convert("RGBA")).astype(int)
+    difference = np.abs(drawn - composite)[..., :3].max()
+    assert difference <= 32, f"PSD: drawn from its paths, it is off by {difference}"
 
 
 def main():
