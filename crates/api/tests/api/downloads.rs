@@ -116,7 +116,7 @@ async fn nothing_is_written_for_who_has_it_or_wants_the_head() {
     let app = TestApp::start().await;
     let id = app.finished_job().await;
     let mut tags = Vec::new();
-    for query in ["", "?trim=true", "?format=psd"] {
+    for query in ["", "?trim=true", "?format=psd", "?format=psd&shapes=pixels"] {
         let path = format!("/api/download/{id}{query}");
         let head = app.client.head(app.url(&path)).send().await.unwrap();
         assert_eq!(head.status(), StatusCode::OK);

@@ -142,6 +142,26 @@ async fn a_stack_given_with_the_request_stores_nothing() {
 }
 
 #[tokio::test]
+async fn flat_layers_are_shapes_unless_pixels_are_wanted() {
+    let app = TestApp::start().await;
+    let id = app.finished_job().await;
+    let count = |svg: &str| (svg.matches("<rect ").count(), svg.matches("<image ").count());
+    for (shapes, found) in [(None, (1, 1)), (Some("native"), (1, 1)), (Some("pixels"), (0, 2))] {
+        let query = shapes.map(|shapes| format!("&shapes={shapes}")).unwrap_or_default();
+        let svg = app.get(&format!("/api/download/{id}?format=svg{query}")).await.text().await.unwrap();
+        assert_eq!(count(&svg), found, "{shapes:?}: {svg}");
+        let mut body = json!({ "format": "svg" });
+        if let Some(shapes) = shapes {
+            body["shapes"] = json!(shapes);
+        }
+        let svg = app.post(&format!("/api/jobs/{id}/compose"), &body).await.text().await.unwrap();
+        assert_eq!(count(&svg), found, "{shapes:?}: {svg}");
+    }
+    let wrong = app.post(&format!("/api/jobs/{id}/compose"), &json!({ "shapes": "circles" })).await;
+    expect_error(wrong, 422, "invalid_parameter").await;
+}
+
+#[tokio::test]
 async fn edits_that_cannot_be_are_told_apart() {
     let app = TestApp::start().await;
     let id = app.finished_job().await;

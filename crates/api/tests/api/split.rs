@@ -168,7 +168,7 @@ async fn no_layer_is_split_deeper_than_the_document_shows() {
         let text = app.get(&format!("/api/jobs/{id}/{path}")).await.text().await.unwrap();
         assert!(text.contains(&deepest.to_string()), "{path} hides the deepest level");
     }
-    let svg = app.get(&format!("/api/download/{id}?format=svg")).await.text().await.unwrap();
+    let svg = app.get(&format!("/api/download/{id}?format=svg&shapes=pixels")).await.text().await.unwrap();
     assert_eq!(svg.matches("<image ").count(), 32 + 2, "{}", svg.len());
     assert_eq!(app.delete(&format!("/api/jobs/{id}")).await.status(), 204);
     assert_eq!(stored(&app, "results"), 0);
