@@ -143,7 +143,7 @@ fn other_contours_are_traced_with_few_segments() {
     let ring = |x: f64, y: f64| (20.0..=40.0).contains(&(x - 60.2).hypot(y - 50.4));
     let bubble = {
         let (body, tail) = (rounded((60.0, 40.0), (100.0, 60.0), 15.0, 0.0), |x: f64, y: f64| {
-            y >= 65.0 && y <= 95.0 && (x - 40.0).abs() <= (95.0 - y) / 2.0
+            (65.0..=95.0).contains(&y) && (x - 40.0).abs() <= (95.0 - y) / 2.0
         });
         move |x: f64, y: f64| body(x, y) || tail(x, y)
     };
