@@ -32,7 +32,7 @@ const ACCURACY: f64 = 0.02;
 /// A shape of one colour, in pixels of the canvas.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct FlatShape {
-    pub(super) outline: Outline,
+    pub(super) geometry: Geometry,
     /// Red, green and blue.
     pub(super) colour: [u8; 3],
     /// 24 to 255.
@@ -41,7 +41,7 @@ pub(super) struct FlatShape {
 
 /// What a shape covers. Angles are clockwise, in radians.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Outline {
+pub(super) enum Geometry {
     Ellipse {
         centre: Point,
         radii: Vec2,
@@ -73,7 +73,7 @@ impl FlatShape {
             return None;
         }
         let mut shape = Self::find(&placed.pixels)?;
-        shape.outline = shape.outline.moved(Vec2::new(placed.x.into(), placed.y.into()));
+        shape.geometry = shape.geometry.moved(Vec2::new(placed.x.into(), placed.y.into()));
         Some(shape)
     }
 
@@ -93,16 +93,16 @@ impl FlatShape {
             _ => Vec::new(),
         };
         let length: f64 = contours.iter().map(contour::Contour::length).sum();
-        let traced = || trace::traces(&contours).map(Outline::Path);
-        let outline = primitives
+        let traced = || trace::traces(&contours).map(Geometry::Path);
+        let geometry = primitives
             .into_iter()
             .chain(std::iter::once_with(traced).flatten())
-            .find(|outline| verify::is_within_tolerance(&outline.path(ACCURACY), picture, &flat, length))?;
-        Some(Self { outline, colour: flat.colour, alpha: flat.alpha })
+            .find(|geometry| verify::is_within_tolerance(&geometry.path(ACCURACY), picture, &flat, length))?;
+        Some(Self { geometry, colour: flat.colour, alpha: flat.alpha })
     }
 }
 
-impl Outline {
+impl Geometry {
     /// As a closed path, to be filled by the even-odd rule, with curves that are as close in pixels.
     pub(super) fn path(&self, accuracy: f64) -> BezPath {
         match self {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use kurbo::{BezPath, PathEl, Point, Shape as _, Vec2};
 use typeset::Colour;
 
-use super::super::shapes::{FlatShape, Outline};
+use super::super::shapes::{FlatShape, Geometry};
 use super::text::solid;
 use super::{FARTHEST, Scale};
 
@@ -19,20 +19,20 @@ const WIDEST: f64 = 20_116_800.0;
 pub(super) fn shape(shape: &FlatShape, properties: &str, scale: &Scale, opacity: f32) -> String {
     let [red, green, blue] = shape.colour;
     let fill = solid(Colour { red, green, blue, alpha: shape.alpha }, opacity);
-    let (place, geometry) = match &shape.outline {
-        Outline::Line { from, to, width, is_round } => {
+    let (place, geometry) = match &shape.geometry {
+        Geometry::Line { from, to, width, is_round } => {
             return line((*from, *to), (*width, *is_round), &fill, properties, scale);
         }
-        Outline::Ellipse { centre, radii, angle } => {
+        Geometry::Ellipse { centre, radii, angle } => {
             (place(*centre, *radii * 2.0, *angle, scale), preset("ellipse", ""))
         }
-        Outline::Rectangle { centre, size, radius, angle } => {
+        Geometry::Rectangle { centre, size, radius, angle } => {
             let share = (radius / size.x.min(size.y) * PARTS_OF_THE_WHOLE).round().clamp(0.0, PARTS_OF_THE_WHOLE / 2.0);
             let radius = format!("<a:gd name=\"adj\" fmla=\"val {share}\"/>");
             let geometry = if share > 0.0 { preset("roundRect", &radius) } else { preset("rect", "") };
             (place(*centre, *size, *angle, scale), geometry)
         }
-        Outline::Path(path) => contour(path, scale),
+        Geometry::Path(path) => contour(path, scale),
     };
     format!(
         "<p:sp><p:nvSpPr>{properties}<p:cNvSpPr/><p:nvPr/></p:nvSpPr>\

@@ -99,8 +99,8 @@ pub(super) fn write_record(
     tagged(&mut extra, b"lyid", &id.to_be_bytes())?;
     if let Some(shape) = shape {
         tagged(&mut extra, b"SoCo", &fill(shape.colour)?)?;
-        tagged(&mut extra, b"vmsk", &vector_mask(&shape.outline, canvas))?;
-        if let Some(origin) = origin(&shape.outline)? {
+        tagged(&mut extra, b"vmsk", &vector_mask(&shape.geometry, canvas))?;
+        if let Some(origin) = origin(&shape.geometry)? {
             tagged(&mut extra, b"vogk", &origin)?;
         }
     }

@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 
 use kurbo::{ParamCurve as _, PathEl, PathSeg, Point};
 
-use super::super::shapes::Outline;
+use super::super::shapes::Geometry;
 use super::ExportError;
 use super::descriptor::{self, Item, Value};
 
@@ -40,9 +40,9 @@ pub(super) fn fill(colour: [u8; 3]) -> Result<Vec<u8>, ExportError> {
     descriptor::write("null", &[("Clr ", Value::Object("RGBC", colour))])
 }
 
-/// The content of `vmsk`: an outline as a path, in pixels of a canvas of a width and a height.
-pub(super) fn vector_mask(outline: &Outline, canvas: (u32, u32)) -> Vec<u8> {
-    let path = outline.path(ACCURACY);
+/// The content of `vmsk`: a shape as a path, in pixels of a canvas of a width and a height.
+pub(super) fn vector_mask(geometry: &Geometry, canvas: (u32, u32)) -> Vec<u8> {
+    let path = geometry.path(ACCURACY);
     // Version 3, no flags.
     let mut out = vec![0, 0, 0, 3, 0, 0, 0, 0];
     record(&mut out, FILL_RULE, &[]);
@@ -124,10 +124,10 @@ fn knots(path: &[PathEl]) -> Vec<Knot> {
 }
 
 /// The content of `vogk`, which keeps a primitive's size and corners editable. None for turned ones and for contours.
-pub(super) fn origin(outline: &Outline) -> Result<Option<Vec<u8>>, ExportError> {
-    let (kind, centre, size, radius) = match *outline {
-        Outline::Ellipse { centre, radii, angle } if angle % TAU == 0.0 => (ELLIPSE, centre, radii * 2.0, 0.0),
-        Outline::Rectangle { centre, size, radius, angle } if angle % TAU == 0.0 => {
+pub(super) fn origin(geometry: &Geometry) -> Result<Option<Vec<u8>>, ExportError> {
+    let (kind, centre, size, radius) = match *geometry {
+        Geometry::Ellipse { centre, radii, angle } if angle % TAU == 0.0 => (ELLIPSE, centre, radii * 2.0, 0.0),
+        Geometry::Rectangle { centre, size, radius, angle } if angle % TAU == 0.0 => {
             (if radius > 0.0 { ROUNDED_RECTANGLE } else { RECTANGLE }, centre, size, radius)
         }
         _ => return Ok(None),

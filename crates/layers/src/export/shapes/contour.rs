@@ -3,8 +3,8 @@
 use image::RgbaImage;
 use kurbo::{Point, Vec2};
 
-/// A closed polygon, its inside to the right as one walks along it in the picture's coordinates: outlines have a positive
-/// area, holes a negative one.
+/// A closed polygon, its inside to the right as one walks along it in the picture's coordinates: outer contours have a
+/// positive area, holes a negative one.
 #[derive(Debug, Clone)]
 pub(super) struct Contour {
     pub(super) points: Vec<Point>,
@@ -142,8 +142,8 @@ impl Contour {
         self.points.iter().copied().zip(self.points.iter().copied().cycle().skip(1))
     }
 
-    /// Area, positive for outlines and negative for holes, in pixels; centre of gravity; variances `xx`, `xy` and `yy`
-    /// about it.
+    /// Area, positive for outer contours and negative for holes, in pixels; centre of gravity; variances `xx`, `xy` and
+    /// `yy` about it.
     pub(super) fn moments(&self) -> (f64, Point, [f64; 3]) {
         // From the first point, so that numbers stay small.
         let origin = self.points.first().copied().unwrap_or_default();

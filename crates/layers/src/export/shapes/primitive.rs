@@ -2,7 +2,7 @@
 
 use kurbo::{Point, Vec2};
 
-use super::Outline;
+use super::Geometry;
 use super::contour::Contour;
 
 /// How far a contour may be from a primitive, in pixels: on average (root mean square) and at most. What is within is
@@ -25,19 +25,19 @@ const THIN: f64 = 4.0;
 const LINE: f64 = 12.0;
 
 /// The primitives that a contour may be, the most likely first. `area` is the sum of the pixels' shares.
-pub(super) fn primitives(contour: &Contour, area: f64) -> Vec<Outline> {
+pub(super) fn primitives(contour: &Contour, area: f64) -> Vec<Geometry> {
     let (signed, centre, variances) = contour.moments();
     if signed <= 0.0 {
         return Vec::new();
     }
     let found = [rectangle(contour, centre, variances, area), ellipse(contour, centre, variances)];
-    let mut found: Vec<(f64, Outline)> = found.into_iter().flatten().collect();
+    let mut found: Vec<(f64, Geometry)> = found.into_iter().flatten().collect();
     found.sort_by(|a, b| a.0.total_cmp(&b.0));
-    found.into_iter().map(|(_, outline)| outline).collect()
+    found.into_iter().map(|(_, geometry)| geometry).collect()
 }
 
 /// The ellipse with the variances of the contour, and how far the contour is from it.
-pub(super) fn ellipse(contour: &Contour, centre: Point, [xx, xy, yy]: [f64; 3]) -> Option<(f64, Outline)> {
+pub(super) fn ellipse(contour: &Contour, centre: Point, [xx, xy, yy]: [f64; 3]) -> Option<(f64, Geometry)> {
     let (mean, half) = ((xx + yy) / 2.0, ((xx - yy) / 2.0).hypot(xy));
     let (mut a, mut b) = (2.0 * (mean + half).sqrt(), 2.0 * (mean - half).max(0.0).sqrt());
     let mut angle = f64::atan2(2.0 * xy, xx - yy) / 2.0;
@@ -62,11 +62,11 @@ pub(super) fn ellipse(contour: &Contour, centre: Point, [xx, xy, yy]: [f64; 3]) 
         if slope > 0.0 { (level - 1.0) / slope } else { f64::INFINITY }
     };
     let error = error(contour.points.iter().map(distance))?;
-    Some((error, Outline::Ellipse { centre, radii: Vec2::new(a, b), angle }))
+    Some((error, Geometry::Ellipse { centre, radii: Vec2::new(a, b), angle }))
 }
 
 /// The rectangle with the most frequent direction of the contour, sharp or rounded.
-fn rectangle(contour: &Contour, centre: Point, [xx, xy, yy]: [f64; 3], area: f64) -> Option<(f64, Outline)> {
+fn rectangle(contour: &Contour, centre: Point, [xx, xy, yy]: [f64; 3], area: f64) -> Option<(f64, Geometry)> {
     let spread = ((xx + yy) / 2.0 + ((xx - yy) / 2.0).hypot(xy)).sqrt();
     let mut angle = direction(contour);
     if angle.sin().abs() * spread < SNAP {
@@ -112,7 +112,7 @@ fn rectangle(contour: &Contour, centre: Point, [xx, xy, yy]: [f64; 3], area: f64
 }
 
 /// A line of few pixels has no edges to measure; its length and its area say how wide it is.
-fn thin(centre: Point, half: Vec2, angle: f64, area: f64) -> Option<(f64, Outline)> {
+fn thin(centre: Point, half: Vec2, angle: f64, area: f64) -> Option<(f64, Geometry)> {
     let length = 2.0 * half.x.max(half.y);
     let width = area / length;
     if !(width > 0.0 && width < length) {
@@ -122,16 +122,16 @@ fn thin(centre: Point, half: Vec2, angle: f64, area: f64) -> Option<(f64, Outlin
     Some((0.0, line_or_rectangle(centre, size, 0.0, angle)))
 }
 
-fn line_or_rectangle(centre: Point, size: Vec2, radius: f64, angle: f64) -> Outline {
+fn line_or_rectangle(centre: Point, size: Vec2, radius: f64, angle: f64) -> Geometry {
     let (length, width) = (size.x.max(size.y), size.x.min(size.y));
     let is_round = width / 2.0 - radius < 0.1 * width;
     if length < LINE * width || (radius > 0.0 && !is_round) {
-        return Outline::Rectangle { centre, size, radius, angle };
+        return Geometry::Rectangle { centre, size, radius, angle };
     }
     let along = if size.x > size.y { Vec2::new(1.0, 0.0) } else { Vec2::new(0.0, 1.0) };
     // Round ends reach beyond the ends of the line.
     let half = turned(along, angle) * ((if is_round { length - width } else { length }) / 2.0);
-    Outline::Line { from: centre - half, to: centre + half, width, is_round }
+    Geometry::Line { from: centre - half, to: centre + half, width, is_round }
 }
 
 /// How round the corners are, by the farthest points along the diagonals.

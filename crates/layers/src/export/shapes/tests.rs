@@ -76,7 +76,7 @@ fn ellipses_are_found_to_a_tenth_of_a_pixel() {
     ] {
         for alpha in [255, 128] {
             let shape = found(&drawn((120, 100), alpha, ellipse(centre, radii, degrees)));
-            let Outline::Ellipse { centre: at, radii: r, angle } = shape.outline else { panic!("{shape:?}") };
+            let Geometry::Ellipse { centre: at, radii: r, angle } = shape.geometry else { panic!("{shape:?}") };
             assert_eq!(shape.alpha, alpha);
             assert_near(at.x, centre.0, 0.1);
             assert_near(at.y, centre.1, 0.1);
@@ -103,7 +103,7 @@ fn rectangles_are_found_with_their_corners_and_turn() {
         ((60.3, 50.6), (80.0, 50.0), 10.0, -17.0),
     ] {
         let shape = found(&drawn((120, 100), 255, rounded(centre, size, radius, degrees)));
-        let Outline::Rectangle { centre: at, size: s, radius: r, angle } = shape.outline else { panic!("{shape:?}") };
+        let Geometry::Rectangle { centre: at, size: s, radius: r, angle } = shape.geometry else { panic!("{shape:?}") };
         println!("{size:?} {radius} {degrees}: {at:?} {s:?} {r} {}", angle.to_degrees());
         assert_near(at.x, centre.0, 0.15);
         assert_near(at.y, centre.1, 0.15);
@@ -127,7 +127,7 @@ fn long_thin_rectangles_are_lines() {
     ] {
         let radius = if round { width / 2.0 } else { 0.0 };
         let shape = found(&drawn((120, 100), 255, rounded((60.0, 50.5), (90.0, width), radius, degrees)));
-        let Outline::Line { from, to, width: w, is_round } = shape.outline else { panic!("{shape:?}") };
+        let Geometry::Line { from, to, width: w, is_round } = shape.geometry else { panic!("{shape:?}") };
         println!("{width} {round} {degrees}: {from:?} {to:?} {w}");
         assert_eq!(is_round, round);
         assert_near(w, width, 0.15);
@@ -170,7 +170,7 @@ fn other_contours_are_traced_with_few_segments() {
     for (name, is_in, contours, most) in cases {
         for alpha in [255, 140] {
             let shape = found(&drawn((120, 100), alpha, is_in));
-            let Outline::Path(path) = &shape.outline else { panic!("{name}: {shape:?}") };
+            let Geometry::Path(path) = &shape.geometry else { panic!("{name}: {shape:?}") };
             println!("{name}: {}", path.to_svg());
             assert_eq!(path.subpaths().count(), contours, "{name}");
             let segments = path.segments().count();
@@ -251,7 +251,7 @@ fn differences_within_the_tolerance_are_ignored() {
         }
     }
     let shape = found(&picture);
-    assert!(matches!(shape.outline, Outline::Ellipse { .. }));
+    assert!(matches!(shape.geometry, Geometry::Ellipse { .. }));
 }
 
 /// What fills a picture, or ends at its border, has its edges there.
@@ -259,7 +259,7 @@ fn differences_within_the_tolerance_are_ignored() {
 fn a_full_picture_is_a_rectangle() {
     for size in [(120, 100), (8, 8), (3, 50), (100, 1)] {
         let shape = found(&drawn(size, 255, |_, _| true));
-        let bounds = shape.outline.path(ACCURACY).bounding_box();
+        let bounds = shape.geometry.path(ACCURACY).bounding_box();
         for (found, wanted) in
             [(bounds.x0, 0.0), (bounds.y0, 0.0), (bounds.x1, f64::from(size.0)), (bounds.y1, f64::from(size.1))]
         {
@@ -290,7 +290,7 @@ proptest::proptest! {
             Rgba([COLOUR[0], COLOUR[1], COLOUR[2], (covered * alpha) as u8])
         });
         if let Some(shape) = FlatShape::find(&picture) {
-            let bounds = shape.outline.path(ACCURACY).bounding_box();
+            let bounds = shape.geometry.path(ACCURACY).bounding_box();
             proptest::prop_assert!(bounds.x0 >= -1.5 && bounds.x1 <= f64::from(width) + 1.5, "{:?}", bounds);
             proptest::prop_assert!(bounds.y0 >= -1.5 && bounds.y1 <= f64::from(height) + 1.5, "{:?}", bounds);
         }

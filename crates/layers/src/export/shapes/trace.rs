@@ -6,7 +6,7 @@ use kurbo::{BezPath, CubicBez, PathEl, Point, Shape as _, Vec2, fit_to_cubic};
 
 use super::contour::Contour;
 use super::corner::{Corner, corners, joints};
-use super::{ACCURACY, Outline, primitive};
+use super::{ACCURACY, Geometry, primitive};
 
 /// The most lines and curves of a path: what needs more is not simple.
 const MOST_SEGMENTS: usize = 400;
@@ -75,8 +75,8 @@ fn add(contour: &Contour, detail: Detail, path: &mut BezPath) -> Option<()> {
 /// Round holes and dots, in the direction of their contour.
 fn ellipse(contour: &Contour) -> Option<BezPath> {
     let (area, centre, variances) = contour.moments();
-    let (error, outline) = primitive::ellipse(contour, centre, variances)?;
-    let Outline::Ellipse { centre, radii, angle } = outline else { return None };
+    let (error, geometry) = primitive::ellipse(contour, centre, variances)?;
+    let Geometry::Ellipse { centre, radii, angle } = geometry else { return None };
     let path = kurbo::Ellipse::new(centre, radii, angle).to_path(ACCURACY);
     let mut path = if area < 0.0 { path.reverse_subpaths() } else { path };
     path.close_path();

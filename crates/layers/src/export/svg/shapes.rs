@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use kurbo::{BezPath, PathEl, Point};
 use typeset::Colour;
 
-use super::super::shapes::{FlatShape, Outline};
+use super::super::shapes::{FlatShape, Geometry};
 use super::text::{alpha, hex, number};
 
 /// The element of a shape.
@@ -21,8 +21,8 @@ pub(super) fn shape(shape: &FlatShape) -> String {
         format!("{kind}=\"{}\"{opacity}", hex(colour))
     };
     let fill = paint("fill");
-    match &shape.outline {
-        Outline::Ellipse { centre, radii, .. } if radii.x == radii.y => {
+    match &shape.geometry {
+        Geometry::Ellipse { centre, radii, .. } if radii.x == radii.y => {
             format!(
                 "<circle cx=\"{}\" cy=\"{}\" r=\"{}\" {fill}/>\n",
                 number(centre.x),
@@ -30,7 +30,7 @@ pub(super) fn shape(shape: &FlatShape) -> String {
                 number(radii.x)
             )
         }
-        Outline::Ellipse { centre, radii, angle } => format!(
+        Geometry::Ellipse { centre, radii, angle } => format!(
             "<ellipse cx=\"{}\" cy=\"{}\" rx=\"{}\" ry=\"{}\" {fill}{}/>\n",
             number(centre.x),
             number(centre.y),
@@ -38,7 +38,7 @@ pub(super) fn shape(shape: &FlatShape) -> String {
             number(radii.y),
             turned(*angle, *centre)
         ),
-        Outline::Rectangle { centre, size, radius, angle } => {
+        Geometry::Rectangle { centre, size, radius, angle } => {
             let corner = *centre - *size / 2.0;
             let round = if *radius > 0.0 { format!(" rx=\"{}\"", number(*radius)) } else { String::new() };
             format!(
@@ -50,7 +50,7 @@ pub(super) fn shape(shape: &FlatShape) -> String {
                 turned(*angle, *centre)
             )
         }
-        Outline::Line { from, to, width, is_round } => format!(
+        Geometry::Line { from, to, width, is_round } => format!(
             "<line x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\" {} stroke-width=\"{}\"{}/>\n",
             number(from.x),
             number(from.y),
@@ -60,7 +60,7 @@ pub(super) fn shape(shape: &FlatShape) -> String {
             number(*width),
             if *is_round { " stroke-linecap=\"round\"" } else { "" }
         ),
-        Outline::Path(path) => format!("<path d=\"{}\" fill-rule=\"evenodd\" {fill}/>\n", data(path)),
+        Geometry::Path(path) => format!("<path d=\"{}\" fill-rule=\"evenodd\" {fill}/>\n", data(path)),
     }
 }
 
