@@ -22,7 +22,10 @@ fn poster() -> Vec<u8> {
         let text = Text { lines, align: Align::Left, angle: 0.0, position: Position { x: 60.0, y } };
         let bounds = Bounds { x: 0, y: 0, width: SIZE.0, height: SIZE.1 };
         let drawn = typeset::render(&text, &fonts, bounds).expect("words can be drawn");
-        image::imageops::overlay(&mut picture, &drawn.picture, drawn.x.into(), drawn.y.into());
+        for (x, y, top) in drawn.picture.enumerate_pixels() {
+            let below = picture.get_pixel_mut(x + drawn.x as u32, y + drawn.y as u32);
+            *below = layers::over(*top, *below);
+        }
     }
     let mut png = Vec::new();
     layers::write_png(&mut png, &picture).expect("a PNG");

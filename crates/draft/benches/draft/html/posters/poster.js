@@ -24,8 +24,8 @@ function describe() {
   const body = document.body.getBoundingClientRect();
   return {
     kind, script, width: Math.round(body.width), height: Math.round(body.height),
-    lines: texts().flatMap(lines),
-    set: texts().flatMap(setLines),
+    lines: textElements().flatMap(lines),
+    set: textElements().flatMap(setLines),
     things: things().map((one) => ({
       layer: one.dataset.layer, name: one.dataset.name ?? '', behind: one.dataset.behind ?? 'known',
       // A thing inside another is a part of it, and covers nothing of it.
@@ -34,7 +34,9 @@ function describe() {
   };
 }
 
-const texts = () => [...document.querySelectorAll('[data-layer=text]')];
+function textElements() {
+  return [...document.querySelectorAll('[data-layer=text]')];
+}
 
 function textNodes(root) {
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT, (node) =>
@@ -44,13 +46,15 @@ function textNodes(root) {
   return nodes;
 }
 
-const tidy = (text) => text.replace(/\s+/g, ' ').trim();
+function tidied(text) {
+  return text.replace(/\s+/g, ' ').trim();
+}
 
 /** The lines of a text element: what it says. */
 function lines(element) {
-  if (element.dataset.text !== undefined) return element.dataset.text.split('|').map(tidy);
-  if (element instanceof SVGElement) return textNodes(element).map((node) => tidy(node.data));
-  return rows(element).map(({ words }) => tidy(words));
+  if (element.dataset.text !== undefined) return element.dataset.text.split('|').map(tidied);
+  if (element instanceof SVGElement) return textNodes(element).map((node) => tidied(node.data));
+  return letterRows(element).map(({ words }) => tidied(words));
 }
 
 /** The level lines of a text element in one style: how they are set, and where their baselines start. */
@@ -63,14 +67,14 @@ function setLines(element) {
     isOpaque &&= opacity === '1';
   }
   const context = document.createElement('canvas').getContext('2d');
-  return rows(element).filter(({ styles }) => styles.size === 1).map(({ words, box, styles }) => {
+  return letterRows(element).filter(({ styles }) => styles.size === 1).map(({ words, box, styles }) => {
     const [{ fontFamily, fontWeight, fontStyle, fontSize, color }] = styles.values();
     context.font = `${fontStyle} ${fontWeight} ${fontSize} ${fontFamily}`;
     // The box of a letter is as high as its font, whose measures the page rounds.
     const baseline = box.top + Math.round(context.measureText(words).fontBoundingBoxAscent);
     const [red, green, blue, alpha = 1] = color.match(/[\d.]+/g).map(Number);
     return {
-      words: tidy(words), family: fontFamily.split(',')[0].replace(/["']/g, ''), weight: Number(fontWeight),
+      words: tidied(words), family: fontFamily.split(',')[0].replace(/["']/g, ''), weight: Number(fontWeight),
       italic: fontStyle !== 'normal', size: parseFloat(fontSize), x: box.left, y: baseline,
       colour: isOpaque && alpha === 1 ? [red, green, blue] : null,
     };
@@ -78,7 +82,7 @@ function setLines(element) {
 }
 
 /** The rows of an element's letters, parted where they begin anew further down or far to the right. */
-function rows(element) {
+function letterRows(element) {
   const found = [];
   let last = null;
   for (const node of textNodes(element)) {
