@@ -33,6 +33,8 @@ mod rows;
 #[cfg(feature = "networks")]
 pub(crate) mod scene;
 #[cfg(feature = "networks")]
+mod soft;
+#[cfg(feature = "networks")]
 mod tidy;
 #[cfg(feature = "networks")]
 mod writing;

@@ -10,6 +10,7 @@ use crate::text::glyphs::Letters;
 use crate::text::paper::{in_own_colour, levelled};
 use crate::text::pieces::{is_hangul, joined_pieces, pieces};
 use crate::text::rows::apart;
+use crate::text::soft::softened;
 use crate::text::writing::looks_written;
 
 /// White around the letters, as a share of their height, as the readers like it. More of it makes the letters smaller in
@@ -58,14 +59,6 @@ pub(crate) enum Script {
     /// With at least one syllable of Hangul.
     Korean,
     Other,
-}
-
-/// Reads letters; `along` is the direction in which the line runs (right, down).
-///
-/// # Errors
-/// When the caller stopped, or a network cannot be run.
-pub(crate) fn read_letters(mask: &Mask, along: [f32; 2], monitor: &Monitor) -> Result<Reading, NetworkError> {
-    read_paper(levelled(&mask.map(|letter| if letter { [0; 3] } else { [255; 3] }), along), monitor)
 }
 
 /// Reads dark letters on white in their tight box; without any, nothing.
@@ -188,22 +181,28 @@ fn is_ideograph(character: char) -> bool {
     ('\u{3400}'..='\u{9FFF}').contains(&character)
 }
 
-/// Reads the letters, and what has their colour where they are not read surely.
+/// Reads the letters; where they are not read surely, without their soft edges, which texture spoils, and then what has
+/// their colour.
 fn read_twice(picture: &Rgb8, line: &Letters, monitor: &Monitor) -> Result<Reading, NetworkError> {
     let length = |text: &str| text.chars().count();
-    let mut best = read_letters(&line.plain(), line.along, monitor)?;
+    let mut best = read_paper(levelled(&softened(picture, line), line.along), monitor)?;
     if line.certain && line.sure >= NO_DOUBT && line.text.is_ascii() {
         return Ok(best);
     }
-    for lifted in [false, true] {
+    let papers: [&dyn Fn() -> Option<Rgb8>; 3] = [
+        &|| (!line.smooth).then(|| line.plain().map(|letter| if letter { [0; 3] } else { [255; 3] })),
+        &|| in_own_colour(picture, line, false),
+        &|| in_own_colour(picture, line, true),
+    ];
+    for paper in papers {
         if best.sure >= NO_DOUBT && length(&best.text) + 1 >= length(&line.text) && is_whole(line) {
             break;
         }
-        let paper = in_own_colour(picture, line, lifted).and_then(|paper| levelled(&paper, line.along));
-        let colour = read_paper(paper, monitor)?;
-        let longer = length(&colour.text) > length(&best.text);
-        if colour.sure > best.sure || (longer && colour.sure > best.sure - LENGTH_PAYS) {
-            best = colour;
+        let Some(paper) = paper() else { continue };
+        let other = read_paper(levelled(&paper, line.along), monitor)?;
+        let longer = length(&other.text) > length(&best.text);
+        if other.sure > best.sure || (longer && other.sure > best.sure - LENGTH_PAYS) {
+            best = other;
         }
     }
     Ok(best)
