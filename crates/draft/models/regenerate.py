@@ -175,7 +175,13 @@ def make(name, data):
         model, nothing = tesseract.network(data)
         classes = model.graph.output[0].type.tensor_type.shape.dim[2].dim_value
         codes = "".join(code + "\n" for code in tesseract.codes(data, classes, nothing)).encode()
-        return {name: model.SerializeToString(deterministic=True), "korean-codes.txt": codes}
+        syllables, pairs = tesseract.pairs(data)
+        return {
+            name: model.SerializeToString(deterministic=True),
+            "korean-codes.txt": codes,
+            "korean-syllables.txt": syllables.encode(),
+            "korean-pairs.bin": pairs,
+        }
     model = with_odd_kernels(onnx.load_from_string(data))
     model = without_copies(model)
     model = shrink(in_eight_bits(model, WHOLE[name]) if name in WHOLE else model)

@@ -1,8 +1,8 @@
 """Writes the LSTM network of a Tesseract 4 `traineddata` file as ONNX, and its codes as text.
 
 The layout of the file: `TessdataManager` (offsets of the parts), `Network::CreateFromFile`
-(layers), `WeightMatrix::DeSerialize` (8-bit weights with one scale for each row) and
-`UnicharCompress` (the codes of each character) of Tesseract. Weights stay in 8 bits; the
+(layers), `WeightMatrix::DeSerialize` (8-bit weights with one scale for each row),
+`UnicharCompress` (the codes of each character) and `SquishedDawg` (words) of Tesseract. Weights stay in 8 bits; the
 engine computes with them in 32-bit floats.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-LSTM, UNICHARSET, RECODER = 17, 21, 22
+LSTM, WORDS, UNICHARSET, RECODER = 17, 19, 21, 22
 NESTED = ("Series", "XYTranspose", "RTLReversed")
 
 
@@ -177,3 +177,60 @@ def codes(data, classes, nothing):
         elif len(own) == 1 and own[0] != nothing:
             means[own[0]] = " " if character == "NULL" else character
     return means
+
+
+def characters(data):
+    lines = parts(data)[UNICHARSET].decode().split("\n")[1:]
+    return [line.split(" ")[0] for line in lines if line]
+
+
+def words(data):
+    """The dictionary: a graph whose edges are 64 bits of letter, flags (last of its node, backward, end of a word) and
+    next node."""
+    reader = Reader(parts(data)[WORDS])
+    _magic, letters, count = reader.take("hii")
+    edges = reader.array("<u8", count).tolist()
+    bits = letters.bit_length()
+    known = characters(data)
+    found, open_ones = [], [(0, "")]
+    while open_ones:
+        node, before = open_ones.pop()
+        while True:
+            edge = edges[node]
+            word = before + known[edge & ((1 << bits) - 1)]
+            if not edge >> bits & 2:
+                if edge >> bits & 4:
+                    found.append(word)
+                if edge >> bits + 3:
+                    open_ones.append((edge >> bits + 3, word))
+            if edge >> bits & 1:
+                break
+            node += 1
+    return found
+
+
+def pairs(data):
+    """The syllables in Unicode's order, and which follow which in the dictionary's words, and how often: for each one the
+    gaps between those that follow it, each times four with the power of four next to their number, in groups of seven
+    bits, the lowest first, of which all but the last have the eighth bit set; then a zero."""
+    syllables = sorted(c for c in characters(data) if len(c) == 1 and "가" <= c <= "힣")
+    number = {syllable: k for k, syllable in enumerate(syllables)}
+    counts = {}
+    for word in words(data):
+        for pair in zip(word, word[1:]):
+            if pair[0] in number and pair[1] in number:
+                counts[pair] = counts.get(pair, 0) + 1
+    written = bytearray()
+    for first in syllables:
+        last = -1
+        for k, second in enumerate(syllables):
+            often = counts.get((first, second), 0)
+            if often:
+                power = min(round(np.log2(often) / 2), 3)
+                value, last = (k - last) << 2 | int(power), k
+                while value >= 128:
+                    written.append(value & 127 | 128)
+                    value >>= 7
+                written.append(value)
+        written.append(0)
+    return "".join(syllables) + "\n", bytes(written)

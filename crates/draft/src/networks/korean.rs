@@ -5,7 +5,9 @@ use std::sync::LazyLock;
 
 use ::networks::{Network, NetworkError};
 
-use super::reading::{LINE_HEIGHT, Run, Sign, runs};
+use super::beam::{Code, best_runs, syllable};
+use super::pairs;
+use super::reading::{LINE_HEIGHT, Run, Sign};
 use crate::filter::resize_rgb;
 use crate::monitor::Monitor;
 use crate::plane::Rgb8;
@@ -13,8 +15,9 @@ use crate::plane::Rgb8;
 static KOREAN: Network = Network::new(include_bytes!("../../models/korean.onnx"));
 
 /// What the network's classes stand for: signs and conjoining jamo; the last is "nothing".
-static CODES: LazyLock<Vec<Option<char>>> =
-    LazyLock::new(|| include_str!("../../models/korean-codes.txt").lines().map(|line| line.chars().next()).collect());
+static CODES: LazyLock<Vec<Code>> = LazyLock::new(|| {
+    include_str!("../../models/korean-codes.txt").lines().map(|line| code(line.chars().next())).collect()
+});
 
 /// Letters are stretched by this: read so, lines in nine typefaces had a third fewer errors, narrow ones half.
 const STRETCHED: f32 = 1.15;
@@ -28,8 +31,22 @@ const LEADS: (char, char) = ('\u{1100}', '\u{1112}');
 const VOWELS: (char, char) = ('\u{1161}', '\u{1175}');
 const TAILS: (char, char) = ('\u{11A7}', '\u{11C2}');
 
+fn code(letter: Option<char>) -> Code {
+    let place = |kind: (char, char)| {
+        let letter = letter.filter(|letter| (kind.0..=kind.1).contains(letter))?;
+        Some(u32::from(letter) - u32::from(kind.0))
+    };
+    match (place(LEADS), place(VOWELS), place(TAILS)) {
+        (Some(lead), ..) => Code::Lead(lead),
+        (_, Some(vowel), _) => Code::Vowel(vowel),
+        (.., Some(tail)) => Code::Tail(tail),
+        _ => Code::Sign(letter.map(narrow)),
+    }
+}
+
 pub(super) fn prepare() {
     KOREAN.prepare();
+    pairs::prepare();
 }
 
 /// Reads a line of dark letters on white from left to right.
@@ -42,14 +59,10 @@ pub(crate) fn read_korean(line: &Rgb8, monitor: &Monitor) -> Result<Vec<Sign>, N
     let small = resize_rgb(line, width, LINE_HEIGHT);
     let input = small.data.iter().map(|pixel| f32::from(pixel[1]) / 127.5 - 1.0).collect();
     let (shape, data) = KOREAN.run(&[1, 1, LINE_HEIGHT, width], input, &|| monitor.check().is_err())?;
-    let classes = shape[2];
-    Ok(composed(&runs(&data, classes, classes - 1), width))
-}
-
-/// The place of a letter among those of its kind.
-fn place(run: Option<&Run>, kind: (char, char)) -> Option<u32> {
-    let letter = CODES.get(run?.class).copied().flatten()?;
-    (kind.0..=kind.1).contains(&letter).then(|| u32::from(letter) - u32::from(kind.0))
+    if shape[2] != CODES.len() {
+        return Err(NetworkError::Failed("the Korean network has other classes".to_owned()));
+    }
+    Ok(composed(&best_runs(&data, &CODES, CODES.len() - 1), width))
 }
 
 /// Signs as they are, and syllables from their letters; letters that make no syllable are left out.
@@ -58,14 +71,14 @@ fn composed(runs: &[Run], width: usize) -> Vec<Sign> {
     let mut signs = Vec::new();
     let mut rest = runs;
     while let Some(first) = rest.first() {
-        let lead = place(rest.first(), LEADS).zip(place(rest.get(1), VOWELS));
-        let tail = lead.and_then(|_| place(rest.get(2), TAILS));
-        let used = if lead.is_some() { 2 + usize::from(tail.is_some()) } else { 1 };
-        let character = match lead {
-            // The arithmetic of Unicode, section 3.12.
-            Some((lead, vowel)) => char::from_u32(0xAC00 + (lead * 21 + vowel) * 28 + tail.unwrap_or(0)),
-            None if [LEADS, VOWELS, TAILS].iter().any(|&kind| place(Some(first), kind).is_some()) => None,
-            None => CODES.get(first.class).copied().flatten().map(narrow),
+        let code = |k: usize| CODES.get(rest.get(k)?.class).copied();
+        let (character, used) = match (code(0), code(1), code(2)) {
+            (Some(Code::Lead(lead)), Some(Code::Vowel(vowel)), Some(Code::Tail(tail))) => {
+                (syllable(lead, vowel, tail), 3)
+            }
+            (Some(Code::Lead(lead)), Some(Code::Vowel(vowel)), _) => (syllable(lead, vowel, 0), 2),
+            (Some(Code::Sign(sign)), ..) => (sign, 1),
+            _ => (None, 1),
         };
         if let Some(character) = character {
             let sure = rest[..used].iter().map(|run| run.sure).fold(1.0, f32::min);
@@ -96,7 +109,7 @@ mod tests {
     use super::*;
 
     fn class(character: char) -> usize {
-        CODES.iter().position(|&code| code == Some(character)).expect("the network knows it")
+        CODES.iter().position(|&known| known == code(Some(character))).expect("the network knows it")
     }
 
     fn read(letters: &str) -> String {
@@ -112,7 +125,7 @@ mod tests {
     #[test]
     fn there_is_a_code_for_each_class() {
         assert_eq!(CODES.len(), 144);
-        assert_eq!((CODES[0], CODES[143]), (Some(' '), None));
+        assert_eq!((CODES[0], CODES[143]), (Code::Sign(Some(' ')), Code::Sign(None)));
     }
 
     #[test]

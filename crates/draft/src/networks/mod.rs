@@ -1,7 +1,9 @@
 //! The networks that ship with the engine, and how they are run.
 
+mod beam;
 mod korean;
 pub(crate) mod objects;
+mod pairs;
 mod reading;
 
 pub(crate) use ::networks::NetworkError;
