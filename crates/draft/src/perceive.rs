@@ -113,6 +113,7 @@ fn with_networks(
     let mut letters = text::read::read_all(picture, letters, monitor)?;
     text::more::add(picture, &mut letters, figure.as_ref(), monitor)?;
     letters.sort_by_key(|line| (line.rect.y0, line.rect.x0));
+    text::words::put_right(&mut letters);
     text::numbers::group_thousands(&mut letters);
     if scene_text == SceneText::Keep {
         let mut on_things = text::scene::on_things(picture, &letters).into_iter();

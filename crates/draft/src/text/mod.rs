@@ -37,4 +37,6 @@ mod soft;
 #[cfg(feature = "networks")]
 mod tidy;
 #[cfg(feature = "networks")]
+pub(crate) mod words;
+#[cfg(feature = "networks")]
 mod writing;
