@@ -13,7 +13,7 @@ mod shape;
 mod text;
 
 pub use error::Error;
-pub use fonts::{Face, FaceId, Fonts, Generic, Origin, Scripts, Skipped, Slant, Sources, Wanted};
+pub use fonts::{Face, FaceId, Fonts, Generic, Origin, Scripts, Skipped, Slant, Sources, Wanted, sisters};
 pub use identify::{Match, Options, identify, match_coverage, nearest_generic};
 pub use measure::{Block, MeasuredLine, Paint, ink, line_text, measure, measure_block};
 pub use render::{Bounds, LineBox, Rendered, Replaced, line_boxes, render};

@@ -17,6 +17,12 @@ export const FORMATS = [["png", "PNG"], ["psd", "PSD"], ["ora", "ORA"], ["pptx",
 export const textMode = stored("unflatten.text", "both");
 
 /**
+ * Whether layers of one colour and shape are shapes in PPTX, SVG and PSD, or pixels like others.
+ * @type {import("../lib/signal.js").Signal<"native" | "pixels">}
+ */
+export const shapeMode = stored("unflatten.shapes", "native");
+
+/**
  * The document in the words of `POST /api/jobs/{id}/compose`, with names in the page's language.
  * @param {import("../types.js").Layer[]} layers
  */
@@ -42,7 +48,7 @@ export async function save(format, name) {
   // The layers have not arrived yet.
   if (!doc.value) return;
   try {
-    const file = await api.compose(doc.value.id, { format, text: textMode.value, layers: stackOf(doc.value.layers) });
+    const file = await api.compose(doc.value.id, { format, text: textMode.value, shapes: shapeMode.value, layers: stackOf(doc.value.layers) });
     const link = document.createElement("a");
     link.href = URL.createObjectURL(file);
     link.download = `${name.replace(/\.[^.]*$/, "") || "poster"}-layers.${format}`;

@@ -145,12 +145,13 @@ fn compare(line: &TrueLine, info: &LineInfo, style: &Style, angle: f32, tally: &
     tally.live += 1;
     tally.similarities.push(info.similarity);
     tally.overlaps.push(info.overlap);
-    // Families of one design: regions of Noto, and those that BM and Google publish.
-    let sisters = |family: &str| {
+    // Regions of Noto differ in letters that posters hardly have.
+    let region = |family: &str| {
         let region = [" KR", " JP", " SC", " TC", " HK"].iter().find_map(|region| family.strip_suffix(region));
-        region.unwrap_or(family).replace(" CJK", "").replace("BM ", "")
+        region.unwrap_or(family).replace(" CJK", "")
     };
-    let family = sisters(&info.font.family) == sisters(&line.family);
+    let found = info.font.family.as_str();
+    let family = region(found) == region(&line.family) || typeset::sisters(found).any(|name| name == line.family);
     tally.family += u32::from(family);
     tally.face += u32::from(family && info.font.weight == line.weight);
     tally.drawn += u32::from(family && info.overlap >= 0.8);

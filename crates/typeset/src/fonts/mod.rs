@@ -6,6 +6,7 @@ mod names;
 mod script;
 mod select;
 mod shipped;
+mod sisters;
 mod system;
 mod woff;
 
@@ -19,6 +20,7 @@ pub use face::{Face, FaceId, Origin, Slant};
 pub use script::Scripts;
 pub(crate) use script::is_ignorable;
 pub use select::{Generic, Wanted};
+pub use sisters::sisters;
 
 use file::File;
 

@@ -6,7 +6,7 @@ import { reset } from "../../editor/edits.js";
 import { history, redo, undo } from "../../editor/history.js";
 import { closeDocument, openDocument } from "../../editor/open.js";
 import { allWords } from "../../editor/retype.js";
-import { FORMATS, save, textMode } from "../../editor/save.js";
+import { FORMATS, save, shapeMode, textMode } from "../../editor/save.js";
 import { wordsIn } from "../../editor/words.js";
 import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
@@ -28,6 +28,8 @@ import { register as registerType } from "../type/type.js";
 const MODES = ["layers", "compare", "input"];
 /** @type {(typeof textMode.value)[]} */
 const TEXT_MODES = ["both", "live", "pixels"];
+/** @type {(typeof shapeMode.value)[]} */
+const SHAPE_MODES = ["native", "pixels"];
 /** @type {(typeof ground.value)[]} */
 const GROUNDS = ["checker", "white", "black", "magenta"];
 
@@ -82,6 +84,9 @@ class Result extends View {
           <label class="text-mode" title="${t("take.textHint")}"><span>${t("take.text")}</span>
             <select class="input" name="text-mode">${TEXT_MODES.map((one) => html`
               <option value="${one}" ${one === textMode.value ? html`selected` : ""}>${t(`take.text.${one}`)}</option>`)}</select></label>
+          <label class="text-mode" title="${t("take.shapesHint")}"><span>${t("take.shapes")}</span>
+            <select class="input" name="shape-mode">${SHAPE_MODES.map((one) => html`
+              <option value="${one}" ${one === shapeMode.value ? html`selected` : ""}>${t(`take.shapes.${one}`)}</option>`)}</select></label>
         </section>
         <un-analysis></un-analysis>
         <un-details></un-details>
@@ -131,6 +136,7 @@ class Result extends View {
   #choose({ name, value }) {
     if (name === "mode") mode.value = MODES.find((one) => one === value) ?? mode.value;
     if (name === "text-mode") textMode.value = TEXT_MODES.find((one) => one === value) ?? textMode.value;
+    if (name === "shape-mode") shapeMode.value = SHAPE_MODES.find((one) => one === value) ?? shapeMode.value;
     if (name === "ground") ground.value = GROUNDS.find((one) => one === value) ?? ground.value;
   }
 

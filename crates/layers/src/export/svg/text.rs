@@ -84,13 +84,14 @@ fn span(styled: &StyledRun<'_>, gradient: &str, defs: &mut String, out: &mut Str
     let _ = write!(out, ">{}</tspan>", escape(&styled.run.text));
 }
 
-/// The family, quoted, and what stands in where it is missing.
+/// The family, quoted, the other names of its design, and what stands in where it is missing.
 fn families(styled: &StyledRun<'_>) -> String {
     let quoted = |name: &str| format!("'{}'", name.replace(['\'', '\\'], ""));
-    let wanted = &styled.run.style.family;
-    let own = quoted(&styled.family);
-    let named = if *wanted == styled.family { own } else { format!("{own}, {}", quoted(wanted)) };
-    format!("{named}, sans-serif")
+    let wanted = Some(styled.run.style.family.as_str()).filter(|wanted| *wanted != styled.family);
+    let mut named = vec![quoted(&styled.family)];
+    named.extend(wanted.map(quoted));
+    named.extend(typeset::sisters(&styled.family).map(quoted));
+    format!("{}, sans-serif", named.join(", "))
 }
 
 fn linear_gradient(gradient: &Gradient, id: &str) -> String {
