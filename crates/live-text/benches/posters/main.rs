@@ -151,12 +151,15 @@ fn compare(line: &TrueLine, info: &LineInfo, style: &Style, angle: f32, tally: &
         region.unwrap_or(family).replace(" CJK", "")
     };
     let found = info.font.family.as_str();
-    let family = region(found) == region(&line.family) || typeset::sisters(found).any(|name| name == line.family);
+    // One design, of other sizes.
+    let resized = [("Do Hyeon", "BM DoHyeon"), ("Jua", "BM JUA_TTF")].contains(&(found, &line.family));
+    let family =
+        resized || region(found) == region(&line.family) || typeset::sisters(found).any(|name| name == line.family);
     tally.family += u32::from(family);
     tally.face += u32::from(family && info.font.weight == line.weight);
     tally.drawn += u32::from(family && info.overlap >= 0.8);
     tally.approximate += u32::from(info.font.approximate);
-    let size = (style.size / line.size - 1.0).abs() <= 0.03;
+    let size = resized || (style.size / line.size - 1.0).abs() <= 0.03;
     // Across the line.
     let (dx, dy) = (info.origin.x - line.origin.x, info.origin.y - line.origin.y);
     let (cos, sin) = (line.angle.to_radians().cos(), line.angle.to_radians().sin());
