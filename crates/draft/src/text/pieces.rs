@@ -260,7 +260,7 @@ mod tests {
         let mut korean = signs("가나다", |_| 1.0);
         let pieces = [Piece { from: 0.0, to: 0.09 }, Piece { from: 0.11, to: 0.19 }, Piece { from: 0.26, to: 0.3 }];
         assert_eq!(joined_pieces(&pieces, [&korean, &[]], 4.0).0, "가나다", "a gap of 0.28 of the height");
-        assert_eq!(joined_pieces(&pieces, [&[], &korean], 4.0).0, "가나 다", "narrower letters");
+        assert_eq!(joined_pieces(&pieces, [&[], &signs("abc", |_| 1.0)], 4.0).0, "ab c", "narrower letters");
         assert_eq!(joined_pieces(&pieces, [&korean, &[]], 6.0).0, "가나 다");
         korean.push(Sign { character: ' ', sure: 1.0, from: 0.1, to: 0.1 });
         assert_eq!(joined_pieces(&pieces, [&korean, &[]], 4.0).0, "가 나다");
@@ -299,7 +299,7 @@ mod tests {
             with_gaps("02-555-01420", &[0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.36, 0.38, 0.1, 0.1]),
             "02-555-01420"
         );
-        assert_eq!(with_gaps("0415", &[0.1, 0.5, 0.38]), "04 15");
+        assert_eq!(with_gaps("20260415", &[0.1, 0.1, 0.1, 0.5, 0.1, 0.5, 0.38]), "2026 04 15");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::document::DocumentLayer;
 
 mod contour;
 mod corner;
+mod curve;
 mod flat;
 mod primitive;
 mod trace;

@@ -1,11 +1,11 @@
 //! Contours as paths of lines and Bézier curves: corners are found and sharpened, what is between them is smoothed and
 //! fitted.
 
-use kurbo::simplify::SimplifyBezPath;
-use kurbo::{BezPath, CubicBez, PathEl, Point, Shape as _, Vec2, fit_to_cubic};
+use kurbo::{BezPath, CubicBez, Point, Shape as _, Vec2};
 
 use super::contour::Contour;
 use super::corner::{Corner, corners, joints};
+use super::curve::one_curve;
 use super::{ACCURACY, Geometry, primitive};
 
 /// The most lines and curves of a path: what needs more is not simple.
@@ -150,13 +150,9 @@ fn curves(section: &[Point], is_closed: bool, detail: Detail, path: &mut BezPath
 
 /// As few curves as stand for a spline, each for as much of it as one can.
 fn fit(spline: &[CubicBez], accuracy: f64, path: &mut BezPath) {
-    let elements = spline.iter().map(|curve| PathEl::CurveTo(curve.p1, curve.p2, curve.p3));
-    let Some(first) = spline.first() else { return };
-    let source = SimplifyBezPath::new(std::iter::once(PathEl::MoveTo(first.p0)).chain(elements));
-    let share = |index: usize| index as f64 / spline.len() as f64;
     let mut from = 0;
     while from < spline.len() {
-        let curve_to = |to: usize| fit_to_cubic(&source, share(from)..share(to), accuracy).map(|(curve, _)| curve);
+        let curve_to = |to: usize| one_curve(&spline[from..to], accuracy);
         // The spline's own next curve, then what holds for longer.
         let (mut best, mut low, mut high) = (spline[from], from + 1, spline.len() + 1);
         let mut to = spline.len();
