@@ -74,7 +74,7 @@ fn least_squares(points: &[Point], places: &[f64], ends: [Vec2; 2]) -> Option<Cu
         (squares[0] * wanted[1] - mixed * wanted[0]) / determinant,
     ];
     let least = SHORTEST_HANDLE * from.distance(to);
-    // False for what is no number, too.
+    // False for NaN, too.
     lengths.iter().all(|length| *length > least && length.is_finite()).then(|| {
         let [start, end] = [from + ends[0] * lengths[0], to + ends[1] * lengths[1]];
         CubicBez::new(from, start, end, to)
