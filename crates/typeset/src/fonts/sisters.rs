@@ -16,7 +16,7 @@ const SISTERS: &[&[&str]] = &[
 
 /// The other names under which a machine may have the same letters.
 pub fn sisters(family: &str) -> impl Iterator<Item = &'static str> + '_ {
-    let group = SISTERS.iter().find(|group| group.iter().any(|name| *name == family));
+    let group = SISTERS.iter().find(|group| group.contains(&family));
     group.into_iter().flat_map(|group| group.iter().copied()).filter(move |name| *name != family)
 }
 
