@@ -48,6 +48,8 @@ pub(super) fn passages(layers: &[LayerInfo]) -> Vec<Passage<'_>> {
             _ => {}
         }
     }
+    // Somebody may have deleted the words of a block.
+    found.retain(|passage| !passage.words.trim().is_empty());
     let boxes: Vec<Rect> = found.iter().map(|passage| passage.bounding_box.unwrap_or(NOWHERE)).collect();
     let mut order = Vec::new();
     read((0..found.len()).collect(), &boxes, &mut order);
