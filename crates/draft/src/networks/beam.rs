@@ -121,18 +121,19 @@ impl Tree {
         }
         let last = line.map(|line| &self.nodes[line]);
         let code = codes[class];
-        let (syllable, earlier, counts) = match (last.map(|last| (last.code, last)), code) {
-            (Some((Code::Lead(lead), last)), Code::Vowel(vowel)) => (syllable(lead, vowel, 0), last.earlier, false),
+        // What counts before the syllable, which is open until its tail is there: then the whole one counts in its place.
+        let (syllable, earlier, before) = match (last.map(|last| (last.code, last)), code) {
+            (Some((Code::Lead(lead), last)), Code::Vowel(vowel)) => (syllable(lead, vowel, 0), last.earlier, line),
             (Some((Code::Vowel(_), last)), Code::Tail(tail)) => {
                 let whole = last.syllable.and_then(|open| char::from_u32(u32::from(open) + tail));
-                (whole, last.earlier, true)
+                (whole, last.earlier, last.before)
             }
             (_, Code::Vowel(_) | Code::Tail(_)) | (Some((Code::Lead(_), _)), _) => return None,
-            (last, Code::Lead(_)) => (None, last.and_then(|(_, last)| last.syllable), false),
-            (_, Code::Sign(_)) => (None, None, false),
+            (last, Code::Lead(_)) => (None, last.and_then(|(_, last)| last.syllable), line),
+            (_, Code::Sign(_)) => (None, None, line),
         };
-        let mut likely = self.likely(line);
-        if counts && let Some(syllable) = syllable {
+        let mut likely = self.likely(before);
+        if let Some(syllable) = syllable {
             likely += WEIGHT * (libm::logf(self::likely(earlier, syllable)) - NEUTRAL);
         }
         self.nodes.push(Node { class, code, before: line, likely, syllable, earlier });
@@ -240,6 +241,8 @@ mod tests {
         let fire: [&[(usize, f32)]; 3] = [&[(0, 0.99)], &[(5, 0.99)], &[(6, 0.99)]];
         let doubtful: [&[(usize, f32)]; 3] = [&[(0, 0.99)], &[(1, 0.99)], &[(2, 0.4), (3, 0.55)]];
         assert_eq!(classes(&[fire, doubtful].concat()), [0, 5, 6, 0, 1, 2]);
+        let sure: [&[(usize, f32)]; 3] = [&[(0, 0.99)], &[(1, 0.99)], &[(3, 0.999)]];
+        assert_eq!(classes(&[fire, sure].concat()), [0, 5, 6, 0, 1, 3], "what is seen surely stays");
     }
 
     #[test]
