@@ -8,7 +8,7 @@ use typeset::{Colour, Text};
 use utoipa::ToSchema;
 
 use crate::edits::LayerEdit;
-use crate::{JobId, LiveText, Metadata, TextEdits};
+use crate::{JobId, LiveText, Metadata};
 
 /// A result with its layers in stacking order, each with its edits and, where it was split, the tree of its parts. At most
 /// [`MAX_DEPTH`] levels deep.
@@ -49,6 +49,9 @@ pub struct TreeLayer {
     /// As the engine's layer has it: `metadata.json` says the same.
     #[serde(skip)]
     pub live_text: Option<LiveText>,
+    /// The engine's name and words, which the layer has again where its edits are taken back.
+    #[serde(skip)]
+    pub made: (String, Option<String>),
     #[serde(skip)]
     pub file: String,
 }
@@ -204,14 +207,6 @@ impl Tree {
 }
 
 impl TreeLayer {
-    /// Whether every block that is edited is there.
-    ///
-    /// # Errors
-    /// [`ComposeError::UnknownBlock`] for the first that is not.
-    fn check_text(&self, edits: &TextEdits) -> Result<(), ComposeError> {
-        words::check_blocks(self.layer, self.live_text.as_ref(), edits)
-    }
-
     /// What takes the layer's place: the parts that it was split into.
     fn parts(&self) -> Option<(&Child, &Tree)> {
         let child = self.child.as_ref()?;
@@ -268,8 +263,10 @@ impl TreeLayer {
 
     /// This layer of `job` alone with other edits. `origin`: where the job's canvas lies on the target canvas.
     pub fn with_edit(&self, job: JobId, origin: (u32, u32), edit: &LayerEdit, leaves: &mut Vec<Leaf>) -> Node {
-        let name = words::shown_name(&self.name, self.live_text.as_ref(), edit);
-        let text = words::shown_words(self.text.as_deref(), self.live_text.as_ref(), &edit.text);
+        let (made_name, read) = &self.made;
+        let name = self.edit.name.as_ref().unwrap_or(made_name);
+        let name = words::shown_name(name, self.live_text.as_ref(), edit);
+        let text = words::shown_words(read.as_deref(), self.live_text.as_ref(), &edit.text);
         let layer = Self { name, text, edit: edit.clone(), child: None, ..self.clone() };
         let canvas = Transform::ROOT.moved(origin.0 as f32, origin.1 as f32);
         let own = self.bounding_box.map_or(canvas, |area| canvas.edited(area, edit));
@@ -338,7 +335,7 @@ pub fn compose(tree: &Tree, layers: &[ComposedLayer]) -> Result<Composition, Com
         let unknown = ComposeError::UnknownLayer { job_id: composed.job_id, layer: composed.layer };
         let (owner, origin) = tree.find(composed.job_id).ok_or_else(|| unknown.clone())?;
         let layer = owner.layers.iter().find(|layer| layer.layer == composed.layer).ok_or(unknown)?;
-        layer.check_text(&composed.edit.text)?;
+        words::check_blocks(layer.layer, layer.live_text.as_ref(), &composed.edit.text)?;
         let node = layer.with_edit(composed.job_id, origin, &composed.edit, &mut leaves);
         let lineage = tree.lineage(composed.job_id).unwrap_or_default();
         let key = |depth: usize, group: &ComposedGroup| match group.id {

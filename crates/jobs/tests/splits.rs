@@ -285,6 +285,7 @@ fn tree_of(count: u32, change: impl Fn(u32, &mut TreeLayer)) -> Tree {
     let layers = (0..count).map(|layer| {
         let mut made = TreeLayer {
             live_text: None,
+            made: (layer.to_string(), None),
             layer,
             name: layer.to_string(),
             kind: layers::Kind::Object,

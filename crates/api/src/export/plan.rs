@@ -308,6 +308,7 @@ mod tests {
     fn tree(width: u32, height: u32) -> Tree {
         let layer = |layer| TreeLayer {
             live_text: None,
+            made: (format!("layer {layer}"), None),
             layer,
             name: format!("layer {layer}"),
             kind: Kind::Object,

@@ -43,9 +43,9 @@ pub(super) fn draw(
     }
     for text in &retyped.texts {
         check()?;
-        let sizes = text.lines.iter().flat_map(|line| &line.runs).map(|run| run.style.size);
+        let mut runs = text.lines.iter().flat_map(|line| &line.runs);
         // Nobody sees letters that a layer's scale made smaller than a pixel.
-        if sizes.clone().any(|size| size < 1.0) {
+        if runs.any(|run| run.style.size < 1.0) {
             continue;
         }
         let drawn = typeset::render(text, fonts, Bounds { x: 0, y: 0, width, height })?;

@@ -29,6 +29,7 @@ fn export(result: &StoredResult, count: usize, target: Target) -> Export {
     let job_id = result.id();
     let layer = TreeLayer {
         live_text: None,
+        made: ("layer".to_owned(), None),
         layer: 0,
         name: "layer".to_owned(),
         kind: Kind::Object,

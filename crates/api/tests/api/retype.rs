@@ -83,6 +83,11 @@ async fn other_words_take_the_place_of_the_pixels_and_give_it_back() {
     let text = app.get(&format!("/api/jobs/{id}/text?format=txt")).await.text().await.unwrap();
     assert!(text.contains("달\n밤\n") && !text.contains('봄'), "{text}");
 
+    // A request without the edit shows the layer as it was read, its name too.
+    let body = json!({ "format": "svg", "layers": [{ "layer": 2 }] });
+    let svg = app.post(&format!("/api/jobs/{id}/compose"), &body).await.text().await.unwrap();
+    assert!(svg.contains("봄") && !svg.contains("달"), "{}", &svg[..svg.len().min(600)]);
+
     // Moved, larger and in another colour.
     let mut moved = edit.clone();
     moved["x"] = json!(6);

@@ -177,7 +177,7 @@ fn goes_with(single: &Letters, known: &Letters) -> bool {
     like(single, known) && (in_row || gap(0).max(gap(1)) < BESIDE * size)
 }
 
-fn is_ideograph(character: char) -> bool {
+pub(super) fn is_ideograph(character: char) -> bool {
     ('\u{3400}'..='\u{9FFF}').contains(&character)
 }
 

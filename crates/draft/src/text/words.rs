@@ -1,6 +1,7 @@
 //! What is written of words whatever they say: spaces beside Chinese punctuation, zeros among letters.
 
 use crate::text::glyphs::Letters;
+use crate::text::read::is_ideograph;
 
 /// Puts right what readers take for spaces, letters and digits.
 pub(crate) fn put_right(lines: &mut [Letters]) {
@@ -48,10 +49,6 @@ fn with_zeros(text: &str) -> String {
         }
     }
     done
-}
-
-fn is_ideograph(sign: char) -> bool {
-    ('\u{3400}'..='\u{9FFF}').contains(&sign)
 }
 
 #[cfg(test)]

@@ -106,6 +106,7 @@ impl TreeReader<'_> {
                     kind: info.kind,
                     text: words::shown_words(info.text.as_deref(), info.live_text.as_ref(), &edit.text),
                     live_text: info.live_text.clone(),
+                    made: (info.name.clone(), info.text.clone()),
                     group: info.group,
                     label: info.label.clone(),
                     bounding_box: info.bounding_box,

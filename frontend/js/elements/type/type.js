@@ -144,7 +144,7 @@ class Type extends View {
 }
 
 /**
- * A block with one field changed; `null` where there is no such field.
+ * A block with one field changed; `null` if there is no such field.
  * @param {Text} text
  * @param {string} field
  * @param {string} value

@@ -26,7 +26,7 @@ struct Detail {
     step: f64,
     /// In pixels.
     accuracy: f64,
-    /// The most points that one fit sees at once: it looks at few of them.
+    /// The most points that one curve is fitted to.
     chunk: usize,
     smoothings: usize,
 }
