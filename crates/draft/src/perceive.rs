@@ -112,6 +112,7 @@ fn with_networks(
     let letters = text::glyphs::letters(picture, &lines, figure.as_ref(), monitor)?;
     let mut letters = text::read::read_all(picture, letters, monitor)?;
     text::more::add(picture, &mut letters, figure.as_ref(), monitor)?;
+    text::bridge::close_gaps(picture, &mut letters, monitor)?;
     letters.sort_by_key(|line| (line.rect.y0, line.rect.x0));
     text::words::put_right(&mut letters);
     text::numbers::group_thousands(&mut letters);

@@ -247,6 +247,11 @@ impl Mask {
         })
     }
 
+    /// The places of the pixels, row by row.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        (0..self.height).flat_map(|y| (0..self.width).map(move |x| (x, y))).filter(|&(x, y)| self.at(x, y))
+    }
+
     /// Smallest rectangle that holds every set pixel.
     pub(crate) fn bounds(&self) -> Option<Rect> {
         let mut found: Option<Rect> = None;

@@ -3,6 +3,8 @@
 #[cfg(feature = "networks")]
 mod arc;
 #[cfg(feature = "networks")]
+pub(crate) mod bridge;
+#[cfg(feature = "networks")]
 mod complete;
 #[cfg(feature = "networks")]
 pub(crate) mod detect;

@@ -1,7 +1,7 @@
 //! Lines of text as the readers want them: dark letters on white, level, in their tight box.
 
 use crate::filter::resize_rgb;
-use crate::morphology::{dilate, erode};
+use crate::morphology::{components, dilate, erode};
 use crate::numeric::quantile;
 use crate::plane::{Mask, Plane, Rect, Rgb8};
 use crate::text::glyphs::Letters;
@@ -15,17 +15,25 @@ const LEVEL: f32 = 0.9976;
 const UPRIGHT: f32 = 1.5;
 /// Share of a line that is surely covered by letters.
 const INK_SHARE: f32 = 0.12;
-/// Share of the way from the letters' colour to the background's at which a pixel is as light as paper.
-const COLOUR_REACH: f32 = 0.7;
+/// Share of the way from the letters' colour to the background's at which a pixel is as light as paper: for letters
+/// with soft edges, and where something behind them has almost their colour.
+pub(super) const COLOUR_REACH: f32 = 0.7;
+pub(super) const NARROW_REACH: f32 = 0.4;
+/// Height of the detector's lines, in heights of their letters.
+const DETECTED: f32 = 1.3;
+/// How far letters reach across the strip of their height that has most of a line's ink, in such heights, and the share
+/// of what lies in the line that is within it, at least.
+const ACROSS: f32 = 0.15;
+const WITHIN: f32 = 0.6;
 /// Distance of the two colours, in steps of 8-bit values, at least.
 const LEAST_CONTRAST: f32 = 20.0;
 
-/// The line's part of the picture: black where it has the colour of the letters, white from [`COLOUR_REACH`] of the way
-/// to the background's on. `None` where the two colours cannot be told.
+/// The line's part of the picture: black where it has the colour of the letters, white from `reach` of the way to the
+/// background's on. `None` where the two colours cannot be told.
 ///
 /// With `lifted`, the colour of the letters is that of the mask; otherwise, for masks that have little of the letters,
 /// what differs most from the background.
-pub(super) fn in_own_colour(picture: &Rgb8, line: &Letters, lifted: bool) -> Option<Rgb8> {
+pub(super) fn in_own_colour(picture: &Rgb8, line: &Letters, lifted: bool, reach: f32) -> Option<Rgb8> {
     let crop = picture.crop(line.rect);
     let (ink, ground) = if lifted {
         let letters = line.plain();
@@ -40,12 +48,41 @@ pub(super) fn in_own_colour(picture: &Rgb8, line: &Letters, lifted: bool) -> Opt
         let limit = quantile(&mut inner, 1.0 - INK_SHARE);
         (typical(&crop, &contrast.map(|value| value >= limit).and(&line.inside))?, ground)
     };
-    let white = COLOUR_REACH * distance(ground.map(|value| value as u8), ink);
+    let white = reach * distance(ground.map(|value| value as u8), ink);
     (white > LEAST_CONTRAST).then(|| {
         crop.zip(&line.inside, |pixel, inside| {
             let value = if inside { 255.0 * distance(pixel, ink) / white } else { 255.0 };
             [value.min(255.0) as u8; 3]
         })
+    })
+}
+
+/// The paper with the row that has most of the ink: what is above and below it, such as specks and parts of other lines,
+/// is white.
+pub(super) fn in_one_row(paper: &Rgb8, line: &Letters) -> Rgb8 {
+    let dark = paper.map(|pixel| pixel[0] < 128);
+    let across = |x: usize, y: usize| y as f32 * line.along[0] - x as f32 * line.along[1];
+    let height = (line.size / DETECTED).max(1.0);
+    let ink: Vec<f32> = dark.places().map(|(x, y)| across(x, y)).collect();
+    let Some(first) = ink.iter().copied().reduce(f32::min) else { return paper.clone() };
+    let mut rows = vec![0_usize; ink.iter().map(|t| (t - first) as usize + 1).max().unwrap_or(0)];
+    for t in &ink {
+        rows[(t - first) as usize] += 1;
+    }
+    let strip = |from: usize| rows[from..(from + height as usize + 1).min(rows.len())].iter().sum::<usize>();
+    // The first of equally full strips.
+    let fullest = (0..rows.len()).max_by_key(|&from| (strip(from), rows.len() - from)).unwrap_or(0);
+    let (low, high) = (first + fullest as f32, first + fullest as f32 + height);
+    let parts = components(&dark);
+    let mut within = vec![0_usize; parts.areas.len()];
+    for (x, y) in dark.places().filter(|&(x, y)| (low..=high).contains(&across(x, y))) {
+        within[parts.labels.at(x, y) as usize] += 1;
+    }
+    let own: Vec<bool> = (0..within.len()).map(|k| within[k] as f32 >= WITHIN * parts.areas[k] as f32).collect();
+    let reach = low - ACROSS * height..high + ACROSS * height;
+    let kept = dilate(&parts.select(&own), 1);
+    Plane::from_fn(paper.width, paper.height, |x, y| {
+        if kept.at(x, y) && reach.contains(&across(x, y)) { paper.at(x, y) } else { [255; 3] }
     })
 }
 
@@ -181,11 +218,25 @@ mod tests {
             ..Letters::sample(Plane::from_fn(200, 80, |x, y| letter(x, y) && x < 100))
         };
         for lifted in [false, true] {
-            let paper = in_own_colour(&picture, &line, lifted).expect("two colours");
+            let paper = in_own_colour(&picture, &line, lifted, COLOUR_REACH).expect("two colours");
             let wrong = (0..80).flat_map(|y| (0..200).map(move |x| (x, y)));
             let wrong = wrong.filter(|&(x, y)| (paper.at(x, y)[0] < 128) != letter(x, y)).count();
             assert_eq!(wrong, 0, "lifted: {lifted}");
         }
-        assert!(in_own_colour(&picture.map(|_| [80; 3]), &line, false).is_none());
+        assert!(in_own_colour(&picture.map(|_| [80; 3]), &line, false, COLOUR_REACH).is_none());
+    }
+
+    #[test]
+    fn a_row_is_told_from_what_is_above_and_below_it() {
+        let letter = |x: usize, y: usize| (60..90).contains(&y) && (20..180).contains(&x) && x % 40 < 24;
+        let speck = |x: usize, y: usize| y.abs_diff(20) + x.abs_diff(70) < 12;
+        let below = |x: usize, y: usize| y > 110 && x % 50 < 10;
+        let paper = |wanted: &(dyn Fn(usize, usize) -> bool + Sync)| {
+            Plane::from_fn(200, 130, |x, y| [if wanted(x, y) { 0 } else { 255 }; 3])
+        };
+        let line = Letters::sample(Plane::new(200, 130, true));
+        let all = |x: usize, y: usize| letter(x, y) || speck(x, y) || below(x, y);
+        assert_eq!(in_one_row(&paper(&all), &line), paper(&letter));
+        assert_eq!(in_one_row(&paper(&|_, _| false), &line), paper(&|_, _| false));
     }
 }

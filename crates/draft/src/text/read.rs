@@ -7,9 +7,9 @@ use crate::networks::{NetworkError, Sign, joined, read_korean, read_signs};
 use crate::plane::{Mask, Plane, Rect, Rgb8};
 use crate::text::detect::side_by_side;
 use crate::text::glyphs::Letters;
-use crate::text::paper::{in_own_colour, levelled};
+use crate::text::paper::{COLOUR_REACH, NARROW_REACH, in_one_row, in_own_colour, levelled};
 use crate::text::pieces::{is_hangul, joined_pieces, pieces};
-use crate::text::rows::apart;
+use crate::text::rows::{apart, short_rows};
 use crate::text::soft::softened;
 use crate::text::writing::looks_written;
 
@@ -25,6 +25,8 @@ const KOREAN_LINE: f32 = 0.7;
 const SYLLABLE: f32 = 0.93;
 /// Certainty from which a reading in other scripts does.
 const OTHER: f32 = 0.9;
+/// Certainty from which an ideograph is none of Hangul's syllables.
+const IDEOGRAPH: f32 = 0.99;
 /// Certainty from which a second look is not worth its time.
 const NO_DOUBT: f32 = 0.97;
 /// How much less sure a longer reading may be.
@@ -83,8 +85,9 @@ fn read_paper(letters: Option<Rgb8>, monitor: &Monitor) -> Result<Reading, Netwo
 /// for the digits beside it.
 fn is_no_hangul(signs: &[Sign]) -> bool {
     let words = signs.iter().filter(|sign| sign.character.is_alphabetic());
-    let least = words.clone().map(|sign| sign.sure).fold(1.0, f32::min);
-    words.count() >= 3 && least > 0.9 && joined(signs).1 >= NO_DOUBT
+    // It sees ideographs in Hangul.
+    let needed = |sign: &Sign| if is_ideograph(sign.character) { IDEOGRAPH } else { OTHER };
+    words.clone().count() >= 3 && words.clone().all(|sign| sign.sure > needed(sign)) && joined(signs).1 >= NO_DOUBT
 }
 
 /// Signs that specks beside a line are read as.
@@ -112,14 +115,7 @@ fn read_within(
 /// When the caller stopped, or a network cannot be run.
 pub(crate) fn read_all(picture: &Rgb8, found: Vec<Letters>, monitor: &Monitor) -> Result<Vec<Letters>, NetworkError> {
     let found = apart(found);
-    let readings =
-        side_by_side(
-            &found,
-            |line| {
-                if is_plain(line) { Ok(None) } else { read_twice(picture, line, monitor).map(Some) }
-            },
-        )?;
-    let pairs = found.into_iter().zip(readings);
+    let pairs = side_by_side(&found, |line| read_rows(picture, line, monitor))?.into_iter().flatten();
     let (mut lines, mut doubtful) = (Vec::new(), Vec::new());
     for (line, reading) in pairs {
         let spare = (line.marked && line.in_figure < MOST_IN_FIGURE).then(|| line.clone());
@@ -155,6 +151,30 @@ pub(crate) fn read_all(picture: &Rgb8, found: Vec<Letters>, monitor: &Monitor) -
     Ok(lines)
 }
 
+/// What a line says; where that cannot be read, its rows with what they say, if all of them can.
+fn read_rows(
+    picture: &Rgb8,
+    line: &Letters,
+    monitor: &Monitor,
+) -> Result<Vec<(Letters, Option<Reading>)>, NetworkError> {
+    if is_plain(line) {
+        return Ok(vec![(line.clone(), None)]);
+    }
+    let whole = read_twice(picture, line, monitor)?;
+    let rows = if line.certain || whole.sure >= KOREAN { None } else { short_rows(line) };
+    if let Some(rows) = rows {
+        let read = rows.iter().map(|row| read_twice(picture, row, monitor)).collect::<Result<Vec<_>, _>>()?;
+        let is_read = |reading: &Reading| {
+            reading.sure >= if reading.script == Script::Korean { KOREAN_LINE } else { OTHER } && is_word(&reading.text)
+        };
+        let signs = read.iter().map(|reading| reading.text.chars().filter(|sign| sign.is_alphanumeric()).count());
+        if read.iter().all(is_read) && signs.sum::<usize>() > FEW_SIGNS {
+            return Ok(rows.into_iter().zip(read.into_iter().map(Some)).collect());
+        }
+    }
+    Ok(vec![(line.clone(), Some(whole))])
+}
+
 /// Whether a line that nobody can read looks like one that is text: it has its colour, and about its size.
 pub(super) fn like(line: &Letters, known: &Letters) -> bool {
     let sized = (0.45..2.2).contains(&(line.size / known.size.max(1.0)));
@@ -183,19 +203,25 @@ pub(super) fn is_ideograph(character: char) -> bool {
 
 /// Reads the letters; where they are not read surely, without their soft edges, which texture spoils, and then what has
 /// their colour.
-fn read_twice(picture: &Rgb8, line: &Letters, monitor: &Monitor) -> Result<Reading, NetworkError> {
+pub(super) fn read_twice(picture: &Rgb8, line: &Letters, monitor: &Monitor) -> Result<Reading, NetworkError> {
     let length = |text: &str| text.chars().count();
     let mut best = read_paper(levelled(&softened(picture, line), line.along), monitor)?;
     if line.certain && line.sure >= NO_DOUBT && line.text.is_ascii() {
         return Ok(best);
     }
-    let papers: [&dyn Fn() -> Option<Rgb8>; 3] = [
-        &|| (!line.smooth).then(|| line.plain().map(|letter| if letter { [0; 3] } else { [255; 3] })),
-        &|| in_own_colour(picture, line, false),
-        &|| in_own_colour(picture, line, true),
+    let own = |lifted: bool, reach: f32| in_own_colour(picture, line, lifted, reach);
+    let in_row = |lifted: bool, reach: f32| own(lifted, reach).map(|paper| in_one_row(&paper, line));
+    let papers: [(&dyn Fn() -> Option<Rgb8>, f32); 6] = [
+        (&|| (!line.smooth).then(|| line.plain().map(|letter| if letter { [0; 3] } else { [255; 3] })), NO_DOUBT),
+        (&|| own(false, COLOUR_REACH), NO_DOUBT),
+        (&|| own(true, COLOUR_REACH), NO_DOUBT),
+        (&|| in_row(false, COLOUR_REACH), OTHER),
+        (&|| in_row(false, NARROW_REACH), OTHER),
+        (&|| in_row(true, NARROW_REACH), OTHER),
     ];
-    for paper in papers {
-        if best.sure >= NO_DOUBT && length(&best.text) + 1 >= length(&line.text) && is_whole(line) {
+    for (paper, enough) in papers {
+        let whole = length(&best.text) + 1 >= length(&line.text) && is_whole(line);
+        if best.sure >= enough && (whole || enough < NO_DOUBT) {
             break;
         }
         let Some(paper) = paper() else { continue };

@@ -1,6 +1,6 @@
 //! Rows of small print that the detector took for one line.
 
-use crate::plane::{Mask, Rect};
+use crate::plane::{Plane, Rect};
 use crate::text::glyphs::Letters;
 
 /// Cosine of the angle from which a line does not run level enough to be divided by its rows: two degrees.
@@ -8,7 +8,11 @@ const LEVEL: f32 = 0.9994;
 /// Share of the mean row's letters that a row between two lines has at most: a comma, a tail of a letter.
 const BETWEEN: f32 = 0.04;
 /// A line is this many times as long as high, at least, and as many times as high as another one, at most.
-const LONG: usize = 5;
+const LONG: f32 = 5.0;
+/// The same for rows that have to be read afterwards, of which one may be a single sign, and degrees by which they are
+/// turned to find them.
+const SHORT: f32 = 0.8;
+const TURNS: [f32; 7] = [0.0, -2.0, 2.0, -4.0, 4.0, -6.0, 6.0];
 const ALIKE: f32 = 1.6;
 /// Height of a line's letters in pixels, at least.
 const LEAST_HEIGHT: usize = 6;
@@ -25,42 +29,85 @@ fn divided(line: Letters) -> Vec<Letters> {
     if line.along[0] < LEVEL || line.certain {
         return vec![line];
     }
+    split(&line, [1.0, 0.0], LONG).map_or_else(|| vec![line], |(rows, _)| rows)
+}
+
+/// The rows of a line that nobody can read, however short and a little tilted; `None` if it has but one.
+pub(super) fn short_rows(line: &Letters) -> Option<Vec<Letters>> {
+    let [x, y] = line.along;
+    // A pile of short rows is higher than wide, so that the detector takes it for an upright line.
+    let tilt = if x.abs() < y.abs() { -libm::atan2f(x, y) } else { libm::atan2f(y, x) };
+    let tilt =
+        if tilt.abs() > std::f32::consts::FRAC_PI_2 { tilt - tilt.signum() * std::f32::consts::PI } else { tilt };
+    let ways = TURNS.iter().filter_map(|turn| {
+        let (sine, cosine) = (libm::sinf(tilt + turn.to_radians()), libm::cosf(tilt + turn.to_radians()));
+        split(line, [cosine, sine], SHORT)
+    });
+    ways.min_by_key(|(_, between)| *between).map(|(rows, _)| rows)
+}
+
+/// The rows of a line that runs `along`, each `long` times as long as high or more, and how many pixels of the letters
+/// lie between them.
+fn split(line: &Letters, along: [f32; 2], long: f32) -> Option<(Vec<Letters>, usize)> {
     let letters = line.plain();
-    let rows = rows(&letters);
-    let boxes: Vec<Rect> = rows.iter().filter_map(|&(from, to)| within(&letters, from, to).bounds()).collect();
-    let heights: Vec<usize> = boxes.iter().map(Rect::height).collect();
-    let (low, high) = (heights.iter().min().copied().unwrap_or(0), heights.iter().max().copied().unwrap_or(0));
-    let lines = boxes.iter().all(|rect| rect.width() >= LONG * rect.height());
-    if rows.len() < 2 || low < LEAST_HEIGHT || high as f32 > ALIKE * low as f32 || !lines {
-        return vec![line];
+    let (width, height) = (letters.width, letters.height);
+    // Rows across, the first one touching the rectangle.
+    let across = |x: usize, y: usize| y as f32 * along[0] - x as f32 * along[1];
+    let corners = [across(0, 0), across(width, 0), across(0, height), across(width, height)];
+    let first = corners.into_iter().fold(f32::INFINITY, f32::min);
+    let row_of = |x: usize, y: usize| (across(x, y) - first) as usize;
+    let mut counts = vec![0_usize; width + height + 1];
+    for (x, y) in letters.places() {
+        counts[row_of(x, y)] += 1;
+    }
+    let rows = rows(&counts);
+    let size = |&(from, to): &(usize, usize)| {
+        let along = |(x, y): (usize, usize)| x as f32 * along[0] + y as f32 * along[1];
+        let own = letters.places().filter(|&(x, y)| (from..to).contains(&row_of(x, y))).map(along);
+        let ends = own.fold((f32::INFINITY, f32::NEG_INFINITY), |ends, s| (ends.0.min(s), ends.1.max(s)));
+        (ends.1 - ends.0 + 1.0, to - from)
+    };
+    let sizes: Vec<(f32, usize)> = rows.iter().map(size).collect();
+    let heights = || sizes.iter().map(|size| size.1);
+    let (low, high) = (heights().min()?, heights().max()?);
+    let are_long = sizes.iter().all(|&(length, height)| length >= long * height as f32);
+    if rows.len() < 2 || low < LEAST_HEIGHT || high as f32 > ALIKE * low as f32 || !are_long {
+        return None;
     }
     // Each takes what is up to the middle of the space to the next.
     let middle = |k: usize| (rows[k - 1].1 + rows[k].0) / 2;
     let row = |k: usize| {
         let from = if k == 0 { 0 } else { middle(k) };
-        let to = if k + 1 == rows.len() { letters.height } else { middle(k + 1) };
-        let part = Rect { x0: 0, y0: from, x1: letters.width, y1: to };
-        let rect = Rect { y0: line.rect.y0 + from, y1: line.rect.y0 + to, ..line.rect };
-        Letters {
+        let to = if k + 1 == rows.len() { usize::MAX } else { middle(k + 1) };
+        let strip = Plane::from_fn(width, height, |x, y| (from..to).contains(&row_of(x, y)));
+        let part = strip.bounds()?;
+        let rect = Rect {
+            x0: line.rect.x0 + part.x0,
+            y0: line.rect.y0 + part.y0,
+            x1: line.rect.x0 + part.x1,
+            y1: line.rect.y0 + part.y1,
+        };
+        Some(Letters {
             rect,
-            mask: line.mask.crop(part),
-            edging: line.edging.crop(part),
-            inside: line.inside.crop(part),
+            mask: line.mask.and(&strip).crop(part),
+            edging: line.edging.and(&strip).crop(part),
+            inside: line.inside.and(&strip).crop(part),
             text: String::new(),
             sure: 0.0,
+            certain: false,
             // Two rows look like one that bends.
             bent: false,
-            size: DETECTED * heights[k] as f32,
+            along,
+            size: DETECTED * sizes[k].1 as f32,
             ..line.clone()
-        }
+        })
     };
-    (0..rows.len()).map(row).collect()
+    let between = rows.windows(2).map(|pair| counts[pair[0].1..pair[1].0].iter().sum::<usize>()).sum();
+    Some(((0..rows.len()).filter_map(row).collect(), between))
 }
 
-/// Runs of rows with letters, from one to the one after the last.
-fn rows(letters: &Mask) -> Vec<(usize, usize)> {
-    let counts: Vec<usize> =
-        (0..letters.height).map(|y| letters.row(y).iter().filter(|letter| **letter).count()).collect();
+/// Runs of rows with letters, from one to the one after the last, of the letters' pixels in each.
+fn rows(counts: &[usize]) -> Vec<(usize, usize)> {
     let inked = counts.iter().filter(|&&count| count > 0).count().max(1);
     let least = BETWEEN * counts.iter().sum::<usize>() as f32 / inked as f32;
     let mut rows: Vec<(usize, usize)> = Vec::new();
@@ -77,14 +124,9 @@ fn rows(letters: &Mask) -> Vec<(usize, usize)> {
     rows
 }
 
-fn within(letters: &Mask, from: usize, to: usize) -> Mask {
-    crate::plane::Plane::from_fn(letters.width, letters.height, |x, y| (from..to).contains(&y) && letters.at(x, y))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plane::Plane;
 
     fn line(height: usize, letter: impl Fn(usize, usize) -> bool + Sync) -> Letters {
         let rect = Rect { x0: 10, y0: 20, x1: 310, y1: 20 + height };
@@ -109,5 +151,26 @@ mod tests {
         assert_eq!(apart(vec![line(30, vowels)]).len(), 1);
         let title = |x: usize, y: usize| (4..24).contains(&y) && x < 60 || (30..50).contains(&y) && x % 20 < 12;
         assert_eq!(apart(vec![line(54, title)]).len(), 1);
+    }
+
+    /// Words of three, two and one sign above each other, turned by five degrees.
+    #[test]
+    fn a_pile_of_short_words_is_several_rows() {
+        let (sine, cosine) = (libm::sinf(0.087), libm::cosf(0.087));
+        let sign = |x: usize, y: usize| {
+            let (x, y) = (x as f32 - 40.0, y as f32 - 40.0);
+            let (s, t) = (x * cosine + y * sine, y * cosine - x * sine);
+            let row = (t / 50.0).floor();
+            s >= 0.0 && (0.0..3.0).contains(&row) && t % 50.0 < 36.0 && s % 40.0 < 34.0 && s < 120.0 - 40.0 * row
+        };
+        for along in [[1.0, 0.0], [0.0, 1.0]] {
+            let unread = Letters { along, text: String::new(), ..line(220, sign) };
+            let rows = short_rows(&unread).expect("rows");
+            let widths: Vec<usize> = rows.iter().map(|row| row.mask.bounds().expect("signs").width()).collect();
+            assert!(widths.len() == 3 && widths[0] > 110 && (70..90).contains(&widths[1]) && widths[2] < 45);
+            assert!(rows.iter().all(|row| (row.along[1] - sine).abs() < 0.04));
+        }
+        let word = |x: usize, y: usize| (4..40).contains(&y) && x % 40 < 34 && x < 160;
+        assert!(short_rows(&line(60, word)).is_none());
     }
 }
