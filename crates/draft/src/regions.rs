@@ -38,6 +38,9 @@ pub(crate) struct Regions {
     pub shape: Vec<bool>,
     /// Evenly filled.
     pub drawn: Vec<bool>,
+    /// Ground that a figure may have in it: even regions on a photograph, away from its border, that look like what is
+    /// behind them.
+    pub inner: Vec<bool>,
     /// Neighbours, and the pixels along the border with each.
     beside: Vec<Vec<(u32, f32)>>,
 }
@@ -73,16 +76,21 @@ impl Regions {
             ground[k] |= hole[k] && border[k] > 0.0;
             shape[k] &= !ground[k] && !hole[k];
         }
-        Self { labels, areas, ground, hole, shape, drawn, beside }
+        Self { labels, areas, ground, hole, shape, drawn, inner: vec![false; count], beside }
     }
 
     /// Only the evenly filled regions that `pieces` are made of; all else is ground. What is drawn on a photograph.
     pub(crate) fn within(&self, pieces: &Mask) -> Self {
         let inside = self.count_in(pieces);
-        let ground = (0..self.areas.len()).map(|k| inside[k] < 0.6 * self.areas[k]).collect();
+        let ground: Vec<bool> = (0..self.areas.len()).map(|k| inside[k] < 0.6 * self.areas[k]).collect();
         let shape = self.shape.iter().zip(&inside).map(|(&shape, &inside)| shape && inside > 0.0).collect();
         let hole = vec![false; self.count()];
-        Self { ground, hole, shape, ..self.clone() }
+        let mut inner: Vec<bool> = ground.iter().zip(&self.drawn).map(|(&ground, &drawn)| ground && drawn).collect();
+        let (right, bottom) = (self.labels.width - 1, self.labels.height - 1);
+        let edge =
+            (0..=right).flat_map(|x| [(x, 0), (x, bottom)]).chain((0..=bottom).flat_map(|y| [(0, y), (right, y)]));
+        edge.for_each(|(x, y)| inner[self.labels.at(x, y) as usize] = false);
+        Self { ground, hole, shape, inner, ..self.clone() }
     }
 
     /// Whether several things stand together: shapes of scenery, or much that hangs together and has many colours.

@@ -16,6 +16,8 @@ use crate::segmenter::{Embedding, Prompt, SegmentError};
 const MOST_ASKED: usize = 24;
 const ASKED_SHARE: f32 = 0.003;
 const BOX_SHARE: f32 = 0.003;
+/// Most sets of touching regions that are asked about.
+const MOST_FIGURES: usize = 6;
 /// Share of the picture that a thing has.
 const LEAST_SHARE: f32 = 0.002;
 const MOST_SHARE: f32 = 0.45;
@@ -105,9 +107,10 @@ pub(super) fn find(
         }
     }
     let mut wholes = members(wholes, regions);
-    for k in asked(regions) {
+    let about = asked(regions).into_iter().map(|k| prompts(k, regions, embedding.size()));
+    for prompts in about.chain(figures(regions).iter().map(|set| vec![around(set, regions, embedding.size())])) {
         let mut seen: Vec<Whole> = Vec::new();
-        for prompt in prompts(k, regions, embedding.size()) {
+        for prompt in prompts {
             // The last of the masks for a point is the scene around the thing.
             let by_point = prompt.boxes.is_empty();
             let masks = embedding.candidates(&prompt, stopped)?;
@@ -176,19 +179,43 @@ fn asked(regions: &Regions) -> Vec<usize> {
     order
 }
 
+/// Sets of pieces that touch each other, which may be figures on a photograph, largest first.
+fn figures(regions: &Regions) -> Vec<Vec<bool>> {
+    let pieces: Vec<bool> = (0..regions.count()).map(|k| is_piece(k, regions)).collect();
+    let (least, most) = (LEAST_SHARE * regions.total(), MOST_SHARE * regions.total());
+    let several = |set: &[bool]| (0..regions.count()).filter(|&k| set[k] && regions.is_large(k)).count() > 1;
+    let mut sets = regions.parts(&pieces);
+    sets.retain(|set| (least..most).contains(&regions.area(set)) && several(set));
+    sets.truncate(MOST_FIGURES);
+    sets
+}
+
 /// The middle of a region, and the box around it.
 fn prompts(k: usize, regions: &Regions, size: (usize, usize)) -> Vec<Prompt> {
-    let scale = [size.0 as f32 / regions.labels.width as f32, size.1 as f32 / regions.labels.height as f32];
+    let scale = scale(regions, size);
     let (x, y) = regions.middle(k);
     let point = ((x as f32 + 0.5) * scale[0], (y as f32 + 0.5) * scale[1], true);
     let mut prompts = vec![Prompt { points: vec![point], boxes: Vec::new() }];
-    let bounds = regions.labels.map(|label| label as usize == k).bounds();
-    if let Some(bounds) = bounds.filter(|_| regions.areas[k] > BOX_SHARE * regions.total()) {
-        let [x0, y0, x1, y1] = [bounds.x0, bounds.y0, bounds.x1, bounds.y1].map(|v| v as f32);
-        let bounds = [x0 * scale[0], y0 * scale[1], x1 * scale[0], y1 * scale[1]];
-        prompts.push(Prompt { points: Vec::new(), boxes: vec![bounds] });
+    if regions.areas[k] > BOX_SHARE * regions.total() {
+        let set: Vec<bool> = (0..regions.count()).map(|other| other == k).collect();
+        prompts.push(around(&set, regions, size));
     }
     prompts
+}
+
+/// The box around a set of regions.
+fn around(set: &[bool], regions: &Regions, size: (usize, usize)) -> Prompt {
+    let scale = scale(regions, size);
+    let boxes = regions.mask(set).bounds().map(|bounds| {
+        let [x0, y0, x1, y1] = [bounds.x0, bounds.y0, bounds.x1, bounds.y1].map(|v| v as f32);
+        [x0 * scale[0], y0 * scale[1], x1 * scale[0], y1 * scale[1]]
+    });
+    Prompt { points: Vec::new(), boxes: boxes.into_iter().collect() }
+}
+
+/// Pixels of the embedded picture for one of the regions', across and down.
+fn scale(regions: &Regions, size: (usize, usize)) -> [f32; 2] {
+    [size.0 as f32 / regions.labels.width as f32, size.1 as f32 / regions.labels.height as f32]
 }
 
 /// The regions that are mostly in a mask; `None` if they make no thing.
@@ -199,11 +226,12 @@ fn snapped(mask: &Mask, score: f32, regions: &Regions, known: bool) -> Option<Wh
     }
     let inside = regions.count_in(mask);
     let most = |k: usize| inside[k] * 2.0 > regions.areas[k];
-    let ground: f32 = (0..regions.count()).filter(|&k| regions.ground[k] && most(k)).map(|k| regions.areas[k]).sum();
+    let is_ground = |k: usize| regions.ground[k] && !(regions.inner[k] && inside[k] > WITHIN * regions.areas[k]);
+    let ground: f32 = (0..regions.count()).filter(|&k| is_ground(k) && most(k)).map(|k| regions.areas[k]).sum();
     if ground > GROUND_SHARE * all {
         return None;
     }
-    let set: Vec<bool> = (0..regions.count()).map(|k| !regions.ground[k] && most(k)).collect();
+    let set: Vec<bool> = (0..regions.count()).map(|k| !is_ground(k) && most(k)).collect();
     let area = regions.area(&set);
     let common: f32 = (0..regions.count()).filter(|&k| set[k]).map(|k| inside[k]).sum();
     let worth = score * common / (area + all - common);
@@ -420,7 +448,10 @@ fn join_fragments(kept: &mut Vec<Whole>, regions: &Regions) {
                 && regions.touching(&part, &kept[n].set) > CRUMBS_EDGE
         });
         let plate = numbers.iter().any(|&n| kept[n].large == 1 && pieces[n] > FRAGMENT_SHARE * area);
-        let together = numbers.len() > 1 && area < FRAGMENTS_SHARE * regions.total() && !plate;
+        let together = std::env::var_os("NOTOG").is_none()
+            && numbers.len() > 1
+            && area < FRAGMENTS_SHARE * regions.total()
+            && !plate;
         if let Some(home) = home.or(together.then_some(first)) {
             (0..regions.count()).filter(|&k| part[k]).for_each(|k| owner[k] = Some(home));
         }
