@@ -1,6 +1,6 @@
 // @ts-check
 import { dragged, isShown, typing } from "./display.js";
-import { boxAt, doc, layersNow, partsAt } from "./document.js";
+import { boxAt, doc, partsAt } from "./document.js";
 import { boxOf, placeOf } from "./geometry.js";
 import { pixelsAt } from "./pixels.js";
 import { blocksOf } from "./words.js";
@@ -9,9 +9,6 @@ import { blocksOf } from "./words.js";
  * @typedef {import("../types.js").Layer} Layer
  * @typedef {import("../types.js").Rect} Rect
  */
-
-// Of 255; fainter pixels are not hit.
-const TOUCH_ALPHA = 24;
 
 /** @type {WeakMap<ImageBitmap, { filter: string, pixels: HTMLCanvasElement }>} */
 const recoloured = new WeakMap();
@@ -47,7 +44,7 @@ function pixelsOf(layer) {
  * @param {CanvasRenderingContext2D} context
  * @param {Layer} layer
  */
-function drawLayer(context, layer) {
+export function drawLayer(context, layer) {
   const pixels = pixelsOf(layer);
   const box = boxOf(layer);
   if (!pixels || !box) return;
@@ -78,8 +75,11 @@ function leaveOut(context, layer, number) {
   context.clip("evenodd");
 }
 
-/** @param {import("../types.js").Size} size */
-function sheet({ width, height }) {
+/**
+ * A canvas of its own.
+ * @param {import("../types.js").Size} size
+ */
+export function sheet({ width, height }) {
   return Object.assign(document.createElement("canvas"), { width, height });
 }
 
@@ -87,7 +87,7 @@ function sheet({ width, height }) {
  * @param {HTMLCanvasElement} canvas
  * @param {CanvasRenderingContext2DSettings} [settings]
  */
-function contextOf(canvas, settings) {
+export function contextOf(canvas, settings) {
   const context = canvas.getContext("2d", settings);
   if (!context) throw new Error("this browser draws on no canvas");
   return context;
@@ -99,7 +99,7 @@ function contextOf(canvas, settings) {
  * @param {Rect} box
  * @param {number} density
  */
-function flattened(layers, box, density) {
+export function flattened(layers, box, density) {
   const target = sheet({ width: Math.ceil(box.width * density) || 1, height: Math.ceil(box.height * density) || 1 });
   const context = contextOf(target);
   context.setTransform(target.width / box.width, 0, 0, target.height / box.height, 0, 0);
@@ -214,63 +214,4 @@ export class Compositor {
     const scale = this.#canvas.clientWidth / doc.value.width;
     this.#sheets.moving.style.transform = `translate(${dx * scale}px, ${dy * scale}px)`;
   }
-}
-
-/** @type {CanvasRenderingContext2D | null} */
-let probe = null;
-
-/**
- * The highest shown, unlocked layer with a visible pixel at a point of the canvas, or `null`.
- * @param {number} x
- * @param {number} y
- */
-export function layerAt(x, y) {
-  probe ??= contextOf(sheet({ width: 1, height: 1 }), { willReadFrequently: true });
-  for (const layer of [...layersNow()].reverse()) {
-    const bitmap = pixelsAt(layer);
-    const box = boxOf(layer);
-    if (!bitmap || !box || !isShown(layer) || layer.locked) continue;
-    const [left, top] = [Math.floor((x - box.x) / layer.scale), Math.floor((y - box.y) / layer.scale)];
-    if (left < 0 || top < 0 || left >= bitmap.width || top >= bitmap.height) continue;
-    probe.clearRect(0, 0, 1, 1);
-    probe.drawImage(bitmap, -left, -top);
-    if (probe.getImageData(0, 0, 1, 1).data[3] * layer.opacity > TOUCH_ALPHA) return layer;
-  }
-  return null;
-}
-
-/**
- * The highest shown, unlocked layer with words in whose box a point of the canvas lies, if nothing above it is hit; or
- * `null`. So words are hit between their letters too.
- * @param {number} x
- * @param {number} y
- */
-export function wordsAt(x, y) {
-  const top = layerAt(x, y);
-  for (const layer of [...layersNow()].reverse()) {
-    const box = boxOf(layer);
-    const isInside = box && x >= box.x && y >= box.y && x < box.x + box.width && y < box.y + box.height;
-    if (isInside && isShown(layer) && !layer.locked && blocksOf(layer).length > 0) return layer;
-    if (layer === top) return null;
-  }
-  return null;
-}
-
-/**
- * Draws a layer or group, trimmed and centred, into a square thumbnail.
- * @param {HTMLCanvasElement} canvas
- * @param {number} key
- */
-export function drawThumbnail(canvas, key) {
-  const box = boxAt(key);
-  // Thumbnails ignore opacity.
-  const shown = partsAt(key).map((layer) => ({ ...layer, opacity: 1 }));
-  const context = contextOf(canvas);
-  context.setTransform(1, 0, 0, 1, 0, 0);
-  context.clearRect(0, 0, canvas.width, canvas.height);
-  if (!box) return;
-  const scale = Math.min(canvas.width / box.width, canvas.height / box.height);
-  context.setTransform(scale, 0, 0, scale, canvas.width / 2, canvas.height / 2);
-  context.translate(-box.x - box.width / 2, -box.y - box.height / 2);
-  for (const layer of shown) drawLayer(context, layer);
 }

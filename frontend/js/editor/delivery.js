@@ -53,7 +53,7 @@ async function partsOf(layer, job) {
     const metadata = await api.metadata(job);
     const { x, y } = metadata.input.parent ?? { x: 0, y: 0 };
     const groups = [...layer.groups, groupInPlaceOf(layer)];
-    return await unfold(metadata, { job, origin: { x: layer.origin.x + x, y: layer.origin.y + y }, groups });
+    return await unfold(metadata, { job, origin: { x: layer.origin.x + x, y: layer.origin.y + y }, groups }, layer.locked);
   } catch {
     // Still at work, failed or deleted: the layer stands for itself.
     return null;
@@ -73,12 +73,13 @@ function groupInPlaceOf({ key, info: { name, label, group } }) {
  * is a single part: it stays as it is.
  * @param {Metadata} metadata
  * @param {LayerPlace} place
+ * @param {boolean} [locks] whether the background is locked: that of a locked background, or of the whole
  * @returns {Promise<Layer[]>}
  */
-async function unfold(metadata, place) {
+async function unfold(metadata, place, locks = true) {
   const layers = [];
   for (const info of metadata.layers) {
-    const layer = unedited(info, place);
+    const layer = unedited(info, place, locks && info.kind === "background");
     const child = metadata.children?.find((one) => one.layer === info.z_index);
     const parts = (child && (await partsOf(layer, child.job_id))) ?? [];
     layers.push(...(parts.length > 1 ? parts : [layer]));
@@ -90,11 +91,12 @@ async function unfold(metadata, place) {
  * A layer as the engine made it.
  * @param {LayerInfo} info
  * @param {LayerPlace} place
+ * @param {boolean} locked
  * @returns {Layer}
  */
-function unedited(info, place) {
+function unedited(info, place, locked) {
   return {
-    key: keyFor(nameOf(place.job, info.z_index)), ...place, info, name: info.name, visible: true, locked: false,
+    key: keyFor(nameOf(place.job, info.z_index)), ...place, info, name: info.name, visible: true, locked,
     opacity: 1, x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1, text: null,
   };
 }

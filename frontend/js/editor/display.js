@@ -34,6 +34,24 @@ export const solo = signal(null);
 export const selected = signal(null);
 
 /**
+ * Key of the layer or group that the pointer is over, on the canvas or in the list, or `null`.
+ * @type {Signal<number | null>}
+ */
+export const hovered = signal(null);
+
+/**
+ * Key of the layer or group whose name is being typed in the list, or `null`.
+ * @type {Signal<number | null>}
+ */
+export const renaming = signal(null);
+
+/**
+ * What a drag on the canvas does: moves a layer, or the view.
+ * @type {Signal<"move" | "hand">}
+ */
+export const tool = signal("move");
+
+/**
  * The drag on the canvas: which layer or group, how far from its place; or `null`.
  * @type {Signal<{ key: number, dx: number, dy: number } | null>}
  */
@@ -93,6 +111,9 @@ export function isShown(layer) {
 export function resetDisplay() {
   solo.value = null;
   selected.value = null;
+  hovered.value = null;
+  renaming.value = null;
+  tool.value = "move";
   dragged.value = null;
   typing.value = null;
   folded.value = new Set();

@@ -1,4 +1,5 @@
 // @ts-check
+import { t } from "../lib/i18n.js";
 import { signal } from "../lib/signal.js";
 import { around, boxOf } from "./geometry.js";
 import { groupTitle, layerTitle } from "./names.js";
@@ -34,6 +35,12 @@ export function nameOf(key) {
   if (layer) return layerTitle(layer);
   return group ? groupTitle(group) : "";
 }
+
+/**
+ * The name that a layer or group has when nobody gives it one.
+ * @param {number} key
+ */
+export const givenName = (key) => layerOf(key)?.info.name ?? groupOf(layersNow(), key)?.given ?? t("layers.unnamedGroup");
 
 /**
  * Where a layer's or a group's pixels lie on the canvas; `null` where there are none.

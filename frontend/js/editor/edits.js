@@ -1,8 +1,11 @@
 // @ts-check
-import { doc, layerOf, layersNow } from "./document.js";
+import { solo } from "./display.js";
+import { doc, layerOf, layersNow, partsAt } from "./document.js";
 import { around, boxOf, middleOf, scaledAbout } from "./geometry.js";
 import { beforeMerged, edit } from "./history.js";
-import { membersOf, placed, shifted } from "./tree.js";
+import { FIELDS } from "./kept.js";
+import { landed } from "./landing.js";
+import { membersOf, shifted } from "./tree.js";
 
 /**
  * The edits that the page offers. Edits in a row with the same `merge` are
@@ -53,9 +56,9 @@ export function scaleTo(key, scale, merge) {
  * Gives a layer or a group another name.
  * @param {number} key
  * @param {string} name
- * @param {string} merge
+ * @param {string | null} [merge]
  */
-export function rename(key, name, merge) {
+export function rename(key, name, merge = null) {
   if (layerOf(key)) return editLayer(key, { name }, merge);
   /** @param {Group} group */
   const named = (group) => (group.key === key ? { ...group, name } : group);
@@ -84,14 +87,58 @@ export function shift(key, by) {
 }
 
 /**
- * Puts a layer or group where another one is; a part of a layer that was split stays in its group.
+ * Puts a layer or group where a row of the list was dropped.
  * @param {number} key
- * @param {number} target
+ * @param {import("./landing.js").Landing} landing
  */
-export function place(key, target) {
-  const layers = placed(layersNow(), key, target);
-  if (layers) edit(layers);
+export function land(key, landing) {
+  edit(landed(layersNow(), key, landing));
 }
+
+/** @param {number} key */
+export const isVisible = (key) => partsAt(key).some((layer) => layer.visible);
+
+/**
+ * Whether a layer or group stays where it is: a group does if anything in it is locked.
+ * @param {number} key
+ */
+export const isLocked = (key) => partsAt(key).some((layer) => layer.locked);
+
+/**
+ * Hides or shows a layer or group; that ends solo.
+ * @param {number} key
+ */
+export function toggleVisible(key) {
+  solo.value = null;
+  editLayer(key, { visible: !isVisible(key) });
+}
+
+/** @param {number} key */
+export function toggleLocked(key) {
+  editLayer(key, { locked: !isLocked(key) });
+}
+
+/**
+ * Whether a layer or group differs from what the service delivered, apart from its place among the others.
+ * @param {number} key
+ */
+export function isEdited(key) {
+  return partsAt(key).some((layer) => FIELDS.some((field) => layer[field] !== deliveredOf(layer)[field]));
+}
+
+/**
+ * Makes a layer, or all of a group, as the service delivered it. It keeps its place among the others.
+ * @param {number} key
+ */
+export function restore(key) {
+  editMembers(key, (members) => members.map((layer) => {
+    const before = deliveredOf(layer);
+    return { ...layer, ...Object.fromEntries(FIELDS.map((field) => [field, before[field]])) };
+  }), null);
+}
+
+/** @param {Layer} layer */
+const deliveredOf = (layer) => doc.value?.delivered.find((one) => one.key === layer.key) ?? layer;
 
 /** Makes all layers visible. */
 export function showAll() {

@@ -22,8 +22,11 @@ import { read, write } from "../lib/signal.js";
 
 const KEY = "unflatten.edits";
 const RESULTS_MAX = 24;
-/** @type {(keyof Editable)[]} */
-const FIELDS = ["name", "visible", "locked", "opacity", "x", "y", "scale", "hue", "saturation", "lightness", "text"];
+/**
+ * The fields of a layer that can be edited.
+ * @type {(keyof Editable)[]}
+ */
+export const FIELDS = ["name", "visible", "locked", "opacity", "x", "y", "scale", "hue", "saturation", "lightness", "text"];
 // Sliders change the layers many times a second.
 const WRITE_AFTER_MS = 400;
 

@@ -68,8 +68,10 @@ function inheriting(parts, layer) {
   // Those around the layer are as they are at this point of the history.
   /** @param {Layer} part */
   const groupsOf = (part) => [...layer.groups, ...part.groups.slice(part.groups.findIndex((one) => one.key === key)).map(named)];
+  // Of a background, only the background stays locked.
+  const isLocked = (/** @type {Layer} */ part) => locked && (layer.info.kind !== "background" || part.locked);
   const moved = parts.map((part) => ({
-    ...part, visible, locked, opacity, x, y, hue, saturation, lightness, groups: groupsOf(part),
+    ...part, visible, locked: isLocked(part), opacity, x, y, hue, saturation, lightness, groups: groupsOf(part),
   }));
   return scale === 1 || !box ? moved : scaledAbout(moved, scale, middleOf(box));
 }

@@ -1,5 +1,6 @@
 // @ts-check
 import * as api from "../lib/api.js";
+import { download } from "../lib/download.js";
 import { t } from "../lib/i18n.js";
 import { stored } from "../lib/signal.js";
 import { failureOf, notify } from "../notices.js";
@@ -49,11 +50,9 @@ export async function save(format, name) {
   if (!doc.value) return;
   try {
     const file = await api.compose(doc.value.id, { format, text: textMode.value, shapes: shapeMode.value, layers: stackOf(doc.value.layers) });
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(file);
-    link.download = `${name.replace(/\.[^.]*$/, "") || "poster"}-layers.${format}`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    const url = URL.createObjectURL(file);
+    download(url, `${name.replace(/\.[^.]*$/, "") || "poster"}-layers.${format}`);
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
   } catch (error) {
     notify("error", t("error.export", { message: failureOf(error).message }));
   }

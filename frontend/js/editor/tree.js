@@ -76,7 +76,7 @@ export function siblings(layers, parent) {
  * @param {number[]} parent
  * @param {number[]} order
  */
-function arranged(layers, parent, order) {
+export function arranged(layers, parent, order) {
   const from = layers.findIndex((layer) => isInside(layer, parent));
   const block = layers.filter((layer) => isInside(layer, parent));
   const sorted = order.flatMap((key) => block.filter((layer) => pathOf(layer)[parent.length] === key));
@@ -99,26 +99,14 @@ export function shifted(layers, key, by) {
 }
 
 /**
- * `layers` with a layer or group where `target` is, or where the group is that
- * holds `target`. What is in a group that the service made may leave it.
- * `null` where it cannot go: a part of a layer that was split stays in its group.
+ * Whether a layer or group can go one place up (+1) or down (-1).
  * @param {Layer[]} layers
  * @param {number} key
- * @param {number} target
+ * @param {1 | -1} by
  */
-export function placed(layers, key, target) {
-  const around = pathTo(layers, key).slice(0, -1);
-  const beside = pathTo(layers, target);
-  const differs = around.findIndex((one, depth) => beside[depth] !== one);
-  const parent = differs < 0 ? around : around.slice(0, differs);
-  const left = around.slice(parent.length);
-  if (beside.length === 0 || beside.includes(key) || left.some((one) => !groupOf(layers, one)?.code)) return null;
-  const freed = left.length === 0 ? layers : leaving(layers, key, left);
-  const order = siblings(freed, parent);
-  const [from, to] = [order.indexOf(key), order.indexOf(beside[parent.length])];
-  if (from < 0 || to < 0) return null;
-  order.splice(to, 0, ...order.splice(from, 1));
-  return arranged(freed, parent, order);
+export function canShift(layers, key, by) {
+  const order = siblings(layers, pathTo(layers, key).slice(0, -1));
+  return order.at(by > 0 ? -1 : 0) !== key;
 }
 
 /**
@@ -127,7 +115,7 @@ export function placed(layers, key, target) {
  * @param {number} key
  * @param {number[]} left
  */
-function leaving(layers, key, left) {
+export function leaving(layers, key, left) {
   const members = membersOf(layers, key);
   const freed = members.map((layer) => ({ ...layer, groups: layer.groups.filter((group) => !left.includes(group.key)) }));
   const above = layers.map((layer) => pathOf(layer).includes(left[0])).lastIndexOf(true) + 1;

@@ -1,8 +1,10 @@
 // @ts-check
+import { editor } from "./en-editor.js";
 import { names } from "./en-names.js";
 
 export const en = {
   ...names,
+  ...editor,
   "app.title": "Unflatten",
   "app.skip": "Skip to the content",
 
@@ -217,7 +219,6 @@ export const en = {
   "inspector.saturation": "Saturation",
   "inspector.lightness": "Lightness",
   "inspector.lock": "Lock against moving on the canvas",
-  "layers.locked": "locked",
   "inspector.title": "Layer {name}",
   "inspector.group": "Group {name}",
   "inspector.opacity": "Opacity",

@@ -1,8 +1,10 @@
 // @ts-check
+import { editor } from "./ko-editor.js";
 import { names } from "./ko-names.js";
 
 export const ko = {
   ...names,
+  ...editor,
   "app.title": "Unflatten",
   "app.skip": "본문으로 건너뛰기",
 
@@ -255,7 +257,6 @@ export const ko = {
   "inspector.saturation": "채도",
   "inspector.lightness": "밝기",
   "inspector.lock": "캔버스에서 움직이지 않게 잠그기",
-  "layers.locked": "잠김",
   "inspector.title": "레이어 {name}",
   "inspector.group": "그룹 {name}",
   "inspector.opacity": "불투명도",

@@ -166,5 +166,4 @@ language.subscribe(() => showLanguage());
 /** Tells the browser and screen readers which language the page is in. */
 export function showLanguage() {
   document.documentElement.lang = language.value;
-  document.title = t("app.title");
 }

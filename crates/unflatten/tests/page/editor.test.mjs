@@ -5,7 +5,7 @@ import { beforeEach, test } from "node:test";
 import { filterOf } from "../../../../frontend/js/editor/compositor.js";
 import { fold, folded, isShown, mode, resetDisplay, selected, solo, unfold } from "../../../../frontend/js/editor/display.js";
 import { boxAt, doc, layerOf, layersNow, nameOf, partsAt } from "../../../../frontend/js/editor/document.js";
-import { editLayer, moveBy, place, rename, reset, scaleTo, shift, showAll } from "../../../../frontend/js/editor/edits.js";
+import { editLayer, isEdited, isLocked, land, moveBy, rename, reset, restore, scaleTo, shift, showAll, toggleLocked } from "../../../../frontend/js/editor/edits.js";
 import { edit, endEdit, history, redo, startHistory, undo } from "../../../../frontend/js/editor/history.js";
 import { flushEdits, loadEdits, saveEdits } from "../../../../frontend/js/editor/kept.js";
 import { closeDocument, openDocument, replaceWithParts } from "../../../../frontend/js/editor/open.js";
@@ -30,7 +30,7 @@ test("without a document there is nothing to ask for and nothing to do", () => {
   assert.equal(boxAt(0), null);
   assert.equal(boxAt(null), null);
   assert.deepEqual(partsAt(null), []);
-  for (const act of [undo, redo, reset, showAll, endEdit, () => edit([]), () => moveBy(0, 1, 1), () => shift(0, 1), () => place(0, 1)]) act();
+  for (const act of [undo, redo, reset, showAll, endEdit, () => edit([]), () => moveBy(0, 1, 1), () => shift(0, 1)]) act();
   assert.equal(doc.value, null);
 });
 
@@ -266,12 +266,41 @@ test("neighbours of one group are opened in a group that hides, moves and is ren
   assert.equal(nameOf(key), "글자");
   assert.equal(layerOf(2).visible, false);
 
-  place(2, 0);
+  land(2, { parent: [], below: [] });
   assert.deepEqual(keysOf(layersNow()), [2, 0, 1, 3]);
   closeDocument();
   await openDocument("job", grouped);
   assert.deepEqual(keysOf(layersNow()), [2, 0, 1, 3], "it has left the group for good");
   assert.deepEqual(keysOf(partsAt(key)), [1, 3]);
+});
+
+test("a layer goes back to what was delivered, and keeps its place", () => {
+  open([layer(0), layer(1), layer(2)]);
+  assert.equal(isEdited(1), false);
+  editLayer(1, { opacity: 0.5, name: "Sun", x: 7, locked: true, visible: false });
+  shift(1, 1);
+  assert.equal(isEdited(1), true);
+  restore(1);
+  assert.equal(isEdited(1), false);
+  assert.deepEqual(keysOf(layersNow()), [0, 2, 1]);
+  undo();
+  assert.equal(layerOf(1).x, 7);
+});
+
+test("the background of a result is locked, until somebody unlocks it", async () => {
+  const made = metadata(2);
+  made.layers[0].kind = "background";
+  serve({ "/api/jobs/job/document": { job_id: "job", layers: [node(0), node(1)] } });
+  await openDocument("job", made);
+  assert.deepEqual(layersNow().map(({ locked }) => locked), [true, false]);
+  toggleLocked(0);
+  closeDocument();
+  await openDocument("job", made);
+  assert.equal(isLocked(0), false, "it stays unlocked");
+
+  toggleLocked(0);
+  replaceWithParts(0, [layer(8, { groups: [group(0)], locked: true }), layer(9, { groups: [group(0)] })].map((part) => ({ ...part, info: { ...part.info } })));
+  assert.deepEqual(layersNow().map(({ locked }) => locked), [true, false, false], "of what it was split into, only its background");
 });
 
 test("what was renamed over the API is not called after its codes", async () => {

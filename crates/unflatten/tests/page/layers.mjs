@@ -1,3 +1,5 @@
+import { groupOf, membersOf, pathOf, siblings } from "../../../../frontend/js/editor/tree.js";
+
 // Layers to test with.
 
 /** A layer of 100 x 50 pixels at (10, 20), or what `fields` say. */
@@ -35,3 +37,22 @@ export function nested() {
 }
 
 export const keysOf = (layers) => layers.map(({ key }) => key);
+
+/** Keys of groups by their names, from 100 on. */
+export function keysFor() {
+  const names = [];
+  return (name) => {
+    if (!names.includes(name)) names.push(name);
+    return 100 + names.indexOf(name);
+  };
+}
+
+export const of = (key, code, fields = {}) => layer(key, { ...fields, info: { group: code, ...fields.info } });
+
+/** "0 Text(1 2)": layers and the groups around them. */
+export function outline(layers, depth = 0) {
+  return siblings(layers, depth === 0 ? [] : pathOf(layers[0]).slice(0, depth)).map((key) => {
+    const found = groupOf(layers, key);
+    return found ? `${found.name}(${outline(membersOf(layers, key), depth + 1)})` : key;
+  }).join(" ");
+}

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { gathered, groupOf, hit, membersOf, pathOf, pathTo, placed, rows, shifted, siblings, withNamedGroups } from "../../../../frontend/js/editor/tree.js";
-import { group, keysOf, layer, nested } from "./layers.mjs";
+import { gathered, groupOf, hit, membersOf, pathOf, pathTo, rows, shifted, siblings, withNamedGroups } from "../../../../frontend/js/editor/tree.js";
+import { group, keysFor, keysOf, layer, nested, of, outline } from "./layers.mjs";
 
 const layerIn = (layers, key) => layers.find((one) => one.key === key);
 
@@ -61,22 +61,6 @@ test("moving changes no layer and not the list that was given", () => {
   for (const one of after) assert.equal(one, layerIn(before, one.key));
 });
 
-test("a layer is placed where another one is, or where its group is", () => {
-  assert.deepEqual(keysOf(placed(nested(), 9, 0)), [9, 0, 3, 5, 6]);
-  assert.deepEqual(keysOf(placed(nested(), 0, 9)), [3, 5, 6, 9, 0]);
-  assert.deepEqual(keysOf(placed(nested(), 9, 6)), [0, 9, 3, 5, 6], "onto a part: to where the whole group is");
-  assert.deepEqual(keysOf(placed(nested(), 3, 5)), [0, 5, 6, 3, 9], "inside its group");
-});
-
-test("a part is not placed outside its group, and nothing where it is already", () => {
-  assert.equal(placed(nested(), 5, 9), null);
-  assert.equal(placed(nested(), 5, 3), null);
-  assert.equal(placed(nested(), 9, 9), null);
-  assert.equal(placed(nested(), 1, 6), null, "a group onto its own part");
-  assert.equal(placed(nested(), 9, 77), null);
-  assert.equal(placed([], 1, 2), null);
-});
-
 test("parts that were scattered are gathered where the lowest is", () => {
   const [background, three, five, six, text] = nested();
   assert.deepEqual(keysOf(gathered([three, background, five, text, six])), [3, 5, 6, 0, 9]);
@@ -110,25 +94,6 @@ test("a folded group is one row", () => {
 
 // Groups that the service makes.
 
-/** Keys of groups by their names, from 100 on. */
-function keysFor() {
-  const names = [];
-  return (name) => {
-    if (!names.includes(name)) names.push(name);
-    return 100 + names.indexOf(name);
-  };
-}
-
-const of = (key, code, fields = {}) => layer(key, { ...fields, info: { group: code, ...fields.info } });
-
-/** "0 Text(1 2)": layers and the groups around them. */
-function outline(layers, depth = 0) {
-  return siblings(layers, depth === 0 ? [] : pathOf(layers[0]).slice(0, depth)).map((key) => {
-    const found = groupOf(layers, key);
-    return found ? `${found.name}(${outline(membersOf(layers, key), depth + 1)})` : key;
-  }).join(" ");
-}
-
 test("neighbours of one group get a group around them", () => {
   const layers = [of(0), of(1, "objects"), of(2, "objects"), of(3, "text"), of(4, "text"), of(5, "text")];
   const made = withNamedGroups(layers, keysFor());
@@ -136,21 +101,6 @@ test("neighbours of one group get a group around them", () => {
   assert.deepEqual(made[1].groups, [{ key: 100, name: "Objects", given: "Objects", code: "objects" }]);
   assert.deepEqual(keysOf(made), keysOf(layers));
   assert.equal(layers[1].groups.length, 0, "what was given is not changed");
-});
-
-test("a layer may leave a group that the service made, and comes to lie outside it", () => {
-  const layers = withNamedGroups([of(0), of(1, "objects"), of(2, "objects"), of(3, "text"), of(4, "text")], keysFor());
-  const moved = (key, target) => outline(placed(layers, key, target) ?? []);
-  assert.equal(moved(3, 0), "3 0 Objects(1 2) Text(4)");
-  assert.equal(moved(1, 4), "0 Objects(2) Text(3 4) 1", "onto a part of another group: beside that group");
-  assert.equal(moved(1, 2), "0 Objects(2 1) Text(3 4)", "inside its group");
-  assert.equal(moved(0, 2), "Objects(1 2) 0 Text(3 4)");
-  const [objects, text] = [layers[1].groups[0].key, layers[3].groups[0].key];
-  assert.equal(moved(objects, text), "0 Text(3 4) Objects(1 2)");
-  assert.equal(placed(layers, objects, 2), null, "a group onto its own part");
-  const split = withNamedGroups([of(0), of(1, "objects"), ...[7, 8].map((key) => of(key, null, { groups: [{ ...group(2), within: "objects" }] }))], keysFor());
-  assert.equal(placed(split, 7, 0), null, "a part of a layer that was split stays in it");
-  assert.equal(outline(placed(split, 2, 0)), "Group 2(7 8) 0 Objects(1)", "but all parts may leave together");
 });
 
 test("a click goes through a group that the service made, unless it was chosen in the list", () => {

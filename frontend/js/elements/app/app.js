@@ -4,12 +4,14 @@ import { html, render } from "../../lib/html.js";
 import { language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View } from "../../lib/view.js";
-import { result, screen } from "../../state.js";
+import { job, result, screen } from "../../state.js";
 import { abortUpload, takeFiles } from "../../uploads.js";
 import { register as registerJobs } from "../jobs/jobs.js";
+import { register as registerMenu } from "../menu/menu.js";
 import { register as registerNotices } from "../notices/notices.js";
 import { register as registerProgress } from "../progress/progress.js";
 import { register as registerResult } from "../result/result.js";
+import { register as registerShortcuts } from "../shortcuts/shortcuts.js";
 import { register as registerStart } from "../start/start.js";
 import { register as registerTopbar } from "../topbar/topbar.js";
 
@@ -28,11 +30,14 @@ class App extends View {
       <un-topbar></un-topbar>
       <main id="main" tabindex="-1"></main>
       <un-notices></un-notices>
+      <un-shortcuts></un-shortcuts>
+      <un-menu></un-menu>
       <p class="visually-hidden said" role="status"></p>
       <div class="drop-veil" hidden>${icon("plus")}<p></p></div>`);
     this.find(".skip").addEventListener("click", () => this.find("main").focus());
     this.watch([language], () => this.#words());
     this.watch([screen], () => this.#show());
+    this.watch([screen, job, language], () => this.#title());
     this.#takeDrops();
     this.listen(document, "paste", (event) => this.#paste(event));
     this.listen(document, "keydown", (event) => {
@@ -43,6 +48,12 @@ class App extends View {
   #words() {
     this.find(".skip").textContent = t("app.skip");
     this.find(".drop-veil p").textContent = t("drop.release");
+  }
+
+  /** The window is named after the file whose layers it shows. */
+  #title() {
+    const name = screen.value === "result" ? job.value?.name : "";
+    document.title = name ? `${name} · ${t("app.title")}` : t("app.title");
   }
 
   #show() {
@@ -94,7 +105,9 @@ class App extends View {
 }
 
 export function register() {
+  registerMenu();
   registerNotices();
+  registerShortcuts();
   registerTopbar();
   registerJobs();
   registerStart();

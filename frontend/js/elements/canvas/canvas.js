@@ -1,7 +1,7 @@
 // @ts-check
 import { arrived } from "../../editor/bitmaps.js";
 import { Compositor } from "../../editor/compositor.js";
-import { dragged, ground, isShown, mode, selected, solo, typing } from "../../editor/display.js";
+import { dragged, ground, hovered, isShown, mode, selected, solo, tool, typing } from "../../editor/display.js";
 import { boxAt, doc } from "../../editor/document.js";
 import { layerTitle } from "../../editor/names.js";
 import { isComplete } from "../../editor/pixels.js";
@@ -11,7 +11,11 @@ import { language, number, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View, closest } from "../../lib/view.js";
 import { job } from "../../state.js";
+import { Menu } from "../menu/menu.js";
+import { layerItems, viewItems } from "../menu/items.js";
+import { showShortcuts } from "../shortcuts/shortcuts.js";
 import { Gestures } from "./gestures.js";
+import { Keys } from "./keys.js";
 import { Typing, typedOver } from "./typing.js";
 import { Viewport } from "./viewport.js";
 
@@ -35,8 +39,9 @@ class Canvas extends View {
       <div class="frame" tabindex="0" role="group">
         <div class="stage">
           <canvas role="img"></canvas>
-          <img class="original" src="${job.value?.uploadId ? urls.input(job.value.uploadId) : ""}" alt="" draggable="false">
-          <div class="outline" aria-hidden="true" hidden></div>
+          <img class="original" alt="" draggable="false">
+          <div class="outline over" aria-hidden="true" hidden></div>
+          <div class="outline picked" aria-hidden="true" hidden></div>
           <div class="split" aria-hidden="true"></div>
           <input class="compare" type="range" min="0" max="100" step="0.5" value="50">
           <p class="side before chip" aria-hidden="true"></p><p class="side after chip" aria-hidden="true"></p>
@@ -49,9 +54,14 @@ class Canvas extends View {
         <button type="button" class="button quiet small square" data-zoom="fit">${icon("fit")}</button>
       </div>`);
     const compositor = new Compositor(this.find("canvas", HTMLCanvasElement));
-    new Gestures(this.find(".frame"), this.#viewport, compositor);
-    this.#typing = new Typing(this.find(".frame"), this.find(".stage"), this.#viewport);
-    this.#observer.observe(this.find(".frame"));
+    const frame = this.find(".frame");
+    const gestures = new Gestures(frame, this.#viewport, compositor);
+    const keys = new Keys(frame, this.#viewport, gestures, showShortcuts);
+    this.listen(document, "keydown", (event) => keys.down(event));
+    this.listen(document, "keyup", (event) => keys.up(event));
+    frame.addEventListener("contextmenu", (event) => this.#menu(event, gestures));
+    this.#typing = new Typing(frame, this.find(".stage"), this.#viewport);
+    this.#observer.observe(frame);
     this.addEventListener("click", (event) => this.#zoom(closest(event, "[data-zoom]")?.dataset.zoom));
     this.find(".compare").addEventListener("input", () => this.#split());
     this.watch([language], () => this.#words());
@@ -64,13 +74,15 @@ class Canvas extends View {
       if (size !== this.#size) this.#measure();
       this.#size = size;
     });
-    this.watch([doc, selected, dragged, arrived], () => this.#outline());
+    this.watch([doc, selected, hovered, dragged, arrived], () => this.#outlines());
+    this.watch([tool], () => gestures.showTool());
     this.watch(typedOver, () => this.#typing?.sync());
     this.watch([ground, mode], () => {
       const stage = this.find(".stage");
       stage.dataset.ground = ground.value;
       this.dataset.mode = mode.value;
       stage.classList.toggle("checker", ground.value === "checker");
+      this.#loadOriginal();
       this.#describe();
     });
     this.#split();
@@ -78,6 +90,28 @@ class Canvas extends View {
 
   unmount() {
     this.#observer.disconnect();
+  }
+
+  /** The input is loaded only for those who look at it. */
+  #loadOriginal() {
+    const image = this.find(".original", HTMLImageElement);
+    if (mode.value !== "layers" && job.value?.uploadId && !image.src) image.src = urls.input(job.value.uploadId);
+  }
+
+  /**
+   * The menu of what is under the pointer, or of the view.
+   * @param {MouseEvent} event
+   * @param {Gestures} gestures
+   */
+  #menu(event, gestures) {
+    if (closest(event, "input, textarea")) return;
+    event.preventDefault();
+    gestures.cancel();
+    // The keyboard opens it on what is selected.
+    const isKey = event.button !== 2;
+    const key = isKey ? selected.value : gestures.keyAt(event);
+    if (key !== null) selected.value = key;
+    Menu.open(key === null ? viewItems(this.#viewport) : layerItems(key), { x: event.clientX, y: event.clientY });
   }
 
   #words() {
@@ -120,18 +154,28 @@ class Canvas extends View {
     stage.classList.toggle("pixels", scale >= PIXELS_FROM);
     this.find(".frame").toggleAttribute("data-overflows", overflows);
     this.find(".level").textContent = number(scale, { style: "percent" });
-    this.#outline();
+    this.#outlines();
     this.#typing?.place();
   }
 
-  #outline() {
-    const outline = this.find(".outline");
-    const box = boxAt(selected.value);
+  #outlines() {
+    const isOverOther = hovered.value !== null && hovered.value !== selected.value && !dragged.value;
+    this.#outline(this.find(".over"), isOverOther ? hovered.value : null, { dx: 0, dy: 0 });
+    this.#outline(this.find(".picked"), selected.value, dragged.value ?? { dx: 0, dy: 0 });
+    this.find(".frame").toggleAttribute("data-selected", !this.find(".picked").hidden);
+  }
+
+  /**
+   * Lays an outline around a layer or group.
+   * @param {HTMLElement} outline
+   * @param {number | null} key
+   * @param {{ dx: number, dy: number }} by how far from its place
+   */
+  #outline(outline, key, { dx, dy }) {
+    const box = boxAt(key);
     outline.hidden = !box;
-    this.find(".frame").toggleAttribute("data-selected", Boolean(box));
     if (!box) return;
     const { scale } = this.#viewport;
-    const { dx, dy } = dragged.value ?? { dx: 0, dy: 0 };
     Object.assign(outline.style, {
       left: `${(box.x + dx) * scale}px`,
       top: `${(box.y + dy) * scale}px`,

@@ -1,10 +1,10 @@
 // @ts-check
-import { layerAt, wordsAt } from "../../editor/compositor.js";
-import { mode, selected } from "../../editor/display.js";
-import { boxAt, layerOf, layersNow, partsAt } from "../../editor/document.js";
-import { moveBy } from "../../editor/edits.js";
-import { endEdit, redo, undo } from "../../editor/history.js";
-import { hit, pathTo } from "../../editor/tree.js";
+import { hovered, mode, selected, tool } from "../../editor/display.js";
+import { layersNow } from "../../editor/document.js";
+import { isLocked, moveBy } from "../../editor/edits.js";
+import { layerAt } from "../../editor/hit.js";
+import { endEdit } from "../../editor/history.js";
+import { hit } from "../../editor/tree.js";
 import { closest } from "../../lib/view.js";
 import { typeOver } from "./typing.js";
 
@@ -17,6 +17,7 @@ import { typeOver } from "./typing.js";
  * @property {Point} last
  * @property {number | null} key what is under the pointer
  * @property {boolean} moves
+ * @property {boolean} selects whether it selects what is under the pointer if it comes to no drag
  * @property {boolean} begun
  * @property {[number, number]} [by] how far it was dragged, in pixels of the document
  * @property {number | null} [frame] that is asked for
@@ -24,11 +25,8 @@ import { typeOver } from "./typing.js";
 
 const DRAG_FROM_PX = 4;
 const WHEEL_ZOOM = 0.0022;
-const PAN_KEY_PX = 60;
-/** @type {Record<string, [number, number]>} */
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** Pointer, wheel and keys on the canvas: zoom, pan, select, move, nudge. */
+/** Pointer and wheel on the canvas: zoom, pan, select, move. */
 export class Gestures {
   #frame;
   #viewport;
@@ -37,6 +35,12 @@ export class Gestures {
   #pointers = new Map();
   /** @type {Drag | null} */
   #drag = null;
+  /** Whether Space is held, which is the hand tool for as long. */
+  #isHeld = false;
+  /** Whether a mouse is over the canvas. */
+  isOver = false;
+  /** @type {number | null} the frame in which it is looked what the pointer is over */
+  #looking = null;
 
   /**
    * @param {HTMLElement} frame
@@ -53,7 +57,40 @@ export class Gestures {
     frame.addEventListener("pointerup", (event) => this.#up(event));
     frame.addEventListener("pointercancel", (event) => this.#up(event));
     frame.addEventListener("dblclick", (event) => this.#deeper(event));
-    frame.addEventListener("keydown", (event) => this.#key(event));
+    frame.addEventListener("pointerenter", ({ pointerType }) => (this.isOver = pointerType !== "touch"));
+    frame.addEventListener("pointerleave", () => this.#leave());
+    // The middle button would scroll the page by itself.
+    frame.addEventListener("mousedown", (event) => event.button === 1 && event.preventDefault());
+  }
+
+  /**
+   * Takes the hand for as long as it is held.
+   * @param {boolean} held
+   */
+  hold(held) {
+    this.#isHeld = held;
+    this.showTool();
+  }
+
+  /** Whether a drag moves the view and nothing else. */
+  get #isHand() {
+    return this.#isHeld || tool.value === "hand";
+  }
+
+  /** Shows by the pointer what a drag does. */
+  showTool() {
+    this.#frame.toggleAttribute("data-hand", this.#isHand);
+    if (this.#isHand) hovered.value = null;
+  }
+
+  /** Whether there is a drag that `cancel` ends. */
+  get isDragging() {
+    return this.#drag !== null;
+  }
+
+  /** Ends a drag, as if it had not been. */
+  cancel() {
+    this.#drop();
   }
 
   /**
@@ -84,23 +121,29 @@ export class Gestures {
     const point = this.#point(event);
     this.#pointers.set(event.pointerId, point);
     if (this.#pointers.size > 1) return this.#drop();
-    const key = event.button === 0 ? this.#keyAt(point) : null;
-    // Touch must still scroll the page: it moves only a layer that is already selected.
+    // The right button opens the menu.
+    if (event.button > 1) return;
+    const key = event.button === 0 && !this.#isHand ? this.keyAt(event) : null;
+    // A finger moves only a layer that is already selected: otherwise it pans.
     const moves = key !== null && !isLocked(key) && (event.pointerType !== "touch" || key === selected.value);
-    this.#drag = { from: point, last: point, key, moves, begun: false };
+    this.#drag = { from: point, last: point, key, moves, selects: event.button === 0 && !this.#isHand, begun: false };
     this.#frame.setPointerCapture(event.pointerId);
   }
 
   /**
-   * The key that a click at a point selects.
-   * @param {Point} point
+   * The key of what is under the pointer, which a click selects; `null` for nothing and for what is locked.
+   * @param {MouseEvent} event
    * @param {boolean} [deeper]
    */
-  #keyAt(point, deeper = false) {
-    if (mode.value !== "layers") return null;
-    const { x, y } = this.#viewport.toContent(point.x, point.y);
-    const layer = layerAt(x, y);
+  keyAt(event, deeper = false) {
+    const layer = this.#layerAt(event);
     return layer && hit(layersNow(), layer, selected.value, deeper);
+  }
+
+  /** @param {MouseEvent} event */
+  #layerAt(event) {
+    const { x, y } = this.#point(event);
+    return mode.value === "layers" ? layerAt(this.#viewport.toContent(x, y)) : null;
   }
 
   /**
@@ -108,18 +151,34 @@ export class Gestures {
    * @param {MouseEvent} event
    */
   #deeper(event) {
-    if (closest(event, "input, button")) return;
+    if (closest(event, "input, button") || this.#isHand) return;
     const { x, y } = this.#point(event);
-    const at = this.#viewport.toContent(x, y);
-    if (mode.value === "layers" && typeOver(wordsAt(at.x, at.y), at)) return event.preventDefault();
-    const key = this.#keyAt(this.#point(event), true);
+    if (typeOver(this.#layerAt(event), this.#viewport.toContent(x, y))) return event.preventDefault();
+    const key = this.keyAt(event, true);
     if (key !== null) selected.value = key;
+  }
+
+  /**
+   * Tells what the pointer is over, at most once a frame.
+   * @param {PointerEvent} event
+   */
+  #hover(event) {
+    if (event.pointerType === "touch" || this.#isHand || this.#looking !== null) return;
+    this.#looking = requestAnimationFrame(() => {
+      this.#looking = null;
+      if (this.isOver && !this.#drag) hovered.value = closest(event, "input, button") ? null : this.keyAt(event);
+    });
+  }
+
+  #leave() {
+    this.isOver = false;
+    hovered.value = null;
   }
 
   /** @param {PointerEvent} event */
   #move(event) {
     const before = this.#pointers.get(event.pointerId);
-    if (!before) return;
+    if (!before) return this.#hover(event);
     const point = this.#point(event);
     this.#pointers.set(event.pointerId, point);
     if (this.#pointers.size === 2) return this.#pinch(event.pointerId, before, point);
@@ -137,7 +196,8 @@ export class Gestures {
   /** @param {Drag} drag */
   #begin(drag) {
     drag.begun = true;
-    this.#frame.dataset.dragging = "";
+    hovered.value = null;
+    this.#frame.dataset.dragging = drag.moves ? "layer" : "view";
     if (!drag.moves || drag.key === null) return;
     selected.value = drag.key;
     endEdit();
@@ -178,7 +238,7 @@ export class Gestures {
   #up(event) {
     if (!this.#pointers.delete(event.pointerId) || !this.#drag) return;
     const isWhole = event.type === "pointerup";
-    if (!this.#drag.begun && isWhole && mode.value === "layers") selected.value = this.#drag.key;
+    if (!this.#drag.begun && isWhole && this.#drag.selects && mode.value === "layers") selected.value = this.#drag.key;
     this.#drop(isWhole);
   }
 
@@ -194,64 +254,4 @@ export class Gestures {
     if (keep && drag.by?.some(Boolean)) moveBy(drag.key, ...drag.by);
     this.#compositor.endDrag();
   }
-
-  /** @param {KeyboardEvent} event */
-  #key(event) {
-    if (closest(event, "input")) return;
-    const action = this.#action(event);
-    if (!action) return;
-    event.preventDefault();
-    action();
-  }
-
-  /**
-   * The action of a key, or `null`.
-   * @param {KeyboardEvent} event
-   * @returns {(() => void) | null}
-   */
-  #action(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return null;
-    const { key } = event;
-    if (key === "+" || key === "=") return () => this.#viewport.zoomTo(this.#viewport.scale * 1.25);
-    if (key === "-") return () => this.#viewport.zoomTo(this.#viewport.scale / 1.25);
-    if (key === "0") return () => this.#viewport.fit();
-    if (key === "1") return () => this.#viewport.zoomTo(1);
-    const words = layerOf(selected.value);
-    if (key === "Enter" && words) return () => typeOver(words);
-    if (key === "Escape" && this.#drag) return () => this.#drop();
-    // To the enclosing group first.
-    const chosen = selected.value;
-    if (key === "Escape" && chosen !== null) return () => (selected.value = pathTo(layersNow(), chosen).at(-2) ?? null);
-    if (!(key in ARROWS)) return null;
-    const [dx, dy] = ARROWS[key];
-    if (chosen === null) return () => this.#viewport.panBy(-dx * PAN_KEY_PX, -dy * PAN_KEY_PX);
-    return () => nudge(chosen, dx, dy, event.shiftKey ? 10 : 1);
-  }
-}
-
-/** @param {number} key */
-const isLocked = (key) => partsAt(key).some((layer) => layer.locked);
-
-/**
- * @param {number} key
- * @param {number} dx
- * @param {number} dy
- * @param {number} by how many pixels
- */
-function nudge(key, dx, dy, by) {
-  if (boxAt(key) === null || isLocked(key)) return;
-  moveBy(key, dx * by, dy * by, `nudge ${key}`);
-}
-
-/**
- * Undo and redo from anywhere on the page but text fields.
- * @param {KeyboardEvent} event
- */
-export function takeUndoKeys(event) {
-  if (!(event.ctrlKey || event.metaKey) || event.altKey || closest(event, "textarea, input:not([type=range], [type=checkbox])")) return;
-  const key = event.key.toLowerCase();
-  if (key === "z" && !event.shiftKey) undo();
-  else if ((key === "z" && event.shiftKey) || key === "y") redo();
-  else return;
-  event.preventDefault();
 }

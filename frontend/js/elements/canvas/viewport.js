@@ -38,6 +38,8 @@ export class Viewport {
     const width = (this.frame.width - 2 * margin) / this.content.width;
     const height = (this.frame.height - 2 * margin) / this.content.height;
     this.scale = Math.max(SMALLEST, Math.min(1, width, height));
+    this.x = (this.frame.width - this.content.width * this.scale) / 2;
+    this.y = (this.frame.height - this.content.height * this.scale) / 2;
     this.fits = true;
     this.#settle();
   }
@@ -90,12 +92,12 @@ export class Viewport {
 }
 
 /**
- * Small documents stand in the middle, large ones never leave the frame by more than half of it.
+ * Some of the document always stays in the middle of the frame, or half of a small one in the frame.
  * @param {number} at
  * @param {number} size
  * @param {number} frame
  */
 function keep(at, size, frame) {
-  if (size <= frame) return (frame - size) / 2;
-  return Math.min(frame / 2, Math.max(frame / 2 - size, at));
+  const [least, most] = size < frame ? [-size / 2, frame - size / 2] : [frame / 2 - size, frame / 2];
+  return Math.min(most, Math.max(least, at));
 }

@@ -1,10 +1,10 @@
 // @ts-check
 import { dragged, selected } from "../../editor/display.js";
-import { doc, layerOf, layersNow, nameOf, partsAt } from "../../editor/document.js";
-import { editLayer, moveBy, rename, scaleTo, shift } from "../../editor/edits.js";
+import { doc, givenName, layerOf, layersNow, nameOf, partsAt } from "../../editor/document.js";
+import { editLayer, isLocked, moveBy, rename, scaleTo, shift, toggleLocked } from "../../editor/edits.js";
 import { endEdit } from "../../editor/history.js";
 import { splitLayer, splitting, stopSplitting } from "../../editor/split.js";
-import { groupOf, pathTo, siblings } from "../../editor/tree.js";
+import { canShift } from "../../editor/tree.js";
 import { blocksOf } from "../../editor/words.js";
 import { html, render } from "../../lib/html.js";
 import { language, number, t } from "../../lib/i18n.js";
@@ -52,7 +52,7 @@ class Inspector extends View {
     if (action === "down") shift(key, -1);
     if (action === "split") splitLayer(key);
     if (action === "stop") stopSplitting(key);
-    if (action === "lock") editLayer(key, { locked: !partsAt(key).every((layer) => layer.locked) });
+    if (action === "lock") toggleLocked(key);
   }
 
   #draw() {
@@ -145,10 +145,9 @@ class Inspector extends View {
       const output = input.parentElement?.querySelector("output");
       if (output) output.textContent = `${number(Number(shown))}${UNITS[input.name] === "%" ? " %" : "°"}`;
     }
-    const order = siblings(layersNow(), pathTo(layersNow(), key).slice(0, -1));
-    this.find("[data-action=up]", HTMLButtonElement).disabled = order.at(-1) === key;
-    this.find("[data-action=down]", HTMLButtonElement).disabled = order[0] === key;
-    this.find("[data-action=lock]").setAttribute("aria-pressed", String(members.every((layer) => layer.locked)));
+    this.find("[data-action=up]", HTMLButtonElement).disabled = !canShift(layersNow(), key, 1);
+    this.find("[data-action=down]", HTMLButtonElement).disabled = !canShift(layersNow(), key, -1);
+    this.find("[data-action=lock]").setAttribute("aria-pressed", String(isLocked(key)));
     if (!isGroup) this.#syncSplit(lowest);
   }
 
@@ -161,14 +160,6 @@ class Inspector extends View {
     bar.hidden = !running;
     bar.value = running?.percent ?? 0;
   }
-}
-
-/**
- * The name of a layer or group whose name field is empty.
- * @param {number} key
- */
-function givenName(key) {
-  return layerOf(key)?.info.name ?? groupOf(layersNow(), key)?.given ?? t("layers.unnamedGroup");
 }
 
 export function register() {

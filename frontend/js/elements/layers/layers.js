@@ -1,16 +1,22 @@
 // @ts-check
 import { arrived } from "../../editor/bitmaps.js";
-import { drawThumbnail } from "../../editor/compositor.js";
-import { fold, folded, isShown, selected, solo, unfold } from "../../editor/display.js";
+import { fold, folded, hovered, isShown, renaming, selected, solo, unfold } from "../../editor/display.js";
 import { doc, layersNow, partsAt } from "../../editor/document.js";
-import { editLayer, place, showAll } from "../../editor/edits.js";
+import { isLocked, isVisible, showAll, toggleLocked, toggleVisible } from "../../editor/edits.js";
 import { groupTitle, layerTitle, shortTitle, wholeTitle } from "../../editor/names.js";
-import { pathTo, placed, rows } from "../../editor/tree.js";
+import { drawThumbnail } from "../../editor/thumbnail.js";
+import { pathTo, rows } from "../../editor/tree.js";
 import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { language, percent, t, tOr } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View, delegate, within } from "../../lib/view.js";
+import { result } from "../../state.js";
+import { layerItems } from "../menu/items.js";
+import { Menu } from "../menu/menu.js";
+import { Renaming } from "./renaming.js";
+import { Reordering } from "./reordering.js";
+import { Roving } from "./roving.js";
 
 /**
  * @typedef {import("../../types.js").Layer} Layer
@@ -19,42 +25,52 @@ import { View, delegate, within } from "../../lib/view.js";
  */
 
 const THUMBNAIL_PX = 96;
-const DRAG_TYPE = "application/x-unflatten-layer";
 // Deeper rows are indented no further.
 const DEEPEST = 4;
 
 /**
  * The layers and groups of the document, the highest first as designers expect
- * it: show, choose, solo, reorder by dragging, download.
+ * it: show, choose, lock, solo, rename, reorder by dragging, download.
  *
  *     <un-layers></un-layers>
  */
 class Layers extends View {
   #painted = "";
+  #roving = new Roving(this);
+  #renaming = new Renaming(this);
 
   mount() {
-    delegate(this, "click", "[data-eye]", (event, button) => this.#eye(keyOf(button), event.altKey));
+    delegate(this, "click", "[data-eye]", (event, button) => (event.altKey ? toggle(solo, keyOf(button)) : toggleVisible(keyOf(button))));
     delegate(this, "click", "[data-solo]", (_, button) => toggle(solo, keyOf(button)));
-    delegate(this, "click", "[data-pick]", (_, button) => toggle(selected, keyOf(button)));
+    delegate(this, "click", "[data-lock]", (_, button) => toggleLocked(keyOf(button)));
+    delegate(this, "click", "[data-pick]", (_, button) => (selected.value = keyOf(button)));
+    delegate(this, "dblclick", "[data-pick]", (_, button) => (renaming.value = keyOf(button)));
     delegate(this, "click", "[data-all]", () => this.#showAll());
     delegate(this, "click", "[data-fold]", (_, button) => fold(keyOf(button)));
-    this.#reorder();
+    delegate(this, "contextmenu", "li", (event, row) => this.#menu(event, row));
+    delegate(this, "pointerover", "li", ({ pointerType }, row) => pointerType !== "touch" && (hovered.value = keyOf(row)));
+    this.addEventListener("pointerleave", () => (hovered.value = null));
+    new Reordering(this);
     this.watch([language], () => this.#draw());
     this.watch([doc, solo, selected, folded], () => this.#sync());
+    this.watch([hovered], () => this.#hover());
+    this.watch([renaming], () => this.#renaming.sync());
     // What is chosen on the canvas is seen in the list.
     this.watch([selected], () => unfold(pathTo(layersNow(), selected.value).slice(0, -1)));
     this.watch([arrived], () => this.#thumbnails());
   }
 
   /**
-   * @param {number} key
-   * @param {boolean} alone
+   * @param {MouseEvent} event
+   * @param {HTMLElement} row
    */
-  #eye(key, alone) {
-    if (alone) return toggle(solo, key);
-    // Showing or hiding a layer ends solo.
-    solo.value = null;
-    editLayer(key, { visible: !isVisible(key) });
+  #menu(event, row) {
+    if (event.target instanceof HTMLInputElement) return;
+    event.preventDefault();
+    selected.value = keyOf(row);
+    // From the keyboard it opens beside the row.
+    const { left, bottom } = row.getBoundingClientRect();
+    Menu.open(layerItems(keyOf(row)), event.button === 2 || event.clientY > 0 ? { x: event.clientX, y: event.clientY } : { x: left + 40, y: bottom });
   }
 
   #showAll() {
@@ -73,27 +89,30 @@ class Layers extends View {
       <ol aria-labelledby="layers-title">${rows(layersNow(), folded.value).map((row) => this.#row(row))}</ol>`);
     this.#thumbnails();
     this.#sync();
+    this.#renaming.sync();
   }
 
   /** @param {Row} row */
   #row(row) {
     const { key, depth, layer } = row;
     const name = nameIn(row);
-    const [show, solo] = [t("layers.visible", { name }), t("layers.solo", { name })];
     return html`
-      <li data-key="${key}" data-depth="${Math.min(depth, DEEPEST)}" draggable="true" class="${classOf(row)}">
-        <button type="button" class="button quiet small square" data-eye aria-label="${show}" title="${show}">
-          <span class="on">${icon("eye")}</span><span class="off">${icon("eyeOff")}</span></button>
+      <li data-key="${key}" data-depth="${Math.min(depth, DEEPEST)}" class="${classOf(row)}">
+        ${control("eye", "visible", name, html`<span class="on">${icon("eye")}</span><span class="off">${icon("eyeOff")}</span>`)}
         <button type="button" class="pick" data-pick>
           <canvas class="checker" width="${THUMBNAIL_PX}" height="${THUMBNAIL_PX}" aria-hidden="true"></canvas>
           <span class="words"><b title="${wholeIn(row)}">${name}</b>
-            <span class="meta"><span class="lock" hidden>${icon("lock")}<span class="visually-hidden">${t("layers.locked")} </span></span>${layer
-              ? layerWords(layer.info) : t("layers.group", { count: partsAt(key).length })}</span>
+            <span class="meta">${layer ? layerWords(layer.info) : t("layers.group", { count: partsAt(key).length })}</span>
             ${layer ? flagsOf(layer).map((words) => html`<span class="chip warn">${words}</span>`) : ""}
           </span>
         </button>
-        <button type="button" class="button quiet small square" data-solo aria-label="${solo}" title="${solo}">${icon("solo")}</button>
-        ${layer ? this.#download(layer) : this.#fold(name)}
+        <span class="row-tools">
+          ${control("solo", "solo", name, icon("solo"))}
+          ${layer ? this.#download(layer) : ""}
+          ${control("lock", "lock", name, html`<span class="on">${icon("lock")}</span><span class="off">${icon("unlock")}</span>`)}
+          ${layer ? "" : this.#fold(name)}
+          <span class="grip" aria-hidden="true">${icon("grip")}</span>
+        </span>
       </li>`;
   }
 
@@ -124,6 +143,8 @@ class Layers extends View {
       if (list.children[at] !== listed[at]) moveTo(list, listed[at], at);
       this.#show(row, listed[at]);
     });
+    this.#roving.sync();
+    this.#hover();
     this.find("[data-all]").hidden = solo.value === null && layersNow().every((layer) => layer.visible);
   }
 
@@ -146,10 +167,17 @@ class Layers extends View {
     element.classList.toggle("selected", selected.value === key);
     this.#name(element, nameIn(row), wholeIn(row));
     element.querySelector("[data-fold]")?.setAttribute("aria-expanded", String(!folded.value.has(key)));
-    within(element, ".lock").hidden = !members.every((layer) => layer.locked);
+    within(element, "[data-lock]").setAttribute("aria-pressed", String(isLocked(key)));
     within(element, "[data-eye]").setAttribute("aria-pressed", String(isVisible(key)));
     within(element, "[data-solo]").setAttribute("aria-pressed", String(solo.value === key));
     within(element, "[data-pick]").setAttribute("aria-pressed", String(selected.value === key));
+  }
+
+  /** Lights up the row of what the pointer is over, or of the folded group around it. */
+  #hover() {
+    const path = pathTo(layersNow(), hovered.value);
+    const lit = path.reverse().map((key) => this.querySelector(`li[data-key="${key}"]`)).find(Boolean);
+    for (const row of this.querySelectorAll("li")) row.classList.toggle("hovered", row === lit);
   }
 
   /**
@@ -162,7 +190,7 @@ class Layers extends View {
     place.title = whole;
     if (place.textContent === name) return;
     place.textContent = name;
-    for (const [selector, key] of [["[data-eye]", "visible"], ["[data-solo]", "solo"], ["a", "download"], ["[data-fold]", "parts"]]) {
+    for (const [selector, key] of [["[data-eye]", "visible"], ["[data-solo]", "solo"], ["[data-lock]", "lock"], ["a", "download"], ["[data-fold]", "parts"]]) {
       const control = element.querySelector(selector);
       const words = t(`layers.${key}`, { name });
       control?.setAttribute("title", words);
@@ -182,30 +210,6 @@ class Layers extends View {
     if (!doc.value) return;
     for (const row of this.querySelectorAll("li")) drawThumbnail(within(row, "canvas", HTMLCanvasElement), keyOf(row));
   }
-
-  #reorder() {
-    let taken = -1;
-    /** @type {(event: DragEvent, row: HTMLElement) => boolean} */
-    const fits = (event, row) => Boolean(event.dataTransfer?.types.includes(DRAG_TYPE)) && placed(layersNow(), taken, keyOf(row)) !== null;
-    delegate(this, "dragstart", "li", ({ dataTransfer }, row) => {
-      taken = keyOf(row);
-      if (!dataTransfer) return;
-      dataTransfer.setData(DRAG_TYPE, String(taken));
-      dataTransfer.effectAllowed = "move";
-    });
-    delegate(this, "dragover", "li", (event, row) => {
-      for (const other of this.querySelectorAll(".target")) other.classList.remove("target");
-      if (!fits(event, row)) return;
-      event.preventDefault();
-      row.classList.add("target");
-    });
-    delegate(this, "drop", "li", (event, row) => {
-      if (!fits(event, row)) return;
-      event.preventDefault();
-      place(taken, keyOf(row));
-    });
-    this.addEventListener("dragend", () => this.querySelector(".target")?.classList.remove("target"));
-  }
 }
 
 /**
@@ -213,6 +217,19 @@ class Layers extends View {
  * @param {HTMLElement} element
  */
 const keyOf = (element) => Number(element.closest("li")?.dataset.key);
+
+/**
+ * A button of a row.
+ * @param {"eye" | "solo" | "lock"} action
+ * @param {string} words what its words end in
+ * @param {string} name
+ * @param {import("../../lib/html.js").Content} picture
+ */
+function control(action, words, name, picture) {
+  const title = t(`layers.${words}`, { name });
+  const attribute = { eye: html`data-eye`, solo: html`data-solo`, lock: html`data-lock` }[action];
+  return html`<button type="button" class="button quiet small square" ${attribute} aria-label="${title}" title="${title}">${picture}</button>`;
+}
 
 /** @type {(row: Row) => string} */
 const nameIn = ({ layer, group }) => (layer ? shortTitle(layer) : group ? groupTitle(group) : "");
@@ -248,9 +265,6 @@ function moveTo(list, row, place) {
   if (focused instanceof HTMLElement) focused.focus();
 }
 
-/** @param {number} key */
-const isVisible = (key) => partsAt(key).some((layer) => layer.visible);
-
 /** @param {LayerInfo} info */
 function layerWords({ kind, coverage, visible_share: seen, flags }) {
   const words = [tOr(`kind.${kind}`, kind), t("layers.coverage", { share: percent(coverage) })];
@@ -259,7 +273,7 @@ function layerWords({ kind, coverage, visible_share: seen, flags }) {
 }
 
 /** @param {Layer} layer */
-function flagsOf({ job, info: { flags } }) {
+function flagsOf({ job, info: { flags, kind } }) {
   const words = [];
   if (flags.empty) words.push(t("flag.empty"));
   if (flags.duplicate_of !== null && flags.duplicate_of !== undefined) {
@@ -267,6 +281,7 @@ function flagsOf({ job, info: { flags } }) {
     words.push(t("flag.duplicate", { name: other ? layerTitle(other) : flags.duplicate_of }));
   }
   if (flags.copy_of_composite) words.push(t("flag.copy"));
+  if (kind === "background" && job === doc.value?.id && result.value?.background?.quality === "rough") words.push(t("flag.rough"));
   return words;
 }
 

@@ -1,11 +1,12 @@
 // @ts-check
 import { removeJob, runAgain } from "../../current-job.js";
-import { ground, mode } from "../../editor/display.js";
+import { ground, mode, tool } from "../../editor/display.js";
 import { doc, layersNow } from "../../editor/document.js";
 import { reset } from "../../editor/edits.js";
 import { history, redo, undo } from "../../editor/history.js";
 import { closeDocument, openDocument } from "../../editor/open.js";
 import { allWords } from "../../editor/retype.js";
+import { keysFor } from "../../editor/shortcuts.js";
 import { FORMATS, save, shapeMode, textMode } from "../../editor/save.js";
 import { wordsIn } from "../../editor/words.js";
 import { urls } from "../../lib/api.js";
@@ -13,15 +14,16 @@ import { html, render } from "../../lib/html.js";
 import { language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View, closest, delegate } from "../../lib/view.js";
-import { notify } from "../../notices.js";
 import { job, result } from "../../state.js";
 import { register as registerAnalysis } from "../analysis/analysis.js";
 import { register as registerCanvas } from "../canvas/canvas.js";
-import { takeUndoKeys } from "../canvas/gestures.js";
 import { register as registerDetails } from "../details/details.js";
 import { register as registerInspector } from "../inspector/inspector.js";
 import { register as registerLayers } from "../layers/layers.js";
+import { GROUNDS, copyWords, moreItems } from "../menu/items.js";
+import { Menu } from "../menu/menu.js";
 import { register as registerReplace } from "../replace/replace.js";
+import { showShortcuts } from "../shortcuts/shortcuts.js";
 import { register as registerType } from "../type/type.js";
 
 /** @type {(typeof mode.value)[]} */
@@ -30,8 +32,8 @@ const MODES = ["layers", "compare", "input"];
 const TEXT_MODES = ["both", "live", "pixels"];
 /** @type {(typeof shapeMode.value)[]} */
 const SHAPE_MODES = ["native", "pixels"];
-/** @type {(typeof ground.value)[]} */
-const GROUNDS = ["checker", "white", "black", "magenta"];
+/** @type {(typeof tool.value)[]} */
+const TOOLS = ["move", "hand"];
 
 /**
  * A finished job: the canvas, its layers, downloads, how it was made.
@@ -43,10 +45,10 @@ class Result extends View {
     if (job.value && result.value) openDocument(job.value.id, result.value);
     this.addEventListener("change", (event) => this.#choose(/** @type {HTMLInputElement} */ (event.target)));
     this.addEventListener("click", (event) => this.#act(closest(event, "[data-action]")?.dataset.action));
+    delegate(this, "click", "[data-tool]", (_, button) => (tool.value = TOOLS.find((one) => one === button.dataset.tool) ?? "move"));
     delegate(this, "click", "[data-save]", (_, button) => this.#save(/** @type {HTMLButtonElement} */ (button)));
-    this.listen(document, "keydown", takeUndoKeys);
     this.watch([language], () => this.#draw());
-    this.watch([history], () => this.#sync());
+    this.watch([history, tool, ground], () => this.#sync());
     this.watch([doc], () => this.#words());
   }
 
@@ -60,11 +62,16 @@ class Result extends View {
       <h1 class="visually-hidden">${t("result.title", { name })}</h1>
       <div class="tools" role="toolbar" aria-label="${t("tools.title")}">
         ${this.#choices("mode", MODES, mode.value, "view")}
+        <div class="hands" role="group" aria-label="${t("tools.pointer")}">${TOOLS.map((one) => html`
+          <button type="button" class="button quiet square" data-tool="${one}" aria-label="${t(`tools.${one}`)}"
+            title="${t(`tools.${one}`)} (${keysFor(one)})">${icon(one === "move" ? "arrow" : "hand")}</button>`)}</div>
         ${this.#choices("ground", GROUNDS, ground.value, "ground")}
         <div class="undo">
           <button type="button" class="button quiet square" data-action="undo" aria-label="${t("tools.undo")}" title="${t("tools.undo")}">${icon("undo")}</button>
           <button type="button" class="button quiet square" data-action="redo" aria-label="${t("tools.redo")}" title="${t("tools.redo")}">${icon("redo")}</button>
           <button type="button" class="button quiet small" data-action="reset">${t("tools.reset")}</button>
+          <button type="button" class="button quiet square" data-action="shortcuts" aria-label="${t("shortcuts.title")}" title="${t("shortcuts.title")} (?)">${icon("keyboard")}</button>
+          <button type="button" class="button quiet square" data-action="more" aria-haspopup="menu" aria-label="${t("tools.more")}" title="${t("tools.more")}">${icon("more")}</button>
         </div>
       </div>
       <un-canvas></un-canvas>
@@ -105,16 +112,6 @@ class Result extends View {
     this.find(".words-row").hidden = !layersNow().some((layer) => wordsIn(layer));
   }
 
-  async #copy() {
-    try {
-      await navigator.clipboard.writeText(allWords());
-      notify("info", t("words.copied"));
-    } catch {
-      // Browsers allow it on secure origins alone.
-      this.#dialog(t("words.copy"), html`<textarea class="input" rows="10" readonly>${allWords()}</textarea>`, "");
-    }
-  }
-
   /**
    * @param {"mode" | "ground"} name
    * @param {string[]} values
@@ -144,6 +141,8 @@ class Result extends View {
     this.find("[data-action=undo]", HTMLButtonElement).disabled = !history.value.undo;
     this.find("[data-action=redo]", HTMLButtonElement).disabled = !history.value.redo;
     this.find("[data-action=reset]").hidden = !history.value.undo;
+    for (const one of TOOLS) this.find(`[data-tool=${one}]`).setAttribute("aria-pressed", String(tool.value === one));
+    this.find(`[name=ground][value=${ground.value}]`, HTMLInputElement).checked = true;
   }
 
   /** @param {string | undefined} action */
@@ -151,13 +150,21 @@ class Result extends View {
     if (action === "undo") undo();
     if (action === "redo") redo();
     if (action === "reset") reset();
-    if (action === "copy") this.#copy();
+    if (action === "copy") copyWords(allWords());
+    if (action === "shortcuts") showShortcuts();
+    if (action === "more") this.#more();
     if (action === "replace") this.#dialog(t("words.replace"), html`<un-replace></un-replace>`, "");
     if (action === "options") this.#askOptions();
     if (action === "delete") this.#askDelete();
     if (action === "close" || action === "again") this.find("dialog", HTMLDialogElement).close();
     if (action === "again") runAgain();
     if (action === "really-delete" && job.value) removeJob(job.value.id);
+  }
+
+  /** The menu of what a narrow toolbar has no place for. */
+  #more() {
+    const { right, bottom } = this.find("[data-action=more]").getBoundingClientRect();
+    Menu.open(moreItems(), { x: right, y: bottom });
   }
 
   /** @param {HTMLButtonElement} button whose `data-save` is the format */

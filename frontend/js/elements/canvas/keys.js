@@ -1,0 +1,122 @@
+// @ts-check
+import { renaming, selected, tool } from "../../editor/display.js";
+import { boxAt, layerOf, layersNow } from "../../editor/document.js";
+import { isLocked, moveBy, shift } from "../../editor/edits.js";
+import { redo, undo } from "../../editor/history.js";
+import { actionOf } from "../../editor/shortcuts.js";
+import { pathTo } from "../../editor/tree.js";
+import { closest } from "../../lib/view.js";
+import { typeOver } from "./typing.js";
+
+const ZOOM = 1.25;
+const PAN_PX = 60;
+const FAR_PX = 10;
+/** @type {Record<string, [number, number]>} */
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+/** Where keys are letters. */
+const FIELDS = "textarea, select, [contenteditable], input:not([type=range], [type=checkbox], [type=radio])";
+/** What has arrow keys and Escape of its own. */
+const CONTROLS = `${FIELDS}, input, [role=menu], un-layers, summary`;
+
+/** The keys of the editor, wherever the focus is, but in fields and dialogs. */
+export class Keys {
+  #frame;
+  #viewport;
+  #gestures;
+  #help;
+
+  /**
+   * @param {HTMLElement} frame
+   * @param {import("./viewport.js").Viewport} viewport
+   * @param {import("./gestures.js").Gestures} gestures
+   * @param {() => void} help shows the sheet of all keys
+   */
+  constructor(frame, viewport, gestures, help) {
+    this.#frame = frame;
+    this.#viewport = viewport;
+    this.#gestures = gestures;
+    this.#help = help;
+  }
+
+  /** @param {KeyboardEvent} event */
+  down(event) {
+    // A syllable that is being composed is nobody's but the field's.
+    if (event.defaultPrevented || event.isComposing || closest(event, `${FIELDS}, dialog`)) return;
+    const run = this.#run(event);
+    if (!run) return;
+    event.preventDefault();
+    run();
+  }
+
+  /** @param {KeyboardEvent} event */
+  up(event) {
+    if (event.key !== " ") return;
+    // Firefox presses a button when the key comes up.
+    if (this.#frame.hasAttribute("data-hand") && this.#gestures.isOver) event.preventDefault();
+    this.#gestures.hold(false);
+  }
+
+  /**
+   * @param {KeyboardEvent} event
+   * @returns {(() => void) | null}
+   */
+  #run(event) {
+    const view = this.#viewport;
+    const key = selected.value;
+    switch (actionOf(event)) {
+      case "move": return () => (tool.value = "move");
+      case "hand": return () => (tool.value = "hand");
+      // Elsewhere, Space presses the button that has the focus or scrolls.
+      case "pan": return this.#gestures.isOver || closest(event, ".frame") ? () => this.#gestures.hold(true) : null;
+      case "fit": return () => view.fit();
+      case "actual": return () => view.zoomTo(1);
+      case "zoomIn": return () => view.zoomTo(view.scale * ZOOM);
+      case "zoomOut": return () => view.zoomTo(view.scale / ZOOM);
+      case "undo": return undo;
+      case "redo": return redo;
+      case "raise": return key === null ? null : () => shift(key, 1);
+      case "lower": return key === null ? null : () => shift(key, -1);
+      case "rename": return this.#rename(event);
+      case "deselect": return this.#escape(event);
+      case "type": return this.#type(event);
+      case "nudge": return closest(event, CONTROLS) ? null : () => this.#arrow(event);
+      case "help": return this.#help;
+      default: return null;
+    }
+  }
+
+  /** @param {KeyboardEvent} event */
+  #rename(event) {
+    const row = closest(event, "un-layers li");
+    const key = row ? Number(row.dataset.key) : selected.value;
+    return key === null ? null : () => (renaming.value = key);
+  }
+
+  /**
+   * Ends a drag, or goes to the enclosing group, or deselects.
+   * @param {KeyboardEvent} event
+   */
+  #escape(event) {
+    if (this.#gestures.isDragging) return () => this.#gestures.cancel();
+    const key = selected.value;
+    if (key === null || closest(event, "[role=menu]")) return null;
+    return () => (selected.value = pathTo(layersNow(), key).at(-2) ?? null);
+  }
+
+  /** @param {KeyboardEvent} event */
+  #type(event) {
+    const words = layerOf(selected.value);
+    return words && closest(event, ".frame") ? () => void typeOver(words) : null;
+  }
+
+  /** @param {KeyboardEvent} event */
+  #arrow({ key, shiftKey }) {
+    const [dx, dy] = ARROWS[key];
+    const chosen = selected.value;
+    if (chosen === null) return this.#viewport.panBy(-dx * PAN_PX, -dy * PAN_PX);
+    if (boxAt(chosen) === null || isLocked(chosen)) return;
+    const by = shiftKey ? FAR_PX : 1;
+    moveBy(chosen, dx * by, dy * by, `nudge ${chosen}`);
+  }
+}

@@ -1,0 +1,94 @@
+// @ts-check
+import { ground, renaming, selected, solo } from "../../editor/display.js";
+import { layerOf, layersNow, partsAt } from "../../editor/document.js";
+import { isEdited, isLocked, isVisible, reset, restore, shift, showAll, toggleLocked, toggleVisible } from "../../editor/edits.js";
+import { history } from "../../editor/history.js";
+import { shortTitle } from "../../editor/names.js";
+import { keysFor } from "../../editor/shortcuts.js";
+import { splitLayer, splitting } from "../../editor/split.js";
+import { canShift } from "../../editor/tree.js";
+import { wordsIn } from "../../editor/words.js";
+import { urls } from "../../lib/api.js";
+import { copyText } from "../../lib/clipboard.js";
+import { download } from "../../lib/download.js";
+import { t } from "../../lib/i18n.js";
+import { notify } from "../../notices.js";
+import { showShortcuts } from "../shortcuts/shortcuts.js";
+
+/** @typedef {import("./menu.js").Item} Item */
+
+/** @type {(typeof ground.value)[]} */
+export const GROUNDS = ["checker", "white", "black", "magenta"];
+
+/**
+ * What can be done with a layer or group.
+ * @param {number} key
+ * @returns {(Item | null)[]}
+ */
+export function layerItems(key) {
+  const layer = layerOf(key);
+  const words = partsAt(key).flatMap((one) => wordsIn(one) ?? []).join("\n");
+  return [
+    { words: t("menu.rename"), icon: "pencil", keys: keysFor("rename"), run: () => (renaming.value = key) },
+    { words: t(isVisible(key) ? "menu.hide" : "menu.show"), icon: isVisible(key) ? "eyeOff" : "eye", run: () => toggleVisible(key) },
+    { words: t("menu.solo"), icon: "solo", run: () => (solo.value = solo.value === key ? null : key) },
+    { words: t(isLocked(key) ? "menu.unlock" : "menu.lock"), icon: "lock", run: () => toggleLocked(key) },
+    null,
+    { words: t("inspector.up"), icon: "up", keys: keysFor("raise"), isOff: !canShift(layersNow(), key, 1), run: () => shift(key, 1) },
+    { words: t("inspector.down"), icon: "down", keys: keysFor("lower"), isOff: !canShift(layersNow(), key, -1), run: () => shift(key, -1) },
+    null,
+    ...(layer ? [{
+      words: t("split.start"), icon: "layers", isOff: splitting.value[key] !== undefined || !layer.info.bounding_box, run: () => void splitLayer(key),
+    }] : []),
+    ...(words ? [{ words: t("menu.copyText"), icon: "copy", run: () => void copyWords(words) }] : []),
+    ...(layer ? [{
+      words: t("menu.download"), icon: "download", run: () => download(urls.layer(layer.job, layer.info.z_index), `${fileName(shortTitle(layer))}.png`),
+    }] : []),
+    { words: t("type.restore"), icon: "reset", isOff: !isEdited(key), run: () => restore(key) },
+    null,
+    { words: t("menu.deselect"), keys: keysFor("deselect"), isOff: selected.value === null, run: () => (selected.value = null) },
+  ];
+}
+
+/**
+ * What can be done with the view.
+ * @param {import("../canvas/viewport.js").Viewport} view
+ * @returns {(Item | null)[]}
+ */
+export function viewItems(view) {
+  return [
+    { words: t("zoom.fit"), icon: "fit", keys: keysFor("fit"), run: () => view.fit() },
+    { words: t("zoom.one"), keys: keysFor("actual"), run: () => view.zoomTo(1) },
+    null,
+    ...moreItems(),
+  ];
+}
+
+/**
+ * What has no place in a narrow toolbar.
+ * @returns {(Item | null)[]}
+ */
+export function moreItems() {
+  return [
+    ...GROUNDS.map((one) => ({ words: t(`ground.${one}`), isOn: ground.value === one, run: () => void (ground.value = one) })),
+    null,
+    { words: t("layers.showAll"), icon: "eye", isOff: solo.value === null && layersNow().every((one) => one.visible), run: () => [(solo.value = null), showAll()] },
+    { words: t("tools.reset"), icon: "reset", isOff: !history.value.undo, run: reset },
+    { words: t("shortcuts.title"), icon: "keyboard", keys: keysFor("help"), run: showShortcuts },
+  ];
+}
+
+/**
+ * Puts words on the clipboard and says so.
+ * @param {string} words
+ */
+export async function copyWords(words) {
+  if (await copyText(words)) notify("info", t("words.copied"));
+  else notify("error", t("words.notCopied"));
+}
+
+/**
+ * A name without what file systems forbid.
+ * @param {string} name
+ */
+export const fileName = (name) => name.replace(/[\\/:*?"<>|\p{Cc}]+/gu, " ").replace(/\s+/g, " ").trim() || "layer";
