@@ -23,10 +23,11 @@ function sentence(text) {
 /**
  * @param {Notice["kind"]} kind
  * @param {string} words
+ * @param {Notice["offer"]} [offer] what can be done about it
  */
-export function notify(kind, words) {
+export function notify(kind, words, offer) {
   const text = sentence(words);
-  const notice = { id: nextNotice++, kind, text };
+  const notice = { id: nextNotice++, kind, text, offer };
   // The same words are shown once.
   notices.value = [...notices.value.filter((one) => one.text !== text), notice].slice(-NOTICES_MAX);
 }
@@ -50,6 +51,16 @@ export function report(error, name = "") {
 export function failureOf(error) {
   const { code = "unexpected", message = String(error) } = /** @type {Partial<import("./types.js").Failure>} */ (error ?? {});
   return { code, message };
+}
+
+/**
+ * Does what a notice offers, and closes it.
+ * @param {number} id
+ */
+export function accept(id) {
+  const notice = notices.value.find((one) => one.id === id);
+  dismiss(id);
+  notice?.offer?.run();
 }
 
 /** @param {number} id */

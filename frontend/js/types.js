@@ -257,8 +257,11 @@
  */
 
 /** @typedef {"empty" | "uploading" | "job" | "result"} Screen */
-/** @typedef {{ name: string, url: string, fraction: number }} Upload */
-/** @typedef {{ id: number, kind: "error" | "info", text: string }} Notice */
+/**
+ * A file on its way; `error` says why it did not arrive.
+ * @typedef {{ name: string, url: string, fraction: number, error?: string }} Upload
+ */
+/** @typedef {{ id: number, kind: "error" | "info", text: string, offer?: { words: string, run: () => void } }} Notice */
 
 /**
  * The job on the page. `finishing` is a job that has succeeded and whose result is still on its way; `gone` is one that

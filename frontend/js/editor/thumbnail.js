@@ -3,7 +3,7 @@ import { contextOf, drawLayer } from "./compositor.js";
 import { boxAt, partsAt } from "./document.js";
 
 // Of 255: what is brighter on average cannot be told from a light checkerboard.
-const BRIGHT = 205;
+const BRIGHT = 170;
 // Of 255: fainter pixels are hardly seen.
 const SEEN_ALPHA = 24;
 

@@ -145,6 +145,11 @@ export const metadata = (id) => request(`/api/jobs/${id}/metadata.json`);
 export const tree = (id) => request(`/api/jobs/${id}/document`);
 /** @type {(id: string) => Promise<null>} */
 export const remove = (id) => request(`/api/jobs/${id}`, { method: "DELETE" });
+/**
+ * The same for a page that is being left: nothing waits for the answer.
+ * @type {(id: string) => void}
+ */
+export const removeOnLeave = (id) => void fetch(`/api/jobs/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
 
 export const urls = {
   /** @type {(uploadId: string) => string} */

@@ -65,6 +65,8 @@ fn capabilities(window: Window, downloads: &TempDir, profile: &TempDir) -> serde
         "--disable-sync",
         "--force-color-profile=srgb",
         "--lang=en-US",
+        // Layers that are still in flight are no picture of the page.
+        "--force-prefers-reduced-motion",
         "--window-size=1280,900",
     ]
     .map(str::to_owned)

@@ -77,7 +77,7 @@ async fn layers_are_chosen_moved_locked_renamed_and_reordered() {
 
         // A locked layer stays where it is.
         page.click("[data-action=lock]").await;
-        page.wait_for(&format!("{red_row} .lock:not([hidden])")).await;
+        page.wait_for(&format!("{red_row} [data-lock][aria-pressed=true]")).await;
         page.keys("un-canvas .frame", RIGHT).await;
         page.drag_on_canvas(RED_AT, (RED_AT.0, RED_AT.1 + 60)).await;
         page.frame().await;

@@ -48,6 +48,7 @@ async fn a_dropped_poster_becomes_layers_that_stack_back_to_it() {
         assert!((2..=4).contains(&layers.len()), "{} layers", layers.len());
         let names: Vec<_> = layers.iter().rev().map(|layer| layer["name"].as_str().expect("a name")).collect();
         assert_eq!(page.texts("un-layers li:not(.group) b").await, names, "the highest layer comes first");
+        page.click("un-details summary").await;
         assert!(page.text(".recomposition").await.contains("255"), "the measured error is not shown");
         assert!(page.text("un-details").await.contains("Draft"), "the page does not say which engine it was");
 
@@ -136,7 +137,11 @@ async fn a_phone_and_a_keyboard_are_enough_and_errors_are_words() {
         page.assert_fits().await;
         assert_eq!(page.nameless_controls().await, Vec::<String>::new());
 
-        page.tab_to("li[data-key='0'] [data-eye]").await;
+        // The list is one tab stop; End and Left lead to the lowest layer's eye.
+        page.tab_to("un-layers [data-pick]").await;
+        for key in ["\u{e010}", "\u{e012}"] {
+            page.press(key).await;
+        }
         page.press(" ").await;
         page.frame().await;
         assert_eq!(page.pixel((20, 400)).await[3], 0, "space on the eye must hide the layer");

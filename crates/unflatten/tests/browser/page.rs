@@ -197,19 +197,44 @@ impl Page {
         self.js(script, vec![json!(selector), json!(value)]).await;
     }
 
-    /// Drags one element onto another, as a mouse does it inside a page.
+    /// Drags one element to just beyond the middle of another: below it, if it comes from above, or above it.
     pub(crate) async fn drag_element(&self, from: &str, to: &str) {
         let script = "
-            const dataTransfer = new DataTransfer();
-            const send = (selector, kind) => document.querySelector(selector)
-                .dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer }));
-            const [from, to] = arguments;
-            send(from, 'dragstart');
-            const taken = !send(to, 'dragover');
-            if (taken) send(to, 'drop');
-            send(from, 'dragend');
-            return taken";
-        self.js(script, vec![json!(from), json!(to)]).await;
+            const [from, to] = [...arguments].map((selector) => document.querySelector(selector));
+            to.scrollIntoView({ block: 'center' });
+            const [start, end] = [from, to].map((one) => one.getBoundingClientRect());
+            const beyond = start.top < end.top ? 4 : -4;
+            return [start.left + 100, start.top + start.height / 2, end.left + 100, end.top + end.height / 2 + beyond]";
+        let [x, y, to_x, to_y]: [f64; 4] =
+            serde_json::from_value(self.js(script, vec![json!(from), json!(to)]).await).expect("four numbers");
+        self.drag((x, y), (to_x, to_y), fantoccini::actions::MOUSE_BUTTON_LEFT).await;
+    }
+
+    /// Drags from one point of the window to another.
+    pub(crate) async fn drag(&self, from: (f64, f64), to: (f64, f64), button: u64) {
+        let point = |(x, y): (f64, f64), ms| PointerAction::MoveTo { duration: Some(Duration::from_millis(ms)), x, y };
+        let halfway = (f64::midpoint(from.0, to.0), f64::midpoint(from.1, to.1));
+        let drag = MouseActions::new("mouse".to_owned())
+            .then(point(from, 0))
+            .then(PointerAction::Down { button })
+            .then(point(halfway, 50))
+            .then(point(to, 50))
+            .then(PointerAction::Up { button });
+        self.client().perform_actions(drag).await.expect("the mouse moves");
+    }
+
+    /// Moves the mouse to a pixel of the picture.
+    pub(crate) async fn point_at(&self, at: (u32, u32)) {
+        let (x, y) = self.in_window(at).await;
+        let there = PointerAction::MoveTo { duration: None, x, y };
+        self.client().perform_actions(MouseActions::new("mouse".to_owned()).then(there)).await.expect("the mouse moves");
+        self.frame().await;
+    }
+
+    /// Where a pixel of the picture is in the window.
+    pub(crate) async fn in_window(&self, (x, y): (u32, u32)) -> (f64, f64) {
+        let [left, top, scale] = self.canvas_place().await;
+        (left + f64::from(x) * scale, top + f64::from(y) * scale)
     }
 
     /// Picks a file as the browser's own dialog does.
@@ -249,20 +274,8 @@ impl Page {
 
     /// Drags with the mouse from one pixel of the picture to another.
     pub(crate) async fn drag_on_canvas(&self, from: (u32, u32), to: (u32, u32)) {
-        let [left, top, scale] = self.canvas_place().await;
-        let point = |(x, y): (u32, u32), duration| PointerAction::MoveTo {
-            duration: Some(Duration::from_millis(duration)),
-            x: left + f64::from(x) * scale,
-            y: top + f64::from(y) * scale,
-        };
-        let halfway = ((from.0 + to.0) / 2, (from.1 + to.1) / 2);
-        let drag = MouseActions::new("mouse".to_owned())
-            .then(point(from, 0))
-            .then(PointerAction::Down { button: fantoccini::actions::MOUSE_BUTTON_LEFT })
-            .then(point(halfway, 50))
-            .then(point(to, 50))
-            .then(PointerAction::Up { button: fantoccini::actions::MOUSE_BUTTON_LEFT });
-        self.client().perform_actions(drag).await.expect("the mouse moves");
+        let (from, to) = (self.in_window(from).await, self.in_window(to).await);
+        self.drag(from, to, fantoccini::actions::MOUSE_BUTTON_LEFT).await;
     }
 
     /// Waits for a download with this ending and answers with its bytes.

@@ -34,7 +34,7 @@ export class Viewport {
   }
 
   fit() {
-    const margin = Math.min(MARGIN_PX, this.frame.width / 20);
+    const margin = Math.min(MARGIN_PX, this.frame.width / 20, this.frame.height / 20);
     const width = (this.frame.width - 2 * margin) / this.content.width;
     const height = (this.frame.height - 2 * margin) / this.content.height;
     this.scale = Math.max(SMALLEST, Math.min(1, width, height));

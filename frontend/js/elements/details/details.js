@@ -8,6 +8,9 @@ import { result } from "../../state.js";
 /** Up to this difference (of 255) the layers count as exact. */
 const EXACT_UP_TO = 1;
 
+/** Codes of the notes that tell a person why the layers are not what they asked for. The others are details. */
+const FOR_PEOPLE = new Set(["fewer_layers", "most_layers", "prompt_ignored", "engine_fell_back", "not_split", "no_networks"]);
+
 /**
  * How a result was made and how well its layers stack back to the input.
  *
@@ -21,41 +24,34 @@ class Details extends View {
   #draw() {
     if (!result.value) return;
     const { engine, notes, recomposition, background } = result.value;
+    const isExact = recomposition.max_error <= EXACT_UP_TO;
+    const [told, others] = [true, false].map((wanted) => notes.filter((note) => isForPeople(note) === wanted));
     render(this, html`
-      ${this.#recomposition(recomposition)}
-      ${background ? this.#background(background) : ""}
-      <p class="engine"><b>${t("details.engine", { engine: tOr(`engine.${engine.name}`, engine.name) })}</b>
-        <span class="hint">${say(reasonOf(engine))}</span></p>
-      ${notes.length > 0 ? html`<div><h3 class="label">${t("details.notes")}</h3><ul class="note-list">${notes.map((note) => html`<li>${say(note)}</li>`)}</ul></div>` : ""}
+      <p class="engine hint">${tOr(`engine.${engine.name}.made`, t("details.engine", { engine: engine.name }))}</p>
+      ${isExact ? "" : html`<p class="warning">${icon("alert")}<span>${t("recomposition.off")}</span></p>`}
+      ${told.length > 0 ? html`<ul class="note-list">${told.map((note) => html`<li>${say(note)}</li>`)}</ul>` : ""}
       <details><summary>${t("details.more")}</summary>
-        <dl>${this.#facts(result.value).filter(([, value]) => value).map(([name, value]) => html`<div><dt>${t(`details.${name}`)}</dt><dd>${value}</dd></div>`)}</dl>
+        <dl>
+          <div class="recomposition ${isExact ? "exact" : "off"}"><dt>${t("details.check")}</dt><dd>${this.#check(recomposition, isExact)}</dd></div>
+          ${background ? html`<div><dt>${t("kind.background")}</dt><dd>${tOr(`background.${background.quality}`, background.quality)}. ${say(background.reason)}</dd></div>` : ""}
+          ${this.#facts(result.value).filter(([, value]) => value).map(([name, value]) => html`<div><dt>${t(`details.${name}`)}</dt><dd>${value}</dd></div>`)}
+          ${others.length > 0 ? html`<div><dt>${t("details.notes")}</dt><dd>${others.map((note) => html`<p>${say(note)}</p>`)}</dd></div>` : ""}
+        </dl>
       </details>`);
   }
 
-  /** @param {import("../../types.js").Recomposition} recomposition */
-  #recomposition({ max_error: max, mean_error: mean, psnr_db: psnr, worst }) {
-    const exact = max <= EXACT_UP_TO;
+  /**
+   * @param {import("../../types.js").Recomposition} recomposition
+   * @param {boolean} isExact
+   */
+  #check({ max_error: max, mean_error: mean, psnr_db: psnr, worst }, isExact) {
     const figures = {
       max,
       mean: number(mean, { maximumFractionDigits: mean < 0.1 ? 4 : 2 }),
       psnr: psnr === null || psnr === undefined ? "∞" : number(psnr, { maximumFractionDigits: 1 }),
     };
-    return html`
-      <div class="recomposition ${exact ? "exact" : "off"}">
-        ${icon(exact ? "check" : "alert")}
-        <div><b>${t(exact ? "recomposition.exact" : "recomposition.off")}</b>
-        <span>${t("recomposition.figures", figures)}${worst ? ` ${t("recomposition.worst", { x: worst[0], y: worst[1] })}` : ""}</span></div>
-      </div>`;
-  }
-
-  /** @param {NonNullable<import("../../types.js").Metadata["background"]>} background */
-  #background({ quality, reason }) {
-    return html`
-      <div class="background ${quality}">
-        ${icon(quality === "clean" ? "check" : quality === "fair" ? "info" : "alert")}
-        <div><b>${t("background.title", { quality: tOr(`background.${quality}`, quality) })}</b>
-        <span>${say(reason)}</span></div>
-      </div>`;
+    return html`${t(isExact ? "recomposition.exact" : "recomposition.off")}
+      <small>${t("recomposition.figures", figures)}${worst ? ` ${t("recomposition.worst", { x: worst[0], y: worst[1] })}` : ""}</small>`;
   }
 
   /**
@@ -68,7 +64,8 @@ class Details extends View {
       ["time", duration(took)],
       ["seed", String(seed)],
       ["layerSize", canvas ? `${canvas.width} × ${canvas.height} px` : ""],
-      ["asked", String(params.num_layers)],
+      ["asked", typeof params.num_layers === "number" ? String(params.num_layers) : t("details.asMany")],
+      ["chosen", say(reasonOf(engine))],
       ["device", engine.device],
       ["version", `${engine.name} ${engine.version}`],
       ["model", [engine.model, engine.model_revision].filter(Boolean).join(" @ ")],
@@ -76,6 +73,9 @@ class Details extends View {
     ];
   }
 }
+
+/** @param {import("../../types.js").Message | string} note */
+const isForPeople = (note) => typeof note === "string" || FOR_PEOPLE.has(note.code ?? "");
 
 export function register() {
   customElements.define("un-details", Details);

@@ -7,9 +7,12 @@ import { splitLayer, splitting, stopSplitting } from "../../editor/split.js";
 import { canShift } from "../../editor/tree.js";
 import { blocksOf } from "../../editor/words.js";
 import { html, render } from "../../lib/html.js";
-import { language, number, t } from "../../lib/i18n.js";
+import { language, number, say, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View, closest } from "../../lib/view.js";
+import { result } from "../../state.js";
+import { layerItems } from "../menu/items.js";
+import { Menu } from "../menu/menu.js";
 
 /**
  * A field that a slider or number input edits. Limits are in hundredths where the unit is %.
@@ -53,6 +56,13 @@ class Inspector extends View {
     if (action === "split") splitLayer(key);
     if (action === "stop") stopSplitting(key);
     if (action === "lock") toggleLocked(key);
+    if (action === "more") this.#more(key);
+  }
+
+  /** @param {number} key */
+  #more(key) {
+    const { right, bottom } = this.find("[data-action=more]").getBoundingClientRect();
+    Menu.open(layerItems(key), { x: right, y: bottom });
   }
 
   #draw() {
@@ -70,8 +80,9 @@ class Inspector extends View {
       <section aria-label="${t(isGroup ? "inspector.group" : "inspector.title", { name })}">
         <div class="inspector-row">
           <input class="input name" name="name" type="text" maxlength="200" aria-label="${t("inspector.name")}">
-          ${this.#button("lock", "lock")}${this.#button("up", "up")}${this.#button("down", "down")}
+          ${this.#button("lock", "lock")}${this.#button("up", "up")}${this.#button("down", "down")}${this.#button("more", "more")}
         </div>
+        ${layer ? roughness(layer) : ""}
         ${text && text !== name ? html`<p class="hint words">${text}</p>` : ""}
         <div class="inspector-row places">
           <label>X <input class="input" name="x" type="number" min="-100000" max="100000" step="1" aria-label="${t("inspector.x")}"></label>
@@ -90,7 +101,7 @@ class Inspector extends View {
   }
 
   /**
-   * @param {"lock" | "up" | "down"} action
+   * @param {"lock" | "up" | "down" | "more"} action
    * @param {string} picture
    */
   #button(action, picture) {
@@ -160,6 +171,16 @@ class Inspector extends View {
     bar.hidden = !running;
     bar.value = running?.percent ?? 0;
   }
+}
+
+/**
+ * What to expect behind the other layers, if a background is not clean there.
+ * @param {import("../../types.js").Layer} layer
+ */
+function roughness({ job, info }) {
+  const { background } = result.value ?? {};
+  if (info.kind !== "background" || job !== doc.value?.id || !background || background.quality === "clean") return "";
+  return html`<p class="hint rough">${icon(background.quality === "rough" ? "alert" : "info")}<span>${t(`background.${background.quality}.about`)} ${say(background.reason)}</span></p>`;
 }
 
 export function register() {

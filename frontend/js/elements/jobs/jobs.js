@@ -1,11 +1,11 @@
 // @ts-check
-import { removeJob } from "../../current-job.js";
 import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { ago, language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View, closest, delegate } from "../../lib/view.js";
 import { recent, refreshRecent } from "../../recent-jobs.js";
+import { keep, removeSoon, removing } from "../../removals.js";
 import { job, waiting } from "../../state.js";
 
 const REFRESH_MS = 3000;
@@ -22,8 +22,9 @@ class JobList extends View {
   #timer;
 
   mount() {
-    delegate(this, "click", "[data-remove]", (_, button) => removeJob(button.dataset.remove ?? ""));
-    this.watch([recent, language, job], () => this.#draw());
+    delegate(this, "click", "[data-remove]", (_, button) => removeSoon(button.dataset.remove ?? ""));
+    delegate(this, "click", "[data-keep]", (_, button) => keep(button.dataset.keep ?? ""));
+    this.watch([recent, removing, language, job], () => this.#draw());
     refreshRecent();
     this.#timer = setInterval(refreshRecent, REFRESH_MS);
   }
@@ -34,19 +35,24 @@ class JobList extends View {
 
   #draw() {
     // Progress of the job on the page changes nothing here.
-    const key = JSON.stringify([recent.value, language.value, job.value?.id]);
+    const key = JSON.stringify([recent.value, removing.value, language.value, job.value?.id]);
     if (key === this.dataset.key) return;
     this.dataset.key = key;
     const card = this.contains(document.activeElement) ? document.activeElement?.closest("[data-id]") : null;
     const focused = card?.getAttribute("data-id");
     render(this, html`<ul class="job-list">${recent.value.map((one) => this.#card(one))}</ul>`);
     /** @type {HTMLElement | null} */
-    const link = focused ? this.querySelector(`[data-id="${focused}"] a`) : null;
+    const link = focused ? this.querySelector(`[data-id="${focused}"] :is(a, [data-keep])`) : null;
     link?.focus();
   }
 
   /** @param {import("../../types.js").RecentJob} job */
   #card({ id, uploadId, name, state, at }) {
+    if (removing.value.includes(id)) {
+      return html`
+        <li data-id="${id}" class="removing"><span class="job-words" role="status">${t("recent.removed", { name })}</span>
+          <button type="button" class="button small" data-keep="${id}">${icon("undo")}${t("recent.keep")}</button></li>`;
+    }
     const picture = state === "succeeded" ? urls.preview(id) : urls.input(uploadId ?? "");
     return html`
       <li data-id="${id}">
@@ -56,7 +62,7 @@ class JobList extends View {
           <span class="chip ${TONES[state] ?? ""}">${t(`state.${state}`)}</span>
         </a>
         <button type="button" class="button quiet small square" data-remove="${id}"
-          aria-label="${t("recent.remove", { name })}" title="${t("recent.remove", { name })}">${icon("close")}</button>
+          aria-label="${t("recent.remove", { name })}" title="${t("recent.remove", { name })}">${icon("trash")}</button>
       </li>`;
   }
 }

@@ -3,7 +3,7 @@ import { html, render } from "../../lib/html.js";
 import { language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View, delegate } from "../../lib/view.js";
-import { dismiss, notices } from "../../notices.js";
+import { accept, dismiss, notices } from "../../notices.js";
 
 const INFO_STAYS_MS = 6000;
 
@@ -20,6 +20,7 @@ class Notices extends View {
     // Live regions must exist before their content does, or nothing is announced.
     render(this, html`<div role="alert" data-kind="error"></div><div role="status" data-kind="info"></div>`);
     delegate(this, "click", "[data-close]", (_, button) => dismiss(Number(button.dataset.close)));
+    delegate(this, "click", "[data-accept]", (_, button) => accept(Number(button.dataset.accept)));
     this.watch([notices, language], () => this.#draw());
   }
 
@@ -30,6 +31,7 @@ class Notices extends View {
         <div class="notice ${kind}">
           ${icon(kind === "error" ? "alert" : "info")}
           <p>${one.text}</p>
+          ${one.offer ? html`<button type="button" class="button small" data-accept="${one.id}">${one.offer.words}</button>` : ""}
           <button type="button" class="button quiet small square" data-close="${one.id}" aria-label="${t("notice.close")}">${icon("close")}</button>
         </div>`));
     }

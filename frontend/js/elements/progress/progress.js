@@ -7,8 +7,8 @@ import { duration, language, messageOf, number, say, t, tOr } from "../../lib/i1
 import { icon } from "../../lib/icons.js";
 import { View, closest } from "../../lib/view.js";
 import { goHome } from "../../router.js";
-import { job, upload } from "../../state.js";
-import { abortUpload } from "../../uploads.js";
+import { job, screen, upload } from "../../state.js";
+import { abortUpload, sendAgain } from "../../uploads.js";
 
 /**
  * @typedef {import("../../types.js").CurrentJob} CurrentJob
@@ -34,7 +34,7 @@ class Progress extends View {
 
   mount() {
     this.addEventListener("click", (event) => this.#act(closest(event, "[data-action]")?.dataset.action));
-    this.watch([job, upload, language], () => this.#update());
+    this.watch([job, upload, screen, language], () => this.#update());
     this.#timer = setInterval(() => this.#left(), TICK_MS);
   }
 
@@ -44,13 +44,15 @@ class Progress extends View {
 
   /** @param {string | undefined} action */
   #act(action) {
-    if (action === "cancel") upload.value ? abortUpload() : cancelJob();
-    if (action === "again") runAgain();
-    if (action === "home") goHome();
+    const isUpload = sent() !== null;
+    if (action === "cancel") isUpload ? abortUpload() : cancelJob();
+    if (action === "again") isUpload ? sendAgain() : runAgain();
+    if (action === "home") isUpload ? abortUpload() : goHome();
   }
 
   #update() {
-    if (upload.value) return this.#showUpload(upload.value);
+    const file = sent();
+    if (file) return this.#showUpload(file);
     const now = job.value;
     if (!now) return;
     const isEnd = ["failed", "cancelled", "gone"].includes(now.state);
@@ -73,8 +75,9 @@ class Progress extends View {
 
   /** @param {Upload} now */
   #showUpload(now) {
-    this.#reshape(["upload"], () => this.#drawRunning());
+    this.#reshape(["upload", now.error], () => (now.error ? this.#drawUnsent(now.error) : this.#drawRunning()));
     this.#picture(now.url, now.name);
+    if (now.error) return;
     this.#bar(now.fraction, t(now.fraction < 1 ? "progress.uploading" : "progress.checking"), true);
     this.#left();
   }
@@ -117,18 +120,36 @@ class Progress extends View {
 
   /** @param {CurrentJob} job */
   #drawEnd({ state, error, uploadId }) {
-    const canRunAgain = state !== "gone" && uploadId;
     const end = error?.code === "removed" ? "removed" : state;
+    const words = state === "failed" ? failureWords(error) : html`<p>${t(`end.${end}.hint`)}</p>`;
+    this.#drawStopped(t(`end.${state}`), words, state !== "gone" && Boolean(uploadId), html`${icon("plus")}<span>${t("top.new")}</span>`);
+  }
+
+  /**
+   * A file that could not be sent is kept.
+   * @param {string} error
+   */
+  #drawUnsent(error) {
+    this.#drawStopped(t("end.unsent"), html`<p>${error}</p>`, true, html`${icon("close")}<span>${t("progress.cancel")}</span>`);
+  }
+
+  /**
+   * @param {string} title
+   * @param {import("../../lib/html.js").Content} words
+   * @param {boolean} canTryAgain
+   * @param {import("../../lib/html.js").Content} home
+   */
+  #drawStopped(title, words, canTryAgain, home) {
     render(this, html`
       <div class="progress">
         <figure class="picture checker"><img alt=""></figure>
         <section class="card end" role="alert">
           <p class="hint name"></p>
-          <h1>${t(`end.${state}`)}</h1>
-          ${state === "failed" ? failureWords(error) : html`<p>${t(`end.${end}.hint`)}</p>`}
+          <h1>${title}</h1>
+          ${words}
           <p class="actions">
-            ${canRunAgain ? html`<button type="button" class="button primary" data-action="again">${icon("reset")}<span>${t("end.again")}</span></button>` : ""}
-            <button type="button" class="button" data-action="home">${icon("plus")}<span>${t("top.new")}</span></button>
+            ${canTryAgain ? html`<button type="button" class="button primary" data-action="again">${icon("reset")}<span>${t("end.again")}</span></button>` : ""}
+            <button type="button" class="button" data-action="home">${home}</button>
           </p>
         </section>
       </div>`);
@@ -163,7 +184,7 @@ class Progress extends View {
 
   #left() {
     if (!this.querySelector(".left")) return;
-    const left = upload.value || !job.value ? null : timeLeft(job.value, Date.now());
+    const left = sent() || !job.value ? null : timeLeft(job.value, Date.now());
     const seconds = left && Math.max(1, Math.round(left.ms / 1000));
     const words = seconds === null ? "" : left?.almost ? t("progress.almost") : t("progress.left", { time: duration(1000 * seconds) });
     this.#text(".left", words);
@@ -209,6 +230,9 @@ function failureWords(error) {
   return html`<p>${words}</p>
     ${WITHOUT_DETAILS.has(error.code) ? "" : html`<details><summary>${t("failure.details")}</summary><p class="message" lang="en">${message.text}</p></details>`}`;
 }
+
+/** The file on its way, if the page shows it. */
+const sent = () => (screen.value === "uploading" ? upload.value : null);
 
 /** @param {string} stage */
 const stageName = (stage) => tOr(`stage.${stage}`, stage.replaceAll("_", " "));
