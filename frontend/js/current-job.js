@@ -23,7 +23,7 @@ export async function openJob(id) {
   job.value = newJob(id, recentJob(id));
   screen.value = "job";
   try {
-    if (settle(id, await api.status(id))) return;
+    if (settle(id, await api.status(id), false)) return;
   } catch (error) {
     const failure = failureOf(error);
     if (error instanceof api.ApiError && error.status === 404) return gone(id, failure);
@@ -33,7 +33,7 @@ export async function openJob(id) {
   if (turn !== openings) return;
   stopFollowing = follow(id, {
     onEvent: (event) => receive(id, event),
-    onStatus: (status) => settle(id, status),
+    onStatus: (status) => settle(id, status, true),
     onLink: (linked) => change(id, { linked }),
     onGone: (error) => gone(id, error),
   });
@@ -58,13 +58,14 @@ export function closeJob() {
  * Takes over the status of a job. Answers with whether the job is over.
  * @param {string} id
  * @param {import("./types.js").JobStatus} status
+ * @param {boolean} isNew whether somebody was waiting for it here
  */
-function settle(id, status) {
+function settle(id, status, isNew) {
   if (job.value?.id !== id) return false;
   change(id, afterStatus(status));
   if (!isOver(status.state)) return false;
   update({ id, state: status.state });
-  if (status.state === "succeeded") showResult(id);
+  if (status.state === "succeeded") showResult(id, isNew);
   return true;
 }
 
@@ -76,7 +77,7 @@ function receive(id, event) {
   if (job.value?.id !== id) return;
   change(id, afterEvent(job.value, event));
   update({ id, state: isOver(event.type) ? event.type : job.value.state });
-  if (event.type === "succeeded") showResult(id);
+  if (event.type === "succeeded") showResult(id, true);
 }
 
 /**
@@ -97,14 +98,17 @@ function gone(id, { code, message }) {
   change(id, { state: "gone", error: { code: code === "removed" ? "removed" : "gone", message } });
 }
 
-/** @param {string} id */
-async function showResult(id) {
+/**
+ * @param {string} id
+ * @param {boolean} isNew
+ */
+async function showResult(id, isNew) {
   try {
     const metadata = await api.metadata(id);
     if (job.value?.id !== id) return;
     const name = metadata.input.filename ?? job.value.name;
     remember({ id, uploadId: job.value.uploadId, name, state: "succeeded" });
-    change(id, { state: "succeeded", name });
+    change(id, { state: "succeeded", name, isNew });
     result.value = metadata;
     screen.value = "result";
   } catch (error) {

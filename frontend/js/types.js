@@ -274,6 +274,7 @@
  * @property {Message[]} notes
  * @property {string[]} stages those that it has come to, in their order
  * @property {boolean} linked whether its events arrive
+ * @property {boolean} [isNew] whether the result was made just now, and nobody has seen it yet
  * @property {boolean} [cancelling]
  * @property {number | null} [position]
  * @property {Progress | null} [progress]

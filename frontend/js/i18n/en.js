@@ -23,6 +23,8 @@ export const en = {
   "start.paste": "or paste one from the clipboard",
   "start.maxSize": "up to {size}",
   "start.maxPixels": "up to {count} megapixels",
+  "samples.title": "No poster at hand? Try one:",
+  "samples.take": "Make layers of the sample “{name}”",
   "drop.release": "Drop to make layers",
 
   "options.title": "Options",
@@ -33,7 +35,6 @@ export const en = {
   "options.moreLayers": "More",
   "options.engine": "Engine",
   "options.noEngine": "Nothing is running that makes layers. Your picture waits until there is.",
-  "options.draftOnly": "Quick layers, made by colour, shape and text. Flat artwork and clear type come apart well; photos come apart roughly.",
   "options.prompt": "Describe the picture",
   "options.promptHint": "Optional. Describe the whole picture, including hidden parts.",
   "options.advanced": "Advanced",

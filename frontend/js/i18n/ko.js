@@ -23,6 +23,8 @@ export const ko = {
   "start.paste": "또는 클립보드에서 붙여넣기",
   "start.maxSize": "최대 {size}",
   "start.maxPixels": "최대 {count}메가픽셀",
+  "samples.title": "포스터가 없다면 이걸로 해 보세요",
+  "samples.take": "예시 포스터 “{name}”로 레이어 만들기",
   "drop.release": "놓으면 레이어를 만듭니다",
 
   "options.title": "옵션",
@@ -33,7 +35,6 @@ export const ko = {
   "options.moreLayers": "더 많이",
   "options.engine": "엔진",
   "options.noEngine": "지금 레이어를 만들 수 있는 엔진이 없습니다. 준비될 때까지 이미지가 대기합니다.",
-  "options.draftOnly": "색과 모양, 글자를 보고 빠르게 나눕니다. 평면적인 그림과 또렷한 글자는 잘 나뉘고 사진은 거칠게 나뉩니다.",
   "options.prompt": "이미지 설명",
   "options.promptHint": "선택 사항입니다. 가려진 부분까지 이미지 전체를 설명하세요.",
   "options.advanced": "고급",

@@ -22,6 +22,8 @@ pub(crate) enum Window {
     Desk,
     /// 390 x 844 with touch.
     Phone,
+    /// 844 x 390 with touch: the same on its side.
+    Landscape,
     /// 360 x 740 with touch: the narrowest that the page is made for.
     Narrow,
 }
@@ -79,6 +81,7 @@ fn capabilities(window: Window, downloads: &TempDir, profile: &TempDir) -> serde
     let phone = match window {
         Window::Desk => None,
         Window::Phone => Some((390, 844)),
+        Window::Landscape => Some((844, 390)),
         Window::Narrow => Some((360, 740)),
     };
     if let Some((width, height)) = phone {
@@ -101,6 +104,29 @@ async fn connect(driver: &str, capabilities: serde_json::Map<String, Value>) -> 
             }
             Err(err) => panic!("chromium ({err}) {MISSING}"),
         }
+    }
+}
+
+/// A command of the DevTools protocol.
+#[derive(Debug)]
+pub(crate) struct Cdp {
+    command: &'static str,
+    parameters: Value,
+}
+
+impl Cdp {
+    pub(crate) fn new(command: &'static str, parameters: Value) -> Self {
+        Self { command, parameters }
+    }
+}
+
+impl WebDriverCompatibleCommand for Cdp {
+    fn endpoint(&self, base: &reqwest::Url, session: Option<&str>) -> Result<reqwest::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &reqwest::Url) -> (reqwest::Method, Option<String>) {
+        (reqwest::Method::POST, Some(json!({ "cmd": self.command, "params": self.parameters }).to_string()))
     }
 }
 

@@ -5,12 +5,16 @@
 mod browser;
 mod editing;
 mod editor;
+mod habits;
+mod kept;
 mod languages;
+mod list;
 mod looks;
 mod page;
 mod poster;
 mod queue;
 mod scripted;
+mod small;
 mod service;
 #[path = "../support/mod.rs"]
 mod support;
@@ -50,7 +54,7 @@ async fn a_dropped_poster_becomes_layers_that_stack_back_to_it() {
         assert_eq!(page.texts("un-layers li:not(.group) b").await, names, "the highest layer comes first");
         page.click("un-details summary").await;
         assert!(page.text(".recomposition").await.contains("255"), "the measured error is not shown");
-        assert!(page.text("un-details").await.contains("Draft"), "the page does not say which engine it was");
+        assert!(page.text("un-details").await.contains("draft engine"), "the page does not say which engine it was");
 
         // Everything on: the poster. Only the background: no disc.
         assert!(near(page.pixel(RED_AT).await, RED), "{:?}", page.pixel(RED_AT).await);

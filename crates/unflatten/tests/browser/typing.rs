@@ -13,7 +13,7 @@ const TITLE_AT: (u32, u32) = (200, 95);
 const ESCAPE: &str = "\u{e00c}";
 
 /// A pale poster with a title and a line below it.
-fn poster() -> Vec<u8> {
+pub(crate) fn poster() -> Vec<u8> {
     let mut picture = RgbaImage::from_pixel(SIZE.0, SIZE.1, Rgba([244, 238, 226, 255]));
     let fonts = Fonts::load(&Sources::default());
     for (words, size, y) in [("봄날 음악회", 72.0, 120.0), ("2026년 5월 24일 저녁 7시", 30.0, 300.0)] {
@@ -32,7 +32,7 @@ fn poster() -> Vec<u8> {
     png
 }
 
-async fn open(page: &Page) {
+pub(crate) async fn open(page: &Page) {
     page.drop_file(".dropzone", "봄날.png", &poster()).await;
     page.wait_for("un-canvas[data-complete]").await;
     page.frame().await;

@@ -14,6 +14,7 @@ import { job } from "../../state.js";
 import { Menu } from "../menu/menu.js";
 import { layerItems, viewItems } from "../menu/items.js";
 import { showShortcuts } from "../shortcuts/shortcuts.js";
+import { fanOut } from "./fan.js";
 import { Gestures } from "./gestures.js";
 import { Keys } from "./keys.js";
 import { Typing, typedOver } from "./typing.js";
@@ -134,7 +135,15 @@ class Canvas extends View {
     const shown = doc.value.layers.filter(isShown);
     const canvas = this.find("canvas");
     canvas.setAttribute("aria-label", t("canvas.shows", { names: shown.map(layerTitle).join(", ") || t("canvas.nothing") }));
-    this.toggleAttribute("data-complete", isComplete());
+    const isWhole = isComplete();
+    if (isWhole && !this.hasAttribute("data-complete") && job.value?.isNew) this.#fan();
+    this.toggleAttribute("data-complete", isWhole);
+  }
+
+  /** Once for a result that was just made. */
+  #fan() {
+    if (job.value) job.value = { ...job.value, isNew: false };
+    requestAnimationFrame(() => this.isConnected && mode.value === "layers" && fanOut(this.find(".stage")));
   }
 
   #measure() {

@@ -126,10 +126,9 @@ class Options extends View {
           <label class="engine">
             <input type="radio" name="engine" value="${one.name}" ${one.name === chosen ? html`checked` : ""}>
             <span><b>${tOr(`engine.${one.name}`, one.name)}</b>
-            <span class="hint">${tOr(`engine.${one.name}.about`, one.model ?? "")}${one.device ? html` <span class="chip">${one.device}</span>` : ""}</span></span>
+            <span class="hint">${tOr(`engine.${one.name}.about`, one.model ?? "")}</span></span>
           </label>`)}
         </div>
-        ${only && engines[0].name === "draft" ? html`<p class="note">${icon("info")}<span>${t("options.draftOnly")}</span></p>` : ""}
       </fieldset>`;
   }
 

@@ -49,7 +49,11 @@ class Result extends View {
     delegate(this, "click", "[data-save]", (_, button) => this.#save(/** @type {HTMLButtonElement} */ (button)));
     this.watch([language], () => this.#draw());
     this.watch([history, tool, ground], () => this.#sync());
-    this.watch([doc], () => this.#words());
+    this.watch([doc], () => {
+      this.#words();
+      // What stands below the list is shown when the list is there, and so moves nowhere.
+      this.toggleAttribute("data-ready", doc.value !== null);
+    });
   }
 
   unmount() {

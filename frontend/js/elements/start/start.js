@@ -8,6 +8,7 @@ import { recent } from "../../recent-jobs.js";
 import { capabilities } from "../../state.js";
 import { takeFiles } from "../../uploads.js";
 import { register as registerOptions } from "../options/options.js";
+import { register as registerSamples } from "./samples.js";
 
 // Four sheets in perspective; the style sheet fans them out while a picture is held above.
 const SHEETS = html`
@@ -51,6 +52,7 @@ class Start extends View {
             <span class="hint">${t("start.paste")}</span>
           </label>
           <p class="hint limits" id="start-limits"></p>
+          <un-samples></un-samples>
         </section>
         <aside class="card" aria-labelledby="options-title">
           <h2 id="options-title">${t("options.title")}</h2>
@@ -81,5 +83,6 @@ class Start extends View {
 
 export function register() {
   registerOptions();
+  registerSamples();
   customElements.define("un-start", Start);
 }

@@ -1,0 +1,85 @@
+//! Phones, upright and on their side; layers that fan out.
+
+use serde_json::{Value, json};
+
+use crate::browser::{Cdp, Window};
+use crate::editor::open_poster;
+use crate::page::{Page, with_page};
+use crate::poster::{RED, RED_AT, near};
+use crate::service::Service;
+
+/// Swipes with a finger across the picture.
+async fn swipe(page: &Page, from: (u32, u32), by: (f64, f64)) {
+    let (x, y) = page.in_window(from).await;
+    let touch = |kind: &str, points: Value| Cdp::new("Input.dispatchTouchEvent", json!({ "type": kind, "touchPoints": points }));
+    let point = |share: f64| json!([{ "x": x + by.0 * share, "y": y + by.1 * share }]);
+    page.client().issue_cmd(touch("touchStart", point(0.0))).await.expect("a touch");
+    for share in [0.2, 0.4, 0.6, 0.8, 1.0] {
+        page.client().issue_cmd(touch("touchMove", point(share))).await.expect("a touch");
+    }
+    page.client().issue_cmd(touch("touchEnd", json!([]))).await.expect("a touch");
+    page.frame().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_finger_moves_only_what_is_selected() {
+    let service = Service::start().await;
+    with_page(&service, Window::Phone, async |page| {
+        open_poster(page, "4").await;
+        let edited = async || page.kept_edits().await.iter().any(|edit| edit.get("x").is_some() || edit.get("y").is_some());
+        swipe(page, RED_AT, (60.0, 0.0)).await;
+        assert!(!edited().await, "a swipe moved a layer that nobody had selected");
+        swipe(page, (320, 400), (60.0, 10.0)).await;
+        assert!(!edited().await, "a swipe moved the background");
+        assert!(near(page.pixel(RED_AT).await, RED));
+        let line = "
+            const rows = [...document.querySelectorAll('.tools > *')].map((one) => one.getBoundingClientRect()).filter(({ width }) => width > 0);
+            return Math.max(...rows.map(({ bottom }) => bottom)) - Math.min(...rows.map(({ top }) => top))";
+        let height = page.js(line, vec![]).await.as_f64().expect("a height");
+        assert!(height < 56.0, "the toolbar has more than one line: {height} px");
+        page.click("[data-action=more]").await;
+        page.wait_for("un-menu:popover-open [role=menuitemradio]").await;
+        page.assert_fits().await;
+        page.assert_quiet_console().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_its_side_a_phone_leaves_the_picture_the_room() {
+    let service = Service::start().await;
+    with_page(&service, Window::Landscape, async |page| {
+        open_poster(page, "4").await;
+        let share = "
+            const { width, height } = document.querySelector('un-canvas').getBoundingClientRect();
+            return width * height / (innerWidth * innerHeight)";
+        let share = page.js(share, vec![]).await.as_f64().expect("a share");
+        assert!(share > 0.5, "the canvas has {share} of the window");
+        page.assert_fits().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_layers_fan_out_once_unless_people_want_less_motion() {
+    let service = Service::start().await;
+    with_page(&service, Window::Desk, async |page| {
+        page.js("window.fans = 0; new MutationObserver((seen) => { for (const { addedNodes } of seen) for (const one of addedNodes) if (one.className === 'fan') fans += 1 }).observe(document.body, { subtree: true, childList: true })", vec![]).await;
+        open_poster(page, "4").await;
+        assert_eq!(page.js("return fans", vec![]).await, json!(0), "less motion was asked for");
+        page.click("[data-new]").await;
+        let motion = json!({ "features": [{ "name": "prefers-reduced-motion", "value": "no-preference" }] });
+        page.client().issue_cmd(Cdp::new("Emulation.setEmulatedMedia", motion)).await.expect("more motion");
+        open_poster(page, "4").await;
+        page.wait_until("return fans === 1").await;
+        assert!(near(page.pixel(RED_AT).await, RED), "the canvas is not painted below");
+        page.wait_until("return document.querySelector('.fan, .fanned') === null").await;
+        // Opened again, it is only there.
+        page.reload().await;
+        page.wait_for("un-canvas[data-complete]").await;
+        page.frame().await;
+        assert_eq!(page.js("return document.querySelector('.fan') === null", vec![]).await, json!(true));
+        page.assert_quiet_console().await;
+    })
+    .await;
+}
