@@ -57,7 +57,7 @@ async fn names_are_changed_in_place() {
     with_page(&service, Window::Desk, async |page| {
         open_poster(page, "4").await;
         let row = "un-layers li[data-key='0']";
-        let name = async || page.text(&format!("{row} b")).await;
+        let name = async || page.texts(&format!("{row} b")).await.concat();
         let before = name().await;
         page.click(&format!("{row} [data-pick]")).await;
         page.press(F2).await;

@@ -57,8 +57,18 @@ class Progress extends View {
     if (!now) return;
     const isEnd = ["failed", "cancelled", "gone"].includes(now.state);
     this.#reshape([now.id, isEnd, now.state === "gone"], () => (isEnd ? this.#drawEnd(now) : this.#drawRunning()));
-    this.#picture(now.uploadId && now.state !== "gone" ? urls.input(now.uploadId) : "", now.name);
+    this.#picture(this.#wantsPicture(now) ? urls.input(now.uploadId ?? "") : "", now.name);
     if (!isEnd) this.#showJob(now);
+  }
+
+  /**
+   * A result that is only being opened needs no picture before its layers.
+   * @param {CurrentJob} now
+   */
+  #wantsPicture({ uploadId, state, progressAt }) {
+    const isShown = !this.find(".picture").hidden;
+    const isDone = state === "finishing" || state === "succeeded";
+    return Boolean(uploadId) && state !== "gone" && progressAt !== undefined && (!isDone || isShown);
   }
 
   /**
@@ -103,7 +113,7 @@ class Progress extends View {
   #drawRunning() {
     render(this, html`
       <div class="progress">
-        <figure class="picture checker"><img alt=""><div class="scan" aria-hidden="true"></div></figure>
+        <figure class="picture checker" hidden><img alt=""><div class="scan" aria-hidden="true"></div></figure>
         <section class="card" aria-labelledby="progress-title">
           <p class="hint name"></p>
           <h1 id="progress-title" class="stage" aria-live="polite"></h1>
