@@ -80,6 +80,12 @@ export function closest(event, selector) {
 }
 
 /**
+ * Whether the menu of an element was asked for with a key, and not at a point of it.
+ * @param {MouseEvent & { pointerType?: string }} event of type `contextmenu`
+ */
+export const isFromKeyboard = ({ button, pointerType }) => button !== 2 && pointerType !== "touch";
+
+/**
  * Calls `listener(event, match)` for events of `type` on descendants that match.
  * @template {keyof HTMLElementEventMap} Type
  * @param {HTMLElement} root

@@ -13,14 +13,6 @@ const LEFT: &str = "\u{e012}";
 const RIGHT: &str = "\u{e014}";
 const DOWN: &str = "\u{e015}";
 
-async fn name(page: &Page) -> String {
-    page.js("return document.querySelector('un-inspector [name=name]').value", vec![])
-        .await
-        .as_str()
-        .map(str::to_owned)
-        .expect("a layer is chosen")
-}
-
 async fn place(page: &Page) -> [i64; 2] {
     let script = "return ['x', 'y'].map((name) => Number(document.querySelector(`un-inspector [name=${name}]`).value))";
     serde_json::from_value(page.js(script, vec![]).await).expect("two numbers")

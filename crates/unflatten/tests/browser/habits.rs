@@ -55,7 +55,10 @@ async fn the_background_stays_where_it_is_until_it_is_unlocked() {
         let before = view(page).await;
         drag(page, GROUND_AT, (40.0, 25.0), MOUSE_BUTTON_LEFT).await;
         let after = view(page).await;
-        assert!((after[0] - before[0] - 40.0).abs() < 1.5 && (after[1] - before[1] - 25.0).abs() < 1.5, "{before:?} {after:?}");
+        assert!(
+            (after[0] - before[0] - 40.0).abs() < 1.5 && (after[1] - before[1] - 25.0).abs() < 1.5,
+            "{before:?} {after:?}"
+        );
         assert_ne!(chosen(page).await, Value::Null, "a pan is no click");
         page.drag_on_canvas(GROUND_AT, GROUND_AT).await;
         assert_eq!(chosen(page).await, Value::Null, "a click on the background deselects");

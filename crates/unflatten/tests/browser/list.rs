@@ -67,8 +67,11 @@ async fn names_are_changed_in_place() {
         page.wait_until("return document.querySelector('.rename') === null").await;
         assert_eq!(name().await, before, "Escape gives up");
 
-        page.js("document.querySelector(arguments[0]).dispatchEvent(new MouseEvent('dblclick', { bubbles: true }))", vec![json!(format!("{row} [data-pick]"))])
-            .await;
+        page.js(
+            "document.querySelector(arguments[0]).dispatchEvent(new MouseEvent('dblclick', { bubbles: true }))",
+            vec![json!(format!("{row} [data-pick]"))],
+        )
+        .await;
         page.wait_for(&format!("{row} .rename")).await;
         page.press("하늘 [v] +").await;
         page.press(ENTER).await;

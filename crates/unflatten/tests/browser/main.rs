@@ -14,8 +14,8 @@ mod page;
 mod poster;
 mod queue;
 mod scripted;
-mod small;
 mod service;
+mod small;
 #[path = "../support/mod.rs"]
 mod support;
 mod typing;

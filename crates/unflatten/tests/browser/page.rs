@@ -227,7 +227,10 @@ impl Page {
     pub(crate) async fn point_at(&self, at: (u32, u32)) {
         let (x, y) = self.in_window(at).await;
         let there = PointerAction::MoveTo { duration: None, x, y };
-        self.client().perform_actions(MouseActions::new("mouse".to_owned()).then(there)).await.expect("the mouse moves");
+        self.client()
+            .perform_actions(MouseActions::new("mouse".to_owned()).then(there))
+            .await
+            .expect("the mouse moves");
         self.frame().await;
     }
 

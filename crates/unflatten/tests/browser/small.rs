@@ -11,7 +11,9 @@ use crate::service::Service;
 /// Swipes with a finger across the picture.
 async fn swipe(page: &Page, from: (u32, u32), by: (f64, f64)) {
     let (x, y) = page.in_window(from).await;
-    let touch = |kind: &str, points: Value| Cdp::new("Input.dispatchTouchEvent", json!({ "type": kind, "touchPoints": points }));
+    let touch = |kind: &str, points: Value| {
+        Cdp::new("Input.dispatchTouchEvent", json!({ "type": kind, "touchPoints": points }))
+    };
     let point = |share: f64| json!([{ "x": x + by.0 * share, "y": y + by.1 * share }]);
     page.client().issue_cmd(touch("touchStart", point(0.0))).await.expect("a touch");
     for share in [0.2, 0.4, 0.6, 0.8, 1.0] {
@@ -37,8 +39,41 @@ async fn a_finger_moves_only_what_is_selected() {
             return Math.max(...rows.map(({ bottom }) => bottom)) - Math.min(...rows.map(({ top }) => top))";
         let height = page.js(line, vec![]).await.as_f64().expect("a height");
         assert!(height < 56.0, "the toolbar has more than one line: {height} px");
-        page.click("[data-action=more]").await;
+        page.click(".tools [data-action=menu]").await;
         page.wait_for("un-menu:popover-open [role=menuitemradio]").await;
+        page.assert_fits().await;
+        page.assert_quiet_console().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_fingers_zoom_and_the_panel_has_a_menu() {
+    let service = Service::start().await;
+    with_page(&service, Window::Phone, async |page| {
+        open_poster(page, "4").await;
+        let width = "return document.querySelector('un-canvas canvas').getBoundingClientRect().width";
+        let before = page.js(width, vec![]).await.as_f64().expect("a width");
+        let (x, y) = page.in_window((320, 240)).await;
+        for apart in [20.0, 20.0, 30.0, 40.0, 50.0, 60.0] {
+            let points = json!([{ "x": x - apart, "y": y, "id": 0 }, { "x": x + apart, "y": y, "id": 1 }]);
+            let kind = if apart > 20.0 { "touchMove" } else { "touchStart" };
+            let touch = Cdp::new("Input.dispatchTouchEvent", json!({ "type": kind, "touchPoints": points }));
+            page.client().issue_cmd(touch).await.expect("a touch");
+        }
+        let end = Cdp::new("Input.dispatchTouchEvent", json!({ "type": "touchEnd", "touchPoints": [] }));
+        page.client().issue_cmd(end).await.expect("a touch");
+        page.frame().await;
+        let after = page.js(width, vec![]).await.as_f64().expect("a width");
+        assert!((2.0..4.5).contains(&(after / before)), "{before} became {after}");
+        assert!(!page.kept_edits().await.iter().any(|edit| edit.get("x").is_some()), "two fingers moved a layer");
+
+        // Without a right button: the menu of a layer is in its panel.
+        page.js("document.querySelector('un-layers [data-pick]').click()", vec![]).await;
+        page.click("un-inspector [data-action=more]").await;
+        page.wait_for("un-menu:popover-open [role=menuitem]").await;
+        let items = page.texts("un-menu [role=menuitem]").await;
+        assert!(items.iter().any(|item| item.contains("Rename")), "{items:?}");
         page.assert_fits().await;
         page.assert_quiet_console().await;
     })

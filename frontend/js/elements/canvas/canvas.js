@@ -9,7 +9,7 @@ import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { language, number, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
-import { View, closest } from "../../lib/view.js";
+import { View, closest, isFromKeyboard } from "../../lib/view.js";
 import { job } from "../../state.js";
 import { Menu } from "../menu/menu.js";
 import { layerItems, viewItems } from "../menu/items.js";
@@ -108,9 +108,7 @@ class Canvas extends View {
     if (closest(event, "input, textarea")) return;
     event.preventDefault();
     gestures.cancel();
-    // The keyboard opens it on what is selected.
-    const isKey = event.button !== 2;
-    const key = isKey ? selected.value : gestures.keyAt(event);
+    const key = isFromKeyboard(event) ? selected.value : gestures.keyAt(event);
     if (key !== null) selected.value = key;
     Menu.open(key === null ? viewItems(this.#viewport) : layerItems(key), { x: event.clientX, y: event.clientY });
   }

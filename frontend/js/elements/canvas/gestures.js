@@ -59,6 +59,8 @@ export class Gestures {
     frame.addEventListener("dblclick", (event) => this.#deeper(event));
     frame.addEventListener("pointerenter", ({ pointerType }) => (this.isOver = pointerType !== "touch"));
     frame.addEventListener("pointerleave", () => this.#leave());
+    // Two fingers pan and zoom the picture, never the page.
+    frame.addEventListener("touchmove", (event) => event.touches.length > 1 && event.preventDefault(), { passive: false });
     // The middle button would scroll the page by itself.
     frame.addEventListener("mousedown", (event) => event.button === 1 && event.preventDefault());
   }
@@ -108,7 +110,7 @@ export class Gestures {
     if (event.ctrlKey || event.metaKey) {
       event.preventDefault();
       this.#viewport.zoomTo(this.#viewport.scale * Math.exp(-event.deltaY * WHEEL_ZOOM * (event.ctrlKey && Math.abs(event.deltaY) < 20 ? 4 : 1)), x, y);
-    } else if (this.#viewport.overflows) {
+    } else if (this.#viewport.overflows || !pageScrolls()) {
       event.preventDefault();
       const [dx, dy] = event.shiftKey ? [event.deltaY, 0] : [event.deltaX, event.deltaY];
       this.#viewport.panBy(-dx, -dy);
@@ -255,3 +257,6 @@ export class Gestures {
     this.#compositor.endDrag();
   }
 }
+
+/** Whether the wheel and a finger have the page to scroll. */
+const pageScrolls = () => document.documentElement.scrollHeight > innerHeight;

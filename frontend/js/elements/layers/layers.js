@@ -10,7 +10,7 @@ import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { language, percent, t, tOr } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
-import { View, delegate, within } from "../../lib/view.js";
+import { View, delegate, isFromKeyboard, within } from "../../lib/view.js";
 import { result } from "../../state.js";
 import { layerItems } from "../menu/items.js";
 import { Menu } from "../menu/menu.js";
@@ -68,9 +68,8 @@ class Layers extends View {
     if (event.target instanceof HTMLInputElement) return;
     event.preventDefault();
     selected.value = keyOf(row);
-    // From the keyboard it opens beside the row.
     const { left, bottom } = row.getBoundingClientRect();
-    Menu.open(layerItems(keyOf(row)), event.button === 2 || event.clientY > 0 ? { x: event.clientX, y: event.clientY } : { x: left + 40, y: bottom });
+    Menu.open(layerItems(keyOf(row)), isFromKeyboard(event) ? { x: left, y: bottom } : { x: event.clientX, y: event.clientY });
   }
 
   #showAll() {

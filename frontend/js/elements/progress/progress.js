@@ -194,10 +194,8 @@ class Progress extends View {
 
   #left() {
     if (!this.querySelector(".left")) return;
-    const left = sent() || !job.value ? null : timeLeft(job.value, Date.now());
-    const seconds = left && Math.max(1, Math.round(left.ms / 1000));
-    const words = seconds === null ? "" : left?.almost ? t("progress.almost") : t("progress.left", { time: duration(1000 * seconds) });
-    this.#text(".left", words);
+    const left = sent() || !job.value?.linked ? null : timeLeft(job.value, Date.now());
+    this.#text(".left", left ? leftWords(left) : "");
   }
 
   /** @param {string[]} stages */
@@ -243,6 +241,15 @@ function failureWords(error) {
 
 /** The file on its way, if the page shows it. */
 const sent = () => (screen.value === "uploading" ? upload.value : null);
+
+/**
+ * Nothing is said of a job that takes longer than was thought.
+ * @param {{ ms: number, almost: boolean }} left
+ */
+function leftWords({ ms, almost }) {
+  if (almost) return t("progress.almost");
+  return ms > 0 ? t("progress.left", { time: duration(1000 * Math.max(1, Math.round(ms / 1000))) }) : "";
+}
 
 /** @param {string} stage */
 const stageName = (stage) => tOr(`stage.${stage}`, stage.replaceAll("_", " "));

@@ -75,7 +75,7 @@ class Result extends View {
           <button type="button" class="button quiet square" data-action="redo" aria-label="${t("tools.redo")}" title="${t("tools.redo")}">${icon("redo")}</button>
           <button type="button" class="button quiet small" data-action="reset">${t("tools.reset")}</button>
           <button type="button" class="button quiet square" data-action="shortcuts" aria-label="${t("shortcuts.title")}" title="${t("shortcuts.title")} (?)">${icon("keyboard")}</button>
-          <button type="button" class="button quiet square" data-action="more" aria-haspopup="menu" aria-label="${t("tools.more")}" title="${t("tools.more")}">${icon("more")}</button>
+          <button type="button" class="button quiet square" data-action="menu" aria-haspopup="menu" aria-label="${t("tools.more")}" title="${t("tools.more")}">${icon("more")}</button>
         </div>
       </div>
       <un-canvas></un-canvas>
@@ -156,7 +156,7 @@ class Result extends View {
     if (action === "reset") reset();
     if (action === "copy") copyWords(allWords());
     if (action === "shortcuts") showShortcuts();
-    if (action === "more") this.#more();
+    if (action === "menu") this.#more();
     if (action === "replace") this.#dialog(t("words.replace"), html`<un-replace></un-replace>`, "");
     if (action === "options") this.#askOptions();
     if (action === "delete") this.#askDelete();
@@ -167,7 +167,7 @@ class Result extends View {
 
   /** The menu of what a narrow toolbar has no place for. */
   #more() {
-    const { right, bottom } = this.find("[data-action=more]").getBoundingClientRect();
+    const { right, bottom } = this.find("[data-action=menu]").getBoundingClientRect();
     Menu.open(moreItems(), { x: right, y: bottom });
   }
 
