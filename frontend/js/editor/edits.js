@@ -118,22 +118,25 @@ export function toggleLocked(key) {
   editLayer(key, { locked: !isLocked(key) });
 }
 
+/** How a layer looks and what it is called; being locked is neither. */
+const LOOK = FIELDS.filter((field) => field !== "locked");
+
 /**
  * Whether a layer or group differs from what the service delivered, apart from its place among the others.
  * @param {number} key
  */
 export function isEdited(key) {
-  return partsAt(key).some((layer) => FIELDS.some((field) => layer[field] !== deliveredOf(layer)[field]));
+  return partsAt(key).some((layer) => LOOK.some((field) => layer[field] !== deliveredOf(layer)[field]));
 }
 
 /**
- * Makes a layer, or all of a group, as the service delivered it. It keeps its place among the others.
+ * Makes a layer, or all of a group, look as the service delivered it. It keeps its place among the others.
  * @param {number} key
  */
 export function restore(key) {
   editMembers(key, (members) => members.map((layer) => {
     const before = deliveredOf(layer);
-    return { ...layer, ...Object.fromEntries(FIELDS.map((field) => [field, before[field]])) };
+    return { ...layer, ...Object.fromEntries(LOOK.map((field) => [field, before[field]])) };
   }), null);
 }
 

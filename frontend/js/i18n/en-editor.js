@@ -10,6 +10,7 @@ export const editor = {
 
   "flag.rough": "rough",
 
+  "menu.title": "Actions",
   "menu.rename": "Rename",
   "menu.hide": "Hide",
   "menu.show": "Show",

@@ -10,6 +10,7 @@ export const editor = {
 
   "flag.rough": "거침",
 
+  "menu.title": "할 수 있는 일",
   "menu.rename": "이름 바꾸기",
   "menu.hide": "숨기기",
   "menu.show": "표시",

@@ -78,6 +78,16 @@ async fn axe_finds_nothing_serious() {
             page.click("un-inspector summary").await;
             page.click("un-details summary").await;
             clean("editing").await;
+            page.click("un-inspector [data-action=more]").await;
+            page.wait_for("un-menu:popover-open").await;
+            clean_in("a menu", looks[0].1).await;
+            clean_in("a menu", looks[1].1).await;
+            page.press("\u{e00c}").await;
+            page.press("?").await;
+            page.wait_for("un-shortcuts dialog[open]").await;
+            clean_in("the shortcuts", looks[0].1).await;
+            clean_in("the shortcuts", looks[1].1).await;
+            page.click("un-shortcuts [data-close]").await;
             page.click("input[name=mode][value=compare] + span").await;
             clean("comparing").await;
             page.click("input[name=mode][value=layers] + span").await;

@@ -119,12 +119,11 @@ export class Gestures {
 
   /** @param {PointerEvent} event */
   #down(event) {
-    if (closest(event, "input, button")) return;
+    // The right button opens the menu.
+    if (closest(event, "input, button") || event.button > 1) return;
     const point = this.#point(event);
     this.#pointers.set(event.pointerId, point);
     if (this.#pointers.size > 1) return this.#drop();
-    // The right button opens the menu.
-    if (event.button > 1) return;
     const key = event.button === 0 && !this.#isHand ? this.keyAt(event) : null;
     // A finger moves only a layer that is already selected: otherwise it pans.
     const moves = key !== null && !isLocked(key) && (event.pointerType !== "touch" || key === selected.value);

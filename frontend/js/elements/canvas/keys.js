@@ -4,7 +4,7 @@ import { boxAt, layerOf, layersNow } from "../../editor/document.js";
 import { isLocked, moveBy, shift } from "../../editor/edits.js";
 import { redo, undo } from "../../editor/history.js";
 import { actionOf } from "../../editor/shortcuts.js";
-import { pathTo } from "../../editor/tree.js";
+import { groupOf, pathTo } from "../../editor/tree.js";
 import { closest } from "../../lib/view.js";
 import { typeOver } from "./typing.js";
 
@@ -14,10 +14,10 @@ const FAR_PX = 10;
 /** @type {Record<string, [number, number]>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** Where keys are letters. */
-const FIELDS = "textarea, select, [contenteditable], input:not([type=range], [type=checkbox], [type=radio])";
-/** What has arrow keys and Escape of its own. */
-const CONTROLS = `${FIELDS}, input, [role=menu], un-layers, summary`;
+/** Where keys are letters, and Ctrl+Z takes one back. */
+const FIELDS = "textarea, input:not([type=range], [type=checkbox], [type=radio], [type=color])";
+/** What uses the arrow keys itself. */
+const CONTROLS = "input, select, summary, [role=menu], un-layers";
 
 /** The keys of the editor, wherever the focus is, but in fields and dialogs. */
 export class Keys {
@@ -41,8 +41,10 @@ export class Keys {
 
   /** @param {KeyboardEvent} event */
   down(event) {
-    // A syllable that is being composed is nobody's but the field's.
+    // While a Korean syllable is composed, keys are parts of it.
     if (event.defaultPrevented || event.isComposing || closest(event, `${FIELDS}, dialog`)) return;
+    // Letters go through the choices of a list.
+    if (closest(event, "select") && !event.ctrlKey && !event.metaKey) return;
     const run = this.#run(event);
     if (!run) return;
     event.preventDefault();
@@ -94,14 +96,15 @@ export class Keys {
   }
 
   /**
-   * Ends a drag, or goes to the enclosing group, or deselects.
+   * Ends a drag, or goes to the enclosing group of a layer that was split, or deselects.
    * @param {KeyboardEvent} event
    */
   #escape(event) {
     if (this.#gestures.isDragging) return () => this.#gestures.cancel();
     const key = selected.value;
     if (key === null || closest(event, "[role=menu]")) return null;
-    return () => (selected.value = pathTo(layersNow(), key).at(-2) ?? null);
+    const around = pathTo(layersNow(), key).slice(0, -1).filter((one) => !groupOf(layersNow(), one)?.code);
+    return () => (selected.value = around.at(-1) ?? null);
   }
 
   /** @param {KeyboardEvent} event */

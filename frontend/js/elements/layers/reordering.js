@@ -20,8 +20,8 @@ const EDGE_PX = 48;
 const SCROLL_PX = 10;
 
 /**
- * Rows are dragged with mouse, pen or finger; a line between rows shows where the row will land. A finger drags by the
- * row's grip, since elsewhere it scrolls.
+ * Rows are dragged with mouse, pen or finger; a line between rows shows where the row will land. A finger drags a row by
+ * its grip, since it scrolls elsewhere.
  */
 export class Reordering {
   #list;
@@ -45,7 +45,7 @@ export class Reordering {
   /** @param {PointerEvent} event */
   #down(event) {
     const row = closest(event, "li");
-    const isHeld = event.pointerType === "mouse" ? !closest(event, "input, .row-tools, [data-eye]") : closest(event, ".grip");
+    const isHeld = event.pointerType === "touch" ? closest(event, ".grip") : !closest(event, "input, .row-tools button, .row-tools a, [data-eye]");
     if (!row || !isHeld || event.button !== 0) return;
     this.#drag = { row, from: { x: event.clientX, y: event.clientY }, pointer: event.pointerId, landings: null, landing: null };
   }

@@ -31,7 +31,7 @@ export function layerItems(key) {
   return [
     { words: t("menu.rename"), icon: "pencil", keys: keysFor("rename"), run: () => (renaming.value = key) },
     { words: t(isVisible(key) ? "menu.hide" : "menu.show"), icon: isVisible(key) ? "eyeOff" : "eye", run: () => toggleVisible(key) },
-    { words: t("menu.solo"), icon: "solo", run: () => (solo.value = solo.value === key ? null : key) },
+    { words: t(solo.value === key ? "layers.showAll" : "menu.solo"), icon: "solo", run: () => (solo.value = solo.value === key ? null : key) },
     { words: t(isLocked(key) ? "menu.unlock" : "menu.lock"), icon: "lock", run: () => toggleLocked(key) },
     null,
     { words: t("inspector.up"), icon: "up", keys: keysFor("raise"), isOff: !canShift(layersNow(), key, 1), run: () => shift(key, 1) },

@@ -1,5 +1,6 @@
 // @ts-check
 import { html, render } from "../../lib/html.js";
+import { t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { keysWords } from "../../lib/keys.js";
 import { View, closest, delegate } from "../../lib/view.js";
@@ -56,6 +57,7 @@ export class Menu extends View {
    * @param {import("../../types.js").Point} at
    */
   #show(items, { x, y }) {
+    this.setAttribute("aria-label", t("menu.title"));
     this.#items = items.flatMap((item) => item ?? []);
     let number = 0;
     render(this, items.map((item) => (item ? this.#item(item, number++) : html`<hr>`)));

@@ -105,7 +105,7 @@ class Progress extends View {
     this.#text("[data-action=cancel] span", t(now.cancelling ? "progress.cancelling" : "progress.cancel"));
     const engine = now.engine ? tOr(`engine.${now.engine}`, now.engine) : "";
     this.#text(".engine", engine ? t("progress.engine", { engine }) : "");
-    this.#text(".reason", engine ? say(now.reason) : "");
+    this.#text(".reason", now.engine ? expectation(now.engine, now.reason) : "");
     this.#stages(now.stages);
     this.#notes(now.notes.map(say));
   }
@@ -241,6 +241,16 @@ function failureWords(error) {
 
 /** The file on its way, if the page shows it. */
 const sent = () => (screen.value === "uploading" ? upload.value : null);
+
+/** Reasons that tell a person nothing new. */
+const EXPECTED = new Set(["asked_for", "best_here"]);
+
+/**
+ * What to expect of an engine; or why it is not the expected one.
+ * @param {string} engine
+ * @param {import("../../types.js").Message | null | undefined} reason
+ */
+const expectation = (engine, reason) => (reason && !EXPECTED.has(reason.code ?? "") ? say(reason) : tOr(`engine.${engine}.about`, ""));
 
 /**
  * Nothing is said of a job that takes longer than was thought.
