@@ -96,6 +96,35 @@ async fn on_its_side_a_phone_leaves_the_picture_the_room() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn notices_cover_nothing_that_people_want_next() {
+    let service = Service::start().await;
+    for (window, wanted) in [
+        (Window::Desk, ".zoom, .panel, .tools"),
+        (Window::Phone, ".zoom, .tools"),
+        (Window::Landscape, ".zoom, .panel, .tools"),
+    ] {
+        with_page(&service, window, async |page| {
+            open_poster(page, "2").await;
+            let script = "
+                const [wanted, done] = arguments;
+                import('/js/notices.js').then(({ notify }) => {
+                    notify('error', 'The service cannot be reached. Check that it is running and that you are online, then try again.');
+                    const notice = document.querySelector('.notice').getBoundingClientRect();
+                    const covers = (one) => {
+                        const box = one.getBoundingClientRect();
+                        return box.left < notice.right && notice.left < box.right && box.top < notice.bottom && notice.top < box.bottom;
+                    };
+                    done([...document.querySelectorAll(wanted)].filter(covers).map((one) => one.className));
+                })";
+            assert_eq!(page.js_later(script, vec![json!(wanted)]).await, json!([]), "{window:?}");
+            page.click(".notice [data-close]").await;
+            page.wait_until("return document.querySelector('.notice') === null").await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn new_layers_fan_out_once_unless_people_want_less_motion() {
     let service = Service::start().await;
     with_page(&service, Window::Desk, async |page| {

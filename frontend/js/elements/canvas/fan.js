@@ -1,14 +1,14 @@
 // @ts-check
 import { contextOf, drawLayer, sheet } from "../../editor/compositor.js";
 import { doc } from "../../editor/document.js";
-import { within } from "../../lib/view.js";
 
 /** More layers share sheets: each sheet is as large as the picture on the screen. */
 const MOST_SHEETS = 9;
 /** How far the lowest and the highest sheet are apart, in px. */
 const DEPTH = 300;
 
-const prefersLess = matchMedia("(prefers-reduced-motion: reduce)");
+/** What ends it early. */
+const ENDS = ["pointerdown", "keydown", "wheel", "hashchange"];
 
 /**
  * Layers in order as at most `most` neighbouring ones each.
@@ -29,13 +29,13 @@ export function sheetsOf(layers, most = MOST_SHEETS) {
  * @param {HTMLElement} stage what the layers lie on
  */
 export function fanOut(stage) {
-  if (!doc.value || prefersLess.matches || doc.value.layers.length < 2) return;
+  const wantsLess = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (!doc.value || wantsLess || doc.value.layers.length < 2) return;
   const { width, height, layers } = doc.value;
   const density = Math.min(1, stage.clientWidth / width);
   const fan = document.createElement("div");
   fan.className = "fan";
-  fan.append(document.createElement("div"));
-  const stack = within(fan, "div");
+  const stack = fan.appendChild(document.createElement("div"));
   const sheets = sheetsOf(layers.filter((layer) => layer.visible));
   sheets.forEach((some, at) => {
     const canvas = sheet({ width: Math.ceil(width * density), height: Math.ceil(height * density) });
@@ -55,5 +55,3 @@ export function fanOut(stage) {
   stage.classList.add("fanned");
   stage.append(fan);
 }
-
-const ENDS = ["pointerdown", "keydown", "wheel", "hashchange"];

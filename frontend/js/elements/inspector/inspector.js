@@ -7,7 +7,7 @@ import { splitLayer, splitting, stopSplitting } from "../../editor/split.js";
 import { canShift } from "../../editor/tree.js";
 import { blocksOf } from "../../editor/words.js";
 import { html, render } from "../../lib/html.js";
-import { language, number, say, t } from "../../lib/i18n.js";
+import { language, number, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View, closest } from "../../lib/view.js";
 import { result } from "../../state.js";
@@ -180,7 +180,7 @@ class Inspector extends View {
 function roughness({ job, info }) {
   const { background } = result.value ?? {};
   if (info.kind !== "background" || job !== doc.value?.id || !background || background.quality === "clean") return "";
-  return html`<p class="hint rough">${icon(background.quality === "rough" ? "alert" : "info")}<span>${t(`background.${background.quality}.about`)} ${say(background.reason)}</span></p>`;
+  return html`<p class="hint rough">${icon(background.quality === "rough" ? "alert" : "info")}<span>${t(`background.${background.quality}.about`)}</span></p>`;
 }
 
 export function register() {
