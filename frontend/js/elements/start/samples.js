@@ -5,11 +5,14 @@ import { View, delegate } from "../../lib/view.js";
 import { report } from "../../notices.js";
 import { takeFiles } from "../../uploads.js";
 
-/** Posters of our own, in `frontend/samples/`. */
+/**
+ * Posters made for this page, in `frontend/samples/`: `<file>.webp`, and `<file>-small.webp` for the button.
+ * @type {{ file: string, name: string }[]}
+ */
 const SAMPLES = [
-  { file: "jazz.webp", name: "Blue Hour.webp" },
-  { file: "picnic.webp", name: "봄 소풍.webp" },
-  { file: "lemonade.webp", name: "Lemonade.webp" },
+  { file: "jazz", name: "Blue Hour" },
+  { file: "picnic", name: "봄 소풍" },
+  { file: "lemonade", name: "Lemonade" },
 ];
 
 /**
@@ -27,25 +30,22 @@ class Samples extends View {
     render(this, html`
       <h2 class="label" id="samples-title">${t("samples.title")}</h2>
       <div class="samples" role="group" aria-labelledby="samples-title">${SAMPLES.map(({ file, name }, at) => html`
-        <button type="button" data-sample="${at}" aria-label="${t("samples.take", { name: titleOf(name) })}" title="${titleOf(name)}">
-          <img src="/samples/${file}" alt="" width="72" height="96" loading="lazy" draggable="false"></button>`)}</div>`);
+        <button type="button" data-sample="${at}" aria-label="${t("samples.take", { name })}" title="${name}">
+          <img src="/samples/${file}-small.webp" alt="" width="72" height="96" loading="lazy" draggable="false"></button>`)}</div>`);
   }
 
   /** @param {number} at */
   async #take(at) {
     const { file, name } = SAMPLES[at];
     try {
-      const response = await fetch(`/samples/${file}`);
+      const response = await fetch(`/samples/${file}.webp`);
       if (!response.ok) throw new Error(t("error.unexpected", { status: response.status }));
-      await takeFiles([new File([await response.blob()], name, { type: "image/webp" })]);
+      await takeFiles([new File([await response.blob()], `${name}.webp`, { type: "image/webp" })]);
     } catch (error) {
       report(error, name);
     }
   }
 }
-
-/** @param {string} name of a file */
-const titleOf = (name) => name.replace(/\.[^.]*$/, "");
 
 export function register() {
   customElements.define("un-samples", Samples);
