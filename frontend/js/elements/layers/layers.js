@@ -3,30 +3,19 @@ import { arrived } from "../../editor/bitmaps.js";
 import { fold, folded, hovered, isShown, renaming, selected, solo, unfold } from "../../editor/display.js";
 import { doc, layersNow, partsAt } from "../../editor/document.js";
 import { isLocked, isVisible, showAll, toggleLocked, toggleVisible } from "../../editor/edits.js";
-import { groupTitle, layerTitle, shortTitle, wholeTitle } from "../../editor/names.js";
 import { drawThumbnail } from "../../editor/thumbnail.js";
 import { pathTo, rows } from "../../editor/tree.js";
-import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
-import { language, percent, t, tOr } from "../../lib/i18n.js";
-import { icon } from "../../lib/icons.js";
+import { language, t } from "../../lib/i18n.js";
 import { View, delegate, isFromKeyboard, within } from "../../lib/view.js";
-import { result } from "../../state.js";
 import { layerItems } from "../menu/items.js";
 import { Menu } from "../menu/menu.js";
 import { Renaming } from "./renaming.js";
 import { Reordering } from "./reordering.js";
 import { Roving } from "./roving.js";
+import { nameIn, rowMarkup, wholeIn } from "./row.js";
 
-/**
- * @typedef {import("../../types.js").Layer} Layer
- * @typedef {import("../../types.js").LayerInfo} LayerInfo
- * @typedef {import("../../types.js").Row} Row
- */
-
-const THUMBNAIL_PX = 96;
-// Deeper rows are indented no further.
-const DEEPEST = 4;
+/** @typedef {import("../../types.js").Row} Row */
 
 /**
  * The layers and groups of the document, the highest first as designers expect
@@ -36,6 +25,8 @@ const DEEPEST = 4;
  */
 class Layers extends View {
   #painted = "";
+  /** @type {number | null} the frame in which thumbnails are drawn */
+  #drawing = null;
   #roving = new Roving(this);
   #renaming = new Renaming(this);
 
@@ -57,7 +48,20 @@ class Layers extends View {
     this.watch([renaming], () => this.#renaming.sync());
     // What is chosen on the canvas is seen in the list.
     this.watch([selected], () => unfold(pathTo(layersNow(), selected.value).slice(0, -1)));
-    this.watch([arrived], () => this.#thumbnails());
+    this.watch([selected], () => requestAnimationFrame(() => this.#reveal()));
+    // Many layers may arrive in one frame.
+    this.watch([arrived], () => (this.#drawing ??= requestAnimationFrame(() => this.#thumbnails())));
+  }
+
+  /** Scrolls the panel, where it scrolls by itself, to the row of what was chosen on the canvas. */
+  #reveal() {
+    const row = this.querySelector("li.selected");
+    const panel = this.closest(".panel");
+    if (!row || !panel || panel.scrollHeight <= panel.clientHeight || this.contains(document.activeElement)) return;
+    // The inspector covers the lower part of the panel.
+    const bottom = panel.querySelector(".chosen")?.getBoundingClientRect().top ?? panel.getBoundingClientRect().bottom;
+    const { top, bottom: end } = row.getBoundingClientRect();
+    if (top < panel.getBoundingClientRect().top || end > bottom) panel.scrollBy(0, top - panel.getBoundingClientRect().top - panel.clientHeight / 4);
   }
 
   /**
@@ -85,48 +89,10 @@ class Layers extends View {
         <h2 id="layers-title">${t("layers.title", { count: layersNow().length })}</h2>
         <button type="button" class="button quiet small" data-all hidden>${t("layers.showAll")}</button>
       </div>
-      <ol aria-labelledby="layers-title">${rows(layersNow(), folded.value).map((row) => this.#row(row))}</ol>`);
+      <ol aria-labelledby="layers-title">${rows(layersNow(), folded.value).map(rowMarkup)}</ol>`);
     this.#thumbnails();
     this.#sync();
     this.#renaming.sync();
-  }
-
-  /** @param {Row} row */
-  #row(row) {
-    const { key, depth, layer } = row;
-    const name = nameIn(row);
-    return html`
-      <li data-key="${key}" data-depth="${Math.min(depth, DEEPEST)}" class="${classOf(row)}">
-        ${control("eye", "visible", name, html`<span class="on">${icon("eye")}</span><span class="off">${icon("eyeOff")}</span>`)}
-        <button type="button" class="pick" data-pick>
-          <canvas class="checker" width="${THUMBNAIL_PX}" height="${THUMBNAIL_PX}" aria-hidden="true"></canvas>
-          <span class="words"><b title="${wholeIn(row)}">${name}</b>
-            <span class="meta">${layer ? layerWords(layer.info) : t("layers.group", { count: partsAt(key).length })}</span>
-            ${layer ? flagsOf(layer).map((words) => html`<span class="chip warn">${words}</span>`) : ""}
-          </span>
-        </button>
-        <span class="row-tools">
-          ${control("solo", "solo", name, icon("solo"))}
-          ${layer ? this.#download(layer) : ""}
-          ${control("lock", "lock", name, html`<span class="on">${icon("lock")}</span><span class="off">${icon("unlock")}</span>`)}
-          ${layer ? "" : this.#fold(name)}
-          <span class="grip" aria-hidden="true">${icon("grip")}</span>
-        </span>
-      </li>`;
-  }
-
-  /** @param {string} name */
-  #fold(name) {
-    const words = t("layers.parts", { name });
-    return html`<button type="button" class="button quiet small square" data-fold aria-label="${words}" title="${words}">${icon("fold")}</button>`;
-  }
-
-  /** @param {Layer} layer */
-  #download(layer) {
-    const { job, info } = layer;
-    const words = t("layers.download", { name: shortTitle(layer) });
-    return html`<a class="button quiet small square" href="${urls.layer(job, info.z_index)}" download="${info.file}"
-      aria-label="${words}" title="${words}">${icon("download")}</a>`;
   }
 
   #sync() {
@@ -206,6 +172,7 @@ class Layers extends View {
   }
 
   #thumbnails() {
+    this.#drawing = null;
     if (!doc.value) return;
     for (const row of this.querySelectorAll("li")) drawThumbnail(within(row, "canvas", HTMLCanvasElement), keyOf(row));
   }
@@ -216,34 +183,6 @@ class Layers extends View {
  * @param {HTMLElement} element
  */
 const keyOf = (element) => Number(element.closest("li")?.dataset.key);
-
-/**
- * A button of a row.
- * @param {"eye" | "solo" | "lock"} action
- * @param {string} words what its words end in
- * @param {string} name
- * @param {import("../../lib/html.js").Content} picture
- */
-function control(action, words, name, picture) {
-  const title = t(`layers.${words}`, { name });
-  const attribute = { eye: html`data-eye`, solo: html`data-solo`, lock: html`data-lock` }[action];
-  return html`<button type="button" class="button quiet small square" ${attribute} aria-label="${title}" title="${title}">${picture}</button>`;
-}
-
-/** @type {(row: Row) => string} */
-const nameIn = ({ layer, group }) => (layer ? shortTitle(layer) : group ? groupTitle(group) : "");
-/** @type {(row: Row) => string} */
-const wholeIn = (row) => (row.layer ? wholeTitle(row.layer) : nameIn(row));
-
-/**
- * What a row is: a `group` that the service put together is `named`, the other groups are layers that were split, and
- * their layers are `part`s.
- * @param {Row} row
- */
-function classOf({ layer, group }) {
-  if (group) return group.code ? "group named" : "group";
-  return layer?.groups.some(({ code }) => !code) ? "part" : "";
-}
 
 /**
  * @param {import("../../lib/signal.js").Signal<number | null>} choice
@@ -262,26 +201,6 @@ function moveTo(list, row, place) {
   const focused = row.contains(document.activeElement) ? document.activeElement : null;
   list.insertBefore(row, list.children[place] ?? null);
   if (focused instanceof HTMLElement) focused.focus();
-}
-
-/** @param {LayerInfo} info */
-function layerWords({ kind, coverage, visible_share: seen, flags }) {
-  const words = [tOr(`kind.${kind}`, kind), t("layers.coverage", { share: percent(coverage) })];
-  if (seen < 0.995 && !flags.empty) words.push(t("layers.seen", { share: percent(seen) }));
-  return words.join(" · ");
-}
-
-/** @param {Layer} layer */
-function flagsOf({ job, info: { flags, kind } }) {
-  const words = [];
-  if (flags.empty) words.push(t("flag.empty"));
-  if (flags.duplicate_of !== null && flags.duplicate_of !== undefined) {
-    const other = layersNow().find((layer) => layer.job === job && layer.info.z_index === flags.duplicate_of);
-    words.push(t("flag.duplicate", { name: other ? layerTitle(other) : flags.duplicate_of }));
-  }
-  if (flags.copy_of_composite) words.push(t("flag.copy"));
-  if (kind === "background" && job === doc.value?.id && result.value?.background?.quality === "rough") words.push(t("flag.rough"));
-  return words;
 }
 
 export function register() {
