@@ -153,7 +153,7 @@ export const en = {
   "recent.hint": "Only this browser keeps this list.",
   "recent.waiting": "{count} more to upload.",
   "recent.remove": "Delete {name}",
-  "recent.removed": "“{name}” is deleted.",
+  "recent.removed": "“{name}” was deleted.",
   "recent.keep": "Undo",
   "state.queued": "queued",
   "state.running": "running",

@@ -24,7 +24,7 @@ export const ko = {
   "start.maxSize": "최대 {size}",
   "start.maxPixels": "최대 {count}메가픽셀",
   "samples.title": "포스터가 없다면 이걸로 해 보세요",
-  "samples.take": "예시 포스터 “{name}”로 레이어 만들기",
+  "samples.take": "예시 포스터로 레이어 만들기: {name}",
   "drop.release": "놓으면 레이어를 만듭니다",
 
   "options.title": "옵션",

@@ -254,7 +254,7 @@ async fn words_are_hit_between_their_letters_and_the_pointer_shows_what_it_is_ov
         // Every few pixels of its box.
         for x in (70..300).step_by(23) {
             page.drag_on_canvas((x, 95), (x, 95)).await;
-            assert_eq!(page.texts("un-layers li.selected b").await, [title.clone()], "at {x}");
+            assert_eq!(page.texts("un-layers li.selected b").await.concat(), title, "at {x}");
         }
         page.press(ESCAPE).await;
         page.press(ESCAPE).await;
