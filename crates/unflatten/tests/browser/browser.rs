@@ -67,7 +67,7 @@ fn capabilities(window: Window, downloads: &TempDir, profile: &TempDir) -> serde
         "--disable-sync",
         "--force-color-profile=srgb",
         "--lang=en-US",
-        // Layers that are still in flight are no picture of the page.
+        // Screenshots must not catch layers that are still in flight.
         "--force-prefers-reduced-motion",
         "--window-size=1280,900",
     ]

@@ -125,6 +125,31 @@ async fn notices_cover_nothing_that_people_want_next() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_split_can_be_cancelled_with_the_mouse_while_it_runs() {
+    let service = Service::start().await;
+    for window in [Window::Desk, Window::Phone] {
+        with_page(&service, window, async |page| {
+            open_poster(page, "2").await;
+            page.js("document.querySelector('un-layers [data-pick]').click()", vec![]).await;
+            page.wait_for("un-inspector section").await;
+            let script = "
+                const done = arguments[0];
+                const key = Number(document.querySelector('un-layers li.selected').dataset.key);
+                import('/js/editor/split.js').then(({ splitting }) => {
+                    splitting.value = { [key]: { job: '00000000-0000-4000-8000-000000000000', percent: 40 } };
+                    const panel = document.querySelector('.chosen').getBoundingClientRect();
+                    const parts = document.querySelectorAll('un-inspector :is([data-action], progress, .input)');
+                    const boxes = [...parts].map((one) => one.getBoundingClientRect()).filter(({ width }) => width > 0);
+                    done(boxes.filter(({ left, right }) => left < panel.left || right > panel.right).length);
+                })";
+            assert_eq!(page.js_later(script, vec![]).await, json!(0), "something sticks out of the panel");
+            page.click("un-inspector [data-action=stop]").await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn new_layers_fan_out_once_unless_people_want_less_motion() {
     let service = Service::start().await;
     with_page(&service, Window::Desk, async |page| {

@@ -282,7 +282,7 @@ test("a layer goes back to what was delivered, and keeps its place", () => {
   assert.equal(isEdited(1), true);
   restore(1);
   assert.equal(isEdited(1), false);
-  assert.equal(isLocked(1), true, "the lock is no matter of looks");
+  assert.equal(isLocked(1), true, "the lock is not part of how it looks");
   assert.deepEqual(keysOf(layersNow()), [0, 2, 1]);
   undo();
   assert.equal(layerOf(1).x, 7);
