@@ -84,6 +84,35 @@ async fn names_are_changed_in_place() {
     .await;
 }
 
+/// The inspector comes up between the two clicks, over the lower rows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_the_inspector_covers_is_renamed_all_the_same() {
+    let service = Service::start().await;
+    with_page(&service, Window::Desk, async |page| {
+        page.click("[data-sample='1']").await;
+        page.wait_for("un-canvas[data-complete]").await;
+        page.frame().await;
+        let low = "
+            const rows = [...document.querySelectorAll('un-layers li')].filter((row) => row.getBoundingClientRect().bottom < innerHeight - 60);
+            const row = rows.at(-1);
+            const { left, top } = row.getBoundingClientRect();
+            return [row.dataset.key, left + 120, top + 20]";
+        let (key, x, y): (String, f64, f64) = serde_json::from_value(page.js(low, vec![]).await).expect("a row");
+        page.drag((x, y), (x, y), fantoccini::actions::MOUSE_BUTTON_LEFT).await;
+        page.drag((x, y), (x, y), fantoccini::actions::MOUSE_BUTTON_LEFT).await;
+        page.wait_for(&format!("li[data-key='{key}'] .rename")).await;
+        let seen = "
+            const field = document.querySelector('.rename').getBoundingClientRect();
+            return field.bottom <= document.querySelector('.chosen').getBoundingClientRect().top";
+        page.wait_until(seen).await;
+        page.press("Basket").await;
+        page.press(ENTER).await;
+        assert_eq!(page.text(&format!("li[data-key='{key}'] b")).await, "Basket");
+        page.assert_quiet_console().await;
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_line_shows_where_a_dragged_row_lands() {
     let service = Service::start().await;

@@ -17,6 +17,8 @@ import { nameIn, rowMarkup, wholeIn } from "./row.js";
 
 /** @typedef {import("../../types.js").Row} Row */
 
+const DOUBLE_CLICK_MS = 450;
+
 /**
  * The layers and groups of the document, the highest first as designers expect
  * it: show, choose, lock, solo, rename, reorder by dragging, download.
@@ -34,7 +36,7 @@ class Layers extends View {
     delegate(this, "click", "[data-eye]", (event, button) => (event.altKey ? toggle(solo, keyOf(button)) : toggleVisible(keyOf(button))));
     delegate(this, "click", "[data-solo]", (_, button) => toggle(solo, keyOf(button)));
     delegate(this, "click", "[data-lock]", (_, button) => toggleLocked(keyOf(button)));
-    delegate(this, "click", "[data-pick]", (_, button) => (selected.value = keyOf(button)));
+    delegate(this, "click", "[data-pick]", (_, button) => this.#pick(keyOf(button)));
     delegate(this, "dblclick", "[data-pick]", (_, button) => (renaming.value = keyOf(button)));
     delegate(this, "click", "[data-all]", () => this.#showAll());
     delegate(this, "click", "[data-fold]", (_, button) => fold(keyOf(button)));
@@ -45,23 +47,49 @@ class Layers extends View {
     this.watch([language], () => this.#draw());
     this.watch([doc, solo, selected, folded], () => this.#sync());
     this.watch([hovered], () => this.#hover());
-    this.watch([renaming], () => this.#renaming.sync());
+    this.watch([renaming], () => {
+      this.#renaming.sync();
+      if (renaming.value !== null) this.#reveal();
+    });
     // What is chosen on the canvas is seen in the list.
     this.watch([selected], () => unfold(pathTo(layersNow(), selected.value).slice(0, -1)));
-    this.watch([selected], () => requestAnimationFrame(() => this.#reveal()));
+    this.watch([selected], () => requestAnimationFrame(() => this.contains(document.activeElement) || this.#reveal()));
     // Many layers may arrive in one frame.
     this.watch([arrived], () => (this.#drawing ??= requestAnimationFrame(() => this.#thumbnails())));
   }
 
-  /** Scrolls the panel, where it scrolls by itself, to the row of what was chosen on the canvas. */
-  #reveal() {
-    const row = this.querySelector("li.selected");
+  /** @param {number} key */
+  #pick(key) {
+    selected.value = key;
     const panel = this.closest(".panel");
-    if (!row || !panel || panel.scrollHeight <= panel.clientHeight || this.contains(document.activeElement)) return;
+    if (!panel || this.#hiddenBy(panel) === 0) return;
+    // The inspector has come up over the row: the second click of a double-click still reaches it.
+    panel.classList.add("picked");
+    setTimeout(() => {
+      panel.classList.remove("picked");
+      this.#reveal();
+    }, DOUBLE_CLICK_MS);
+  }
+
+  /** Scrolls the panel, where it scrolls by itself, to the row that is selected. */
+  #reveal() {
+    const panel = this.closest(".panel");
+    const by = panel ? this.#hiddenBy(panel) : 0;
+    if (by !== 0) panel?.scrollBy(0, by);
+  }
+
+  /**
+   * How far the panel must scroll for the selected row to be seen; 0 where it is, or where the whole page scrolls.
+   * @param {Element} panel
+   */
+  #hiddenBy(panel) {
+    const row = this.querySelector("li.selected")?.getBoundingClientRect();
+    const inspector = panel.querySelector(".chosen");
+    if (!row || !inspector || panel.scrollHeight <= panel.clientHeight) return 0;
+    const { top } = panel.getBoundingClientRect();
     // The inspector covers the lower part of the panel.
-    const bottom = panel.querySelector(".chosen")?.getBoundingClientRect().top ?? panel.getBoundingClientRect().bottom;
-    const { top, bottom: end } = row.getBoundingClientRect();
-    if (top < panel.getBoundingClientRect().top || end > bottom) panel.scrollBy(0, top - panel.getBoundingClientRect().top - panel.clientHeight / 4);
+    const isSeen = row.top >= top && row.bottom <= inspector.getBoundingClientRect().top;
+    return isSeen ? 0 : row.top - top - panel.clientHeight / 4;
   }
 
   /**
