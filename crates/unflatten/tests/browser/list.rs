@@ -1,5 +1,6 @@
 //! The list of layers: one tab stop, names that are changed in place, rows that are dragged.
 
+use fantoccini::actions::{InputSource, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
 use serde_json::{Value, json};
 
 use crate::browser::Window;
@@ -98,8 +99,13 @@ async fn a_row_that_the_inspector_covers_is_renamed_all_the_same() {
             const { left, top } = row.getBoundingClientRect();
             return [row.dataset.key, left + 120, top + 20]";
         let (key, x, y): (String, f64, f64) = serde_json::from_value(page.js(low, vec![]).await).expect("a row");
-        page.drag((x, y), (x, y), fantoccini::actions::MOUSE_BUTTON_LEFT).await;
-        page.drag((x, y), (x, y), fantoccini::actions::MOUSE_BUTTON_LEFT).await;
+        let mut clicks = MouseActions::new("mouse".to_owned()).then(PointerAction::MoveTo { duration: None, x, y });
+        for _ in 0..2 {
+            clicks = clicks
+                .then(PointerAction::Down { button: MOUSE_BUTTON_LEFT })
+                .then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
+        }
+        page.client().perform_actions(clicks).await.expect("two clicks");
         page.wait_for(&format!("li[data-key='{key}'] .rename")).await;
         let seen = "
             const field = document.querySelector('.rename').getBoundingClientRect();
