@@ -58,6 +58,9 @@ impl Fit {
     }
 }
 
+/// How much more alike another face has to be than the poster's own where neither is the line's.
+const OF_POSTER: f32 = 0.06;
+
 /// Faces that are likely, from other lines.
 pub(crate) struct Known {
     pub(crate) faces: Vec<FaceId>,
@@ -180,7 +183,9 @@ fn identified(
         }
     }
     let all = find(&fit.mask, words, fonts, None)?;
-    if alike(&all) >= alike(&fit.matches) {
+    // Of faces that are all only similar, one that the poster has is likelier than one that has been found nowhere else.
+    let in_favour = if alike(&all) < Match::APPROXIMATE { OF_POSTER } else { 0.0 };
+    if alike(&all) >= alike(&fit.matches) + in_favour {
         fit.matches = all;
     }
     if alike(&fit.matches) < Match::APPROXIMATE {

@@ -448,10 +448,7 @@ fn join_fragments(kept: &mut Vec<Whole>, regions: &Regions) {
                 && regions.touching(&part, &kept[n].set) > CRUMBS_EDGE
         });
         let plate = numbers.iter().any(|&n| kept[n].large == 1 && pieces[n] > FRAGMENT_SHARE * area);
-        let together = std::env::var_os("NOTOG").is_none()
-            && numbers.len() > 1
-            && area < FRAGMENTS_SHARE * regions.total()
-            && !plate;
+        let together = numbers.len() > 1 && area < FRAGMENTS_SHARE * regions.total() && !plate;
         if let Some(home) = home.or(together.then_some(first)) {
             (0..regions.count()).filter(|&k| part[k]).for_each(|k| owner[k] = Some(home));
         }
