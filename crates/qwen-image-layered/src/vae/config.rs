@@ -50,7 +50,8 @@ impl VaeConfig {
         if self.input_channels != 4 {
             let channels = self.input_channels;
             return reject(format!(
-                "`input_channels` is {channels}, but layers need the RGBA autoencoder with 4; use the model's own"
+                "`input_channels` is {channels}, but layers need the RGBA autoencoder with 4; take the layered model's own, \
+                 qwen_image_layered_vae"
             ));
         }
         if !self.attn_scales.is_empty() {

@@ -47,7 +47,24 @@ impl Checkpoint {
     /// # Errors
     /// When a file is missing, truncated, of another model or inconsistent with its index.
     pub fn open(path: &Path, part: Part) -> Result<Self> {
-        if path.is_dir() { Self::open_folder(path, part) } else { Self::open_file(path, part) }
+        let opened = if path.is_dir() { Self::open_folder(path, part) } else { Self::open_file(path, part) }?;
+        if part == Part::Vae {
+            opened.check_channels()?;
+        }
+        Ok(opened)
+    }
+
+    /// The autoencoder of Qwen-Image has the same tensors as that of the layered model, for pictures without alpha.
+    fn check_channels(&self) -> Result<()> {
+        const FIRST: &str = "encoder.conv_in.weight";
+        match self.shape(FIRST).as_deref() {
+            Some([_, 3, _, ..]) => {
+                let reason = "this is the RGB autoencoder of Qwen-Image, and layers need the one with alpha; take \
+                              qwen_image_layered_vae";
+                Err(broken(&self.path(FIRST), reason.to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A part in a virtual file, under its published names.
@@ -144,7 +161,7 @@ impl Checkpoint {
     pub fn with_vision(mut self, path: &Path) -> Result<Self> {
         self.items.retain(|name, _| !name.starts_with("visual."));
         if path.is_file() && is_gguf(path)? {
-            let file = open_gguf(path, "clip")?;
+            let file = open_gguf(path, names::VISION_ARCHITECTURE)?;
             self.add(file, names::of_mmproj)?;
             return self.checked();
         }
@@ -362,6 +379,11 @@ fn open_gguf(path: &Path, architecture: &str) -> Result<MappedFile> {
     MappedFile::open(path, |data| {
         let header = gguf::parse(data)?;
         let found = header.text("general.architecture").unwrap_or("(unnamed)");
+        // A tool that calls every model by its own name: the tensors say what they are.
+        let found = match found {
+            "pig" => names::architecture_of(header.tensors.keys().map(String::as_str)).unwrap_or(found),
+            _ => found,
+        };
         if found != architecture {
             return Err(format!("is a GGUF of `{found}`, expected `{architecture}`; give the file of the right model"));
         }

@@ -1,5 +1,24 @@
 //! From the names of each packaging to the published ones.
 
+/// What GGUF files call the vision tower of the text model.
+pub const VISION_ARCHITECTURE: &str = "clip";
+
+/// The architecture of a GGUF by the names of its tensors; `None` for a model that is not part of this one.
+pub fn architecture_of<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'static str> {
+    let bare = |name: &'a str| {
+        let prefixes = ["model.diffusion_model.", "diffusion_model.", "transformer.", "vae.", "first_stage_model."];
+        prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
+    };
+    // One tensor of each that no other has.
+    names.map(bare).find_map(|name| match name {
+        "transformer_blocks.0.img_mod.1.weight" => Some(Part::Transformer.architecture()),
+        "blk.0.attn_q.weight" | "model.layers.0.self_attn.q_proj.weight" => Some(Part::TextEncoder.architecture()),
+        "v.patch_embd.weight" => Some(VISION_ARCHITECTURE),
+        "encoder.conv_in.weight" | "encoder.conv1.weight" => Some(Part::Vae.architecture()),
+        _ => None,
+    })
+}
+
 /// A part of the pipeline that has its own weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {

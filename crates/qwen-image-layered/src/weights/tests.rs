@@ -269,6 +269,62 @@ fn wrong_models_are_refused() {
 }
 
 #[test]
+fn the_autoencoder_without_alpha_is_told_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qwen_image_vae.safetensors");
+    for name in ["encoder.conv_in.weight", "encoder.conv1.weight", "vae.encoder.conv1.weight"] {
+        for (channels, is_ours) in [(3, false), (4, true)] {
+            let kernel = Tensor::zeros((96, channels, 3, 3, 3), DType::F32, &Device::Cpu).unwrap();
+            candle_core::safetensors::save(&HashMap::from([(name.to_owned(), kernel)]), &path).unwrap();
+            let opened = Checkpoint::open(&path, Part::Vae).map(|_| ());
+            if is_ours {
+                opened.unwrap();
+            } else {
+                let text = message(opened, "qwen_image_vae.safetensors");
+                assert!(text.contains("RGB autoencoder") && text.contains("qwen_image_layered_vae"), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_gguf_of_a_tool_that_names_every_model_alike_is_told_by_its_tensors() {
+    // Header, no metadata but the architecture, and one tensor of 32 values.
+    let file = |tensor: &str| {
+        let text = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+        let mut bytes = [&b"GGUF"[..], &3_u32.to_le_bytes(), &1_u64.to_le_bytes(), &1_u64.to_le_bytes()].concat();
+        bytes.extend([text("general.architecture"), 8_u32.to_le_bytes().to_vec(), text("pig")].concat());
+        bytes.extend([text(tensor), 1_u32.to_le_bytes().to_vec(), 32_u64.to_le_bytes().to_vec()].concat());
+        bytes.extend([&0_u32.to_le_bytes()[..], &0_u64.to_le_bytes()].concat());
+        bytes.resize(bytes.len().next_multiple_of(32) + 128, 0);
+        bytes
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    let parts = [
+        ("transformer_blocks.0.img_mod.1.weight", "qwen_image"),
+        ("model.diffusion_model.transformer_blocks.0.img_mod.1.weight", "qwen_image"),
+        ("blk.0.attn_q.weight", "qwen2vl"),
+        ("v.patch_embd.weight", "clip"),
+        ("encoder.conv1.weight", "(none)"),
+        ("double_blocks.0.img_attn.qkv.weight", "pig"),
+    ];
+    for (tensor, architecture) in parts {
+        std::fs::write(&path, file(tensor)).unwrap();
+        for part in [Part::Transformer, Part::TextEncoder, Part::Vae] {
+            let opened = Checkpoint::open(&path, part).map(|_| ());
+            if part.architecture() == architecture {
+                opened.unwrap();
+            } else {
+                let text = message(opened, "model.gguf");
+                let found = format!("is a GGUF of `{architecture}`, expected `{}`", part.architecture());
+                assert!(text.contains(&found), "{tensor}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn broken_gguf_files_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.gguf");
