@@ -111,6 +111,8 @@ pub enum MessageCode {
     OneSize,
     /// Where the layers were made; `location`.
     MadeElsewhere,
+    /// The picture's file lacks its end, but all of its pixels were there.
+    EndMissing,
 
     // Why a background is as good as it is.
     /// Next to nothing of it was hidden.
@@ -172,7 +174,7 @@ pub enum MessageCode {
 
 impl MessageCode {
     /// Every code that a page needs words for: all but [`MessageCode::Other`].
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::AskedFor,
         Self::BestHere,
         Self::GpuBusy,
@@ -191,6 +193,7 @@ impl MessageCode {
         Self::NotSplit,
         Self::OneSize,
         Self::MadeElsewhere,
+        Self::EndMissing,
         Self::BackgroundWhole,
         Self::BackgroundSmooth,
         Self::BackgroundFlatArt,

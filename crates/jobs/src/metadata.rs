@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use layers::{Document, DocumentLayer, Group, Kind, Label, Node, Rect};
+use layers::{Density, Document, DocumentLayer, Group, Kind, Label, Node, Picture, Rect};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -76,7 +76,14 @@ impl Metadata {
             (layer.group, node)
         });
         let (width, height) = self.canvas();
-        Document { title: self.title().to_owned(), width, height, nodes: layers::grouped(nodes) }
+        let density = self.density();
+        Document { title: self.title().to_owned(), width, height, density, nodes: layers::grouped(nodes) }
+    }
+
+    /// How densely the layers' pixels lie on the paper that the picture was made for.
+    pub fn density(&self) -> Option<Density> {
+        let (width, height) = self.canvas();
+        self.input.density_at(width, height)
     }
 
     /// Names of the result's pictures that are no layers of its document: those
@@ -94,7 +101,7 @@ impl Metadata {
 }
 
 /// The picture that the layers were made from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InputInfo {
     /// The name it was uploaded under; for show only.
     pub filename: Option<String>,
@@ -104,11 +111,44 @@ pub struct InputInfo {
     pub width: u32,
     pub height: u32,
     pub has_alpha: bool,
+    /// How densely the pixels lie on paper, where the file says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub density: Option<Density>,
+    /// What was odd about the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Message>,
     /// SHA-256 of the uploaded bytes, in hexadecimal.
     pub sha256: String,
     /// The layer that this picture is, when it is one that is split again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<ParentLayer>,
+}
+
+impl InputInfo {
+    /// How densely the pixels lie on the same paper when the picture has `width` x `height` of them.
+    pub fn density_at(&self, width: u32, height: u32) -> Option<Density> {
+        let share = |new: u32, old: u32| f64::from(new) / f64::from(old.max(1));
+        self.density?.scaled(share(width, self.width), share(height, self.height))
+    }
+
+    /// What a decoded picture says of itself.
+    pub fn of(picture: &Picture, filename: Option<String>, sha256: String) -> Self {
+        let lacks_end = picture.lacks_end.then(|| {
+            let text = "The file lacks its end, but all of its pixels were there.";
+            Message::new(MessageCode::EndMissing, text)
+        });
+        Self {
+            filename,
+            format: picture.format.to_owned(),
+            width: picture.pixels.width(),
+            height: picture.pixels.height(),
+            has_alpha: picture.has_alpha,
+            density: picture.density,
+            notes: lacks_end.into_iter().collect(),
+            sha256,
+            parent: None,
+        }
+    }
 }
 
 /// A layer of a result that is itself the input of a job.

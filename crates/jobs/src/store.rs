@@ -35,7 +35,7 @@ pub use self::trees::StoredTree;
 use crate::InputInfo;
 
 /// A picture that was uploaded, decoded to sRGB RGBA and stored upright.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Upload {
     pub id: Uuid,
     pub input: InputInfo,

@@ -2,7 +2,7 @@
 
 pub mod words;
 
-use layers::{Document, DocumentGroup, DocumentLayer, Group, Kind, Label, Node, Recolour, Rect};
+use layers::{Density, Document, DocumentGroup, DocumentLayer, Group, Kind, Label, Node, Recolour, Rect};
 use serde::Serialize;
 use typeset::{Colour, Text};
 use utoipa::ToSchema;
@@ -25,6 +25,9 @@ pub struct Tree {
     pub layers: Vec<TreeLayer>,
     #[serde(skip)]
     pub title: String,
+    /// Of the picture on paper.
+    #[serde(skip)]
+    pub density: Option<Density>,
 }
 
 /// One layer of a [`Tree`].
@@ -151,7 +154,13 @@ impl Tree {
     pub fn composition(&self) -> Composition {
         let mut leaves = Vec::new();
         let nodes = self.nodes(Transform::ROOT, 0, &[], &mut leaves);
-        let document = Document { title: self.title.clone(), width: self.width, height: self.height, nodes };
+        let document = Document {
+            title: self.title.clone(),
+            width: self.width,
+            height: self.height,
+            density: self.density,
+            nodes,
+        };
         Composition { document, leaves }
     }
 
@@ -348,7 +357,8 @@ pub fn compose(tree: &Tree, layers: &[ComposedLayer]) -> Result<Composition, Com
         put(&mut nodes, &composed.groups, shared, node);
         open = groups;
     }
-    let document = Document { title: tree.title.clone(), width: tree.width, height: tree.height, nodes };
+    let document =
+        Document { title: tree.title.clone(), width: tree.width, height: tree.height, density: tree.density, nodes };
     Ok(Composition { document, leaves })
 }
 

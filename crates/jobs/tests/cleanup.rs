@@ -34,6 +34,8 @@ impl Service {
             width: 1,
             height: 1,
             has_alpha: false,
+            density: None,
+            notes: Vec::new(),
             sha256: String::new(),
             parent: None,
         };

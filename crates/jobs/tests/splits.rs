@@ -31,6 +31,8 @@ fn input(parent: Option<ParentLayer>) -> InputInfo {
         width: 4,
         height: 4,
         has_alpha: false,
+        density: None,
+        notes: Vec::new(),
         sha256: String::new(),
         parent,
     }

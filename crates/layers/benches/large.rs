@@ -40,8 +40,13 @@ fn main() {
             live_text: Vec::new(),
         })
     };
-    let document =
-        Document { title: "large".to_owned(), width: SIDE, height: SIDE, nodes: (0..LAYERS).map(layer).collect() };
+    let document = Document {
+        title: "large".to_owned(),
+        width: SIDE,
+        height: SIDE,
+        density: None,
+        nodes: (0..LAYERS).map(layer).collect(),
+    };
     for format in Format::ALL {
         let file = tempfile::tempfile().expect("a temporary file");
         let started = Instant::now();

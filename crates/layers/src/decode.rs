@@ -1,18 +1,26 @@
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 
+use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, RgbaImage};
 
+mod bmp;
 mod colour;
+mod density;
 mod gif;
 mod jpeg_markers;
-mod orientation;
+mod other_formats;
 mod png;
 mod source;
 mod tiff;
 mod webp;
 
+use colour::Colours;
 use source::{Excerpt, Source};
 
+use crate::Density;
+
+#[cfg(test)]
+mod cases;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
@@ -45,6 +53,10 @@ pub struct Picture {
     pub format: &'static str,
     /// Whether at least one pixel is not opaque.
     pub has_alpha: bool,
+    /// How densely the pixels lie on paper, if the file says so.
+    pub density: Option<Density>,
+    /// Whether the file lacks its end although all pixels are there: it may have been cut off on its way.
+    pub lacks_end: bool,
 }
 
 /// Why bytes do not become a picture. [`DecodeError::help`] says what the person who has the picture can do.
@@ -56,6 +68,14 @@ pub enum DecodeError {
     /// The bytes do not begin as a picture of any format that is read.
     #[error("this is not a PNG, JPEG, WebP, GIF, BMP or TIFF picture")]
     UnknownFormat,
+    /// A file of a format that is recognised but not read.
+    #[error("this is {format}, which is not read here")]
+    NotRead {
+        /// With its article, such as `a HEIC picture`.
+        format: &'static str,
+        /// What the person who has it can do.
+        help: &'static str,
+    },
     /// The picture is larger than [`Limits::max_pixels`].
     #[error("the picture has {width} x {height} pixels, more than the {max_pixels} that are allowed")]
     TooManyPixels {
@@ -108,6 +128,7 @@ impl DecodeError {
         Some(match self {
             Self::Empty => "choose a PNG, JPEG, WebP, GIF, BMP or TIFF picture",
             Self::UnknownFormat => "export it as PNG and try again",
+            Self::NotRead { help, .. } => help,
             Self::TooManyPixels { .. } => "make it smaller and try again",
             Self::Cmyk { .. } => "export it as RGB (sRGB) and try again",
             Self::ArithmeticJpeg => "save it as baseline or progressive and try again",
@@ -122,10 +143,11 @@ impl DecodeError {
 /// Decodes a picture: the first frame, upright, in sRGB with 8 bits per channel.
 ///
 /// The format is recognised from the bytes. The size in the header is checked before
-/// anything of that size is allocated. EXIF orientation is applied, an ICC
-/// profile (RGB or grey) is converted to sRGB with relative colorimetric
-/// intent, 16 bits become 8 by `round(v / 257)`. A profile that cannot be read
-/// or has more than 4 MiB is taken for sRGB, as browsers do. Other metadata is
+/// anything of that size is allocated. EXIF orientation is applied, colours (of
+/// an RGB or grey ICC profile, or of a PNG's `cICP`, `gAMA` and `cHRM`) are
+/// converted to sRGB with relative colorimetric intent, 16 bits become 8 by
+/// `round(v / 257)`. A profile that cannot be read or has more than 4 MiB counts
+/// as none, and colours of which nothing is said as sRGB. Other metadata is
 /// skipped without being inflated or kept.
 ///
 /// ```
@@ -150,8 +172,8 @@ fn decode_dyn(mut reader: &mut dyn Source, limits: &Limits) -> Result<Picture, D
     let format = guess_format(&mut reader)?;
     let name = name(format);
     reader.seek(SeekFrom::Start(start)).map_err(DecodeError::Io)?;
-    let prepared = prepare(reader, format, start, limits)?;
-    let mut image_reader = ImageReader::with_format(prepared.reader, format);
+    let Prepared { reader, said } = prepare(reader, format, start, limits)?;
+    let mut image_reader = ImageReader::with_format(reader, format);
     image_reader.limits(memory_limit(limits.max_pixels));
     let mut decoder = image_reader.into_decoder().map_err(|error| translate(error, name))?;
     let (width, height) = decoder.dimensions();
@@ -161,27 +183,46 @@ fn decode_dyn(mut reader: &mut dyn Source, limits: &Limits) -> Result<Picture, D
     }
     check_samples(&decoder, name)?;
     decoder.set_limits(memory_limit(u64::from(width) * u64::from(height))).map_err(|error| translate(error, name))?;
-    let orientation = orientation::of(&mut decoder, prepared.exif_too_large);
+    let orientation = said.orientation.or_else(|| decoder.orientation().ok()).unwrap_or(Orientation::NoTransforms);
     let mut decoded = DynamicImage::from_decoder(decoder).map_err(|error| translate(error, name))?;
+    if format == ImageFormat::Bmp {
+        bmp::uncover(&mut decoded);
+    }
     decoded.apply_orientation(orientation);
 
-    if prepared.associated_alpha {
+    if said.associated_alpha {
         tiff::unpremultiply(&mut decoded);
     }
-    let pixels = colour::to_srgb8(decoded, prepared.profile.as_deref());
+    let pixels = colour::to_srgb8(decoded, &said.colours, name)?;
     let has_alpha = pixels.pixels().any(|pixel| pixel[3] != 255);
-    Ok(Picture { pixels, format: name, has_alpha })
+    let density = said.density.map(|density| if is_turned(orientation) { density.transposed() } else { density });
+    Ok(Picture { pixels, format: name, has_alpha, density, lacks_end: said.lacks_end })
+}
+
+/// Whether rows become columns.
+fn is_turned(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
 }
 
 /// A file whose decoder cannot keep or inflate more metadata than is allowed.
 struct Prepared<'a> {
     reader: Box<dyn Source + 'a>,
-    profile: Option<Vec<u8>>,
-    exif_too_large: bool,
-    associated_alpha: bool,
+    said: Said,
 }
 
-/// Finds the profile and hides the other metadata from the decoder, which would read it whole, and in some formats
+/// What a file says of its pixels.
+#[derive(Default)]
+struct Said {
+    colours: Colours,
+    /// Absent where the decoder knows it.
+    orientation: Option<Orientation>,
+    density: Option<Density>,
+    associated_alpha: bool,
+    lacks_end: bool,
+}
+
+/// Reads what counts of the metadata and hides it from the decoder, which would read it whole, and in some formats
 /// inflate it, before it is asked for.
 fn prepare<'a>(
     reader: &'a mut dyn Source,
@@ -189,49 +230,52 @@ fn prepare<'a>(
     start: u64,
     limits: &Limits,
 ) -> Result<Prepared<'a>, DecodeError> {
-    let (mut exif_too_large, mut associated_alpha) = (false, false);
-    let mut left_out = source::LeftOut::default();
-    let profile = match format {
+    let said = |colours: Colours, density| Said { colours, density, ..Said::default() };
+    let rewind = |reader: &mut dyn Source| reader.seek(SeekFrom::Start(start)).map(drop).map_err(DecodeError::Io);
+    Ok(match format {
         ImageFormat::Jpeg => {
-            let jpeg_markers::Jpeg { bytes, profile } = jpeg_markers::read(reader, limits)?;
-            let reader = Box::new(Cursor::new(bytes));
-            return Ok(Prepared { reader, profile, exif_too_large, associated_alpha });
+            let jpeg_markers::Jpeg { bytes, profile, density, is_ended } = jpeg_markers::read(reader, limits)?;
+            let said = Said { lacks_end: !is_ended, ..said(profile.into(), density) };
+            Prepared { reader: Box::new(Cursor::new(bytes)), said }
         }
         ImageFormat::Png => {
-            let survey = png::survey(reader, start)?;
-            left_out = survey.left_out;
-            survey.profile
+            let png::Survey { left_out, colours, orientation, density, lacks_end, end } = png::survey(reader, start)?;
+            rewind(reader)?;
+            let orientation = Some(orientation.unwrap_or(Orientation::NoTransforms));
+            let said = Said { orientation, lacks_end, ..said(colours, density) };
+            Prepared { reader: Box::new(Excerpt::new(reader, start, left_out).ending(end, png::END)), said }
         }
         ImageFormat::Gif => {
-            let survey = gif::survey(reader, start)?;
-            left_out = survey.left_out;
-            survey.profile
+            let gif::Survey { left_out, profile } = gif::survey(reader, start)?;
+            rewind(reader)?;
+            Prepared { reader: Box::new(Excerpt::new(reader, start, left_out)), said: said(profile.into(), None) }
         }
         ImageFormat::WebP => {
-            let survey = webp::survey(reader)?;
-            exif_too_large = survey.exif_too_large;
-            survey.profile
+            let webp::Survey { profile, exif_too_large, density } = webp::survey(reader)?;
+            rewind(reader)?;
+            let orientation = exif_too_large.then_some(Orientation::NoTransforms);
+            Prepared { reader: Box::new(reader), said: Said { orientation, ..said(profile.into(), density) } }
         }
-        ImageFormat::Tiff => {
+        ImageFormat::Bmp => {
+            let bmp::Survey { head, profile, density } = bmp::survey(reader, start)?;
+            let reader = bmp::WithHead::new(reader, start, head).map_err(DecodeError::Io)?;
+            Prepared { reader: Box::new(reader), said: said(profile.into(), density) }
+        }
+        _ => {
             let profile = tiff::survey(reader)?;
-            reader.seek(SeekFrom::Start(start)).map_err(DecodeError::Io)?;
-            associated_alpha = tiff::has_associated_alpha(reader)?;
-            profile
+            rewind(reader)?;
+            let density = density::of_tiff(reader).map_err(|error| from_io(error, "tiff"))?;
+            rewind(reader)?;
+            let associated_alpha = tiff::has_associated_alpha(reader)?;
+            rewind(reader)?;
+            Prepared { reader: Box::new(reader), said: Said { associated_alpha, ..said(profile.into(), density) } }
         }
-        // The decoder of BMP reads no metadata.
-        _ => None,
-    };
-    reader.seek(SeekFrom::Start(start)).map_err(DecodeError::Io)?;
-    let reader: Box<dyn Source> = match format {
-        ImageFormat::Png | ImageFormat::Gif => Box::new(Excerpt::new(reader, start, left_out)),
-        _ => Box::new(reader),
-    };
-    Ok(Prepared { reader, profile, exif_too_large, associated_alpha })
+    })
 }
 
 fn guess_format(reader: &mut impl BufRead) -> Result<ImageFormat, DecodeError> {
-    let mut head = Vec::with_capacity(64);
-    reader.take(64).read_to_end(&mut head).map_err(DecodeError::Io)?;
+    let mut head = Vec::with_capacity(other_formats::HEAD_BYTES);
+    reader.take(other_formats::HEAD_BYTES as u64).read_to_end(&mut head).map_err(DecodeError::Io)?;
     if head.is_empty() {
         return Err(DecodeError::Empty);
     }
@@ -244,7 +288,7 @@ fn guess_format(reader: &mut impl BufRead) -> Result<ImageFormat, DecodeError> {
             | ImageFormat::Bmp
             | ImageFormat::Tiff),
         ) => Ok(format),
-        _ => Err(DecodeError::UnknownFormat),
+        _ => Err(other_formats::refusal(&head)),
     }
 }
 

@@ -5,7 +5,7 @@ use typeset::Text;
 
 use crate::canvas::CanvasTooLarge;
 use crate::compose;
-use crate::{Group, Kind, LayerStack};
+use crate::{Density, Group, Kind, LayerStack};
 
 /// A canvas with a tree of layers, without their pixels: what an editor shows and an export writes.
 ///
@@ -19,6 +19,10 @@ pub struct Document {
     pub width: u32,
     /// Height of the canvas in pixels.
     pub height: u32,
+    /// How densely the pixels lie on paper; exports are as large in print. 72 or 96 pixels per inch, as their format has it,
+    /// where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub density: Option<Density>,
     /// The lowest first.
     #[serde(serialize_with = "serialize_nodes")]
     pub nodes: Vec<Node>,
@@ -155,7 +159,8 @@ impl Document {
             });
             (layer.group, node)
         });
-        Self { title: title.into(), width: stack.width(), height: stack.height(), nodes: grouped(nodes) }
+        let (width, height) = (stack.width(), stack.height());
+        Self { title: title.into(), width, height, density: None, nodes: grouped(nodes) }
     }
 
     /// All layers, the lowest first, those inside groups too.

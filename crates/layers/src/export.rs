@@ -9,7 +9,7 @@ use typeset::Fonts;
 use crate::canvas::CanvasTooLarge;
 use crate::document::{ComposeError, Document, DocumentLayer, PixelSource, SourceError, TooDeep};
 use crate::extent::crop_in_place;
-use crate::{ArchiveError, EncodeError, Rect, bounding_box};
+use crate::{ArchiveError, Density, EncodeError, Rect, bounding_box, write_layer_png};
 
 mod bundle;
 mod ora;
@@ -285,6 +285,12 @@ impl Placed {
             i32::try_from((i64::from(offset) + i64::from(inside)).min(most)).unwrap_or(i32::MIN)
         };
         Self { x: at(layer.x, found.x, found.width), y: at(layer.y, found.y, found.height), pixels }
+    }
+
+    /// Writes the pixels alone.
+    fn write(&mut self, writer: &mut dyn Write, density: Option<Density>) -> Result<(), EncodeError> {
+        let size = self.pixels.dimensions();
+        write_layer_png(writer, &mut self.pixels, (0, 0), size, density)
     }
 
     fn right(&self) -> i64 {

@@ -6,6 +6,7 @@ mod canvas;
 mod compose;
 mod composite;
 mod decode;
+mod density;
 mod difference;
 mod document;
 mod encode;
@@ -22,6 +23,7 @@ mod report;
 mod resize;
 mod sheet;
 mod solve;
+mod spread;
 mod stack;
 mod upscale;
 
@@ -29,11 +31,12 @@ pub use archive::{ArchiveEntry, ArchiveError, ZipStream, write_zip};
 pub use canvas::CanvasTooLarge;
 pub use composite::{flatten, flatten_pictures, over, over_colour, premultiply};
 pub use decode::{DecodeError, Limits, Picture, decode};
+pub use density::Density;
 pub use difference::{Difference, SizeMismatch};
 pub use document::{
     ComposeError, Document, DocumentGroup, DocumentLayer, Node, PixelSource, SourceError, TooDeep, grouped,
 };
-pub use encode::{EncodeError, write_placed_png, write_png};
+pub use encode::{EncodeError, write_dense_png, write_layer_png, write_png};
 pub use export::{
     ExportError, ExportOptions, Format, ShapeMode, TextMode, UnknownFormat, UnknownShapeMode, UnknownTextMode, export,
 };

@@ -119,7 +119,7 @@ fn png_bombs() {
     assert_taken("png unknown", &with(&[chunk(b"xxXx", &large)]), BOUND);
     let texts = vec![chunk(b"tEXt", b"k\0v"); 400_000];
     assert_taken("png many tEXt", &with(&texts), BOUND);
-    let parts = vec![[chunk(b"tEXt", b"k\0v"), chunk(b"gAMA", &[0; 4])].concat(); 200_000];
+    let parts = vec![[chunk(b"tEXt", b"k\0v"), chunk(b"bKGD", &[0; 6])].concat(); 200_000];
     let (result, peak) = measured("png metadata in many parts", &with(&parts));
     assert!(matches!(result, Err(DecodeError::Unsupported { .. })) && peak < BOUND);
 }
@@ -261,7 +261,7 @@ fn exports() {
     let group = |children| Node::Group(DocumentGroup { name: String::new(), visible: true, opacity: 0.5, children });
     let inner = group(vec![layer(0, 0), group(vec![layer(1, -30), group(vec![layer(0, 5)])])]);
     for nodes in [vec![layer(0, 0)], vec![layer(1, 40), layer(0, 0)], vec![layer(0, 0), inner, layer(1, 900)]] {
-        let document = Document { title: String::new(), width: CANVAS.0, height: CANVAS.1, nodes };
+        let document = Document { title: String::new(), width: CANVAS.0, height: CANVAS.1, density: None, nodes };
         let bound = document.compose_memory(u64::from(LARGE.0 * LARGE.1));
         for format in Format::ALL {
             let file = tempfile::tempfile().expect("a temporary file");

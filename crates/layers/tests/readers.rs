@@ -73,6 +73,7 @@ fn expected(nodes: &[Node], source: &dyn PixelSource) -> Value {
                 "name": layer.name, "visible": layer.visible, "opacity": layer.opacity,
                 "box": [left + x, top + y, right + x, bottom + y],
                 "text": layer.text.clone().unwrap_or_default(),
+                "empty": bounding_box(&pixels).is_none(),
             })
         }
     };

@@ -19,7 +19,7 @@ use typeset::Fill;
 fn node(layer: &LayerInfo) -> Value {
     let area = layer.bounding_box.map_or([0, 0, 1, 1], |b| [b.x, b.y, b.x + b.width, b.y + b.height]);
     let text = layer.text.clone().unwrap_or_default();
-    json!({ "name": layer.name, "visible": true, "opacity": 1.0, "box": area, "text": text })
+    json!({ "name": layer.name, "visible": true, "opacity": 1.0, "box": area, "text": text, "empty": layer.bounding_box.is_none() })
 }
 
 /// Decomposes a picture, exports it in every format and compares what other programs read with the picture.

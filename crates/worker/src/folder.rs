@@ -193,15 +193,8 @@ fn read(path: &Path, limits: &Limits) -> Result<(image::RgbaImage, InputInfo), F
     let bytes = fs::read(path).map_err(FolderError::Read)?;
     let sha256 = hex(&Sha256::digest(&bytes));
     let picture = layers::decode(BufReader::new(Cursor::new(bytes)), limits)?;
-    let info = InputInfo {
-        filename: path.file_name().map(|name| name.to_string_lossy().into_owned()),
-        format: picture.format.to_owned(),
-        width: picture.pixels.width(),
-        height: picture.pixels.height(),
-        has_alpha: picture.has_alpha,
-        sha256,
-        parent: None,
-    };
+    let filename = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let info = InputInfo::of(&picture, filename, sha256);
     Ok((picture.pixels, info))
 }
 

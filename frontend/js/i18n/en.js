@@ -339,6 +339,7 @@ export const en = {
   "message.upscaled": "The layers were made at {width} × {height} pixels and scaled up to the size of the image.",
   "message.one_size": "The engine works at the size of the image: there is no other size of the layers.",
   "message.made_elsewhere": "The layers were made on Vertex AI in {location}.",
+  "message.end_missing": "The file lacks its end, but all of its pixels were there.",
   "message.memory_plan": "How the model runs: {plan}",
   "message.degraded": "The model runs with limits: {detail}",
   "message.smaller_plan": "Memory ran out, so the model runs again in a way that needs less: {detail}",

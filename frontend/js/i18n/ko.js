@@ -141,6 +141,7 @@ export const ko = {
   // What the service refuses, by the code of its answer. English has no words for these: there, the service speaks itself.
   "refusal.image_empty": "파일이 비어 있습니다. 다른 파일을 선택하세요.",
   "refusal.image_type_unknown": "읽을 수 있는 이미지 형식이 아닙니다. PNG, JPEG, WebP로 저장해서 다시 시도하세요.",
+  "refusal.image_type_not_read": "이 형식의 파일(HEIC, PSD, PDF, SVG 등)은 읽지 않습니다. PNG나 JPEG로 내보내서 다시 시도하세요.",
   "refusal.image_kind_unsupported": "이 형식 가운데 여기서 읽을 수 없는 종류입니다. PNG로 저장해서 다시 시도하세요.",
   "refusal.image_cmyk": "CMYK 이미지는 읽을 수 없습니다. RGB로 바꾸어 저장해서 다시 시도하세요.",
   "refusal.image_damaged": "이미지 파일이 손상되었습니다. 다시 저장하거나 다른 파일을 선택하세요.",
@@ -376,6 +377,7 @@ export const ko = {
   "message.upscaled": "레이어를 {width} × {height}픽셀로 만든 뒤 이미지 크기로 키웠습니다.",
   "message.one_size": "이 엔진은 이미지 크기 그대로 작업하므로 다른 크기의 레이어가 없습니다.",
   "message.made_elsewhere": "레이어를 Vertex AI({location})에서 만들었습니다.",
+  "message.end_missing": "파일의 끝부분이 빠져 있지만 픽셀은 모두 들어 있었습니다.",
   "message.memory_plan": "모델 실행 방식: {plan}",
   "message.degraded": "모델이 제한된 방식으로 실행됩니다: {detail}",
   "message.smaller_plan": "메모리가 부족해 더 적게 쓰는 방식으로 다시 실행합니다: {detail}",

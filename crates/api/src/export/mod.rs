@@ -158,7 +158,7 @@ fn write(
     match target {
         Target::Png => {
             let picture = document.compose(source).map_err(ExportError::from)?;
-            layers::write_png(&mut writer, &picture).map_err(ExportError::from)?;
+            layers::write_dense_png(&mut writer, &picture, document.density).map_err(ExportError::from)?;
         }
         Target::Document { format, trim, text, shapes } => {
             let needs_fonts = ExportOptions::needs_fonts(document, format, text);

@@ -321,7 +321,15 @@ mod tests {
             file: format!("layer_{layer}.png"),
         };
         let layers = vec![layer(0), layer(1)];
-        Tree { job_id: JobId::from_u128(1), width, height, revision: 0, layers, title: "title".to_owned() }
+        Tree {
+            job_id: JobId::from_u128(1),
+            width,
+            height,
+            revision: 0,
+            layers,
+            title: "title".to_owned(),
+            density: None,
+        }
     }
 
     fn plan(tree: &Tree, edits: &[LayerEdit], target: Target) -> Result<Plan, LimitError> {

@@ -42,7 +42,8 @@ fn export(result: &StoredResult, count: usize, target: Target) -> Export {
         file: "layer_0.png".to_owned(),
     };
     let layers = vec![layer];
-    let tree = Tree { job_id, width: SIDE, height: SIDE, revision: 0, layers, title: "title".to_owned() };
+    let tree =
+        Tree { job_id, width: SIDE, height: SIDE, revision: 0, layers, title: "title".to_owned(), density: None };
     let entry = |n| {
         let edit = LayerEdit { scale: 1.0 + n as f32 / 4.0, ..LayerEdit::default() };
         ComposedLayer { job_id, layer: 0, groups: Vec::new(), edit }

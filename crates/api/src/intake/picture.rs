@@ -50,16 +50,8 @@ fn normalise(
     check()?;
     let decoded = layers::decode(BufReader::with_capacity(256 << 10, file), limits)?;
     check()?;
-    layers::write_png(scratch.as_file(), &decoded.pixels)?;
-    let input = InputInfo {
-        filename: picture.filename,
-        format: decoded.format.to_owned(),
-        width: decoded.pixels.width(),
-        height: decoded.pixels.height(),
-        has_alpha: decoded.has_alpha,
-        sha256: picture.sha256,
-        parent: None,
-    };
+    layers::write_dense_png(scratch.as_file(), &decoded.pixels, decoded.density)?;
+    let input = InputInfo::of(&decoded, picture.filename, picture.sha256);
     Ok((Upload { id: Uuid::new_v4(), input, created_at: OffsetDateTime::now_utc() }, scratch))
 }
 
@@ -69,6 +61,7 @@ impl From<DecodeError> for Error {
         match err {
             DecodeError::Empty => Self::unprocessable("image_empty", message),
             DecodeError::UnknownFormat => Self::unsupported("image_type_unknown", message),
+            DecodeError::NotRead { .. } => Self::unsupported("image_type_not_read", message),
             DecodeError::Unsupported { .. } | DecodeError::ArithmeticJpeg => {
                 Self::unsupported("image_kind_unsupported", message)
             }

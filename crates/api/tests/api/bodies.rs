@@ -38,6 +38,21 @@ async fn file_names_are_read_as_clients_write_them() {
 }
 
 #[tokio::test]
+async fn boundaries_are_read_as_clients_write_them() {
+    let app = TestApp::start().await;
+    for content_type in [
+        "multipart/form-data; boundary=BB",
+        "multipart/form-data; boundary=\"BB\"",
+        "multipart/form-data; charset=utf-8; boundary=BB",
+        "Multipart/Form-Data; Boundary=\"BB\"; charset=utf-8",
+    ] {
+        let body = [b"This is a form.\r\n".to_vec(), form("name=image", &pictures::png())].concat();
+        let request = app.client.post(app.url("/api/upload")).header("content-type", content_type);
+        assert_eq!(request.body(body).send().await.unwrap().status(), 201, "{content_type}");
+    }
+}
+
+#[tokio::test]
 async fn a_part_header_without_end_is_refused() {
     let app = TestApp::start().await;
     for start in [

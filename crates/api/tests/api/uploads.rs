@@ -71,7 +71,7 @@ async fn each_fault_has_its_own_words() {
     for (bytes, status, code) in [
         (Vec::new(), 422, "image_empty"),
         (b"Dear Sir or Madam".to_vec(), 415, "image_type_unknown"),
-        (b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>".to_vec(), 415, "image_type_unknown"),
+        (b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>".to_vec(), 415, "image_type_not_read"),
         (cut, 422, "image_damaged"),
         (pictures::bomb(ImageFormat::Png), 413, "image_too_many_pixels"),
         (pictures::jpeg_cmyk(), 415, "image_cmyk"),
@@ -88,6 +88,37 @@ async fn each_fault_has_its_own_words() {
     assert!(expect_error(parameter, 400, "unknown_field").await.contains("steps"));
     let no_form = app.client.post(app.url("/api/upload")).body(pictures::png()).send().await.unwrap();
     expect_error(no_form, 400, "invalid_multipart").await;
+}
+
+#[tokio::test]
+async fn what_is_not_read_is_named_with_what_to_do() {
+    let app = TestApp::start().await;
+    for (bytes, name, help) in [
+        (&b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"[..], "HEIC picture", "share it as JPEG"),
+        (b"8BPS\0\x01", "Photoshop file", "its layers are in it already"),
+        (b"%PDF-1.7\n", "PDF", "export the page as PNG"),
+    ] {
+        let response = app.upload("x", bytes.to_vec()).await;
+        let message = expect_error(response, 415, "image_type_not_read").await;
+        assert!(message.contains(name) && message.contains(help), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn density_and_a_missing_end_are_told() {
+    let app = TestApp::start().await;
+    let picture = RgbaImage::from_pixel(30, 20, image::Rgba([9, 8, 7, 255]));
+    let mut png = Vec::new();
+    layers::write_dense_png(&mut png, &picture, layers::Density::new(300.0, 300.0)).unwrap();
+    let whole: Value = app.upload("a4.png", png.clone()).await.json().await.unwrap();
+    assert_eq!(whole["density"], serde_json::json!({ "x": 300.0, "y": 300.0 }));
+    assert!(whole.get("notes").is_none(), "{whole}");
+    // Without the mark of the end, which has twelve bytes.
+    let cut: Value = app.upload("a4.png", png[..png.len() - 12].to_vec()).await.json().await.unwrap();
+    assert_eq!(cut["notes"][0]["code"], "end_missing", "{cut}");
+    let stored = app.get(cut["links"]["image"].as_str().unwrap()).await.bytes().await.unwrap();
+    let read = layers::decode(std::io::Cursor::new(stored), &layers::Limits::default()).unwrap();
+    assert_eq!((read.density, read.pixels), (layers::Density::new(300.0, 300.0), picture));
 }
 
 #[tokio::test]

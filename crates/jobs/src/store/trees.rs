@@ -117,7 +117,8 @@ impl TreeReader<'_> {
             }
             let (width, height) = metadata.canvas();
             let title = metadata.title().to_owned();
-            let tree = Tree { job_id: result.id(), width, height, revision: edits.revision, layers, title };
+            let density = metadata.density();
+            let tree = Tree { job_id: result.id(), width, height, revision: edits.revision, layers, title, density };
             self.results.insert(result.id(), result);
             Ok(Some(tree))
         })

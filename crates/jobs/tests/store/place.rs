@@ -115,6 +115,8 @@ pub(crate) fn input() -> InputInfo {
         width: 2,
         height: 3,
         has_alpha: false,
+        density: None,
+        notes: Vec::new(),
         sha256: "00".repeat(32),
         parent: None,
     }

@@ -125,7 +125,7 @@ fn case() -> impl Strategy<Value = (Document, Vec<RgbaImage>)> {
     let size = prop_oneof![4 => (1_u32..16, 1_u32..16), 1 => Just((300, 1)), 1 => Just((1, 300))];
     (size, prop::collection::vec(node(), 0..6), prop::collection::vec(picture(), PICTURES)).prop_map(
         |((width, height), nodes, pictures)| {
-            (Document { title: "\u{0}<&>제목".into(), width, height, nodes }, pictures)
+            (Document { title: "\u{0}<&>제목".into(), width, height, density: None, nodes }, pictures)
         },
     )
 }
@@ -298,7 +298,7 @@ fn a_layer_beside_the_canvas_is_exported_in_every_format() {
         if let Node::Layer(layer) = &mut moved {
             (layer.x, layer.y) = at;
         }
-        let document = Document { title: String::new(), width: 64, height: 64, nodes: vec![moved] };
+        let document = Document { title: String::new(), width: 64, height: 64, density: None, nodes: vec![moved] };
         let source = Pictures::new(vec![picture.clone()]);
         assert!(document.compose(&source).unwrap().pixels().all(|pixel| pixel[3] == 0));
         for format in Format::ALL {
@@ -315,8 +315,13 @@ fn a_layer_is_loaded_once_for_all_that_is_made_of_it() {
         opacity: 1.0,
         children: vec![layer(1, 1.0), group(0.5, vec![layer(2, 1.0)])],
     });
-    let document =
-        Document { title: String::new(), width: 4, height: 4, nodes: vec![group(0.5, vec![layer(0, 0.5)]), hidden] };
+    let document = Document {
+        title: String::new(),
+        width: 4,
+        height: 4,
+        density: None,
+        nodes: vec![group(0.5, vec![layer(0, 0.5)]), hidden],
+    };
     for (format, loads) in [(Format::Zip, 1), (Format::Ora, 1), (Format::Pptx, 1), (Format::Svg, 1)] {
         let source = Pictures::new(vec![RgbaImage::new(4, 4); 3]);
         written(&document, &source, format, true);
@@ -334,7 +339,7 @@ fn a_layer_larger_than_psd_allows_is_cut_around_the_canvas() {
     if let Node::Layer(layer) = &mut node {
         layer.x = -35_000;
     }
-    let document = Document { title: String::new(), width: 8, height: 1, nodes: vec![node] };
+    let document = Document { title: String::new(), width: 8, height: 1, density: None, nodes: vec![node] };
     let source = Pictures::new(vec![wide]);
     let bytes = written(&document, &source, Format::Psd, false);
     let file = ::psd::Psd::from_bytes(&bytes).unwrap();
@@ -347,7 +352,7 @@ fn a_layer_larger_than_psd_allows_is_cut_around_the_canvas() {
 #[test]
 fn memory_counts_the_canvases_that_exist_at_once() {
     let memory = |nodes| {
-        let document = Document { title: String::new(), width: 5000, height: 2, nodes };
+        let document = Document { title: String::new(), width: 5000, height: 2, density: None, nodes };
         // In canvases, without the picture and the layer.
         (document.compose_memory(50) - 40_000 - 300) / 80_000
     };
@@ -360,7 +365,8 @@ fn memory_counts_the_canvases_that_exist_at_once() {
     assert_eq!(memory(vec![layer(0, 1.0), inner, layer(0, 1.0)]), 3);
     // Opaque and hidden groups cost none.
     assert_eq!(memory(vec![layer(0, 1.0), group(1.0, vec![layer(0, 1.0)]), group(0.0, vec![layer(0, 1.0)])]), 1);
-    let huge = Document { title: String::new(), width: u32::MAX, height: u32::MAX, nodes: vec![layer(0, 1.0)] };
+    let huge =
+        Document { title: String::new(), width: u32::MAX, height: u32::MAX, density: None, nodes: vec![layer(0, 1.0)] };
     assert_eq!(huge.compose_memory(u64::MAX), u64::MAX);
 }
 
@@ -369,7 +375,7 @@ fn a_thousand_layers_in_groups_are_exported() {
     // Quadratic work in layers or groups would take minutes here.
     let nodes: Vec<Node> =
         (0..1000).map(|n| (0..n % 30).fold(layer(0, 1.0), |node, _| group(1.0, vec![node]))).collect();
-    let document = Document { title: String::new(), width: 8, height: 8, nodes };
+    let document = Document { title: String::new(), width: 8, height: 8, density: None, nodes };
     let source = Pictures::new(vec![RgbaImage::from_pixel(4, 4, Rgba([9, 8, 7, 255]))]);
     for format in Format::ALL {
         assert!(written(&document, &source, format, false).len() > 1000);

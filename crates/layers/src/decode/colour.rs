@@ -1,18 +1,157 @@
 use image::{DynamicImage, ImageBuffer, Pixel, Rgba, RgbaImage};
 use moxcms::{
-    CmsError, ColorProfile, DataColorSpace, Layout, RenderingIntent, ToneReprCurve, TransformExecutor, TransformOptions,
+    Chromaticity, CicpColorPrimaries, CicpProfile, CmsError, ColorPrimaries, ColorProfile, DataColorSpace, Layout,
+    MatrixCoefficients, RenderingIntent, ToneReprCurve, TransferCharacteristics, TransformExecutor, TransformOptions,
 };
 
-/// The picture in sRGB with 8 bits. `profile` is what its colours mean.
-pub(super) fn to_srgb8(picture: DynamicImage, profile: Option<&[u8]>) -> RgbaImage {
-    let profile = profile.and_then(|bytes| ColorProfile::new_from_slice(bytes).ok());
-    let Some(profile) = profile else { return picture.into_rgba8() };
+use super::DecodeError;
+
+/// What a file says of its colours. The strongest counts: code points, the profile, sRGB, then gamma with the primaries
+/// (PNG, third edition, section 4.3). A picture of which nothing is said is in sRGB.
+#[derive(Default)]
+pub(super) struct Colours {
+    pub code_points: Option<CodePoints>,
+    /// An ICC profile.
+    pub profile: Option<Vec<u8>>,
+    pub is_srgb: bool,
+    /// Samples are light to the power of this.
+    pub gamma: Option<f64>,
+    pub chromaticities: Option<Chromaticities>,
+}
+
+impl From<Option<Vec<u8>>> for Colours {
+    fn from(profile: Option<Vec<u8>>) -> Self {
+        Self { profile, ..Self::default() }
+    }
+}
+
+/// Colours as ITU-T H.273 numbers them.
+#[derive(Clone, Copy)]
+pub(super) struct CodePoints {
+    primaries: u8,
+    transfer: u8,
+    is_full_range: bool,
+}
+
+impl CodePoints {
+    /// The data of a cICP chunk. `None` for what is not RGB, as PNG demands, or leaves the colours open.
+    pub(super) fn of(data: &[u8]) -> Option<Self> {
+        let [primaries, transfer, 0, range @ (0 | 1)] = *data else { return None };
+        const UNSPECIFIED: u8 = 2;
+        let found = Self { primaries, transfer, is_full_range: range == 1 };
+        (primaries != UNSPECIFIED && transfer != UNSPECIFIED).then_some(found)
+    }
+
+    /// `None` for numbers without a meaning.
+    fn profile(self) -> Option<ColorProfile> {
+        let profile = ColorProfile::new_from_cicp(CicpProfile {
+            color_primaries: CicpColorPrimaries::try_from(self.primaries).ok()?,
+            transfer_characteristics: TransferCharacteristics::try_from(self.transfer).ok()?,
+            matrix_coefficients: MatrixCoefficients::Identity,
+            full_range: true,
+        });
+        profile.red_trc.is_some().then_some(profile)
+    }
+}
+
+/// White point and primaries as x and y of CIE 1931.
+#[derive(Clone, Copy)]
+pub(super) struct Chromaticities([Chromaticity; 4]);
+
+impl Chromaticities {
+    /// The data of a cHRM chunk: eight numbers in 1/100000. `None` for what are no colours.
+    pub(super) fn of(data: &[u8]) -> Option<Self> {
+        let (numbers, []) = data.as_chunks::<4>() else { return None };
+        let numbers: &[[u8; 4]; 8] = numbers.try_into().ok()?;
+        let [wx, wy, rx, ry, gx, gy, bx, by] = numbers.map(|bytes| u32::from_be_bytes(bytes) as f32 / 100_000.0);
+        let points = [(wx, wy), (rx, ry), (gx, gy), (bx, by)];
+        let is_colour = |&(x, y): &(f32, f32)| y > 0.0 && x <= 1.0 && y <= 1.0;
+        let area = ((gx - rx) * (by - ry) - (bx - rx) * (gy - ry)).abs();
+        let found = Self(points.map(|(x, y)| Chromaticity::new(x, y)));
+        (points.iter().all(is_colour) && area > 1e-3).then_some(found)
+    }
+}
+
+/// Exponents that stand for sRGB, whose curve is near to them: programs that write `gAMA` alone write 45455 for it.
+const SRGB_GAMMAS: std::ops::RangeInclusive<f64> = 0.44..=0.47;
+/// Exponents that a display may have had.
+const GAMMAS: std::ops::RangeInclusive<f64> = 0.1..=10.0;
+
+impl Colours {
+    fn profile(&self) -> Option<ColorProfile> {
+        let embedded = || self.profile.as_deref().and_then(|bytes| ColorProfile::new_from_slice(bytes).ok());
+        let coded = self.code_points.and_then(CodePoints::profile);
+        coded.or_else(embedded).or_else(|| self.calibrated())
+    }
+
+    /// From `gAMA` and `cHRM`.
+    fn calibrated(&self) -> Option<ColorProfile> {
+        let gamma = self.gamma.filter(|gamma| !self.is_srgb && GAMMAS.contains(gamma))?;
+        let is_srgb_curve = SRGB_GAMMAS.contains(&gamma);
+        if is_srgb_curve && self.chromaticities.is_none() {
+            return None;
+        }
+        let mut profile = ColorProfile::new_srgb();
+        profile.cicp = None;
+        if !is_srgb_curve {
+            let curve = ToneReprCurve::Parametric(vec![(1.0 / gamma) as f32]);
+            profile.red_trc = Some(curve.clone());
+            profile.green_trc = Some(curve.clone());
+            profile.blue_trc = Some(curve);
+        }
+        if let Some(Chromaticities([white, red, green, blue])) = self.chromaticities {
+            profile.update_rgb_colorimetry(white.to_xyyb(), ColorPrimaries { red, green, blue });
+        }
+        Some(profile)
+    }
+}
+
+/// The picture in sRGB with 8 bits.
+///
+/// # Errors
+/// For HDR (PQ and HLG of ITU-R BT.2100), whose brightness sRGB cannot show.
+pub(super) fn to_srgb8(
+    mut picture: DynamicImage,
+    colours: &Colours,
+    format: &'static str,
+) -> Result<RgbaImage, DecodeError> {
+    let profile = colours.profile();
+    let coded = profile.as_ref().and_then(|profile| profile.cicp).map(|cicp| cicp.transfer_characteristics);
+    let hdr = match coded {
+        Some(TransferCharacteristics::Smpte2084) => Some("PQ"),
+        Some(TransferCharacteristics::Hlg) => Some("HLG"),
+        _ => None,
+    };
+    if let Some(kind) = hdr {
+        let reason = format!("high dynamic range, {kind}: it is brighter than sRGB can show");
+        return Err(DecodeError::Unsupported { format, reason });
+    }
+    if colours.code_points.is_some_and(|points| !points.is_full_range) {
+        picture = to_full_range(picture);
+    }
+    let Some(profile) = profile else { return Ok(picture.into_rgba8()) };
     let grey = !picture.color().has_color();
-    match profile.color_space {
+    Ok(match profile.color_space {
         DataColorSpace::Rgb => from_rgb(picture, &profile),
         DataColorSpace::Gray if grey => from_grey(picture, &profile),
         _ => picture.into_rgba8(),
+    })
+}
+
+/// From video levels, where 8 bits say black as 16 and white as 235 (ITU-T H.273, section 8.3), to all levels.
+fn to_full_range(picture: DynamicImage) -> DynamicImage {
+    // 16 bits of 8-bit samples are 257 times these.
+    let scale = if bytes_per_sample(&picture) == 1 { 257 } else { 256 };
+    let (black, levels) = (16 * scale, 219 * scale);
+    let mut deep = picture.into_rgba16();
+    for pixel in deep.pixels_mut() {
+        for value in pixel.0.iter_mut().take(3) {
+            let level = u32::from(*value).saturating_sub(black).min(levels);
+            // At most 65535.
+            *value = ((level * 65_535 + levels / 2) / levels) as u16;
+        }
     }
+    DynamicImage::ImageRgba16(deep)
 }
 
 fn options() -> TransformOptions {

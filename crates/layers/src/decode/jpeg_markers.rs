@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::source::Source;
-use super::{DecodeError, Limits, MAX_METADATA_BYTES, check_size, from_io};
+use super::{DecodeError, Limits, MAX_METADATA_BYTES, check_size, density, from_io};
+use crate::Density;
 
 mod bits;
 mod scan;
@@ -19,6 +20,9 @@ pub(super) struct Jpeg {
     /// The file up to its end marker, without comments and metadata other than JFIF, EXIF and Adobe's colour transform.
     pub bytes: Vec<u8>,
     pub profile: Option<Vec<u8>>,
+    pub density: Option<Density>,
+    /// Whether the file had its end marker.
+    pub is_ended: bool,
 }
 
 /// Walks the markers of a JPEG file and refuses what the decoder would let pass: CMYK (it guesses at colours), missing
@@ -31,7 +35,16 @@ pub(super) fn read(reader: &mut dyn Source, limits: &Limits) -> Result<Jpeg, Dec
     if !bytes.starts_with(&[0xFF, 0xD8]) {
         return Err(damaged("it does not start as a JPEG file does"));
     }
-    let mut walk = Walk { bytes, kept: 2, at: 2, scans: 0, exif: false, frame: None, profile: Profile::default() };
+    let mut walk = Walk {
+        bytes,
+        kept: 2,
+        at: 2,
+        scans: 0,
+        exif: false,
+        density: Densities::default(),
+        frame: None,
+        profile: Profile::default(),
+    };
     let ended = walk.segments(limits)?;
     walk.finish(ended)
 }
@@ -43,8 +56,16 @@ struct Walk {
     at: usize,
     scans: u32,
     exif: bool,
+    density: Densities,
     frame: Option<Frame>,
     profile: Profile,
+}
+
+/// What says how large the picture is on paper; JFIF goes first.
+#[derive(Default)]
+struct Densities {
+    jfif: Option<Density>,
+    exif: Option<Density>,
 }
 
 impl Walk {
@@ -74,11 +95,15 @@ impl Walk {
         let whole = segment.start - 4..segment.end;
         let data = &self.bytes[segment.clone()];
         match marker {
-            0xE1 if !self.exif && data.starts_with(b"Exif\0\0") => self.exif = true,
+            0xE1 if !self.exif && data.starts_with(b"Exif\0\0") => {
+                self.exif = true;
+                self.density.exif = density::of_exif(data);
+            }
             0xE2 => {
                 self.profile.add(data);
                 return Ok(());
             }
+            0xE0 if self.density.jfif.is_none() => self.density.jfif = density::of_jfif(data),
             0xE0 | 0xEE => {}
             0xE1..=0xEF | 0xFE => return Ok(()),
             0xC9..=0xCB | 0xCD..=0xCF => return Err(DecodeError::ArithmeticJpeg),
@@ -148,7 +173,8 @@ impl Walk {
         }
         self.bytes.truncate(self.kept);
         self.bytes.extend([0xFF, 0xD9]);
-        Ok(Jpeg { bytes: self.bytes, profile: self.profile.finish() })
+        let density = self.density.jfif.or(self.density.exif);
+        Ok(Jpeg { bytes: self.bytes, profile: self.profile.finish(), density, is_ended: ended })
     }
 }
 

@@ -39,12 +39,20 @@ pub(super) struct Excerpt<'a> {
     left_out: std::iter::Peekable<std::vec::IntoIter<Range<u64>>>,
     /// Where `inner` is.
     at: u64,
+    /// Where `inner` is over, and what comes instead of what follows there.
+    end: u64,
+    tail: &'static [u8],
 }
 
 impl<'a> Excerpt<'a> {
     /// `inner` stands at `at`.
     pub(super) fn new(inner: &'a mut dyn Source, at: u64, left_out: LeftOut) -> Self {
-        Self { inner, left_out: left_out.0.into_iter().peekable(), at }
+        Self { inner, left_out: left_out.0.into_iter().peekable(), at, end: u64::MAX, tail: &[] }
+    }
+
+    /// The file ends at `end` and goes on with `tail`, whatever follows there, if anything.
+    pub(super) fn ending(self, end: u64, tail: &'static [u8]) -> Self {
+        Self { end, tail, ..self }
     }
 }
 
@@ -54,13 +62,21 @@ impl BufRead for Excerpt<'_> {
             skip(self.inner, range.end - range.start)?;
             self.at = range.end;
         }
-        let kept = self.left_out.peek().map_or(u64::MAX, |range| range.start - self.at);
+        if self.at >= self.end {
+            return Ok(self.tail);
+        }
+        let next = self.left_out.peek().map_or(self.end, |range| range.start.min(self.end));
+        let kept = next - self.at;
         let buffer = self.inner.fill_buf()?;
         let length = usize::try_from(kept).unwrap_or(usize::MAX).min(buffer.len());
         Ok(&buffer[..length])
     }
 
     fn consume(&mut self, amount: usize) {
+        if self.at >= self.end {
+            self.tail = self.tail.get(amount..).unwrap_or_default();
+            return;
+        }
         self.inner.consume(amount);
         self.at += amount as u64;
     }

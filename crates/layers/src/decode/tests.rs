@@ -59,7 +59,7 @@ fn jpeg_comes_close() {
 #[test]
 fn what_is_not_a_picture_is_named_as_such() {
     assert!(matches!(decode_bytes(b""), Err(DecodeError::Empty)));
-    for bytes in [&b"<svg xmlns='http://www.w3.org/2000/svg'/>"[..], b"%PDF-1.7", b"\0", b"hello", &[0; 4096]] {
+    for bytes in [&b"\0"[..], b"hello", &[0; 4096]] {
         assert!(matches!(decode_bytes(bytes), Err(DecodeError::UnknownFormat)));
     }
 }

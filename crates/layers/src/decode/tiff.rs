@@ -13,6 +13,16 @@ const ASSOCIATED: u16 = 1;
 /// `PhotometricInterpretation` value of separated (printing) colours.
 const SEPARATED: u16 = 5;
 
+/// Type of numbers of two bytes.
+const SHORT: u16 = 3;
+/// Type of numbers of four bytes.
+const LONG: u16 = 4;
+
+/// Tags that only raw files of cameras have in their first directory: DNG's version, and a note that what follows is a
+/// reduced picture, as in NEF and ARW.
+const DNG_VERSION: u16 = 50_706;
+const NEW_SUBFILE_TYPE: u16 = 254;
+
 /// Tag of the ICC profile (ICC.1, annex B.2).
 const ICC_PROFILE: u16 = 34_675;
 /// Tags with an entry for every strip or tile, and the most values that they may have. The decoder turns each value into
@@ -39,6 +49,11 @@ pub(super) fn survey(reader: &mut dyn Source) -> Result<Option<Vec<u8>>, DecodeE
                 return Err(DecodeError::Unsupported { format: "tiff", reason });
             }
         }
+        let is_reduced = entry.tag == NEW_SUBFILE_TYPE && directory.long(&entry).is_some_and(|bits| bits & 1 == 1);
+        if entry.tag == DNG_VERSION || is_reduced {
+            let reason = "a camera's raw file, or one that begins with a reduced picture".to_owned();
+            return Err(DecodeError::Unsupported { format: "tiff", reason });
+        }
         if entry.tag == ICC_PROFILE && entry.is_bytes() {
             profile = Some(entry);
         }
@@ -49,18 +64,18 @@ pub(super) fn survey(reader: &mut dyn Source) -> Result<Option<Vec<u8>>, DecodeE
 }
 
 /// The first directory of tags.
-struct Directory {
+pub(super) struct Directory {
     little_endian: bool,
     big: bool,
-    entries: u64,
+    pub entries: u64,
 }
 
-struct Entry {
-    tag: u16,
-    kind: u16,
-    count: u64,
+pub(super) struct Entry {
+    pub tag: u16,
+    pub kind: u16,
+    pub count: u64,
     /// Where the values lie, if they are too large to lie here.
-    offset: u64,
+    pub offset: u64,
 }
 
 impl Entry {
@@ -73,7 +88,7 @@ impl Entry {
 impl Directory {
     /// `reader` stands at the start of the file and then at the first entry. None when there is no directory, of which
     /// the decoder tells more.
-    fn open(reader: &mut dyn Source) -> std::io::Result<Option<Self>> {
+    pub(super) fn open(reader: &mut dyn Source) -> std::io::Result<Option<Self>> {
         let mut head = [0; 4];
         if !fill(reader, &mut head)? {
             return Ok(None);
@@ -89,7 +104,7 @@ impl Directory {
         Ok(entries.map(|entries| Self { entries, ..directory }))
     }
 
-    fn entry(&self, reader: &mut dyn Source) -> std::io::Result<Option<Entry>> {
+    pub(super) fn entry(&self, reader: &mut dyn Source) -> std::io::Result<Option<Entry>> {
         let offset_bytes = if self.big { 8 } else { 4 };
         let mut numbers = [0; 4];
         for (number, bytes) in numbers.iter_mut().zip([2, 2, offset_bytes, offset_bytes]) {
@@ -101,6 +116,36 @@ impl Directory {
         let [tag, kind, count, offset] = numbers;
         // Both were read from two bytes.
         Ok(Some(Entry { tag: tag as u16, kind: kind as u16, count, offset }))
+    }
+
+    pub(super) fn is_big(&self) -> bool {
+        self.big
+    }
+
+    /// The one number of two bytes that lies in the entry itself.
+    pub(super) fn short(&self, entry: &Entry) -> Option<u64> {
+        let bits = if self.big { 64 } else { 32 };
+        let value = if self.little_endian { entry.offset & 0xFFFF } else { entry.offset >> (bits - 16) };
+        (entry.kind == SHORT && entry.count == 1).then_some(value)
+    }
+
+    /// The one number of four bytes that lies in the entry itself.
+    fn long(&self, entry: &Entry) -> Option<u64> {
+        let value = if self.little_endian || !self.big { entry.offset & 0xFFFF_FFFF } else { entry.offset >> 32 };
+        (entry.kind == LONG && entry.count == 1).then_some(value)
+    }
+
+    /// The fraction in eight bytes of the file.
+    pub(super) fn fraction(&self, bytes: [u8; 8]) -> Option<f64> {
+        let [a, b, c, d, e, f, g, h] = bytes;
+        let number = |bytes| if self.little_endian { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) };
+        let (above, below) = (number([a, b, c, d]), number([e, f, g, h]));
+        (below != 0).then(|| f64::from(above) / f64::from(below))
+    }
+
+    /// The fraction that lies in the entry itself, where that has room for it.
+    pub(super) fn inline_fraction(&self, entry: &Entry) -> Option<f64> {
+        self.fraction(if self.little_endian { entry.offset.to_le_bytes() } else { entry.offset.to_be_bytes() })
     }
 
     /// A number of `bytes` bytes, at most 8; none at the end of the file.

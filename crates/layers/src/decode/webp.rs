@@ -1,7 +1,8 @@
 use std::io;
 
 use super::source::{Source, fill, metadata, skip};
-use super::{DecodeError, MAX_METADATA_BYTES, from_io};
+use super::{DecodeError, MAX_METADATA_BYTES, density, from_io};
+use crate::Density;
 
 /// What stands in a WebP beside its pixels.
 #[derive(Default)]
@@ -9,6 +10,7 @@ pub(super) struct Survey {
     pub profile: Option<Vec<u8>>,
     /// The EXIF block is so large that it is left alone.
     pub exif_too_large: bool,
+    pub density: Option<Density>,
 }
 
 /// Walks the chunks of the file (RFC 9649). `reader` stands at the start of the file.
@@ -36,8 +38,13 @@ fn walk(reader: &mut dyn Source) -> io::Result<Survey> {
             b"ICCP" => profile_seen = true,
             // The first one counts.
             b"EXIF" if !exif_seen => {
-                survey.exif_too_large = length > MAX_METADATA_BYTES;
                 exif_seen = true;
+                survey.exif_too_large = length > MAX_METADATA_BYTES;
+                if !survey.exif_too_large {
+                    survey.density = metadata(reader, length)?.as_deref().and_then(density::of_exif);
+                    skip(reader, padded - length)?;
+                    continue;
+                }
             }
             _ => {}
         }

@@ -7,7 +7,7 @@ use super::{ExportError, ExportOptions, Placed, Target};
 use crate::archive::{deflated, stored};
 use crate::compose::compose_each;
 use crate::document::{Document, DocumentLayer, PixelSource, effective_opacity};
-use crate::{Kind, preview_jpeg, write_placed_png, write_png};
+use crate::{Density, Kind, preview_jpeg, write_layer_png};
 
 /// `manifest.json` of a ZIP export.
 #[derive(Serialize)]
@@ -16,6 +16,9 @@ struct Manifest<'a> {
     title: &'a str,
     width: u32,
     height: u32,
+    /// In pixels per inch, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    density: Option<Density>,
     /// The lowest first.
     layers: Vec<ManifestLayer<'a>>,
     /// Groups and their order.
@@ -46,20 +49,22 @@ pub(super) fn write(
     writer: &mut dyn Target,
 ) -> Result<(), ExportError> {
     let mut archive = ZipWriter::new(writer);
+    let density = document.density;
     let mut layers = Vec::new();
     let composite = compose_each(document, source, |layer, pixels| -> Result<(), ExportError> {
         let index = layers.len();
         let file = format!("layer_{index}.png");
         archive.start_file(&file, stored())?;
-        // As large as the canvas, with every byte of the layer. Its opacity stays in the manifest.
-        write_placed_png(&mut archive, &pixels, (layer.x, layer.y), (document.width, document.height))?;
-        let placed = Placed::trim(layer, pixels);
+        let mut placed = Placed::trim(layer, pixels);
+        // As large as the canvas, with every visible byte of the layer. Its opacity stays in the manifest.
+        let corner = (placed.x, placed.y);
         let trimmed_file = options.trim.then(|| format!("trimmed/layer_{index}.png"));
+        layers.push(manifest_layer(index, layer, &placed, file, trimmed_file.clone()));
+        write_layer_png(&mut archive, &mut placed.pixels, corner, (document.width, document.height), density)?;
         if let Some(file) = &trimmed_file {
             archive.start_file(file, stored())?;
-            write_png(&mut archive, &placed.pixels)?;
+            placed.write(&mut archive, density)?;
         }
-        layers.push(manifest_layer(index, layer, &placed, file, trimmed_file));
         Ok(())
     })?;
     archive.start_file("preview.jpg", stored())?;
@@ -70,6 +75,7 @@ pub(super) fn write(
         title: &document.title,
         width: document.width,
         height: document.height,
+        density,
         layers,
         tree: &document.nodes,
     };

@@ -9,7 +9,7 @@ use crate::archive::{deflated, stored};
 use crate::compose::compose_each;
 use crate::document::{Document, Node, PixelSource, effective_opacity};
 use crate::resize::thumbnail;
-use crate::write_png;
+use crate::{Density, write_dense_png, write_png};
 
 /// Longest side of the thumbnail that the format asks for.
 const THUMBNAIL_SIDE: u32 = 256;
@@ -23,15 +23,20 @@ pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut 
 
     let mut layers = Vec::new();
     let merged = compose_each(document, source, |layer, pixels| -> Result<(), ExportError> {
-        let placed = Placed::trim(layer, pixels);
+        let mut placed = Placed::trim(layer, pixels);
         archive.start_file(file(layers.len()), stored())?;
-        write_png(&mut archive, &placed.pixels)?;
+        placed.write(&mut archive, document.density)?;
         layers.push((placed.x, placed.y));
         Ok(())
     })?;
+    // Whole numbers, as the format has them.
+    let Density { x, y } = document.density.unwrap_or(Density { x: 72.0, y: 72.0 });
     let mut stack = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<image version=\"0.0.5\" w=\"{}\" h=\"{}\" xres=\"72\" yres=\"72\">\n<stack>\n",
-        document.width, document.height
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<image version=\"0.0.5\" w=\"{}\" h=\"{}\" xres=\"{}\" yres=\"{}\">\n<stack>\n",
+        document.width,
+        document.height,
+        x.round(),
+        y.round(),
     );
     let mut next = layers.len();
     describe(&document.nodes, &layers, &mut next, &mut stack);
@@ -40,7 +45,7 @@ pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut 
     archive.write_all(stack.as_bytes())?;
 
     archive.start_file("mergedimage.png", stored())?;
-    write_png(&mut archive, &merged)?;
+    write_dense_png(&mut archive, &merged, document.density)?;
     let small = thumbnail(&merged, THUMBNAIL_SIDE).map_err(crate::EncodeError::from)?;
     archive.start_file("Thumbnails/thumbnail.png", stored())?;
     write_png(&mut archive, &small)?;

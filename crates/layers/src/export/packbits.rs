@@ -20,6 +20,12 @@ pub(super) fn encode(row: &[u8], out: &mut Vec<u8>) -> usize {
     out.len() - start
 }
 
+/// The most bytes of a channel of `width` x `height` samples, with the two bytes of each row's length.
+pub(super) fn most_bytes(width: u32, height: u32) -> u64 {
+    let row = u64::from(width) + u64::from(width.div_ceil(128)) + 2;
+    row.saturating_mul(height.into())
+}
+
 /// How often the first byte repeats, 1 to 128.
 fn run_length(bytes: &[u8]) -> usize {
     bytes.iter().take(128).take_while(|byte| **byte == bytes[0]).count()

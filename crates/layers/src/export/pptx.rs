@@ -12,15 +12,17 @@ use super::{ExportError, ExportOptions, Placed, Target, TextMode};
 use crate::archive::{deflated, stored};
 use crate::compose::compose_each;
 use crate::document::{Document, DocumentLayer, Node, PixelSource, effective_opacity};
-use crate::{thumbnail_jpeg, write_png};
+use crate::{bounding_box, thumbnail_jpeg};
 
 mod shapes;
 mod text;
 
 use self::text::text_box;
 
-/// English Metric Units of a pixel at 96 per inch.
-const EMU_PER_PIXEL: f64 = 9525.0;
+/// English Metric Units of an inch.
+const EMU_PER_INCH: f64 = 914_400.0;
+/// Pixels per inch where the picture does not say.
+const USUAL_DENSITY: f64 = 96.0;
 /// Sides that a slide may have, in EMU (ECMA-376 part 1, 22.1.2.69): 1 to 56 inches.
 const SLIDE_SIDES: (f64, f64) = (914_400.0, 51_206_400.0);
 /// The farthest that a shape may lie from the slide's corner, in EMU (ECMA-376 part 1, 22.1.2.19 `ST_CoordinateUnqualified`).
@@ -57,13 +59,14 @@ pub(super) fn write(
 
     let (mut contents, mut files) = (Vec::new(), 0);
     let composite = compose_each(document, source, |layer, pixels| -> Result<(), ExportError> {
-        let placed = Placed::trim(layer, pixels);
+        let mut placed = Placed::trim(layer, pixels);
         let look = match FlatShape::of(layer, &placed, options) {
             Some(shape) => Look::Shape(shape),
+            None if bounding_box(&placed.pixels).is_none() => Look::Empty,
             None => {
                 files += 1;
                 archive.start_file(format!("ppt/media/image{files}.png"), stored())?;
-                write_png(&mut archive, &placed.pixels)?;
+                placed.write(&mut archive, document.density)?;
                 Look::Picture(files)
             }
         };
@@ -100,11 +103,13 @@ struct Frame {
 }
 
 impl Scale {
-    /// 96 pixels per inch, unless the slide would be smaller or larger than slides may be.
+    /// As large as the picture is on paper, unless the slide would be smaller or larger than slides may be.
     fn of(document: &Document) -> Self {
         let (width, height) = (f64::from(document.width), f64::from(document.height));
         let (least, most) = SLIDE_SIDES;
-        let emu_per_pixel = EMU_PER_PIXEL.max(least / width.min(height)).min(most / width.max(height));
+        // Pixels that are no squares on paper keep their width: words and turned shapes have one scale.
+        let emu_per_pixel = EMU_PER_INCH / document.density.map_or(USUAL_DENSITY, |density| density.x);
+        let emu_per_pixel = emu_per_pixel.max(least / width.min(height)).min(most / width.max(height));
         let side = |length: f64| (length * emu_per_pixel).round().max(least) as i64;
         Self { emu_per_pixel, width: side(width), height: side(height) }
     }
@@ -130,6 +135,8 @@ enum Look {
     /// The number of its file, from 1.
     Picture(usize),
     Shape(FlatShape),
+    /// Nothing, which is left out: programs offer to repair what has no size.
+    Empty,
 }
 
 /// Writes the slide; the numbers count on through the groups.
@@ -162,7 +169,12 @@ impl<'a> Slide<'a> {
                     self.layer(layer, effective_opacity(layer.opacity) * opacity);
                 }
                 Node::Group(group) => {
-                    let Some(frame) = self.group_frame(&group.children) else { continue };
+                    let mut layers = Vec::new();
+                    collect(&group.children, &mut layers);
+                    let Some(frame) = self.group_frame(&layers) else {
+                        self.next_layer += layers.len();
+                        continue;
+                    };
                     let properties = self.properties(&group.name, "", group.visible);
                     let place = place(frame);
                     let _ = write!(
@@ -178,11 +190,13 @@ impl<'a> Slide<'a> {
         }
     }
 
-    /// What holds all layers of a group; none for a group without layers.
-    fn group_frame(&self, children: &[Node]) -> Option<Frame> {
-        let count = count(children);
-        let contents = &self.contents[self.next_layer..self.next_layer + count];
-        contents.iter().map(|content| content.frame).reduce(|a, b| Frame {
+    /// What holds all layers of a group; none for a group in which nothing can be seen.
+    fn group_frame(&self, layers: &[&DocumentLayer]) -> Option<Frame> {
+        let contents = self.contents[self.next_layer..].iter().zip(layers);
+        let seen = contents.filter(|(content, layer)| {
+            !matches!(content.look, Look::Empty) || !Words::of(layer, self.options).is_empty()
+        });
+        seen.map(|(content, _)| content.frame).reduce(|a, b| Frame {
             left: a.left.min(b.left),
             top: a.top.min(b.top),
             right: a.right.max(b.right),
@@ -227,6 +241,7 @@ impl<'a> Slide<'a> {
         self.next_layer += 1;
         let properties = self.properties(name, text, visible);
         let file = match look {
+            Look::Empty => return,
             Look::Picture(file) => file,
             Look::Shape(shape) => return self.out.push_str(&shapes::shape(shape, &properties, self.scale, opacity)),
         };
@@ -247,14 +262,14 @@ impl<'a> Slide<'a> {
     }
 }
 
-fn count(nodes: &[Node]) -> usize {
-    nodes
-        .iter()
-        .map(|node| match node {
-            Node::Layer(_) => 1,
-            Node::Group(group) => count(&group.children),
-        })
-        .sum()
+/// The layers of a tree, the lowest first.
+fn collect<'a>(nodes: &'a [Node], layers: &mut Vec<&'a DocumentLayer>) {
+    for node in nodes {
+        match node {
+            Node::Layer(layer) => layers.push(layer),
+            Node::Group(group) => collect(&group.children, layers),
+        }
+    }
 }
 
 fn place(frame: Frame) -> String {

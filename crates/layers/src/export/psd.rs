@@ -10,10 +10,11 @@ use super::{ExportError, ExportOptions, Placed, ShapeMode, Target};
 use crate::compose::compose_each;
 use crate::document::{Document, DocumentLayer, PixelSource};
 use crate::extent::crop_in_place;
-use crate::{fit, thumbnail_jpeg};
+use crate::{Density, fit, thumbnail_jpeg};
 
 mod descriptor;
 mod engine_data;
+mod icc;
 mod records;
 mod shape_layer;
 mod type_layer;
@@ -24,6 +25,10 @@ use records::{Entry, LayerRecord, write_record};
 const MAX_SIDE: u32 = 30_000;
 const THUMBNAIL_SIDE: u32 = 160;
 const RLE: u16 = 1;
+/// Programs read no larger ones: their offsets have 31 bits.
+const MAX_BYTES: u64 = 2 << 30;
+/// Pixels per inch where the picture does not say.
+const USUAL_DENSITY: Density = Density { x: 72.0, y: 72.0 };
 
 pub(super) fn write(
     document: &Document,
@@ -38,12 +43,15 @@ pub(super) fn write(
     records::entries(&document.nodes, &mut entries);
     let count = i16::try_from(entries.len())
         .map_err(|_| ExportError::TooLarge { format: "PSD", limit: "32767 layers and groups" })?;
-    let merged = compose_with_shapes(document, source, options, &mut entries)?;
+    let (merged, most_bytes) = compose_with_shapes(document, source, options, &mut entries)?;
+    if most_bytes > MAX_BYTES && layer_bytes(document, source)? + merged_bytes(&merged) > MAX_BYTES {
+        return Err(too_long());
+    }
     let has_alpha = merged.pixels().any(|pixel| pixel[3] != 255);
     write_header(document, has_alpha, writer)?;
     // No colour mode data.
     put_u32(writer, 0)?;
-    write_resources(&merged, writer)?;
+    write_resources(&merged, document.density, writer)?;
     // A negative count says that the merged picture's fourth channel is its transparency.
     let (signed, canvas) = (if has_alpha { -count } else { count }, (document.width, document.height));
     write_layers(&entries, signed, (source, options), canvas, writer)?;
@@ -52,28 +60,52 @@ pub(super) fn write(
     Ok(())
 }
 
-/// The composite, and on the way the shapes of the layers: what a layer's record says comes before its pixels.
+/// The composite, and on the way the shapes of the layers: what a layer's record says comes before its pixels. Also the
+/// most bytes that the file may have.
 fn compose_with_shapes(
     document: &Document,
     source: &dyn PixelSource,
     options: &ExportOptions,
     entries: &mut [Entry<'_>],
-) -> Result<RgbaImage, ExportError> {
-    if options.shapes == ShapeMode::Pixels {
-        return Ok(document.compose(source)?);
-    }
+) -> Result<(RgbaImage, u64), ExportError> {
     let mut shapes = entries.iter_mut().filter_map(|entry| match entry {
         Entry::Layer(_, shape) => Some(shape),
         Entry::GroupEnd | Entry::Group(_) => None,
     });
-    compose_each(document, source, |layer, pixels| {
-        let found = FlatShape::of(layer, &Placed::trim(layer, pixels), options);
+    let mut most_bytes = packbits::most_bytes(document.width, document.height).saturating_mul(4);
+    let merged = compose_each(document, source, |layer, pixels| -> Result<(), ExportError> {
+        let placed = Placed::trim(layer, pixels);
+        let (width, height) = placed.pixels.dimensions();
+        most_bytes = most_bytes.saturating_add(packbits::most_bytes(width, height).saturating_mul(4));
+        if options.shapes == ShapeMode::Pixels {
+            return Ok(());
+        }
+        let found = FlatShape::of(layer, &placed, options);
         if let Some(shape) = shapes.next() {
             // A fill has no opacity of its own beside the layer's.
             *shape = found.filter(|shape| u8::MAX - shape.alpha <= TOLERANCE);
         }
         Ok(())
-    })
+    })?;
+    Ok((merged, most_bytes))
+}
+
+/// Bytes of the layers' pixels in the file.
+fn layer_bytes(document: &Document, source: &dyn PixelSource) -> Result<u64, ExportError> {
+    let mut bytes = 0;
+    for layer in document.layers() {
+        bytes += merged_bytes(&within_limits(Placed::load(layer, source)?).pixels);
+    }
+    Ok(bytes)
+}
+
+/// Bytes of the four channels of a picture in the file.
+fn merged_bytes(picture: &RgbaImage) -> u64 {
+    let channel = |channel| {
+        let (counts, data) = compress(picture, channel);
+        (counts.len() + data.len()) as u64
+    };
+    (0..4).map(channel).sum()
 }
 
 fn write_header(document: &Document, has_alpha: bool, writer: &mut dyn Write) -> Result<(), ExportError> {
@@ -87,15 +119,25 @@ fn write_header(document: &Document, has_alpha: bool, writer: &mut dyn Write) ->
     Ok(())
 }
 
-fn write_resources(merged: &RgbaImage, writer: &mut dyn Target) -> Result<(), ExportError> {
+fn write_resources(merged: &RgbaImage, density: Option<Density>, writer: &mut dyn Target) -> Result<(), ExportError> {
     let section = Length::begin(writer)?;
-    // 72 pixels per inch, as 16.16 fixed point, horizontally and vertically.
-    resource(writer, 1005, &[0, 72, 0, 0, 0, 1, 0, 1, 0, 72, 0, 0, 0, 1, 0, 1])?;
+    resource(writer, 1005, &resolution(density.unwrap_or(USUAL_DENSITY))?)?;
     resource(writer, 1036, &thumbnail(merged)?)?;
-    if let Ok(profile) = moxcms::ColorProfile::new_srgb().encode() {
-        resource(writer, 1039, &profile)?;
-    }
+    resource(writer, 1039, &icc::srgb()?)?;
     section.end(writer)
+}
+
+/// Resource 1005: pixels per inch as 16.16 fixed point, the unit to show them in (per inch) and the unit of the size
+/// (inches), across and down.
+fn resolution(density: Density) -> Result<Vec<u8>, ExportError> {
+    let mut out = Vec::with_capacity(16);
+    for value in [density.x, density.y] {
+        // At most 30000 an inch.
+        put_u32(&mut out, (value * 65_536.0).round() as u32)?;
+        put_u16(&mut out, 1)?;
+        put_u16(&mut out, 1)?;
+    }
+    Ok(out)
 }
 
 fn resource(writer: &mut dyn Write, id: u16, data: &[u8]) -> Result<(), ExportError> {
@@ -281,7 +323,7 @@ fn length(bytes: usize) -> Result<u32, ExportError> {
 }
 
 fn too_long() -> ExportError {
-    ExportError::TooLarge { format: "PSD", limit: "4 GB of layers" }
+    ExportError::TooLarge { format: "PSD", limit: "2 GB" }
 }
 
 fn put_u16(writer: &mut dyn Write, value: u16) -> Result<(), ExportError> {

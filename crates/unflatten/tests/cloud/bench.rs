@@ -109,6 +109,8 @@ impl Bench {
             width: picture.width(),
             height: picture.height(),
             has_alpha: false,
+            density: None,
+            notes: Vec::new(),
             sha256: "0".repeat(64),
             parent: None,
         };

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use image::RgbaImage;
 use jobs::ModelLayers;
-use layers::{Difference, Filter, Layer, LayerStack};
+use layers::{Density, Difference, Filter, Layer, LayerStack};
 
 pub(super) const METADATA: &str = "metadata.json";
 pub(super) const PREVIEW: &str = "preview.jpg";
@@ -48,7 +48,7 @@ pub(super) fn write_model_layers(dir: &Path, model: &LayerStack, input: &RgbaIma
     let mut files = Vec::new();
     for (index, layer) in model.layers().iter().enumerate() {
         let file = model_layer_name(index);
-        write_layer(&dir.join(&file), layer, (width, height))?;
+        write_layer(&dir.join(&file), layer, (width, height), None)?;
         files.push(file);
     }
     let reduced = layers::resize(input, width, height, Filter::Lanczos3).map_err(io::Error::other)?;
@@ -61,10 +61,11 @@ pub(super) fn write_png(path: &Path, pixels: &RgbaImage) -> io::Result<()> {
 }
 
 /// Writes a layer as large as its canvas.
-pub(super) fn write_layer(path: &Path, layer: &Layer, size: (u32, u32)) -> io::Result<()> {
+pub(super) fn write_layer(path: &Path, layer: &Layer, size: (u32, u32), density: Option<Density>) -> io::Result<()> {
     let place = |at: u32| i32::try_from(at).map_err(io::Error::other);
     let at = (place(layer.x)?, place(layer.y)?);
-    write_file(path, |file| layers::write_placed_png(file, &layer.pixels, at, size).map_err(io::Error::other))
+    let mut pixels = layer.pixels.clone();
+    write_file(path, |file| layers::write_layer_png(file, &mut pixels, at, size, density).map_err(io::Error::other))
 }
 
 pub(super) fn write_file(path: &Path, body: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {

@@ -13,7 +13,7 @@ use std::path::Path;
 use engine::{EngineRun, Message, MessageCode, Params, Stage, Step};
 use image::RgbaImage;
 use jobs::{EngineInfo, InputInfo, JobId, LayerFlags, LayerInfo, Metadata, Recomposition, SCHEMA_VERSION, Size};
-use layers::{Layer, LayerReport, LayerStack, Report, Thresholds};
+use layers::{Density, Layer, LayerReport, LayerStack, Report, Thresholds};
 use time::OffsetDateTime;
 
 use self::files::{METADATA, PREVIEW, RENDERING, layer_name, write_file, write_layer, write_model_layers, write_png};
@@ -46,7 +46,8 @@ pub(crate) fn write(
     finder: &WordFinder<'_>,
     on_step: &mut dyn FnMut(Step) -> io::Result<()>,
 ) -> io::Result<Metadata> {
-    let engine::Output { stack, rendering, analysis, background, mut notes } = run.output;
+    let engine::Output { stack, rendering, analysis, background, notes } = run.output;
+    let mut notes = [&job.input_info.notes[..], &notes].concat();
     let sized = upscale::to_size(stack, input, job.params.output_size, &mut notes, on_step)?;
     let SizedLayers { stack, reference, model, fraction: upscaled } = sized;
     let (stack, analysis) = match job.input_info.parent {
@@ -80,7 +81,8 @@ pub(crate) fn write(
     on_file(0)?;
     let compared = reference.as_ref().unwrap_or(input);
     let report = Report::new(&stack, compared, &Thresholds::default()).map_err(io::Error::other)?;
-    let mut infos = write_layers(dir, &stack, report.layers, &mut on_file)?;
+    let density = job.input_info.density_at(stack.width(), stack.height());
+    let mut infos = write_layers(dir, &stack, report.layers, density, &mut on_file)?;
     infos.iter_mut().zip(texts).for_each(|(info, text)| info.live_text = text);
     for (info, described) in infos.iter_mut().zip(analysis.iter().flat_map(|analysis| &analysis.layers)) {
         if let Some(name) = &described.name {
@@ -137,12 +139,13 @@ fn write_layers(
     dir: &Path,
     stack: &LayerStack,
     reports: Vec<LayerReport>,
+    density: Option<Density>,
     on_file: &mut dyn FnMut(u32) -> io::Result<()>,
 ) -> io::Result<Vec<LayerInfo>> {
     let mut infos = Vec::new();
     for (index, (layer, report)) in stack.layers().iter().zip(reports).enumerate() {
         let info = layer_info(index, layer, report);
-        write_layer(&dir.join(&info.file), layer, (stack.width(), stack.height()))?;
+        write_layer(&dir.join(&info.file), layer, (stack.width(), stack.height()), density)?;
         infos.push(info);
         on_file(count(infos.len()))?;
     }

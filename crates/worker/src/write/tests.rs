@@ -35,6 +35,8 @@ fn job_and_run(
         width,
         height,
         has_alpha: false,
+        density: None,
+        notes: Vec::new(),
         sha256: String::new(),
         parent,
     };

@@ -203,6 +203,8 @@ impl Bench {
             width: 8,
             height: 6,
             has_alpha: false,
+            density: None,
+            notes: Vec::new(),
             sha256: "0".repeat(64),
             parent: None,
         };

@@ -156,9 +156,9 @@ fn write_cut(
     filename: String,
     parent: ParentLayer,
 ) -> Result<(Upload, NamedTempFile), Error> {
-    let pixels = layers::decode(BufReader::new(Cursor::new(bytes)), limits).map_err(Error::internal)?.pixels;
-    let pixels = layers::crop(&pixels, area);
-    layers::write_png(scratch.as_file(), &pixels).map_err(|err| match err {
+    let layer = layers::decode(BufReader::new(Cursor::new(bytes)), limits).map_err(Error::internal)?;
+    let pixels = layers::crop(&layer.pixels, area);
+    layers::write_dense_png(scratch.as_file(), &pixels, layer.density).map_err(|err| match err {
         EncodeError::Io(err) => Error::storage(err),
         err => Error::internal(err),
     })?;
@@ -169,6 +169,8 @@ fn write_cut(
         width: area.width,
         height: area.height,
         has_alpha: pixels.pixels().any(|pixel| pixel[3] < 255),
+        density: layer.density,
+        notes: Vec::new(),
         sha256: hex(&Sha256::digest(&written)),
         parent: Some(parent),
     };
