@@ -25,7 +25,7 @@ use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 use crate::config::Config;
 use crate::handlers::edits::{compose, document, split};
 use crate::handlers::jobs::{cancel, events, status, submit};
-use crate::handlers::openai::{errors as openai_errors, images};
+use crate::handlers::openai::{errors as openai_errors, images, models};
 use crate::handlers::results::{download, files, text};
 use crate::handlers::service::{capabilities, fonts, health, metrics};
 use crate::handlers::{page, uploads};
@@ -33,6 +33,7 @@ use crate::http::caching::weaken_compressed_tag;
 use crate::http::error::Error;
 use crate::http::hosts::{self, Hosts};
 use crate::http::origin;
+use crate::http::prefix;
 use crate::prometheus;
 use crate::state::App;
 
@@ -54,6 +55,8 @@ const MAX_SHOWN_PATH: usize = 200;
             `x-request-id`; look for it in the service's log.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
+    // Relative to the address of this description, so that it holds under any prefix.
+    servers((url = "..")),
     tags(
         (name = "decompose", description = "From a picture to a job"),
         (name = "jobs", description = "How a job goes"),
@@ -83,6 +86,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(files::metadata))
         .routes(routes!(text::text))
         .routes(routes!(images::edit_image))
+        .routes(routes!(models::list))
+        .routes(routes!(models::one))
         .routes(routes!(capabilities::capabilities))
         .routes(routes!(fonts::fonts))
         .routes(routes!(fonts::font_file))
@@ -112,8 +117,9 @@ pub(crate) fn router(app: App) -> Router {
         .layer(csrf(&config))
         .layer(from_fn_with_state(Arc::new(Hosts::from_config(&config)), hosts::check))
         .layer(from_fn(openai_errors::error_shape))
+        .layer(from_fn_with_state(Arc::clone(&config.base_path), prefix::scope))
         .with_state(app);
-    with_service_layers(api)
+    prefix::mount(with_service_layers(api), &config.base_path)
 }
 
 /// Gives panics and errors of libraries the shape of our own errors.
@@ -175,9 +181,19 @@ fn span(request: &Request<Body>) -> tracing::Span {
 fn docs() -> Router<App> {
     // Looser than the page's policy because React sets style attributes.
     let policy = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'";
-    let config = SwaggerConfig::from("/api/openapi.json").try_it_out_enabled(true);
+    // Relative, so that it works under any prefix.
+    let config = SwaggerConfig::from("../api/openapi.json").try_it_out_enabled(true);
     Router::from(SwaggerUi::new("/docs").config(config))
+        .layer(map_response(to_relative))
         .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)))
+}
+
+/// The way from `/docs` to `/docs/`.
+async fn to_relative(mut response: Response) -> Response {
+    if response.headers().get(header::LOCATION).is_some_and(|location| location == "/docs/") {
+        response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("docs/"));
+    }
+    response
 }
 
 fn cors(config: &Config) -> CorsLayer {

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
-use jobs::{JobDefaults, Priority, Typefaces};
+use jobs::{EngineChoice, JobDefaults, Priority, Typefaces};
 use service::{ByteSize, SettingError, Settings};
 
 use self::secrets::Secrets;
 use self::variables::*;
+use crate::http::prefix;
 
 /// The settings of the API.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct Config {
     pub port: u16,
     /// `ALLOWED_HOSTS`: names in lower case, `*.` in front for all below, or `*`.
     pub allowed_hosts: Vec<String>,
+    /// `BASE_PATH` without the slash at its end; empty for none.
+    pub base_path: Arc<str>,
     /// `MAX_CONNECTIONS` and the timeouts of connections.
     pub connections: ConnectionLimits,
     /// `MAX_FILE_SIZE` in bytes.
@@ -43,6 +46,8 @@ pub struct Config {
     pub webhooks: Option<WebhookConfig>,
     /// `OPENAI_WAIT_S`
     pub openai_wait: Duration,
+    /// `OPENAI_MODEL_ALIASES`: names and the engines that they stand for.
+    pub openai_models: Vec<(String, EngineChoice)>,
     /// `CLEANUP_AFTER_HOURS`, a variable of `jobs`; `None` keeps everything.
     pub cleanup_after: Option<Duration>,
     /// The fonts that ship, those of `FONTS_DIR`, a variable of `jobs`, and the system's.
@@ -85,6 +90,7 @@ impl Config {
             host: host(settings)?,
             port: settings.require(&PORT)?,
             allowed_hosts: allowed_hosts(settings)?,
+            base_path: base_path(settings)?,
             connections: connections(settings)?,
             max_file_size: settings.require::<ByteSize>(&MAX_FILE_SIZE)?.0,
             export_memory: settings.require::<ByteSize>(&EXPORT_MEMORY_LIMIT)?.0,
@@ -95,6 +101,7 @@ impl Config {
             client_key_header: settings.parse(&CLIENT_KEY_HEADER)?,
             webhooks: webhooks(settings)?,
             openai_wait: Duration::from_secs(settings.number(&OPENAI_WAIT_S, 1..)?),
+            openai_models: openai_models(settings)?,
             cleanup_after: jobs::cleanup_after(settings)?,
             typefaces: Arc::new(Typefaces::from_settings(settings)),
         })
@@ -136,6 +143,29 @@ fn allowed_hosts(settings: &Settings) -> Result<Vec<String>, SettingError> {
             }
             let problem = format!("lists \"{name}\", which is not a host name such as poster.example");
             Err(ALLOWED_HOSTS.refuse(&text, problem))
+        })
+        .collect()
+}
+
+fn base_path(settings: &Settings) -> Result<Arc<str>, SettingError> {
+    let text = settings.text(&BASE_PATH).unwrap_or_default();
+    let path = prefix::parse(&text).map(Arc::from);
+    path.ok_or_else(|| BASE_PATH.refuse(&text, "is not a path such as /layers".to_owned()))
+}
+
+fn openai_models(settings: &Settings) -> Result<Vec<(String, EngineChoice)>, SettingError> {
+    let text = settings.require::<String>(&OPENAI_MODEL_ALIASES)?;
+    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    entries
+        .map(|entry| {
+            let (name, engine) = entry.split_once('=').map_or((entry, "auto"), |(name, engine)| (name.trim(), engine));
+            let refuse = |what: &str| OPENAI_MODEL_ALIASES.refuse(&text, format!("lists \"{entry}\", {what}"));
+            if name.is_empty() || name.contains(char::is_whitespace) {
+                return Err(refuse("which has no name such as gpt-image-1"));
+            }
+            let engine =
+                engine.trim().parse().map_err(|_| refuse("whose engine is not auto, qwen, draft or vertex"))?;
+            Ok((name.to_owned(), engine))
         })
         .collect()
 }
@@ -193,12 +223,16 @@ mod tests {
             ("TRANSFER_TIMEOUT_S", "1000000"),
             ("ALLOWED_HOSTS", "https://poster.example"),
             ("ALLOWED_HOSTS", "poster.example:8000"),
+            ("BASE_PATH", "layers"),
+            ("BASE_PATH", "//example.org"),
             ("MAX_FILE_SIZE", "much"),
             ("CORS_ORIGINS", "https://a.example, *"),
             ("HIGHEST_PRIORITY", "urgent"),
             ("CLIENT_KEY_HEADER", "no header"),
             ("WEBHOOK_SECRET", "hush"),
             ("OPENAI_WAIT_S", "0"),
+            ("OPENAI_MODEL_ALIASES", "gpt-image-1=magic"),
+            ("OPENAI_MODEL_ALIASES", "=draft"),
         ] {
             let err = Config::from_settings(&Settings::from_pairs([(name, value)])).unwrap_err();
             assert_eq!(err.name, name);

@@ -7,6 +7,7 @@ pub const VARIABLES: &[Variable] = &[
     HOST,
     PORT,
     ALLOWED_HOSTS,
+    BASE_PATH,
     MAX_CONNECTIONS,
     HEADER_TIMEOUT_S,
     IDLE_TIMEOUT_S,
@@ -22,6 +23,7 @@ pub const VARIABLES: &[Variable] = &[
     WEBHOOK_ATTEMPTS,
     WEBHOOK_RETRY_S,
     OPENAI_WAIT_S,
+    OPENAI_MODEL_ALIASES,
 ];
 
 pub(crate) const HOST: Variable = Variable {
@@ -36,6 +38,12 @@ pub(crate) const ALLOWED_HOSTS: Variable = Variable {
     about: "Host names that the service answers to, separated by commas, such as poster.example or *.example; \
             localhost and IP addresses always work; empty: any name, or no other if HOST is 127.0.0.1 or ::1; *: \
             any name",
+};
+pub(crate) const BASE_PATH: Variable = Variable {
+    name: "BASE_PATH",
+    default: "",
+    about: "Path under which a proxy shows the service, such as /layers; links begin with it, and requests may; a \
+            proxy can send it as X-Forwarded-Prefix instead",
 };
 pub(crate) const MAX_CONNECTIONS: Variable = Variable {
     name: "MAX_CONNECTIONS",
@@ -114,4 +122,11 @@ pub(crate) const OPENAI_WAIT_S: Variable = Variable {
     name: "OPENAI_WAIT_S",
     default: "600",
     about: "Seconds that POST /v1/images/edits waits for its layers before it cancels the job",
+};
+pub(crate) const OPENAI_MODEL_ALIASES: Variable = Variable {
+    name: "OPENAI_MODEL_ALIASES",
+    default: "gpt-image-1,gpt-image-1-mini,gpt-image-1.5,gpt-image-2,chatgpt-image-latest,dall-e-2,\
+              Qwen/Qwen-Image-Layered=qwen",
+    about: "Names that POST /v1/images/edits takes as its model beside unflatten and the engines, separated by commas; \
+            name=engine chooses an engine (auto, qwen, draft or vertex)",
 };

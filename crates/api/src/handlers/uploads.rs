@@ -15,7 +15,7 @@ use crate::http::client::Client;
 use crate::http::error::{Error, ErrorBody};
 use crate::http::extract::Segments;
 use crate::http::files::{FileAnswer, FileHeaders, may_redirect};
-use crate::http::links;
+use crate::http::prefix;
 use crate::http::responses::{FileAnswers, StorageFaults};
 use crate::intake::{picture, upload_form};
 use crate::state::App;
@@ -44,12 +44,14 @@ pub(crate) struct UploadView {
 struct UploadLinks {
     /// The picture as PNG: upright, sRGB, 8 bit.
     image: String,
-    decompose: &'static str,
+    decompose: String,
 }
 
 impl From<Upload> for UploadView {
     fn from(upload: Upload) -> Self {
-        let links = UploadLinks { image: links::upload_image(upload.id), decompose: "/api/decompose" };
+        let prefix = prefix::current();
+        let image = format!("{prefix}/api/uploads/{}.png", upload.id);
+        let links = UploadLinks { image, decompose: format!("{prefix}/api/decompose") };
         Self { upload_id: upload.id, input: upload.input, links }
     }
 }

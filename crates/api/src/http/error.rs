@@ -63,6 +63,11 @@ impl Error {
         Self { status, code, message: message.into(), state, param, retry_after_s, headers, cause }
     }
 
+    /// For programs: a stable word, such as `job_not_found`.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// Whether the service failed, rather than the request.
     pub fn is_ours(&self) -> bool {
         self.status.is_server_error()

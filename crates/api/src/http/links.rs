@@ -3,7 +3,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Where to go on with a job; paths on this server.
+use super::prefix;
+
+/// Where to go on with a job; paths on this server, with the prefix of a proxy in front if it is known.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Links {
     /// The job as JSON; a WebSocket upgrade gets its events live.
@@ -23,24 +25,22 @@ pub(crate) struct Links {
 }
 
 impl Links {
+    /// As the client of the present request sees them.
     pub(crate) fn new(job: JobId, upload: Uuid) -> Self {
+        Self::under(&prefix::current(), job, upload)
+    }
+
+    /// With the path `prefix` in front.
+    pub(crate) fn under(prefix: &str, job: JobId, upload: Uuid) -> Self {
         Self {
-            status: status(job),
-            events: format!("/api/jobs/{job}/events"),
-            download: format!("/api/download/{job}"),
-            metadata: format!("/api/jobs/{job}/metadata.json"),
-            preview: format!("/api/jobs/{job}/preview.jpg"),
-            layer: format!("/api/jobs/{job}/layers/{{n}}.png"),
-            input: upload_image(upload),
-            cancel: format!("/api/jobs/{job}"),
+            status: format!("{prefix}/api/status/{job}"),
+            events: format!("{prefix}/api/jobs/{job}/events"),
+            download: format!("{prefix}/api/download/{job}"),
+            metadata: format!("{prefix}/api/jobs/{job}/metadata.json"),
+            preview: format!("{prefix}/api/jobs/{job}/preview.jpg"),
+            layer: format!("{prefix}/api/jobs/{job}/layers/{{n}}.png"),
+            input: format!("{prefix}/api/uploads/{upload}.png"),
+            cancel: format!("{prefix}/api/jobs/{job}"),
         }
     }
-}
-
-pub(crate) fn status(job: JobId) -> String {
-    format!("/api/status/{job}")
-}
-
-pub(crate) fn upload_image(upload: Uuid) -> String {
-    format!("/api/uploads/{upload}.png")
 }

@@ -14,5 +14,6 @@ pub(crate) mod links;
 pub(crate) mod multipart;
 pub(crate) mod origin;
 pub(crate) mod parse_errors;
+pub(crate) mod prefix;
 pub(crate) mod ranges;
 pub(crate) mod responses;

@@ -20,7 +20,7 @@ const MAX_TEXT_FIELD: usize = 64 << 10;
 const MAX_TEXT_FIELDS: usize = 64;
 
 /// Bytes of all text fields and their names together: as many as a JSON body may have.
-const MAX_TEXT: usize = 256 << 10;
+pub(crate) const MAX_TEXT: usize = 256 << 10;
 
 /// A form that has arrived.
 pub(crate) struct PictureForm {
@@ -38,7 +38,7 @@ pub(crate) struct PictureFile {
 
 /// Reads a form with a picture in its field `image` (or `image[]`, or `file`) to a temporary file.
 pub(crate) async fn receive(app: &App, request: Request) -> Result<PictureForm, Error> {
-    let (limit, most) = (body_limit(app), app.config.max_file_size);
+    let (limit, most) = (body_limit(app.config.max_file_size), app.config.max_file_size);
     let (head, incoming) = Incoming::of(request, limit).map_err(|fault| fault.into_error(|| file_too_large(most)))?;
     let result = match Parts::of(&head.headers, incoming.clone()) {
         Ok(parts) => read_form(app, parts).await,
@@ -52,15 +52,16 @@ pub(crate) async fn receive(app: &App, request: Request) -> Result<PictureForm, 
 
 /// Reads the rest of a body that is refused, so that the client reads why (see [`Incoming::drain`]).
 pub(crate) async fn discard(app: &App, request: Request) {
-    let limit = body_limit(app);
+    let limit = body_limit(app.config.max_file_size);
     let expects_continue = request.headers().contains_key(header::EXPECT);
     if !expects_continue && let Ok((_, incoming)) = Incoming::of(request, limit) {
         incoming.drain(limit).await;
     }
 }
 
-fn body_limit(app: &App) -> u64 {
-    app.config.max_file_size.saturating_add(FORM_OVERHEAD)
+/// The most bytes of a body with a picture of `picture` bytes in it.
+pub(crate) fn body_limit(picture: u64) -> u64 {
+    picture.saturating_add(FORM_OVERHEAD)
 }
 
 async fn read_form(app: &App, mut parts: Parts) -> Result<PictureForm, Error> {
@@ -134,12 +135,12 @@ async fn read_text(limit: u64, mut part: Part) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|_| Error::bad_request("invalid_text", "a text field of the form is not UTF-8"))
 }
 
-fn too_much_text() -> Error {
+pub(crate) fn too_much_text() -> Error {
     let message = "the text fields of the form have more than 256 KiB together; send pictures in the field \"image\"";
     Error::too_large("field_too_large", message)
 }
 
-fn file_too_large(limit: u64) -> Error {
+pub(crate) fn file_too_large(limit: u64) -> Error {
     let message =
         format!("the file is larger than {limit} bytes, the limit of this service; make it smaller and try again");
     Error::too_large("file_too_large", message)

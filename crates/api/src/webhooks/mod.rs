@@ -119,7 +119,7 @@ impl Drop for PostGuard {
 }
 
 async fn deliver(app: App, config: WebhookConfig, poster: Poster, delivery: Delivery) {
-    let outcome = match body(&delivery) {
+    let outcome = match body(&app.config.base_path, &delivery) {
         Ok(body) => {
             let id = delivery.id();
             let sent_at = OffsetDateTime::now_utc().unix_timestamp();
@@ -145,9 +145,9 @@ async fn deliver(app: App, config: WebhookConfig, poster: Poster, delivery: Deli
     }
 }
 
-fn body(delivery: &Delivery) -> serde_json::Result<String> {
+fn body(prefix: &str, delivery: &Delivery) -> serde_json::Result<String> {
     let event = &delivery.event;
-    let links = Links::new(event.job_id, delivery.upload_id);
+    let links = Links::under(prefix, event.job_id, delivery.upload_id);
     let value = serde_json::to_value(&event.kind)?;
     let kind = format!("job.{}", value["type"].as_str().unwrap_or_default());
     serde_json::to_string(&Body { kind, timestamp: event.at, data: Data { event, links } })

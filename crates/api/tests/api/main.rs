@@ -17,6 +17,7 @@ mod malformed;
 mod openai;
 mod openapi;
 mod pictures;
+mod prefix;
 mod ranges;
 mod results;
 mod retype;

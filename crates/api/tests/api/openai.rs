@@ -83,6 +83,171 @@ async fn layers_come_as_images() {
 }
 
 #[tokio::test]
+async fn wishes_and_the_fields_of_other_servers_are_taken() {
+    let app = TestApp::start().await;
+    let fields = [
+        ("prompt", "a poster"),
+        ("model", "gpt-image-1"),
+        ("size", "1024x1024"),
+        ("quality", "high"),
+        ("background", "opaque"),
+        ("output_format", "webp"),
+        ("output_compression", "90"),
+        ("input_fidelity", "high"),
+        ("moderation", "low"),
+        ("user", "me"),
+        ("safety_identifier", "me"),
+        ("num_layers", "3"),
+        ("num_inference_steps", "30"),
+        ("negative_prompt", "blur"),
+        ("true_cfg_scale", "2.5"),
+        ("guidance_scale", "1"),
+        ("generator_device", "cpu"),
+    ];
+    let (response, id) = tokio::join!(edit(&app, form(&fields)), work(&app, None));
+    assert_eq!(response.status(), 200);
+    let body: Value = response.json().await.unwrap();
+    let told = ["output_format", "size", "background"].map(|name| body[name].as_str().unwrap());
+    assert_eq!(told, ["png", "24x16", "transparent"]);
+    let params = app.broker.job(id).await.unwrap().unwrap().params;
+    assert_eq!((params.steps, params.guidance, params.negative_prompt.as_str()), (Some(30), 2.5, "blur"));
+    assert_eq!((params.num_layers, params.engine), (jobs::LayerCount::Exactly(3), jobs::EngineChoice::Auto));
+}
+
+#[tokio::test]
+async fn models_are_listed_and_have_other_names() {
+    let app = TestApp::with([("OPENAI_MODEL_ALIASES", "gpt-image-1, my/model=draft")]).await;
+    let list: Value = app.get("/v1/models").await.json().await.unwrap();
+    assert_eq!(list["object"], "list");
+    let models = list["data"].as_array().unwrap();
+    let names: Vec<_> = models.iter().map(|model| model["id"].as_str().unwrap()).collect();
+    assert!(["unflatten", "draft", "gpt-image-1", "my/model"].iter().all(|name| names.contains(name)), "{names:?}");
+    assert!(models.iter().all(|model| model["object"] == "model" && model["created"].is_u64()));
+    let one: Value = app.get("/v1/models/my%2Fmodel").await.json().await.unwrap();
+    assert_eq!((one["id"].as_str(), one["engine"].as_str()), (Some("my/model"), Some("draft")));
+    expect_openai_error(app.get("/v1/models/dall-e-9").await, 404, "model_not_found", Some("model")).await;
+    let (response, id) = tokio::join!(edit(&app, form(&[("model", "MY/model")])), work(&app, None));
+    assert_eq!(response.status(), 200);
+    assert_eq!(app.broker.job(id).await.unwrap().unwrap().params.engine.as_str(), "draft");
+}
+
+/// A body with the picture as a `data:` URL.
+fn json_body(more: Value) -> Value {
+    let url = format!("data:image/png;base64,{}", BASE64.encode(pictures::png()));
+    let mut body = serde_json::json!({ "images": [{ "image_url": url }], "prompt": "x" });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
+
+async fn edit_json(app: &TestApp, body: &Value) -> Response {
+    app.client.post(app.url("/v1/images/edits")).json(body).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn json_with_a_picture_in_it_is_taken() {
+    let app = TestApp::start().await;
+    let body = json_body(serde_json::json!({ "layers": 3, "seed": 7, "stream": false, "user": null, "size": "auto" }));
+    let (response, id) = tokio::join!(edit_json(&app, &body), work(&app, None));
+    assert_eq!(response.status(), 200);
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(answer["data"].as_array().unwrap().len(), 2);
+    let job = app.broker.job(id).await.unwrap().unwrap();
+    assert_eq!((job.params.num_layers, job.params.seed), (jobs::LayerCount::Exactly(3), Some(7)));
+    let stored = app.get(&format!("/api/uploads/{}.png", job.upload_id)).await.bytes().await.unwrap();
+    assert_eq!(&stored[1..4], b"PNG");
+}
+
+#[tokio::test]
+async fn json_without_a_picture_is_told_in_words() {
+    let app = TestApp::start().await;
+    let elsewhere = serde_json::json!({ "images": [{ "image_url": "https://example.org/a.png" }] });
+    let response = edit_json(&app, &elsewhere).await;
+    let message = expect_openai_error(response, 400, "invalid_parameter", Some("images")).await;
+    assert!(message.contains("data: URL"), "{message}");
+    let response = edit_json(&app, &serde_json::json!({ "prompt": "x" })).await;
+    expect_openai_error(response, 400, "image_missing", None).await;
+    let two = serde_json::json!({ "images": ["data:;base64,AA", "data:;base64,AA"] });
+    expect_openai_error(edit_json(&app, &two).await, 400, "image_repeated", None).await;
+    let response = edit_json(&app, &json_body(serde_json::json!({ "layers": [1] }))).await;
+    expect_openai_error(response, 400, "invalid_parameter", Some("layers")).await;
+    expect_openai_error(edit_json(&app, &serde_json::json!([1])).await, 400, "invalid_json", None).await;
+    let broken = app.client.post(app.url("/v1/images/edits")).header("content-type", "application/json");
+    expect_openai_error(broken.body("{\"images\": [").send().await.unwrap(), 400, "invalid_json", None).await;
+    let small = TestApp::with([("MAX_FILE_SIZE", "100")]).await;
+    let response = edit_json(&small, &json_body(serde_json::json!({}))).await;
+    expect_openai_error(response, 413, "file_too_large", None).await;
+}
+
+/// The events of a stream, each with its name and its data; comments have no name.
+fn events(text: &str) -> Vec<(String, Value)> {
+    let blocks = text.split("\n\n").filter(|block| !block.is_empty());
+    blocks
+        .map(|block| match block.strip_prefix(": ") {
+            Some(_) => (String::new(), Value::Null),
+            None => {
+                let (name, data) = block.split_once("\ndata: ").unwrap();
+                (name.strip_prefix("event: ").unwrap().to_owned(), serde_json::from_str(data).unwrap())
+            }
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn layers_come_as_events() {
+    let app = TestApp::start().await;
+    for partial in [0, 2] {
+        let fields = [("stream", "true"), ("partial_images", if partial > 0 { "2" } else { "0" })];
+        let (response, id) = tokio::join!(edit(&app, form(&fields)), work(&app, None));
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["x-accel-buffering"], "no");
+        let all = events(&response.text().await.unwrap());
+        assert_eq!(all[0].0, "", "a comment comes at once");
+        let pictures: Vec<_> = all.iter().filter(|(name, _)| !name.is_empty()).collect();
+        assert_eq!(pictures.len(), if partial > 0 { 3 } else { 2 });
+        if partial > 0 {
+            let (name, data) = pictures[0];
+            assert_eq!((name.as_str(), data["partial_image_index"].as_u64()), ("image_edit.partial_image", Some(0)));
+            assert_eq!(data["output_format"], "jpeg");
+            assert_eq!(BASE64.decode(data["b64_json"].as_str().unwrap()).unwrap()[..2], [0xFF, 0xD8]);
+        }
+        for (n, (name, data)) in pictures.iter().rev().take(2).rev().enumerate() {
+            assert_eq!((name.as_str(), data["type"].as_str()), ("image_edit.completed", Some("image_edit.completed")));
+            let stored = app.get(&format!("/api/jobs/{id}/layers/{n}.png")).await.bytes().await.unwrap();
+            assert_eq!(BASE64.decode(data["b64_json"].as_str().unwrap()).unwrap(), stored);
+            assert_eq!((data["size"].as_str(), data["z_index"].as_u64()), (Some("24x16"), Some(n as u64)));
+            assert!(data["usage"]["total_tokens"].is_u64() && data["created_at"].is_i64(), "{data}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_tells_of_a_job_that_fails_and_of_one_that_takes_too_long() {
+    let app = TestApp::with([("OPENAI_WAIT_S", "1")]).await;
+    let failure = Failure { code: FailureCode::OutOfMemory, message: "needs 9 GB: try fewer layers".to_owned() };
+    let failed = Some(Outcome::Failed(failure));
+    let (response, _) = tokio::join!(edit(&app, form(&[("stream", "True")])), work(&app, failed));
+    let text = response.text().await.unwrap();
+    let (name, data) = events(&text).pop().unwrap();
+    assert_eq!((name.as_str(), data["error"]["code"].as_str()), ("error", Some("job_failed")));
+    assert!(data["error"]["message"].as_str().unwrap().contains("fewer layers"), "{data}");
+
+    let response = edit(&app, form(&[("stream", "true")])).await;
+    let (name, data) = events(&response.text().await.unwrap()).pop().unwrap();
+    assert_eq!((name.as_str(), data["error"]["code"].as_str()), ("error", Some("job_too_slow")));
+    until(|| async { app.broker.stats().await.unwrap().queued == 0 }).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_its_stream_cancels_its_job() {
+    let app = TestApp::start().await;
+    let response = edit(&app, form(&[("stream", "true")])).await;
+    assert_eq!(app.broker.stats().await.unwrap().queued, 1);
+    drop(response);
+    until(|| async { app.broker.stats().await.unwrap().queued == 0 }).await;
+}
+
+#[tokio::test]
 async fn layers_larger_than_a_block_arrive_whole() {
     let app = TestApp::start().await;
     let image = Part::bytes(pictures::noise_png(300)).file_name("noise.png");
@@ -100,14 +265,14 @@ async fn what_cannot_be_done_is_told_in_openais_words() {
         ("layers", "65", 422),
         ("resolution", "641", 422),
         ("seed", "many", 422),
+        ("num_layers", "65", 422),
+        ("num_inference_steps", "201", 422),
+        ("true_cfg_scale", "0.5", 422),
         ("n", "2", 400),
-        ("size", "1024x1024", 400),
         ("response_format", "url", 400),
-        ("output_format", "jpeg", 400),
-        ("background", "opaque", 400),
-        ("stream", "true", 400),
-        ("model", "dall-e-2", 400),
-        ("num_layers", "4", 400),
+        ("stream", "perhaps", 400),
+        ("model", "dall-e-9", 400),
+        ("layer_count", "4", 400),
     ] {
         let response = edit(&app, form(&[("prompt", "x"), (field, value)])).await;
         let message = expect_openai_error(response, status, "invalid_parameter", Some(field)).await;
@@ -118,9 +283,8 @@ async fn what_cannot_be_done_is_told_in_openais_words() {
     expect_openai_error(edit(&app, Form::new().text("prompt", "x")).await, 400, "image_missing", None).await;
     let no_picture = Form::new().part("image", Part::bytes(b"GIF87a".to_vec()).file_name("a.gif"));
     expect_openai_error(edit(&app, no_picture).await, 422, "image_damaged", None).await;
-    let json = app.client.post(app.url("/v1/images/edits")).json(&serde_json::json!({})).send().await.unwrap();
-    expect_openai_error(json, 415, "unsupported_media_type", None).await;
-    expect_openai_error(app.get("/v1/models").await, 404, "not_found", None).await;
+    let text = app.client.post(app.url("/v1/images/edits")).body("picture").send().await.unwrap();
+    expect_openai_error(text, 415, "unsupported_media_type", None).await;
     expect_openai_error(app.get("/v1/images/edits").await, 405, "method_not_allowed", None).await;
 }
 
@@ -168,6 +332,10 @@ image = ("poster.png", sys.stdin.buffer.read(), "image/png")
 result = client.images.edit(image=image, prompt="a poster", model="unflatten", response_format="b64_json",
                             extra_body={"layers": 4, "resolution": 640, "seed": 7})
 print(len(result.data), all(base64.b64decode(layer.b64_json)[:4] == b"\x89PNG" for layer in result.data))
+stream = client.images.edit(image=image, prompt="a poster", model="gpt-image-1", stream=True, partial_images=1,
+                            size="1024x1024", quality="high", background="opaque", output_format="webp", user="me")
+print([event.type for event in stream])
+print("unflatten" in [model.id for model in client.models.list()])
 try:
     client.images.edit(image=image, prompt="a poster", n=3)
 except openai.BadRequestError as error:
@@ -194,11 +362,13 @@ async fn openais_python_client_gets_its_layers() {
     command.args(["-c", PYTHON, &app.url("/v1")]).stdin(picture.reopen().unwrap());
     let client = tokio::task::spawn_blocking(move || command.output().unwrap());
     let id = work_patiently(&app).await;
+    work_patiently(&app).await;
     let output = client.await.unwrap();
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let lines: Vec<_> = told.lines().collect();
-    assert_eq!(lines, ["2 True", "invalid_parameter n invalid_request_error"]);
+    let events = "['image_edit.partial_image', 'image_edit.completed', 'image_edit.completed']";
+    assert_eq!(lines, ["2 True", events, "True", "invalid_parameter n invalid_request_error"]);
     let job = app.broker.job(id).await.unwrap().unwrap();
     assert_eq!((job.state, job.params.num_layers), (State::Succeeded, jobs::LayerCount::Exactly(4)));
 }

@@ -19,7 +19,7 @@ use crate::http::body::read_whole;
 use crate::http::client::Submitter;
 use crate::http::error::{Error, ErrorBody};
 use crate::http::extract::media_type;
-use crate::http::links::{self, Links};
+use crate::http::links::Links;
 use crate::http::parse_errors::read_json;
 use crate::http::responses::StorageFaults;
 use crate::intake::picture;
@@ -183,7 +183,7 @@ impl From<Submitted> for JobAccepted {
 
 impl IntoResponse for JobAccepted {
     fn into_response(self) -> Response {
-        let location = links::status(self.body.job_id);
+        let location = self.body.links.status.clone();
         let replayed = self.is_repeat.then_some([("idempotency-replayed", HeaderValue::from_static("true"))]);
         (StatusCode::ACCEPTED, [(header::LOCATION, location)], replayed, Json(self.body)).into_response()
     }

@@ -10,6 +10,8 @@ use crate::http::error::Error;
 enum Meaning {
     /// A parameter of ours, by its name.
     Ours(&'static str),
+    /// Whether the answer comes as events.
+    Stream,
     Engine,
     /// May be absent or one of these; decompositions do not support anything else, for this reason.
     Only(&'static [&'static str], &'static str),
@@ -18,30 +20,54 @@ enum Meaning {
 }
 
 fn meaning(name: &str) -> Option<Meaning> {
-    use Meaning::{Engine, Ignored, Only, Ours};
+    use Meaning::{Engine, Ignored, Only, Ours, Stream};
     Some(match name {
         "prompt" => Ours("prompt"),
-        "layers" => Ours("num_layers"),
+        "layers" | "num_layers" => Ours("num_layers"),
         "resolution" => Ours("resolution"),
         "seed" => Ours("seed"),
+        // Of vllm-omni, sglang and diffusers.
+        "negative_prompt" => Ours("negative_prompt"),
+        "num_inference_steps" => Ours("steps"),
+        "true_cfg_scale" => Ours("guidance"),
+        "cfg_normalize" => Ours("cfg_normalize"),
         "model" => Engine,
         "response_format" => {
             Only(&["b64_json"], "layers are sent as b64_json; GET /api/jobs/{id}/layers/0.png sends files")
         }
-        "n" => Only(&["1"], "a picture is decomposed once; set \"layers\" for more of them"),
-        "size" => Only(&["auto"], "layers are as large as the picture; leave it out"),
-        "output_format" => Only(&["png"], "layers are PNG, which keeps them exact"),
-        "background" => Only(&["auto", "transparent"], "layers are transparent where they are empty"),
-        "stream" => Only(&["false", "False"], "layers are sent all at once; leave it out"),
-        "quality" | "input_fidelity" | "output_compression" | "moderation" | "user" | "safety_identifier"
-        | "partial_images" => Ignored,
+        "n" | "num_outputs_per_prompt" | "num_images_per_prompt" => {
+            Only(&["1"], "a picture is decomposed once; set \"layers\" for more of them")
+        }
+        "stream" => Stream,
+        // Wishes. The answer says what it has: PNG, transparent, as large as the picture.
+        "size" | "width" | "height" | "quality" | "background" | "output_format" | "output_compression"
+        | "output_quality" | "style" | "complexity" | "input_fidelity" | "moderation" | "user"
+        | "safety_identifier" | "metadata" | "partial_images" => Ignored,
+        // How other servers run their model.
+        "guidance_scale"
+        | "generator_device"
+        | "enable_teacache"
+        | "use_en_prompt"
+        | "max_sequence_length"
+        | "strength"
+        | "request_id" => Ignored,
         _ => return None,
     })
 }
 
-/// Reads the job request in a form of OpenAI's API.
-pub(crate) fn job_request(fields: Vec<(String, String)>, config: &Config) -> Result<JobRequest, Error> {
-    let mut ours = Vec::new();
+/// What a client of OpenAI's API asks for.
+pub(crate) struct EditRequest {
+    pub job: JobRequest,
+    /// Whether the answer comes as events.
+    pub streams: bool,
+    /// How many partial pictures come before the layers, if it does.
+    pub partial_images: u32,
+}
+
+/// Reads the fields of OpenAI's API.
+pub(crate) fn edit_request(fields: Vec<(String, String)>, config: &Config) -> Result<EditRequest, Error> {
+    let (mut ours, mut renamed) = (Vec::new(), Vec::new());
+    let (mut streams, mut partial_images) = (false, 0);
     for (name, text) in fields {
         if text.trim().is_empty() {
             continue;
@@ -51,25 +77,47 @@ pub(crate) fn job_request(fields: Vec<(String, String)>, config: &Config) -> Res
             return Err(invalid(&shown, format!("\"{shown}\" is not a known field")));
         };
         match meaning {
-            Meaning::Ours(field) => ours.push((field.to_owned(), text)),
-            Meaning::Engine => ours.push(("engine".to_owned(), engine(&text)?.to_owned())),
+            Meaning::Ours(field) => {
+                ours.push((field.to_owned(), text));
+                if field != name {
+                    renamed.push((field, name));
+                }
+            }
+            Meaning::Engine => ours.push(("engine".to_owned(), engine(&text, config)?.as_str().to_owned())),
+            Meaning::Stream => match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "1" => streams = true,
+                "false" | "0" => streams = false,
+                _ => return Err(invalid(&name, "stream must be true or false".to_owned())),
+            },
             Meaning::Only(known, _) if known.contains(&text.trim()) => {}
             Meaning::Only(_, why) => return Err(invalid(&name, format!("{name}: {why}"))),
+            Meaning::Ignored if name == "partial_images" => partial_images = text.trim().parse().unwrap_or(0),
             Meaning::Ignored => {}
         }
     }
-    JobRequest::from_text(ours, config).map_err(|error| error.rename_param("num_layers", "layers"))
+    let job = JobRequest::from_text(ours, config)
+        .map_err(|error| renamed.iter().fold(error, |error, (ours, theirs)| error.rename_param(ours, theirs)))?;
+    Ok(EditRequest { job, streams, partial_images })
 }
 
-fn engine(model: &str) -> Result<&'static str, Error> {
+/// The name of our own model, which leaves the engine to the service.
+pub(crate) const OURS: &str = "unflatten";
+
+/// The engine behind the name of a model.
+pub(crate) fn engine(model: &str, config: &Config) -> Result<EngineChoice, Error> {
     let name = model.trim();
-    if name.eq_ignore_ascii_case("unflatten") {
-        return Ok(EngineChoice::Auto.as_str());
+    if name.eq_ignore_ascii_case(OURS) {
+        return Ok(EngineChoice::Auto);
     }
-    name.parse::<EngineChoice>().map(EngineChoice::as_str).map_err(|_| {
-        let known: Vec<_> = EngineChoice::ALL.iter().map(|engine| engine.as_str()).collect();
-        let shown: String = name.chars().take(60).collect();
-        invalid("model", format!("\"{shown}\" is not a known model; known models: unflatten, {}", known.join(", ")))
+    if let Some((_, engine)) = config.openai_models.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name)) {
+        return Ok(*engine);
+    }
+    name.parse().map_err(|_| {
+        let engines = EngineChoice::ALL.iter().map(|engine| engine.as_str());
+        let aliases = config.openai_models.iter().map(|(alias, _)| alias.as_str());
+        let known: Vec<_> = [OURS].into_iter().chain(engines).chain(aliases).collect();
+        let shown: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+        invalid("model", format!("\"{shown}\" is not a known model; known models: {}", known.join(", ")))
     })
 }
 

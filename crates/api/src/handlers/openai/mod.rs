@@ -3,3 +3,5 @@
 pub(crate) mod errors;
 pub(crate) mod fields;
 pub(crate) mod images;
+pub(crate) mod models;
+mod stream;
