@@ -6,6 +6,7 @@ mod support;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
+use std::process::Command;
 
 use image::{Rgba, RgbaImage};
 use layers::{
@@ -81,6 +82,12 @@ fn expected(nodes: &[Node], source: &dyn PixelSource) -> Value {
 }
 
 fn check(document: &Document, source: &LayerStack) {
+    let folder = exported(document, source);
+    support::check(folder.path());
+}
+
+/// A folder with the exports of a document and what readers have to find in them.
+fn exported(document: &Document, source: &LayerStack) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = |format: Format| folder.path().join(Path::new("document").with_extension(format.extension()));
     let options = ExportOptions { trim: true, ..ExportOptions::default() };
@@ -90,7 +97,7 @@ fn check(document: &Document, source: &LayerStack) {
     }
     let composite = document.compose(source).expect("the stack is in memory");
     support::write_expected(folder.path(), &composite, &expected(&document.nodes, source));
-    support::check(folder.path());
+    folder
 }
 
 #[test]
@@ -102,4 +109,88 @@ fn other_programs_read_a_stack() {
 #[test]
 fn other_programs_read_groups_and_what_was_edited() {
     check(&grouped(), &stack());
+}
+
+/// The discs of [`stack`] without their ground: much of the canvas is transparent, and some is half so.
+fn translucent() -> LayerStack {
+    let layers = stack().into_layers().into_iter().skip(1);
+    LayerStack::new(200, 150, layers.collect()).expect("all layers have one size")
+}
+
+#[test]
+fn other_programs_read_a_picture_with_alpha() {
+    let stack = translucent();
+    let folder = exported(&Document::from_stack("Plakat", &stack), &stack);
+    // LibreOffice draws on white.
+    support::run_readers(folder.path(), "check");
+}
+
+#[test]
+fn imagemagick_reads_the_transparency_and_the_profile_of_a_psd() {
+    if Command::new("convert").arg("-version").output().is_err() {
+        return support::skip("ImageMagick is not there", "install it");
+    }
+    let stack = translucent();
+    let document = Document::from_stack("Plakat", &stack);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("document.psd");
+    let file = BufWriter::new(File::create(&path).expect("the folder is new"));
+    export(&document, &stack, Format::Psd, &ExportOptions::default(), file).expect("the document is small");
+    let merged = format!("{}[0]", path.display());
+    let output = Command::new("convert").args([&merged, "-depth", "8", "rgba:-"]).output().expect("it was there");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{said}");
+    let found = RgbaImage::from_raw(200, 150, output.stdout).expect("the size of the picture");
+    let composite = document.compose(&stack).expect("the stack is in memory");
+    let difference = layers::Difference::between(&found, &composite).expect("the same size");
+    assert!(difference.max <= 2, "{difference:?}");
+    // Through LittleCMS, which reads the profile.
+    let srgb = Command::new("convert").args([&merged, "icc:-"]).output().expect("it was there");
+    assert!(srgb.status.success(), "{}", String::from_utf8_lossy(&srgb.stderr));
+    let profile = folder.path().join("srgb.icc");
+    std::fs::write(&profile, &srgb.stdout).expect("the folder is there");
+    let output = Command::new("convert")
+        .arg(&merged)
+        .arg("-profile")
+        .arg(&profile)
+        .args(["-depth", "8", "rgba:-"])
+        .output()
+        .expect("it was there");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+#[test]
+fn a_large_picture_in_an_svg_is_read_by_libxml2_and_has_no_seams() {
+    let mut state = 1_u32;
+    let mut noise = RgbaImage::new(2000, 1500);
+    for pixel in noise.pixels_mut() {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *pixel = Rgba([(state >> 24) as u8, (state >> 16) as u8, (state >> 8) as u8, 255]);
+    }
+    let stack =
+        LayerStack::new(2000, 1500, vec![Layer::new("Rauschen", Kind::Unknown, noise.clone())]).expect("one size");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("document.svg");
+    let file = BufWriter::new(File::create(&path).expect("the folder is new"));
+    let document = Document::from_stack("Plakat", &stack);
+    export(&document, &stack, Format::Svg, &ExportOptions::default(), file).expect("the document is small");
+    match support::python() {
+        // python-pptx brings lxml, which is libxml2 with its limits.
+        Some(python) => {
+            let script = "import sys; from lxml import etree; etree.parse(sys.argv[1])";
+            let output = Command::new(python).args(["-c", script]).arg(&path).output().expect("it was there");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        None => support::skip("lxml is not there", "run `cargo xtask test`"),
+    }
+    let drawn = folder.path().join("drawn.png");
+    let inkscape = Command::new("inkscape").arg("--export-filename").arg(&drawn).arg(&path).output();
+    if inkscape.is_err() {
+        eprintln!("SKIPPED: Inkscape is not there");
+        return;
+    }
+    let drawn = File::open(&drawn).expect("Inkscape has drawn the file");
+    let picture = layers::decode(std::io::BufReader::new(drawn), &layers::Limits::default()).expect("a picture").pixels;
+    assert!(picture == noise, "{:?}", layers::Difference::between(&picture, &noise));
 }

@@ -65,6 +65,13 @@ pub(crate) fn run_readers(folder: &Path, script: &str) {
     }
 }
 
+/// The Python with psd-tools, python-pptx and Pillow.
+#[allow(dead_code, reason = "used by some of the tests that include this file")]
+pub(crate) fn python() -> Option<PathBuf> {
+    let tools = std::env::var_os("UNFLATTEN_READERS").map_or_else(default_tools, PathBuf::from);
+    Some(tools.join("venv/bin/python")).filter(|python| python.is_file())
+}
+
 fn default_tools() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/readers")
 }
