@@ -3,6 +3,7 @@ use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, RgbaImage};
 
+mod avif;
 mod bmp;
 mod colour;
 mod density;
@@ -49,7 +50,7 @@ impl Default for Limits {
 pub struct Picture {
     /// sRGB, 8 bit, straight alpha, upright.
     pub pixels: RgbaImage,
-    /// `png`, `jpeg`, `webp`, `gif`, `bmp` or `tiff`.
+    /// `png`, `jpeg`, `webp`, `gif`, `bmp`, `tiff` or `avif`.
     pub format: &'static str,
     /// Whether at least one pixel is not opaque.
     pub has_alpha: bool,
@@ -66,7 +67,7 @@ pub enum DecodeError {
     #[error("the file is empty")]
     Empty,
     /// The bytes do not begin as a picture of any format that is read.
-    #[error("this is not a PNG, JPEG, WebP, GIF, BMP or TIFF picture")]
+    #[error("this is not a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF picture")]
     UnknownFormat,
     /// A file of a format that is recognised but not read.
     #[error("this is {format}, which is not read here")]
@@ -126,7 +127,7 @@ impl DecodeError {
     /// What can be done about it in a picture editor; `None` where the picture is not at fault.
     pub fn help(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Empty => "choose a PNG, JPEG, WebP, GIF, BMP or TIFF picture",
+            Self::Empty => "choose a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF picture",
             Self::UnknownFormat => "export it as PNG and try again",
             Self::NotRead { help, .. } => help,
             Self::TooManyPixels { .. } => "make it smaller and try again",
@@ -172,6 +173,10 @@ fn decode_dyn(mut reader: &mut dyn Source, limits: &Limits) -> Result<Picture, D
     let format = guess_format(&mut reader)?;
     let name = name(format);
     reader.seek(SeekFrom::Start(start)).map_err(DecodeError::Io)?;
+    if format == ImageFormat::Avif {
+        let (decoded, said) = avif::read(reader, limits)?;
+        return finish(decoded, &said, name);
+    }
     let Prepared { reader, said } = prepare(reader, format, start, limits)?;
     let mut image_reader = ImageReader::with_format(reader, format);
     image_reader.limits(memory_limit(limits.max_pixels));
@@ -193,10 +198,15 @@ fn decode_dyn(mut reader: &mut dyn Source, limits: &Limits) -> Result<Picture, D
     if said.associated_alpha {
         tiff::unpremultiply(&mut decoded);
     }
-    let pixels = colour::to_srgb8(decoded, &said.colours, name)?;
-    let has_alpha = pixels.pixels().any(|pixel| pixel[3] != 255);
     let density = said.density.map(|density| if is_turned(orientation) { density.transposed() } else { density });
-    Ok(Picture { pixels, format: name, has_alpha, density, lacks_end: said.lacks_end })
+    finish(decoded, &Said { density, ..said }, name)
+}
+
+/// Brings the colours of an upright picture to sRGB.
+fn finish(decoded: DynamicImage, said: &Said, format: &'static str) -> Result<Picture, DecodeError> {
+    let pixels = colour::to_srgb8(decoded, &said.colours, format)?;
+    let has_alpha = pixels.pixels().any(|pixel| pixel[3] != 255);
+    Ok(Picture { pixels, format, has_alpha, density: said.density, lacks_end: said.lacks_end })
 }
 
 /// Whether rows become columns.
@@ -279,6 +289,9 @@ fn guess_format(reader: &mut impl BufRead) -> Result<ImageFormat, DecodeError> {
     if head.is_empty() {
         return Err(DecodeError::Empty);
     }
+    if other_formats::is_avif(&head) {
+        return Ok(ImageFormat::Avif);
+    }
     match image::guess_format(&head) {
         Ok(
             format @ (ImageFormat::Png
@@ -299,6 +312,7 @@ fn name(format: ImageFormat) -> &'static str {
         ImageFormat::WebP => "webp",
         ImageFormat::Gif => "gif",
         ImageFormat::Bmp => "bmp",
+        ImageFormat::Avif => "avif",
         _ => "tiff",
     }
 }

@@ -64,7 +64,7 @@ pub(crate) struct ServeArguments {
 /// not from Unflatten is not touched.
 #[derive(Debug, Args)]
 pub(crate) struct DecomposeArguments {
-    /// PNG, JPEG, WebP, GIF, BMP or TIFF pictures
+    /// PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF pictures
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<PathBuf>,
     /// Number of layers: 1 to 64 (qwen, vertex: 10), or auto [env: DEFAULT_NUM_LAYERS] [default: 4]

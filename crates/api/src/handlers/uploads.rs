@@ -24,7 +24,7 @@ use crate::state::App;
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "describes the body, which is read as a stream")]
 pub(crate) struct UploadForm {
-    /// PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF. The field may also be called `file`.
+    /// PNG, JPEG, WebP, GIF (its first frame), BMP, TIFF or AVIF. The field may also be called `file`.
     #[schema(content_media_type = "application/octet-stream")]
     image: String,
 }

@@ -42,6 +42,11 @@ impl CodePoints {
         (primaries != UNSPECIFIED && transfer != UNSPECIFIED).then_some(found)
     }
 
+    /// Of samples that use all levels. `None` for numbers that leave the colours open.
+    pub(super) fn full(primaries: u16, transfer: u16) -> Option<Self> {
+        Self::of(&[u8::try_from(primaries).ok()?, u8::try_from(transfer).ok()?, 0, 1])
+    }
+
     /// `None` for numbers without a meaning.
     fn profile(self) -> Option<ColorProfile> {
         let profile = ColorProfile::new_from_cicp(CicpProfile {

@@ -8,7 +8,6 @@ pub(super) const HEAD_BYTES: usize = 1024;
 /// What a file is, and what its owner can do.
 type Named = (&'static str, &'static str);
 
-const AVIF: Named = ("an AVIF picture", "export it as PNG, JPEG or WebP and try again");
 const HEIC: Named = (
     "a HEIC picture, as iPhones take them",
     "share it as JPEG (on the phone: Settings, Camera, Formats, Most Compatible) or export it as PNG and try again",
@@ -99,17 +98,25 @@ fn recognise(head: &[u8]) -> Option<Named> {
     by_signature.or_else(|| netpbm(head)).or_else(|| markup(head))
 }
 
+/// Whether a file says that it is an AVIF picture.
+pub(super) fn is_avif(head: &[u8]) -> bool {
+    let is = |brand: &[u8; 4]| matches!(brand, b"avif" | b"avis");
+    brands(head).is_some_and(|(major, others)| is(major) || others.iter().any(is))
+}
+
+/// The major brand and the compatible ones of an ISO base media file.
+fn brands(head: &[u8]) -> Option<(&[u8; 4], &[[u8; 4]])> {
+    let size = u32::from_be_bytes(*head.first_chunk()?) as usize;
+    let body = head.get(8..size.min(head.len())).filter(|_| head.get(4..8) == Some(b"ftyp"))?;
+    // The second one is the version of the first.
+    let (brands, _) = body.as_chunks::<4>();
+    Some((brands.first()?, brands.get(2..).unwrap_or_default()))
+}
+
 /// By the brands of an ISO base media file (ISO/IEC 14496-12, section 4.3).
 fn by_brands(head: &[u8]) -> Option<Named> {
-    let size = u32::from_be_bytes(*head.first_chunk()?) as usize;
-    let body = head.get(8..size.min(head.len()))?;
-    // The major brand, its version, and the compatible brands.
-    let (brands, _) = body.as_chunks::<4>();
-    let (major, others) = (brands.first()?, brands.get(2..).unwrap_or_default());
+    let (major, others) = brands(head)?;
     let has = |wanted: &[&[u8; 4]]| wanted.iter().any(|brand| *brand == major || others.contains(brand));
-    if has(&[b"avif", b"avis"]) {
-        return Some(AVIF);
-    }
     if has(&[b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"]) {
         return Some(HEIC);
     }
