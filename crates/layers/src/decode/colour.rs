@@ -64,7 +64,7 @@ impl CodePoints {
 pub(super) struct Chromaticities([Chromaticity; 4]);
 
 impl Chromaticities {
-    /// The data of a cHRM chunk: eight numbers in 1/100000. `None` for what are no colours.
+    /// The data of a cHRM chunk: eight numbers in 1/100000. `None` for values that are not colours.
     pub(super) fn of(data: &[u8]) -> Option<Self> {
         let (numbers, []) = data.as_chunks::<4>() else { return None };
         let numbers: &[[u8; 4]; 8] = numbers.try_into().ok()?;

@@ -157,7 +157,9 @@ fn write_cut(
     parent: ParentLayer,
 ) -> Result<(Upload, NamedTempFile), Error> {
     let layer = layers::decode(BufReader::new(Cursor::new(bytes)), limits).map_err(Error::internal)?;
-    let pixels = layers::crop(&layer.pixels, area);
+    let mut pixels = layers::crop(&layer.pixels, area);
+    // Stored layers carry their edges' colours there, which are no part of the picture.
+    pixels.pixels_mut().filter(|pixel| pixel[3] == 0).for_each(|pixel| pixel.0 = [0; 4]);
     layers::write_dense_png(scratch.as_file(), &pixels, layer.density).map_err(|err| match err {
         EncodeError::Io(err) => Error::storage(err),
         err => Error::internal(err),
