@@ -302,7 +302,7 @@ fn tree_of(count: u32, change: impl Fn(u32, &mut TreeLayer)) -> Tree {
         change(layer, &mut made);
         made
     });
-    Tree { job_id: id, width: 4, height: 4, revision: 0, layers: layers.collect(), title: String::new() }
+    Tree { job_id: id, width: 4, height: 4, revision: 0, layers: layers.collect(), title: String::new(), density: None }
 }
 
 /// "a b Text[c d]" for a document of these names.

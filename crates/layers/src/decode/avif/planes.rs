@@ -249,7 +249,10 @@ pub(super) fn to_rgb(frame: &Frame, matrix: u16, is_full: bool) -> Option<Dynami
 }
 
 /// From brightness and two colours to RGB.
-fn conversion(matrix: u16) -> Option<Box<dyn Fn([f32; 3]) -> [f32; 3]>> {
+type Conversion = Box<dyn Fn([f32; 3]) -> [f32; 3]>;
+
+/// `None` for coefficients without a meaning here.
+fn conversion(matrix: u16) -> Option<Conversion> {
     if matrix == YCGCO {
         return Some(Box::new(|[y, g, o]| [y - g + o, y + g, y - g - o]));
     }
