@@ -3,10 +3,10 @@ import { fileSize, number, t } from "./lib/i18n.js";
 import { capabilities } from "./state.js";
 
 /** @type {Record<string, string>} */
-const BY_EXTENSION = { png: "png", jpg: "jpeg", jpeg: "jpeg", webp: "webp", gif: "gif", bmp: "bmp", tif: "tiff", tiff: "tiff" };
+const BY_EXTENSION = { png: "png", jpg: "jpeg", jpeg: "jpeg", webp: "webp", gif: "gif", bmp: "bmp", tif: "tiff", tiff: "tiff", avif: "avif" };
 
 /** @type {Record<string, string>} */
-const SHOWN = { png: "PNG", jpeg: "JPEG", webp: "WebP", gif: "GIF", bmp: "BMP", tiff: "TIFF" };
+const SHOWN = { png: "PNG", jpeg: "JPEG", webp: "WebP", gif: "GIF", bmp: "BMP", tiff: "TIFF", avif: "AVIF" };
 
 export function formatNames() {
   const formats = capabilities.value?.formats ?? Object.keys(SHOWN);
@@ -14,7 +14,7 @@ export function formatNames() {
 }
 
 export function acceptAttribute() {
-  return "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff,.png,.jpg,.jpeg,.webp,.gif,.bmp,.tif,.tiff";
+  return "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/tiff,image/avif,.png,.jpg,.jpeg,.webp,.gif,.bmp,.tif,.tiff,.avif";
 }
 
 /**

@@ -172,6 +172,7 @@
  * @property {number} seed
  * @property {EngineInfo & Reason} engine
  * @property {number} duration_ms
+ * @property {string} created_at
  * @property {LayerInfo[]} layers the lowest first
  * @property {Recomposition} recomposition
  * @property {(Message | string)[]} notes
@@ -237,7 +238,7 @@
  * @typedef {object} Capabilities
  * @property {Engine[]} engines the best first
  * @property {string[]} formats
- * @property {{ max_file_size_bytes: number, max_pixels: number, max_layers: number }} limits
+ * @property {{ max_file_size_bytes: number, max_pixels: number, max_layers: number, kept_for_s?: number | null }} limits
  * @property {Params} defaults
  */
 

@@ -287,6 +287,7 @@ export const en = {
   "background.rough": "rough",
   "background.rough.about": "Rough where other layers covered it.",
   "background.fair.about": "Fair where other layers covered it.",
+  "details.kept": "Kept until {time}; take what you need before.",
   "details.notes": "Notes",
   "details.more": "Details",
   "details.size": "Original",

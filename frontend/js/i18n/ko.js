@@ -326,6 +326,7 @@ export const ko = {
   "background.rough": "거침",
   "background.rough.about": "다른 레이어에 가려졌던 곳은 거칩니다.",
   "background.fair.about": "다른 레이어에 가려졌던 곳은 무난합니다.",
+  "details.kept": "{time}까지 보관됩니다. 필요한 파일은 그 전에 받아 두세요.",
   "details.notes": "참고",
   "details.more": "자세히 보기",
   "details.size": "원본",

@@ -77,7 +77,7 @@ export function upload(file, { onProgress, signal }) {
     const xhr = new XMLHttpRequest();
     const form = new FormData();
     form.append("image", file, file.name || "pasted.png");
-    xhr.open("POST", "/api/upload");
+    xhr.open("POST", "api/upload");
     xhr.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     xhr.onload = () => {
       const body = parse(xhr.responseText);
@@ -97,7 +97,7 @@ export function upload(file, { onProgress, signal }) {
  * @returns {Promise<import("../types.js").Accepted>}
  */
 export function decompose(uploadId, params) {
-  return request("/api/decompose", {
+  return request("api/decompose", {
     method: "POST",
     headers: { "Content-Type": "application/json", "Idempotency-Key": randomKey() },
     body: JSON.stringify({ upload_id: uploadId, ...params }),
@@ -116,7 +116,7 @@ function postJson(body) {
  * Starts a job that splits one layer of a result again.
  * @type {(id: string, n: number, params: import("../types.js").Params) => Promise<import("../types.js").Accepted>}
  */
-export const split = (id, n, params) => request(`/api/jobs/${id}/layers/${n}/decompose`, postJson(params));
+export const split = (id, n, params) => request(`api/jobs/${id}/layers/${n}/decompose`, postJson(params));
 
 /**
  * A stack of layers as a file.
@@ -124,45 +124,47 @@ export const split = (id, n, params) => request(`/api/jobs/${id}/layers/${n}/dec
  * @param {Record<string, unknown>} body
  */
 export async function compose(id, body) {
-  const response = await fetched(`/api/jobs/${id}/compose`, postJson(body));
+  const response = await fetched(`api/jobs/${id}/compose`, postJson(body));
   return response.blob();
 }
 
 /** @type {() => Promise<import("../types.js").FontList>} */
-export const fonts = () => request("/api/fonts");
+export const fonts = () => request("api/fonts");
 /** @type {() => Promise<import("../types.js").Capabilities>} */
-export const capabilities = () => request("/api/capabilities");
+export const capabilities = () => request("api/capabilities");
 /** @type {(id: string) => Promise<import("../types.js").JobStatus>} */
-export const status = (id) => request(`/api/status/${id}`, { headers: { Accept: "application/json" } });
+export const status = (id) => request(`api/status/${id}`, { headers: { Accept: "application/json" } });
 /** @type {(ids: string[]) => Promise<import("../types.js").JobSummary[]>} */
-export const statuses = (ids) => request(`/api/jobs?ids=${ids.join()}`);
+export const statuses = (ids) => request(`api/jobs?ids=${ids.join()}`);
 /** @type {(id: string) => Promise<import("../types.js").Metadata>} */
-export const metadata = (id) => request(`/api/jobs/${id}/metadata.json`);
+export const metadata = (id) => request(`api/jobs/${id}/metadata.json`);
 /**
  * The result with the edits that the service keeps, and those of its layers that were split again.
  * @type {(id: string) => Promise<import("../types.js").Tree>}
  */
-export const tree = (id) => request(`/api/jobs/${id}/document`);
+export const tree = (id) => request(`api/jobs/${id}/document`);
 /** @type {(id: string) => Promise<null>} */
-export const remove = (id) => request(`/api/jobs/${id}`, { method: "DELETE" });
+export const remove = (id) => request(`api/jobs/${id}`, { method: "DELETE" });
 /**
  * The same for a page that is being left: nothing waits for the answer.
  * @type {(id: string) => void}
  */
-export const removeOnLeave = (id) => void fetch(`/api/jobs/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
+export const removeOnLeave = (id) => void fetch(`api/jobs/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
 
 export const urls = {
   /** @type {(uploadId: string) => string} */
-  input: (uploadId) => `/api/uploads/${uploadId}.png`,
+  input: (uploadId) => `api/uploads/${uploadId}.png`,
   /** @type {(id: string, n: number) => string} */
-  layer: (id, n) => `/api/jobs/${id}/layers/${n}.png`,
+  layer: (id, n) => `api/jobs/${id}/layers/${n}.png`,
   /** @type {(id: string) => string} */
-  preview: (id) => `/api/jobs/${id}/preview.jpg`,
+  preview: (id) => `api/jobs/${id}/preview.jpg`,
   /** @type {(id: string) => string} */
-  zip: (id) => `/api/download/${id}`,
+  zip: (id) => `api/download/${id}`,
   /** @type {(id: string, after: number) => string} */
   live(id, after) {
-    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    return `${scheme}//${location.host}/api/status/${id}?after=${after}`;
+    const url = new URL(`api/status/${id}?after=${after}`, location.href);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    url.hash = "";
+    return url.href;
   },
 };

@@ -163,6 +163,14 @@ export function ago(isoTime) {
 
 language.subscribe(() => showLanguage());
 
+/**
+ * A day and time, such as "2 Dec 2026, 00:45".
+ * @param {number} time in milliseconds since 1970
+ */
+export function moment(time) {
+  return new Intl.DateTimeFormat(language.value, { dateStyle: "medium", timeStyle: "short" }).format(time);
+}
+
 /** Tells the browser and screen readers which language the page is in. */
 export function showLanguage() {
   document.documentElement.lang = language.value;

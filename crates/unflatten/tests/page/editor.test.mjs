@@ -208,7 +208,7 @@ const node = (number, fields = {}) => ({
 });
 
 test("a result is opened with what was edited over the API below what this browser kept", async () => {
-  serve({ "/api/jobs/job/document": { job_id: "job", layers: [node(1), node(0, { edit: { x: 7 } })] } });
+  serve({ "api/jobs/job/document": { job_id: "job", layers: [node(1), node(0, { edit: { x: 7 } })] } });
   await openDocument("job", metadata(2));
   assert.deepEqual(keysOf(layersNow()), [1, 0]);
   assert.equal(layerOf(0).x, 7);
@@ -226,8 +226,8 @@ test("a result is opened with what was edited over the API below what this brows
 test("layers that were split are opened as groups, those whose split failed as they are", async () => {
   const children = [{ layer: 1, job_id: "child" }, { layer: 0, job_id: "lost" }];
   serve({
-    "/api/jobs/job/document": { job_id: "job", layers: [node(0), node(1, { child: { job_id: "child", x: 30, y: 40, tree: { job_id: "child", layers: [node(0), node(1)] } } })] },
-    "/api/jobs/child/metadata.json": metadata(2, { input: { width: 9, height: 9, format: "png", parent: PARENT } }),
+    "api/jobs/job/document": { job_id: "job", layers: [node(0), node(1, { child: { job_id: "child", x: 30, y: 40, tree: { job_id: "child", layers: [node(0), node(1)] } } })] },
+    "api/jobs/child/metadata.json": metadata(2, { input: { width: 9, height: 9, format: "png", parent: PARENT } }),
   });
   await openDocument("job", metadata(2, { children }));
   assert.deepEqual(keysOf(layersNow()), [0, 2, 3], "keys of the result itself come first");
@@ -240,8 +240,8 @@ test("layers that were split are opened as groups, those whose split failed as t
 test("a layer that could not be split stays a layer", async () => {
   const tree = { job_id: "child", layers: [node(0)] };
   serve({
-    "/api/jobs/job/document": { job_id: "job", layers: [node(0), node(1, { edit: { x: 7 }, child: { job_id: "child", x: 30, y: 40, tree } })] },
-    "/api/jobs/child/metadata.json": metadata(1, { input: { width: 9, height: 9, format: "png", parent: PARENT } }),
+    "api/jobs/job/document": { job_id: "job", layers: [node(0), node(1, { edit: { x: 7 }, child: { job_id: "child", x: 30, y: 40, tree } })] },
+    "api/jobs/child/metadata.json": metadata(1, { input: { width: 9, height: 9, format: "png", parent: PARENT } }),
   });
   await openDocument("job", metadata(2, { children: [{ layer: 1, job_id: "child" }] }));
   assert.deepEqual(keysOf(layersNow()), [0, 1]);
@@ -251,7 +251,7 @@ test("a layer that could not be split stays a layer", async () => {
 test("neighbours of one group are opened in a group that hides, moves and is renamed as one", async () => {
   const grouped = metadata(4);
   grouped.layers.slice(1).forEach((info) => (info.group = "text"));
-  serve({ "/api/jobs/job/document": { job_id: "job", layers: [0, 1, 2, 3].map((number) => node(number)) } });
+  serve({ "api/jobs/job/document": { job_id: "job", layers: [0, 1, 2, 3].map((number) => node(number)) } });
   await openDocument("job", grouped);
   const key = layerOf(1).groups[0].key;
   assert.equal(nameOf(key), "Text");
@@ -291,7 +291,7 @@ test("a layer goes back to what was delivered, and keeps its place", () => {
 test("the background of a result is locked, until somebody unlocks it", async () => {
   const made = metadata(2);
   made.layers[0].kind = "background";
-  serve({ "/api/jobs/job/document": { job_id: "job", layers: [node(0), node(1)] } });
+  serve({ "api/jobs/job/document": { job_id: "job", layers: [node(0), node(1)] } });
   await openDocument("job", made);
   assert.deepEqual(layersNow().map(({ locked }) => locked), [true, false]);
   toggleLocked(0);
@@ -307,7 +307,7 @@ test("the background of a result is locked, until somebody unlocks it", async ()
 test("what was renamed over the API is not called after its codes", async () => {
   const labelled = metadata(2);
   labelled.layers.forEach((info) => (info.label = { thing: "circle", colour: "yellow" }));
-  serve({ "/api/jobs/job/document": { job_id: "job", layers: [node(0), node(1, { name: "해" })] } });
+  serve({ "api/jobs/job/document": { job_id: "job", layers: [node(0), node(1, { name: "해" })] } });
   await openDocument("job", labelled);
   assert.deepEqual([nameOf(0), nameOf(1)], ["Yellow circle", "해"]);
 });
@@ -316,7 +316,7 @@ test("a long list begins with its groups folded", async () => {
   for (const [count, wanted] of [[20, 0], [21, 1]]) {
     const long = metadata(count);
     long.layers.slice(1).forEach((info) => (info.group = "objects"));
-    serve({ "/api/jobs/job/document": { job_id: "job", layers: long.layers.map((_, number) => node(number)) } });
+    serve({ "api/jobs/job/document": { job_id: "job", layers: long.layers.map((_, number) => node(number)) } });
     await openDocument("job", long);
     assert.equal(folded.value.size, wanted);
   }
@@ -337,7 +337,7 @@ test("a service that does not know the edits is told of, and the result opens", 
 });
 
 test("a result that is left while it loads does not come after another", async () => {
-  serve({ "/api/jobs/one/document": { job_id: "one", layers: [node(0)] }, "/api/jobs/two/document": { job_id: "two", layers: [node(0)] } });
+  serve({ "api/jobs/one/document": { job_id: "one", layers: [node(0)] }, "api/jobs/two/document": { job_id: "two", layers: [node(0)] } });
   const one = openDocument("one", metadata(1));
   const two = openDocument("two", metadata(1));
   await Promise.all([one, two]);

@@ -66,7 +66,7 @@ test("files are refused before they are sent, in words that name them", async ()
 test("what is dropped without files is no file", () => {
   assert.deepEqual(filesIn(null), []);
   assert.deepEqual(filesIn({ files: [1, 2] }), [1, 2]);
-  assert.deepEqual(formatNames(), ["PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF"]);
+  assert.deepEqual(formatNames(), ["PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF", "AVIF"]);
 });
 
 test("the address names the job", () => {
@@ -132,10 +132,10 @@ test("the list is brought up to date: all of it once, then what is not over", as
   };
   for (const id of ["a", "b", "c"]) remember({ id, uploadId: "u", name: id, state: "succeeded" });
   await refreshRecent();
-  assert.equal(asked, "/api/jobs?ids=c,b,a");
+  assert.equal(asked, "api/jobs?ids=c,b,a");
   assert.deepEqual(recent.value.map(({ id, state }) => [id, state]), [["b", "running"], ["a", "succeeded"]], "c is not there any more");
   await refreshRecent();
-  assert.equal(asked, "/api/jobs?ids=b");
+  assert.equal(asked, "api/jobs?ids=b");
   globalThis.fetch = async () => {
     throw new TypeError("no network");
   };

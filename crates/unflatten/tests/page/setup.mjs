@@ -21,7 +21,7 @@ class Storage {
 const globals = {
   localStorage: new Storage(),
   navigator: { languages: ["en-GB", "en"] },
-  location: { protocol: "http:", host: "localhost:8000", hash: "" },
+  location: { href: "http://localhost:8000/", hash: "" },
   document: { documentElement: {}, title: "" },
 };
 for (const [name, value] of Object.entries(globals)) {

@@ -1,9 +1,9 @@
 // @ts-check
 import { html, render } from "../../lib/html.js";
-import { duration, language, number, reasonOf, say, t, tOr } from "../../lib/i18n.js";
+import { duration, language, moment, number, reasonOf, say, t, tOr } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View } from "../../lib/view.js";
-import { result } from "../../state.js";
+import { capabilities, result } from "../../state.js";
 
 /** Up to this difference (of 255) the layers count as exact. */
 const EXACT_UP_TO = 1;
@@ -18,7 +18,7 @@ const FOR_PEOPLE = new Set(["fewer_layers", "most_layers", "prompt_ignored", "en
  */
 class Details extends View {
   mount() {
-    this.watch([result, language], () => this.#draw());
+    this.watch([result, language, capabilities], () => this.#draw());
   }
 
   #draw() {
@@ -28,6 +28,7 @@ class Details extends View {
     const [told, others] = [true, false].map((wanted) => notes.filter((note) => isForPeople(note) === wanted));
     render(this, html`
       <p class="engine hint">${tOr(`engine.${engine.name}.made`, t("details.engine", { engine: engine.name }))}</p>
+      ${this.#keptUntil(result.value)}
       ${isExact ? "" : html`<p class="warning">${icon("alert")}<span>${t("recomposition.off")}</span></p>`}
       ${told.length > 0 ? html`<ul class="note-list">${told.map((note) => html`<li>${say(note)}</li>`)}</ul>` : ""}
       <details><summary>${t("details.more")}</summary>
@@ -38,6 +39,13 @@ class Details extends View {
           ${others.length > 0 ? html`<div><dt>${t("details.notes")}</dt><dd>${others.map((note) => html`<p>${say(note)}</p>`)}</dd></div>` : ""}
         </dl>
       </details>`);
+  }
+
+  /** @param {import("../../types.js").Metadata} metadata */
+  #keptUntil({ created_at: made }) {
+    const seconds = capabilities.value?.limits.kept_for_s;
+    if (!seconds || !made) return "";
+    return html`<p class="kept hint">${t("details.kept", { time: moment(Date.parse(made) + 1000 * seconds) })}</p>`;
   }
 
   /**

@@ -31,14 +31,14 @@ class Samples extends View {
       <h2 class="label" id="samples-title">${t("samples.title")}</h2>
       <div class="samples" role="group" aria-labelledby="samples-title">${SAMPLES.map(({ file, name }, at) => html`
         <button type="button" data-sample="${at}" aria-label="${t("samples.take", { name })}" title="${name}">
-          <img src="/samples/${file}-small.webp" alt="" width="72" height="96" loading="lazy" draggable="false"></button>`)}</div>`);
+          <img src="samples/${file}-small.webp" alt="" width="72" height="96" loading="lazy" draggable="false"></button>`)}</div>`);
   }
 
   /** @param {number} at */
   async #take(at) {
     const { file, name } = SAMPLES[at];
     try {
-      const response = await fetch(`/samples/${file}.webp`);
+      const response = await fetch(`samples/${file}.webp`);
       if (!response.ok) throw new Error(t("error.unexpected", { status: response.status }));
       await takeFiles([new File([await response.blob()], `${name}.webp`, { type: "image/webp" })]);
     } catch (error) {

@@ -39,15 +39,15 @@ class Topbar extends View {
   #draw() {
     render(this, html`
       <header>
-        <a class="brand" href="/" data-home aria-label="${t("top.home")}">
-          <img src="/img/logo.svg" alt="" width="28" height="28"><span>Unflatten</span>
+        <a class="brand" href="./" data-home aria-label="${t("top.home")}">
+          <img src="img/logo.svg" alt="" width="28" height="28"><span>Unflatten</span>
         </a>
         <nav aria-label="${t("top.nav")}">
           <button type="button" class="button quiet small" data-home data-new>${icon("plus")}<span>${t("top.new")}</span></button>
           <button type="button" class="button quiet small" data-jobs aria-haspopup="dialog">
             ${icon("history")}<span>${t("top.jobs")}</span><span class="count"></span>
           </button>
-          <a class="button quiet small docs" href="/docs">API</a>
+          <a class="button quiet small docs" href="docs">API</a>
           <label class="language">
             <span class="visually-hidden">${t("top.language")}</span>
             <select>${LANGUAGES.map(({ code, name }) =>

@@ -28,7 +28,7 @@ pub(crate) struct Capabilities {
     /// The parameters of jobs that leave them out.
     defaults: Params,
     /// Formats of pictures that can be uploaded.
-    formats: [&'static str; 6],
+    formats: [&'static str; 7],
     /// Formats that results can be downloaded in.
     download_formats: [Format; 5],
 }
@@ -56,6 +56,8 @@ struct Limits {
     max_pixels: u64,
     max_layers: u8,
     max_prompt_chars: usize,
+    /// Seconds for which a job and its result are kept once it is over; null where they are kept until they are deleted.
+    kept_for_s: Option<u64>,
 }
 
 /// What this service can do
@@ -79,6 +81,7 @@ pub(crate) async fn capabilities(State(app): State<App>) -> Result<NoStore<Json<
             max_pixels: config.defaults.max_pixels,
             max_layers: MAX_LAYERS,
             max_prompt_chars: 4000,
+            kept_for_s: config.cleanup_after.map(|age| age.as_secs()),
         },
         defaults: Params {
             num_layers: config.defaults.num_layers,
@@ -86,7 +89,7 @@ pub(crate) async fn capabilities(State(app): State<App>) -> Result<NoStore<Json<
             resolution: Some(config.defaults.resolution),
             ..Params::default()
         },
-        formats: ["png", "jpeg", "webp", "gif", "bmp", "tiff"],
+        formats: ["png", "jpeg", "webp", "gif", "bmp", "tiff", "avif"],
         download_formats: Format::ALL,
     };
     Ok(NoStore(Json(answer)))
