@@ -6,9 +6,9 @@ use crate::fill::membrane::membrane;
 use crate::layer::TextLine;
 use crate::monitor::{Monitor, Stage, Stopped};
 use crate::note::Note;
-use crate::plane::{Gray, Mask, Rgb8};
 #[cfg(feature = "networks")]
-use crate::plane::{Plane, Rect};
+use crate::plane::Plane;
+use crate::plane::{Gray, Mask, Rgb8};
 use crate::text;
 
 /// What was found in a picture before anything is extracted from it.
@@ -129,14 +129,7 @@ fn with_networks(
     let lines: Vec<TextLine> = letters
         .into_iter()
         .map(|line| {
-            // The box of the letters, not of the region that was searched.
-            let tight = line.mask.bounds().unwrap_or(Rect { x0: 0, y0: 0, x1: 0, y1: 0 });
-            let rect = Rect {
-                x0: line.rect.x0 + tight.x0,
-                y0: line.rect.y0 + tight.y0,
-                x1: line.rect.x0 + tight.x1,
-                y1: line.rect.y0 + tight.y1,
-            };
+            let rect = line.tight();
             let angle = libm::atan2f(line.along[1], line.along[0]).to_degrees();
             TextLine { text: line.text, rect, size: line.size, angle, sure: line.sure, bent: line.bent }
         })

@@ -75,6 +75,11 @@ impl Rect {
         }
     }
 
+    /// The same rectangle, `x` pixels further right and `y` further down.
+    pub(crate) fn moved(&self, x: usize, y: usize) -> Rect {
+        Rect { x0: self.x0 + x, y0: self.y0 + y, x1: self.x1 + x, y1: self.y1 + y }
+    }
+
     pub(crate) fn union(&self, other: &Rect) -> Rect {
         Rect {
             x0: self.x0.min(other.x0),

@@ -30,7 +30,7 @@ pub(crate) fn close_gaps(picture: &Rgb8, found: &mut Vec<Letters>, monitor: &Mon
     while first < found.len() {
         // Past the next one there is no looking: columns of a table are in one row.
         let next = (0..found.len()).filter(|&k| k != first && is_next(&found[first], &found[k]));
-        let next = next.min_by_key(|&k| tight(&found[k]).x0);
+        let next = next.min_by_key(|&k| found[k].tight().x0);
         let whole = next.map(|k| spanned(picture, &found[first], &found[k], monitor)).transpose()?.flatten();
         match whole {
             // What it now contains is no line of its own, and it may go on.
@@ -49,24 +49,17 @@ pub(crate) fn close_gaps(picture: &Rgb8, found: &mut Vec<Letters>, monitor: &Mon
 
 /// Whether most of a line's letters lie in the box of another one.
 fn is_within(part: &Letters, line: &Letters) -> bool {
-    let (a, b) = (tight(part), tight(line));
+    let (a, b) = (part.tight(), line.tight());
     let shared = |from: usize, to: usize| to.saturating_sub(from);
     let width = shared(a.x0.max(b.x0), a.x1.min(b.x1)) as f32;
     let height = shared(a.y0.max(b.y0), a.y1.min(b.y1)) as f32;
     width * height > WITHIN * (a.width() * a.height()) as f32
 }
 
-/// The box of a line's letters.
-fn tight(line: &Letters) -> Rect {
-    let tight = line.mask.bounds().unwrap_or(Rect { x0: 0, y0: 0, x1: 0, y1: 0 });
-    let (x, y) = (line.rect.x0, line.rect.y0);
-    Rect { x0: x + tight.x0, y0: y + tight.y0, x1: x + tight.x1, y1: y + tight.y1 }
-}
-
 /// Whether `right` could go on where `left` ends.
 fn is_next(left: &Letters, right: &Letters) -> bool {
     let level = |line: &Letters| line.along[0] >= LEVEL && line.certain;
-    let (a, b) = (tight(left), tight(right));
+    let (a, b) = (left.tight(), right.tight());
     let size = a.height().min(b.height()) as f32;
     let apart = (a.y0 + a.y1).abs_diff(b.y0 + b.y1) as f32 / 2.0;
     let gap = b.x0 as f32 - a.x1 as f32;
@@ -84,7 +77,7 @@ fn spanned(
     right: &Letters,
     monitor: &Monitor,
 ) -> Result<Option<Letters>, NetworkError> {
-    let (a, b) = (tight(left), tight(right));
+    let (a, b) = (left.tight(), right.tight());
     let rect = left.rect.union(&right.rect);
     let gap = Rect { x0: a.x1, x1: b.x0, y0: a.y0.min(b.y0), y1: a.y1.max(b.y1) };
     let both = |a: &Mask, b: &Mask| a.on(left.rect, rect).or(&b.on(right.rect, rect));

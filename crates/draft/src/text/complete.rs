@@ -205,12 +205,7 @@ impl Surroundings {
         let mask = self.with_outline(&letters);
         let mask = self.with_companions(&self.with_hard_shadow(mask, &place), &place);
         let bounds = mask.bounds()?;
-        let rect = Rect {
-            x0: self.rect.x0 + bounds.x0,
-            y0: self.rect.y0 + bounds.y0,
-            x1: self.rect.x0 + bounds.x1,
-            y1: self.rect.y0 + bounds.y1,
-        };
+        let rect = bounds.moved(self.rect.x0, self.rect.y0);
         Some(Whole { mask: mask.crop(bounds), edging: mask.minus(&letters).crop(bounds), rect })
     }
 

@@ -71,6 +71,12 @@ impl Letters {
         }
     }
 
+    /// The box of the letters, not of the region that was searched.
+    pub(crate) fn tight(&self) -> Rect {
+        let bounds = self.mask.bounds().unwrap_or(Rect { x0: 0, y0: 0, x1: 0, y1: 0 });
+        bounds.moved(self.rect.x0, self.rect.y0)
+    }
+
     /// The letters alone.
     pub(super) fn plain(&self) -> Mask {
         self.mask.minus(&self.edging)

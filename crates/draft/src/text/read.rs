@@ -185,9 +185,8 @@ pub(super) fn like(line: &Letters, known: &Letters) -> bool {
 /// its words.
 fn goes_with(single: &Letters, known: &Letters) -> bool {
     let ends = |line: &Letters| {
-        let tight = line.mask.bounds().unwrap_or(Rect { x0: 0, y0: 0, x1: 0, y1: 0 });
-        let (x, y) = (line.rect.x0, line.rect.y0);
-        [[x + tight.x0, x + tight.x1], [y + tight.y0, y + tight.y1]]
+        let tight = line.tight();
+        [[tight.x0, tight.x1], [tight.y0, tight.y1]]
     };
     let (a, b) = (ends(single), ends(known));
     let gap = |k: usize| a[k][0].max(b[k][0]).saturating_sub(a[k][1].min(b[k][1])) as f32;

@@ -1,6 +1,6 @@
 //! Rows of small print that the detector took for one line.
 
-use crate::plane::{Plane, Rect};
+use crate::plane::Plane;
 use crate::text::glyphs::Letters;
 
 /// Cosine of the angle from which a line does not run level enough to be divided by its rows: two degrees.
@@ -81,14 +81,8 @@ fn split(line: &Letters, along: [f32; 2], long: f32) -> Option<(Vec<Letters>, us
         let to = if k + 1 == rows.len() { usize::MAX } else { middle(k + 1) };
         let strip = Plane::from_fn(width, height, |x, y| (from..to).contains(&row_of(x, y)));
         let part = strip.bounds()?;
-        let rect = Rect {
-            x0: line.rect.x0 + part.x0,
-            y0: line.rect.y0 + part.y0,
-            x1: line.rect.x0 + part.x1,
-            y1: line.rect.y0 + part.y1,
-        };
         Some(Letters {
-            rect,
+            rect: part.moved(line.rect.x0, line.rect.y0),
             mask: line.mask.and(&strip).crop(part),
             edging: line.edging.and(&strip).crop(part),
             inside: line.inside.and(&strip).crop(part),
@@ -127,6 +121,7 @@ fn rows(counts: &[usize]) -> Vec<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plane::Rect;
 
     fn line(height: usize, letter: impl Fn(usize, usize) -> bool + Sync) -> Letters {
         let rect = Rect { x0: 10, y0: 20, x1: 310, y1: 20 + height };

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
 use image::DynamicImage;
 
-use super::source::{Source, metadata};
+use super::source::{Source, metadata, read_buffered};
 use super::{DecodeError, from_io};
 use crate::Density;
 
@@ -137,11 +137,7 @@ impl BufRead for WithHead<'_> {
 
 impl Read for WithHead<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let available = self.fill_buf()?;
-        let length = available.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&available[..length]);
-        self.consume(length);
-        Ok(length)
+        read_buffered(self, buffer)
     }
 }
 
