@@ -92,7 +92,7 @@ pub struct Leaf {
 /// Words in place of a part of a layer's pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retyped {
-    /// The words, on the outermost canvas.
+    /// The words, on the outermost canvas; lines that stay pixels are empty.
     pub texts: Vec<Text>,
     /// Where these words were, in boxes on the canvas of the layer's result. A pixel goes if it is nearer to one of them
     /// than to those of `kept`.
@@ -245,12 +245,12 @@ impl TreeLayer {
         };
         let live_text = live_text.into_iter().map(placed).collect();
         let retyped = (!edits.is_empty()).then(|| {
-            let (replaced, kept) = words::boxes(self.live_text.as_ref(), edits);
+            let words::Replacement { texts, replaced, kept } = words::replacement(self.live_text.as_ref(), edits);
             if kept.is_empty() {
                 (area, size) = (None, None);
             }
             Retyped {
-                texts: edits.values().cloned().map(placed).collect(),
+                texts: texts.into_iter().map(placed).collect(),
                 replaced,
                 kept,
                 at: std::mem::take(&mut at),

@@ -156,10 +156,11 @@ fn fits(
         found.push((index, fitted));
         rest = others;
     }
-    let main = found.last().and_then(|(_, fitted)| fitted.as_ref().ok()).map(|fit| fit.best().face);
     let others: Option<Vec<(usize, Fitted)>> =
         rest.par_iter().map(|&index| Some((index, one(index, known.as_ref())?))).collect();
-    found.extend(others?);
+    let others = others?;
+    let main = found.last().and_then(|(_, fitted)| Some(main_face(fitted.as_ref().ok()?, &others)));
+    found.extend(others);
     found.sort_by_key(|(index, _)| *index);
     let prefer = |fitted: Fitted| {
         let mut fit = fitted?;
@@ -169,6 +170,23 @@ fn fits(
         Ok(fit)
     };
     Some(found.into_iter().map(|(_, fitted)| prefer(fitted)).collect())
+}
+
+/// The face of the largest line; of several in which that is as alike, the one in which the other lines are most alike:
+/// two families may be one design in all but the baseline.
+fn main_face(largest: &Fit, others: &[(usize, Fitted)]) -> FaceId {
+    let fits = || others.iter().filter_map(|(_, fitted)| fitted.as_ref().ok());
+    let alike = |face: FaceId| -> f32 {
+        fits().map(|fit| fit.matches.iter().find(|found| found.face == face).map_or(0.0, |found| found.similarity)).sum()
+    };
+    let least = largest.best().similarity - SAME_FACE;
+    let good = largest.matches.iter().filter(|found| found.similarity >= least).map(|found| found.face);
+    // Of equals, the first.
+    good.fold((largest.best().face, f32::NEG_INFINITY), |best, face| {
+        let sum = alike(face);
+        if sum > best.1 { (face, sum) } else { best }
+    })
+    .0
 }
 
 /// The faces of matches, with all of their families.

@@ -6,6 +6,7 @@ export const editor = {
   "tools.move": "Move",
   "tools.hand": "Hand",
   "tools.more": "More",
+  "inspector.more": "More",
   "layers.lock": "Lock {name}",
 
   "flag.rough": "rough",

@@ -257,8 +257,8 @@ export const en = {
   "replace.wanted": "Find",
   "replace.by": "Replace with",
   "replace.all": "Replace all",
-  "replace.found": "Found {count} times",
-  "replace.done": "Replaced {count} times",
+  "replace.found": "Found: {count}",
+  "replace.done": "Replaced: {count}",
 
   "take.title": "Export",
   "take.all": "Download all layers (ZIP)",

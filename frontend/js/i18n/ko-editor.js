@@ -6,6 +6,7 @@ export const editor = {
   "tools.move": "이동",
   "tools.hand": "손",
   "tools.more": "더 보기",
+  "inspector.more": "더 보기",
   "layers.lock": "{name} 잠그기",
 
   "flag.rough": "거침",

@@ -1,11 +1,14 @@
 //! Layers whose words were edited.
 
 use layers::Rect;
+use typeset::Text;
 
 use super::ComposeError;
 use crate::edits::LayerEdit;
 use crate::{LiveText, TextEdits};
 
+/// Degrees up to which the boxes of a block's lines share nothing.
+const LEVEL: f32 = 1.0;
 /// Characters of a name that is made from words.
 const NAME: usize = 40;
 
@@ -27,7 +30,7 @@ pub fn shown_words(before: Option<&str>, live: Option<&LiveText>, edits: &TextEd
         return before.map(str::to_owned);
     }
     let Some(live) = live else {
-        return edits.values().next().map(typeset::Text::words);
+        return edits.values().next().map(Text::words);
     };
     let block = |(number, block): (u32, &engine::TextBlock)| edits.get(&number).unwrap_or(&block.text).words();
     let pixels = live.pixel_lines.iter().map(|line| line.words.clone());
@@ -48,11 +51,107 @@ pub fn shown_name(before: &str, live: Option<&LiveText>, edit: &LayerEdit) -> St
     }
 }
 
-/// Where the words of edited blocks were, and where those are that stay pixels.
-pub(super) fn boxes(live: Option<&LiveText>, edits: &TextEdits) -> (Vec<Rect>, Vec<Rect>) {
-    let Some(live) = live else { return (Vec::new(), Vec::new()) };
-    let (replaced, kept): (Vec<_>, Vec<_>) = live.numbered().partition(|(number, _)| edits.contains_key(number));
-    let area = |(_, block): &(u32, &engine::TextBlock)| block.bounding_box;
-    let pixels = live.pixel_lines.iter().map(|line| line.bounding_box);
-    (replaced.iter().map(area).collect(), kept.iter().map(area).chain(pixels).collect())
+/// What edits replace of a layer's pixels, on the canvas of its result.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Replacement {
+    /// The words to draw; lines that stay pixels are empty in them.
+    pub texts: Vec<Text>,
+    /// Where these words were, and where those are that stay pixels.
+    pub replaced: Vec<Rect>,
+    pub kept: Vec<Rect>,
+}
+
+/// The edited lines of a layer in place of their pixels; the other lines of their blocks keep theirs, which may have
+/// more than was read: a line through a price, letters that were misread.
+pub(super) fn replacement(live: Option<&LiveText>, edits: &TextEdits) -> Replacement {
+    let Some(live) = live else {
+        return Replacement { texts: edits.values().cloned().collect(), ..Replacement::default() };
+    };
+    let mut found = Replacement { kept: live.pixel_lines.iter().map(|line| line.bounding_box).collect(), ..Default::default() };
+    for (number, block) in live.numbered() {
+        let Some(text) = edits.get(&number) else {
+            found.kept.push(block.bounding_box);
+            continue;
+        };
+        let mut text = text.clone();
+        if keeps_places(&text, block) {
+            for ((line, before), info) in text.lines.iter_mut().zip(&block.text.lines).zip(&block.lines) {
+                if line == before {
+                    line.runs.iter_mut().for_each(|run| run.text.clear());
+                    found.kept.push(info.bounding_box);
+                } else {
+                    found.replaced.push(info.bounding_box);
+                }
+            }
+        } else {
+            found.replaced.push(block.bounding_box);
+        }
+        found.texts.push(text);
+    }
+    found
+}
+
+/// Whether each line of an edited block is where it was, in a box of its own.
+fn keeps_places(text: &Text, block: &engine::TextBlock) -> bool {
+    let before = &block.text;
+    let step = |line: &typeset::Line| line.runs.iter().map(|run| run.style.line_height).fold(0.0, f32::max);
+    let steps = |text: &Text| text.lines.iter().skip(1).map(step).collect::<Vec<f32>>();
+    (text.align, text.angle, text.position) == (before.align, before.angle, before.position)
+        && text.angle.abs() < LEVEL
+        && text.lines.len() == before.lines.len()
+        && block.lines.len() == before.lines.len()
+        && steps(text) == steps(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn text(words: [&str; 2]) -> Value {
+        let style = json!({ "family": "Jua", "size": 20.0, "line_height": 30.0, "fill": { "colour": "#102030" } });
+        let lines = words.map(|words| json!({ "runs": [{ "text": words, "style": style }] }));
+        json!({ "lines": lines, "position": { "x": 10.0, "y": 40.0 } })
+    }
+
+    /// One block of two lines, and a line that is only pixels.
+    fn live() -> LiveText {
+        let area = |y: u32, height: u32| json!({ "x": 10, "y": y, "width": 80, "height": height });
+        let line = |words: &str, y: u32| {
+            json!({
+                "words": words, "bounding_box": area(y, 20), "origin": { "x": 10.0, "y": y + 20 }, "width": 80.0,
+                "ascent": 16.0, "descent": 4.0, "script": "Hang", "confidence": 0.9, "similarity": 0.9, "overlap": 0.9,
+                "weakest": 0.9, "font": { "family": "Jua", "weight": 400, "slant": "upright", "width": 100, "approximate": false },
+            })
+        };
+        let block = json!({
+            "text": text(["3입/망", "11,900"]), "bounding_box": area(20, 50),
+            "lines": [line("3입/망", 20), line("11,900", 50)],
+        });
+        let pixels = json!({ "words": "?", "bounding_box": area(90, 10), "reason": "curved" });
+        serde_json::from_value(json!({ "blocks": [block], "pixel_lines": [pixels], "overlap": 0.9 })).expect("live text")
+    }
+
+    fn boxes(edited: Value) -> (Vec<u32>, Vec<u32>, Vec<String>) {
+        let edits = TextEdits::from([(0, serde_json::from_value(edited).expect("text"))]);
+        let found = replacement(Some(&live()), &edits);
+        let tops = |boxes: &[Rect]| boxes.iter().map(|area| area.y).collect();
+        (tops(&found.replaced), tops(&found.kept), found.texts.iter().map(Text::words).collect())
+    }
+
+    #[test]
+    fn lines_of_an_edited_block_that_stay_keep_their_pixels() {
+        assert_eq!(boxes(text(["3입/망", "9,900"])), (vec![50], vec![90, 20], vec!["\n9,900".to_owned()]));
+        assert_eq!(boxes(text(["3입/망", "11,900"])), (vec![], vec![90, 20, 50], vec!["\n".to_owned()]));
+        let mut moved = text(["3입/망", "9,900"]);
+        moved["position"]["x"] = json!(12.0);
+        assert_eq!(boxes(moved), (vec![20], vec![90], vec!["3입/망\n9,900".to_owned()]));
+        let mut closer = text(["3입/망", "9,900"]);
+        closer["lines"][1]["runs"][0]["style"]["line_height"] = json!(25.0);
+        assert_eq!(boxes(closer).1, vec![90]);
+        let mut one = text(["3입/망", "9,900"]);
+        one["lines"].as_array_mut().expect("lines").pop();
+        assert_eq!(boxes(one), (vec![20], vec![90], vec!["3입/망".to_owned()]));
+    }
 }

@@ -25,7 +25,7 @@ class Replace extends View {
   #draw() {
     render(this, html`
       <form class="replace" method="dialog">
-        <div class="field"><label for="wanted">${t("replace.wanted")}</label><input class="input" id="wanted" name="wanted" type="text" autocomplete="off"></div>
+        <div class="field"><label for="wanted">${t("replace.wanted")}</label><input class="input" id="wanted" name="wanted" type="text" autocomplete="off" autofocus></div>
         <div class="field"><label for="by">${t("replace.by")}</label><input class="input" id="by" name="by" type="text" autocomplete="off"></div>
         <div class="replace-foot"><output class="hint" aria-live="polite"></output>
           <button type="submit" class="button primary" disabled>${t("replace.all")}</button></div>
