@@ -249,12 +249,7 @@ impl TreeLayer {
             if kept.is_empty() {
                 (area, size) = (None, None);
             }
-            Retyped {
-                texts: texts.into_iter().map(placed).collect(),
-                replaced,
-                kept,
-                at: std::mem::take(&mut at),
-            }
+            Retyped { texts: texts.into_iter().map(placed).collect(), replaced, kept, at: std::mem::take(&mut at) }
         });
         leaves.push(Leaf { job_id, file: self.file.clone(), area, size, recolours: recolours.clone(), retyped });
         Node::Layer(DocumentLayer {

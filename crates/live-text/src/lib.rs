@@ -177,7 +177,9 @@ fn fits(
 fn main_face(largest: &Fit, others: &[(usize, Fitted)]) -> FaceId {
     let fits = || others.iter().filter_map(|(_, fitted)| fitted.as_ref().ok());
     let alike = |face: FaceId| -> f32 {
-        fits().map(|fit| fit.matches.iter().find(|found| found.face == face).map_or(0.0, |found| found.similarity)).sum()
+        fits()
+            .map(|fit| fit.matches.iter().find(|found| found.face == face).map_or(0.0, |found| found.similarity))
+            .sum()
     };
     let least = largest.best().similarity - SAME_FACE;
     let good = largest.matches.iter().filter(|found| found.similarity >= least).map(|found| found.face);

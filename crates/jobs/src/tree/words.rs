@@ -67,7 +67,8 @@ pub(super) fn replacement(live: Option<&LiveText>, edits: &TextEdits) -> Replace
     let Some(live) = live else {
         return Replacement { texts: edits.values().cloned().collect(), ..Replacement::default() };
     };
-    let mut found = Replacement { kept: live.pixel_lines.iter().map(|line| line.bounding_box).collect(), ..Default::default() };
+    let mut found =
+        Replacement { kept: live.pixel_lines.iter().map(|line| line.bounding_box).collect(), ..Default::default() };
     for (number, block) in live.numbered() {
         let Some(text) = edits.get(&number) else {
             found.kept.push(block.bounding_box);
@@ -130,7 +131,8 @@ mod tests {
             "lines": [line("3입/망", 20), line("11,900", 50)],
         });
         let pixels = json!({ "words": "?", "bounding_box": area(90, 10), "reason": "curved" });
-        serde_json::from_value(json!({ "blocks": [block], "pixel_lines": [pixels], "overlap": 0.9 })).expect("live text")
+        serde_json::from_value(json!({ "blocks": [block], "pixel_lines": [pixels], "overlap": 0.9 }))
+            .expect("live text")
     }
 
     fn boxes(edited: Value) -> (Vec<u32>, Vec<u32>, Vec<String>) {
