@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::app::TestApp;
 
 const MOST_LINES: usize = 400;
-const MOST_BYTES: usize = 150_000;
+const MOST_BYTES: usize = 180_000;
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
