@@ -104,7 +104,10 @@ impl Page {
     }
 
     pub(crate) async fn click(&self, selector: &str) {
-        self.element(selector).await.click().await.unwrap_or_else(|err| panic!("{selector}: {err}"));
+        while let Err(err) = self.element(selector).await.click().await {
+            // The page drew it anew in between; people would not notice.
+            assert!(err.to_string().contains("stale element"), "{selector}: {err}");
+        }
     }
 
     pub(crate) async fn choose(&self, selector: &str, value: &str) {
