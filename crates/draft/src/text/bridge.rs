@@ -17,49 +17,54 @@ const IN_ROW: f32 = 0.25;
 const INK: f32 = 0.04;
 /// Signs that a line has more than its parts, at least, and how sure its reading is.
 const MORE: usize = 2;
+const SURE: f32 = 0.85;
 /// Share of a part's box that lies in that of the line.
 const WITHIN: f32 = 0.7;
-const SURE: f32 = 0.85;
 
 /// Joins lines that are parts of one, if what stands between them can be read with them.
 ///
 /// # Errors
 /// When the caller stopped, or the network cannot be run.
 pub(crate) fn close_gaps(picture: &Rgb8, found: &mut Vec<Letters>, monitor: &Monitor) -> Result<(), NetworkError> {
+    let mut boxes: Vec<Rect> = found.iter().map(Letters::tight).collect();
     let mut first = 0;
     while first < found.len() {
         // Past the next one there is no looking: columns of a table are in one row.
-        let next = (0..found.len()).filter(|&k| k != first && is_next(&found[first], &found[k]));
-        let next = next.min_by_key(|&k| found[k].tight().x0);
+        let is_next = |&k: &usize| k != first && is_next((&found[first], boxes[first]), (&found[k], boxes[k]));
+        let next = (0..found.len()).filter(is_next).min_by_key(|&k| boxes[k].x0);
         let whole = next.map(|k| spanned(picture, &found[first], &found[k], monitor)).transpose()?.flatten();
-        match whole {
-            // What it now contains is no line of its own, and it may go on.
-            Some(line) => {
-                let gone: Vec<bool> = (0..found.len()).map(|k| k == first || is_within(&found[k], &line)).collect();
-                first = gone[..first].iter().filter(|gone| !**gone).count();
-                let mut gone = gone.into_iter();
-                found.retain(|_| gone.next() == Some(false));
-                found.insert(first, line);
-            }
-            None => first += 1,
-        }
+        let Some(line) = whole else {
+            first += 1;
+            continue;
+        };
+        // What it now contains is no line of its own, and it may go on.
+        let area = line.tight();
+        let kept: Vec<bool> = (0..found.len()).map(|k| k != first && !is_within(boxes[k], area)).collect();
+        first = kept[..first].iter().filter(|kept| **kept).count();
+        retain(found, &kept);
+        retain(&mut boxes, &kept);
+        found.insert(first, line);
+        boxes.insert(first, area);
     }
     Ok(())
 }
 
-/// Whether most of a line's letters lie in the box of another one.
-fn is_within(part: &Letters, line: &Letters) -> bool {
-    let (a, b) = (part.tight(), line.tight());
+fn retain<T>(items: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    items.retain(|_| kept.next() == Some(&true));
+}
+
+/// Whether most of one box lies in another one.
+fn is_within(a: Rect, b: Rect) -> bool {
     let shared = |from: usize, to: usize| to.saturating_sub(from);
     let width = shared(a.x0.max(b.x0), a.x1.min(b.x1)) as f32;
     let height = shared(a.y0.max(b.y0), a.y1.min(b.y1)) as f32;
     width * height > WITHIN * (a.width() * a.height()) as f32
 }
 
-/// Whether `right` could go on where `left` ends.
-fn is_next(left: &Letters, right: &Letters) -> bool {
+/// Whether `right` could go on where `left` ends, by the lines and the boxes of their letters.
+fn is_next((left, a): (&Letters, Rect), (right, b): (&Letters, Rect)) -> bool {
     let level = |line: &Letters| line.along[0] >= LEVEL && line.certain;
-    let (a, b) = (left.tight(), right.tight());
     let size = a.height().min(b.height()) as f32;
     let apart = (a.y0 + a.y1).abs_diff(b.y0 + b.y1) as f32 / 2.0;
     let gap = b.x0 as f32 - a.x1 as f32;
@@ -117,6 +122,7 @@ mod tests {
     #[test]
     fn a_line_goes_on_in_its_row_and_colour() {
         let left = line(100, 50, 200);
+        let is_next = |left: &Letters, right: &Letters| is_next((left, left.tight()), (right, right.tight()));
         assert!(is_next(&left, &line(380, 52, 100)));
         assert!(!is_next(&left, &line(305, 50, 100)), "the next word");
         assert!(!is_next(&left, &line(600, 50, 100)), "too far away");
@@ -128,8 +134,8 @@ mod tests {
 
     #[test]
     fn what_a_line_contains_is_a_part_of_it() {
-        let whole = line(100, 50, 400);
-        assert!(is_within(&line(250, 55, 60), &whole));
-        assert!(!is_within(&line(250, 85, 60), &whole) && !is_within(&line(480, 50, 100), &whole));
+        let within = |part: Letters| is_within(part.tight(), line(100, 50, 400).tight());
+        assert!(within(line(250, 55, 60)));
+        assert!(!within(line(250, 85, 60)) && !within(line(480, 50, 100)));
     }
 }
