@@ -66,7 +66,9 @@ pub(super) fn pieces(letters: &Rgb8) -> Vec<Piece> {
 /// The line and its mean certainty; of `readers`, the first may write spaces. `proportion` is the line's width over its
 /// height.
 pub(super) fn joined_pieces(pieces: &[Piece], readers: [&[Sign]; 2], proportion: f32) -> (String, f32) {
-    let signs = readers.map(|signs| signs.iter().filter(|sign| sign.character != ' ').copied().collect::<Vec<Sign>>());
+    // Marks in the white margin before a line are none.
+    let is_there = |sign: &&Sign| sign.character != ' ' && (sign.character.is_alphanumeric() || middle(sign) >= 0.0);
+    let signs = readers.map(|signs| signs.iter().filter(is_there).copied().collect::<Vec<Sign>>());
     let hangul: Vec<Sign> = signs[0].iter().filter(|sign| is_hangul(sign.character)).copied().collect();
     let korean = joined(&hangul).1 >= LOOKS_KOREAN;
     let weighed = signs.each_ref().map(|signs| signs.iter().map(|sign| weighed(sign, korean)).collect::<Vec<Sign>>());
