@@ -37,13 +37,19 @@ impl LiveText {
     const WEAKEST: f32 = 0.65;
 
     /// The blocks, with `edits` in place of those with their numbers, if an export can have them instead of the pixels:
-    /// they say all that was read in the layer, and what was not edited looks like its pixels and in no part misread. A
-    /// wrong price in a neat font is worse than pixels.
+    /// they say all that was read in the layer, and lines that were not edited, in edited blocks too, look like their
+    /// pixels and in no part misread. A wrong price in a neat font is worse than pixels.
     pub fn stand_in(&self, edits: &TextEdits) -> Vec<Text> {
-        let kept = || self.numbered().filter(|(number, _)| !edits.contains_key(number));
-        let mut lines = kept().flat_map(|(_, block)| &block.lines);
-        let read = self.pixel_lines.is_empty() && lines.all(|line| line.weakest >= Self::WEAKEST);
-        if read && (kept().next().is_none() || self.overlap >= Self::STANDS_IN) {
+        let kept: Vec<&LineInfo> = self
+            .numbered()
+            .flat_map(|(number, block)| {
+                let edited = edits.get(&number);
+                let is_kept = move |at: usize| edited.is_none_or(|text| text.lines.get(at) == block.text.lines.get(at));
+                block.lines.iter().enumerate().filter(move |(at, _)| is_kept(*at)).map(|(_, line)| line)
+            })
+            .collect();
+        let read = self.pixel_lines.is_empty() && kept.iter().all(|line| line.weakest >= Self::WEAKEST);
+        if read && (kept.is_empty() || self.overlap >= Self::STANDS_IN) {
             self.numbered().map(|(number, block)| edits.get(&number).unwrap_or(&block.text).clone()).collect()
         } else {
             Vec::new()
@@ -223,5 +229,13 @@ mod tests {
         let bad = text(0.4, &[0.3]);
         let edits = TextEdits::from([(0, bad.blocks[0].text.clone().reworded("b"))]);
         assert_eq!(bad.stand_in(&edits)[0].words(), "b", "somebody wrote it");
+        // Of two lines, somebody wrote the first.
+        let first = |weakest: &[f32]| {
+            let mut two = text(0.9, weakest).blocks.remove(0).text;
+            two.lines[0].runs[0].text = "b".to_owned();
+            text(0.9, weakest).stand_in(&TextEdits::from([(0, two)]))
+        };
+        assert_eq!(first(&[0.3, 0.9])[0].words(), "b\na");
+        assert_eq!(first(&[0.3, 0.3]), [], "the other is as it was read");
     }
 }

@@ -18,6 +18,8 @@ const FAMILIAR: f32 = 0.9;
 const AS_ALIKE: f32 = 0.05;
 /// Similarity from which the faces of other layers need none.
 const SURE: f32 = 0.92;
+/// How much more alike another face has to be than the poster's own where neither is the line's.
+const OF_POSTER: f32 = 0.06;
 /// Similarity from which the spaces between words are right, and how much more alike words with other spaces have to be.
 const SURELY_SPACED: f32 = 0.94;
 const WORTH_SPACING: f32 = 0.02;
@@ -57,9 +59,6 @@ impl Fit {
         }
     }
 }
-
-/// How much more alike another face has to be than the poster's own where neither is the line's.
-const OF_POSTER: f32 = 0.06;
 
 /// Faces that are likely, from other lines.
 pub(crate) struct Known {

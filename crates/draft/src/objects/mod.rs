@@ -4,6 +4,7 @@
 //! Limits were chosen by eye on real posters and photographs.
 
 mod arrange;
+mod asking;
 mod outline;
 mod wholes;
 

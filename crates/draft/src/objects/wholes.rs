@@ -5,22 +5,17 @@
 //! benchmark on HTML posters.
 
 use super::Thing;
+use super::asking::{large_pieces, questions};
 use super::outline::Outlined;
 use crate::morphology::{components, dilate};
 use crate::networks::objects::PERSON;
 use crate::plane::{Gray, Mask};
 use crate::regions::Regions;
-use crate::segmenter::{Embedding, Prompt, SegmentError};
+use crate::segmenter::{Embedding, SegmentError};
 
-/// Most regions that are asked about, their least share of the picture, and from which their box is asked about as well.
-const MOST_ASKED: usize = 24;
-const ASKED_SHARE: f32 = 0.003;
-const BOX_SHARE: f32 = 0.003;
-/// Most sets of touching regions that are asked about.
-const MOST_FIGURES: usize = 6;
 /// Share of the picture that a thing has.
-const LEAST_SHARE: f32 = 0.002;
-const MOST_SHARE: f32 = 0.45;
+pub(super) const LEAST_SHARE: f32 = 0.002;
+pub(super) const MOST_SHARE: f32 = 0.45;
 /// Least score times agreement of a mask with regions; and what a region is worth by itself.
 const LEAST_WORTH: f32 = 0.75;
 const REGION_WORTH: f32 = 0.9;
@@ -107,8 +102,7 @@ pub(super) fn find(
         }
     }
     let mut wholes = members(wholes, regions);
-    let about = asked(regions).into_iter().map(|k| prompts(k, regions, embedding.size()));
-    for prompts in about.chain(figures(regions).iter().map(|set| vec![around(set, regions, embedding.size())])) {
+    for prompts in questions(regions, embedding.size()) {
         let mut seen: Vec<Whole> = Vec::new();
         for prompt in prompts {
             // The last of the masks for a point is the scene around the thing.
@@ -161,61 +155,6 @@ fn members(mut wholes: Vec<Whole>, regions: &Regions) -> Vec<Whole> {
         kept.push(whole);
     }
     kept
-}
-
-/// Whether a region may be a thing or a piece of one by itself.
-fn is_piece(k: usize, regions: &Regions) -> bool {
-    regions.drawn[k] && !regions.ground[k] && !regions.hole[k]
-}
-
-/// The regions to ask about, largest first.
-fn asked(regions: &Regions) -> Vec<usize> {
-    let least = ASKED_SHARE * regions.total();
-    let fits = |&k: &usize| is_piece(k, regions) && regions.areas[k] > least;
-    let mut order: Vec<usize> = (0..regions.count()).filter(fits).collect();
-    // Stable: of equals, the first.
-    order.sort_by(|&a, &b| regions.areas[b].total_cmp(&regions.areas[a]));
-    order.truncate(MOST_ASKED);
-    order
-}
-
-/// Sets of pieces that touch each other, which may be figures on a photograph, largest first.
-fn figures(regions: &Regions) -> Vec<Vec<bool>> {
-    let pieces: Vec<bool> = (0..regions.count()).map(|k| is_piece(k, regions)).collect();
-    let (least, most) = (LEAST_SHARE * regions.total(), MOST_SHARE * regions.total());
-    let several = |set: &[bool]| (0..regions.count()).filter(|&k| set[k] && regions.is_large(k)).count() > 1;
-    let mut sets = regions.parts(&pieces);
-    sets.retain(|set| (least..most).contains(&regions.area(set)) && several(set));
-    sets.truncate(MOST_FIGURES);
-    sets
-}
-
-/// The middle of a region, and the box around it.
-fn prompts(k: usize, regions: &Regions, size: (usize, usize)) -> Vec<Prompt> {
-    let scale = scale(regions, size);
-    let (x, y) = regions.middle(k);
-    let point = ((x as f32 + 0.5) * scale[0], (y as f32 + 0.5) * scale[1], true);
-    let mut prompts = vec![Prompt { points: vec![point], boxes: Vec::new() }];
-    if regions.areas[k] > BOX_SHARE * regions.total() {
-        let set: Vec<bool> = (0..regions.count()).map(|other| other == k).collect();
-        prompts.push(around(&set, regions, size));
-    }
-    prompts
-}
-
-/// The box around a set of regions.
-fn around(set: &[bool], regions: &Regions, size: (usize, usize)) -> Prompt {
-    let scale = scale(regions, size);
-    let boxes = regions.mask(set).bounds().map(|bounds| {
-        let [x0, y0, x1, y1] = [bounds.x0, bounds.y0, bounds.x1, bounds.y1].map(|v| v as f32);
-        [x0 * scale[0], y0 * scale[1], x1 * scale[0], y1 * scale[1]]
-    });
-    Prompt { points: Vec::new(), boxes: boxes.into_iter().collect() }
-}
-
-/// Pixels of the embedded picture for one of the regions', across and down.
-fn scale(regions: &Regions, size: (usize, usize)) -> [f32; 2] {
-    [size.0 as f32 / regions.labels.width as f32, size.1 as f32 / regions.labels.height as f32]
 }
 
 /// The regions that are mostly in a mask; `None` if they make no thing.
@@ -276,8 +215,7 @@ fn add(whole: Whole, wholes: &mut Vec<Whole>, regions: &Regions) {
 
 /// Each large region by itself.
 fn alone(regions: &Regions) -> impl Iterator<Item = Whole> + '_ {
-    let least = ASKED_SHARE * regions.total();
-    (0..regions.count()).filter(move |&k| is_piece(k, regions) && regions.areas[k] > least).map(|k| {
+    large_pieces(regions).map(|k| {
         let set = (0..regions.count()).map(|other| other == k).collect();
         let is_shape = regions.shape[k];
         let worth = if is_shape { SHAPE_WORTH } else { REGION_WORTH };

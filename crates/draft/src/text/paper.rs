@@ -20,7 +20,7 @@ const INK_SHARE: f32 = 0.12;
 pub(super) const COLOUR_REACH: f32 = 0.7;
 pub(super) const NARROW_REACH: f32 = 0.4;
 /// Height of the detector's lines, in heights of their letters.
-const DETECTED: f32 = 1.3;
+pub(super) const DETECTED: f32 = 1.3;
 /// How far letters reach across the strip of their height that has most of a line's ink, in such heights, and the share
 /// of what lies in the line that is within it, at least.
 const ACROSS: f32 = 0.15;

@@ -2,6 +2,7 @@
 
 use crate::plane::Plane;
 use crate::text::glyphs::Letters;
+use crate::text::paper::DETECTED;
 
 /// Cosine of the angle from which a line does not run level enough to be divided by its rows: two degrees.
 const LEVEL: f32 = 0.9994;
@@ -16,8 +17,6 @@ const TURNS: [f32; 7] = [0.0, -2.0, 2.0, -4.0, 4.0, -6.0, 6.0];
 const ALIKE: f32 = 1.6;
 /// Height of a line's letters in pixels, at least.
 const LEAST_HEIGHT: usize = 6;
-/// Height of the detector's lines, in heights of their letters.
-const DETECTED: f32 = 1.3;
 
 /// The lines, those that are several rows divided into them.
 pub(crate) fn apart(lines: Vec<Letters>) -> Vec<Letters> {
@@ -163,7 +162,6 @@ mod tests {
             let rows = short_rows(&unread).expect("rows");
             let widths: Vec<usize> = rows.iter().map(|row| row.mask.bounds().expect("signs").width()).collect();
             assert!(widths.len() == 3 && widths[0] > 110 && (70..90).contains(&widths[1]) && widths[2] < 45);
-            assert!(rows.iter().all(|row| (row.along[1] - sine).abs() < 0.1));
         }
         let word = |x: usize, y: usize| (4..40).contains(&y) && x % 40 < 34 && x < 160;
         assert!(short_rows(&line(60, word)).is_none());

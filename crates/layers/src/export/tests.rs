@@ -2,6 +2,9 @@
 //! `roxmltree` and `image` crates here, psd-tools and python-pptx in
 //! `tests/readers.rs`.
 
+mod large;
+mod paper;
+
 use std::io::{Cursor, Read};
 
 use base64::Engine;
@@ -256,109 +259,6 @@ fn psd_refuses_what_it_cannot_hold() {
     assert!(matches!(result, Err(ExportError::TooLarge { format: "PSD", .. })));
 }
 
-/// Noise as large as its document, over and over.
-struct Noise(RgbaImage);
-
-impl PixelSource for Noise {
-    fn load(&self, _: usize) -> Result<RgbaImage, SourceError> {
-        Ok(self.0.clone())
-    }
-}
-
-fn noise(width: u32, height: u32) -> Noise {
-    let mut state = 1_u32;
-    let mut picture = RgbaImage::new(width, height);
-    for pixel in picture.pixels_mut() {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        *pixel = Rgba([(state >> 24) as u8, (state >> 16) as u8, (state >> 8) as u8, 128 | (state >> 25) as u8]);
-    }
-    Noise(picture)
-}
-
-fn of_noise(width: u32, height: u32, layers: usize) -> Document {
-    let pixels = RgbaImage::from_pixel(1, 1, Rgba([255; 4]));
-    let stack = LayerStack::new(1, 1, vec![Layer::new("", Kind::Unknown, pixels)]).unwrap();
-    let layer = Document::from_stack("", &stack).nodes.remove(0);
-    Document { title: String::new(), width, height, density: None, nodes: vec![layer; layers] }
-}
-
-#[test]
-fn a_psd_of_more_than_2_gb_is_refused_before_anything_is_written() {
-    /// Counts what is written.
-    #[derive(Default)]
-    struct Count(u64);
-    impl Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len() as u64;
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    impl Seek for Count {
-        fn seek(&mut self, _: io::SeekFrom) -> io::Result<u64> {
-            Ok(self.0)
-        }
-    }
-    // 4 MB each, of which noise keeps all.
-    let document = of_noise(1024, 1024, 520);
-    let mut count = Count::default();
-    let options = ExportOptions { shapes: ShapeMode::Pixels, ..ExportOptions::default() };
-    let error = export(&document, &noise(1024, 1024), Format::Psd, &options, &mut count).unwrap_err();
-    assert!(error.to_string().contains("2 GB") && count.0 == 0, "{error}, {} bytes", count.0);
-}
-
-#[test]
-fn a_psd_says_how_large_its_picture_is_and_carries_a_profile() {
-    let resource = |bytes: &[u8], id: u16| {
-        let mark = [&b"8BIM"[..], &id.to_be_bytes(), &[0, 0]].concat();
-        let at = bytes.windows(mark.len()).position(|part| part == mark).expect("the resource") + mark.len();
-        let length = u32::from_be_bytes(*bytes[at..].first_chunk().unwrap()) as usize;
-        bytes[at + 4..at + 4 + length].to_vec()
-    };
-    let mut document = Document::from_stack("", &stack());
-    for (density, [x, y]) in [(None, [72, 72]), (Density::new(300.0, 150.0), [300, 150])] {
-        document.density = density;
-        let bytes = written(&document, Format::Psd);
-        assert_eq!(resource(&bytes, 1005), [x, 0, 1, 1, y, 0, 1, 1].map(u16::to_be_bytes).concat());
-        assert!(moxcms::ColorProfile::new_from_slice(&resource(&bytes, 1039)).is_ok());
-    }
-}
-
-#[test]
-fn exports_are_as_large_on_paper_as_the_picture() {
-    // 300 pixels per inch: 64 x 48 pixels are 0.2133 x 0.16 inches; slides have at least an inch.
-    let density = Density::new(300.0, 300.0);
-    let document = Document { density, ..Document::from_stack("", &stack()) };
-    let png_density = |bytes: &[u8]| decode(Cursor::new(bytes), &Limits::default()).unwrap().density;
-    let svg = String::from_utf8(written(&document, Format::Svg)).unwrap();
-    assert!(svg.contains("width=\"0.2133in\" height=\"0.16in\" viewBox=\"0 0 64 48\""), "{svg:.400}");
-    let mut ora = archive(&document, Format::Ora);
-    let xml = String::from_utf8(entry(&mut ora, "stack.xml")).unwrap();
-    assert!(xml.contains("xres=\"300\" yres=\"300\""), "{xml}");
-    for name in ["data/layer1.png", "mergedimage.png"] {
-        assert_eq!(png_density(&entry(&mut ora, name)), density, "{name}");
-    }
-    let mut zip = archive(&document, Format::Zip);
-    let manifest: serde_json::Value = serde_json::from_slice(&entry(&mut zip, "manifest.json")).unwrap();
-    assert_eq!(manifest["density"], serde_json::json!({ "x": 300.0, "y": 300.0 }));
-    for name in ["layer_1.png", "trimmed/layer_1.png"] {
-        assert_eq!(png_density(&entry(&mut zip, name)), density, "{name}");
-    }
-    // A4: 210 x 297 mm are 7560000 x 10692000 EMU.
-    let page = Document { density, width: 2480, height: 3508, ..Document::from_stack("", &stack()) };
-    let mut pptx = archive(&page, Format::Pptx);
-    let text = String::from_utf8(entry(&mut pptx, "ppt/presentation.xml")).unwrap();
-    let xml = roxmltree::Document::parse(&text).unwrap();
-    let size = xml.descendants().find(|node| node.tag_name().name() == "sldSz").unwrap();
-    for (side, expected) in [("cx", 7_560_000_i64), ("cy", 10_692_000)] {
-        let found: i64 = size.attribute(side).unwrap().parse().unwrap();
-        assert!((found - expected).abs() < 3048, "{side}: {found}");
-    }
-    assert_eq!(png_density(&entry(&mut pptx, "ppt/media/image1.png")), density);
-}
-
 #[test]
 fn a_group_in_which_nothing_is_seen_is_left_out_of_slides() {
     let mut document = Document::from_stack("", &stack());
@@ -380,29 +280,6 @@ fn a_group_in_which_nothing_is_seen_is_left_out_of_slides() {
         assert!(size.attribute("cx") != Some("0") && size.attribute("cy") != Some("0"));
     }
     assert!(archive.by_name("ppt/media/image4.png").is_err());
-}
-
-#[test]
-fn a_large_picture_is_cut_for_svg() {
-    // 2000 x 1500 pixels of noise are 12 MB: libxml2 reads no attribute of more than 10 million bytes.
-    let (document, noise) = (of_noise(2000, 1500, 1), noise(2000, 1500));
-    let mut out = Cursor::new(Vec::new());
-    export(&document, &noise, Format::Svg, &ExportOptions::default(), &mut out).unwrap();
-    let text = String::from_utf8(out.into_inner()).unwrap();
-    let xml = roxmltree::Document::parse(&text).unwrap();
-    let mut whole = RgbaImage::new(2000, 1500);
-    let images: Vec<_> = xml.descendants().filter(|node| node.has_tag_name("image")).collect();
-    assert!(images.len() > 1);
-    for image in images {
-        let href = image.attribute(("http://www.w3.org/1999/xlink", "href")).unwrap();
-        assert!(href.len() < 10_000_000, "{}", href.len());
-        let png = href.strip_prefix("data:image/png;base64,").unwrap();
-        let tile = picture(&base64::engine::general_purpose::STANDARD.decode(png).unwrap());
-        let number = |name| image.attribute(name).unwrap().parse::<u32>().unwrap();
-        assert_eq!((number("width"), number("height")), tile.dimensions());
-        image::imageops::replace(&mut whole, &tile, number("x").into(), number("y").into());
-    }
-    assert!(whole == noise.0);
 }
 
 /// Reads the layers of an ORA file the way the specification says and composites them.

@@ -104,10 +104,14 @@ impl Page {
     }
 
     pub(crate) async fn click(&self, selector: &str) {
-        while let Err(err) = self.element(selector).await.click().await {
-            // The page drew it anew in between; people would not notice.
-            assert!(err.to_string().contains("stale element"), "{selector}: {err}");
+        for _ in 0..5 {
+            match self.element(selector).await.click().await {
+                Ok(()) => return,
+                // The page drew it anew in between; people would not notice.
+                Err(err) => assert!(err.to_string().contains("stale element"), "{selector}: {err}"),
+            }
         }
+        panic!("{selector} is drawn anew all the time");
     }
 
     pub(crate) async fn choose(&self, selector: &str, value: &str) {

@@ -144,7 +144,7 @@ class Type extends View {
 }
 
 /**
- * A block with one field changed; `null` if there is no such field.
+ * The block with one field changed, or `null` if it has no such field.
  * @param {Text} text
  * @param {string} field
  * @param {string} value
