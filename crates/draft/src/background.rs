@@ -37,6 +37,8 @@ const SIMILAR_COLOUR: f32 = 0.12;
 const FLAT_CONTRAST: f32 = 0.006;
 const FLAT_DISTANCE: f32 = 0.015;
 const FLAT_PIXELS: f32 = 150.0;
+/// The same between parts of gradients, which have coarse steps of their own.
+const GRADED_CONTRAST: f32 = 0.018;
 
 /// The smooth background at working size.
 pub(crate) struct Background {
@@ -139,16 +141,21 @@ fn merged_segments(lab: &Colour, monitor: &Monitor) -> Result<(Plane<u32>, Regio
     let mut fine = Sets::new(segments.count);
     let mut flat: Vec<Option<usize>> =
         (0..segments.count).map(|k| (even[k] && sizes[k] > FLAT_PIXELS).then_some(k)).collect();
+    // What has bands of a gradient in it.
+    let mut graded = vec![false; segments.count];
     edges.sort_by(|a, b| a.contrast.total_cmp(&b.contrast));
     for Border { a, b, contrast, .. } in edges {
         let (a, b) = (fine.find(a), fine.find(b));
-        let apart = |(a, b): (usize, usize)| {
-            contrast > FLAT_CONTRAST && distance_squared(colours[a], colours[b]) > FLAT_DISTANCE * FLAT_DISTANCE
-        };
         let (one, other) = (flat[a as usize], flat[b as usize]);
-        if a != b && !one.zip(other).is_some_and(apart) {
-            let joined = fine.join(a, b);
-            flat[joined as usize] = one.or(other);
+        let differ = one
+            .zip(other)
+            .is_some_and(|(one, other)| distance_squared(colours[one], colours[other]) > FLAT_DISTANCE * FLAT_DISTANCE);
+        let (gradient, two) = (graded[a as usize] || graded[b as usize], graded[a as usize] && graded[b as usize]);
+        let least = if two { GRADED_CONTRAST } else { FLAT_CONTRAST };
+        if a != b && (!differ || contrast <= least) {
+            let joined = fine.join(a, b) as usize;
+            flat[joined] = one.or(other);
+            graded[joined] = gradient || differ;
         }
     }
     let roots: Vec<u32> = (0..segments.count as u32).map(|k| sets.find(k)).collect();

@@ -15,6 +15,7 @@ use crate::document::{Document, DocumentLayer, Node, PixelSource, effective_opac
 use crate::{bounding_box, thumbnail_jpeg};
 
 mod shapes;
+mod spacing;
 mod text;
 
 use self::text::text_box;

@@ -24,7 +24,13 @@ pub(super) struct StyledRun<'a> {
     pub(super) family: String,
     /// The face's PostScript name.
     pub(super) postscript: String,
+    /// The family of at most four styles that the face belongs to, and whether it is a bold one of them.
+    pub(super) styled_family: String,
+    pub(super) bold: bool,
 }
+
+/// Weight from which a face counts as bold.
+const BOLD: u16 = 600;
 
 impl<'a> Words<'a> {
     /// The blocks of a layer. None for layers without words, for words that cannot be set (too many, out of range), and
@@ -54,8 +60,20 @@ impl<'a> StyledRun<'a> {
         let style = &run.style;
         let wanted = Wanted { family: &style.family, weight: style.weight, slant: style.slant, width: style.width };
         match fonts.find(&wanted) {
-            Some(face) => Self { run, family: face.family().to_owned(), postscript: face.postscript().to_owned() },
-            None => Self { run, family: style.family.clone(), postscript: style.family.clone() },
+            Some(face) => Self {
+                run,
+                family: face.family().to_owned(),
+                postscript: face.postscript().to_owned(),
+                styled_family: face.styled_family().to_owned(),
+                bold: face.weight() >= BOLD && face.styled_family() == face.family(),
+            },
+            None => Self {
+                run,
+                family: style.family.clone(),
+                postscript: style.family.clone(),
+                styled_family: style.family.clone(),
+                bold: style.weight >= BOLD,
+            },
         }
     }
 }

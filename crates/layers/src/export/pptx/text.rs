@@ -6,6 +6,7 @@ use typeset::{Align, Colour, Fill, Gradient, Shadow, Slant};
 
 use super::super::words::{StyledRun, WordLine, Words, on_canvas};
 use super::super::xml::escape;
+use super::spacing::Spaced;
 use super::{FARTHEST, Scale};
 
 /// EMU of a point, of which font sizes are hundredths.
@@ -17,8 +18,6 @@ const MOST_SPACING: f64 = 400_000.0;
 /// Degrees and shares are written in these parts.
 const PARTS_OF_A_DEGREE: f64 = 60_000.0;
 const PARTS_OF_THE_WHOLE: f64 = 100_000.0;
-/// Weight from which a face counts as bold.
-const BOLD: u16 = 600;
 
 /// What a text box looks like, for the shape's properties.
 pub(super) struct TextBox {
@@ -30,9 +29,8 @@ pub(super) struct TextBox {
 pub(super) fn text_box(words: &Words<'_>, scale: &Scale, opacity: f32) -> Option<TextBox> {
     let left = words.lines.iter().map(|line| line.bounds.x).reduce(f32::min)?;
     let right = words.lines.iter().map(|line| line.bounds.x + line.bounds.width).reduce(f32::max)?;
-    let first = words.lines.first()?.bounds;
-    let last = words.lines.last()?.bounds;
-    let (top, bottom) = (first.baseline - first.ascent, last.baseline + last.descent);
+    let spaced = Spaced::new(&words.lines)?;
+    let (top, bottom) = (spaced.top, spaced.bottom);
     let (width, height) = (f64::from(right - left).max(1.0), f64::from(bottom - top).max(1.0));
     let (x, y) = on_canvas(words.text, (left + right) / 2.0, (top + bottom) / 2.0);
     let emu = |pixels: f64| ((pixels * scale.emu_per_pixel).round() as i64).clamp(-FARTHEST, FARTHEST - 1);
@@ -50,26 +48,20 @@ pub(super) fn text_box(words: &Words<'_>, scale: &Scale, opacity: f32) -> Option
     let mut body = String::from(
         "<p:txBody><a:bodyPr wrap=\"none\" lIns=\"0\" tIns=\"0\" rIns=\"0\" bIns=\"0\" anchor=\"t\"><a:noAutofit/></a:bodyPr><a:lstStyle/>",
     );
-    let mut above = None;
-    for line in &words.lines {
-        paragraph(line, above, words.text.align, scale, opacity, &mut body);
-        above = Some(line.bounds.baseline);
+    for (line, spacing) in words.lines.iter().zip(spaced.spacings) {
+        paragraph(line, spacing, words.text.align, scale, opacity, &mut body);
     }
     body.push_str("</p:txBody>");
     Some(TextBox { place, body })
 }
 
-/// `above` is the baseline of the line before.
-fn paragraph(line: &WordLine<'_>, above: Option<f32>, align: Align, scale: &Scale, opacity: f32, out: &mut String) {
+fn paragraph(line: &WordLine<'_>, spacing: f32, align: Align, scale: &Scale, opacity: f32, out: &mut String) {
     let align = match align {
         Align::Left => "l",
         Align::Centre => "ctr",
         Align::Right => "r",
     };
-    let own = (line.bounds.ascent + line.bounds.descent).max(1.0);
-    // As a share of the line's own height; the first line's is what its font says.
-    let spacing = above.map_or(1.0, |above| f64::from((line.bounds.baseline - above) / own));
-    let spacing = (spacing * PARTS_OF_THE_WHOLE).round().clamp(1000.0, 13_200_000.0);
+    let spacing = (f64::from(spacing) * PARTS_OF_THE_WHOLE).round().clamp(1000.0, 13_200_000.0);
     let direction = if is_right_to_left(line) { " rtl=\"1\"" } else { "" };
     let _ = write!(
         out,
@@ -97,7 +89,7 @@ fn properties(styled: &StyledRun<'_>, scale: &Scale, opacity: f32) -> String {
     let points = |pixels: f32| f64::from(pixels) * scale.emu_per_pixel / EMU_PER_POINT * 100.0;
     let size = points(style.size).round().clamp(FONT_SIZES.0, FONT_SIZES.1);
     let mut out = format!(" lang=\"{}\" sz=\"{size}\"", language(&styled.run.text));
-    out.push_str(if style.weight >= BOLD { " b=\"1\"" } else { " b=\"0\"" });
+    out.push_str(if styled.bold { " b=\"1\"" } else { " b=\"0\"" });
     if style.slant == Slant::Italic {
         out.push_str(" i=\"1\"");
     }
@@ -118,7 +110,7 @@ fn properties(styled: &StyledRun<'_>, scale: &Scale, opacity: f32) -> String {
     if let Some(shadow) = style.shadow {
         out.push_str(&shadow_effect(&shadow, opacity, emu));
     }
-    let face = escape(&styled.family);
+    let face = escape(&styled.styled_family);
     let _ = write!(out, "<a:latin typeface=\"{face}\"/><a:ea typeface=\"{face}\"/><a:cs typeface=\"{face}\"/>");
     out
 }
