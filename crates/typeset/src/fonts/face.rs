@@ -72,6 +72,12 @@ impl Face {
         &self.names.family
     }
 
+    /// The name of its family of at most four styles (regular, bold, and both in italic), by which office programs know
+    /// it: `Noto Sans KR Medium`. Of a variable font, the family's name.
+    pub fn styled_family(&self) -> &str {
+        &self.names.styled
+    }
+
     /// The name of the family in Korean, if the file has one: 나눔고딕.
     pub fn korean_family(&self) -> Option<&str> {
         self.names.korean.as_deref()

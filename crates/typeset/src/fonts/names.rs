@@ -8,6 +8,8 @@ use harfrust::font::variation::NamedInstance;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {
     pub(super) family: String,
+    /// Of at most four styles: of a family with more, the others are families of their own.
+    pub(super) styled: String,
     pub(super) korean: Option<String>,
     pub(super) postscript: String,
     /// Every name under which it can be asked for, lowercase, spaces left out, in rising order.
@@ -40,10 +42,11 @@ impl Names {
         keys.sort();
         keys.dedup();
         let family = family.unwrap_or_else(|| "Unnamed".to_owned());
+        let styled = english(FAMILY).filter(|name| !name.is_empty()).unwrap_or_else(|| family.clone());
         let korean = korean(TYPOGRAPHIC_FAMILY).or_else(|| korean(FAMILY));
         let mut family_keys: Vec<String> = korean.iter().chain([&family]).map(|name| key(name)).collect();
         family_keys.sort();
-        Self { family, korean, family_keys, postscript: english(POSTSCRIPT).unwrap_or_default(), keys }
+        Self { family, styled, korean, family_keys, postscript: english(POSTSCRIPT).unwrap_or_default(), keys }
     }
 
     /// The names of an instance of a variable font: those of the font, with its own PostScript name.
@@ -54,7 +57,7 @@ impl Names {
             let style = english(instance.subfamily_name()).unwrap_or_default().replace(' ', "");
             format!("{}-{style}", self.family.replace(' ', ""))
         };
-        Self { postscript: own.unwrap_or_else(made), ..self.clone() }
+        Self { postscript: own.unwrap_or_else(made), styled: self.family.clone(), ..self.clone() }
     }
 
     /// Whether the face answers to a name, of which this is the [`key`].

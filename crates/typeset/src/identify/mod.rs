@@ -139,11 +139,13 @@ pub fn identify(mask: &GrayImage, words: &str, fonts: &Fonts, options: &Options)
 
 /// Of faces that are alike, those without letter spacing come first, then those that every machine has, then those with
 /// a Korean name (of a family for several languages, the Korean one), then the collection's order.
-fn rank(found: &Match, fonts: &Fonts) -> (bool, bool, bool, FaceId) {
-    let face = fonts.face(found.face);
-    let elsewhere = face.is_some_and(|face| matches!(face.origin(), Origin::System(_)));
-    let unnamed = face.is_some_and(|face| elsewhere && face.korean_family().is_none());
-    (found.letter_spacing != 0.0, elsewhere, unnamed, found.face)
+fn rank(found: &Match, fonts: &Fonts) -> (bool, Option<(bool, bool, FaceId)>) {
+    (found.letter_spacing != 0.0, fonts.face(found.face).map(preference))
+}
+
+fn preference(face: &Face) -> (bool, bool, FaceId) {
+    let elsewhere = matches!(face.origin(), Origin::System(_));
+    (elsewhere, elsewhere && face.korean_family().is_none(), face.id())
 }
 
 /// Without control characters: a line break that a reader left is a space.
@@ -188,8 +190,21 @@ fn first_pass<'a>(
         .collect();
     keep_best(&mut rough, (faces.len() / 2).max(2 * count));
     let mut rough = aligned(view, rough, 1);
+    leave_one_twin(&mut rough);
     keep_best(&mut rough, count);
     rough
+}
+
+/// Of faces that draw the words exactly alike, as those of one family for several languages do, only the first one is a
+/// candidate: else they would take the places of other families.
+fn leave_one_twin(rough: &mut Vec<Rough<'_>>) {
+    let drawn = |(_, drawn, similarity): &Rough<'_>| {
+        let Fit { size, x, baseline, spacing, .. } = drawn.fit;
+        [size, x, baseline, spacing, *similarity].map(f32::to_bits)
+    };
+    rough.sort_by_key(|found| (drawn(found), preference(found.0.face)));
+    rough.dedup_by_key(|found| drawn(found));
+    rough.sort_by_key(|(candidate, ..)| candidate.face.id());
 }
 
 /// The words aligned by so many steps.
