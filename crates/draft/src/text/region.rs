@@ -187,7 +187,7 @@ impl Region {
         }
         let main = main_colour(&clusters, inside).map_or_else(|| inside.same_size(false), |k| labels.map(|l| l == k));
         let clusters = Clusters { labels: &labels, centres: &centres, chosen: &chosen, inner: &inner, outer: &outer };
-        (clusters.letters(inside), main)
+        (clusters.letters(inside, self.smooth), main)
     }
 
     /// Share of a colour's pixels in the ring that do not belong to large shapes beside the line,

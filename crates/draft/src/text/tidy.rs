@@ -32,8 +32,9 @@ pub(super) struct Clusters<'a> {
 
 impl Clusters<'_> {
     /// The letters without what only has the colour of their soft edge, such as lights between them: a mixture of
-    /// letter and background lies beside letters.
-    pub(super) fn letters(&self, inside: &Mask) -> Mask {
+    /// letter and background lies beside letters. On a `smooth` background there are no lights: strokes as thin as the
+    /// others may have no pixel of the letters' full colour.
+    pub(super) fn letters(&self, inside: &Mask, smooth: bool) -> Mask {
         let mut mask = self.labels.map(|label| self.chosen[label]);
         for edge in 0..self.centres.len() {
             let Some(letter) = self.softened(edge) else { continue };
@@ -43,7 +44,9 @@ impl Clusters<'_> {
                 away.data.iter().zip(&own.data).filter(|(_, own)| **own).map(|(away, _)| *away).collect();
             let typical = quantile(&mut distances, 0.5);
             let farthest = if typical <= SOFT_EDGE { (1.5 * typical).max(2.0) } else { 2.0 * typical };
-            mask = mask.minus(&self.labels.zip(&away, |label, away| label == edge && away > farthest));
+            let far = self.labels.zip(&away, |label, away| label == edge && away > farthest);
+            let kept = if smooth { thin_parts(&far, &mask) } else { far.same_size(false) };
+            mask = mask.minus(&far.minus(&kept));
         }
         mask
     }
@@ -66,6 +69,23 @@ impl Clusters<'_> {
         let mixture: [f32; 3] = std::array::from_fn(|c| background[c] + share * along[c]);
         (0.1..0.9).contains(&share) && distance_squared(edge, mixture) < MIXED * MIXED
     }
+}
+
+/// The parts that are nowhere thicker than the strokes of `letters`.
+fn thin_parts(mask: &Mask, letters: &Mask) -> Mask {
+    let thickest = |mask: &Mask| {
+        let depth = distance_to(&mask.not());
+        let mut depths: Vec<f32> = depth.data.into_iter().filter(|depth| *depth > 0.0 && depth.is_finite()).collect();
+        quantile(&mut depths, 0.95)
+    };
+    let parts = components(mask);
+    let depth = distance_to(&mask.not());
+    let limit = thickest(&letters.minus(mask)).max(1.0);
+    let mut thin = vec![true; parts.areas.len()];
+    for (&part, &depth) in parts.labels.data.iter().zip(&depth.data) {
+        thin[part as usize] &= depth <= limit;
+    }
+    parts.select(&thin)
 }
 
 /// Takes off what goes on steadily from the background into the mask and has no colour of the letters.
@@ -155,24 +175,34 @@ mod tests {
         })
     }
 
-    fn letters(labels: &Plane<usize>, centres: &[[f32; 3]]) -> Mask {
+    fn letters(labels: &Plane<usize>, centres: &[[f32; 3]], smooth: bool) -> Mask {
         let inside = labels.same_size(true);
         let chosen = [true, true, false];
-        Clusters { labels, centres, chosen: &chosen, inner: &[0.4, 0.1, 0.5], outer: &[0.0, 0.0, 1.0] }.letters(&inside)
+        Clusters { labels, centres, chosen: &chosen, inner: &[0.4, 0.1, 0.5], outer: &[0.0, 0.0, 1.0] }.letters(&inside, smooth)
     }
 
     #[test]
     fn a_light_of_the_colour_of_soft_edges_is_no_letter() {
-        let mask = letters(&line(2), &[LETTER, EDGE, GROUND]);
+        let mask = letters(&line(2), &[LETTER, EDGE, GROUND], false);
         assert!(mask.at(29, 50) && mask.at(28, 50), "the edge itself stays");
         assert!(!mask.at(122, 42));
     }
 
     #[test]
+    fn a_thin_stroke_of_the_colour_of_soft_edges_stays_where_there_are_no_lights() {
+        let stem = |x: usize, y: usize| (100..102).contains(&x) && (20..80).contains(&y);
+        let labels = line(2);
+        let labels = Plane::from_fn(160, 100, |x, y| if stem(x, y) { 1 } else { labels.at(x, y) });
+        let mask = letters(&labels, &[LETTER, EDGE, GROUND], true);
+        assert!((20..80).all(|y| mask.at(100, y)));
+        assert!(!letters(&labels, &[LETTER, EDGE, GROUND], false).at(100, 50));
+    }
+
+    #[test]
     fn an_outline_stays_whole_and_a_dot_of_another_colour_stays() {
-        let mask = letters(&line(8), &[LETTER, EDGE, GROUND]);
+        let mask = letters(&line(8), &[LETTER, EDGE, GROUND], false);
         assert!((22..30).all(|x| mask.at(x, 50)), "an outline of eight pixels");
-        let mask = letters(&line(2), &[LETTER, [0.9, -0.2, 0.1], GROUND]);
+        let mask = letters(&line(2), &[LETTER, [0.9, -0.2, 0.1], GROUND], false);
         assert!(mask.at(122, 42), "no mixture of letter and background");
     }
 
