@@ -1,6 +1,6 @@
 """Makes the fixtures below `tests/fixtures/`: tiny checkpoints (configs and tensor lists) and the reference's numbers.
 
-    python make.py [part ...]      parts: vae transformer scheduler noise resize pipeline; default: all
+    python make.py [part ...]      parts: vae transformer scheduler noise resize pipeline lora; default: all
 """
 
 import json
@@ -219,9 +219,15 @@ def make_pipeline() -> None:
     pipeline.make(FIXTURES)
 
 
+def make_lora() -> None:
+    import lora
+
+    lora.make(FIXTURES)
+
+
 PARTS = {
     "vae": make_vae, "transformer": make_transformer, "scheduler": make_scheduler, "noise": make_noise,
-    "resize": make_resize, "pipeline": make_pipeline,
+    "resize": make_resize, "pipeline": make_pipeline, "lora": make_lora,
 }
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ mod degradation;
 mod error;
 mod finite;
 pub mod gpu;
+mod lora;
 mod nn;
 mod noise;
 mod options;
@@ -30,6 +31,7 @@ pub mod weights;
 
 pub use degradation::{Degradation, KernelSet};
 pub use error::{Error, Result};
+pub use lora::{Lora, LoraUse};
 pub use nn::MatmulPrecision;
 pub use noise::randn;
 pub use options::LoadOptions;

@@ -1,6 +1,7 @@
 //! Tiny checkpoints with random weights, for tests (feature `testing`). The other half is `reference/tiny.py`.
 #![allow(clippy::missing_panics_doc, reason = "a test that panics has failed")]
 
+pub mod loras;
 pub mod packagings;
 pub mod runs;
 

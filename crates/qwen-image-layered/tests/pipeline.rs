@@ -23,11 +23,11 @@ fn cases(bf16: bool) -> Vec<Case> {
     runs::cases().into_iter().filter(|case| case.bf16_error.is_some() == bf16).collect()
 }
 
-fn run(case: &Case, decomposer: &Decomposer, dtype: DType) -> Output {
+fn run(case: &Case, decomposer: &mut Decomposer, dtype: DType) -> Output {
     run_as(case, decomposer, dtype, Passes::Sequential)
 }
 
-fn run_as(case: &Case, decomposer: &Decomposer, dtype: DType, passes: Passes) -> Output {
+fn run_as(case: &Case, decomposer: &mut Decomposer, dtype: DType, passes: Passes) -> Output {
     let params = Params { passes, ..case.params() };
     let picture = params.resized(&case.picture()).unwrap();
     let conditioning = case.conditioning(dtype, &Device::Cpu);
@@ -43,10 +43,10 @@ fn load(dtype: DType) -> Decomposer {
 /// Measured: at most 1.2e-6 at every stage; the noise bit for bit.
 #[test]
 fn f32_matches_the_reference_at_every_stage() {
-    let decomposer = load(DType::F32);
+    let mut decomposer = load(DType::F32);
     for case in &cases(false) {
         let expected = tensors(&format!("tiny/{}.safetensors", case.name));
-        let output = run(case, &decomposer, DType::F32);
+        let output = run(case, &mut decomposer, DType::F32);
         for (name, expected) in &expected {
             let error = relative(&output.intermediates[name], expected);
             println!("{} {name}: {error:.1e}", case.name);
@@ -88,10 +88,10 @@ fn worst_pixel(found: &RgbaImage, expected: &Tensor) -> i32 {
 /// the reference's own bf16 is.
 #[test]
 fn bf16_is_as_good_as_the_reference() {
-    let decomposer = load(DType::BF16);
+    let mut decomposer = load(DType::BF16);
     for case in &cases(true) {
         let expected = tensors(&format!("tiny/{}.safetensors", case.name));
-        let output = run(case, &decomposer, DType::BF16);
+        let output = run(case, &mut decomposer, DType::BF16);
         assert!(relative(&output.intermediates["latents0"], &expected["latents0"]) == 0.0);
         let error = relative(&output.intermediates["images"], &expected["images"]);
         let allowed = 1.2 * case.bf16_error.unwrap();
@@ -104,10 +104,10 @@ fn bf16_is_as_good_as_the_reference() {
 #[test]
 fn the_kernels_of_devices_match_the_reference() {
     as_device(|| {
-        let decomposer = load(DType::F32);
+        let mut decomposer = load(DType::F32);
         let ways = [Passes::Sequential, Passes::Batched];
         for (case, passes) in cases(false).iter().flat_map(|case| ways.map(|passes| (case, passes))) {
-            let output = run_as(case, &decomposer, DType::F32, passes);
+            let output = run_as(case, &mut decomposer, DType::F32, passes);
             for (name, expected) in tensors(&format!("tiny/{}.safetensors", case.name)) {
                 let error = relative(&output.intermediates[&name], &expected);
                 println!("{} {name}: {error:.1e}", case.name);
@@ -119,11 +119,11 @@ fn the_kernels_of_devices_match_the_reference() {
 
 #[test]
 fn given_noise_takes_the_place_of_the_seed() {
-    let decomposer = load(DType::F32);
+    let mut decomposer = load(DType::F32);
     let case = &cases(false)[0];
-    let reference = run(case, &decomposer, DType::F32);
+    let reference = run(case, &mut decomposer, DType::F32);
     let picture = case.params().resized(&case.picture()).unwrap();
-    let run = |init_latents| {
+    let mut run = |init_latents| {
         let params = Params { seed: 1, rendering: false, init_latents: Some(init_latents), ..case.params() };
         monitored(|monitor| decomposer.run(&picture, &case.conditioning(DType::F32, &Device::Cpu), &params, monitor))
     };
@@ -136,7 +136,7 @@ fn given_noise_takes_the_place_of_the_seed() {
 
 #[test]
 fn progress_never_goes_back_and_stops_the_work() {
-    let decomposer = load(DType::F32);
+    let mut decomposer = load(DType::F32);
     let case = &cases(false)[0];
     let picture = case.params().resized(&case.picture()).unwrap();
     let mut seen: Vec<Progress> = Vec::new();
@@ -167,12 +167,12 @@ fn progress_never_goes_back_and_stops_the_work() {
 /// Speed that costs quality: what is left out is counted, the same each time, and however passes are grouped.
 #[test]
 fn shortcuts_leave_out_what_they_say() {
-    let decomposer = load(DType::F32);
+    let mut decomposer = load(DType::F32);
     let case = &cases(false)[0];
     let steps = case.params().steps;
     let picture = case.params().resized(&case.picture()).unwrap();
     let conditioning = case.conditioning(DType::F32, &Device::Cpu);
-    let run = |guided_share, step_cache, passes| {
+    let mut run = |guided_share, step_cache, passes| {
         let params = Params { guided_share, step_cache, passes, ..case.params() };
         monitored(|monitor| decomposer.run(&picture, &conditioning, &params, monitor).unwrap())
     };
@@ -222,9 +222,9 @@ fn parameters_out_of_range_are_refused() {
 
 #[test]
 fn the_dump_holds_every_stage() {
-    let decomposer = load(DType::F32);
+    let mut decomposer = load(DType::F32);
     let case = &cases(false)[1];
-    let mut output = run(case, &decomposer, DType::F32);
+    let mut output = run(case, &mut decomposer, DType::F32);
     output.caption = Some("a poster".to_owned());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dump.safetensors");

@@ -86,6 +86,7 @@ mod tests {
             guided: true,
             captioned: false,
             cached: false,
+            lora_values: 0,
         };
         let mut small = gpu_of(4 << 30);
         small.free = 1 << 20;

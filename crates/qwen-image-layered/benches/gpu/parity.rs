@@ -31,7 +31,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
     for dtype in [DType::F32, DType::BF16] {
         let folder = checkpoint("tiny", SALT);
         let load = LoadOptions { dtype, device: options.device.clone(), ..LoadOptions::default() };
-        let decomposer = Decomposer::load(&ModelFiles::folder(folder.path()), &load, &monitor)?;
+        let mut decomposer = Decomposer::load(&ModelFiles::folder(folder.path()), &load, &monitor)?;
         for case in cases().iter().filter(|case| case.bf16_error.is_some() == (dtype == DType::BF16)) {
             let params = case.params();
             let picture = params.resized(&case.picture())?;

@@ -24,11 +24,11 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let monitor = Monitor::new(&mut report);
     let folder = checkpoint("tiny", SALT);
     let load = LoadOptions { dtype: DType::F32, device: options.device.clone(), ..LoadOptions::default() };
-    let decomposer = Decomposer::load(&ModelFiles::folder(folder.path()), &load, &monitor)?;
+    let mut decomposer = Decomposer::load(&ModelFiles::folder(folder.path()), &load, &monitor)?;
     let cases = cases();
     let case = cases.iter().find(|case| case.params().uses_guidance()).ok_or("no case is guided")?;
     let conditioning = case.conditioning(DType::F32, &options.device);
-    let decompose = |guided_share: f64, step_cache: f64| -> Result<Output, Box<dyn std::error::Error>> {
+    let mut decompose = |guided_share: f64, step_cache: f64| -> Result<Output, Box<dyn std::error::Error>> {
         let params = Params { guided_share, step_cache, steps: options.steps, ..case.params() };
         Ok(decomposer.run(&params.resized(&case.picture())?, &conditioning, &params, &monitor)?)
     };
@@ -70,7 +70,7 @@ fn in_float8(
     let files = ModelFiles { transformer: Some(file), ..ModelFiles::folder(folder.path()) };
     let (dtype, device) = (DType::F32, Device::Cpu);
     let load = LoadOptions { dtype, device: device.clone(), matmul_precision, ..LoadOptions::default() };
-    let decomposer = Decomposer::load(&files, &load, monitor)?;
+    let mut decomposer = Decomposer::load(&files, &load, monitor)?;
     let params = Params { steps: options.steps, ..case.params() };
     let conditioning = case.conditioning(dtype, &device);
     let mut output = decomposer.run(&params.resized(&case.picture())?, &conditioning, &params, monitor)?;

@@ -1,23 +1,25 @@
 use candle_core::{D, DType, Device, Tensor};
 use rayon::prelude::*;
 
+use super::additions::{Addition, Place};
 use super::composed;
 use super::cpu::{self, Element, Values, with_element};
 #[cfg(feature = "cuda")]
 use super::fused;
 use super::gelu_tanh;
 use super::packed::Packed;
-use super::panels::{COLUMNS, Panels};
+use super::panels::{COLUMNS, Panels, Product, multiply};
 use super::word::{Pair, Word, pairs_pay};
 use crate::Result;
 
-/// `y = x W^T + b`, with dense or quantized weights.
+/// `y = x W^T + b`, with dense or quantized weights, and what is added at its place in the model.
 ///
 /// The models use no other type, so the same code runs from every packaging.
 #[derive(Debug, Clone)]
 pub struct Linear {
     weight: Weight,
     bias: Option<Tensor>,
+    place: Option<Place>,
 }
 
 #[derive(Debug, Clone)]
@@ -43,12 +45,12 @@ pub enum MatmulPrecision {
 impl Linear {
     /// `weight` (out, in) and `bias` (out) of one dtype.
     pub fn dense(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Self { weight: Weight::Dense(weight), bias }
+        Self { weight: Weight::Dense(weight), bias, place: None }
     }
 
     /// A compressed matrix and a `bias` (out) in the type that the model computes in.
     pub fn packed(weight: Packed, bias: Option<Tensor>) -> Self {
-        Self { weight: Weight::Packed(weight, MatmulPrecision::Widened), bias }
+        Self { weight: Weight::Packed(weight, MatmulPrecision::Widened), bias, place: None }
     }
 
     /// The same layer, which multiplies in `precision` as far as its weights allow.
@@ -61,11 +63,27 @@ impl Linear {
         Self { weight, ..self }
     }
 
+    /// The same layer at `place`, where something may be added to its product.
+    #[must_use]
+    pub fn at(self, place: Place) -> Self {
+        Self { place: Some(place), ..self }
+    }
+
     /// `x` (..., in) -> (..., out), in the type of `x`.
     ///
     /// # Errors
     /// When the shapes do not fit or the device fails.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let additions = self.place.as_ref().and_then(Place::additions);
+        let additions = additions.as_deref().unwrap_or_default();
+        if cpu::takes(x) && !self.in_float8(x) {
+            return self.on_cpu(x, additions);
+        }
+        additions.iter().try_fold(self.own(x)?, |y, addition| plus(&y, x, addition))
+    }
+
+    /// The layer's own product, without additions.
+    fn own(&self, x: &Tensor) -> Result<Tensor> {
         if self.in_float8(x) && x.device().is_cpu() {
             return self.widened(&composed::as_float8(x)?);
         }
@@ -91,7 +109,7 @@ impl Linear {
     /// The product with the widened matrix.
     fn widened(&self, x: &Tensor) -> Result<Tensor> {
         if cpu::takes(x) {
-            return self.on_cpu(x);
+            return self.on_cpu(x, &[]);
         }
         match &self.weight {
             Weight::Dense(weight) => {
@@ -122,6 +140,7 @@ impl Linear {
     pub fn forward_gelu(&self, x: &Tensor) -> Result<Tensor> {
         #[cfg(feature = "cuda")]
         if let (Weight::Dense(weight), Some(bias)) = (&self.weight, &self.bias)
+            && self.place.as_ref().and_then(Place::additions).is_none()
             && fused::takes_product(x, weight)
         {
             return fused::product(x, weight, bias, true);
@@ -129,22 +148,32 @@ impl Linear {
         gelu_tanh(&self.forward(x)?)
     }
 
-    fn on_cpu(&self, x: &Tensor) -> Result<Tensor> {
+    fn on_cpu(&self, x: &Tensor, additions: &[Addition]) -> Result<Tensor> {
         let (rows, columns) = match &self.weight {
             Weight::Dense(weight) => weight.dims2()?,
             Weight::Packed(packed, _) => (packed.rows(), packed.columns()),
         };
         let shape = [&x.dims()[..x.rank() - 1], &[rows]].concat();
         let flat = x.reshape(((), columns))?.contiguous()?;
-        let bias = match &self.bias {
+        let mut bias = match &self.bias {
             Some(bias) => bias.to_dtype(DType::F32)?.to_vec1::<f32>()?,
             None => vec![0.0; rows],
         };
+        for addition in additions {
+            if let Addition::Bias { bias: more, scale } = addition {
+                let more = more.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+                bias.iter_mut().zip(more).for_each(|(bias, more)| *bias += scale * more);
+            }
+        }
+        let few = flat.dim(0)? <= FEW_ROWS;
+        let beside = additions.iter().filter_map(|addition| Beside::of(addition, &flat, few).transpose());
+        let beside = beside.collect::<Result<Vec<_>>>()?;
         with_element!(x, T => {
-            let out = match flat.dim(0)? {
-                0..=FEW_ROWS => self.few_rows::<T>(&flat, &bias)?,
-                _ if x.dtype() == DType::BF16 && pairs_pay() => self.many_rows::<T, Pair>(&flat, &bias)?,
-                _ => self.many_rows::<T, f32>(&flat, &bias)?,
+            let out = match few {
+                true if beside.is_empty() => self.few_rows::<T>(&flat, &bias)?,
+                true => self.few_rows_and::<T>(&flat, &bias, &beside)?,
+                _ if x.dtype() == DType::BF16 && pairs_pay() => self.many_rows::<T, Pair>(&flat, &bias, &beside)?,
+                _ => self.many_rows::<T, f32>(&flat, &bias, &beside)?,
             };
             Ok(Tensor::from_vec(out, shape, &Device::Cpu)?)
         })
@@ -153,10 +182,7 @@ impl Linear {
     /// `x` (m, in) for small m, as dot products.
     fn few_rows<T: Element>(&self, x: &Tensor, bias: &[f32]) -> Result<Vec<T>> {
         match &self.weight {
-            Weight::Dense(weight) => {
-                let weight = weight.contiguous()?;
-                with_element!(weight, V => few_rows::<T, V>(x, &weight, bias))
-            }
+            Weight::Dense(weight) => few_rows(x, weight, bias),
             Weight::Packed(packed, _) => {
                 let sums = packed.multiply_few(Values::of(&x.to_dtype(DType::F32)?).slice::<f32>()?)?;
                 Ok(sums.iter().zip(bias.iter().cycle()).map(|(sum, bias)| T::narrow(sum + bias)).collect())
@@ -164,39 +190,108 @@ impl Linear {
         }
     }
 
+    /// The same with other products beside it, rounded once.
+    fn few_rows_and<T: Element>(&self, x: &Tensor, bias: &[f32], beside: &[Beside]) -> Result<Vec<T>> {
+        let mut sums = self.few_rows::<f32>(&x.to_dtype(DType::F32)?, bias)?;
+        let none = vec![0.0; bias.len()];
+        for Beside { left, weight, scale } in beside {
+            let more: Vec<f32> = few_rows(left, weight, &none)?;
+            sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += scale * more);
+        }
+        Ok(sums.into_iter().map(T::narrow).collect())
+    }
+
     /// `x` (m, in) in tiles of columns: neither the wide nor the packed matrix ever exists as a whole.
-    fn many_rows<T: Element, W: Word>(&self, x: &Tensor, bias: &[f32]) -> Result<Vec<T>> {
+    fn many_rows<T: Element, W: Word>(&self, x: &Tensor, bias: &[f32], beside: &[Beside]) -> Result<Vec<T>> {
         let (m, depth) = x.dims2()?;
         let n = bias.len();
-        let values = Values::of(x);
-        let x = values.slice::<T>()?;
+        let lefts: Vec<Values> =
+            std::iter::once(x).chain(beside.iter().map(|beside| &beside.left)).map(Values::of).collect();
+        let lefts = lefts.iter().map(Values::slice::<T>).collect::<Result<Vec<_>>>()?;
+        let mut panels = vec![Panels::<W>::default(); lefts.len()];
         let mut out = vec![T::default(); m * n];
-        let mut panels = Panels::<W>::default();
         for start in (0..n).step_by(COLUMNS) {
             let count = COLUMNS.min(n - start);
             match &self.weight {
                 Weight::Dense(weight) => {
                     let weight = weight.narrow(0, start, count)?.contiguous()?;
                     with_element!(weight, V => {
-                        panels.refill_transposed(Values::of(&weight).slice::<V>()?, depth, count, depth);
+                        panels[0].refill_transposed(Values::of(&weight).slice::<V>()?, depth, count, depth);
                     });
                 }
                 Weight::Packed(packed, _) => {
                     let weight = packed.unpack_rows(start, count, DType::F32)?;
-                    panels.refill_transposed(Values::of(&weight).slice::<f32>()?, depth, count, depth);
+                    panels[0].refill_transposed(Values::of(&weight).slice::<f32>()?, depth, count, depth);
                 }
             }
-            panels.multiply(x, depth, &bias[start..start + count], &mut out, n, start);
+            for (panels, beside) in panels[1..].iter_mut().zip(beside) {
+                let weight = beside.scaled_rows(start, count)?;
+                let depth = weight.dim(1)?;
+                panels.refill_transposed(Values::of(&weight).slice::<f32>()?, depth, count, depth);
+            }
+            let strides = std::iter::once(depth).chain(beside.iter().map(Beside::depth));
+            let products = lefts.iter().zip(strides).zip(&panels);
+            let products: Vec<_> = products.map(|((left, stride), right)| Product { left, stride, right }).collect();
+            multiply(&products, &bias[start..start + count], &mut out, n, start);
         }
         Ok(out)
     }
+}
+
+/// A product that is added: `scale * left weight^T`, `left` (m, depth), `weight` (out, depth).
+struct Beside<'a> {
+    left: Tensor,
+    weight: &'a Tensor,
+    scale: f32,
+}
+
+impl<'a> Beside<'a> {
+    /// That of `addition` to the product of `x` (m, in); its first factor is in f32 where there are few rows.
+    fn of(addition: &'a Addition, x: &Tensor, few: bool) -> Result<Option<Self>> {
+        let x = if few { &x.to_dtype(DType::F32)? } else { x };
+        Ok(match addition {
+            Addition::LowRank { down, up, scale } => {
+                let left = Linear::dense(down.clone(), None).on_cpu(x, &[])?;
+                Some(Self { left, weight: up, scale: *scale })
+            }
+            Addition::Matrix { weight, scale } => Some(Self { left: x.clone(), weight, scale: *scale }),
+            Addition::Bias { .. } => None,
+        })
+    }
+
+    fn depth(&self) -> usize {
+        self.weight.dims().last().copied().unwrap_or(0)
+    }
+
+    /// Rows `start..start + count` of the weight in f32, scaled.
+    fn scaled_rows(&self, start: usize, count: usize) -> Result<Tensor> {
+        Ok((self.weight.narrow(0, start, count)?.to_dtype(DType::F32)? * f64::from(self.scale))?.contiguous()?)
+    }
+}
+
+/// `y` and the `addition` to the product of `x`, each rounded to the type of `y`.
+fn plus(y: &Tensor, x: &Tensor, addition: &Addition) -> Result<Tensor> {
+    let product = |x: &Tensor, weight: &Tensor| Linear::dense(weight.clone(), None).forward(x);
+    Ok(match addition {
+        Addition::LowRank { down, up, scale } => {
+            let between = (product(x, down)? * f64::from(*scale))?;
+            (y + product(&between, up)?)?
+        }
+        Addition::Matrix { weight, scale } => (y + (product(x, weight)? * f64::from(*scale))?)?,
+        Addition::Bias { bias, scale } => y.broadcast_add(&(bias * f64::from(*scale))?)?,
+    })
 }
 
 /// Up to here reading the weights once, as they are, beats packing them for a matrix product.
 const FEW_ROWS: usize = 4;
 
 /// `x` (m, in) for small m times `weight` (out, in), as dot products.
-fn few_rows<T: Element, V: Element>(x: &Tensor, weight: &Tensor, bias: &[f32]) -> Result<Vec<T>> {
+fn few_rows<T: Element>(x: &Tensor, weight: &Tensor, bias: &[f32]) -> Result<Vec<T>> {
+    let weight = weight.contiguous()?;
+    with_element!(weight, V => dot_products::<T, V>(x, &weight, bias))
+}
+
+fn dot_products<T: Element, V: Element>(x: &Tensor, weight: &Tensor, bias: &[f32]) -> Result<Vec<T>> {
     let (m, columns) = x.dims2()?;
     let (x_values, weight_values) = (Values::of(x), Values::of(weight));
     let (x, weight) = (x_values.slice::<T>()?, weight_values.slice::<V>()?);

@@ -1,5 +1,6 @@
 //! The building blocks of the models, each written once; which kernel runs is decided in here.
 
+mod additions;
 mod attention;
 #[cfg(feature = "testing")]
 pub mod composed;
@@ -19,6 +20,7 @@ mod tile;
 mod trial;
 mod word;
 
+pub use additions::{Addition, Additions, Place};
 pub use attention::{AttentionOptions, attention};
 pub use conv::{CONV_COLUMNS_BYTES, Conv2d, Walk};
 #[cfg(any(test, feature = "testing"))]

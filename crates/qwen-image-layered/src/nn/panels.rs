@@ -80,51 +80,71 @@ impl<W: Word> Panels<W> {
         let width = self.width(index);
         &self.values[index * PANEL * self.depth + start * width..][..depth * width]
     }
+}
 
-    /// `left` (m, left_stride) times this, plus `bias`, to columns `first..` of `out` (m, out_stride).
-    ///
-    /// Rows of `left` are as long as this is deep, in terms.
-    pub fn multiply<T: Element>(
-        &self,
-        left: &[T],
-        left_stride: usize,
-        bias: &[f32],
-        out: &mut [T],
-        out_stride: usize,
-        first: usize,
-    ) {
-        let rows = block_rows(out.len() / out_stride.max(1), rayon::current_num_threads());
-        let sums_stride = self.columns.next_multiple_of(LANES);
-        let passes = self.depth.div_ceil(DEPTH).max(1);
-        let pass = self.depth.div_ceil(passes);
-        let kernel = W::kernel();
-        out.par_chunks_mut(rows * out_stride).zip(left.par_chunks(rows * left_stride)).for_each_init(
-            || (Vec::new(), Vec::new()),
-            |(block, sums), (out, left)| {
-                let tiles = (left.len() / left_stride).div_ceil(ROWS);
-                sums.resize(tiles * ROWS * sums_stride, 0.0);
-                for start in (0..self.depth).step_by(pass) {
-                    let depth = pass.min(self.depth - start);
-                    copy_block(left, left_stride, start, depth, tiles * ROWS, block);
-                    for panel in 0..self.count() {
-                        let (width, right) = (self.width(panel), self.part(panel, start, depth));
-                        for (tile, rows) in block.chunks(ROWS * depth).enumerate() {
-                            let rows = std::array::from_fn(|i| &rows[i * depth..][..depth]);
-                            let sums = &mut sums[tile * ROWS * sums_stride + panel * PANEL..];
-                            kernel.tile(rows, right, width, sums, sums_stride, start > 0);
-                        }
+/// One of several products of as many rows and columns that are summed.
+#[derive(Debug, Clone, Copy)]
+pub struct Product<'a, T, W> {
+    /// (m, stride)
+    pub left: &'a [T],
+    /// Terms of a row of `left`: as many as `right` is deep.
+    pub stride: usize,
+    /// The right operand.
+    pub right: &'a Panels<W>,
+}
+
+/// The sum of `products` (at least one) and `bias`, to columns `first..` of `out` (m, out_stride). Sums are in f32 and
+/// rounded once.
+pub fn multiply<T: Element, W: Word>(
+    products: &[Product<T, W>],
+    bias: &[f32],
+    out: &mut [T],
+    out_stride: usize,
+    first: usize,
+) {
+    let rows = block_rows(out.len() / out_stride.max(1), rayon::current_num_threads());
+    let columns = products.first().map_or(0, |product| product.right.columns);
+    let sums_stride = columns.next_multiple_of(LANES);
+    out.par_chunks_mut(rows * out_stride).enumerate().for_each_init(
+        || (Vec::new(), Vec::new()),
+        |(block, sums), (task, out)| {
+            let count = out.len() / out_stride;
+            sums.resize(count.next_multiple_of(ROWS) * sums_stride, 0.0);
+            for (index, product) in products.iter().enumerate() {
+                let left = &product.left[task * rows * product.stride..][..count * product.stride];
+                add_product(Product { left, ..*product }, block, sums, index > 0);
+            }
+            pulp::Arch::new().dispatch(|| {
+                for (out, sums) in out.chunks_mut(out_stride).zip(sums.chunks(sums_stride)) {
+                    let out = &mut out[first..first + columns];
+                    for ((out, sum), bias) in out.iter_mut().zip(sums).zip(bias) {
+                        *out = T::narrow(sum + bias);
                     }
                 }
-                pulp::Arch::new().dispatch(|| {
-                    for (out, sums) in out.chunks_mut(out_stride).zip(sums.chunks(sums_stride)) {
-                        let out = &mut out[first..first + self.columns];
-                        for ((out, sum), bias) in out.iter_mut().zip(sums).zip(bias) {
-                            *out = T::narrow(sum + bias);
-                        }
-                    }
-                });
-            },
-        );
+            });
+        },
+    );
+}
+
+/// Writes the product of one task's rows to `sums`, or adds it to those that are there. `block` is room to work in.
+fn add_product<T: Element, W: Word>(product: Product<T, W>, block: &mut Vec<W>, sums: &mut [f32], keep: bool) {
+    let Product { left, stride, right } = product;
+    let sums_stride = right.columns.next_multiple_of(LANES);
+    let passes = right.depth.div_ceil(DEPTH).max(1);
+    let pass = right.depth.div_ceil(passes);
+    let tiles = (left.len() / stride).div_ceil(ROWS);
+    let kernel = W::kernel();
+    for start in (0..right.depth).step_by(pass) {
+        let depth = pass.min(right.depth - start);
+        copy_block(left, stride, start, depth, tiles * ROWS, block);
+        for panel in 0..right.count() {
+            let (width, values) = (right.width(panel), right.part(panel, start, depth));
+            for (tile, rows) in block.chunks(ROWS * depth).enumerate() {
+                let rows = std::array::from_fn(|i| &rows[i * depth..][..depth]);
+                let sums = &mut sums[tile * ROWS * sums_stride + panel * PANEL..];
+                kernel.tile(rows, values, width, sums, sums_stride, keep || start > 0);
+            }
+        }
     }
 }
 
@@ -204,9 +224,9 @@ mod tests {
         let (mut panels, stride) = (Panels::<W>::default(), columns + 3);
         let mut out = vec![vec![T::default(); m * stride]; 2];
         panels.refill_transposed(&right, depth, columns, depth);
-        panels.multiply(&left, depth, &bias, &mut out[0], stride, 2);
+        multiply(&[Product { left: &left, stride: depth, right: &panels }], &bias, &mut out[0], stride, 2);
         panels.refill_straight(&straight, depth, columns, columns);
-        panels.multiply(&left, depth, &bias, &mut out[1], stride, 2);
+        multiply(&[Product { left: &left, stride: depth, right: &panels }], &bias, &mut out[1], stride, 2);
         for (i, (&found, other)) in out[0].iter().zip(&out[1]).enumerate() {
             let (row, column) = (i / stride, i % stride);
             let expected = match column.checked_sub(2).filter(|&column| column < columns) {
@@ -227,6 +247,28 @@ mod tests {
             check::<f32, f32>(m, depth, columns);
             check::<bf16, f32>(m, depth, columns);
             check::<bf16, Pair>(m, depth, columns);
+        }
+    }
+
+    #[test]
+    fn several_products_are_summed_before_they_are_rounded() {
+        let (m, depths, columns) = (21, [40, 6, 3], 70);
+        let left = depths.map(|depth| (0..m * depth).map(|i| bf16::from_f32(value(i))).collect::<Vec<_>>());
+        let right = depths.map(|depth| (0..columns * depth).map(|i| value(i + 5)).collect::<Vec<_>>());
+        let panels: [Panels<Pair>; 3] = std::array::from_fn(|i| {
+            let mut panels = Panels::default();
+            panels.refill_transposed(&right[i], depths[i], columns, depths[i]);
+            panels
+        });
+        let products: Vec<_> =
+            (0..3).map(|i| Product { left: &left[i], stride: depths[i], right: &panels[i] }).collect();
+        let mut out = vec![bf16::ZERO; m * columns];
+        multiply(&products, &vec![0.25; columns], &mut out, columns, 0);
+        for (i, found) in out.iter().enumerate() {
+            let (row, column) = (i / columns, i % columns);
+            let product = |k: usize, p: usize| left[k][row * depths[k] + p].widen() * right[k][column * depths[k] + p];
+            let sum: f32 = (0..3).flat_map(|k| (0..depths[k]).map(move |p| (k, p))).map(|(k, p)| product(k, p)).sum();
+            assert_eq!(found.widen(), bf16::narrow(sum + 0.25).widen(), "{row}, {column}");
         }
     }
 

@@ -54,19 +54,20 @@ impl Decomposer {
         self.transformer.degradation()
     }
 
-    /// Encodes `picture`, which has its working size ([`Params::resized`]), denoises and decodes.
+    /// Takes the LoRAs of `params`, encodes `picture`, which has its working size ([`Params::resized`]), denoises and decodes.
     /// The prompts of `params` are ignored, and there is no guidance without `conditioning.negative`.
     ///
     /// # Errors
     /// As [`Pipeline::decompose`](crate::Pipeline::decompose).
     pub fn run(
-        &self,
+        &mut self,
         picture: &RgbaImage,
         conditioning: &Conditioning,
         params: &Params,
         monitor: &Monitor,
     ) -> Result<Output> {
         params.check()?;
+        self.transformer.set_loras(&params.loras)?;
         let mut intermediates = BTreeMap::new();
         let mut keep = |name: String, tensor: &Tensor| -> Result<()> {
             if params.keep_intermediates {

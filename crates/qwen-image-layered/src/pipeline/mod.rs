@@ -120,7 +120,7 @@ impl Pipeline {
     }
 
     /// The decomposer, loaded if it is not yet; it takes the place of a staged text encoder.
-    fn decomposer(&mut self, monitor: &Monitor) -> Result<&Decomposer> {
+    fn decomposer(&mut self, monitor: &Monitor) -> Result<&mut Decomposer> {
         let decomposer = match self.decomposer.take() {
             Some(decomposer) => decomposer,
             None => {

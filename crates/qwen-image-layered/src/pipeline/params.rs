@@ -3,7 +3,7 @@ use image::RgbaImage;
 
 use crate::placement::Passes;
 use crate::text::Language;
-use crate::{Error, Result, lanczos, working_size};
+use crate::{Error, LoraUse, Result, lanczos, working_size};
 
 /// The parameters of a decomposition. The defaults are those of the published example.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct Params {
     pub step_cache: f64,
     /// How the two passes of a guided step go through the model; the layers differ only by how sums are rounded.
     pub passes: Passes,
+    /// LoRAs of this run; the model does not keep them for the next one.
+    pub loras: Vec<LoraUse>,
     /// Language of the prompt that the model writes itself.
     pub caption_language: Language,
     /// As for `torch.Generator("cpu").manual_seed(seed)`: the same seed and dtype give the same layers as in diffusers.
@@ -57,6 +59,7 @@ impl Default for Params {
             guided_share: 1.0,
             step_cache: 0.0,
             passes: Passes::Sequential,
+            loras: Vec::new(),
             caption_language: Language::English,
             seed: 0,
             init_latents: None,
@@ -94,7 +97,7 @@ impl Params {
                 "a resolution of {resolution} was asked for; choose 640 or 1024, or another multiple of 32"
             ));
         }
-        Ok(())
+        self.loras.iter().try_for_each(LoraUse::check)
     }
 
     /// `picture` at the size that the model works on.

@@ -36,7 +36,9 @@ pub fn estimate(
 ) -> Need {
     // The captioning side is loaded with the rest: it is one model.
     let text = footprint.text + footprint.caption;
-    let transformer = footprint.transformer + blocks(footprint, placement.blocks) + footprint.vae;
+    // LoRAs are on the device as a whole, also those of streamed blocks.
+    let loras = workload.lora_values * footprint.value;
+    let transformer = footprint.transformer + blocks(footprint, placement.blocks) + footprint.vae + loras;
     let libraries = if device.kind == Kind::Cpu { 0 } else { LIBRARIES };
     let (beside_text, beside_transformer) = match placement.text {
         TextPlace::Resident => (transformer, text),
@@ -88,7 +90,8 @@ fn activations(device: &DeviceInfo, footprint: &Footprint, workload: &Workload, 
         // Fused there; products are made in f32. Measured, with a rest for the packed panels.
         return waiting + at_once * 12 * tokens * footprint.dimensions.transformer * 4;
     }
-    let mlp = at_once * MLP_ROWS * row + footprint.widened;
+    let added = if workload.lora_values > 0 { ADDED_ROWS } else { 0 };
+    let mlp = at_once * (MLP_ROWS + added) * row + footprint.widened;
     let scores = if device.fused_attention { 0 } else { scores(footprint) + 3 * row };
     waiting + mlp.max((at_once * ATTENTION_ROWS + JOINED_ROWS) * row + scores)
 }
@@ -97,6 +100,8 @@ fn activations(device: &DeviceInfo, footprint: &Footprint, workload: &Workload, 
 const CACHE_ROWS: u64 = 3;
 /// Rows of each pass alive in the MLP.
 const MLP_ROWS: u64 = 10;
+/// Rows of what a LoRA adds in the MLP, four times as wide as a token.
+const ADDED_ROWS: u64 = 4;
 /// Rows of each pass alive when queries, keys and values of both streams are joined: tokens and projections.
 const ATTENTION_ROWS: u64 = 4;
 /// Rows of the pass whose attention is computed: joined, and what comes of it.

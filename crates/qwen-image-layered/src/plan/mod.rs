@@ -88,6 +88,8 @@ pub struct Workload {
     pub captioned: bool,
     /// Whether steps are cached.
     pub cached: bool,
+    /// Numbers of all LoRAs together, see [`Lora::values`](crate::Lora::values).
+    pub lora_values: u64,
 }
 
 /// Tokens that a prompt counts as: the most that the model sees.
@@ -114,6 +116,7 @@ impl Workload {
             guided: params.uses_guidance(),
             captioned: params.wants_caption(),
             cached: params.step_cache > 0.0,
+            lora_values: params.loras.iter().map(|lora| lora.lora.values()).sum(),
         }
     }
 

@@ -41,7 +41,16 @@ fn card(gigabytes: u64, capability: (u32, u32)) -> DeviceInfo {
 }
 
 fn workload(side: usize, layers: usize) -> Workload {
-    Workload { width: side, height: side, layers, steps: 50, guided: true, captioned: false, cached: false }
+    Workload {
+        width: side,
+        height: side,
+        layers,
+        steps: 50,
+        guided: true,
+        captioned: false,
+        cached: false,
+        lora_values: 0,
+    }
 }
 
 /// Checkpoints that are at hand: what they are called, and how large they are.
@@ -157,6 +166,10 @@ fn passes_go_together_where_there_is_room_for_it() {
     let cached = Workload { cached: true, ..job };
     let need = |job: &Workload| estimate(&tight, &q4, job, Placement::default(), Passes::Sequential).denoise;
     assert!(need(&cached) > need(&job));
+    // A LoRA takes its own size, and some room to work in.
+    let loras = Workload { lora_values: 400_000_000, ..job };
+    let added = need(&loras) - need(&job);
+    assert!((800_000_000..1_100_000_000).contains(&added), "{added}");
     let alone = Workload { guided: false, ..job };
     assert_eq!(choose(&card(80, (9, 0)), &candidates, &alone).unwrap().passes, Passes::Sequential);
     let computer = DeviceInfo { kind: Kind::Cpu, host_free: 200 * GB, free: 200 * GB, ..card(80, (9, 0)) };

@@ -14,7 +14,8 @@ use candle_core::{DType, Device, Tensor};
 pub use cache::StepCache;
 pub use config::TransformerConfig;
 
-use crate::nn::{Linear, modulate, rms_norm, silu};
+use crate::lora::{Attached, LoraUse};
+use crate::nn::{Additions, Linear, modulate, rms_norm, silu};
 use crate::placement::{BlockPlace, Passes};
 use crate::weights::Weights;
 use crate::{Degradation, MatmulPrecision, Monitor, Result};
@@ -52,7 +53,8 @@ pub struct Step<'a, 'm> {
     pub monitor: &'a Monitor<'m>,
 }
 
-const TIME_CHANNELS: usize = 256;
+/// Values of the waves that stand for the noise level.
+pub(crate) const TIME_CHANNELS: usize = 256;
 
 /// Rotations that are cached: of a prompt and a negative prompt, if each is a pass of its own.
 const ROTATIONS: usize = 2;
@@ -71,6 +73,10 @@ pub struct Transformer {
     proj_out: Linear,
     config: TransformerConfig,
     dtype: DType,
+    device: Device,
+    /// Where all layers look for what is added to them.
+    additions: Arc<Additions>,
+    loras: Attached,
     /// The newest last. All steps of a run need the same ones.
     rotations: Mutex<Vec<(FrameGrid, Arc<Rotation>)>>,
 }
@@ -108,6 +114,8 @@ impl Transformer {
         monitor: &Monitor,
     ) -> Result<Self> {
         let dim = config.inner_dim();
+        let additions = Arc::new(Additions::default());
+        let weights = &weights.with_additions(&additions);
         let time = weights.pp("time_text_embed");
         let embedder = time.pp("timestep_embedder");
         let blocks = weights.pp("transformer_blocks").with_matmul_precision(options.matmul_precision);
@@ -123,6 +131,9 @@ impl Transformer {
             proj_out: weights.pp("proj_out").linear(dim, config.in_channels, true)?,
             config: config.clone(),
             dtype: weights.dtype(),
+            device: weights.device().clone(),
+            additions,
+            loras: Attached::default(),
             rotations: Mutex::default(),
         };
         weights.finish()?;
@@ -132,6 +143,14 @@ impl Transformer {
     /// What runs slower than it could with the blocks where they are.
     pub fn degradation(&self) -> Option<&Degradation> {
         self.transformer_blocks.degradation()
+    }
+
+    /// Makes `loras` those that are added from now on, in place of the ones before. Those that stay are not read again.
+    ///
+    /// # Errors
+    /// When one does not fit the model or cannot be read; the model then has none.
+    pub fn set_loras(&mut self, loras: &[LoraUse]) -> Result<()> {
+        self.loras.replace(loras, &self.additions, &self.config, (self.dtype, &self.device))
     }
 
     /// The config that it was loaded with.

@@ -21,16 +21,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Device, Shape, Tensor};
 
-use crate::nn::{Conv2d, MatmulPrecision};
+use crate::nn::{Additions, Conv2d, MatmulPrecision, Place};
 use crate::stream::Staging;
 use crate::{Error, Result};
 
 pub use checkpoint::{Checkpoint, read_json};
+pub(crate) use file::{Entry, MappedFile, Stored};
 #[cfg(feature = "synthetic")]
-pub(crate) use file::{Entry, ReadRange, Stored, VirtualFile};
+pub(crate) use file::{ReadRange, VirtualFile};
 pub use files::{ModelFiles, OpenPart, WeightSource};
 pub use names::Part;
 pub(crate) use occupied::Occupied;
+pub(crate) use safetensors::parse as parse_safetensors;
 
 pub use crate::bytes::Target;
 pub use crate::nn::{Linear, Packed};
@@ -93,6 +95,7 @@ pub struct Weights {
     prefix: String,
     dtype: DType,
     matmul_precision: MatmulPrecision,
+    additions: Option<Arc<Additions>>,
     target: Target,
     /// Full names that were asked for, shared by all positions in one checkpoint.
     used: Arc<Mutex<BTreeSet<String>>>,
@@ -119,7 +122,8 @@ impl Weights {
     /// The root of `source`, for a model that computes in `dtype` on `device`.
     pub fn new(source: Arc<dyn Source>, dtype: DType, device: &Device) -> Self {
         let (matmul_precision, target) = (MatmulPrecision::default(), Target::on(device));
-        Self { source, prefix: String::new(), dtype, matmul_precision, target, used: Arc::default() }
+        let (prefix, additions, used) = (String::new(), None, Arc::default());
+        Self { source, prefix, dtype, matmul_precision, additions, target, used }
     }
 
     /// The position `name` below this one.
@@ -132,6 +136,12 @@ impl Weights {
     #[must_use]
     pub fn with_matmul_precision(&self, precision: MatmulPrecision) -> Self {
         Self { matmul_precision: precision, ..self.clone() }
+    }
+
+    /// The same position; its layers add what `additions` holds under their names at the time.
+    #[must_use]
+    pub(crate) fn with_additions(&self, additions: &Arc<Additions>) -> Self {
+        Self { additions: Some(additions.clone()), ..self.clone() }
     }
 
     /// What the model computes in.
@@ -195,7 +205,12 @@ impl Weights {
             self.mark(&self.full("bias"));
         }
         self.mark(&self.full("weight"));
-        Ok(self.source.linear(&self.prefix, bias, self.dtype, &self.target)?.with_precision(self.matmul_precision))
+        let layer = self.source.linear(&self.prefix, bias, self.dtype, &self.target)?;
+        let layer = layer.with_precision(self.matmul_precision);
+        Ok(match &self.additions {
+            Some(additions) => layer.at(Place::new(&self.prefix, additions)),
+            None => layer,
+        })
     }
 
     /// The 2D convolution at this position: `weight` (out, in, k, k) and `bias` (out).

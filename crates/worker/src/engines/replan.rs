@@ -59,8 +59,16 @@ mod tests {
     use crate::model::tests::{gpu_of, synthetic_weights};
 
     fn plans() -> Vec<Plan> {
-        let workload =
-            Workload { width: 2048, height: 2048, layers: 8, steps: 50, guided: true, captioned: false, cached: false };
+        let workload = Workload {
+            width: 2048,
+            height: 2048,
+            layers: 8,
+            steps: 50,
+            guided: true,
+            captioned: false,
+            cached: false,
+            lora_values: 0,
+        };
         synthetic_weights().plans(&gpu_of(1 << 40), &workload).expect("everything fits")
     }
 
