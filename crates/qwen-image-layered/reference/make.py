@@ -1,6 +1,6 @@
 """Makes the fixtures below `tests/fixtures/`: tiny checkpoints (configs and tensor lists) and the reference's numbers.
 
-    python make.py [part ...]      parts: vae transformer scheduler noise resize pipeline lora; default: all
+    python make.py [part ...]      parts: vae transformer scheduler noise resize pipeline lora samplers; default: all
 """
 
 import json
@@ -225,9 +225,16 @@ def make_lora() -> None:
     lora.make(FIXTURES)
 
 
+def make_samplers() -> None:
+    import samplers
+
+    samplers.make(FIXTURES)
+
+
 PARTS = {
     "vae": make_vae, "transformer": make_transformer, "scheduler": make_scheduler, "noise": make_noise,
     "resize": make_resize, "pipeline": make_pipeline, "lora": make_lora,
+    "samplers": make_samplers,
 }
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ pub enum Stage {
     EncodeText,
     /// Encoding the input picture.
     EncodeImage,
-    /// Denoising; `total` is the number of steps.
+    /// Denoising; `total` is the number of calls of the model: the steps, but for samplers that make more.
     Denoise,
     /// Decoding; `total` is the number of layers.
     Decode,

@@ -128,6 +128,31 @@ impl Schedule {
         Ok(Self { sigmas, timesteps })
     }
 
+    /// The schedule of Layered-Control, as DiffSynth runs it: an exponential shift by the `tokens` of a frame (a fixed
+    /// one without them), stretched to end at 0.02.
+    ///
+    /// # Errors
+    /// When `steps` is 0.
+    pub fn control(steps: usize, tokens: Option<usize>) -> Result<Self> {
+        const TERMINAL: f64 = 0.02;
+        const FIXED: f64 = 0.8;
+        if steps == 0 {
+            return Err(Error::Input("at least one denoising step is needed".into()));
+        }
+        // From 0.5 at 256 tokens to 0.9 at 8192.
+        let by_tokens = |tokens: usize| 0.5 + 0.4 * (tokens as f64 - 256.0) / (8192.0 - 256.0);
+        let factor = tokens.map_or(FIXED, by_tokens).exp() as f32;
+        let shifted = (0..steps).map(|i| {
+            let sigma = linspace(1.0, 0.0, i, steps + 1) as f32;
+            factor / (factor + (1.0 / sigma - 1.0))
+        });
+        let mut sigmas: Vec<f32> = shifted.collect();
+        stretch(&mut sigmas, TERMINAL);
+        let timesteps = sigmas.iter().map(|sigma| sigma * 1000.0).collect();
+        sigmas.push(0.0);
+        Ok(Self { sigmas, timesteps })
+    }
+
     /// Number of steps.
     pub fn steps(&self) -> usize {
         self.timesteps.len()

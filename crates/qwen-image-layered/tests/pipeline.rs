@@ -14,7 +14,7 @@ use qwen_image_layered::plan::Passes;
 use qwen_image_layered::testing::as_device;
 use qwen_image_layered::testing::runs::{self, Case};
 use qwen_image_layered::{
-    Decomposer, Error, LoadOptions, ModelFiles, Monitor, Output, Params, PassCount, Pipeline, Progress, Stage,
+    Decomposer, Error, LoadOptions, ModelFiles, Monitor, Output, Params, PassCount, Pipeline, Progress, Sampler, Stage,
 };
 
 const SALT: u64 = 7;
@@ -58,6 +58,32 @@ fn f32_matches_the_reference_at_every_stage() {
         for (index, layer) in output.layers.iter().enumerate() {
             assert!(worst_pixel(layer, &expected["images"].get(index).unwrap()) <= 1, "{} {index}", case.name);
         }
+    }
+}
+
+/// The pipeline of the reference with other schedulers (`reference/make.py samplers`).
+#[test]
+fn whole_runs_with_other_samplers_match_the_reference() {
+    let expected = tensors("samplers.safetensors");
+    let mut decomposer = load(DType::F32);
+    let case = cases(false).into_iter().find(|case| case.name == "rgb_cfg_norm").unwrap();
+    for sampler in [Sampler::Heun, Sampler::UniPc, Sampler::DpmPp2m] {
+        let params = Params { sampler, ..case.params() };
+        let (picture, conditioning) =
+            (params.resized(&case.picture()).unwrap(), case.conditioning(DType::F32, &Device::Cpu));
+        let (mut last, mut calls) = (0, 0);
+        let mut report = |progress: Progress| {
+            if progress.stage == Stage::Denoise {
+                assert!(progress.done >= last && progress.done < progress.total);
+                (last, calls) = (progress.done, progress.total as usize);
+            }
+            ControlFlow::Continue(())
+        };
+        let output = decomposer.run(&picture, &conditioning, &params, &Monitor::new(&mut report)).unwrap();
+        let error = relative(&output.intermediates["step3"], &expected[&format!("run_{sampler}")]);
+        println!("{sampler}: {error:.1e}");
+        assert!(error < 1e-5, "{sampler}: {error}");
+        assert_eq!((output.passes.all, calls), (2 * sampler.calls(4), sampler.calls(4)));
     }
 }
 

@@ -1,4 +1,5 @@
-//! Noise, schedule and resizing against torch, diffusers and Pillow (`reference/make.py noise scheduler resize`).
+//! Noise, schedules, samplers and resizing against torch, diffusers, DiffSynth and Pillow
+//! (`reference/make.py noise scheduler samplers resize`).
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod common;
@@ -7,9 +8,9 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use candle_core::{DType, Device, Tensor};
-use common::{crc32, fixture, tensors, uniform};
+use common::{crc32, fixture, relative, tensors, uniform};
 use image::RgbaImage;
-use qwen_image_layered::{Schedule, SchedulerConfig, lanczos, randn, working_size};
+use qwen_image_layered::{Sampler, Sampling, Schedule, SchedulerConfig, lanczos, randn, working_size};
 use serde::Deserialize;
 
 fn bytes(tensor: &Tensor) -> Vec<u8> {
@@ -34,6 +35,122 @@ fn noise_is_torch_noise_bit_for_bit() {
         assert_eq!(crc32(&bytes(&found)), *checksum, "{key}");
     }
     assert!(checksums.len() > 200);
+}
+
+/// The published schedule.
+fn published(steps: usize, tokens: usize) -> Schedule {
+    let config = fs::read(fixture("tiny/scheduler/scheduler_config.json")).unwrap();
+    Schedule::new(&serde_json::from_slice(&config).unwrap(), steps, tokens).unwrap()
+}
+
+/// The model of `reference/samplers.py`.
+fn field(x: &Tensor, timestep: f32) -> qwen_image_layered::Result<Tensor> {
+    let angle = x.affine(3.0, 2.0 * f64::from(timestep) / 1000.0)?;
+    Ok((angle.sin()? + (x * 0.5)?)?)
+}
+
+fn sample() -> Tensor {
+    let values = uniform("sample", 48, 1).into_iter().map(|value| 2.0 * value).collect::<Vec<_>>();
+    Tensor::from_vec(values, (1, 6, 8), &Device::Cpu).unwrap()
+}
+
+/// The sample after each step, and how often the model was called.
+fn walk(sampler: Sampler, schedule: &Schedule) -> (Vec<Tensor>, usize) {
+    let (mut x, mut after, mut calls) = (sample(), Vec::new(), 0);
+    let mut sampling = Sampling::new(sampler, schedule).unwrap();
+    for index in 0..schedule.steps() {
+        let mut velocity = |x: &Tensor, timestep: f32| {
+            calls += 1;
+            field(x, timestep)
+        };
+        x = sampling.step(index, &x, &mut velocity).unwrap();
+        after.push(x.clone());
+    }
+    (after, calls)
+}
+
+/// Measured: at most 6e-7.
+#[test]
+fn samplers_step_as_the_reference() {
+    let expected = tensors("samplers.safetensors");
+    let mut compared = 0;
+    for (steps, tokens) in [(1, 24), (2, 1600), (3, 24), (8, 1600), (20, 1600), (50, 4096)] {
+        let schedule = published(steps, tokens);
+        for sampler in [Sampler::Heun, Sampler::UniPc, Sampler::DpmPp2m] {
+            let name = format!("{sampler}_{steps}_{tokens}");
+            let (found, calls) = walk(sampler, &schedule);
+            assert_eq!(calls, sampler.calls(steps), "{name}");
+            for (index, found) in found.iter().enumerate() {
+                let error = relative(found, &expected[&name].get(index).unwrap());
+                assert!(error < 5e-6, "{name} at {index}: {error:e}");
+                compared += 1;
+            }
+        }
+    }
+    assert_eq!(compared, 3 * 84);
+}
+
+/// Euler's is the schedule's own step, bit for bit.
+#[test]
+fn euler_is_the_schedules_step() {
+    let schedule = published(7, 1600);
+    let mut x = sample();
+    for (index, found) in walk(Sampler::Euler, &schedule).0.iter().enumerate() {
+        x = schedule.step(index, &field(&x, schedule.timesteps()[index]).unwrap(), &x).unwrap();
+        assert_eq!(bytes(&found.flatten_all().unwrap()), bytes(&x.flatten_all().unwrap()));
+    }
+}
+
+/// Those of higher order come nearer with as many steps. Heun's error falls with the square of their number; that of the
+/// two that look back does so only until the last steps count, whose logarithms lie apart however many there are.
+#[test]
+fn samplers_of_higher_order_come_nearer() {
+    let truth = walk(Sampler::Heun, &published(2000, 1600)).0.pop().unwrap();
+    let error = |sampler, steps| relative(walk(sampler, &published(steps, 1600)).0.last().unwrap(), &truth);
+    let euler = error(Sampler::Euler, 40);
+    for (sampler, falls) in [(Sampler::Heun, 3.2), (Sampler::UniPc, 1.7), (Sampler::DpmPp2m, 1.7)] {
+        let (coarse, fine) = (error(sampler, 40), error(sampler, 80));
+        println!("{sampler}: {coarse:.1e}, {fine:.1e}; Euler {euler:.1e}");
+        assert!(coarse < euler / 5.0 && coarse / fine > falls, "{sampler}: {coarse:e} and {fine:e}");
+    }
+}
+
+#[test]
+fn samplers_are_known_by_name_and_refuse_schedules_that_rise() {
+    for sampler in Sampler::ALL {
+        assert_eq!(sampler.name().parse::<Sampler>().unwrap(), sampler);
+    }
+    let error = "ddim".parse::<Sampler>().unwrap_err().to_string();
+    assert!(error.contains("ddim") && error.contains("dpmpp_2m"), "{error}");
+    let config = fs::read(fixture("tiny/scheduler/scheduler_config.json")).unwrap();
+    let config: SchedulerConfig = serde_json::from_slice(&config).unwrap();
+    let rising = Schedule::new(&SchedulerConfig { invert_sigmas: true, ..config }, 4, 24).unwrap();
+    assert!(Sampling::new(Sampler::UniPc, &rising).unwrap_err().to_string().contains("unipc"));
+    assert!(Sampling::new(Sampler::Euler, &rising).is_ok());
+}
+
+#[derive(Deserialize)]
+struct ControlCase {
+    steps: usize,
+    tokens: Option<usize>,
+    sigmas: Vec<f32>,
+    timesteps: Vec<f32>,
+}
+
+#[test]
+fn the_schedule_of_control_is_that_of_the_reference() {
+    let text = fs::read(fixture("scheduler-control.json")).unwrap();
+    let cases: Vec<ControlCase> = serde_json::from_slice(&text).unwrap();
+    assert!(cases.len() >= 4);
+    for ControlCase { steps, tokens, sigmas, timesteps } in cases {
+        let schedule = Schedule::control(steps, tokens).unwrap();
+        let close = |found: &[f32], expected: &[f32], bar: f32| {
+            found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= bar)
+        };
+        let (last, found) = schedule.sigmas().split_last().unwrap();
+        assert!(*last == 0.0 && close(found, &sigmas, 3e-7), "{steps} {tokens:?}: {found:?} {sigmas:?}");
+        assert!(close(schedule.timesteps(), &timesteps, 3e-4), "{steps} {tokens:?}");
+    }
 }
 
 #[derive(Deserialize)]

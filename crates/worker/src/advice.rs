@@ -83,6 +83,7 @@ mod tests {
             height: 1024,
             layers: 10,
             steps: 50,
+            calls: 50,
             guided: true,
             captioned: false,
             cached: false,

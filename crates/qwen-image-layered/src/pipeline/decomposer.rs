@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use image::RgbaImage;
 
 use super::{Conditioning, Output, Params, PassCount, guidance, latents};
+use crate::sampler::Sampling;
 use crate::scheduler::{Schedule, SchedulerConfig};
 use crate::transformer::{BlockOptions, FrameGrid, Step, StepCache, Transformer, TransformerConfig};
 use crate::vae::{Vae, VaeConfig};
@@ -94,16 +95,20 @@ impl Decomposer {
         keep("latents0".into(), &tokens)?;
         let schedule = Schedule::new(&self.scheduler, params.steps, grid.rows * grid.columns)?;
         let mut cache = (params.step_cache > 0.0).then(|| StepCache::new(params.step_cache));
-        let mut passes = PassCount::default();
+        let (mut passes, mut called) = (PassCount::default(), 0);
+        let mut sampling = Sampling::new(params.sampler, &schedule)?;
+        let calls = params.sampler.calls(schedule.steps());
         for index in 0..schedule.steps() {
-            monitor.step(Stage::Denoise, index, schedule.steps())?;
-            let sigma = self.model_time(schedule.timesteps()[index]);
-            let step = Step { sigma, grid, monitor };
             let mut texts = vec![&conditioning.prompt];
             texts.extend(conditioning.negative.as_ref().filter(|_| index < params.guided_steps()));
-            passes.all += texts.len();
-            let prediction = self.predict([&tokens, &condition], &texts, cache.as_mut(), &step, params)?;
-            tokens = schedule.step(index, &prediction, &tokens)?;
+            let mut velocity = |tokens: &Tensor, timestep: f32| {
+                monitor.step(Stage::Denoise, called, calls)?;
+                called += 1;
+                passes.all += texts.len();
+                let step = Step { sigma: self.model_time(timestep), grid, monitor };
+                self.predict([tokens, &condition], &texts, cache.as_mut(), &step, params)
+            };
+            tokens = sampling.step(index, &tokens, &mut velocity)?;
             finite::check(&tokens, "transformer")?;
             keep(format!("step{index}"), &tokens)?;
         }

@@ -3,7 +3,7 @@ use image::RgbaImage;
 
 use crate::placement::Passes;
 use crate::text::Language;
-use crate::{Error, LoraUse, Result, lanczos, working_size};
+use crate::{Error, LoraUse, Result, Sampler, lanczos, working_size};
 
 /// The parameters of a decomposition. The defaults are those of the published example.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct Params {
     pub layers: usize,
     /// Denoising steps, 1 to 1000.
     pub steps: usize,
+    /// How the steps are taken.
+    pub sampler: Sampler,
     /// Scale of classifier-free guidance, up to 100; up to 1 there is none, and a step costs half.
     pub guidance: f64,
     /// Whether guidance keeps the L2 norm of each token.
@@ -53,6 +55,7 @@ impl Default for Params {
             negative_prompt: " ".to_owned(),
             layers: 4,
             steps: 50,
+            sampler: Sampler::Euler,
             guidance: 4.0,
             cfg_normalize: true,
             resolution: 640,

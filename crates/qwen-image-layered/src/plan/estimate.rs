@@ -174,7 +174,7 @@ pub fn seconds(device: &DeviceInfo, footprint: &Footprint, workload: &Workload, 
     };
     // Copies beside computation are never all hidden: they share the device's memory, and wait for room.
     let step = compute.max(transfer) + UNHIDDEN * compute.min(transfer);
-    text + workload.steps as f64 * step
+    text + workload.calls as f64 * step
 }
 
 /// What a device does in a second.

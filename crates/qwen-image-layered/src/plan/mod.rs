@@ -82,6 +82,8 @@ pub struct Workload {
     pub layers: usize,
     /// Number of denoising steps.
     pub steps: usize,
+    /// How often they call the model, guidance aside.
+    pub calls: usize,
     /// Whether a step takes two passes.
     pub guided: bool,
     /// Whether the model writes the prompt itself.
@@ -113,6 +115,7 @@ impl Workload {
             height: side,
             layers: params.layers,
             steps: params.steps,
+            calls: params.sampler.calls(params.steps),
             guided: params.uses_guidance(),
             captioned: params.wants_caption(),
             cached: params.step_cache > 0.0,

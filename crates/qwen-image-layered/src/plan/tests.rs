@@ -46,6 +46,7 @@ fn workload(side: usize, layers: usize) -> Workload {
         height: side,
         layers,
         steps: 50,
+        calls: 50,
         guided: true,
         captioned: false,
         cached: false,

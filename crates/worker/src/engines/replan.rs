@@ -64,6 +64,7 @@ mod tests {
             height: 2048,
             layers: 8,
             steps: 50,
+            calls: 50,
             guided: true,
             captioned: false,
             cached: false,
