@@ -38,13 +38,17 @@ export function isDiffusion(engine) {
  * @returns {import("./types.js").Params}
  */
 export function jobParams() {
-  const { num_layers, engine: wanted, prompt, seed, steps, guidance, resolution, output_size, scene_text } = options.value;
+  const { num_layers, engine: wanted, prompt, seed, steps, guidance, resolution, output_size, scene_text, sampler, loras } = options.value;
   const engine = chosenEngine();
+  // Those that were removed from the service since are left out.
+  const there = loras.filter(({ name }) => engine?.loras?.some((one) => one.name === name));
   const chosen = {
     num_layers,
     engine: engine?.name === wanted ? wanted : null,
     seed,
     prompt: engine?.uses_prompt ? prompt.trim() || null : null,
+    ...(engine?.samplers?.includes(sampler) && sampler !== "euler" ? { sampler } : {}),
+    ...(there.length ? { loras: there } : {}),
     ...(isDiffusion(engine) ? { steps, guidance, resolution, output_size } : { scene_text: scene_text === "keep" ? null : scene_text }),
   };
   return Object.fromEntries(Object.entries(chosen).filter(([, value]) => value !== null));

@@ -23,6 +23,8 @@ const OPTIONS = {
   resolution: null,
   output_size: "native",
   scene_text: "keep",
+  sampler: "euler",
+  loras: [],
 };
 
 /** The options of the next job, named as in the API. */

@@ -182,6 +182,8 @@
  * @property {{ quality: "clean" | "fair" | "rough", reason: Message } | null} [background] how well it was completed
  */
 
+/** @typedef {{ name: string, strength: number }} LoraChoice */
+
 /**
  * What a job is asked for; what is absent is left to the service.
  * @typedef {object} Params
@@ -194,6 +196,8 @@
  * @property {number | null} [resolution]
  * @property {string | null} [output_size]
  * @property {string | null} [scene_text]
+ * @property {string | null} [sampler]
+ * @property {LoraChoice[] | null} [loras]
  */
 
 /**
@@ -231,6 +235,8 @@
  * @property {string | null} [model]
  * @property {boolean} [uses_prompt]
  * @property {number} [max_layers]
+ * @property {string[]} [samplers]
+ * @property {{ name: string, trained_for?: string | null }[]} [loras]
  */
 
 /**
@@ -255,6 +261,8 @@
  * @property {number | null} resolution
  * @property {string} output_size
  * @property {string} scene_text what becomes of words on things: "keep" or "lift"
+ * @property {string} sampler
+ * @property {LoraChoice[]} loras
  */
 
 /** @typedef {"empty" | "uploading" | "job" | "result"} Screen */

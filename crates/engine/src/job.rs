@@ -4,7 +4,9 @@ use image::RgbaImage;
 use layers::{Kind, LayerStack};
 use uuid::Uuid;
 
-use crate::{Analysis, BackgroundReport, EngineOffer, Failure, FailureCode, Message, Params, ProgressSink, Stopped};
+use crate::{
+    Analysis, BackgroundReport, EngineOffer, Failure, FailureCode, LoraRecord, Message, Params, ProgressSink, Stopped,
+};
 
 /// Turns a picture into layers.
 ///
@@ -70,6 +72,8 @@ pub struct Output {
     pub analysis: Option<Analysis>,
     /// How well the background was completed, if the engine can tell.
     pub background: Option<BackgroundReport>,
+    /// LoRAs that were used.
+    pub loras: Vec<LoraRecord>,
     /// Decisions and limitations of the engine, for the user.
     pub notes: Vec<Message>,
 }
@@ -77,7 +81,7 @@ pub struct Output {
 impl Output {
     /// An output with nothing but layers.
     pub fn new(stack: LayerStack) -> Self {
-        Self { stack, rendering: None, analysis: None, background: None, notes: Vec::new() }
+        Self { stack, rendering: None, analysis: None, background: None, loras: Vec::new(), notes: Vec::new() }
     }
 }
 

@@ -10,6 +10,7 @@ mod message;
 mod name;
 mod params;
 mod registry;
+mod sampling;
 mod sink;
 mod stage;
 mod stop;
@@ -28,6 +29,7 @@ pub use params::{
 pub use registry::{
     Availability, Choice, EngineChooser, EngineFactory, EngineOffer, EngineSet, MissingEngine, OmittedEngine, Registry,
 };
+pub use sampling::{LoraChoice, LoraOffer, LoraRecord, Sampler};
 pub use sink::{ProgressSink, Step, Stopped};
 pub use stage::Stage;
 pub use stop::{Stop, StopReason};

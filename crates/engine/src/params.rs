@@ -6,7 +6,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{AnyOf, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::EngineChoice;
+use crate::{EngineChoice, LoraChoice, Sampler};
 
 /// The most layers that one job may ask for. An engine can have a lower limit of its own
 /// ([`crate::EngineOffer::max_layers`]); asked for more, it makes as many as it can and says so.
@@ -191,6 +191,11 @@ pub struct Params {
     /// Denoising steps, 1 to 200. Absent: the service's `INFERENCE_STEPS`.
     #[schema(minimum = 1, maximum = 200)]
     pub steps: Option<u32>,
+    /// How the steps are taken.
+    pub sampler: Sampler,
+    /// LoRAs of this job, all at once; for the qwen engine.
+    #[schema(max_items = 8)]
+    pub loras: Vec<LoraChoice>,
     /// Scale of classifier-free guidance, 1 to 20; 1 switches it off.
     #[schema(minimum = 1, maximum = 20)]
     pub guidance: f32,
@@ -213,6 +218,8 @@ impl Default for Params {
             negative_prompt: String::new(),
             seed: None,
             steps: None,
+            sampler: Sampler::Euler,
+            loras: Vec::new(),
             guidance: 4.0,
             cfg_normalize: true,
             resolution: None,
@@ -273,7 +280,7 @@ impl Params {
                 format!("must be 640, 1024 or (experimental) another multiple of 32 from 64 to 2048, not {side}");
             return Err(ParamsError::new("resolution", problem));
         }
-        Ok(())
+        LoraChoice::validate(&self.loras)
     }
 }
 

@@ -1,7 +1,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Engine, EngineChoice, EngineError, EngineName, Failure, FailureCode, Message, MessageCode, Tier};
+use crate::{
+    Engine, EngineChoice, EngineError, EngineName, Failure, FailureCode, LoraOffer, Message, MessageCode, Sampler, Tier,
+};
 
 /// An engine that a worker has, for `/api/capabilities`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -15,6 +17,12 @@ pub struct EngineOffer {
     pub max_layers: u8,
     /// Whether it reads the prompt.
     pub uses_prompt: bool,
+    /// Its samplers; absent where it takes no steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samplers: Vec<Sampler>,
+    /// LoRAs that a job can ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loras: Vec<LoraOffer>,
 }
 
 impl EngineOffer {
@@ -267,6 +275,8 @@ pub(crate) mod tests {
             device: device.to_owned(),
             max_layers: 10,
             uses_prompt: false,
+            samplers: Vec::new(),
+            loras: Vec::new(),
         };
         Availability { name, state: Ok(offer) }
     }

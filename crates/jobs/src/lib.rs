@@ -26,8 +26,8 @@ pub use defaults::JobDefaults;
 // What a job says of its engine is in the engine's own types.
 pub use engine::{
     Analysis, BackgroundQuality, BackgroundReport, CaptionLanguage, Data, EngineChoice, EngineName, EngineOffer,
-    Failure, FailureCode, LayerCount, LiveText, MAX_LAYERS, MAX_SEED, Message, MessageCode, OutputSize, Params,
-    ParamsError, Resolution, SceneText, Stage, TextEdits,
+    Failure, FailureCode, LayerCount, LiveText, LoraChoice, LoraRecord, MAX_LAYERS, MAX_SEED, Message, MessageCode,
+    OutputSize, Params, ParamsError, Resolution, Sampler, SceneText, Stage, TextEdits,
 };
 pub use event::{Event, EventKind};
 pub use follow::{Feed, FollowedEvent, Update};

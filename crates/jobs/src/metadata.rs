@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use crate::{
-    Analysis, BackgroundReport, Data, EngineChoice, EngineName, JobId, LiveText, Message, MessageCode, Params,
-    TextEdits,
+    Analysis, BackgroundReport, Data, EngineChoice, EngineName, JobId, LiveText, LoraRecord, Message, MessageCode,
+    Params, TextEdits,
 };
 
 /// Version of the `metadata.json` schema. Fields may be added without a new
@@ -52,6 +52,9 @@ pub struct Metadata {
     /// How well the background was completed; absent where the engine cannot tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub background: Option<BackgroundReport>,
+    /// LoRAs that were used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loras: Vec<LoraRecord>,
     /// What the engine decided or could not do.
     pub notes: Vec<Message>,
 }

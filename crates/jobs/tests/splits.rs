@@ -79,6 +79,8 @@ impl Service {
             device: String::new(),
             max_layers: 10,
             uses_prompt: false,
+            samplers: Vec::new(),
+            loras: Vec::new(),
         };
         let seen_at = OffsetDateTime::now_utc();
         let worker = WorkerInfo { id: "w".to_owned(), engines: vec![engine], job: None, paused: None, seen_at };

@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jobs::{CaptionLanguage, EngineChoice, LayerCount, ParamsError};
 use layers::{Format, ShapeMode, TextMode, UnknownFormat, UnknownShapeMode, UnknownTextMode};
 use qwen_image_layered::synthetic::{Format as WeightFormat, Size};
-use worker::model::{DeviceChoice, Precision, Variant};
+use worker::model::{DeviceChoice, LoraFile, Precision, Variant};
 
 /// Turns flat posters into editable layers.
 ///
@@ -146,6 +146,12 @@ pub(crate) struct ModelArguments {
     /// Compute matrix products of fp8 weights in fp8 (NVIDIA Ada or newer): faster, lower quality [env: FP8_PRODUCTS]
     #[arg(long)]
     pub fp8_products: bool,
+    /// How steps are taken: euler, heun (two calls of the model a step), unipc or dpmpp_2m [default: euler]
+    #[arg(long, value_name = "NAME", default_value_t, hide_default_value = true)]
+    pub sampler: jobs::Sampler,
+    /// A LoRA, with its strength (1 if there is none), such as lines.safetensors:0.8; may be repeated
+    #[arg(long = "lora", value_name = "FILE[:STRENGTH]", value_parser = parse_lora)]
+    pub loras: Vec<LoraFile>,
     /// Initial latents instead of the seed's noise: tensor `latents` of a safetensors file, [1, (layers+1)*h/16*w/16, 64]
     #[arg(long, value_name = "FILE")]
     pub init_latents: Option<PathBuf>,
@@ -235,6 +241,17 @@ pub(crate) struct SynthArguments {
     /// Write no weight files: the weights are generated in memory when the model is loaded
     #[arg(long)]
     pub in_memory: bool,
+}
+
+/// A path, or a path with a strength behind it; one that exists is taken as it is.
+fn parse_lora(text: &str) -> Result<LoraFile, String> {
+    let whole = || LoraFile { path: PathBuf::from(text), strength: 1.0 };
+    let Some((path, strength)) = text.rsplit_once(':').filter(|_| !whole().path.exists()) else { return Ok(whole()) };
+    match strength.parse::<f32>() {
+        Ok(strength) if (-10.0..=10.0).contains(&strength) => Ok(LoraFile { path: PathBuf::from(path), strength }),
+        Ok(_) => Err("the strength must be a number from -10 to 10".to_owned()),
+        Err(_) => Ok(whole()),
+    }
 }
 
 fn parse_size(text: &str) -> Result<Size, String> {

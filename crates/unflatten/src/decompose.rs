@@ -93,6 +93,8 @@ fn params(arguments: &DecomposeArguments, defaults: &JobDefaults) -> Result<Para
         caption_language: arguments.caption_language.into(),
         output_size: arguments.output_size,
         scene_text: arguments.scene_text,
+        sampler: arguments.model.sampler,
+        loras: Vec::new(),
     };
     params.validate().map_err(|error| Failure::BadUse(format!("{error}; see unflatten decompose --help")))?;
     Ok(params)
@@ -113,6 +115,7 @@ fn set_model(config: &mut ModelConfig, arguments: &DecomposeArguments) -> Result
     config.guided_steps_percent = options.guided_steps_percent.unwrap_or(config.guided_steps_percent);
     config.step_cache_percent = options.step_cache_percent.unwrap_or(config.step_cache_percent);
     config.fp8_products |= options.fp8_products;
+    config.loras.clone_from(&options.loras);
     config.init_latents.clone_from(&options.init_latents);
     config.dump.clone_from(&options.dump);
     Ok(())

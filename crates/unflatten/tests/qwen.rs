@@ -8,11 +8,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use image::RgbaImage;
 use jobs::{EngineName, EventKind, Metadata, State};
 use qwen_image_layered::testing::runs::{relative, whole_cases};
-use qwen_image_layered::testing::{fixture, whole_checkpoint};
+use qwen_image_layered::testing::{fixture, loras, whole_checkpoint};
 use serde_json::json;
 use support::{Client, Service, check_result, check_succeeded_once, command, poster_png, run, stderr, write_poster};
 use uuid::Uuid;
@@ -141,6 +141,93 @@ fn shortcuts_are_noted_in_the_result() {
         assert!(expected.iter().all(|words| notes.contains(words)), "{notes}");
         assert_eq!(notes.contains("PERCENT"), !expected.is_empty(), "{notes}");
     }
+}
+
+#[test]
+fn loras_and_samplers_of_the_command_line_change_the_result_and_are_recorded() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let model = whole_checkpoint();
+    reference_picture().save(dir.path().join("poster.png")).expect("written");
+    loras::write("kohya", dir.path(), DType::F32);
+    let made = |more: &[&str]| {
+        let output = decompose(dir.path(), model.path(), &[&["--device", "cpu", "--prompt", "a kite"], more].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let out = dir.path().join("out");
+        let metadata = fs::read(out.join("metadata.json")).expect("a result");
+        let metadata: Metadata = serde_json::from_slice(&metadata).expect("metadata");
+        (fs::read(out.join("layer_1.png")).expect("a layer"), metadata)
+    };
+    let (plain, metadata) = made(&[]);
+    assert!(metadata.loras.is_empty());
+    let (with, metadata) = made(&["--lora", "kohya.safetensors:0.5"]);
+    assert_ne!(plain, with);
+    let [lora] = &metadata.loras[..] else { panic!("{:?}", metadata.loras) };
+    assert_eq!((lora.name.as_str(), lora.strength, lora.sha256.len()), ("kohya", 0.5, 64));
+    let (heun, metadata) = made(&["--sampler", "heun"]);
+    assert_ne!(plain, heun);
+    assert_eq!(metadata.params.sampler, jobs::Sampler::Heun);
+    for (more, code, words) in [
+        (&["--lora", "poster.png"][..], 1, "poster.png"),
+        (&["--lora", "none.safetensors"], 1, "none.safetensors"),
+        (&["--lora", "kohya.safetensors:11"], 2, "-10 to 10"),
+        (&["--sampler", "ddim"], 2, "dpmpp_2m"),
+    ] {
+        let output = decompose(dir.path(), model.path(), &[&["--device", "cpu", "--prompt", "a kite"], more].concat());
+        assert_eq!(output.status.code(), Some(code), "{more:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{more:?}: {}", stderr(&output));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_lists_its_loras_and_jobs_name_them() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (model, folder) = (whole_checkpoint(), dir.path().join("styles"));
+    fs::create_dir_all(folder.join("peft")).expect("a folder");
+    loras::write("kohya", &folder, DType::BF16);
+    loras::write("peft", &folder.join("peft"), DType::F32);
+    fs::write(folder.join("broken.safetensors"), b"nothing").expect("written");
+    let [name, loras_dir] = [model.path(), &folder].map(|path| path.to_string_lossy().into_owned());
+    let settings = [("MODEL_NAME", name.as_str()), ("DEVICE", "cpu"), ("LORA_DIR", loras_dir.as_str())];
+    let service = Service::all_in_one(dir.path(), &settings);
+    let client = Client::new(&service.url);
+    let get = |path: String| {
+        let request = client.http.get(format!("{}{path}", client.url));
+        async move { request.send().await.expect("an answer").json::<serde_json::Value>().await.expect("JSON") }
+    };
+    let capabilities = get("/api/capabilities".to_owned()).await;
+    let engines = capabilities["engines"].as_array().expect("engines");
+    let qwen = engines.iter().find(|engine| engine["name"] == "qwen").expect("the engine");
+    assert_eq!(qwen["samplers"], json!(["euler", "heun", "unipc", "dpmpp_2m"]));
+    let listed: Vec<_> = qwen["loras"].as_array().expect("LoRAs").iter().map(|lora| &lora["name"]).collect();
+    assert_eq!(listed, ["kohya", "peft"]);
+    let upload = client.upload(poster_png(96, 0)).await;
+    let submit = |loras: serde_json::Value| {
+        let asked = json!({
+            "upload_id": upload, "engine": "qwen", "num_layers": 2, "steps": 2, "resolution": 64, "prompt": "discs",
+            "sampler": "unipc", "loras": loras,
+        });
+        let request = client.http.post(format!("{}/api/decompose", client.url)).json(&asked);
+        async move { request.send().await.expect("an answer") }
+    };
+    let job = |answer: serde_json::Value| serde_json::from_value::<Uuid>(answer["job_id"].clone()).expect("a job");
+    let answer = submit(json!([{ "name": "peft", "strength": 0.8 }, { "name": "kohya" }])).await;
+    let id = job(answer.json().await.expect("JSON"));
+    check_succeeded_once(&client.events(id).await);
+    let metadata = get(format!("/api/jobs/{id}/metadata.json")).await;
+    assert_eq!(metadata["params"]["sampler"], "unipc");
+    let used = metadata["loras"].as_array().expect("LoRAs");
+    assert_eq!(used.iter().map(|lora| (&lora["name"], &lora["strength"])).collect::<Vec<_>>(), [
+        (&json!("peft"), &json!(0.8)),
+        (&json!("kohya"), &json!(1.0)),
+    ]);
+    // Never a path; and a name that is not there fails with those that are.
+    let refused = submit(json!([{ "name": "../styles/kohya.safetensors" }])).await;
+    assert_eq!(refused.status(), 422);
+    let id = job(submit(json!([{ "name": "other" }])).await.json().await.expect("JSON"));
+    let failed = client.wait_finished(id).await;
+    assert_eq!(failed.state, State::Failed);
+    let message = failed.error.expect("a reason").message;
+    assert!(message.contains("broken, kohya, peft"), "{message}");
 }
 
 #[test]

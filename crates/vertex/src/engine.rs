@@ -80,6 +80,8 @@ impl Engine for Vertex {
             device: format!("vertex-ai:{}", self.endpoint.location),
             max_layers: MODEL_LAYERS,
             uses_prompt: true,
+            samplers: Vec::new(),
+            loras: Vec::new(),
         }
     }
 

@@ -58,12 +58,13 @@ pub const VARIABLES: &[Variable] = &[
     model::GUIDED_STEPS_PERCENT,
     model::STEP_CACHE_PERCENT,
     model::FP8_PRODUCTS,
+    model::LORA_DIR,
     model::HF_ENDPOINT,
     model::HF_TOKEN,
 ];
 
 /// Settings of a worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// `ENGINES`: the engines to offer; empty: all.
     pub engines: Vec<EngineName>,

@@ -67,4 +67,11 @@ export const editor = {
   "shortcuts.mouse.double.how": "Double-click",
   "shortcuts.mouse.context": "Menu",
   "shortcuts.mouse.context.how": "Right-click, long press",
+  "options.loras": "LoRAs",
+  "options.lorasOff": "off",
+  "options.lorasHint": "Strength of each; 1 is what it was trained for, empty leaves it out.",
+  "options.sampler": "Sampler",
+  "options.sampler.euler": "Euler (as published)",
+  "options.sampler.heun": "Heun (twice the time)",
+  "options.samplerHint": "The others can do with fewer steps; how well depends on the weights.",
 };

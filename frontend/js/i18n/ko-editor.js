@@ -67,4 +67,11 @@ export const editor = {
   "shortcuts.mouse.double.how": "두 번 클릭",
   "shortcuts.mouse.context": "메뉴",
   "shortcuts.mouse.context.how": "오른쪽 클릭, 길게 누르기",
+  "options.loras": "LoRA 파일",
+  "options.lorasOff": "끔",
+  "options.lorasHint": "각각의 세기입니다. 1은 학습된 그대로이고, 비워 두면 쓰지 않습니다.",
+  "options.sampler": "샘플러",
+  "options.sampler.euler": "Euler (기본)",
+  "options.sampler.heun": "Heun (시간 두 배)",
+  "options.samplerHint": "다른 샘플러는 더 적은 단계로도 되지만, 결과는 가중치에 따라 다릅니다.",
 };

@@ -197,6 +197,8 @@ impl Worker {
             device: "cpu".to_owned(),
             max_layers: 10,
             uses_prompt: false,
+            samplers: Vec::new(),
+            loras: Vec::new(),
         };
         let info = WorkerInfo {
             id: format!("test-{}", uuid::Uuid::new_v4()),
@@ -318,6 +320,7 @@ fn metadata(job: &Job, input: jobs::InputInfo, stack: &LayerStack) -> Metadata {
         analysis: None,
         rendering: None,
         background: None,
+        loras: Vec::new(),
         notes: Vec::new(),
     }
 }

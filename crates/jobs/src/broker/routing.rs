@@ -46,6 +46,8 @@ mod tests {
             device: (*device).to_owned(),
             max_layers: 10,
             uses_prompt: false,
+            samplers: Vec::new(),
+            loras: Vec::new(),
         };
         WorkerInfo {
             id: "w".to_owned(),

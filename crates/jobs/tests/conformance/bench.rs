@@ -151,6 +151,8 @@ pub(crate) fn worker_with(id: &str, engines: &[EngineName]) -> WorkerInfo {
         device: "cpu".to_owned(),
         max_layers: 10,
         uses_prompt: false,
+        samplers: Vec::new(),
+        loras: Vec::new(),
     };
     WorkerInfo {
         id: id.to_owned(),

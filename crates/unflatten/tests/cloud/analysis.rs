@@ -73,6 +73,8 @@ impl Engine for Plain {
             device: "cpu".to_owned(),
             max_layers: 10,
             uses_prompt: false,
+            samplers: Vec::new(),
+            loras: Vec::new(),
         }
     }
 

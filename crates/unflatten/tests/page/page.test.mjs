@@ -39,6 +39,17 @@ test("a job is asked for what was chosen and what the engine reads", () => {
   assert.deepEqual(jobParams(), { num_layers: "auto", output_size: "native" }, "an engine that is not there is not asked for");
 });
 
+test("samplers and LoRAs are asked for where the engine has them", () => {
+  options.value = { ...UNCHOSEN, sampler: "heun", loras: [{ name: "lines", strength: 0.5 }, { name: "gone", strength: 1 }] };
+  capabilities.value = service(QWEN);
+  assert.deepEqual(jobParams(), { num_layers: "auto", output_size: "native" }, "an engine without either");
+  capabilities.value = service({ ...QWEN, samplers: ["euler", "heun"], loras: [{ name: "lines" }] });
+  assert.deepEqual(jobParams().sampler, "heun");
+  assert.deepEqual(jobParams().loras, [{ name: "lines", strength: 0.5 }]);
+  options.value = { ...options.value, sampler: "euler" };
+  assert.equal("sampler" in jobParams(), false, "the service's own is left to it");
+});
+
 test("which engine the options lead to", () => {
   assert.equal(chosenEngine(), null);
   assert.equal(isDiffusion(null), false);

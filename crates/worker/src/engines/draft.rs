@@ -59,6 +59,8 @@ impl Engine for Draft {
             device: "cpu".to_owned(),
             max_layers: draft::MOST_LAYERS,
             uses_prompt: false,
+            samplers: Vec::new(),
+            loras: Vec::new(),
         }
     }
 
@@ -95,6 +97,10 @@ impl Engine for Draft {
         if !params.prompt.trim().is_empty() || !params.negative_prompt.trim().is_empty() {
             let text = "The draft engine does not use prompts; the prompt was ignored.";
             notes.push(Message::new(MessageCode::PromptIgnored, text));
+        }
+        if !params.loras.is_empty() {
+            let text = "The draft engine has no LoRAs; those that were asked for were ignored.";
+            notes.push(Message::new(MessageCode::Other, text));
         }
         let background = made.background.as_ref().map(background);
         Ok(Output { notes, background, ..Output::new(made.stack) })

@@ -4,6 +4,7 @@
 mod draft;
 mod qwen;
 mod replan;
+mod request;
 
 use engine::Registry;
 

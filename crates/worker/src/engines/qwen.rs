@@ -6,26 +6,21 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use engine::{
-    CaptionLanguage, Engine, EngineError, EngineFactory, EngineJob, EngineName, EngineOffer, FailureCode, LayerCount,
-    Message, MessageCode, MissingEngine, Params, ProgressSink, Step, Stopped,
+    Engine, EngineError, EngineFactory, EngineJob, EngineName, EngineOffer, FailureCode, LayerCount, Message,
+    MessageCode, MissingEngine, Params, ProgressSink, Sampler, Step, Stopped,
 };
 use image::RgbaImage;
 use layers::{Filter, Kind, Layer, LayerStack, PruneNote, Report, Thresholds};
 use qwen_image_layered::plan::{DeviceInfo, Plan, Workload};
-use qwen_image_layered::text::Language;
-use qwen_image_layered::{
-    Error, LoadOptions, MatmulPrecision, Output, PassCount, Pipeline, Progress, Stage, read_latents,
-};
+use qwen_image_layered::{Error, LoadOptions, MatmulPrecision, Output, PassCount, Pipeline, Progress, Stage};
 
-use super::replan;
+use super::{replan, request};
 use crate::advice;
 use crate::config::Config;
 use crate::describe::LocalAnalyzer;
+use crate::model::loras::{self, OpenLoras};
 use crate::model::{DeviceChoice, LocalWeights, ModelConfig, WeightCandidates};
 use crate::run::is_environment;
-
-/// Layers to generate for an `auto` number; empty and duplicate ones are dropped afterwards.
-const AUTO_LAYERS: usize = 6;
 
 /// Alpha (0 to 255) up to which a decoded pixel counts as empty: the decoder leaves some noise.
 const FAINT: u8 = 8;
@@ -66,6 +61,7 @@ struct Qwen {
     /// Measured by the first job.
     candidates: Option<WeightCandidates>,
     loaded: Option<Loaded>,
+    open_loras: OpenLoras,
 }
 
 /// A model that was loaded under a plan.
@@ -88,7 +84,17 @@ impl Qwen {
             fix: "set DEVICE or --device to a device of this machine".to_owned(),
         })?;
         let (memory_limit, analyzer_limit) = (config.limits.memory, config.analyzer.timeout);
-        Ok(Self { config: model, memory_limit, located, device, analyzer_limit, candidates: None, loaded: None })
+        let open_loras = OpenLoras::default();
+        Ok(Self {
+            config: model,
+            memory_limit,
+            located,
+            device,
+            analyzer_limit,
+            candidates: None,
+            loaded: None,
+            open_loras,
+        })
     }
 
     /// The plans for a job in the order in which they are tried, and the device that they are for.
@@ -159,6 +165,8 @@ impl Engine for Qwen {
             device: self.device.to_string(),
             max_layers: engine::MODEL_LAYERS,
             uses_prompt: true,
+            samplers: Sampler::ALL.to_vec(),
+            loras: loras::offers(&self.config.lora_dir),
         }
     }
 
@@ -169,7 +177,7 @@ impl Engine for Qwen {
     fn memory_bytes(&self, width: u32, height: u32, params: &Params) -> u64 {
         // Each layer exists three times at the input's size: in the stack, while it is made exact, and while it is
         // encoded. The model's memory is planned when the job begins.
-        3 * 4 * u64::from(width) * u64::from(height) * (layers_of(params) as u64 + 1)
+        3 * 4 * u64::from(width) * u64::from(height) * (request::layers_of(params) as u64 + 1)
     }
 
     fn decompose(
@@ -178,7 +186,7 @@ impl Engine for Qwen {
         progress: &mut dyn ProgressSink,
     ) -> Result<engine::Output, EngineError> {
         let EngineJob { input, params, describe, .. } = *job;
-        let request = self.request(params)?;
+        let (request, records) = request::of_job(params, &self.config, &mut self.open_loras)?;
         let dump = self.config.dump.clone();
         let (model, limit) = (self.config.name.clone(), self.analyzer_limit);
         let workload = Workload::new(&request, input.width(), input.height()).map_err(engine_error)?;
@@ -222,6 +230,7 @@ impl Engine for Qwen {
         let shortcuts = shortcuts(&request, output.passes);
         let mut made = finish(input, output, params)?;
         made.notes.extend(shortcuts);
+        made.loras = records;
         if let (true, Some(Loaded { plan, device, .. })) = (self.config.fp8_products, &self.loaded) {
             made.notes.push(match self.float8_obstacle(plan, device) {
                 Some(reason) => {
@@ -239,36 +248,6 @@ impl Engine for Qwen {
             LocalAnalyzer { pipeline, model: &model, limit }.describe(input, &mut made, progress)?;
         }
         Ok(made)
-    }
-}
-
-impl Qwen {
-    /// Converts the parameters of a job to those of the model.
-    fn request(&self, params: &Params) -> Result<qwen_image_layered::Params, EngineError> {
-        let standard = qwen_image_layered::Params::default();
-        let negative = &params.negative_prompt;
-        let init_latents = self.config.init_latents.as_deref().map(read_latents).transpose().map_err(engine_error)?;
-        Ok(qwen_image_layered::Params {
-            prompt: params.prompt.clone(),
-            negative_prompt: if negative.is_empty() { standard.negative_prompt.clone() } else { negative.clone() },
-            layers: layers_of(params),
-            steps: params.steps.map_or(standard.steps, |steps| steps as usize),
-            guidance: f64::from(params.guidance),
-            cfg_normalize: params.cfg_normalize,
-            resolution: params.resolution.map_or(standard.resolution, |resolution| resolution.0),
-            caption_language: match params.caption_language {
-                CaptionLanguage::En => Language::English,
-                CaptionLanguage::Zh => Language::Chinese,
-            },
-            seed: params.seed.unwrap_or(standard.seed),
-            init_latents,
-            rendering: true,
-            keep_intermediates: self.config.dump.is_some(),
-            guided_share: f64::from(self.config.guided_steps_percent) / 100.0,
-            step_cache: f64::from(self.config.step_cache_percent) / 100.0,
-            // The plan sets the order of the passes.
-            ..standard
-        })
     }
 }
 
@@ -306,13 +285,6 @@ fn shortcuts(request: &qwen_image_layered::Params, passes: PassCount) -> Vec<Mes
         notes.push(note.with("percent", percent.round()));
     }
     notes
-}
-
-fn layers_of(params: &Params) -> usize {
-    match params.num_layers {
-        LayerCount::Exactly(n) => n.min(engine::MODEL_LAYERS).into(),
-        LayerCount::Auto => AUTO_LAYERS,
-    }
 }
 
 fn step(progress: Progress) -> Step {
@@ -375,11 +347,11 @@ fn pruned_message(note: &PruneNote) -> Message {
     }
 }
 
-fn failed(code: FailureCode, message: String) -> EngineError {
+pub(super) fn failed(code: FailureCode, message: String) -> EngineError {
     EngineError::failed(code, message)
 }
 
-fn engine_error(error: Error) -> EngineError {
+pub(super) fn engine_error(error: Error) -> EngineError {
     match error {
         Error::Stopped => Stopped.into(),
         // A missing file stays missing; a failing disk may recover.

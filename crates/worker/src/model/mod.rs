@@ -3,6 +3,7 @@
 mod device;
 mod device_info;
 mod files;
+pub(crate) mod loras;
 mod plans;
 mod segmenter;
 mod variant;
@@ -65,6 +66,12 @@ pub const STEP_CACHE_PERCENT: Variable = Variable {
     default: "0",
     about: "Change between steps below which the qwen engine reuses the previous step, such as 8: faster, lower quality; 0: off",
 };
+/// The setting `LORA_DIR`.
+pub const LORA_DIR: Variable = Variable {
+    name: "LORA_DIR",
+    default: "storage/loras",
+    about: "Folder with LoRAs of the qwen engine that jobs can name: safetensors files, or folders as PEFT writes them",
+};
 /// The setting `FP8_PRODUCTS`.
 pub const FP8_PRODUCTS: Variable = Variable {
     name: "FP8_PRODUCTS",
@@ -85,7 +92,7 @@ pub const HF_TOKEN: Variable = Variable {
 };
 
 /// Settings of the model of the qwen engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
     /// `MODEL_NAME`: `owner/name`, or a folder.
     pub name: String,
@@ -105,10 +112,23 @@ pub struct ModelConfig {
     pub step_cache_percent: u8,
     /// `FP8_PRODUCTS`.
     pub fp8_products: bool,
+    /// `LORA_DIR`.
+    pub lora_dir: PathBuf,
+    /// LoRAs of every job, beside those that it names. For the command line only.
+    pub loras: Vec<LoraFile>,
     /// Initial latents in place of the seed's noise: a safetensors file. For the command line only.
     pub init_latents: Option<PathBuf>,
     /// Where to write the intermediate tensors, as safetensors. For the command line only.
     pub dump: Option<PathBuf>,
+}
+
+/// A LoRA by its file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoraFile {
+    /// The file, or the folder that it was published in.
+    pub path: PathBuf,
+    /// How much of it; 1 is what it was trained for.
+    pub strength: f32,
 }
 
 impl ModelConfig {
@@ -128,6 +148,8 @@ impl ModelConfig {
             guided_steps_percent: settings.number(&GUIDED_STEPS_PERCENT, 0..=100)?,
             step_cache_percent: settings.number(&STEP_CACHE_PERCENT, 0..=100)?,
             fp8_products: settings.flag(&FP8_PRODUCTS)?,
+            lora_dir: settings.require(&LORA_DIR)?,
+            loras: Vec::new(),
             init_latents: None,
             dump: None,
         })

@@ -46,7 +46,7 @@ pub(crate) fn write(
     finder: &WordFinder<'_>,
     on_step: &mut dyn FnMut(Step) -> io::Result<()>,
 ) -> io::Result<Metadata> {
-    let engine::Output { stack, rendering, analysis, background, notes } = run.output;
+    let engine::Output { stack, rendering, analysis, background, loras, notes } = run.output;
     let mut notes = [&job.input_info.notes[..], &notes].concat();
     let sized = upscale::to_size(stack, input, job.params.output_size, &mut notes, on_step)?;
     let SizedLayers { stack, reference, model, fraction: upscaled } = sized;
@@ -125,6 +125,7 @@ pub(crate) fn write(
         analysis,
         background,
         rendering: rendering.map(|_| RENDERING.to_owned()),
+        loras,
         notes,
     };
     write_file(&dir.join(METADATA), |file| {

@@ -47,6 +47,8 @@ fn job_and_run(
         device: String::new(),
         max_layers: 64,
         uses_prompt: false,
+        samplers: Vec::new(),
+        loras: Vec::new(),
     };
     let run = EngineRun { output, offer, model_revision: None, duration: Duration::ZERO, reason: "asked for".into() };
     (ResultJob { job_id: None, input_info, params: Params::default() }, run)

@@ -42,6 +42,8 @@ impl Engine for ScriptedEngine {
             device: if self.name == EngineName::Draft { "cpu" } else { "cuda:0" }.to_owned(),
             max_layers: 10,
             uses_prompt: true,
+            samplers: Vec::new(),
+            loras: Vec::new(),
         }
     }
 

@@ -36,6 +36,7 @@ class Options extends View {
     // Out of range: the browser marks the field, the last valid value stays.
     if (!input.checkValidity()) return;
     const text = input.value.trim();
+    if (name === "loras") return this.#lora(input);
     if (name === "num_layers") return this.#count(input, text);
     if (NUMBERS.has(name)) return this.#set(name, text === "" ? null : Number(text));
     this.#set(name, input.value);
@@ -56,6 +57,16 @@ class Options extends View {
     for (const button of buttons) button.checked = button.value === value;
     if (!isTyped && field) field.value = "";
     this.#set("num_layers", value === "auto" ? "auto" : Number(value));
+  }
+
+  /**
+   * A LoRA's strength; empty: it is not used.
+   * @param {{ dataset: DOMStringMap, value: string }} input
+   */
+  #lora({ dataset, value }) {
+    const { lora = "" } = dataset;
+    const others = options.value.loras.filter((one) => one.name !== lora);
+    options.value = { ...options.value, loras: value.trim() === "" ? others : [...others, { name: lora, strength: Number(value) }] };
   }
 
   /**
@@ -166,10 +177,39 @@ class Options extends View {
       </div>`;
   }
 
+  /** Only where the engine has some. */
+  #loras() {
+    const loras = chosenEngine()?.loras ?? [];
+    if (!loras.length) return "";
+    return html`
+      <fieldset class="field">
+        <legend class="label">${t("options.loras")}</legend>
+        ${loras.map(({ name, trained_for: model }) => html`<label class="more-layers" title="${model ?? ""}">${name}
+          <input class="input" name="loras" data-lora="${name}" type="number" inputmode="decimal" min="-10" max="10" step="0.05"
+            placeholder="${t("options.lorasOff")}" value="${options.value.loras.find((one) => one.name === name)?.strength ?? ""}"></label>`)}
+        <p class="hint">${t("options.lorasHint")}</p>
+      </fieldset>`;
+  }
+
+  #samplers() {
+    const samplers = chosenEngine()?.samplers ?? [];
+    if (!samplers.length) return "";
+    return html`
+      <div class="field">
+        <label for="option-sampler">${t("options.sampler")}</label>
+        <select class="input" id="option-sampler" name="sampler" aria-describedby="sampler-hint">
+          ${samplers.map((name) => html`<option value="${name}" ${options.value.sampler === name ? html`selected` : ""}>${tOr(`options.sampler.${name}`, name)}</option>`)}
+        </select>
+        <p class="hint" id="sampler-hint">${t("options.samplerHint")}</p>
+      </div>`;
+  }
+
   #diffusion() {
     const defaults = capabilities.value?.defaults ?? {};
     return html`
+      ${this.#loras()}
       ${this.#number("steps", { min: 1, max: 200, step: 1, placeholder: defaults.steps ?? 50 })}
+      ${this.#samplers()}
       ${this.#number("guidance", { min: 1, max: 20, step: 0.1, placeholder: defaults.guidance ?? 4 })}
       <div class="field">
         <label for="option-resolution">${t("options.resolution")}</label>

@@ -15,6 +15,8 @@ enum FieldKind {
     Text,
     Number,
     Flag,
+    /// JSON in text.
+    List,
 }
 
 /// The fields of [`Params`], and what each must be. A test compares this list with the type.
@@ -25,6 +27,8 @@ const FIELDS: &[(&str, FieldKind, &str)] = &[
     ("negative_prompt", FieldKind::Text, "text"),
     ("seed", FieldKind::Number, "an integer from 0 to 9007199254740991"),
     ("steps", FieldKind::Number, "an integer from 1 to 200"),
+    ("sampler", FieldKind::Text, "euler, heun, unipc or dpmpp_2m"),
+    ("loras", FieldKind::List, "a list such as [{\"name\": \"posters\", \"strength\": 0.8}]"),
     ("guidance", FieldKind::Number, "a number from 1 to 20"),
     ("cfg_normalize", FieldKind::Flag, "true or false"),
     ("resolution", FieldKind::Number, "640, 1024 or (experimental) another multiple of 32 from 64 to 2048"),
@@ -157,6 +161,7 @@ fn typed(kind: FieldKind, text: String) -> Value {
     let value = match kind {
         FieldKind::Text => None,
         FieldKind::Number => serde_json::from_str(trimmed).ok().filter(Value::is_number),
+        FieldKind::List => serde_json::from_str(trimmed).ok().filter(Value::is_array),
         FieldKind::Flag => match trimmed.to_ascii_lowercase().as_str() {
             "true" | "1" | "on" | "yes" => Some(Value::Bool(true)),
             "false" | "0" | "off" | "no" => Some(Value::Bool(false)),
@@ -212,11 +217,14 @@ mod tests {
             ("resolution", "1024"),
             ("caption_language", "zh"),
             ("scene_text", "lift"),
+            ("sampler", "heun"),
+            ("loras", "[{\"name\": \"posters\"}]"),
         ]);
         let json = from_json(json!({
             "num_layers": "auto", "engine": "draft", "prompt": "a poster, 2 people", "negative_prompt": null,
             "seed": 7, "steps": 30, "guidance": 2.5, "cfg_normalize": false, "resolution": 1024,
-            "caption_language": "zh", "scene_text": "lift",
+            "caption_language": "zh", "scene_text": "lift", "sampler": "heun",
+            "loras": [{ "name": "posters", "strength": 1.0 }],
         }));
         assert_eq!(form.unwrap(), json.unwrap());
     }
@@ -246,6 +254,10 @@ mod tests {
             ("resolution", json!(100)),
             ("caption_language", json!("ko")),
             ("scene_text", json!("drop")),
+            ("sampler", json!("ddim")),
+            ("loras", json!("posters")),
+            ("loras", json!([{ "name": "../posters" }])),
+            ("loras", json!([{ "name": "posters", "strength": 11 }])),
             ("layers", json!(4)),
         ] {
             let err = from_json(json!({ "prompt": "x", field: value })).unwrap_err();
@@ -265,7 +277,7 @@ mod tests {
             let told = text.strip_prefix(&format!("{field} must be ")).unwrap_or_else(|| panic!("{text}"));
             told.split_once(", not ").unwrap_or_else(|| panic!("{text}")).0.to_owned()
         };
-        for field in ["engine", "caption_language", "output_size", "scene_text"] {
+        for field in ["engine", "caption_language", "output_size", "scene_text", "sampler"] {
             for name in told(field).replace(" or ", ", ").split(", ") {
                 from_json(json!({ field: name })).unwrap_or_else(|err| panic!("{err}"));
             }
