@@ -51,13 +51,13 @@ fn main() -> Outcome<()> {
     let (rows, columns) = (side / 16, side / 16);
     let noise = |shape: &[usize]| Tensor::randn(0.0_f32, 1.0, shape, &Device::Cpu)?.to_dtype(dtype);
     let (hidden, text) = (noise(&[1, 6 * rows * columns, 64])?, noise(&[1, WORDS, TEXT_DIM])?);
-    let forward = |model: &Transformer| -> Outcome<f64> {
+    let forward = |model: &Transformer| -> Outcome<(f64, f64)> {
         let mut report = |_| ControlFlow::Continue(());
         let step =
             Step { sigma: 0.7, grid: FrameGrid { frames: 5, rows, columns }, monitor: &Monitor::new(&mut report) };
-        let begun = Instant::now();
+        let begun = (Instant::now(), processor_seconds());
         model.forward(&hidden, &text, &step)?;
-        Ok(begun.elapsed().as_secs_f64())
+        Ok((begun.0.elapsed().as_secs_f64(), processor_seconds() - begun.1))
     };
     println!("{} tokens, {dtype:?}, {} threads", 6 * rows * columns + WORDS, rayon_threads());
     let lora = Arc::new(Lora::open(&lora)?);
@@ -75,9 +75,11 @@ fn main() -> Outcome<()> {
         with.push(forward(&model)?);
         model.set_loras(&[])?;
     }
-    let (without, with) = (median(&mut without), median(&mut with));
     let size = (values * dtype.size_in_bytes()) as f64;
-    println!("without {without:.2} s, with {with:.2} s: {:+.1} %", 100.0 * (with / without - 1.0));
+    for (what, number) in [("wall", (|times| times.0) as fn(&(f64, f64)) -> f64), ("CPU", |times| times.1)] {
+        let [without, with] = [&without, &with].map(|all| median(&mut all.iter().map(number).collect::<Vec<_>>()));
+        println!("{what}: without {without:.2} s, with {with:.2} s: {:+.1} %", 100.0 * (with / without - 1.0));
+    }
     println!(
         "LoRA of {:.0} MB: {:.3} s to put on, {:.6} s for another strength, resident memory grows by {:.0} MB ({:+.1} %)",
         size / 1e6,
@@ -127,6 +129,13 @@ fn memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
     line.split_whitespace().next().and_then(|kilobytes| kilobytes.parse::<u64>().ok()).unwrap_or_default() * 1024
+}
+
+/// User and system time of this process, in the kernel's ticks of 10 ms; 0 where it does not tell.
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 fn rayon_threads() -> usize {

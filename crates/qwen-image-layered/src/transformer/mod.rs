@@ -18,7 +18,7 @@ use crate::lora::{Attached, LoraUse};
 use crate::nn::{Additions, Linear, modulate, rms_norm, silu};
 use crate::placement::{BlockPlace, Passes};
 use crate::weights::Weights;
-use crate::{Degradation, MatmulPrecision, Monitor, Result};
+use crate::{Degradation, Error, MatmulPrecision, Monitor, Result};
 use block::{EPS, Streams, one_after_the_other};
 use blocks::Blocks;
 use rotation::Rotation;
@@ -93,6 +93,19 @@ fn pictures(groups: &[Group]) -> Vec<Tensor> {
     groups.iter().filter_map(|group| Some(group.tokens.as_ref()?.image.clone())).collect()
 }
 
+/// Qwen-Image and Qwen-Image-Edit have all tensors of the layered model but one.
+fn check_layered(weights: &Weights) -> Result<()> {
+    const COMMON: &str = "transformer_blocks.0.img_mod.1.weight";
+    const OWN: &str = "time_text_embed.addition_t_embedding.weight";
+    if weights.contains(OWN) || !weights.contains(COMMON) {
+        return Ok(());
+    }
+    let reason = format!(
+        "this is the transformer of plain Qwen-Image, another model (it has no `{OWN}`); take that of Qwen-Image-Layered"
+    );
+    Err(Error::Checkpoint { path: weights.path(COMMON), reason })
+}
+
 impl Transformer {
     /// Loads the model with [`BlockOptions::default`]. `config` must have passed [`TransformerConfig::check`].
     ///
@@ -113,6 +126,7 @@ impl Transformer {
         options: BlockOptions,
         monitor: &Monitor,
     ) -> Result<Self> {
+        check_layered(weights)?;
         let dim = config.inner_dim();
         let additions = Arc::new(Additions::default());
         let weights = &weights.with_additions(&additions);

@@ -378,12 +378,12 @@ impl Checkpoint {
 fn open_gguf(path: &Path, architecture: &str) -> Result<MappedFile> {
     MappedFile::open(path, |data| {
         let header = gguf::parse(data)?;
-        let found = header.text("general.architecture").unwrap_or("(unnamed)");
-        // A tool that calls every model by its own name: the tensors say what they are.
-        let found = match found {
-            "pig" => names::architecture_of(header.tensors.keys().map(String::as_str)).unwrap_or(found),
-            _ => found,
+        let found = match header.text("general.architecture") {
+            // No name, or that of a tool which calls every model by its own: the tensors say what they are.
+            None | Some("pig") => names::architecture_of(header.tensors.keys().map(String::as_str)),
+            named => named,
         };
+        let found = found.unwrap_or("(unnamed)");
         if found != architecture {
             return Err(format!("is a GGUF of `{found}`, expected `{architecture}`; give the file of the right model"));
         }

@@ -117,8 +117,9 @@ impl Declared {
         let kind = reader.u32()?;
         let kind = block_type(kind).ok_or_else(|| {
             format!(
-                "tensor `{name}` has block type {kind}, which is not supported; take a variant with \
-                 Q2_K to Q6_K, Q4_0 to Q8_0, F16, BF16 or F32"
+                "tensor `{name}` has block type {}, which is not supported; take a variant with \
+                 Q2_K to Q6_K, Q4_0 to Q8_0, F16, BF16 or F32",
+                unsupported(kind)
             )
         })?;
         Ok(Self { name, shape, kind, offset: reader.u64()? })
@@ -180,6 +181,26 @@ fn block_type(number: u32) -> Option<GgmlDType> {
         30 => GgmlDType::BF16,
         _ => return None,
     })
+}
+
+/// A type that cannot be read, by its name where it is one that is in use.
+fn unsupported(number: u32) -> String {
+    let name = match number {
+        16 => "IQ2_XXS",
+        17 => "IQ2_XS",
+        18 => "IQ3_XXS",
+        19 => "IQ1_S",
+        20 => "IQ4_NL",
+        21 => "IQ3_S",
+        22 => "IQ2_S",
+        23 => "IQ4_XS",
+        29 => "IQ1_M",
+        34 => "TQ1_0",
+        35 => "TQ2_0",
+        39 => "MXFP4",
+        _ => return number.to_string(),
+    };
+    name.to_owned()
 }
 
 struct Reader<'a> {

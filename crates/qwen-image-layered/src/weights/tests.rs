@@ -290,10 +290,11 @@ fn the_autoencoder_without_alpha_is_told_by_name() {
 #[test]
 fn a_gguf_of_a_tool_that_names_every_model_alike_is_told_by_its_tensors() {
     // Header, no metadata but the architecture, and one tensor of 32 values.
-    let file = |tensor: &str| {
+    let file = |tensor: &str, named: bool| {
         let text = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+        let key = if named { "general.architecture" } else { "general.name" };
         let mut bytes = [&b"GGUF"[..], &3_u32.to_le_bytes(), &1_u64.to_le_bytes(), &1_u64.to_le_bytes()].concat();
-        bytes.extend([text("general.architecture"), 8_u32.to_le_bytes().to_vec(), text("pig")].concat());
+        bytes.extend([text(key), 8_u32.to_le_bytes().to_vec(), text("pig")].concat());
         bytes.extend([text(tensor), 1_u32.to_le_bytes().to_vec(), 32_u64.to_le_bytes().to_vec()].concat());
         bytes.extend([&0_u32.to_le_bytes()[..], &0_u64.to_le_bytes()].concat());
         bytes.resize(bytes.len().next_multiple_of(32) + 128, 0);
@@ -309,8 +310,11 @@ fn a_gguf_of_a_tool_that_names_every_model_alike_is_told_by_its_tensors() {
         ("encoder.conv1.weight", "(none)"),
         ("double_blocks.0.img_attn.qkv.weight", "pig"),
     ];
-    for (tensor, architecture) in parts {
-        std::fs::write(&path, file(tensor)).unwrap();
+    // A file that says nothing is told the same way.
+    let nameless = parts.map(|(tensor, told)| (tensor, if told == "pig" { "(unnamed)" } else { told }, false));
+    let all = parts.map(|(tensor, told)| (tensor, told, true)).into_iter().chain(nameless);
+    for (tensor, architecture, named) in all {
+        std::fs::write(&path, file(tensor, named)).unwrap();
         for part in [Part::Transformer, Part::TextEncoder, Part::Vae] {
             let opened = Checkpoint::open(&path, part).map(|_| ());
             if part.architecture() == architecture {
@@ -351,7 +355,12 @@ fn broken_gguf_files_are_refused_by_name() {
     let at = whole.windows(name.len()).position(|window| window == name).unwrap() + name.len() + 4 + 16;
     unknown[at] = 16;
     let text = message(load(&unknown), "model.gguf");
-    assert!(text.contains("q4_0.weight") && text.contains("block type 16"), "{text}");
+    assert!(text.contains("q4_0.weight") && text.contains("block type IQ2_XXS"), "{text}");
+    for (number, name) in [(20, "IQ4_NL"), (23, "IQ4_XS"), (39, "MXFP4"), (200, "200")] {
+        unknown[at] = number;
+        let text = message(load(&unknown), "model.gguf");
+        assert!(text.contains(&format!("block type {name}")) && text.contains("Q6_K"), "{text}");
+    }
 }
 
 /// What goes through staging is what comes without, whether it has room there or not.
