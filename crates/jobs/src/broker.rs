@@ -44,6 +44,8 @@ pub struct NewJob {
     pub priority: Priority,
     /// Identifies the client, in any form. Jobs of the same priority are taken from the clients in turn.
     pub client: String,
+    /// How many of its jobs may wait, in place of [`Rules::client_limit`].
+    pub client_limit: Option<u64>,
     pub idempotency: Option<Idempotency>,
     pub webhook: Option<Webhook>,
 }
@@ -57,6 +59,7 @@ impl NewJob {
             params,
             priority: Priority::default(),
             client: String::new(),
+            client_limit: None,
             idempotency: None,
             webhook: None,
         }

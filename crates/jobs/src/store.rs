@@ -76,6 +76,13 @@ fn failed(backend: &dyn Backend, shelf: Shelf, what: impl std::fmt::Display, sou
     StoreError::Io { what: format!("{what} in {}", backend.place(shelf)), source }
 }
 
+/// What the store holds: ids and bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredSizes {
+    pub uploads: Vec<(Uuid, u64)>,
+    pub results: Vec<(Uuid, u64)>,
+}
+
 /// Uploads and results. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -140,6 +147,18 @@ impl Store {
     pub async fn sweep(&self, cutoff: OffsetDateTime) -> Result<usize, StoreError> {
         let swept = self.backend.sweep(cutoff).await;
         swept.map_err(|source| StoreError::Io { what: format!("sweeping {}", self.describe()), source })
+    }
+
+    /// The ids of all uploads and results, each with the bytes of its files.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn sizes(&self) -> Result<StoredSizes, StoreError> {
+        let of = async |shelf| {
+            let found = self.backend.sizes(shelf).await;
+            found.map_err(|source| self.failed(shelf, "listing the folders", source))
+        };
+        Ok(StoredSizes { uploads: of(Shelf::Uploads).await?, results: of(Shelf::Results).await? })
     }
 
     /// Runs work on the store that blocks where it blocks no other task.

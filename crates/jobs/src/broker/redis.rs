@@ -129,7 +129,8 @@ impl Broker for RedisBroker {
         submit.arg(new.params.engine.as_str()).arg(new.priority.class()).arg(new.priority.as_str());
         // Hashed, because it becomes part of a key and may be of any length.
         submit.arg(hex(&Sha256::digest(&new.client)[..16])).arg(idempotency).arg(fingerprint);
-        submit.arg(self.rules.queue_limit).arg(self.rules.client_limit).arg(json(&EventKind::Queued)?);
+        let client_limit = new.client_limit.unwrap_or(self.rules.client_limit);
+        submit.arg(self.rules.queue_limit).arg(client_limit).arg(json(&EventKind::Queued)?);
         if let Some(webhook) = &new.webhook {
             submit.arg(&webhook.url).arg(event_names(webhook));
         }
@@ -140,7 +141,7 @@ impl Broker for RedisBroker {
             "repeated" => Ok(Submitted::Repeated(reply::job(number, fields)?)),
             "mismatch" => Err(BrokerError::IdempotencyMismatch),
             "full" => Err(BrokerError::QueueFull { queued, limit: self.rules.queue_limit }),
-            "client_full" => Err(BrokerError::ClientFull { queued, limit: self.rules.client_limit }),
+            "client_full" => Err(BrokerError::ClientFull { queued, limit: client_limit }),
             other => Err(BrokerError::Malformed(format!("submit answered {other}"))),
         }
     }

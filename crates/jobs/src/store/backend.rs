@@ -152,6 +152,9 @@ pub(super) trait Backend: Debug + Send + Sync {
     /// The folders that were published before `cutoff`.
     async fn published_before(&self, shelf: Shelf, cutoff: OffsetDateTime) -> io::Result<Vec<Uuid>>;
 
+    /// All folders, and the bytes of the files in each.
+    async fn sizes(&self, shelf: Shelf) -> io::Result<Vec<(Uuid, u64)>>;
+
     /// Removes what crashed processes left half-written before `cutoff`; answers how much it was.
     async fn sweep(&self, cutoff: OffsetDateTime) -> io::Result<usize>;
 

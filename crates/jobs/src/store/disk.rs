@@ -162,6 +162,11 @@ impl Backend for Disk {
         blocking(move || published_before(&folder, cutoff)).await
     }
 
+    async fn sizes(&self, shelf: Shelf) -> io::Result<Vec<(Uuid, u64)>> {
+        let folder = self.folder(shelf);
+        blocking(move || sizes(&folder)).await
+    }
+
     async fn sweep(&self, cutoff: OffsetDateTime) -> io::Result<usize> {
         let folders = Shelf::ALL.map(|shelf| self.folder(shelf));
         blocking(move || sweep_all(&folders, cutoff)).await
@@ -306,6 +311,19 @@ fn remove(folder: &Path, id: Uuid) -> io::Result<bool> {
 fn published_before(folder: &Path, cutoff: OffsetDateTime) -> io::Result<Vec<Uuid>> {
     let names = names_before(folder, cutoff)?;
     Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+}
+
+/// The folders and their sizes. What disappears meanwhile is left out.
+fn sizes(folder: &Path) -> io::Result<Vec<(Uuid, u64)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let Ok(files) = fs::read_dir(entry.path()) else { continue };
+        let bytes = files.flatten().filter_map(|file| file.metadata().ok()).map(|facts| facts.len()).sum();
+        found.push((id, bytes));
+    }
+    Ok(found)
 }
 
 fn sweep_all(folders: &[Arc<Path>], cutoff: OffsetDateTime) -> io::Result<usize> {

@@ -249,6 +249,14 @@ impl Backend for Objects {
         Ok(self.list(shelf).await?.into_iter().filter(is_old).map(|listed| listed.id).collect())
     }
 
+    async fn sizes(&self, shelf: Shelf) -> io::Result<Vec<(Uuid, u64)>> {
+        let mut sizes: BTreeMap<Uuid, u64> = BTreeMap::new();
+        for listed in self.list(shelf).await? {
+            *sizes.entry(listed.id).or_default() += listed.meta.size;
+        }
+        Ok(sizes.into_iter().collect())
+    }
+
     async fn sweep(&self, cutoff: OffsetDateTime) -> io::Result<usize> {
         let scratch = self.scratch.clone();
         let on_disk = blocking(move || scratch.sweep(cutoff)).await?;

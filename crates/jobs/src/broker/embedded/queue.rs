@@ -95,8 +95,9 @@ impl Queue {
                 return Err(BrokerError::QueueFull { queued, limit: rules.queue_limit });
             }
             let own = tables::queued_of(change, &new.client)?;
-            if own >= rules.client_limit {
-                return Err(BrokerError::ClientFull { queued: own, limit: rules.client_limit });
+            let client_limit = new.client_limit.unwrap_or(rules.client_limit);
+            if own >= client_limit {
+                return Err(BrokerError::ClientFull { queued: own, limit: client_limit });
             }
             let (client, webhook) = (new.client.clone(), new.webhook.clone());
             let job = Job::new(new, change.now.wall);
