@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod auth;
 mod config;
 mod decodes;
+mod description;
 mod export;
 mod handlers;
 mod health;
@@ -16,7 +18,10 @@ mod state;
 mod turns;
 mod webhooks;
 
+pub use auth::scopes::{Scope, Scopes};
+pub use auth::tokens::{Token, TokenLimits};
 pub use config::Config;
+pub use config::access::{AccessConfig, VisibleTo};
 pub use config::variables::VARIABLES;
 pub use router::openapi;
 pub use server::accept::listen;

@@ -22,7 +22,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 
+use crate::auth::layer;
+use crate::auth::scopes::Scope;
 use crate::config::Config;
+use crate::description;
+use crate::handlers::access::{session, share};
 use crate::handlers::edits::{compose, document, split};
 use crate::handlers::jobs::{cancel, events, status, submit};
 use crate::handlers::openai::{errors as openai_errors, images, models};
@@ -39,6 +43,9 @@ use crate::state::App;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Whatever a file of a job holds, such as a script in an SVG, does not run when it is opened by itself.
+const FILE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
+
 /// A UUID has 36 characters; the ids of proxies are not much longer.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -52,48 +59,82 @@ const MAX_SHOWN_PATH: usize = 200;
         description = "Turns a flat poster into editable RGBA layers.\n\n\
             Upload a picture, start a job, follow it, download its layers. Every error has the body \
             `{\"error\":{\"code\",\"message\"}}`: the code is for programs, the message for people. Every answer has an \
-            `x-request-id`; look for it in the service's log.",
+            `x-request-id`; look for it in the service's log.\n\n\
+            A service with tokens needs one in `Authorization: Bearer TOKEN`; each operation says which scopes it has to \
+            have. A job is there for the token that made it (`JOBS_VISIBLE_TO`).",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     // Relative to the address of this description, so that it holds under any prefix.
     servers((url = "..")),
+    components(schemas(events::Frame)),
     tags(
         (name = "decompose", description = "From a picture to a job"),
         (name = "jobs", description = "How a job goes"),
         (name = "results", description = "What a job made"),
         (name = "openai", description = "For programs that speak OpenAI's API"),
+        (name = "access", description = "Who may do what"),
         (name = "service", description = "The service itself"),
     )
 )]
 struct Description;
 
-/// The routes with their description, so that the two cannot drift apart.
+/// The routes with their description, so that the two cannot drift apart, by the scopes that they need.
 fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Description::openapi())
-        .routes(routes!(uploads::upload))
+        .merge(open_routes())
+        .merge(needing(&[Scope::Read], read_routes()))
+        .merge(needing(&[Scope::Submit], submit_routes()))
+        .merge(needing(&[Scope::Edit], edit_routes()))
+        // Costs as much as a job, and changes the document.
+        .merge(needing(&[Scope::Submit, Scope::Edit], OpenApiRouter::new().routes(routes!(split::decompose_layer))))
+}
+
+fn open_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(session::session, session::sign_in, session::sign_out))
+        .routes(routes!(health::health))
+        .routes(routes!(health::ready))
+}
+
+fn read_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .routes(routes!(uploads::image))
-        .routes(routes!(submit::decompose))
         .routes(routes!(status::status))
         .routes(routes!(status::list))
-        .routes(routes!(cancel::cancel_or_delete))
         .routes(routes!(events::events))
         .routes(routes!(download::download))
-        .routes(routes!(files::layer, document::patch))
-        .routes(routes!(split::decompose_layer))
-        .routes(routes!(document::document, document::reset))
+        .routes(routes!(files::layer))
+        .routes(routes!(document::document))
         .routes(routes!(compose::compose))
         .routes(routes!(files::preview))
         .routes(routes!(files::metadata))
         .routes(routes!(text::text))
-        .routes(routes!(images::edit_image))
+        .routes(routes!(share::share))
         .routes(routes!(models::list))
         .routes(routes!(models::one))
         .routes(routes!(capabilities::capabilities))
         .routes(routes!(fonts::fonts))
         .routes(routes!(fonts::font_file))
-        .routes(routes!(health::health))
-        .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))
+}
+
+fn submit_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(uploads::upload))
+        .routes(routes!(submit::decompose))
+        .routes(routes!(cancel::cancel_or_delete))
+        .routes(routes!(images::edit_image))
+}
+
+fn edit_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(document::patch)).routes(routes!(document::reset))
+}
+
+/// Routes that refuse callers without these scopes; their description says so.
+fn needing(scopes: &'static [Scope], routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
+    let mut routes = routes.route_layer(from_fn_with_state(scopes, layer::require));
+    description::require(routes.get_openapi_mut(), scopes);
+    routes
 }
 
 /// The API's description (OpenAPI 3.1), as `/api/openapi.json` serves it.
@@ -105,14 +146,18 @@ pub(crate) fn router(app: App) -> Router {
     let config = app.config.clone();
     let (api, description) = routes().split_for_parts();
     let description = Arc::new(description);
-    let api = api
+    let docs = Router::new()
         .route("/api/openapi.json", axum::routing::get(move || async move { Json(description) }))
         .merge(docs())
+        .route_layer(from_fn_with_state::<_, &'static [Scope], _>(&[Scope::Read], layer::require));
+    let api = api
+        .merge(docs)
         .fallback(page::serve)
         .method_not_allowed_fallback(|| async { Error::from_status(StatusCode::METHOD_NOT_ALLOWED) })
         // Handlers that read bodies have limits of their own.
         .layer(DefaultBodyLimit::disable());
     let api = with_error_shape(api)
+        .layer(from_fn_with_state((Arc::clone(&app.auth), Arc::clone(&config)), layer::identify))
         .layer(cors(&config))
         .layer(csrf(&config))
         .layer(from_fn_with_state(Arc::new(Hosts::from_config(&config)), hosts::check))
@@ -135,6 +180,11 @@ fn with_service_layers(router: Router) -> Router {
         .layer(CompressionLayer::new().compress_when(compressed))
         .layer(map_response(weaken_compressed_tag))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        // The page and the reference have policies of their own.
+        .layer(header(header::CONTENT_SECURITY_POLICY, FILE_POLICY))
+        // For browsers that do not know frame-ancestors.
+        .layer(header(header::X_FRAME_OPTIONS, "DENY"))
+        .layer(header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
         // Addresses hold job ids, which give access to results.
         .layer(header(header::REFERRER_POLICY, "no-referrer"))
         .layer(from_fn(prometheus::count_requests))
@@ -202,6 +252,7 @@ fn cors(config: &Config) -> CorsLayer {
         .allow_origin(AllowOrigin::list(config.cors_origins.iter().cloned()))
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers([
+            header::AUTHORIZATION,
             header::CONTENT_TYPE,
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("last-event-id"),
@@ -213,7 +264,8 @@ fn cors(config: &Config) -> CorsLayer {
 /// Keeps web pages of other origins from starting or deleting jobs: CORS does not apply to forms. Requests that do not
 /// come from browsers pass.
 fn csrf(config: &Config) -> CsrfLayer<fn(ProtectionError) -> Response> {
-    let trusted = config.cors_origins.iter().filter_map(|origin| origin.to_str().ok());
+    let public = config.public_origin();
+    let trusted = config.cors_origins.iter().filter_map(|origin| origin.to_str().ok()).chain(public.as_deref());
     let layer = trusted.fold(CsrfLayer::new(), |layer, origin| {
         // Checked to be origins when the settings were read.
         layer.clone().add_trusted_origin(origin).unwrap_or(layer)

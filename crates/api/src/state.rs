@@ -7,6 +7,7 @@ use jobs::{Broker, Feed, Store, Typefaces};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::Auth;
 use crate::config::Config;
 use crate::decodes::Decodes;
 use crate::health::Health;
@@ -20,6 +21,8 @@ pub struct App {
     pub feed: Feed,
     pub store: Store,
     pub config: Arc<Config>,
+    /// Tokens, signatures and limits of callers.
+    pub(crate) auth: Arc<Auth>,
     /// Limits how many pictures are decoded at once.
     pub decodes: Decodes,
     /// The exports that wait and run.

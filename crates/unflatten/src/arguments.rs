@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use api::Scopes;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jobs::{CaptionLanguage, EngineChoice, LayerCount, ParamsError};
 use layers::{Format, ShapeMode, TextMode, UnknownFormat, UnknownShapeMode, UnknownTextMode};
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Pull(PullArguments),
     /// Write a model with random weights, to measure speed and memory without the real ones
     SynthCheckpoint(SynthArguments),
+    /// Make a token that lets somebody use the service
+    Token(TokenArguments),
 }
 
 /// Starts the web page, the API and a worker in one process. With REDIS_URL or
@@ -243,6 +246,20 @@ pub(crate) struct SynthArguments {
     pub in_memory: bool,
 }
 
+/// Prints a new random token, and the line for the file of API_TOKENS_FILE that
+/// lets the service know it. The line holds a hash, not the token.
+#[derive(Debug, Args)]
+pub(crate) struct TokenArguments {
+    /// Whose it is: letters, digits, hyphens, dots and underscores
+    pub name: String,
+    /// What it may do: read, submit, edit and admin (all of it, for the jobs of all), separated by commas
+    #[arg(long, value_name = "SCOPES", default_value = "read,submit,edit", value_parser = parse_scopes)]
+    pub scopes: Scopes,
+    /// A limit of its own, such as priority=high, queued=20, uploads=500 or stored=20GB; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub limit: Vec<String>,
+}
+
 /// A path, or a path with a strength behind it; one that exists is taken as it is.
 fn parse_lora(text: &str) -> Result<LoraFile, String> {
     let whole = || LoraFile { path: PathBuf::from(text), strength: 1.0 };
@@ -252,6 +269,10 @@ fn parse_lora(text: &str) -> Result<LoraFile, String> {
         Ok(_) => Err("the strength must be a number from -10 to 10".to_owned()),
         Err(_) => Ok(whole()),
     }
+}
+
+fn parse_scopes(text: &str) -> Result<Scopes, String> {
+    text.parse()
 }
 
 fn parse_size(text: &str) -> Result<Size, String> {

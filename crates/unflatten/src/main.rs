@@ -7,6 +7,7 @@ mod export;
 mod pull;
 mod serve;
 mod synth;
+mod token;
 
 use std::process::ExitCode;
 
@@ -24,5 +25,6 @@ fn main() -> ExitCode {
         Command::Doctor => doctor::doctor(&settings).await,
         Command::Pull(arguments) => pull::pull(&arguments, &settings).await,
         Command::SynthCheckpoint(arguments) => synth::synth(&arguments),
+        Command::Token(arguments) => token::token(&arguments),
     })
 }

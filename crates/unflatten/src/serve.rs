@@ -25,9 +25,8 @@ const API_DRAIN: Duration = Duration::from_secs(5);
 /// # Errors
 /// When a setting is not valid, the service cannot start, or the worker or the API fails.
 pub(crate) async fn serve(arguments: &ServeArguments, settings: &Settings) -> Result<ExitCode, Failure> {
-    let mut api_config = api::Config::from_settings(settings)?;
-    api_config.host = arguments.host.as_deref().map_or(Ok(api_config.host), parse_host)?;
-    api_config.port = arguments.port.unwrap_or(api_config.port);
+    let host = arguments.host.as_deref().map(parse_host).transpose()?;
+    let api_config = api::Config::from_settings(settings)?.at(host, arguments.port)?;
     let mut worker_config = worker::Config::from_settings(settings)?;
     // One list for the process.
     worker_config.typefaces = Arc::clone(&api_config.typefaces);

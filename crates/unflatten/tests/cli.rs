@@ -94,6 +94,9 @@ fn wrong_use_exits_with_2_and_advice() {
         (&["decompose", "poster.png", "--resolution", "7"], "resolution"),
         (&["export", "."], "metadata.json"),
         (&["serve", "--host", "not an address"], "--host"),
+        (&["token", "a b"], "letters"),
+        (&["token", "alice", "--scopes", "write"], "read, submit, edit and admin"),
+        (&["token", "alice", "--limit", "speed=9"], "priority="),
         (&["flatten"], "flatten"),
     ] {
         let output = run(dir.path(), arguments);
@@ -216,4 +219,33 @@ fn help_names_every_command() {
     for word in ["serve", "decompose", "export", "doctor", "pull", "Exit codes"] {
         assert!(stdout(&output).contains(word), "{word}: {}", stdout(&output));
     }
+}
+
+#[test]
+fn a_token_is_shown_once_and_its_line_holds_a_hash() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let output = run(dir.path(), &["token", "alice", "--scopes", "read,edit", "--limit", "stored=5GB"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    let secret = text.lines().find(|line| line.starts_with("unf_")).expect("a token");
+    let line = text.lines().find(|line| line.starts_with("alice read+edit sha256:")).expect("a line");
+    assert!(line.ends_with(" stored=5000000000") && !line.contains(secret), "{line}");
+    // Two are never the same.
+    assert_ne!(text, stdout(&run(dir.path(), &["token", "alice", "--scopes", "read,edit", "--limit", "stored=5GB"])));
+}
+
+#[test]
+fn nobody_is_let_in_by_oversight() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for program in ["unflatten", "unflatten-api"] {
+        let output = command(program, dir.path()).env("HOST", "0.0.0.0").env("PORT", "0").output().expect("started");
+        assert_eq!(output.status.code(), Some(2), "{program}: {}", stderr(&output));
+        for word in ["HOST", "API_TOKENS", "unflatten token", "ALLOW_ANONYMOUS=true"] {
+            assert!(stderr(&output).contains(word), "{program}: {word} is missing: {}", stderr(&output));
+        }
+    }
+    let tokens = dir.path().join("tokens");
+    fs::write(&tokens, "# none yet\n").expect("written");
+    let output = command("unflatten", dir.path()).env("API_TOKENS_FILE", &tokens).output().expect("started");
+    assert_eq!(output.status.code(), Some(2), "an empty file opens nothing: {}", stderr(&output));
 }

@@ -36,9 +36,7 @@ fn main() -> ExitCode {
 }
 
 async fn serve(settings: &Settings, options: &Options) -> anyhow::Result<()> {
-    let mut config = api::Config::from_settings(settings)?;
-    config.host = options.host.unwrap_or(config.host);
-    config.port = options.port.unwrap_or(config.port);
+    let config = api::Config::from_settings(settings)?.at(options.host, options.port)?;
     let broker_config = BrokerConfig::from_settings(settings)?;
     if let Backend::Embedded(_) = broker_config.backend {
         let problem = "must be set, because this program reaches its workers through Redis; `unflatten` has a worker and a \

@@ -1,5 +1,6 @@
 //! The settings of the API.
 
+pub(crate) mod access;
 pub(crate) mod secrets;
 pub(crate) mod variables;
 
@@ -11,6 +12,7 @@ use axum::http::{HeaderName, HeaderValue};
 use jobs::{EngineChoice, JobDefaults, Priority, Typefaces};
 use service::{ByteSize, SettingError, Settings};
 
+use self::access::AccessConfig;
 use self::secrets::Secrets;
 use self::variables::*;
 use crate::http::prefix;
@@ -22,9 +24,11 @@ pub struct Config {
     pub host: IpAddr,
     /// `PORT`; 0 takes any that is free.
     pub port: u16,
-    /// `ALLOWED_HOSTS`: names in lower case, `*.` in front for all below, or `*`.
+    /// Tokens, limits of clients, and the public address.
+    pub access: AccessConfig,
+    /// `ALLOWED_HOSTS` and the host of `PUBLIC_URL`: names in lower case, `*.` in front for all below, or `*`.
     pub allowed_hosts: Vec<String>,
-    /// `BASE_PATH` without the slash at its end; empty for none.
+    /// `BASE_PATH`, or the path of `PUBLIC_URL`, without the slash at its end; empty for none.
     pub base_path: Arc<str>,
     /// `MAX_CONNECTIONS` and the timeouts of connections.
     pub connections: ConnectionLimits,
@@ -86,11 +90,13 @@ impl Config {
     /// # Errors
     /// When a setting cannot be used.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let access = AccessConfig::from_settings(settings)?;
         Ok(Self {
             host: host(settings)?,
             port: settings.require(&PORT)?,
-            allowed_hosts: allowed_hosts(settings)?,
-            base_path: base_path(settings)?,
+            allowed_hosts: allowed_hosts(settings, &access)?,
+            base_path: base_path(settings, &access)?,
+            access,
             connections: connections(settings)?,
             max_file_size: settings.require::<ByteSize>(&MAX_FILE_SIZE)?.0,
             export_memory: settings.require::<ByteSize>(&EXPORT_MEMORY_LIMIT)?.0,
@@ -105,6 +111,21 @@ impl Config {
             cleanup_after: jobs::cleanup_after(settings)?,
             typefaces: Arc::new(Typefaces::from_settings(settings)),
         })
+    }
+
+    /// The origin of `PUBLIC_URL`, such as `https://poster.example`.
+    pub(crate) fn public_origin(&self) -> Option<String> {
+        Some(self.access.public_url.as_ref()?.origin().ascii_serialization())
+    }
+
+    /// These settings with the address that the command line names.
+    ///
+    /// # Errors
+    /// When that address lets strangers in.
+    pub fn at(self, host: Option<IpAddr>, port: Option<u16>) -> Result<Self, SettingError> {
+        let config = Self { host: host.unwrap_or(self.host), port: port.unwrap_or(self.port), ..self };
+        config.access.check(config.host)?;
+        Ok(config)
     }
 }
 
@@ -130,8 +151,9 @@ fn connections(settings: &Settings) -> Result<ConnectionLimits, SettingError> {
     })
 }
 
-fn allowed_hosts(settings: &Settings) -> Result<Vec<String>, SettingError> {
+fn allowed_hosts(settings: &Settings, access: &AccessConfig) -> Result<Vec<String>, SettingError> {
     let text = settings.text(&ALLOWED_HOSTS).unwrap_or_default();
+    let public = access.public_url.as_ref().and_then(|url| url.host_str()).map(|host| Ok(host.to_owned()));
     let names = text.split(',').map(|name| name.trim().trim_end_matches('.').to_ascii_lowercase());
     names
         .filter(|name| !name.is_empty())
@@ -144,11 +166,13 @@ fn allowed_hosts(settings: &Settings) -> Result<Vec<String>, SettingError> {
             let problem = format!("lists \"{name}\", which is not a host name such as poster.example");
             Err(ALLOWED_HOSTS.refuse(&text, problem))
         })
+        .chain(public)
         .collect()
 }
 
-fn base_path(settings: &Settings) -> Result<Arc<str>, SettingError> {
-    let text = settings.text(&BASE_PATH).unwrap_or_default();
+fn base_path(settings: &Settings, access: &AccessConfig) -> Result<Arc<str>, SettingError> {
+    let public = access.public_url.as_ref().map(|url| url.path().to_owned());
+    let text = settings.text(&BASE_PATH).or(public).unwrap_or_default();
     let path = prefix::parse(&text).map(Arc::from);
     path.ok_or_else(|| BASE_PATH.refuse(&text, "is not a path such as /layers".to_owned()))
 }
@@ -230,6 +254,14 @@ mod tests {
             ("HIGHEST_PRIORITY", "urgent"),
             ("CLIENT_KEY_HEADER", "no header"),
             ("WEBHOOK_SECRET", "hush"),
+            ("API_TOKENS", "alice:read:hush"),
+            ("API_TOKENS_FILE", "/no/such/file"),
+            ("JOBS_VISIBLE_TO", "nobody"),
+            ("SIGNING_SECRET", "hush"),
+            ("RATE_LIMIT", "-1"),
+            ("UPLOADS_PER_CLIENT", "0"),
+            ("STORED_PER_CLIENT", "much"),
+            ("PUBLIC_URL", "poster.example"),
             ("OPENAI_WAIT_S", "0"),
             ("OPENAI_MODEL_ALIASES", "gpt-image-1=magic"),
             ("OPENAI_MODEL_ALIASES", "=draft"),
@@ -238,5 +270,31 @@ mod tests {
             assert_eq!(err.name, name);
             assert!(!err.to_string().contains("hush"), "{err}");
         }
+    }
+    #[test]
+    fn other_machines_are_let_in_with_tokens_or_on_purpose() {
+        let at = |pairs: &[(&str, &str)], host: Option<&str>| {
+            let config = Config::from_settings(&Settings::from_pairs(pairs.iter().copied())).unwrap();
+            config.at(host.map(|host| host.parse().unwrap()), None).map(drop)
+        };
+        let error = at(&[("HOST", "0.0.0.0")], None).unwrap_err();
+        assert!(error.name == "HOST" && error.to_string().contains("API_TOKENS"), "{error}");
+        assert!(at(&[], Some("10.0.0.1")).is_err() && at(&[], Some("::")).is_err());
+        assert!(at(&[("HOST", "0.0.0.0")], Some("::1")).is_ok());
+        assert!(at(&[("ALLOW_ANONYMOUS", "true")], Some("::")).is_ok());
+        assert!(at(&[("API_TOKENS", "alice:read:correct-horse-battery-staple")], Some("::")).is_ok());
+    }
+
+    #[test]
+    fn the_public_address_is_a_host_and_a_path() {
+        let config =
+            |pairs: &[(&str, &str)]| Config::from_settings(&Settings::from_pairs(pairs.iter().copied())).unwrap();
+        let public = ("PUBLIC_URL", "https://Poster.example:8443/layers/");
+        let both = config(&[public, ("ALLOWED_HOSTS", "lab.example")]);
+        assert_eq!(
+            (&*both.base_path, both.allowed_hosts),
+            ("/layers", ["lab.example", "poster.example"].map(str::to_owned).to_vec())
+        );
+        assert_eq!(&*config(&[public, ("BASE_PATH", "/u")]).base_path, "/u");
     }
 }

@@ -6,6 +6,15 @@ use service::Variable;
 pub const VARIABLES: &[Variable] = &[
     HOST,
     PORT,
+    API_TOKENS,
+    API_TOKENS_FILE,
+    ALLOW_ANONYMOUS,
+    JOBS_VISIBLE_TO,
+    SIGNING_SECRET,
+    RATE_LIMIT,
+    UPLOADS_PER_CLIENT,
+    STORED_PER_CLIENT,
+    PUBLIC_URL,
     ALLOWED_HOSTS,
     BASE_PATH,
     MAX_CONNECTIONS,
@@ -32,6 +41,54 @@ pub(crate) const HOST: Variable = Variable {
     about: "Address to listen on; 0.0.0.0 lets other machines in (containers need it)",
 };
 pub(crate) const PORT: Variable = Variable { name: "PORT", default: "8000", about: "Port of the page and the API" };
+pub(crate) const API_TOKENS: Variable = Variable {
+    name: "API_TOKENS",
+    default: "",
+    about: "Tokens that requests need, separated by commas, each NAME:SCOPES:TOKEN such as alice:read+submit+edit:unf_...; \
+            scopes are read, submit, edit and admin; see docs/security.md",
+};
+pub(crate) const API_TOKENS_FILE: Variable = Variable {
+    name: "API_TOKENS_FILE",
+    default: "",
+    about: "File with a line for each token, which holds its hash and limits of its own; unflatten token prints it",
+};
+pub(crate) const ALLOW_ANONYMOUS: Variable = Variable {
+    name: "ALLOW_ANONYMOUS",
+    default: "false",
+    about: "true starts the service without tokens although HOST lets other machines in; no effect with tokens",
+};
+pub(crate) const JOBS_VISIBLE_TO: Variable = Variable {
+    name: "JOBS_VISIBLE_TO",
+    default: "owner",
+    about: "Tokens that see a job, its files and its edits: owner (the one that made it) or all; admin sees all jobs",
+};
+pub(crate) const SIGNING_SECRET: Variable = Variable {
+    name: "SIGNING_SECRET",
+    default: "",
+    about: "Secret of 32 or more characters that signs sessions and shared links; several APIs need the same; empty: a \
+            random one, with which sessions and links end at a restart",
+};
+pub(crate) const RATE_LIMIT: Variable = Variable {
+    name: "RATE_LIMIT",
+    default: "",
+    about: "Requests that a client (a token, or an address) may send per minute to one API process; empty: any number",
+};
+pub(crate) const UPLOADS_PER_CLIENT: Variable = Variable {
+    name: "UPLOADS_PER_CLIENT",
+    default: "",
+    about: "Uploads that a client may have in the storage; empty: any number",
+};
+pub(crate) const STORED_PER_CLIENT: Variable = Variable {
+    name: "STORED_PER_CLIENT",
+    default: "",
+    about: "Bytes that the uploads and results of a client may take in the storage, such as 5GB; empty: any number",
+};
+pub(crate) const PUBLIC_URL: Variable = Variable {
+    name: "PUBLIC_URL",
+    default: "",
+    about: "Address under which people reach the service, such as https://poster.example/layers: a host of ALLOWED_HOSTS, \
+            the BASE_PATH, and the start of shared links",
+};
 pub(crate) const ALLOWED_HOSTS: Variable = Variable {
     name: "ALLOWED_HOSTS",
     default: "",

@@ -1,5 +1,6 @@
 //! The handlers of all routes, each next to its OpenAPI description.
 
+pub(crate) mod access;
 pub(crate) mod edits;
 pub(crate) mod finished;
 pub(crate) mod jobs;

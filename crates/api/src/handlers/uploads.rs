@@ -8,10 +8,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::auth::caller::Caller;
 use crate::http::answers::Created;
 use crate::http::blocks::FileName;
 use crate::http::caching::IMMUTABLE;
-use crate::http::client::Client;
 use crate::http::error::{Error, ErrorBody};
 use crate::http::extract::Segments;
 use crate::http::files::{FileAnswer, FileHeaders, may_redirect};
@@ -75,7 +75,7 @@ impl From<Upload> for UploadView {
 )]
 pub(crate) async fn upload(
     State(app): State<App>,
-    Client(client): Client,
+    caller: Caller,
     request: Request,
 ) -> Result<Created<UploadView>, Error> {
     let form = upload_form::receive(&app, request).await?;
@@ -83,7 +83,7 @@ pub(crate) async fn upload(
         let message = format!("an upload has no parameters such as \"{name}\"; send them to /api/decompose");
         return Err(Error::bad_request("unknown_field", message));
     }
-    let body = UploadView::from(picture::store(&app, &client, form.picture).await?);
+    let body = UploadView::from(picture::store(&app, &caller, form.picture).await?);
     Ok(Created { location: body.links.image.clone(), body })
 }
 
@@ -104,9 +104,11 @@ pub(crate) async fn upload(
 pub(crate) async fn image(
     State(app): State<App>,
     Segments(file): Segments<String>,
+    caller: Caller,
     headers: HeaderMap,
 ) -> Result<FileAnswer, Error> {
-    let id: Uuid = file.strip_suffix(".png").and_then(|id| id.parse().ok()).ok_or_else(Error::upload_not_found)?;
+    let id = file.strip_suffix(".png").and_then(|id| id.parse().ok()).filter(|id| caller.may_see(*id));
+    let id: Uuid = id.ok_or_else(Error::upload_not_found)?;
     if may_redirect(&app.config, &headers)
         && let Some(redirect) = FileAnswer::redirect(|valid| app.store.upload_url(id, valid)).await
     {

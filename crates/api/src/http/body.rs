@@ -86,6 +86,15 @@ pub(crate) async fn read_whole(request: Request, limit: usize) -> Result<Vec<u8>
     }
 }
 
+/// Reads the body of a refused request, up to `limit` bytes, so that its client gets to read why. One that waits for our
+/// consent (`Expect`) has not sent any.
+pub(crate) async fn discard(request: Request, limit: u64) {
+    let expects_continue = request.headers().contains_key(header::EXPECT);
+    if !expects_continue && let Ok((_, incoming)) = Incoming::of(request, limit) {
+        incoming.drain(limit).await;
+    }
+}
+
 /// A request's body, of which the rest can still be read after its reader has given up.
 #[derive(Clone)]
 pub(crate) struct Incoming(Arc<Mutex<Source>>);

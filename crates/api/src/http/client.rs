@@ -1,14 +1,14 @@
 //! Which client a request comes from.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRef, FromRequestParts, Request};
-use axum::http::request::Parts;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::{Extensions, HeaderMap};
+use service::hex;
+use sha2::{Digest, Sha256};
 
 use super::error::Error;
+use crate::auth::caller::Caller;
 use crate::config::Config;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -18,34 +18,28 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(crate) struct Submitter {
     /// Its `Idempotency-Key`.
     pub idempotency_key: Option<String>,
-    /// Tells this client from others: the header `CLIENT_KEY_HEADER`, otherwise the address of the connection.
-    pub client: String,
+    pub caller: Caller,
 }
 
 impl Submitter {
     /// # Errors
     /// 400 when the `Idempotency-Key` is malformed.
-    pub(crate) fn from_request(config: &Config, request: &Request) -> Result<Self, Error> {
-        let client = client_key(config, request.headers(), request.extensions());
-        Ok(Self { idempotency_key: idempotency_key(request)?, client })
+    pub(crate) fn from_request(request: &Request) -> Result<Self, Error> {
+        Ok(Self { idempotency_key: idempotency_key(request)?, caller: Caller::of(request.extensions())? })
+    }
+
+    /// The key as the queue keeps it: another client's same key is another key.
+    pub(crate) fn own_idempotency_key(&self) -> Option<String> {
+        let key = self.idempotency_key.as_ref()?;
+        let mut hash = Sha256::new_with_prefix(self.caller.client());
+        hash.update([0]);
+        hash.update(key);
+        Some(hex(&hash.finalize()))
     }
 }
 
-/// Extracts what tells a client from others.
-pub(crate) struct Client(pub String);
-
-impl<S: Sync> FromRequestParts<S> for Client
-where
-    Arc<Config>: FromRef<S>,
-{
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        Ok(Self(client_key(&Arc::from_ref(state), &parts.headers, &parts.extensions)))
-    }
-}
-
-fn client_key(config: &Config, headers: &HeaderMap, extensions: &Extensions) -> String {
+/// Tells a client without a token from others: the header `CLIENT_KEY_HEADER`, otherwise the address of the connection.
+pub(crate) fn client_key(config: &Config, headers: &HeaderMap, extensions: &Extensions) -> String {
     let named = config.client_key_header.as_ref().and_then(|name| headers.get(name));
     match named {
         Some(value) => format!("key {}", String::from_utf8_lossy(value.as_bytes())),

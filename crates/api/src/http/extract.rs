@@ -9,8 +9,10 @@ use uuid::Uuid;
 use super::body::read_whole;
 use super::error::Error;
 use super::parse_errors::read_json;
+use crate::auth::caller::Caller;
 
-/// The `{id}` in a job's address. An id that is not a UUID names no job, so the answer is 404, not 400.
+/// The `{id}` in a job's address. An id that is not a UUID names no job, so the answer is 404, not 400; so is that for a job
+/// that the caller may not see.
 pub(crate) struct JobId(pub Uuid);
 
 impl<S: Send + Sync> FromRequestParts<S> for JobId {
@@ -20,6 +22,9 @@ impl<S: Send + Sync> FromRequestParts<S> for JobId {
         let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Error::job_not_found())?;
         let id = params.iter().find(|(name, _)| *name == "id").and_then(|(_, value)| value.parse().ok());
         let id = id.ok_or_else(Error::job_not_found)?;
+        if !Caller::of(&parts.extensions)?.may_see(id) {
+            return Err(Error::job_not_found());
+        }
         tracing::Span::current().record("job_id", tracing::field::display(id));
         Ok(Self(id))
     }
@@ -40,20 +45,29 @@ const MAX_JSON: usize = 1 << 20;
 
 /// The JSON body of a request.
 pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Error> {
-    json_or_nothing(request).await?.ok_or_else(|| Error::bad_request("invalid_json", "the body is empty; send JSON"))
+    let body = json_body(request).await?;
+    let body = body.ok_or_else(|| Error::bad_request("invalid_json", "the body is empty; send JSON"))?;
+    parse(&body)
 }
 
-/// The JSON body of a request; `None` when it is empty.
+/// The JSON body of a request; `None` when it is empty or `null`.
 pub(crate) async fn json_or_nothing<T: DeserializeOwned>(request: Request) -> Result<Option<T>, Error> {
+    let body = json_body(request).await?;
+    body.filter(|body| body.trim_ascii() != b"null").map(|body| parse(&body)).transpose()
+}
+
+/// The text of a JSON body; `None` when it is empty.
+async fn json_body(request: Request) -> Result<Option<Vec<u8>>, Error> {
     let is_json = media_type(request.headers()) == "application/json";
     let body = read_whole(request, MAX_JSON).await?;
-    if body.is_empty() {
-        return Ok(None);
-    }
-    if !is_json {
+    if !body.is_empty() && !is_json {
         return Err(Error::unsupported("unsupported_media_type", "the body must be application/json"));
     }
-    read_json(&body, "the body").map(Some).map_err(|(broken, problem)| match broken {
+    Ok(Some(body).filter(|body| !body.is_empty()))
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    read_json(body, "the body").map_err(|(broken, problem)| match broken {
         true => Error::bad_request("invalid_json", problem),
         false => Error::unprocessable("invalid_parameter", problem),
     })

@@ -2,7 +2,7 @@
 //! they are GET requests.
 
 use axum::extract::Request;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 
 use super::error::Error;
 use crate::config::Config;
@@ -15,13 +15,19 @@ use crate::config::Config;
 pub(crate) fn check(request: &Request, config: &Config) -> Result<(), Error> {
     let headers = request.headers();
     let mut origins = headers.get_all(header::ORIGIN).iter();
+    let is_listed = |origin: &HeaderValue| config.cors_origins.contains(origin) || is_public(config, origin);
     let passes = match headers.get("sec-fetch-site") {
         // Pages cannot set this header, and it is right behind proxies that change the host, too.
         Some(site) if site == "same-origin" || site == "none" => true,
-        Some(_) => headers.contains_key(header::ORIGIN) && origins.all(|origin| config.cors_origins.contains(origin)),
-        None => origins.all(|origin| config.cors_origins.contains(origin) || is_host(request, origin.as_bytes())),
+        Some(_) => headers.contains_key(header::ORIGIN) && origins.all(is_listed),
+        None => origins.all(|origin| is_listed(origin) || is_host(request, origin.as_bytes())),
     };
     if passes { Ok(()) } else { Err(cross_origin()) }
+}
+
+/// Whether an origin is that of `PUBLIC_URL`, whatever host a proxy asks for.
+fn is_public(config: &Config, origin: &HeaderValue) -> bool {
+    config.public_origin().is_some_and(|public| origin.as_bytes() == public.as_bytes())
 }
 
 /// Whether an origin has the host and port that the request was sent to. Schemes differ behind a proxy that ends TLS.

@@ -11,13 +11,15 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::upload_form::PictureFile;
+use crate::auth::caller::Caller;
 use crate::http::error::Error;
 use crate::state::App;
 
 /// Decodes a picture and stores it as an upload.
-pub(crate) async fn store(app: &App, client: &str, picture: PictureFile) -> Result<Upload, Error> {
+pub(crate) async fn store(app: &App, caller: &Caller, picture: PictureFile) -> Result<Upload, Error> {
+    app.auth.quotas.check_upload(&app.store, caller).await?;
     // Each decode may hold hundreds of megabytes, so few run at once.
-    let permit = app.decodes.acquire(client).await?;
+    let permit = app.decodes.acquire(caller.client()).await?;
     let scratch = app.store.make_scratch().await?;
     let limits = Limits { max_pixels: app.config.defaults.max_pixels };
     // Cancelled when this future is dropped, because the client has left.
@@ -26,20 +28,24 @@ pub(crate) async fn store(app: &App, client: &str, picture: PictureFile) -> Resu
     // A span of its own: blocking threads do not inherit the request's.
     let span = tracing::Span::current();
     let in_flight = app.broker.in_flight();
+    let id = caller.create_id();
     let work = move || {
         let _permit = permit;
         let _in_flight = in_flight;
         let _span = span.enter();
-        normalise(picture, scratch, &limits, &cancelled)
+        normalise(id, picture, scratch, &limits, &cancelled)
     };
     let (upload, png) = tokio::task::spawn_blocking(work).await.map_err(Error::internal)??;
+    let bytes = png.as_file().metadata().map_err(Error::storage)?.len();
     app.store.put_upload(&upload, png).await?;
+    app.auth.quotas.add_upload(upload.id, bytes, caller).await;
     tracing::info!(upload_id = %upload.id, format = %upload.input.format, width = upload.input.width, height = upload.input.height, "stored an upload");
     Ok(upload)
 }
 
 /// Writes the picture upright, as sRGB with 8 bits, to `scratch`.
 fn normalise(
+    id: Uuid,
     picture: PictureFile,
     scratch: NamedTempFile,
     limits: &Limits,
@@ -52,7 +58,7 @@ fn normalise(
     check()?;
     layers::write_dense_png(scratch.as_file(), &decoded.pixels, decoded.density)?;
     let input = InputInfo::of(&decoded, picture.filename, picture.sha256);
-    Ok((Upload { id: Uuid::new_v4(), input, created_at: OffsetDateTime::now_utc() }, scratch))
+    Ok((Upload { id, input, created_at: OffsetDateTime::now_utc() }, scratch))
 }
 
 impl From<DecodeError> for Error {

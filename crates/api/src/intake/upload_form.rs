@@ -1,14 +1,13 @@
 //! A form with a picture, as it arrives.
 
 use axum::extract::Request;
-use axum::http::header;
 use jobs::Store;
 use service::hex;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
-use crate::http::body::{Incoming, PORTION};
+use crate::http::body::{self, Incoming, PORTION};
 use crate::http::error::Error;
 use crate::http::multipart::{Part, PartError, Parts};
 use crate::state::App;
@@ -50,13 +49,9 @@ pub(crate) async fn receive(app: &App, request: Request) -> Result<PictureForm, 
     result
 }
 
-/// Reads the rest of a body that is refused, so that the client reads why (see [`Incoming::drain`]).
+/// Reads the rest of a form that is refused, so that the client reads why.
 pub(crate) async fn discard(app: &App, request: Request) {
-    let limit = body_limit(app.config.max_file_size);
-    let expects_continue = request.headers().contains_key(header::EXPECT);
-    if !expects_continue && let Ok((_, incoming)) = Incoming::of(request, limit) {
-        incoming.drain(limit).await;
-    }
+    body::discard(request, body_limit(app.config.max_file_size)).await;
 }
 
 /// The most bytes of a body with a picture of `picture` bytes in it.
@@ -172,7 +167,7 @@ fn clean_filename(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderMap;
+    use axum::http::{HeaderMap, header};
     use axum::response::IntoResponse;
 
     use super::*;

@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use self::connections::Connections;
 use self::tasks::keep_running;
+use crate::auth::Auth;
 use crate::config::Config;
 use crate::decodes::Decodes;
 use crate::router::router;
@@ -57,6 +58,7 @@ pub async fn run(listener: TcpListener, context: Context, shutdown: Cancellation
         feed: jobs::Feed::new(context.broker.clone()),
         broker: context.broker,
         store: context.store,
+        auth: Auth::new(&context.config.access),
         config: Arc::new(context.config),
         decodes: Decodes::new(),
         shutdown: shutdown.clone(),

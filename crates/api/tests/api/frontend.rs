@@ -13,6 +13,45 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
+/// The page's policy allows no inline code, so it must not have any.
+#[test]
+fn no_code_is_inline() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../frontend").canonicalize().unwrap();
+    let inline =
+        ["<script>", "javascript:", " style=\"", " onclick=", " onload=", " onerror=", "eval(", "new Function("];
+    let texts = files(&root)
+        .into_iter()
+        .filter(|path| ["html", "js", "svg"].iter().any(|end| path.extension().is_some_and(|e| e == *end)));
+    for path in texts {
+        let text = fs::read_to_string(&path).unwrap();
+        let found: Vec<_> = inline.iter().filter(|code| text.contains(**code)).collect();
+        assert!(found.is_empty(), "{}: {found:?}", path.display());
+    }
+}
+
+/// What a browser may do with an answer.
+#[tokio::test]
+async fn answers_say_what_they_may_be_used_for() {
+    let app = TestApp::start().await;
+    for (path, scripts) in [
+        ("/", "script-src 'self'"),
+        ("/docs/", "default-src 'self'"),
+        ("/api/capabilities", "sandbox"),
+        ("/none", "sandbox"),
+    ] {
+        let response = app.get(path).await;
+        let header = |name: &str| {
+            response.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+        };
+        let policy = header("content-security-policy");
+        assert!(policy.contains(scripts) && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        assert!(!policy.contains("script-src 'unsafe") && !policy.contains("eval"), "{path}: {policy}");
+        let rest =
+            ["x-content-type-options", "x-frame-options", "referrer-policy", "cross-origin-opener-policy"].map(header);
+        assert_eq!(rest, ["nosniff", "DENY", "no-referrer", "same-origin"], "{path}");
+    }
+}
+
 #[tokio::test]
 async fn no_file_is_long_and_all_of_them_are_a_small_transfer() {
     let app = TestApp::start().await;

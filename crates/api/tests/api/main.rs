@@ -12,6 +12,7 @@ mod edits;
 mod flow;
 mod frontend;
 mod jobs_routes;
+mod limits;
 mod live;
 mod malformed;
 mod openai;
@@ -24,7 +25,9 @@ mod retype;
 #[cfg(feature = "testing-bucket")]
 mod round_trips;
 mod service;
+mod sessions;
 mod split;
 mod text;
+mod tokens;
 mod uploads;
 mod webhooks;

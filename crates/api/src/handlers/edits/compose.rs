@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use jobs::edits::LayerEdit;
+use jobs::edits::{LayerEdit, whole};
 use jobs::tree::{self, ComposedGroup, ComposedLayer};
 use jobs::{JobId as Id, Metadata};
 use layers::{ShapeMode, TextMode};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::auth::caller::Caller;
 use crate::export::target::Target;
 use crate::export::{self, Export};
 use crate::handlers::finished::{FinishedJob, child_jobs};
 use crate::http::answers::Attachment;
-use crate::http::client::Client;
 use crate::http::error::{Error, ErrorBody};
 use crate::http::extract;
 use crate::http::responses::{JsonFaults, LayerFaults, StorageFaults};
@@ -35,6 +35,7 @@ const MAX_NAMES: usize = 200_000;
 #[serde(deny_unknown_fields)]
 pub(crate) struct ComposeRequest {
     /// `png` (the default: one picture of what is visible), `psd`, `ora`, `pptx`, `svg` or `zip`.
+    #[schema(pattern = "^(png|psd|ora|pptx|svg|zip)$")]
     format: Option<String>,
     /// Add each layer trimmed to its box to a ZIP.
     #[serde(default)]
@@ -56,6 +57,7 @@ pub(crate) struct ComposeRequest {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ComposeLayer {
     /// The layer's number in its result.
+    #[serde(deserialize_with = "whole::number")]
     layer: u32,
     /// The job whose result has the layer: absent for the job in the address, or a job that split a layer of it.
     #[schema(value_type = Option<uuid::Uuid>)]
@@ -82,6 +84,7 @@ pub(crate) enum ComposeGroup {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NumberedGroup {
     name: String,
+    #[serde(deserialize_with = "whole::number")]
     id: u32,
 }
 
@@ -131,7 +134,7 @@ impl From<ComposeGroup> for ComposedGroup {
 pub(crate) async fn compose(
     State(app): State<App>,
     finished: FinishedJob,
-    Client(client): Client,
+    caller: Caller,
     request: Request,
 ) -> Result<Attachment, Error> {
     let request: ComposeRequest = extract::json(request).await?;
@@ -156,7 +159,7 @@ pub(crate) async fn compose(
         in_flight,
         typefaces: Arc::clone(&app.typefaces),
     };
-    let body = export::body(&app, &client, export).await?;
+    let body = export::body(&app, caller.client(), export).await?;
     Ok(Attachment { content_type: target.media_type(), file_name, cache_control: "no-store", etag: None, body })
 }
 

@@ -17,6 +17,7 @@ use tokio::io::AsyncReadExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::auth::caller::Caller;
 use crate::handlers::finished::{FinishedJob, find_layer};
 use crate::handlers::jobs::request::JobRequest;
 use crate::handlers::jobs::submit::{AcceptedJob, JobAccepted, check_engine, submit_single_use};
@@ -39,7 +40,7 @@ use crate::state::App;
     params(
         ("id" = Uuid, Path, description = "The job"),
         ("n" = String, Path, description = "The layer's number, 0 for the lowest of the result"),
-        ("Idempotency-Key" = Option<String>, Header, description = "As for `POST /api/decompose`"),
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]([ -~]{0,198}[!-~])?$", description = "As for `POST /api/decompose`"),
     ),
     request_body(content = Option<jobs::Params>, content_type = "application/json"),
     responses(
@@ -58,9 +59,9 @@ pub(crate) async fn decompose_layer(
     Segments(path): Segments<(String, String)>,
     request: Request,
 ) -> Result<JobAccepted, Error> {
-    let submitter = Submitter::from_request(&app.config, &request)?;
+    let submitter = Submitter::from_request(&request)?;
     let fields: Map<String, Value> = extract::json_or_nothing(request).await?.unwrap_or_default();
-    let job_request = JobRequest::from_json(fields, &app.config)?;
+    let job_request = JobRequest::from_json(fields, &app.config, submitter.caller.highest_priority(&app.config))?;
     if job_request.output_size() != OutputSize::Native {
         let message = "output_size does not apply here: the parts of a layer have that layer's size; leave it out";
         return Err(Error::unprocessable("invalid_parameter", message));
@@ -77,11 +78,11 @@ pub(crate) async fn decompose_layer(
         return Err(Error::unprocessable("split_too_deep", message));
     }
     check_engine(&app, job_request.engine()).await?;
-    let parent =
-        ParentLayer { job_id: id, layer, x: area.x, y: area.y, split_by: Some(Id::new_v4()), kind: Some(info.kind) };
+    let split_by = Some(submitter.caller.create_id_for_part(id));
+    let parent = ParentLayer { job_id: id, layer, x: area.x, y: area.y, split_by, kind: Some(info.kind) };
     let (width, height) = metadata.canvas();
     let limits = Limits { max_pixels: u64::from(width) * u64::from(height) };
-    let cut = cut_out(&app, &finished.result, &submitter.client, info, area, parent, limits).await?;
+    let cut = cut_out(&app, &finished.result, &submitter.caller, info, area, parent, limits).await?;
     let work = submit_and_link(app, submitter, cut, job_request, (id, layer));
     // A task of its own: a client that leaves must not leave an upload without a job, or a job that is not linked to its
     // layer.
@@ -127,28 +128,30 @@ async fn submit_and_link(
 async fn cut_out(
     app: &App,
     result: &StoredResult,
-    client: &str,
+    caller: &Caller,
     info: &LayerInfo,
     area: Rect,
     parent: ParentLayer,
     limits: Limits,
 ) -> Result<(Upload, NamedTempFile), Error> {
-    let permit = app.decodes.acquire(client).await?;
+    let permit = app.decodes.acquire(caller.client()).await?;
     let stored = result.open(&info.file).await?.ok_or_else(Error::job_not_found)?;
     let mut bytes = Vec::new();
     stored.read().await.map_err(Error::storage)?.read_to_end(&mut bytes).await.map_err(Error::storage)?;
     let scratch = app.store.make_scratch().await?;
     let filename = format!("{}.png", info.name);
+    let id = caller.create_id_for_part(parent.job_id);
     let in_flight = app.broker.in_flight();
     let work = move || {
         let _permit = permit;
         let _in_flight = in_flight;
-        write_cut(bytes, &limits, area, scratch, filename, parent)
+        write_cut(id, bytes, &limits, area, scratch, filename, parent)
     };
     tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
 }
 
 fn write_cut(
+    id: Uuid,
     bytes: Vec<u8>,
     limits: &Limits,
     area: Rect,
@@ -176,5 +179,5 @@ fn write_cut(
         sha256: hex(&Sha256::digest(&written)),
         parent: Some(parent),
     };
-    Ok((Upload { id: Uuid::new_v4(), input, created_at: OffsetDateTime::now_utc() }, scratch))
+    Ok((Upload { id, input, created_at: OffsetDateTime::now_utc() }, scratch))
 }

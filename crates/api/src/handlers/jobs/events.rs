@@ -137,7 +137,7 @@ impl IntoResponse for EventsAnswer {
         ("Last-Event-ID" = Option<u64>, Header, description = "Like `after`, which it overrules"),
     ),
     responses(
-        (status = 200, description = "The events", body = Frame, content_type = "text/event-stream"),
+        (status = 200, description = "The events; the `data` of each is a `Frame`", body = String, content_type = "text/event-stream"),
         (status = 204, description = "The job is over and all its events are known"),
         (status = 400, description = "`after` or `Last-Event-ID` is not a number", body = ErrorBody),
         (status = 404, description = "No such job", body = ErrorBody),

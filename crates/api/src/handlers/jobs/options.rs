@@ -26,13 +26,13 @@ pub(crate) struct JobOptions {
 
 impl JobOptions {
     /// Removes the options from the fields of a request and reads them.
-    pub(crate) fn extract(fields: &mut Map<String, Value>, config: &Config) -> Result<Self, Error> {
+    pub(crate) fn extract(fields: &mut Map<String, Value>, config: &Config, highest: Priority) -> Result<Self, Error> {
         let priority = match fields.remove(PRIORITY) {
             Some(value) => text(PRIORITY, value)?.parse()?,
-            None => Priority::default().min(config.highest_priority),
+            None => Priority::default().min(highest),
         };
-        if priority > config.highest_priority {
-            let message = format!("priority is at most {} here", config.highest_priority);
+        if priority > highest {
+            let message = format!("priority is at most {highest} here");
             return Err(invalid(message));
         }
         let events = fields.remove(WEBHOOK_EVENTS).map(events).transpose()?;
@@ -61,9 +61,10 @@ impl JobOptions {
                 "Where the job's events are posted to, signed as Standard Webhooks are. An https:// address in the \
                  public Internet.",
             ));
-        let events = ArrayBuilder::new().items(Ref::from_schema_name(WebhookEvent::name())).description(Some(
-            "Which events; absent: succeeded, failed and cancelled. In a form, separated by commas.",
-        ));
+        let events =
+            ArrayBuilder::new().items(Ref::from_schema_name(WebhookEvent::name())).min_items(Some(1)).description(
+                Some("Which events; absent: succeeded, failed and cancelled. In a form, separated by commas."),
+            );
         vec![
             (PRIORITY, Ref::from_schema_name(Priority::name()).into()),
             (WEBHOOK_URL, url.build().into()),

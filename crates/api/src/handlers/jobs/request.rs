@@ -1,6 +1,6 @@
 //! From the fields of a request to a job's parameters and options.
 
-use jobs::{EngineChoice, MAX_SEED, OutputSize, Params};
+use jobs::{EngineChoice, MAX_SEED, OutputSize, Params, Priority};
 use serde_json::{Map, Value};
 use service::hex;
 use sha2::{Digest, Sha256};
@@ -45,10 +45,10 @@ pub(crate) struct JobRequest {
 }
 
 impl JobRequest {
-    /// Reads the fields of a JSON object. `null` counts as absent.
-    pub(crate) fn from_json(mut fields: Map<String, Value>, config: &Config) -> Result<Self, Error> {
+    /// Reads the fields of a JSON object. `null` counts as absent; `highest` is the priority that the client may ask for.
+    pub(crate) fn from_json(mut fields: Map<String, Value>, config: &Config, highest: Priority) -> Result<Self, Error> {
         fields.retain(|_, value| !value.is_null());
-        let options = JobOptions::extract(&mut fields, config)?;
+        let options = JobOptions::extract(&mut fields, config, highest)?;
         if let Some(unknown) = fields.keys().find(|name| FIELDS.iter().all(|(known, ..)| known != name)) {
             return Err(unknown_field(unknown));
         }
@@ -66,7 +66,7 @@ impl JobRequest {
     }
 
     /// Reads the text fields of a form. Empty ones count as absent, as browsers send them.
-    pub(crate) fn from_text(fields: Vec<(String, String)>, config: &Config) -> Result<Self, Error> {
+    pub(crate) fn from_text(fields: Vec<(String, String)>, config: &Config, highest: Priority) -> Result<Self, Error> {
         let mut json = Map::new();
         for (name, text) in fields {
             let parameter = FIELDS.iter().find(|(known, ..)| *known == name).map(|(_, kind, _)| *kind);
@@ -81,7 +81,7 @@ impl JobRequest {
                 return Err(Error::unprocessable("invalid_parameter", message));
             }
         }
-        Self::from_json(json, config)
+        Self::from_json(json, config, highest)
     }
 
     pub(crate) fn engine(&self) -> EngineChoice {
@@ -186,11 +186,15 @@ mod tests {
 
     fn from_json(value: Value) -> Result<JobRequest, Error> {
         let Value::Object(fields) = value else { panic!("{value} is no object") };
-        JobRequest::from_json(fields, &config())
+        JobRequest::from_json(fields, &config(), Priority::Normal)
     }
 
     fn from_text(fields: &[(&str, &str)]) -> Result<JobRequest, Error> {
-        JobRequest::from_text(fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(), &config())
+        JobRequest::from_text(
+            fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            &config(),
+            Priority::Normal,
+        )
     }
 
     #[test]

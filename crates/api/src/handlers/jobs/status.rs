@@ -8,10 +8,10 @@ use axum::response::{IntoResponse, Response};
 use jobs::Job;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
 
 use super::events::AfterQuery;
 use super::websocket;
+use crate::auth::caller::Caller;
 use crate::http::answers::NoStore;
 use crate::http::error::{Error, ErrorBody};
 use crate::http::extract::{JobId, Query};
@@ -95,6 +95,7 @@ fn wants_websocket(request: &Request) -> bool {
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
     /// Job ids, separated by commas; at most 100.
+    #[param(pattern = "^[0-9a-fA-F-]{36}(,[0-9a-fA-F-]{36}){0,99}$")]
     ids: String,
 }
 
@@ -111,6 +112,7 @@ pub(crate) struct ListQuery {
 )]
 pub(crate) async fn list(
     State(app): State<App>,
+    caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<NoStore<Json<Vec<JobStatus>>>, Error> {
     let ids: Vec<&str> = query.ids.split(',').map(str::trim).filter(|id| !id.is_empty()).collect();
@@ -121,7 +123,7 @@ pub(crate) async fn list(
         ));
     }
     let mut jobs = Vec::new();
-    for id in ids.into_iter().filter_map(|id| id.parse::<Uuid>().ok()) {
+    for id in ids.into_iter().filter_map(|id| id.parse().ok()).filter(|id| caller.may_see(*id)) {
         jobs.extend(app.broker.job(id).await?.map(JobStatus::from));
     }
     Ok(NoStore(Json(jobs)))

@@ -46,7 +46,7 @@ pub(crate) struct AcceptedJob {
 /// service's defaults and a seed is drawn; the job says what it used.
 #[utoipa::path(
     post, path = "/api/decompose", operation_id = "decompose", tag = "decompose",
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 200 printable characters of your choice. \
+    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]([ -~]{0,198}[!-~])?$", description = "1 to 200 printable characters of your choice. \
         The same request with the same key answers with the job of the first")),
     request_body(content((DecomposeRequest = "application/json"), (DecomposeForm = "multipart/form-data"))),
     responses(
@@ -66,7 +66,7 @@ pub(crate) struct AcceptedJob {
     )
 )]
 pub(crate) async fn decompose(State(app): State<App>, request: Request) -> Result<JobAccepted, Error> {
-    let submitter = Submitter::from_request(&app.config, &request)?;
+    let submitter = Submitter::from_request(&request)?;
     match media_type(request.headers()).as_str() {
         "multipart/form-data" => submit_form(&app, submitter, request).await,
         "application/json" => submit_json(&app, submitter, request).await,
@@ -95,15 +95,18 @@ async fn submit_json(app: &App, submitter: Submitter, request: Request) -> Resul
             return Err(Error::unprocessable("upload_id_missing", message));
         }
     };
-    let job_request = JobRequest::from_json(fields, &app.config)?;
+    let job_request = JobRequest::from_json(fields, &app.config, submitter.caller.highest_priority(&app.config))?;
     check_engine(app, job_request.engine()).await?;
+    if !submitter.caller.may_see(upload_id) {
+        return Err(Error::upload_not_found());
+    }
     let upload = app.store.upload(upload_id).await?.ok_or_else(Error::upload_not_found)?;
-    Ok(submit(JobId::new_v4(), app, submitter, &upload, job_request).await?.into())
+    Ok(submit(submitter.caller.create_id(), app, submitter, &upload, job_request).await?.into())
 }
 
 async fn submit_form(app: &App, submitter: Submitter, request: Request) -> Result<JobAccepted, Error> {
     let form = upload_form::receive(app, request).await?;
-    let job_request = JobRequest::from_text(form.fields, &app.config)?;
+    let job_request = JobRequest::from_text(form.fields, &app.config, submitter.caller.highest_priority(&app.config))?;
     Ok(store_and_submit(app, submitter, form.picture, job_request).await?.into())
 }
 
@@ -115,7 +118,7 @@ pub(crate) async fn store_and_submit(
     job_request: JobRequest,
 ) -> Result<Submitted, Error> {
     check_engine(app, job_request.engine()).await?;
-    let upload = picture::store(app, &submitter.client, picture).await?;
+    let upload = picture::store(app, &submitter.caller, picture).await?;
     submit_single_use(app, submitter, &upload, job_request).await
 }
 
@@ -127,7 +130,8 @@ pub(crate) async fn submit_single_use(
     job_request: JobRequest,
 ) -> Result<Submitted, Error> {
     let planned_id = upload.input.parent.as_ref().and_then(|parent| parent.split_by);
-    let submitted = submit(planned_id.unwrap_or_else(JobId::new_v4), app, submitter, upload, job_request).await;
+    let submitted =
+        submit(planned_id.unwrap_or_else(|| submitter.caller.create_id()), app, submitter, upload, job_request).await;
     let is_unused = match &submitted {
         Ok(Submitted::Queued(_)) => false,
         Ok(Submitted::Repeated(_)) => true,
@@ -149,14 +153,15 @@ async fn submit(
     upload: &Upload,
     job_request: JobRequest,
 ) -> Result<Submitted, Error> {
-    let idempotency = match submitter.idempotency_key {
+    app.auth.quotas.check_room(&app.store, &submitter.caller).await?;
+    let idempotency = match submitter.own_idempotency_key() {
         Some(key) => Some(Idempotency { key, fingerprint: job_request.fingerprint(&upload.input.sha256)? }),
         None => None,
     };
     let JobOptions { priority, webhook } = job_request.options().clone();
-    let client = submitter.client;
+    let (client, client_limit) = (submitter.caller.client().to_owned(), submitter.caller.limits().queued);
     let new = NewJob::new(upload.id, job_request.resolve(&app.config));
-    let new = NewJob { id, priority, client, idempotency, webhook, ..new };
+    let new = NewJob { id, priority, client, client_limit, idempotency, webhook, ..new };
     let submitted = app.broker.submit(new).await?;
     let (Submitted::Queued(job) | Submitted::Repeated(job)) = &submitted;
     tracing::Span::current().record("job_id", tracing::field::display(job.id));

@@ -1,6 +1,6 @@
 //! From the fields of OpenAI's API to ours.
 
-use jobs::EngineChoice;
+use jobs::{EngineChoice, Priority};
 
 use crate::config::Config;
 use crate::handlers::jobs::request::JobRequest;
@@ -65,7 +65,11 @@ pub(crate) struct EditRequest {
 }
 
 /// Reads the fields of OpenAI's API.
-pub(crate) fn edit_request(fields: Vec<(String, String)>, config: &Config) -> Result<EditRequest, Error> {
+pub(crate) fn edit_request(
+    fields: Vec<(String, String)>,
+    config: &Config,
+    highest: Priority,
+) -> Result<EditRequest, Error> {
     let (mut ours, mut renamed) = (Vec::new(), Vec::new());
     let (mut streams, mut partial_images) = (false, 0);
     for (name, text) in fields {
@@ -95,7 +99,7 @@ pub(crate) fn edit_request(fields: Vec<(String, String)>, config: &Config) -> Re
             Meaning::Ignored => {}
         }
     }
-    let job = JobRequest::from_text(ours, config)
+    let job = JobRequest::from_text(ours, config, highest)
         .map_err(|error| renamed.iter().fold(error, |error, (ours, theirs)| error.rename_param(ours, theirs)))?;
     Ok(EditRequest { job, streams, partial_images })
 }

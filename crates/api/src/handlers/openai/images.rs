@@ -143,10 +143,10 @@ struct LayerImage {
     )
 )]
 pub(crate) async fn edit_image(State(app): State<App>, request: Request) -> Result<Response, Error> {
-    let submitter = Submitter::from_request(&app.config, &request)?;
+    let submitter = Submitter::from_request(&request)?;
     let form = match media_type(request.headers()).as_str() {
         "multipart/form-data" => upload_form::receive(&app, request).await?,
-        "application/json" => json_form::receive(&app, &submitter.client, request).await?,
+        "application/json" => json_form::receive(&app, submitter.caller.client(), request).await?,
         _ => {
             upload_form::discard(&app, request).await;
             let message = "send multipart/form-data with the picture in the field \"image\", or JSON with it as a data: \
@@ -154,7 +154,8 @@ pub(crate) async fn edit_image(State(app): State<App>, request: Request) -> Resu
             return Err(Error::unsupported("unsupported_media_type", message));
         }
     };
-    let EditRequest { job, streams, partial_images } = edit_request(form.fields, &app.config)?;
+    let EditRequest { job, streams, partial_images } =
+        edit_request(form.fields, &app.config, submitter.caller.highest_priority(&app.config))?;
     let submitted = store_and_submit(&app, submitter, form.picture, job).await?;
     let mut waiting = Waiting::for_job(&app, submitted);
     if streams {

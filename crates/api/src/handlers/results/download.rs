@@ -17,13 +17,13 @@ use service::hex;
 use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 
+use crate::auth::caller::Caller;
 use crate::export::archive;
 use crate::export::target::Target;
 use crate::export::{self, Export};
 use crate::handlers::finished::{FinishedJob, child_jobs};
 use crate::http::answers::{Attachment, NotModified};
 use crate::http::caching::{REVALIDATE, not_modified};
-use crate::http::client::Client;
 use crate::http::error::{Error, ErrorBody};
 use crate::http::extract::Query;
 use crate::http::responses::{ResultFaults, StorageFaults};
@@ -93,7 +93,7 @@ pub(crate) async fn download(
     State(app): State<App>,
     finished: FinishedJob,
     Query(query): Query<DownloadQuery>,
-    Client(client): Client,
+    caller: Caller,
     method: Method,
     headers: HeaderMap,
 ) -> Result<DownloadAnswer, Error> {
@@ -125,7 +125,7 @@ pub(crate) async fn download(
             in_flight,
             typefaces: Arc::clone(&app.typefaces),
         };
-        export::body(&app, &client, export).await?
+        export::body(&app, caller.client(), export).await?
     };
     let content_type = format.media_type();
     Ok(DownloadAnswer::File(Attachment { content_type, file_name, cache_control: REVALIDATE, etag: Some(etag), body }))

@@ -1,0 +1,4 @@
+//! Signing in, and sharing.
+
+pub(crate) mod session;
+pub(crate) mod share;
