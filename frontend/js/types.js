@@ -345,6 +345,11 @@
  */
 
 /**
+ * `GET /api/session`: who uses the page.
+ * @typedef {{ needs_token: boolean, name?: string, scopes: string[] }} Session
+ */
+
+/**
  * A row in the list of layers.
  * @typedef {{ key: number, depth: number, layer?: Layer, group?: Group }} Row
  */

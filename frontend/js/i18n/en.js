@@ -1,10 +1,12 @@
 // @ts-check
 import { editor } from "./en-editor.js";
+import { login } from "./en-login.js";
 import { names } from "./en-names.js";
 
 export const en = {
   ...names,
   ...editor,
+  ...login,
   "app.title": "Unflatten",
   "app.skip": "Skip to the content",
 

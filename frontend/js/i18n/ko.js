@@ -1,10 +1,12 @@
 // @ts-check
 import { editor } from "./ko-editor.js";
+import { login } from "./ko-login.js";
 import { names } from "./ko-names.js";
 
 export const ko = {
   ...names,
   ...editor,
+  ...login,
   "app.title": "Unflatten",
   "app.skip": "본문으로 건너뛰기",
 
@@ -152,9 +154,7 @@ export const ko = {
   "refusal.request_timeout": "보내는 데 시간이 너무 오래 걸렸습니다. 연결을 확인하고 다시 시도하세요.",
   "refusal.invalid_multipart": "파일이 끝까지 오지 않았습니다. 연결을 확인하고 다시 시도하세요.",
   "refusal.invalid_parameter": "서비스가 받지 않는 값이 있습니다. 옵션이나 레이어의 값을 확인하세요.",
-  "refusal.cross_origin": "이 페이지의 주소가 서비스에 허용되어 있지 않습니다. 운영자에게 문의하세요.",
   "refusal.queue_full": "대기열이 가득 찼습니다.",
-  "refusal.client_queue_full": "기다리는 작업이 너무 많습니다. 일부가 시작되면 다시 시도하거나 몇 개를 취소하세요.",
   "refusal.queue_unavailable": "대기열을 쓸 수 없습니다.",
   "refusal.storage_unavailable": "저장소를 쓸 수 없습니다.",
   "refusal.uploads_busy": "지금 읽고 있는 이미지가 많습니다. 잠시 뒤에 다시 시도하세요.",

@@ -1,6 +1,8 @@
 // @ts-check
 import { refusal, t } from "./i18n.js";
 
+const SESSION = "api/session";
+
 /** An error that the service answered with, or no answer at all, in words for people. */
 export class ApiError extends Error {
   /**
@@ -47,6 +49,7 @@ async function fetched(path, init) {
   } catch {
     throw new ApiError("offline", t("error.offline"));
   }
+  if (response.status === 401 && path !== SESSION) document.dispatchEvent(new Event("signed-out"));
   if (!response.ok) throw fromBody(response.status, parse(await response.text()), response.headers.get("Retry-After"));
   return response;
 }
@@ -128,6 +131,12 @@ export async function compose(id, body) {
   return response.blob();
 }
 
+/** @type {() => Promise<import("../types.js").Session>} */
+export const session = () => request(SESSION);
+/** @type {(token: string) => Promise<import("../types.js").Session>} */
+export const signIn = (token) => request(SESSION, postJson({ token }));
+/** @type {() => Promise<null>} */
+export const signOut = () => request(SESSION, { method: "DELETE" });
 /** @type {() => Promise<import("../types.js").FontList>} */
 export const fonts = () => request("api/fonts");
 /** @type {() => Promise<import("../types.js").Capabilities>} */

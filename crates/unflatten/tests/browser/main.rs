@@ -9,6 +9,7 @@ mod habits;
 mod kept;
 mod languages;
 mod list;
+mod login;
 mod looks;
 mod page;
 mod poster;

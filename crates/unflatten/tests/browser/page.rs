@@ -38,10 +38,20 @@ impl Listens for Address {
 
 /// Opens the page, runs `test` on it, and closes the browser however that ends.
 pub(crate) async fn with_page(service: &impl Listens, window: Window, test: impl AsyncFnOnce(&Page)) {
+    with_page_showing("un-options fieldset .engines", service, window, test).await;
+}
+
+/// The same where the page does not show its options first, but `selector`.
+pub(crate) async fn with_page_showing(
+    selector: &str,
+    service: &impl Listens,
+    window: Window,
+    test: impl AsyncFnOnce(&Page),
+) {
     let page = Page { browser: Browser::start(window).await };
     let run = async {
         page.client().goto(&service.url()).await.expect("the page opens");
-        page.wait_for("un-options fieldset .engines").await;
+        page.wait_for(selector).await;
         test(&page).await;
     };
     let outcome = AssertUnwindSafe(run).catch_unwind().await;

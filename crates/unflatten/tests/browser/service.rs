@@ -22,15 +22,22 @@ impl Address {
 pub(crate) struct Service {
     port: u16,
     folder: TempDir,
+    settings: Vec<(String, String)>,
     child: Child,
 }
 
 impl Service {
     pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With settings of its own.
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let port = free_port();
-        let child = spawn(&folder, port);
-        let service = Self { port, folder, child };
+        let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let child = spawn(&folder, port, &settings);
+        let service = Self { port, folder, settings, child };
         service.ready().await;
         service
     }
@@ -50,7 +57,7 @@ impl Service {
 
     /// On the same port and the same folders.
     pub(crate) async fn start_again(&mut self) {
-        self.child = spawn(&self.folder, self.port);
+        self.child = spawn(&self.folder, self.port, &self.settings);
         self.ready().await;
     }
 
@@ -83,7 +90,7 @@ impl Drop for Service {
     }
 }
 
-fn spawn(folder: &TempDir, port: u16) -> Child {
+fn spawn(folder: &TempDir, port: u16, settings: &[(String, String)]) -> Child {
     let path = |name: &str| folder.path().join(name);
     let log = std::fs::File::options().create(true).append(true).open(path("log")).expect("a log file");
     Command::new(env!("CARGO_BIN_EXE_unflatten"))
@@ -97,6 +104,7 @@ fn spawn(folder: &TempDir, port: u16) -> Child {
         .env("RESULTS_DIR", path("results"))
         .env("EMBEDDED_QUEUE_FILE", path("queue.sqlite"))
         .env("JOB_LEASE_S", "3")
+        .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a second handle"))
         .stderr(log)

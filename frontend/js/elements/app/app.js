@@ -7,6 +7,7 @@ import { View } from "../../lib/view.js";
 import { job, result, screen } from "../../state.js";
 import { abortUpload, takeFiles } from "../../uploads.js";
 import { register as registerJobs } from "../jobs/jobs.js";
+import { register as registerLogin } from "../login/login.js";
 import { register as registerMenu } from "../menu/menu.js";
 import { register as registerNotices } from "../notices/notices.js";
 import { register as registerProgress } from "../progress/progress.js";
@@ -32,6 +33,7 @@ class App extends View {
       <un-notices></un-notices>
       <un-shortcuts></un-shortcuts>
       <un-menu></un-menu>
+      <un-login></un-login>
       <p class="visually-hidden said" role="status"></p>
       <div class="drop-veil" hidden>${icon("plus")}<p></p></div>`);
     this.find(".skip").addEventListener("click", () => this.find("main").focus());
@@ -105,6 +107,7 @@ class App extends View {
 }
 
 export function register() {
+  registerLogin();
   registerMenu();
   registerNotices();
   registerShortcuts();

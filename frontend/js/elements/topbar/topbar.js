@@ -7,6 +7,7 @@ import { isDark, theme, toggleTheme } from "../../lib/theme.js";
 import { View, closest } from "../../lib/view.js";
 import { recent } from "../../recent-jobs.js";
 import { screen } from "../../state.js";
+import { signOut, signedInAs } from "../../session.js";
 import { Jobs } from "../jobs/jobs.js";
 
 /**
@@ -17,7 +18,7 @@ import { Jobs } from "../jobs/jobs.js";
 class Topbar extends View {
   mount() {
     this.watch([language, theme], () => this.#draw());
-    this.watch([recent, screen], () => this.#sync());
+    this.watch([recent, screen, signedInAs], () => this.#sync());
     this.addEventListener("click", (event) => {
       if (closest(event, "[data-home]")) {
         event.preventDefault();
@@ -27,6 +28,7 @@ class Topbar extends View {
         toggleTheme();
         this.find("[data-theme-switch]").focus();
       }
+      if (closest(event, "[data-sign-out]")) signOut();
       if (closest(event, "[data-jobs]")) this.find("un-jobs", Jobs).show();
     });
     this.addEventListener("change", (event) => {
@@ -48,6 +50,7 @@ class Topbar extends View {
             ${icon("history")}<span>${t("top.jobs")}</span><span class="count"></span>
           </button>
           <a class="button quiet small docs" href="docs">API</a>
+          <button type="button" class="button quiet small" data-sign-out>${t("top.signOut")}</button>
           <label class="language">
             <span class="visually-hidden">${t("top.language")}</span>
             <select>${LANGUAGES.map(({ code, name }) =>
@@ -65,6 +68,8 @@ class Topbar extends View {
   #sync() {
     this.find("[data-new]").hidden = screen.value === "empty";
     this.find("[data-jobs]").hidden = recent.value.length === 0;
+    this.find("[data-sign-out]").hidden = !signedInAs.value;
+    this.find("[data-sign-out]").title = signedInAs.value;
     this.find(".count").textContent = String(recent.value.length);
   }
 }
