@@ -15,6 +15,7 @@ mod memory;
 mod requests;
 mod sockets;
 mod storage;
+mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
 mod victim;

@@ -16,8 +16,8 @@ class Login extends View {
       event.preventDefault();
       this.#send();
     });
-    // Escape has nowhere to go.
-    this.addEventListener("cancel", (event) => event.preventDefault(), { capture: true });
+    // Escape has nowhere to go; browsers let it be kept back only once.
+    this.addEventListener("close", () => this.querySelector("dialog")?.showModal(), { capture: true });
   }
 
   #draw() {
