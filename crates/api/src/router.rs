@@ -27,7 +27,7 @@ use crate::auth::scopes::Scope;
 use crate::config::Config;
 use crate::description;
 use crate::handlers::access::{session, share};
-use crate::handlers::edits::{compose, document, split};
+use crate::handlers::edits::{compose, document, keep, layer_patch, split, versions};
 use crate::handlers::jobs::{cancel, events, status, submit};
 use crate::handlers::openai::{errors as openai_errors, images, models};
 use crate::handlers::results::{download, files, text};
@@ -127,7 +127,15 @@ fn submit_routes() -> OpenApiRouter<App> {
 }
 
 fn edit_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(document::patch)).routes(routes!(document::reset))
+    OpenApiRouter::new()
+        .routes(routes!(layer_patch::patch))
+        .routes(routes!(document::put, document::reset))
+        .routes(routes!(document::undo))
+        .routes(routes!(document::redo))
+        .routes(routes!(versions::create))
+        .routes(routes!(versions::delete))
+        .routes(routes!(versions::restore))
+        .routes(routes!(keep::keep))
 }
 
 /// Routes that refuse callers without these scopes; their description says so.
@@ -250,15 +258,16 @@ fn cors(config: &Config) -> CorsLayer {
     let id = REQUEST_ID;
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(config.cors_origins.iter().cloned()))
-        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
+            header::IF_MATCH,
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("last-event-id"),
             id.clone(),
         ])
-        .expose_headers([header::LOCATION, header::RETRY_AFTER, header::CONTENT_DISPOSITION, id])
+        .expose_headers([header::LOCATION, header::RETRY_AFTER, header::CONTENT_DISPOSITION, header::ETAG, id])
 }
 
 /// Keeps web pages of other origins from starting or deleting jobs: CORS does not apply to forms. Requests that do not

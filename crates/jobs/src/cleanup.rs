@@ -45,7 +45,7 @@ pub enum CleanupError {
 const LEFTOVERS_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Removes what is older than `age` and not needed by a waiting or running job: finished jobs with their results, results
-/// of jobs that the queue does not know, uploads, and leftovers of crashes.
+/// of jobs that the queue does not know, uploads, and leftovers of crashes. What somebody asked to be kept longer stays.
 ///
 /// Safe to call from several processes at once. A result or upload that cannot be removed does not keep the others from
 /// being removed.
@@ -56,7 +56,14 @@ pub async fn cleanup(broker: &dyn Broker, store: &Store, age: Duration) -> Resul
     let cutoff = OffsetDateTime::now_utc() - age;
     let mut report = CleanupReport::default();
     let mut failed = None;
-    let needed = results_being_split(broker, store).await?;
+    let mut needed = results_being_split(broker, store).await?;
+    let mut kept_uploads = HashSet::new();
+    for id in broker.finished_before(cutoff).await?.into_iter().chain(store.results_before(cutoff).await?) {
+        if is_kept(store, id).await {
+            needed.insert(id);
+            kept_uploads.extend(broker.job(id).await?.map(|job| job.upload_id));
+        }
+    }
     for id in broker.finished_before(cutoff).await?.into_iter().filter(|id| !needed.contains(id)) {
         // The result goes first: after a crash in between the job is found again.
         match store.delete_result(id).await {
@@ -77,7 +84,7 @@ pub async fn cleanup(broker: &dyn Broker, store: &Store, age: Duration) -> Resul
     // This order keeps the time short in which a new job on an old upload can lose it; that job fails with `InputGone`.
     let old_uploads = store.uploads_before(cutoff).await?;
     let in_use = broker.uploads_in_use().await?;
-    for id in old_uploads.into_iter().filter(|id| !in_use.contains(id)) {
+    for id in old_uploads.into_iter().filter(|id| !in_use.contains(id) && !kept_uploads.contains(id)) {
         report.uploads += count(store.delete_upload(id).await, &mut failed);
     }
     report.leftovers = store.sweep(cutoff).await?;
@@ -99,6 +106,14 @@ fn count(removed: Result<bool, StoreError>, failed: &mut Option<StoreError>) -> 
         failed.get_or_insert(err);
         0
     })
+}
+
+/// Whether somebody asked for a result to be kept, or for the one that it is a part of. A damaged one is not.
+async fn is_kept(store: &Store, id: JobId) -> bool {
+    let Ok(Some(result)) = store.result(id).await else { return false };
+    let Ok(outermost) = store.outermost(&result).await else { return false };
+    let until = outermost.edits().await.ok().and_then(|edits| edits.keep_until);
+    until.is_some_and(|until| until > OffsetDateTime::now_utc())
 }
 
 /// The results whose layers are being split by waiting or running jobs, and their ancestors.

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use layers::Recolour;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use crate::document::{Document, Step, Version};
 use crate::{JobId, ParamsError, TextEdits};
 
 /// How a layer mixes with what is below it.
@@ -77,6 +79,7 @@ impl Default for LayerEdit {
 
 impl LayerEdit {
     const MAX_NAME_CHARS: usize = 200;
+    pub(crate) const MAX_OFFSET: i32 = 100_000;
     const MAX_TEXT_RUNS: usize = 2000;
 
     /// The colour changes of the layer.
@@ -90,11 +93,16 @@ impl LayerEdit {
     /// The first field that is out of its range.
     pub fn validate(&self) -> Result<(), ParamsError> {
         if let Some(name) = &self.name
-            && !(1..=Self::MAX_NAME_CHARS).contains(&name.trim().chars().count())
+            && (!(1..=Self::MAX_NAME_CHARS).contains(&name.trim().chars().count())
+                || name.chars().any(char::is_control))
         {
-            return Err(ParamsError::new("name", format!("must have 1 to {} characters", Self::MAX_NAME_CHARS)));
+            let problem = format!(
+                "must have 1 to {} characters without control characters such as line breaks",
+                Self::MAX_NAME_CHARS
+            );
+            return Err(ParamsError::new("name", problem));
         }
-        let offset = 100_000;
+        let offset = Self::MAX_OFFSET;
         for (field, value) in [("x", self.x), ("y", self.y)] {
             if !(-offset..=offset).contains(&value) {
                 return Err(ParamsError::new(
@@ -141,10 +149,23 @@ impl LayerEdit {
 pub struct Edits {
     /// Incremented by every change.
     pub revision: u64,
-    /// By layer number in the result.
-    pub layers: BTreeMap<u32, LayerEdit>,
-    /// Layer numbers, the lowest layer first; empty: the order of the result.
-    pub order: Vec<u32>,
+    /// Absent while nobody has edited it. Results that a layer was split into have none: it is in that of the layer's result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document: Option<Document>,
+    /// What takes the latest changes back, the oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub past: Vec<Step>,
+    /// What makes the changes again that were taken back, the one that was taken back last at the end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub future: Vec<Step>,
+    /// The oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<Version>,
+    /// How many versions were ever made.
+    pub versions_made: u32,
+    /// The result stays until then, if it would not stay longer anyway.
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub keep_until: Option<OffsetDateTime>,
     /// The job that splits a layer, by layer number.
     pub children: BTreeMap<u32, JobId>,
     /// The result is about to be deleted: no further layer can be split.
@@ -153,34 +174,19 @@ pub struct Edits {
 }
 
 impl Edits {
-    /// The largest number of layers in edits.
-    pub const MAX_LAYERS: usize = 1000;
-    /// The largest number of lines and runs of words in edits.
-    pub const MAX_TEXT_RUNS: usize = 10_000;
+    /// The largest number of layers that can be split.
+    const MAX_CHILDREN: usize = 1000;
+    /// The most bytes of all of it, so that the file can be read again.
+    pub const MAX_BYTES: usize = 6 << 20;
 
-    /// Whether they name more layers than any result has, or have more words than any poster.
+    /// Whether the document has more elements or words than any poster, or all of it more bytes than may be stored.
     pub(crate) fn is_too_large(&self) -> bool {
-        [self.layers.len(), self.order.len(), self.children.len()].into_iter().any(|count| count > Self::MAX_LAYERS)
-            || self.layers.values().map(LayerEdit::text_runs).sum::<usize>() > Self::MAX_TEXT_RUNS
-    }
-
-    /// The numbers 0 to `count` in stacking order, the lowest layer first.
-    pub fn stacked(&self, count: u32) -> Vec<u32> {
-        let mut order: Vec<u32> = Vec::new();
-        for number in self.order.iter().copied().chain(0..count) {
-            if number < count && !order.contains(&number) {
-                order.push(number);
-            }
-        }
-        order
-    }
-
-    /// Moves layer `number` of `count` to `place`, 0 for the lowest.
-    pub fn place(&mut self, number: u32, place: u32, count: u32) {
-        let mut order = self.stacked(count);
-        order.retain(|other| *other != number);
-        order.insert((place as usize).min(order.len()), number);
-        self.order = order;
+        let is_large = |document: &Document| {
+            document.elements.len() > Document::MAX_ELEMENTS || document.text_runs() > Document::MAX_TEXT_RUNS
+        };
+        self.children.len() > Self::MAX_CHILDREN
+            || self.document.as_ref().is_some_and(is_large)
+            || serde_json::to_vec(self).map_or(0, |json| json.len()) > Self::MAX_BYTES
     }
 }
 
@@ -189,26 +195,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layers_are_put_in_their_places() {
-        let mut edits = Edits::default();
-        assert_eq!(edits.stacked(4), [0, 1, 2, 3]);
-        edits.place(0, 2, 4);
-        assert_eq!(edits.stacked(4), [1, 2, 0, 3]);
-        edits.place(3, 0, 4);
-        assert_eq!(edits.stacked(4), [3, 1, 2, 0]);
-        edits.place(3, 99, 4);
-        assert_eq!(edits.stacked(4), [1, 2, 0, 3]);
-        // A record that was damaged loses and repeats no layer.
-        edits.order = vec![9, 2, 2];
-        assert_eq!(edits.stacked(3), [2, 0, 1]);
-    }
-
-    #[test]
     fn ranges_are_checked() {
         assert_eq!(LayerEdit::default().validate(), Ok(()));
         let same = LayerEdit::default;
         let bad = [
             LayerEdit { name: Some(" ".to_owned()), ..same() },
+            LayerEdit { name: Some("a\nb".to_owned()), ..same() },
             LayerEdit { opacity: 1.1, ..same() },
             LayerEdit { opacity: f32::NAN, ..same() },
             LayerEdit { scale: 0.0, ..same() },

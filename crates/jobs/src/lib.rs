@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod defaults;
+pub mod document;
 pub mod edits;
 mod event;
 mod follow;

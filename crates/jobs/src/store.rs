@@ -31,7 +31,7 @@ use self::edits::EditQueue;
 pub use self::edits::Link;
 use self::health::Health;
 pub use self::results::{Published, Staging, StoredResult, layer_file};
-pub use self::trees::StoredTree;
+pub use self::trees::{StoredDocument, StoredTree};
 use crate::InputInfo;
 
 /// A picture that was uploaded, decoded to sRGB RGBA and stored upright.
@@ -64,9 +64,11 @@ pub enum StoreError {
     #[error("{what} takes too long because others change it too; try again in a moment")]
     Busy { what: String },
     #[error(
-        "{what} failed: it would hold edits of more than {} layers, or more than {} lines and runs of words",
-        crate::edits::Edits::MAX_LAYERS,
-        crate::edits::Edits::MAX_TEXT_RUNS
+        "{what} failed: its document may have {} elements with {} lines and runs of words, and {} MB with its history and \
+         versions; leave some out or delete versions",
+        crate::document::Document::MAX_ELEMENTS,
+        crate::document::Document::MAX_TEXT_RUNS,
+        crate::edits::Edits::MAX_BYTES >> 20
     )]
     TooLarge { what: String },
 }

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use jobs::broker::{EmbeddedBroker, Lease, NewJob, Outcome, Rules, WorkerInfo};
-use jobs::edits::LayerEdit;
+use jobs::document::Document;
 use jobs::store::{Link, Store, Upload};
-use jobs::tree::{Child, ComposeError, ComposedGroup, ComposedLayer, MAX_DEPTH, Tree, TreeLayer, compose};
+use jobs::tree::{Child, MAX_DEPTH, Tree, TreeLayer};
 use jobs::{
     Broker, EngineName, EngineOffer, InputInfo, JobId, Metadata, Params, ParentLayer, Removal, State, cleanup, remove,
     remove_unlinked,
@@ -229,7 +229,7 @@ async fn damaged_records_end() {
     }
     let tree = service.store.tree(chain[0]).await.unwrap().unwrap();
     assert_eq!(shown(&tree), [chain[0], chain[2]], "each once");
-    tree.composition();
+    Document::unedited(&tree).composition(&tree);
     service.remove(chain[0]).await;
     assert_eq!(service.stored("results"), 1);
 
@@ -289,22 +289,19 @@ fn tree_of(count: u32, change: impl Fn(u32, &mut TreeLayer)) -> Tree {
     let layers = (0..count).map(|layer| {
         let mut made = TreeLayer {
             live_text: None,
-            made: (layer.to_string(), None),
             layer,
             name: layer.to_string(),
             kind: layers::Kind::Object,
             text: None,
             group: None,
-            label: None,
             bounding_box: Some(layers::Rect { x: 0, y: 0, width: 4, height: 4 }),
-            edit: LayerEdit::default(),
             child: None,
             file: format!("layer_{layer}.png"),
         };
         change(layer, &mut made);
         made
     });
-    Tree { job_id: id, width: 4, height: 4, revision: 0, layers: layers.collect(), title: String::new(), density: None }
+    Tree { job_id: id, width: 4, height: 4, layers: layers.collect(), title: String::new(), density: None }
 }
 
 /// "a b Text[c d]" for a document of these names.
@@ -316,73 +313,47 @@ fn outline(nodes: &[Node]) -> String {
     nodes.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
+/// The names in the document of a tree that nobody edited.
+fn unedited(tree: &Tree) -> String {
+    outline(&Document::unedited(tree).composition(tree).document.nodes)
+}
+
 #[test]
-fn neighbours_of_one_group_are_exported_in_a_folder() {
-    let mut tree = tree_of(5, |n, layer| layer.group = (n > 1).then_some(layers::Group::Text));
-    assert_eq!(outline(&tree.composition().document.nodes), "0 1 Text[2 3 4]");
-    // Reordered: one of them is away from the others.
-    tree.layers.swap(0, 3);
-    assert_eq!(outline(&tree.composition().document.nodes), "3 1 2 0 4");
-    tree.layers.swap(0, 1);
-    assert_eq!(outline(&tree.composition().document.nodes), "1 Text[3 2] 0 4");
+fn neighbours_of_one_group_are_in_a_folder() {
+    let tree = tree_of(5, |n, layer| layer.group = (n > 1).then_some(layers::Group::Text));
+    assert_eq!(unedited(&tree), "0 1 Text[2 3 4]");
+    let apart = tree_of(5, |n, layer| layer.group = (n != 2).then_some(layers::Group::Text));
+    assert_eq!(unedited(&apart), "Text[0 1] 2 Text[3 4]");
 }
 
 #[test]
 fn a_split_that_found_one_part_changes_nothing() {
     let child = |tree: Tree| Some(Child { job_id: tree.job_id, x: 0, y: 0, tree: Some(tree) });
     let split = |parts: Tree| tree_of(2, |n, layer| layer.child = child(parts.clone()).filter(|_| n == 1));
-    let outlined = |tree: Tree| outline(&tree.composition().document.nodes);
-    assert_eq!(outlined(split(tree_of(3, |_, _| {}))), "0 1[0 1 2]");
-    assert_eq!(outlined(split(tree_of(1, |_, _| {}))), "0 1");
-    assert_eq!(outlined(split(tree_of(0, |_, _| {}))), "0 1");
-    let inner = tree_of(1, |_, layer| layer.child = child(tree_of(2, |_, _| {})));
-    assert_eq!(outlined(split(inner)), "0 1[0[0 1]]");
-    let whole = split(tree_of(1, |_, _| {})).composition();
+    assert_eq!(unedited(&split(tree_of(3, |_, _| {}))), "0 1[0 1 2]");
+    assert_eq!(unedited(&split(tree_of(1, |_, _| {}))), "0 1");
+    assert_eq!(unedited(&split(tree_of(0, |_, _| {}))), "0 1");
+    let inner = tree_of(1, |_, layer| layer.child = child(tree_of(3, |_, _| {})));
+    assert_eq!(unedited(&split(inner)), "0 1[0[0 1 2]]");
+    let tree = split(tree_of(1, |_, _| {}));
+    let whole = Document::unedited(&tree).composition(&tree);
     assert_eq!(whole.leaves[1].job_id, JobId::from_u128(2), "its pixels are those of the layer, not of the part");
-}
-
-#[test]
-fn groups_of_one_name_are_told_apart_by_number() {
-    let tree = tree_of(4, |_, _| {});
-    let group = |name: &str, id| ComposedGroup { name: name.to_owned(), id };
-    let composed = |paths: [Vec<ComposedGroup>; 4]| {
-        let entries: Vec<_> = (0..)
-            .zip(paths)
-            .map(|(layer, groups)| ComposedLayer { job_id: tree.job_id, layer, groups, edit: LayerEdit::default() })
-            .collect();
-        outline(&compose(&tree, &entries).unwrap().document.nodes)
-    };
-    let objects = || group("Objects", Some(9));
-    let car = |id| vec![objects(), group("Car", Some(id))];
-    assert_eq!(composed([vec![objects()], car(1), car(1), car(2)]), "Objects[0 Car[1 2] Car[3]]");
-    let plain = || vec![group("Car", None)];
-    assert_eq!(composed([plain(), plain(), vec![group("Car", Some(1))], vec![]]), "Car[0 1] Car[2] 3");
 }
 
 #[test]
 fn a_document_holds_the_deepest_splits_in_named_groups() {
     let named = |_: u32, layer: &mut TreeLayer| layer.group = Some(layers::Group::Objects);
     let mut tree = tree_of(2, named);
-    for _ in 0..MAX_DEPTH {
+    for depth in 0..MAX_DEPTH {
+        tree.job_id = JobId::from_u128(1000 + depth as u128);
         let child = Child { job_id: tree.job_id, x: 0, y: 0, tree: Some(tree) };
         tree = tree_of(2, |n, layer| {
             named(n, layer);
             layer.child = Some(child.clone()).filter(|_| n == 1);
         });
     }
-    assert!(tree.composition().document.check_depth().is_ok());
-}
-
-#[tokio::test]
-async fn groups_are_bounded_before_anything_is_made_of_them() {
-    let service = Service::start().await;
-    let id = service.finished(None).await;
-    let tree = service.store.tree(id).await.unwrap().unwrap();
-    let entry = |groups: usize| {
-        let groups = vec!["g".to_owned().into(); groups];
-        [ComposedLayer { job_id: id, layer: 0, groups, edit: jobs::edits::LayerEdit::default() }]
-    };
-    assert!(compose(&tree, &entry(MAX_DEPTH)).is_ok());
-    assert_eq!(compose(&tree, &entry(MAX_DEPTH + 1)), Err(ComposeError::TooDeep(MAX_DEPTH + 1)));
-    assert!(matches!(compose(&tree, &entry(1_000_000)), Err(ComposeError::TooDeep(_))));
+    let document = Document::unedited(&tree);
+    assert!(document.composition(&tree).document.check_depth().is_ok());
+    // What is answered can be sent back.
+    assert_eq!(document.clone().checked(&tree), Ok(document));
 }

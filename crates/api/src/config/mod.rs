@@ -54,6 +54,8 @@ pub struct Config {
     pub openai_models: Vec<(String, EngineChoice)>,
     /// `CLEANUP_AFTER_HOURS`, a variable of `jobs`; `None` keeps everything.
     pub cleanup_after: Option<Duration>,
+    /// `MAX_KEEP_HOURS`: for how long from now a result may be kept beyond that.
+    pub max_keep_hours: u32,
     /// The fonts that ship, those of `FONTS_DIR`, a variable of `jobs`, and the system's.
     pub typefaces: Arc<Typefaces>,
 }
@@ -109,6 +111,7 @@ impl Config {
             openai_wait: Duration::from_secs(settings.number(&OPENAI_WAIT_S, 1..)?),
             openai_models: openai_models(settings)?,
             cleanup_after: jobs::cleanup_after(settings)?,
+            max_keep_hours: settings.number(&MAX_KEEP_HOURS, 0..=87_600)?,
             typefaces: Arc::new(Typefaces::from_settings(settings)),
         })
     }

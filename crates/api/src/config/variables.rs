@@ -23,6 +23,7 @@ pub const VARIABLES: &[Variable] = &[
     TRANSFER_TIMEOUT_S,
     MAX_FILE_SIZE,
     EXPORT_MEMORY_LIMIT,
+    MAX_KEEP_HOURS,
     CORS_ORIGINS,
     DOWNLOAD_REDIRECT,
     HIGHEST_PRIORITY,
@@ -134,6 +135,11 @@ pub(crate) const EXPORT_MEMORY_LIMIT: Variable = Variable {
     default: "1GiB",
     about: "Memory that concurrent exports share (PSD, ORA, edited pictures): bytes, or with KB, MB, GB, KiB, MiB, \
             GiB",
+};
+pub(crate) const MAX_KEEP_HOURS: Variable = Variable {
+    name: "MAX_KEEP_HOURS",
+    default: "720",
+    about: "For how many hours from now people may keep a result beyond CLEANUP_AFTER_HOURS; 0 for none",
 };
 pub(crate) const CORS_ORIGINS: Variable = Variable {
     name: "CORS_ORIGINS",

@@ -292,8 +292,9 @@ fn writing(format: Format, canvas: u64, loading: u64, layer: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use jobs::document::{Document, Element, LayerRef};
     use jobs::edits::LayerEdit;
-    use jobs::tree::{ComposedLayer, TreeLayer, compose};
+    use jobs::tree::TreeLayer;
     use layers::{Kind, Rect, ShapeMode, TextMode};
 
     use super::*;
@@ -308,36 +309,31 @@ mod tests {
     fn tree(width: u32, height: u32) -> Tree {
         let layer = |layer| TreeLayer {
             live_text: None,
-            made: (format!("layer {layer}"), None),
             layer,
             name: format!("layer {layer}"),
             kind: Kind::Object,
             text: None,
             group: None,
-            label: None,
             bounding_box: Some(Rect { x: 0, y: 0, width, height }),
-            edit: LayerEdit::default(),
             child: None,
             file: format!("layer_{layer}.png"),
         };
         let layers = vec![layer(0), layer(1)];
-        Tree {
-            job_id: JobId::from_u128(1),
-            width,
-            height,
-            revision: 0,
-            layers,
-            title: "title".to_owned(),
-            density: None,
-        }
+        Tree { job_id: JobId::from_u128(1), width, height, layers, title: "title".to_owned(), density: None }
     }
 
     fn plan(tree: &Tree, edits: &[LayerEdit], target: Target) -> Result<Plan, LimitError> {
-        let entry =
-            |edit: &LayerEdit| ComposedLayer { job_id: tree.job_id, layer: 1, groups: Vec::new(), edit: edit.clone() };
-        let composition = compose(tree, &edits.iter().map(entry).collect::<Vec<_>>()).unwrap();
+        let element = |(id, edit): (u64, &LayerEdit)| Element {
+            edit: edit.clone(),
+            ..Element::layer(id, LayerRef { job_id: tree.job_id, layer: 1 })
+        };
+        let composition = Document { elements: (0..).zip(edits).map(element).collect() }.composition(tree);
         let plan = Plan::new(&composition, tree, target, BUDGET);
         plan.check(&composition.leaves, MAX_PIXELS, BUDGET).map(|()| plan)
+    }
+
+    fn unedited(tree: &Tree) -> Composition {
+        Document::unedited(tree).composition(tree)
     }
 
     fn scaled(scale: f32) -> LayerEdit {
@@ -347,7 +343,7 @@ mod tests {
     #[test]
     fn the_largest_picture_fits_whatever_it_is_exported_as() {
         let tree = tree(8000, 8000);
-        let composition = tree.composition();
+        let composition = unedited(&tree);
         for target in Format::ALL
             .map(|format| Target::Document { format, trim: true, text: TextMode::Both, shapes: ShapeMode::Native })
             .into_iter()
@@ -387,14 +383,15 @@ mod tests {
     #[test]
     fn translucent_groups_count_for_the_memory() {
         let tree = tree(4000, 4000);
-        let Composition { document, leaves } = tree.composition();
+        let Composition { document, leaves } = unedited(&tree);
         let nested = |depth: usize| {
             let group = |children, _| {
                 let group = layers::DocumentGroup { name: "g".to_owned(), visible: true, opacity: 0.5, children };
                 vec![Node::Group(group)]
             };
             let nodes = (0..depth).fold(document.nodes.clone(), group);
-            let composition = Composition { document: Document { nodes, ..document.clone() }, leaves: leaves.clone() };
+            let composition =
+                Composition { document: layers::Document { nodes, ..document.clone() }, leaves: leaves.clone() };
             Plan::new(&composition, &tree, PNG, BUDGET).check(&leaves, MAX_PIXELS, BUDGET)
         };
         assert_eq!(nested(2), Ok(()));

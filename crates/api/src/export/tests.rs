@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use image::RgbaImage;
 use jobs::JobId;
+use jobs::document::{Document, Element, LayerRef};
 use jobs::edits::LayerEdit;
 use jobs::store::StoredResult;
-use jobs::tree::{ComposedLayer, Tree, TreeLayer, compose};
+use jobs::tree::{Tree, TreeLayer};
 use layers::{Kind, PixelSource, Rect, ShapeMode, TextMode};
 
 use super::*;
@@ -29,28 +30,26 @@ fn export(result: &StoredResult, count: usize, target: Target) -> Export {
     let job_id = result.id();
     let layer = TreeLayer {
         live_text: None,
-        made: ("layer".to_owned(), None),
         layer: 0,
         name: "layer".to_owned(),
         kind: Kind::Object,
         text: None,
         group: None,
-        label: None,
         bounding_box: Some(Rect { x: 0, y: 0, width: SIDE, height: SIDE }),
-        edit: LayerEdit::default(),
         child: None,
         file: "layer_0.png".to_owned(),
     };
     let layers = vec![layer];
-    let tree =
-        Tree { job_id, width: SIDE, height: SIDE, revision: 0, layers, title: "title".to_owned(), density: None };
-    let entry = |n| {
+    let tree = Tree { job_id, width: SIDE, height: SIDE, layers, title: "title".to_owned(), density: None };
+    let element = |n: usize| {
         let edit = LayerEdit { scale: 1.0 + n as f32 / 4.0, ..LayerEdit::default() };
-        ComposedLayer { job_id, layer: 0, groups: Vec::new(), edit }
+        Element { edit, ..Element::layer(n as u64, LayerRef { job_id, layer: 0 }) }
     };
-    let composition = compose(&tree, &(0..count).map(entry).collect::<Vec<_>>()).unwrap();
+    let document = Document { elements: (0..count).map(element).collect() };
+    let composition = document.composition(&tree);
     let in_flight = jobs::broker::InFlight::default();
-    let stored = StoredTree { tree, results: [(job_id, result.clone())].into() };
+    let results = [(job_id, result.clone())].into();
+    let stored = StoredTree { tree, results, edits: Default::default(), metadata: Default::default() };
     Export {
         stored,
         composition,

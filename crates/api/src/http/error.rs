@@ -7,8 +7,9 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jobs::broker::Fault;
+use jobs::document::DocumentError;
 use jobs::store::StoreError;
-use jobs::tree::ComposeError;
+use jobs::tree::words::UnknownBlock;
 use jobs::{BrokerError, CleanupError, Job, ParamsError, State};
 use serde::Serialize;
 use service::error_chain;
@@ -283,15 +284,27 @@ impl From<CleanupError> for Error {
     }
 }
 
-impl From<ComposeError> for Error {
-    fn from(err: ComposeError) -> Self {
-        match err {
-            ComposeError::UnknownLayer { .. } => Self::not_found("layer_not_found", err.to_string()),
-            ComposeError::UnknownBlock { .. } => {
-                Self::unprocessable("invalid_parameter", err.to_string()).about("text")
-            }
-            ComposeError::TooDeep(_) => Self::unprocessable("too_many_groups", err.to_string()),
-        }
+impl From<UnknownBlock> for Error {
+    fn from(err: UnknownBlock) -> Self {
+        Self::unprocessable("invalid_parameter", err.to_string()).about("text")
+    }
+}
+
+impl From<DocumentError> for Error {
+    fn from(err: DocumentError) -> Self {
+        let code = match &err {
+            DocumentError::UnknownLayer { .. } => return Self::not_found("layer_not_found", err.to_string()),
+            DocumentError::Words(words) => return (*words).into(),
+            DocumentError::TooMany(_) => "too_many_layers",
+            DocumentError::TooDeep(..) => "too_many_groups",
+            DocumentError::Id(_)
+            | DocumentError::NoGroup(..)
+            | DocumentError::Cycle(_)
+            | DocumentError::NoSplit(_)
+            | DocumentError::Element { .. }
+            | DocumentError::TooManyWords => "invalid_parameter",
+        };
+        Self::unprocessable(code, err.to_string()).about("elements")
     }
 }
 

@@ -40,26 +40,31 @@ pub(crate) struct Query<T>(pub T);
 #[from_request(via(axum::extract::Path), rejection(Error))]
 pub(crate) struct Segments<T>(pub T);
 
-/// Room for documents with a thousand layers and long names.
+/// Bytes of a body that is no document.
 const MAX_JSON: usize = 1 << 20;
 
 /// The JSON body of a request.
 pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Error> {
-    let body = json_body(request).await?;
+    json_up_to(request, MAX_JSON).await
+}
+
+/// The same for a body that may have more bytes than others.
+pub(crate) async fn json_up_to<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T, Error> {
+    let body = json_body(request, limit).await?;
     let body = body.ok_or_else(|| Error::bad_request("invalid_json", "the body is empty; send JSON"))?;
     parse(&body)
 }
 
 /// The JSON body of a request; `None` when it is empty or `null`.
 pub(crate) async fn json_or_nothing<T: DeserializeOwned>(request: Request) -> Result<Option<T>, Error> {
-    let body = json_body(request).await?;
+    let body = json_body(request, MAX_JSON).await?;
     body.filter(|body| body.trim_ascii() != b"null").map(|body| parse(&body)).transpose()
 }
 
 /// The text of a JSON body; `None` when it is empty.
-async fn json_body(request: Request) -> Result<Option<Vec<u8>>, Error> {
+async fn json_body(request: Request, limit: usize) -> Result<Option<Vec<u8>>, Error> {
     let is_json = media_type(request.headers()) == "application/json";
-    let body = read_whole(request, MAX_JSON).await?;
+    let body = read_whole(request, limit).await?;
     if !body.is_empty() && !is_json {
         return Err(Error::unsupported("unsupported_media_type", "the body must be application/json"));
     }

@@ -11,6 +11,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use crate::app::{TestApp, Worker, expect_error};
+use crate::edits::layer as element;
 use crate::pictures;
 
 /// Runs a test where only `threads` threads are there for whatever blocks.
@@ -41,7 +42,7 @@ impl TestApp {
         stream
     }
 
-    async fn answers(&self, path: &str) -> Vec<u8> {
+    pub(crate) async fn answers(&self, path: &str) -> Vec<u8> {
         let answer = async { self.get(path).await.bytes().await.unwrap() };
         tokio::time::timeout(Duration::from_secs(60), answer).await.expect(path).to_vec()
     }
@@ -147,31 +148,39 @@ async fn depth_names_and_sizes_of_a_composition_are_bounded() {
     let app = TestApp::with([("MAX_PIXELS", "100000")]).await;
     let id = app.finished_job().await;
     let path = format!("/api/jobs/{id}/compose");
-    let groups = |count: usize, name: &str| json!([{ "layer": 0, "groups": vec![name; count] }]);
+    let groups = |count: u64, name: &str| {
+        let group = |n: u64| json!({ "id": n, "parent": (n > 1).then(|| n - 1), "edit": { "name": name } });
+        let mut elements: Vec<Value> = (1..=count).map(group).collect();
+        elements.push(json!({ "id": 0, "parent": count, "layer": { "job_id": id, "layer": 0 } }));
+        elements
+    };
     for format in ["png", "psd", "ora", "pptx", "svg", "zip"] {
-        let composed = app.post(&path, &json!({ "format": format, "layers": groups(32, &"g".repeat(200)) })).await;
+        let composed = app.post(&path, &json!({ "format": format, "elements": groups(50, &"g".repeat(200)) })).await;
         assert_eq!(composed.status(), StatusCode::OK, "{format}");
         composed.bytes().await.unwrap();
-        for count in [33, 7000] {
-            let refused = app.post(&path, &json!({ "format": format, "layers": groups(count, "g") })).await;
+        for count in [51, 1900] {
+            let refused = app.post(&path, &json!({ "format": format, "elements": groups(count, "g") })).await;
             let message = expect_error(refused, 422, "too_many_groups").await;
-            assert!(message.contains("at most 32"), "{message}");
+            assert!(message.contains("at most 50"), "{message}");
         }
     }
     for name in ["", &"g".repeat(201), "a\nb", "a\u{85}"] {
-        let refused = app.post(&path, &json!({ "layers": groups(1, name) })).await;
+        let refused = app.post(&path, &json!({ "elements": groups(1, name) })).await;
         expect_error(refused, 422, "invalid_parameter").await;
-        let named = json!([{ "layer": 0, "edit": { "name": name } }]);
-        expect_error(app.post(&path, &json!({ "layers": named })).await, 422, "invalid_parameter").await;
+        let named = json!([element(id, 0, json!({ "name": name }))]);
+        expect_error(app.post(&path, &json!({ "elements": named })).await, 422, "invalid_parameter").await;
     }
-    let many = |count: usize, entry: Value| json!({ "layers": vec![entry; count] });
-    let named = many(200, json!({ "layer": 0, "groups": vec!["g".repeat(100); 20] }));
-    expect_error(app.post(&path, &named).await, 422, "names_too_long").await;
-    expect_error(app.post(&path, &many(1001, json!({ "layer": 0 }))).await, 422, "too_many_layers").await;
-    let scaled = json!({ "layer": 1, "edit": { "scale": 4 } });
-    expect_error(app.post(&path, &many(1000, scaled)).await, 422, "composition_too_large").await;
-    let beside = json!({ "layer": 1, "edit": { "scale": 4, "x": 90_000 } });
-    let composed = app.composed(id, &many(1000, beside)).await;
+    let many = |count: u32, layer: u32, edit: Value| {
+        let entry = |n: u32| {
+            let mut entry = element(id, layer, edit.clone());
+            entry["id"] = json!(n);
+            entry
+        };
+        json!({ "elements": (0..count).map(entry).collect::<Vec<_>>() })
+    };
+    expect_error(app.post(&path, &many(2001, 0, json!({}))).await, 422, "too_many_layers").await;
+    expect_error(app.post(&path, &many(1000, 1, json!({ "scale": 4 }))).await, 422, "composition_too_large").await;
+    let composed = app.composed(id, &many(1000, 1, json!({ "scale": 4, "x": 90_000 }))).await;
     assert!(composed.pixels().all(|pixel| pixel[3] == 0));
 }
 

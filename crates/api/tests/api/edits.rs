@@ -37,8 +37,9 @@ async fn a_moved_layer_is_where_it_was_moved_to_and_the_result_stays() {
     let patched = app.patch(&format!("/api/jobs/{id}/layers/1"), &json!({ "x": 3, "y": -2, "name": "삼각형" })).await;
     assert_eq!(patched.status(), StatusCode::OK);
     let document: Value = patched.json().await.unwrap();
-    assert_eq!((&document["revision"], &document["layers"][1]["name"]), (&json!(1), &json!("삼각형")));
-    assert_eq!(document["layers"][1]["edit"]["x"], 3);
+    assert_eq!((&document["revision"], &document["undo"]), (&json!(1), &json!(1)));
+    let edit = &document["elements"][1]["edit"];
+    assert_eq!((&edit["name"], &edit["x"]), (&json!("삼각형"), &json!(3)));
     assert_eq!(app.json(&format!("/api/jobs/{id}/document")).await, document);
 
     let moved = app.composed(id, &json!({})).await;
@@ -63,8 +64,9 @@ async fn whole_numbers_may_have_a_point() {
     let patched = app.patch(&path, &json!({ "x": -3792.0, "y": 2.0, "order": 0.0 })).await;
     assert_eq!(patched.status(), StatusCode::OK);
     let document: Value = patched.json().await.unwrap();
-    assert_eq!((&document["layers"][0]["layer"], &document["layers"][0]["edit"]["x"]), (&json!(1), &json!(-3792)));
-    app.composed(id, &json!({ "layers": [{ "layer": 0, "edit": { "x": 1.0 } }] })).await;
+    let lowest = &document["elements"][0];
+    assert_eq!((&lowest["layer"]["layer"], &lowest["edit"]["x"]), (&json!(1), &json!(-3792)));
+    app.composed(id, &json!({ "elements": [layer(id, 0, json!({ "x": 1.0 }))] })).await;
     let refused = expect_error(app.patch(&path, &json!({ "x": 0.5 })).await, 422, "invalid_parameter").await;
     assert!(refused.contains("x must be a whole number"), "{refused}");
 }
@@ -96,40 +98,29 @@ async fn opacity_order_visibility_size_and_colours_are_composed() {
     assert_ne!(small.get_pixel(14, 5).0, ground);
 }
 
-#[tokio::test]
-async fn groups_of_one_name_are_told_apart_by_number() {
-    let app = TestApp::start().await;
-    let id = app.finished_job().await;
-    let groups = async |lower: Value, upper: Value| {
-        let layers = json!([{ "layer": 0, "groups": [lower] }, { "layer": 1, "groups": [upper] }]);
-        let answer = app.post(&format!("/api/jobs/{id}/compose"), &json!({ "format": "svg", "layers": layers })).await;
-        assert_eq!(answer.status(), StatusCode::OK);
-        answer.text().await.unwrap().matches("inkscape:label=\"Objects\"").count()
-    };
-    let numbered = |id: u32| json!({ "name": "Objects", "id": id });
-    assert_eq!(groups(numbered(1), numbered(1)).await, 1);
-    assert_eq!(groups(numbered(1), numbered(2)).await, 2);
-    assert_eq!(groups("Objects".into(), "Objects".into()).await, 1);
-    assert_eq!(groups("Objects".into(), numbered(1)).await, 2);
-    for wrong in
-        [json!({ "name": "Objects" }), json!({ "name": "O", "id": -1 }), json!({ "name": "a\nb", "id": 1 }), json!(7)]
-    {
-        let layers = json!([{ "layer": 0, "groups": [wrong] }]);
-        let refused = app.post(&format!("/api/jobs/{id}/compose"), &json!({ "layers": layers })).await;
-        assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
-    }
+/// A layer of a result as an element of that number.
+pub(crate) fn layer(id: uuid::Uuid, layer: u32, edit: Value) -> Value {
+    json!({ "id": layer, "layer": { "job_id": id, "layer": layer }, "edit": edit })
 }
 
 #[tokio::test]
-async fn a_stack_given_with_the_request_stores_nothing() {
+async fn a_document_given_with_the_request_stores_nothing() {
     let app = TestApp::start().await;
     let id = app.finished_job().await;
-    let layers = json!([{ "layer": 1, "edit": { "x": 1, "opacity": 1 } }, { "layer": 0, "groups": ["a", "b"] }]);
-    assert!(app.composed(id, &json!({ "layers": layers })).await.pixels().all(|pixel| pixel.0 == [250, 240, 230, 255]));
+    let mut ground = layer(id, 0, json!({}));
+    ground["parent"] = json!(8);
+    let elements = json!([
+        layer(id, 1, json!({ "x": 1, "opacity": 1 })),
+        { "id": 7, "edit": { "name": "a" } },
+        { "id": 8, "parent": 7, "edit": { "name": "b" } },
+        ground,
+    ]);
+    let composed = app.composed(id, &json!({ "elements": elements })).await;
+    assert!(composed.pixels().all(|pixel| pixel.0 == [250, 240, 230, 255]));
     assert_eq!(app.json(&format!("/api/jobs/{id}/document")).await["revision"], 0);
     for format in ["psd", "ora", "pptx", "svg", "zip"] {
         let response =
-            app.post(&format!("/api/jobs/{id}/compose"), &json!({ "format": format, "layers": layers })).await;
+            app.post(&format!("/api/jobs/{id}/compose"), &json!({ "format": format, "elements": elements })).await;
         assert_eq!(response.status(), StatusCode::OK, "{format}");
         let disposition = response.headers()["content-disposition"].to_str().unwrap().to_owned();
         assert!(disposition.contains(&format!("poster-edited.{format}")), "{disposition}");
@@ -193,16 +184,11 @@ async fn edits_that_cannot_be_are_told_apart() {
 
     let compose = format!("/api/jobs/{id}/compose");
     expect_error(app.post(&compose, &json!({ "format": "gif" })).await, 400, "unknown_format").await;
-    let layers = json!([{ "layer": 9 }]);
-    expect_error(app.post(&compose, &json!({ "layers": layers })).await, 404, "layer_not_found").await;
-    let foreign = json!([{ "layer": 0, "job_id": waiting }]);
-    expect_error(app.post(&compose, &json!({ "layers": foreign })).await, 404, "layer_not_found").await;
-    expect_error(
-        app.post(&compose, &json!({ "layers": [{ "layer": 0, "edit": { "hue": 999 } }] })).await,
-        422,
-        "invalid_parameter",
-    )
-    .await;
+    let of = |element: Value| json!({ "elements": [element] });
+    expect_error(app.post(&compose, &of(layer(id, 9, json!({})))).await, 404, "layer_not_found").await;
+    expect_error(app.post(&compose, &of(layer(waiting, 0, json!({})))).await, 404, "layer_not_found").await;
+    let turned = layer(id, 0, json!({ "hue": 999 }));
+    expect_error(app.post(&compose, &of(turned)).await, 422, "invalid_parameter").await;
 }
 
 #[tokio::test]

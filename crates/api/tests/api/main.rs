@@ -7,6 +7,7 @@ mod app;
 mod bodies;
 mod connections;
 mod decompose;
+mod document;
 mod downloads;
 mod edits;
 mod flow;

@@ -6,6 +6,7 @@ use layers::{Kind, Rect};
 use serde_json::{Value, json};
 
 use crate::app::{TestApp, Worker, expect_error};
+use crate::edits::layer as element;
 use crate::pictures::{HEIGHT, WIDTH};
 use crate::text::block;
 
@@ -51,7 +52,7 @@ async fn job_with_blocks(app: &TestApp) -> JobId {
 
 /// One layer alone, with an edit in place of the stored one.
 async fn alone(app: &TestApp, id: JobId, layer: u32, edit: Value) -> RgbaImage {
-    app.composed(id, &json!({ "layers": [{ "layer": layer, "edit": edit }] })).await
+    app.composed(id, &json!({ "elements": [element(id, layer, edit)] })).await
 }
 
 fn ink(picture: &RgbaImage) -> usize {
@@ -70,9 +71,7 @@ async fn other_words_take_the_place_of_the_pixels_and_give_it_back() {
     let plain = app.composed(id, &json!({})).await;
 
     let document: Value = app.patch(&at(id, 2), &json!({ "text": "달\n밤" })).await.json().await.unwrap();
-    let layer = &document["layers"][2];
-    assert_eq!((&layer["name"], &layer["text"]), (&json!("달 밤"), &json!("달\n밤")));
-    let edit = layer["edit"].clone();
+    let edit = document["elements"][2]["edit"].clone();
     let lines = edit["text"]["0"]["lines"].as_array().unwrap();
     assert_eq!((lines.len(), &lines[1]["runs"][0]["text"]), (2, &json!("밤")));
     assert_eq!(lines[1]["runs"][0]["style"]["size"], 10.0, "in the style of the line before");
@@ -84,7 +83,7 @@ async fn other_words_take_the_place_of_the_pixels_and_give_it_back() {
     assert!(text.contains("달\n밤\n") && !text.contains('봄'), "{text}");
 
     // A request without the edit shows the layer as it was read, its name too.
-    let body = json!({ "format": "svg", "layers": [{ "layer": 2 }] });
+    let body = json!({ "format": "svg", "elements": [element(id, 2, json!({}))] });
     let svg = app.post(&format!("/api/jobs/{id}/compose"), &body).await.text().await.unwrap();
     assert!(svg.contains("봄") && !svg.contains("달"), "{}", &svg[..svg.len().min(600)]);
 
@@ -103,7 +102,7 @@ async fn other_words_take_the_place_of_the_pixels_and_give_it_back() {
         app.patch(&at(id, 2), &json!({ "text": "달" })).await;
         assert_ne!(app.composed(id, &json!({})).await, plain);
         let document: Value = app.patch(&at(id, 2), &taken_back).await.json().await.unwrap();
-        assert_eq!((&document["layers"][2]["name"], document["layers"][2]["edit"].get("text")), (&json!("봄"), None));
+        assert_eq!(document["elements"][2]["edit"].get("text"), None);
         assert_eq!(app.composed(id, &json!({})).await, plain, "{taken_back}");
     }
 }
@@ -114,9 +113,7 @@ async fn blocks_that_are_not_edited_stay_pixels() {
     let id = job_with_blocks(&app).await;
     let whole = alone(&app, id, 3, json!({})).await;
     let document: Value = app.patch(&at(id, 3), &json!({ "text": { "1": "다" } })).await.json().await.unwrap();
-    let layer = &document["layers"][3];
-    assert_eq!(layer["text"], "가\n다");
-    let drawn = alone(&app, id, 3, layer["edit"].clone()).await;
+    let drawn = alone(&app, id, 3, document["elements"][3]["edit"].clone()).await;
     let left = |picture: &RgbaImage| image::imageops::crop_imm(picture, 0, 0, WIDTH / 3, HEIGHT).to_image();
     assert_eq!(left(&drawn), left(&whole));
     let right = image::imageops::crop_imm(&drawn, WIDTH - 11, 0, 11, HEIGHT).to_image();
@@ -160,11 +157,12 @@ async fn words_that_cannot_be_drawn_are_refused_and_change_nothing() {
 
     // A layer without words can be given some.
     let document: Value = app.patch(&at(id, 1), &json!({ "text": { "0": styled(20.0) } })).await.json().await.unwrap();
-    assert_eq!(document["layers"][1]["name"], "a");
+    assert_eq!(document["elements"][1]["edit"]["text"]["0"]["lines"][0]["runs"][0]["text"], "a");
+    let svg = app.post(&format!("/api/jobs/{id}/compose"), &json!({ "format": "svg" })).await.text().await.unwrap();
+    assert!(svg.contains("inkscape:label=\"a\""), "it is named by its words");
     // What a layer's scale makes too large is told when it is drawn.
     let edit = json!({ "text": { "0": styled(3000.0) }, "scale": 4 });
-    let response =
-        app.post(&format!("/api/jobs/{id}/compose"), &json!({ "layers": [{ "layer": 1, "edit": edit }] })).await;
+    let response = app.post(&format!("/api/jobs/{id}/compose"), &json!({ "elements": [element(id, 1, edit)] })).await;
     let message = expect_error(response, 422, "invalid_parameter").await;
     assert!(message.contains("must be from 1 to 4000 px"), "{message}");
 }

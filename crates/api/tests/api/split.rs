@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::{TestApp, Worker, expect_error};
+use crate::edits::layer as element;
 
 /// Splits layer 1 of `id`; the job of it.
 async fn split(app: &TestApp, id: Uuid) -> Uuid {
@@ -24,7 +25,7 @@ async fn a_layer_becomes_a_group_of_what_it_was_split_into() {
     let id = app.finished_job().await;
     let child = split(&app, id).await;
     let before = app.json(&format!("/api/jobs/{id}/document")).await;
-    assert_eq!(before["layers"][1]["child"], json!({ "job_id": child, "x": 1, "y": 0, "tree": null }));
+    assert_eq!((&before["elements"][1]["child"], before["results"].as_array().map(Vec::len)), (&Value::Null, Some(1)));
     work(&app).await;
 
     let facts = app.json(&format!("/api/jobs/{child}/metadata.json")).await;
@@ -36,7 +37,12 @@ async fn a_layer_becomes_a_group_of_what_it_was_split_into() {
     let metadata = app.json(&format!("/api/jobs/{id}/metadata.json")).await;
     assert_eq!(metadata["children"], json!([{ "layer": 1, "job_id": child, "children": [] }]));
     let after = app.json(&format!("/api/jobs/{id}/document")).await;
-    assert_eq!(after["layers"][1]["child"]["tree"]["layers"].as_array().map(Vec::len), Some(2));
+    assert_eq!(after["elements"][1]["child"], json!(child));
+    assert_eq!(after["elements"][2]["layer"], json!({ "job_id": child, "layer": 0 }));
+    assert!((2..4).all(|at| after["elements"][at]["parent"] == 1), "{after}");
+    let part = &after["results"][1];
+    assert_eq!((&part["job_id"], &part["x"], &part["y"]), (&json!(child), &json!(1), &json!(0)));
+    assert_eq!(part["metadata"]["layers"].as_array().map(Vec::len), Some(2));
 
     // One more level, and all of it in a file.
     let grandchild = split(&app, child).await;
@@ -46,8 +52,9 @@ async fn a_layer_becomes_a_group_of_what_it_was_split_into() {
     let svg = app.get(&format!("/api/download/{id}?format=svg")).await.text().await.unwrap();
     assert_eq!(svg.matches("<g ").count(), 2 + 4, "{svg}");
     let composed = app.composed(id, &json!({})).await;
-    let entries = json!([{ "layer": 0 }, { "layer": 0, "job_id": child, "groups": ["triangle"] }]);
-    let flat = app.composed(id, &json!({ "layers": entries })).await;
+    let mut part = element(child, 0, json!({}));
+    part["id"] = json!(99);
+    let flat = app.composed(id, &json!({ "elements": [element(id, 0, json!({})), part] })).await;
     // The child's lowest layer is an even ground in its box, one pixel in.
     assert_eq!(flat.get_pixel(1, 0).0, [250, 240, 230, 255]);
     assert_eq!(composed.dimensions(), flat.dimensions());
@@ -107,7 +114,8 @@ async fn of_many_splits_of_one_layer_one_stays() {
     let id = app.finished_job().await;
     let splits: Vec<Uuid> = futures_util::future::join_all((0..20).map(|_| split(&app, id))).await;
     let document = app.json(&format!("/api/jobs/{id}/document")).await;
-    let linked: Uuid = document["layers"][1]["child"]["job_id"].as_str().unwrap().parse().unwrap();
+    assert_eq!(document["revision"], 20);
+    let linked = app.store.edits(id).await.unwrap().children[&1];
     assert!(splits.contains(&linked));
     for other in splits.iter().filter(|other| **other != linked) {
         expect_error(app.get(&format!("/api/status/{other}")).await, 404, "job_not_found").await;
@@ -127,8 +135,7 @@ async fn of_many_splits_of_one_layer_one_stays() {
     let third = split(&app, id).await;
     worker.succeed(&lease).await;
     eventually("the second is deleted", async || app.get(&format!("/api/status/{second}")).await.status() == 404).await;
-    let document = app.json(&format!("/api/jobs/{id}/document")).await;
-    assert_eq!(document["layers"][1]["child"]["job_id"], json!(third));
+    assert_eq!(app.store.edits(id).await.unwrap().children[&1], third);
     assert_eq!((stored(&app, "results"), stored(&app, "uploads")), (1, 2));
 }
 

@@ -56,6 +56,18 @@ impl Store {
         id: JobId,
         change: impl Fn(&mut Edits) + Send + Sync + 'static,
     ) -> Result<Option<Edits>, StoreError> {
+        self.try_change_edits(id, made(change)).await
+    }
+
+    /// The same for a change that answers whether it was made; otherwise the edits stay as they were.
+    ///
+    /// # Errors
+    /// As [`Store::change_edits`].
+    pub async fn try_change_edits(
+        &self,
+        id: JobId,
+        change: impl Fn(&mut Edits) -> bool + Send + Sync + 'static,
+    ) -> Result<Option<Edits>, StoreError> {
         self.change_edits_within(WAIT, id, change).await
     }
 
@@ -63,7 +75,7 @@ impl Store {
         &self,
         wait: Duration,
         id: JobId,
-        change: impl Fn(&mut Edits) + Send + Sync + 'static,
+        change: impl Fn(&mut Edits) -> bool + Send + Sync + 'static,
     ) -> Result<Option<Edits>, StoreError> {
         let what = format!("changing the edits of job {id}");
         let changing = self.changes.change(&self.backend, EDITS, id, Box::new(change));
@@ -105,7 +117,7 @@ impl Store {
     /// # Errors
     /// When the storage cannot be read either.
     pub async fn close(&self, id: JobId) -> Result<Vec<JobId>, StoreError> {
-        let edits = match self.change_edits_within(CLOSE_WAIT, id, |edits| edits.is_closed = true).await {
+        let edits = match self.change_edits_within(CLOSE_WAIT, id, made(|edits| edits.is_closed = true)).await {
             Ok(edits) => edits.unwrap_or_default(),
             Err(StoreError::Corrupt { .. }) => Edits::default(),
             Err(error) => {
@@ -117,5 +129,13 @@ impl Store {
             }
         };
         Ok(edits.children.into_values().collect())
+    }
+}
+
+/// A change that is always made.
+fn made(change: impl Fn(&mut Edits)) -> impl Fn(&mut Edits) -> bool {
+    move |edits| {
+        change(edits);
+        true
     }
 }

@@ -3,7 +3,6 @@
 use layers::Rect;
 use typeset::Text;
 
-use super::ComposeError;
 use crate::edits::LayerEdit;
 use crate::{LiveText, TextEdits};
 
@@ -12,14 +11,23 @@ const LEVEL: f32 = 1.0;
 /// Characters of a name that is made from words.
 const NAME: usize = 40;
 
+/// A block of words that a layer does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("layer {layer} has no block {block} of text: it has {count}, numbered from 0, as in its live_text")]
+pub struct UnknownBlock {
+    pub layer: u32,
+    pub block: u32,
+    pub count: usize,
+}
+
 /// Whether every block that is edited is there.
 ///
 /// # Errors
-/// [`ComposeError::UnknownBlock`] for the first that is not.
-pub fn check_blocks(layer: u32, live: Option<&LiveText>, edits: &TextEdits) -> Result<(), ComposeError> {
+/// The first that is not.
+pub fn check_blocks(layer: u32, live: Option<&LiveText>, edits: &TextEdits) -> Result<(), UnknownBlock> {
     let count = live.map_or(1, |live| live.blocks.len());
     match edits.keys().find(|block| **block as usize >= count) {
-        Some(&block) => Err(ComposeError::UnknownBlock { layer, block, count }),
+        Some(&block) => Err(UnknownBlock { layer, block, count }),
         None => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use jobs::document::{Document, Element, LayerRef};
 use jobs::store::{Link, Published};
 use jobs::{JobId, Store};
 use time::OffsetDateTime;
@@ -176,13 +177,25 @@ pub(crate) async fn a_store_says_that_it_can_be_used(place: Place) {
     assert!(!place.store.describe().is_empty());
 }
 
+/// A document of so many layers.
+fn layers_of(job_id: JobId, count: u32) -> Document {
+    let element = |layer: u32| Element::layer(layer.into(), LayerRef { job_id, layer });
+    Document { elements: (0..count).map(element).collect() }
+}
+
+/// How far each layer was moved.
+pub(crate) fn offsets(edits: &jobs::edits::Edits) -> Vec<i32> {
+    edits.document.iter().flat_map(|document| &document.elements).map(|element| element.edit.x).collect()
+}
+
 /// Makes `count` changes at once; gives the revisions that they made, in order.
 pub(crate) async fn crowd(store: &Store, id: JobId, count: u32) -> Vec<u64> {
     let changes = (0..count).map(|n| {
         let store = store.clone();
         tokio::spawn(async move {
             let change = move |edits: &mut jobs::edits::Edits| {
-                edits.layers.entry(n % 10).or_default().x += 1;
+                let document = edits.document.get_or_insert_with(|| layers_of(id, 10));
+                document.elements[n as usize % 10].edit.x += 1;
             };
             store.change_edits(id, change).await.unwrap().unwrap().revision
         })
@@ -200,13 +213,13 @@ pub(crate) async fn a_crowd_of_edits_is_made_in_turn(place: Place) {
     publish(&place.store, id, "x").await;
     assert_eq!(crowd(&place.store, id, 300).await, (1..=300).collect::<Vec<_>>());
     let edits = place.other().await.edits(id).await.unwrap();
-    assert_eq!(edits.layers.values().map(|edit| edit.x).collect::<Vec<_>>(), [30; 10]);
+    assert_eq!(offsets(&edits), [30; 10]);
 }
 
 pub(crate) async fn edits_have_a_greatest_size(place: Place) {
     let id = JobId::new_v4();
     publish(&place.store, id, "x").await;
-    let grow = |edits: &mut jobs::edits::Edits| edits.order = (0..2000).collect();
+    let grow = move |edits: &mut jobs::edits::Edits| edits.document = Some(layers_of(id, 2001));
     let error = place.store.change_edits(id, grow).await.unwrap_err();
     assert!(matches!(error, jobs::store::StoreError::TooLarge { .. }), "{error}");
     assert_eq!(place.store.edits(id).await.unwrap(), jobs::edits::Edits::default());

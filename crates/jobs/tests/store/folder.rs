@@ -9,7 +9,7 @@ use jobs::store::StoreError;
 use jobs::{JobId, Store};
 use tempfile::TempDir;
 
-use crate::bodies::crowd;
+use crate::bodies::{crowd, offsets};
 use crate::place::*;
 
 /// Runs a test where a waiting thread would soon be one too many.
@@ -34,7 +34,7 @@ fn a_thousand_edits_at_once_need_no_thousand_threads() {
         publish(&place.store, id, "x").await;
         assert_eq!(crowd(&place.store, id, 1000).await, (1..=1000).collect::<Vec<_>>());
         let edits = place.store.edits(id).await.unwrap();
-        assert_eq!(edits.layers.values().map(|edit| edit.x).collect::<Vec<_>>(), [100; 10]);
+        assert_eq!(offsets(&edits), [100; 10]);
     });
 }
 
@@ -76,11 +76,11 @@ async fn an_edit_that_nobody_waits_for_is_not_made() {
     let id = JobId::new_v4();
     publish(&place.store, id, "x").await;
     let lock = hold_lock(&place, id);
-    let abandoned = place.store.change_edits(id, |edits| edits.order = vec![7]);
+    let abandoned = place.store.change_edits(id, |edits| edits.versions_made = 7);
     assert!(tokio::time::timeout(Duration::from_millis(50), abandoned).await.is_err());
     drop(lock);
     let edits = place.store.change_edits(id, |_| {}).await.unwrap().unwrap();
-    assert_eq!((edits.revision, edits.order), (1, vec![]));
+    assert_eq!((edits.revision, edits.versions_made), (1, 0));
 }
 
 #[tokio::test]

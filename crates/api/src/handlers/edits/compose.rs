@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use jobs::edits::{LayerEdit, whole};
-use jobs::tree::{self, ComposedGroup, ComposedLayer};
-use jobs::{JobId as Id, Metadata};
+use jobs::Metadata;
+use jobs::document::{Document, Element};
+use jobs::store::StoredDocument;
 use layers::{ShapeMode, TextMode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::document::{MAX_DOCUMENT, document_of};
 use crate::auth::caller::Caller;
 use crate::export::target::Target;
 use crate::export::{self, Export};
@@ -19,16 +20,6 @@ use crate::http::error::{Error, ErrorBody};
 use crate::http::extract;
 use crate::http::responses::{JsonFaults, LayerFaults, StorageFaults};
 use crate::state::App;
-
-/// More entries than any document has layers.
-const MAX_ENTRIES: usize = 1000;
-
-/// The depth to which layers can be split.
-const MAX_GROUPS: usize = 32;
-
-/// Characters of the name of a layer or a group, and of all names of a composition together.
-const MAX_NAME: usize = 200;
-const MAX_NAMES: usize = 200_000;
 
 /// A composition.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -47,67 +38,37 @@ pub(crate) struct ComposeRequest {
     /// 4/255 of the pixels inside and within 1 px along the contour, or as `pixels`.
     #[serde(default)]
     shapes: ShapeMode,
-    /// The layers, the lowest first, with edits in place of the stored ones. Absent: the document as it is stored.
-    #[schema(max_items = 1000)]
-    layers: Option<Vec<ComposeLayer>>,
+    /// The document as it is (`seen`, the default) or as if nobody had edited it (`original`).
+    #[serde(default, rename = "as")]
+    view: DocumentView,
+    /// A document in place of the stored one, as `PUT /api/jobs/{id}/document` takes it.
+    #[schema(max_items = 2000)]
+    elements: Option<Vec<Element>>,
 }
 
-/// A layer of the composition.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ComposeLayer {
-    /// The layer's number in its result.
-    #[serde(deserialize_with = "whole::number")]
-    layer: u32,
-    /// The job whose result has the layer: absent for the job in the address, or a job that split a layer of it.
-    #[schema(value_type = Option<uuid::Uuid>)]
-    job_id: Option<Id>,
-    /// The groups that the layer is in, the outermost first. Neighbours with the same groups are put together.
-    /// Names have 1 to 200 characters without control characters; all names together have at most 200000.
-    #[serde(default)]
-    #[schema(max_items = 32)]
-    groups: Vec<ComposeGroup>,
-    #[serde(default)]
-    edit: LayerEdit,
+/// Which document.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DocumentView {
+    /// As it is.
+    #[default]
+    Seen,
+    /// As if nobody had edited it; split layers stay split.
+    Original,
 }
 
-/// A group: its name, or a name and a number that tells it from other groups of that name.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "a group is a name, or an object with name and id (an integer from 0 to 4294967295)")]
-pub(crate) enum ComposeGroup {
-    Name(String),
-    Numbered(NumberedGroup),
-}
-
-/// A group with a number.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NumberedGroup {
-    name: String,
-    #[serde(deserialize_with = "whole::number")]
-    id: u32,
-}
-
-impl ComposeGroup {
-    fn name(&self) -> &String {
+impl DocumentView {
+    pub(crate) fn of(self, shown: &StoredDocument) -> Document {
         match self {
-            Self::Name(name) | Self::Numbered(NumberedGroup { name, .. }) => name,
-        }
-    }
-}
-
-impl From<ComposeGroup> for ComposedGroup {
-    fn from(group: ComposeGroup) -> Self {
-        match group {
-            ComposeGroup::Name(name) => name.into(),
-            ComposeGroup::Numbered(NumberedGroup { name, id }) => Self { name, id: Some(id) },
+            Self::Seen => shown.document.clone(),
+            Self::Original => Document::unedited(shown.tree()),
         }
     }
 }
 
 /// Compose a result
 ///
-/// The stack with its edits, as one picture or as a document with layers. Nothing is stored.
+/// The document as one picture or as a document with layers. Nothing is stored.
 #[utoipa::path(
     post, path = "/api/jobs/{id}/compose", operation_id = "compose", tag = "results",
     params(("id" = Uuid, Path, description = "The job")),
@@ -137,21 +98,19 @@ pub(crate) async fn compose(
     caller: Caller,
     request: Request,
 ) -> Result<Attachment, Error> {
-    let request: ComposeRequest = extract::json(request).await?;
+    let request: ComposeRequest = extract::json_up_to(request, MAX_DOCUMENT).await?;
     let in_flight = app.broker.in_flight();
     let target = Target::parse(request.format.as_deref().unwrap_or("png"), request.trim, request.text, request.shapes)?;
-    let stored = app.store.tree_of(&finished.result).await?.ok_or_else(Error::job_not_found)?;
-    let composition = match request.layers {
-        None => stored.tree.composition(),
-        Some(layers) => {
-            let entries = entries(layers, finished.id)?;
-            tree::compose(&stored.tree, &entries)?
-        }
+    let shown = document_of(&app, &finished).await?;
+    let tree = shown.tree();
+    let composition = match request.elements {
+        None => request.view.of(&shown).composition(tree),
+        Some(elements) => Document { elements }.checked(tree)?.composition(tree),
     };
-    let metadata = Metadata { children: child_jobs(&stored.tree), ..finished.metadata().await? };
+    let metadata = Metadata { children: child_jobs(tree), ..finished.metadata().await? };
     let file_name = format!("{}-edited.{}", metadata.title(), target.extension());
     let export = Export {
-        stored,
+        stored: shown.stored,
         composition,
         metadata,
         target,
@@ -161,57 +120,4 @@ pub(crate) async fn compose(
     };
     let body = export::body(&app, caller.client(), export).await?;
     Ok(Attachment { content_type: target.media_type(), file_name, cache_control: "no-store", etag: None, body })
-}
-
-fn entries(layers: Vec<ComposeLayer>, job: Id) -> Result<Vec<ComposedLayer>, Error> {
-    if layers.len() > MAX_ENTRIES {
-        let message =
-            format!("layers has {} entries, and at most {MAX_ENTRIES} are allowed; leave some out", layers.len());
-        return Err(Error::unprocessable("too_many_layers", message));
-    }
-    check_names(&layers)?;
-    let entry = |layer: ComposeLayer| {
-        layer.edit.validate()?;
-        let job_id = layer.job_id.unwrap_or(job);
-        let groups = layer.groups.into_iter().map(ComposedGroup::from).collect();
-        Ok(ComposedLayer { job_id, layer: layer.layer, groups, edit: layer.edit })
-    };
-    layers.into_iter().map(entry).collect()
-}
-
-/// Bounds the depth of groups and the length of names before anything is composed.
-fn check_names(layers: &[ComposeLayer]) -> Result<(), Error> {
-    let mut total = 0;
-    for (at, layer) in layers.iter().enumerate() {
-        if layer.groups.len() > MAX_GROUPS {
-            let count = layer.groups.len();
-            let message = format!(
-                "layers[{at}].groups has {count} names, and at most {MAX_GROUPS} are allowed; put the layer into fewer groups"
-            );
-            return Err(Error::unprocessable("too_many_groups", message));
-        }
-        for (field, name) in layer
-            .groups
-            .iter()
-            .map(|group| ("groups", group.name()))
-            .chain(layer.edit.name.iter().map(|name| ("edit.name", name)))
-        {
-            let length = name.chars().take(MAX_NAME + 1).count();
-            if !(1..=MAX_NAME).contains(&length) || name.chars().any(char::is_control) {
-                let message = format!(
-                    "layers[{at}].{field} is not a valid name: names have 1 to {MAX_NAME} characters without control \
-                     characters such as line breaks"
-                );
-                return Err(Error::unprocessable("invalid_parameter", message));
-            }
-            total += length;
-        }
-    }
-    if total > MAX_NAMES {
-        let message = format!(
-            "the names of layers and groups have {total} characters, and at most {MAX_NAMES} are allowed; shorten them"
-        );
-        return Err(Error::unprocessable("names_too_long", message));
-    }
-    Ok(())
 }

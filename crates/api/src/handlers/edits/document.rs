@@ -1,163 +1,153 @@
-//! The document: a result with the edits of its layers.
+//! The document: the layers of a result as people arranged them.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use jobs::edits::{Blend, Edits, LayerEdit, whole};
-use jobs::tree::{Tree, words};
-use jobs::{LayerInfo, TextEdits};
-use serde::{Deserialize, Deserializer};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jobs::document::{Document, Element};
+use jobs::edits::Edits;
+use jobs::store::StoredDocument;
+use jobs::tree::Tree;
+use jobs::{JobId, Metadata};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::text_patch::TextPatch;
-use crate::handlers::finished::{FinishedJob, find_layer};
-use crate::http::answers::NoStore;
+use super::keep::kept_until;
+use super::versions::VersionInfo;
+use crate::handlers::finished::FinishedJob;
 use crate::http::error::{Error, ErrorBody};
-use crate::http::extract::{self, Segments};
-use crate::http::responses::{JsonFaults, LayerFaults, ResultFaults, StorageFaults};
+use crate::http::extract;
+use crate::http::responses::{JsonFaults, ResultFaults, StorageFaults};
 use crate::state::App;
 
-/// Changes of a layer; absent fields stay as they are.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LayerPatch {
-    #[schema(min_length = 1, max_length = 200)]
-    name: Option<String>,
-    visible: Option<bool>,
-    /// 0 to 1.
-    #[schema(minimum = 0, maximum = 1)]
-    opacity: Option<f32>,
-    blend: Option<Blend>,
-    /// How far the layer is moved right, in pixels from where the engine put it.
-    #[schema(minimum = -100_000, maximum = 100_000)]
-    #[serde(default, deserialize_with = "whole::optional")]
-    x: Option<i32>,
-    /// The same downwards.
-    #[schema(minimum = -100_000, maximum = 100_000)]
-    #[serde(default, deserialize_with = "whole::optional")]
-    y: Option<i32>,
-    /// Size as a factor, about the middle of the layer's box.
-    #[schema(minimum = 0.01, maximum = 16)]
-    scale: Option<f32>,
-    /// Turn of the hue in degrees, as CSS `hue-rotate()`.
-    #[schema(minimum = -360, maximum = 360)]
-    hue: Option<f32>,
-    /// Factor, as CSS `saturate()`.
-    #[schema(minimum = 0, maximum = 4)]
-    saturation: Option<f32>,
-    /// Factor, as CSS `brightness()`.
-    #[schema(minimum = 0, maximum = 4)]
-    lightness: Option<f32>,
-    /// Other words, which are drawn in place of the layer's pixels: the words alone, line by line, in the style that they
-    /// have; or blocks with their number in `live_text.blocks`, each as words or as text with its style. `null` brings
-    /// the pixels back.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<TextPatch>)]
-    text: Option<Option<TextPatch>>,
-    /// Its new place in the stack, 0 for the lowest; more than there are layers is the highest.
-    #[serde(default, deserialize_with = "whole::optional")]
-    order: Option<u32>,
+/// Room for the words of [`Document::MAX_ELEMENTS`] elements.
+pub(super) const MAX_DOCUMENT: usize = 4 << 20;
+
+/// A document, and all that is needed to show it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DocumentInfo {
+    #[schema(value_type = uuid::Uuid)]
+    job_id: JobId,
+    /// Size of the canvas in pixels.
+    width: u32,
+    height: u32,
+    /// Incremented by every change; the `ETag` too.
+    revision: u64,
+    /// How many changes can be taken back.
+    undo: usize,
+    /// How many that were taken back can be made again.
+    redo: usize,
+    /// When the result will be removed; absent where it is kept until somebody deletes it.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    kept_until: Option<OffsetDateTime>,
+    /// The oldest first.
+    versions: Vec<VersionInfo>,
+    /// Layers and groups: those side by side from the lowest to the highest, each group before what is in it.
+    elements: Vec<Element>,
+    /// The result, then those that its layers were split into.
+    results: Vec<ResultInfo>,
 }
 
-impl LayerPatch {
-    /// `edit` of `layer` with these changes.
-    fn applied(&self, edit: LayerEdit, layer: &LayerInfo) -> Result<LayerEdit, Error> {
-        let text = match &self.text {
-            None => edit.text,
-            Some(None) => TextEdits::new(),
-            Some(Some(patch)) => patch.applied(&edit.text, layer)?,
-        };
-        words::check_blocks(layer.z_index, layer.live_text.as_ref(), &text)?;
-        let edit = LayerEdit {
-            text,
-            name: self.name.clone().or(edit.name),
-            visible: self.visible.unwrap_or(edit.visible),
-            opacity: self.opacity.unwrap_or(edit.opacity),
-            blend: self.blend.unwrap_or(edit.blend),
-            x: self.x.unwrap_or(edit.x),
-            y: self.y.unwrap_or(edit.y),
-            scale: self.scale.unwrap_or(edit.scale),
-            hue: self.hue.unwrap_or(edit.hue),
-            saturation: self.saturation.unwrap_or(edit.saturation),
-            lightness: self.lightness.unwrap_or(edit.lightness),
-        };
-        edit.validate()?;
-        Ok(edit)
+/// A result whose layers are in a document.
+#[derive(Debug, Serialize, ToSchema)]
+struct ResultInfo {
+    #[schema(value_type = uuid::Uuid)]
+    job_id: JobId,
+    /// Where its canvas lies on the document's.
+    x: u32,
+    y: u32,
+    metadata: Metadata,
+}
+
+/// A document with its revision.
+pub(crate) struct DocumentAnswer(pub Box<DocumentInfo>);
+
+impl IntoResponse for DocumentAnswer {
+    fn into_response(self) -> Response {
+        let headers =
+            [(header::CACHE_CONTROL, HeaderValue::from_static("no-store")), (header::ETAG, tag(self.0.revision))];
+        (headers, Json(self.0)).into_response()
     }
 }
 
-/// Tells `null` from a field that is absent.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+fn tag(revision: u64) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{revision}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"0\""))
 }
 
-/// Edit a layer
-///
-/// Changes how a layer is shown, in `document` and `compose`. The result itself, its files and `download` stay as they
-/// are. The number is that of the layer in the result and does not change with its place. A layer that was split again
-/// is edited as a group; its parts are edited as layers of the child's job.
-#[utoipa::path(
-    patch, path = "/api/jobs/{id}/layers/{n}", operation_id = "edit_layer", tag = "results",
-    params(
-        ("id" = Uuid, Path, description = "The job"),
-        ("n" = String, Path, description = "The layer's number, 0 for the lowest of the result"),
-    ),
-    request_body = LayerPatch,
-    responses(
-        (status = 200, description = "The document after the change", body = Tree),
-        (status = 400, description = "The body is not a JSON object", body = ErrorBody),
-        LayerFaults,
-        JsonFaults,
-        StorageFaults,
-        (status = 422, description = "A field is unknown or out of its range", body = ErrorBody),
-    )
-)]
-pub(crate) async fn patch(
-    State(app): State<App>,
-    finished: FinishedJob,
-    Segments(path): Segments<(String, String)>,
-    request: Request,
-) -> Result<NoStore<Json<Tree>>, Error> {
-    let patch: LayerPatch = extract::json(request).await?;
-    let metadata = finished.metadata().await?;
-    let layer = find_layer(&metadata, &path.1)?.clone();
-    let number = layer.z_index;
-    let stored = finished.result.edits().await?.layers.remove(&number).unwrap_or_default();
-    patch.applied(stored, &layer)?;
-    let count = u32::try_from(metadata.layers.len()).unwrap_or(u32::MAX);
-    let change = move |edits: &mut Edits| {
-        let before = edits.layers.remove(&number).unwrap_or_default();
-        // What others changed since it was checked cannot make it wrong: blocks and ranges are the same.
-        let edit = patch.applied(before.clone(), &layer).unwrap_or(before);
-        if edit != LayerEdit::default() {
-            edits.layers.insert(number, edit);
-        }
-        if let Some(place) = patch.order {
-            edits.place(number, place, count);
-        }
-    };
-    app.store.change_edits(finished.id, change).await?.ok_or_else(Error::job_not_found)?;
-    read_document(&app, &finished).await
+/// What a document is to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewDocument {
+    #[schema(max_items = 2000)]
+    elements: Vec<Element>,
+    /// The change belongs to the one before it: both are taken back as one.
+    #[serde(default)]
+    amend: bool,
 }
 
-/// The edited document
+/// The document
 ///
-/// The layers in their order, each with its edits and, where it was split again, the document of that job inside it.
+/// The layers as people arranged them, in groups and with their edits, and what is known of the results that they are
+/// of: the job's own, and those that layers of it were split into. The document belongs to the outermost result; that of
+/// a job which split a layer is the part which stands for the layer.
 #[utoipa::path(
     get, path = "/api/jobs/{id}/document", operation_id = "get_document", tag = "results",
     params(("id" = Uuid, Path, description = "The job")),
     responses(
-        (status = 200, description = "The document", body = Tree),
+        (status = 200, description = "The document", body = DocumentInfo, headers(("ETag" = String, description = "Its revision"))),
         ResultFaults,
     )
 )]
-pub(crate) async fn document(State(app): State<App>, finished: FinishedJob) -> Result<NoStore<Json<Tree>>, Error> {
-    read_document(&app, &finished).await
+pub(crate) async fn document(State(app): State<App>, finished: FinishedJob) -> Result<DocumentAnswer, Error> {
+    let stored = document_of(&app, &finished).await?;
+    answer(&app, &stored)
+}
+
+/// Change the document
+///
+/// Takes the place of the elements that are there: what is left out is deleted from the document, and comes back by
+/// undoing. The result's own files stay as they are. Layers may be named more than once.
+#[utoipa::path(
+    put, path = "/api/jobs/{id}/document", operation_id = "put_document", tag = "results",
+    params(
+        ("id" = Uuid, Path, description = "The job"),
+        ("If-Match" = String, Header, description = "The revision that was changed, as the ETag has it; * for any"),
+    ),
+    request_body = NewDocument,
+    responses(
+        (status = 200, description = "The document after the change", body = DocumentInfo),
+        (status = 400, description = "The body is not a JSON object, or If-Match is no revision", body = ErrorBody),
+        ResultFaults,
+        (status = 412, description = "Others changed the document since; its revision is in the ETag", body = ErrorBody),
+        JsonFaults,
+        StorageFaults,
+        (status = 422, description = "The document cannot be: an unknown layer, a group in itself, a field out of its range", body = ErrorBody),
+        (status = 428, description = "If-Match is missing", body = ErrorBody),
+    )
+)]
+pub(crate) async fn put(
+    State(app): State<App>,
+    finished: FinishedJob,
+    request: Request,
+) -> Result<DocumentAnswer, Error> {
+    let expected = expected_revision(request.headers())?;
+    let NewDocument { elements, amend } = extract::json_up_to(request, MAX_DOCUMENT).await?;
+    let stored = whole_document_of(&app, &finished).await?;
+    let change = move |edits: &mut Edits, shown: Document, tree: &Tree| {
+        let document = Document { elements: elements.clone() }.checked(tree)?;
+        edits.put(&shown, document, amend);
+        Ok(())
+    };
+    change_document(&app, stored, expected, change).await
 }
 
 /// Take all edits back
 ///
-/// Every layer is shown as the engine made it. Layers that were split again stay split.
+/// Every layer is shown as the engine made it. Layers that were split again stay split. This can be undone.
 #[utoipa::path(
     delete, path = "/api/jobs/{id}/document", operation_id = "reset_document", tag = "results",
     params(("id" = Uuid, Path, description = "The job")),
@@ -168,15 +158,169 @@ pub(crate) async fn document(State(app): State<App>, finished: FinishedJob) -> R
     )
 )]
 pub(crate) async fn reset(State(app): State<App>, finished: FinishedJob) -> Result<StatusCode, Error> {
-    let change = |edits: &mut Edits| {
-        edits.layers.clear();
-        edits.order.clear();
+    let stored = whole_document_of(&app, &finished).await?;
+    let change = |edits: &mut Edits, shown: Document, tree: &Tree| {
+        edits.put(&shown, Document::unedited(tree), false);
+        Ok(())
     };
-    app.store.change_edits(finished.id, change).await?.ok_or_else(Error::job_not_found)?;
+    change_document(&app, stored, None, change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn read_document(app: &App, finished: &FinishedJob) -> Result<NoStore<Json<Tree>>, Error> {
-    let stored = app.store.tree_of(&finished.result).await?.ok_or_else(Error::job_not_found)?;
-    Ok(NoStore(Json(stored.tree)))
+/// Undo
+///
+/// Takes the latest change of the document back. Steps are kept with the result: the last hundred, or a megabyte of them.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/document/undo", operation_id = "undo", tag = "results",
+    params(
+        ("id" = Uuid, Path, description = "The job"),
+        ("If-Match" = Option<String>, Header, description = "As for PUT; absent for any revision"),
+    ),
+    responses(
+        (status = 200, description = "The document after it", body = DocumentInfo),
+        ResultFaults,
+        (status = 412, description = "Others changed the document since", body = ErrorBody),
+        StorageFaults,
+        (status = 422, description = "There is nothing to undo", body = ErrorBody),
+    )
+)]
+pub(crate) async fn undo(
+    State(app): State<App>,
+    finished: FinishedJob,
+    headers: HeaderMap,
+) -> Result<DocumentAnswer, Error> {
+    walk(&app, &finished, &headers, true).await
+}
+
+/// Redo
+///
+/// Makes the change again that was taken back last.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/document/redo", operation_id = "redo", tag = "results",
+    params(
+        ("id" = Uuid, Path, description = "The job"),
+        ("If-Match" = Option<String>, Header, description = "As for PUT; absent for any revision"),
+    ),
+    responses(
+        (status = 200, description = "The document after it", body = DocumentInfo),
+        ResultFaults,
+        (status = 412, description = "Others changed the document since", body = ErrorBody),
+        StorageFaults,
+        (status = 422, description = "There is nothing to redo", body = ErrorBody),
+    )
+)]
+pub(crate) async fn redo(
+    State(app): State<App>,
+    finished: FinishedJob,
+    headers: HeaderMap,
+) -> Result<DocumentAnswer, Error> {
+    walk(&app, &finished, &headers, false).await
+}
+
+async fn walk(app: &App, finished: &FinishedJob, headers: &HeaderMap, back: bool) -> Result<DocumentAnswer, Error> {
+    let expected = if headers.contains_key(header::IF_MATCH) { expected_revision(headers)? } else { None };
+    let stored = whole_document_of(app, finished).await?;
+    let change = move |edits: &mut Edits, shown: Document, _: &Tree| {
+        if edits.walk(&shown, back) {
+            return Ok(());
+        }
+        let (code, what) = if back { ("nothing_to_undo", "undo") } else { ("nothing_to_redo", "redo") };
+        Err(Error::unprocessable(code, format!("there is nothing to {what}")))
+    };
+    change_document(app, stored, expected, change).await
+}
+
+/// The revision that a change starts from; `None` for any.
+fn expected_revision(headers: &HeaderMap) -> Result<Option<u64>, Error> {
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        let message = "say which revision was changed: If-Match with the ETag of the document, or * for any";
+        return Err(Error::new(StatusCode::PRECONDITION_REQUIRED, "revision_missing", message));
+    };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let text = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');
+    let wrong =
+        || Error::bad_request("invalid_revision", "If-Match is no revision: send the ETag of the document, or *");
+    text.parse().map(Some).map_err(|_| wrong())
+}
+
+/// What is shown of a result.
+pub(crate) async fn document_of(app: &App, finished: &FinishedJob) -> Result<StoredDocument, Error> {
+    app.store.document_of(&finished.result).await?.ok_or_else(Error::job_not_found)
+}
+
+/// The document of a result that is not part of another one's.
+pub(super) async fn whole_document_of(app: &App, finished: &FinishedJob) -> Result<StoredDocument, Error> {
+    let stored = document_of(app, finished).await?;
+    if stored.is_part() {
+        let message = format!(
+            "this result is of a layer of job {}, and part of its document; change that one",
+            stored.stored.tree.job_id
+        );
+        return Err(Error::new(StatusCode::CONFLICT, "part_of_document", message));
+    }
+    Ok(stored)
+}
+
+/// Changes the document of the outermost result, if it still has the `expected` revision. `change` gets the document as it
+/// is shown; it may be asked more than once.
+pub(super) async fn change_document(
+    app: &App,
+    stored: StoredDocument,
+    expected: Option<u64>,
+    change: impl Fn(&mut Edits, Document, &Tree) -> Result<(), Error> + Send + Sync + 'static,
+) -> Result<DocumentAnswer, Error> {
+    let refused = Arc::new(Mutex::new(None));
+    let told = Arc::clone(&refused);
+    let tree = stored.stored.tree.clone();
+    let edit = move |edits: &mut Edits| {
+        let outcome = match expected {
+            Some(expected) if expected != edits.revision => Err(changed_meanwhile(edits.revision)),
+            _ => change(edits, edits.shown(&tree), &tree),
+        };
+        let is_made = outcome.is_ok();
+        *told.lock().unwrap_or_else(PoisonError::into_inner) = outcome.err();
+        is_made
+    };
+    let edits = app.store.try_change_edits(stored.stored.tree.job_id, edit).await?.ok_or_else(Error::job_not_found)?;
+    if let Some(error) = refused.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return Err(error);
+    }
+    answer(app, &stored.with(edits))
+}
+
+fn changed_meanwhile(revision: u64) -> Error {
+    let message = format!(
+        "others changed the document, which is at revision {revision} now; get it, make the change again and send it with \
+         that revision"
+    );
+    Error::new(StatusCode::PRECONDITION_FAILED, "document_changed", message).with_header(header::ETAG, tag(revision))
+}
+
+fn answer(app: &App, shown: &StoredDocument) -> Result<DocumentAnswer, Error> {
+    let tree = shown.tree();
+    let mut results = Vec::new();
+    let mut left = vec![tree];
+    while let Some(one) = left.pop() {
+        let metadata = shown.stored.metadata.get(&one.job_id).cloned().ok_or_else(Error::job_not_found)?;
+        let (x, y) = tree.find(one.job_id).map(|(_, origin)| origin).unwrap_or_default();
+        results.push(ResultInfo { job_id: one.job_id, x, y, metadata });
+        left.extend(one.layers.iter().rev().filter_map(|layer| layer.child.as_ref()?.tree.as_ref()));
+    }
+    let Edits { revision, past, future, versions, .. } = &shown.stored.edits;
+    let metadata = shown.stored.metadata.get(&shown.stored.tree.job_id);
+    Ok(DocumentAnswer(Box::new(DocumentInfo {
+        job_id: tree.job_id,
+        width: tree.width,
+        height: tree.height,
+        revision: *revision,
+        undo: past.len(),
+        redo: future.len(),
+        kept_until: metadata.and_then(|metadata| kept_until(&app.config, metadata, &shown.stored.edits)),
+        versions: versions.iter().map(VersionInfo::from).collect(),
+        elements: shown.document.elements.clone(),
+        results,
+    })))
 }

@@ -1,6 +1,9 @@
-//! Changes that leave the stored result as it is: edits of layers, compositions of them, and splits.
+//! Changes that leave the stored result as it is: its document, compositions of it, and splits.
 
 pub(crate) mod compose;
 pub(crate) mod document;
+pub(crate) mod keep;
+pub(crate) mod layer_patch;
 pub(crate) mod split;
 mod text_patch;
+pub(crate) mod versions;

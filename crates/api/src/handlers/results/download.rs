@@ -9,8 +9,9 @@ use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use jobs::ChildJob;
+use jobs::document::Document;
 use jobs::tree::Composition;
+use jobs::{ChildJob, Metadata};
 use layers::{Format, ShapeMode, TextMode};
 use serde::Deserialize;
 use service::hex;
@@ -21,6 +22,8 @@ use crate::auth::caller::Caller;
 use crate::export::archive;
 use crate::export::target::Target;
 use crate::export::{self, Export};
+use crate::handlers::edits::compose::DocumentView;
+use crate::handlers::edits::document::document_of;
 use crate::handlers::finished::{FinishedJob, child_jobs};
 use crate::http::answers::{Attachment, NotModified};
 use crate::http::caching::{REVALIDATE, not_modified};
@@ -61,13 +64,17 @@ pub(crate) struct DownloadQuery {
     /// 4/255 of the pixels inside and within 1 px along the contour, or as `pixels`.
     #[serde(default)]
     shapes: ShapeMode,
+    /// The document as it is (`seen`, the default) or as if nobody had edited it (`original`).
+    #[serde(default, rename = "as")]
+    #[param(rename = "as", inline)]
+    view: DocumentView,
 }
 
 /// Download a result
 ///
 /// As a ZIP, all files of the result: `layer_0.png` (the lowest) and so on, `metadata.json`, `preview.jpg`. As PSD,
 /// ORA, PPTX or SVG, one document with the layers named and placed. A layer that was split again is a group of its
-/// parts (in a ZIP: their files, and the tree in `manifest.json`). Edits are left out: `compose` gives those.
+/// parts (in a ZIP: their files, and the tree in `manifest.json`). Edits are in it, unless it is asked for as `original`.
 #[utoipa::path(
     get, path = "/api/download/{id}", operation_id = "download_result", tag = "results",
     params(("id" = Uuid, Path, description = "The job"), DownloadQuery),
@@ -98,11 +105,13 @@ pub(crate) async fn download(
     headers: HeaderMap,
 ) -> Result<DownloadAnswer, Error> {
     let format = Target::parse_format(query.format.as_deref().unwrap_or("zip"), "")?;
-    let stored = app.store.unedited_tree_of(&finished.result).await?.ok_or_else(Error::job_not_found)?;
-    let mut metadata = finished.metadata().await?;
-    metadata.children = child_jobs(&stored.tree);
+    let shown = document_of(&app, &finished).await?;
+    let tree = shown.tree();
+    let metadata = Metadata { children: child_jobs(tree), ..finished.metadata().await? };
+    let document = query.view.of(&shown);
+    let is_original = document == Document::unedited(tree);
     let target = Target::Document { format, trim: query.trim, text: query.text, shapes: query.shapes };
-    let composition = stored.tree.composition();
+    let composition = document.composition(tree);
     let etag = export_tag(&composition, &metadata.children, target);
     if not_modified(&headers, &etag) {
         return Ok(DownloadAnswer::NotModified(NotModified { etag, cache_control: Some(REVALIDATE) }));
@@ -111,17 +120,17 @@ pub(crate) async fn download(
     let body = if method == Method::HEAD {
         // Nothing is written for HEAD, so the length is unknown too.
         Body::from_stream(stream::empty::<io::Result<Bytes>>())
-    } else if format == Format::Zip && !query.trim && metadata.children.is_empty() {
+    } else if format == Format::Zip && !query.trim && is_original && metadata.children.is_empty() {
         // The files are stored as they are sent, so this download waits for no turn.
         archive::body(&finished.result, &metadata).await?
     } else {
         let in_flight = app.broker.in_flight();
         let export = Export {
-            stored,
+            stored: shown.stored,
             composition,
             metadata,
             target,
-            is_original: true,
+            is_original,
             in_flight,
             typefaces: Arc::clone(&app.typefaces),
         };
@@ -131,7 +140,7 @@ pub(crate) async fn download(
     Ok(DownloadAnswer::File(Attachment { content_type, file_name, cache_control: REVALIDATE, etag: Some(etag), body }))
 }
 
-/// A result never changes, so an export of it changes only with its splits and with the service's version. Weak: another
+/// A result never changes, so an export of it changes only with its document, its splits and the service's version. Weak: another
 /// version may write other bytes.
 fn export_tag(composition: &Composition, children: &[ChildJob], target: Target) -> String {
     let shown = format!("{} {composition:?} {children:?} {target:?}", env!("CARGO_PKG_VERSION"));

@@ -112,7 +112,7 @@ pub(crate) async fn metadata(
     finished: FinishedJob,
     headers: HeaderMap,
 ) -> Result<MetadataAnswer, Error> {
-    let stored = app.store.unedited_tree_of(&finished.result).await?.ok_or_else(Error::job_not_found)?;
+    let stored = app.store.tree_of(&finished.result).await?.ok_or_else(Error::job_not_found)?;
     let children = child_jobs(&stored.tree);
     if children.is_empty() {
         let file = open(&app, &finished, "metadata.json", "application/json", &headers).await?;

@@ -1,11 +1,12 @@
 //! The words of a result.
 
 use axum::Json;
+use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use engine::TextBlock;
 use jobs::LayerInfo;
-use jobs::edits::Edits;
+use jobs::document::{Document, LayerRef};
 use jobs::tree::words;
 use layers::Rect;
 use serde::{Deserialize, Serialize};
@@ -14,12 +15,14 @@ use sha2::{Digest, Sha256};
 use utoipa::{IntoParams, ToSchema};
 
 use super::reading_order::{Passage, passages};
+use crate::handlers::edits::document::document_of;
 use crate::handlers::finished::FinishedJob;
 use crate::http::answers::NotModified;
 use crate::http::caching::{REVALIDATE, not_modified};
 use crate::http::error::{Error, ErrorBody};
 use crate::http::extract::Query;
 use crate::http::responses::ResultFaults;
+use crate::state::App;
 
 /// A format of the words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
@@ -121,20 +124,26 @@ impl IntoResponse for TextAnswer {
     )
 )]
 pub(crate) async fn text(
+    State(app): State<App>,
     finished: FinishedJob,
     Query(query): Query<TextQuery>,
     headers: HeaderMap,
 ) -> Result<TextAnswer, Error> {
     let format = TextFormat::parse(query.format.as_deref().unwrap_or("json"))?;
-    let edits = finished.result.edits().await?;
+    let stored = document_of(&app, &finished).await?;
     // Results change by edits alone; another version of the service may write them differently.
-    let shown = format!("{} {} {} {format:?}", env!("CARGO_PKG_VERSION"), finished.id, edits.revision);
+    let shown = format!("{} {} {} {format:?}", env!("CARGO_PKG_VERSION"), finished.id, stored.stored.edits.revision);
     let etag = format!("W/\"{}\"", &hex(&Sha256::digest(shown))[..32]);
     if not_modified(&headers, &etag) {
         return Ok(TextAnswer::NotModified(NotModified { etag, cache_control: Some(REVALIDATE) }));
     }
     let metadata = finished.metadata().await?;
-    let layers: Vec<LayerInfo> = metadata.layers.into_iter().map(|layer| edited(layer, &edits)).collect();
+    let job_id = finished.id;
+    let edited = |layer: LayerInfo| {
+        let reference = LayerRef { job_id, layer: layer.z_index };
+        edited(layer, reference, &stored.document)
+    };
+    let layers: Vec<LayerInfo> = metadata.layers.into_iter().map(edited).collect();
     let passages = passages(&layers);
     Ok(match format {
         TextFormat::Json => {
@@ -151,8 +160,8 @@ pub(crate) async fn text(
 }
 
 /// A layer with the words and the name that it has now.
-fn edited(mut layer: LayerInfo, edits: &Edits) -> LayerInfo {
-    let Some(edit) = edits.layers.get(&layer.z_index) else { return layer };
+fn edited(mut layer: LayerInfo, reference: LayerRef, document: &Document) -> LayerInfo {
+    let Some(edit) = document.of_layer(reference).map(|element| &element.edit) else { return layer };
     layer.name = words::shown_name(&layer.name, layer.live_text.as_ref(), edit);
     layer.text = words::shown_words(layer.text.as_deref(), layer.live_text.as_ref(), &edit.text);
     for (number, text) in &edit.text {

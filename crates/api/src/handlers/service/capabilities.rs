@@ -58,6 +58,8 @@ struct Limits {
     max_prompt_chars: usize,
     /// Seconds for which a job and its result are kept once it is over; null where they are kept until they are deleted.
     kept_for_s: Option<u64>,
+    /// For how many hours from now a result may be kept longer than that.
+    max_keep_hours: u32,
 }
 
 /// What this service can do
@@ -82,6 +84,7 @@ pub(crate) async fn capabilities(State(app): State<App>) -> Result<NoStore<Json<
             max_layers: MAX_LAYERS,
             max_prompt_chars: 4000,
             kept_for_s: config.cleanup_after.map(|age| age.as_secs()),
+            max_keep_hours: config.max_keep_hours,
         },
         defaults: Params {
             num_layers: config.defaults.num_layers,

@@ -23,7 +23,8 @@ const BATCH: usize = 256;
 /// How long another process may have the file before those that wait are refused.
 const LOCK_WAIT: Duration = Duration::from_secs(25);
 
-type Edit = Box<dyn Fn(&mut Edits) + Send + Sync>;
+/// Answers whether the change was made; otherwise the edits stay as they were.
+type Edit = Box<dyn Fn(&mut Edits) -> bool + Send + Sync>;
 
 /// Why a change was not made.
 #[derive(Debug, Clone)]
@@ -175,7 +176,7 @@ impl Batch {
         if edits.revision == revision {
             return Ok(None);
         }
-        Ok(Some(serde_json::to_vec_pretty(&edits)?))
+        Ok(Some(serde_json::to_vec(&edits)?))
     }
 
     fn answer(&self, failed: Option<&Refused>) {
@@ -189,10 +190,13 @@ impl Batch {
     }
 }
 
-/// Makes one change, unless the edits get too large by it.
+/// Makes one change, unless it is refused or the edits get too large by it.
 fn applied(edit: &Edit, edits: &mut Edits) -> Answer {
     let before = edits.clone();
-    edit(edits);
+    if !edit(edits) {
+        *edits = before;
+        return Ok(edits.clone());
+    }
     if edits.is_too_large() {
         *edits = before;
         return Err(Refused::TooLarge);

@@ -1,0 +1,55 @@
+//! Documents as groups and layers to export.
+
+use layers::{DocumentGroup, Node};
+
+use super::{Document, Element, layer_in};
+use crate::tree::{Composition, Leaf, Tree, words};
+
+impl Document {
+    /// What an export writes of the document: it must be settled, or checked against the same tree.
+    pub fn composition(&self, tree: &Tree) -> Composition {
+        let mut leaves = Vec::new();
+        let nodes = self.nodes(tree, None, &mut leaves);
+        let document = layers::Document {
+            title: tree.title.clone(),
+            width: tree.width,
+            height: tree.height,
+            density: tree.density,
+            nodes,
+        };
+        Composition { document, leaves }
+    }
+
+    fn nodes(&self, tree: &Tree, parent: Option<u64>, leaves: &mut Vec<Leaf>) -> Vec<Node> {
+        let mut nodes = Vec::new();
+        for element in self.children(parent) {
+            if element.is_group() {
+                let children = self.nodes(tree, Some(element.id), leaves);
+                if !children.is_empty() {
+                    let edit = &element.edit;
+                    let (name, visible, opacity) = (element.name(tree), edit.visible, edit.opacity);
+                    nodes.push(Node::Group(DocumentGroup { name, visible, opacity, children }));
+                }
+            } else if let Some(layer) = element.layer
+                && let Some((owner, origin)) = tree.find(layer.job_id)
+                && let Some(shown) = owner.layers.iter().find(|one| one.layer == layer.layer)
+            {
+                nodes.push(shown.leaf(layer.job_id, origin, &element.edit, leaves));
+            }
+        }
+        nodes
+    }
+}
+
+impl Element {
+    /// Its name: the given one, or else what it says or what the engine called it.
+    pub fn name(&self, tree: &Tree) -> String {
+        match self.layer.and_then(|layer| layer_in(tree, layer)) {
+            Some(info) => words::shown_name(&info.name, info.live_text.as_ref(), &self.edit),
+            None => {
+                let made = self.group.map_or("Group", |group| group.name());
+                self.edit.name.clone().unwrap_or_else(|| made.to_owned())
+            }
+        }
+    }
+}
