@@ -6,7 +6,7 @@ import { afterEvent, afterStatus, isOver, newJob } from "./job-progress.js";
 import { failureOf, report } from "./notices.js";
 import { forget, recentJob, remember, update } from "./recent-jobs.js";
 import { goHome, goToJob, jobInAddress } from "./router.js";
-import { job, result, screen } from "./state.js";
+import { delivered, job, result, screen } from "./state.js";
 
 /** The job on the page: opened, followed to its end, cancelled, run again. */
 
@@ -104,11 +104,13 @@ function gone(id, { code, message }) {
  */
 async function showResult(id, isNew) {
   try {
-    const metadata = await api.metadata(id);
+    const info = await api.fetchDocument(id);
     if (job.value?.id !== id) return;
+    const [{ metadata }] = info.results;
     const name = metadata.input.filename ?? job.value.name;
     remember({ id, uploadId: job.value.uploadId, name, state: "succeeded" });
     change(id, { state: "succeeded", name, isNew });
+    delivered.value = info;
     result.value = metadata;
     screen.value = "result";
   } catch (error) {

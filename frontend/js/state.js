@@ -57,7 +57,13 @@ export const waiting = signal([]);
 export const job = signal(null);
 
 /**
- * `metadata.json` of the result on the page.
+ * What is known of the result on the page.
  * @type {Signal<import("./types.js").Metadata | null>}
  */
 export const result = signal(null);
+
+/**
+ * The document of the result on the page, as the service had it when it was opened.
+ * @type {Signal<import("./types.js").DocumentInfo | null>}
+ */
+export const delivered = signal(null);

@@ -122,9 +122,6 @@
 /** @typedef {{ family: string, korean_family?: string | null, scripts: Record<string, boolean>, faces: FontFace_[] }} FontFamily */
 /** @typedef {{ weight: number, slant: "upright" | "italic", url?: string | null }} FontFace_ */
 
-/** @typedef {{ job_id: string, layer: number, x: number, y: number }} ParentLayer */
-/** @typedef {{ layer: number, job_id: string }} ChildJob */
-
 /**
  * @typedef {object} LayerAnalysis
  * @property {string} engine_name
@@ -167,7 +164,7 @@
 /**
  * `metadata.json` of a result.
  * @typedef {object} Metadata
- * @property {Size & { filename?: string | null, format: string, parent?: ParentLayer | null }} input
+ * @property {Size & { filename?: string | null, format: string }} input
  * @property {Params} params
  * @property {number} seed
  * @property {EngineInfo & Reason} engine
@@ -177,7 +174,6 @@
  * @property {Recomposition} recomposition
  * @property {(Message | string)[]} notes
  * @property {Size | null} [canvas] absent where layers are as large as the input
- * @property {ChildJob[]} [children] the layers that were split again
  * @property {Analysis | null} [analysis]
  * @property {{ quality: "clean" | "fair" | "rough", reason: Message } | null} [background] how well it was completed
  */
@@ -203,6 +199,7 @@
 /**
  * An edit as the service keeps it.
  * @typedef {object} LayerEdit
+ * @property {string} [name] absent for the engine's
  * @property {boolean} visible
  * @property {number} opacity
  * @property {number} x
@@ -214,18 +211,34 @@
  * @property {TextEdits} [text]
  */
 
+/** @typedef {{ job_id: string, layer: number }} LayerRef */
+
 /**
- * Answer of `GET /api/jobs/{id}/document`: layers in their order, with edits and with what they were split into.
- * @typedef {{ job_id: string, layers: TreeLayer[] }} Tree
+ * A layer of a document, or a group: one with `child` stands for the layer that that job split.
+ * @typedef {object} Element_
+ * @property {number} id
+ * @property {number} [parent] the group that it is in
+ * @property {LayerRef} [layer]
+ * @property {string} [child]
+ * @property {GroupCode} [group]
+ * @property {boolean} [locked]
+ * @property {LayerEdit} edit
  */
 
 /**
- * @typedef {object} TreeLayer
- * @property {number} layer its number in the result
- * @property {string} name
- * @property {LayerEdit} edit
- * @property {Rect | null} [bounding_box]
- * @property {{ job_id: string, x: number, y: number, tree?: Tree | null } | null} [child]
+ * Answer of `GET /api/jobs/{id}/document`: elements side by side from the lowest to the highest, each group before what is
+ * in it; the first result is the job's own.
+ * @typedef {object} DocumentInfo
+ * @property {string} job_id
+ * @property {number} width
+ * @property {number} height
+ * @property {number} revision
+ * @property {number} undo how many steps can be taken back
+ * @property {number} redo
+ * @property {string | null} [kept_until]
+ * @property {{ number: number, name: string, created_at: string }[]} versions
+ * @property {Element_[]} elements
+ * @property {{ job_id: string, x: number, y: number, metadata: Metadata }[]} results
  */
 
 /**
@@ -244,7 +257,7 @@
  * @typedef {object} Capabilities
  * @property {Engine[]} engines the best first
  * @property {string[]} formats
- * @property {{ max_file_size_bytes: number, max_pixels: number, max_layers: number, kept_for_s?: number | null }} limits
+ * @property {{ max_file_size_bytes: number, max_pixels: number, max_layers: number, max_keep_hours?: number }} limits
  * @property {Params} defaults
  */
 
@@ -304,21 +317,23 @@
  */
 
 /**
- * A group takes the place of a layer that was split, and has its key. Or it is around neighbours that the service puts
- * together: then it has their `code`.
+ * A group: of what a layer was `split` into, of neighbours that the service put together (then it has their `code`), or of
+ * what somebody put together.
  * @typedef {object} Group
  * @property {number} key
  * @property {string} name
- * @property {string} [given] its name until somebody gives it another one
+ * @property {string} given its name until somebody gives it another one
+ * @property {boolean} visible
+ * @property {number} opacity
  * @property {GroupCode} [code]
+ * @property {{ layer: LayerRef, child: string }} [split]
  * @property {Label | null} [label] what the layer showed that was split
- * @property {GroupCode | null} [within] the group that that layer belonged to
  */
 
 /**
  * The editable fields of a layer. `x` and `y` say how far it was moved in pixels, `scale` is about its middle, `hue` is
  * in degrees, `saturation` and `lightness` are factors. `text` is `null` where no words were edited.
- * @typedef {Omit<LayerEdit, "text"> & { name: string, locked: boolean, text: TextEdits | null }} Editable
+ * @typedef {Omit<LayerEdit, "text" | "name"> & { name: string, locked: boolean, text: TextEdits | null }} Editable
  */
 
 /**
@@ -341,7 +356,6 @@
  * @property {number} width
  * @property {number} height
  * @property {Layer[]} layers the lowest first
- * @property {Layer[]} delivered the same as the service has them
  */
 
 /**

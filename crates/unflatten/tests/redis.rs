@@ -135,9 +135,8 @@ async fn layers_are_split_and_edited_through_any_api() {
     assert_eq!(one.wait_finished(grandchild).await.state, State::Succeeded);
     for client in [&one, &other] {
         let document = client.json(&format!("/api/jobs/{id}/document")).await;
-        let split = &document["layers"][1]["child"];
-        assert_eq!(split["job_id"], json!(child));
-        assert_eq!(split["tree"]["layers"][0]["child"]["job_id"], json!(grandchild));
+        let splits: Vec<_> = document["elements"].as_array().expect("a list").iter().map(|one| &one["child"]).collect();
+        assert!(splits.contains(&&json!(child)) && splits.contains(&&json!(grandchild)), "{document}");
         let after = client.compose(id).await;
         let apart = layers::Difference::between(&before, &after).expect("pictures of one size");
         assert!(apart.max <= 1, "{apart:?}");
@@ -151,15 +150,19 @@ async fn layers_are_split_and_edited_through_any_api() {
             _ => json!({ *name: value }),
         };
         let (first, second) = if at % 2 == 0 { (&one, &other) } else { (&other, &one) };
-        [first.patch(id, 0, edit(outer)), second.patch(child, 0, edit(inner))]
+        [first.patch(id, 0, edit(outer)), second.patch(child, 1, edit(inner))]
     });
     futures_util::future::join_all(edits).await;
     for client in [&one, &other] {
         let document = client.json(&format!("/api/jobs/{id}/document")).await;
-        let inner = &document["layers"][1]["child"]["tree"]["layers"][0]["edit"];
+        let edit_of = |job: Uuid, layer: u32| {
+            let reference = json!({ "job_id": job, "layer": layer });
+            let elements = document["elements"].as_array().expect("a list");
+            &elements.iter().find(|one| one["layer"] == reference).expect("it is there")["edit"]
+        };
         for (name, wanted_outer, wanted_inner) in fields {
-            assert_eq!(document["layers"][0]["edit"][name].as_f64(), Some(wanted_outer), "{document}");
-            assert_eq!(inner[name].as_f64(), Some(wanted_inner), "{document}");
+            assert_eq!(edit_of(id, 0)[name].as_f64(), Some(wanted_outer), "{document}");
+            assert_eq!(edit_of(child, 1)[name].as_f64(), Some(wanted_inner), "{document}");
         }
     }
     assert_eq!(one.compose(id).await, other.compose(id).await);

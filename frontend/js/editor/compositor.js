@@ -58,6 +58,45 @@ export function drawLayer(context, layer) {
 }
 
 /**
+ * Draws the shown ones of neighbouring layers, those in a group that lets through what is below it as one picture.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Layer[]} layers
+ * @param {number} [depth] how many groups around all of them are drawn already
+ */
+export function drawStack(context, layers, depth = 0) {
+  for (let from = 0; from < layers.length;) {
+    const group = layers[from].groups[depth];
+    let to = from + 1;
+    if (!group) {
+      if (isShown(layers[from])) drawLayer(context, layers[from]);
+    } else {
+      while (layers[to]?.groups[depth]?.key === group.key) to += 1;
+      drawGroup(context, layers.slice(from, to), group, depth + 1);
+    }
+    from = to;
+  }
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Layer[]} members
+ * @param {import("../types.js").Group} group
+ * @param {number} depth
+ */
+function drawGroup(context, members, { opacity }, depth) {
+  if (opacity === 1 || !members.some(isShown)) return drawStack(context, members, depth);
+  const whole = sheet(context.canvas);
+  const inner = contextOf(whole);
+  inner.setTransform(context.getTransform());
+  drawStack(inner, members, depth);
+  context.save();
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.globalAlpha = opacity;
+  context.drawImage(whole, 0, 0);
+  context.restore();
+}
+
+/**
  * Keeps the words that somebody types over from being drawn.
  * @param {CanvasRenderingContext2D} context
  * @param {Layer} layer
@@ -104,7 +143,7 @@ export function flattened(layers, box, density) {
   const context = contextOf(target);
   context.setTransform(target.width / box.width, 0, 0, target.height / box.height, 0, 0);
   context.translate(-box.x, -box.y);
-  for (const layer of layers) if (isShown(layer)) drawLayer(context, layer);
+  drawStack(context, layers);
   return target;
 }
 
@@ -147,7 +186,7 @@ export class Compositor {
     if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
     const context = contextOf(this.#canvas);
     context.clearRect(0, 0, width, height);
-    for (const layer of layers) if (isShown(layer)) drawLayer(context, layer);
+    drawStack(context, layers);
     this.#dropped?.remove();
     this.#dropped = null;
   }

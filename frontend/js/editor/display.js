@@ -104,7 +104,8 @@ export function unfold(keys) {
  * @param {import("../types.js").Layer} layer
  */
 export function isShown(layer) {
-  return solo.value === null ? layer.visible : pathOf(layer).includes(solo.value);
+  if (solo.value !== null) return pathOf(layer).includes(solo.value);
+  return layer.visible && layer.groups.every((group) => group.visible);
 }
 
 /** Back to how a document is first shown. */

@@ -1,11 +1,10 @@
 // @ts-check
 import { solo } from "./display.js";
-import { doc, layerOf, layersNow, partsAt } from "./document.js";
+import { layerOf, layersNow, partsAt } from "./document.js";
 import { around, boxOf, middleOf, scaledAbout } from "./geometry.js";
 import { beforeMerged, edit } from "./history.js";
-import { FIELDS } from "./kept.js";
 import { landed } from "./landing.js";
-import { membersOf, shifted } from "./tree.js";
+import { groupOf, membersOf, shifted } from "./tree.js";
 
 /**
  * The edits that the page offers. Edits in a row with the same `merge` are
@@ -16,13 +15,19 @@ import { membersOf, shifted } from "./tree.js";
  */
 
 /**
- * Changes fields of a layer, or of all parts of a group.
+ * Changes fields of a layer; of a group its own, and others of all that is in it.
  * @param {number} key
  * @param {Partial<import("../types.js").Editable>} fields
  * @param {string | null} [merge]
  */
 export function editLayer(key, fields, merge = null) {
-  editMembers(key, (members) => members.map((layer) => ({ ...layer, ...fields })), merge);
+  editMembers(key, (members) => members.map((layer) => {
+    if (layer.key === key) return { ...layer, ...fields };
+    const entries = Object.entries(fields);
+    const own = Object.fromEntries(entries.filter(([field]) => field in GROUP_LOOK));
+    const theirs = Object.fromEntries(entries.filter(([field]) => !(field in GROUP_LOOK)));
+    return { ...layer, ...theirs, groups: layer.groups.map((group) => (group.key === key ? { ...group, ...own } : group)) };
+  }), merge);
 }
 
 /**
@@ -59,10 +64,7 @@ export function scaleTo(key, scale, merge) {
  * @param {string | null} [merge]
  */
 export function rename(key, name, merge = null) {
-  if (layerOf(key)) return editLayer(key, { name }, merge);
-  /** @param {Group} group */
-  const named = (group) => (group.key === key ? { ...group, name } : group);
-  editMembers(key, (members) => members.map((layer) => ({ ...layer, groups: layer.groups.map(named) })), merge);
+  editLayer(key, { name }, merge);
 }
 
 /**
@@ -96,7 +98,7 @@ export function land(key, landing) {
 }
 
 /** @param {number} key */
-export const isVisible = (key) => partsAt(key).some((layer) => layer.visible);
+export const isVisible = (key) => (layerOf(key) ?? groupOf(layersNow(), key))?.visible ?? false;
 
 /**
  * Whether a layer or group stays where it is: a group does if anything in it is locked.
@@ -118,37 +120,36 @@ export function toggleLocked(key) {
   editLayer(key, { locked: !isLocked(key) });
 }
 
-/** How a layer looks and what it is called; being locked is neither. */
-const LOOK = FIELDS.filter((field) => field !== "locked");
+/** How a group looks that nobody edited, and a layer beside that; being locked is no look. */
+const GROUP_LOOK = { name: "", visible: true, opacity: 1 };
+const LOOK = { visible: true, opacity: 1, x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1, text: null };
 
 /**
- * Whether a layer or group differs from what the service delivered, apart from its place among the others.
+ * Whether a layer or group differs from what the service made, apart from its place among the others.
  * @param {number} key
  */
 export function isEdited(key) {
-  return partsAt(key).some((layer) => LOOK.some((field) => layer[field] !== deliveredOf(layer)[field]));
+  const group = groupOf(layersNow(), key);
+  if (group && (group.name !== group.given || !group.visible || group.opacity !== 1)) return true;
+  const fields = /** @type {(keyof typeof LOOK)[]} */ (Object.keys(LOOK));
+  return partsAt(key).some((layer) => layer.name !== layer.info.name || fields.some((field) => layer[field] !== LOOK[field]));
 }
 
 /**
- * Makes a layer, or all of a group, look as the service delivered it. It keeps its place among the others.
+ * Makes a layer, or a group and all in it, look as the service made it. It keeps its place among the others.
  * @param {number} key
  */
 export function restore(key) {
-  editMembers(key, (members) => members.map((layer) => {
-    const before = deliveredOf(layer);
-    return { ...layer, ...Object.fromEntries(LOOK.map((field) => [field, before[field]])) };
-  }), null);
+  /** @param {Group} group */
+  const plain = (group) => (group.key === key ? { ...group, ...GROUP_LOOK, name: group.given } : group);
+  editMembers(key, (members) => members.map((layer) => ({ ...layer, ...LOOK, name: layer.info.name, groups: layer.groups.map(plain) })), null);
 }
 
-/** @param {Layer} layer */
-const deliveredOf = (layer) => doc.value?.delivered.find((one) => one.key === layer.key) ?? layer;
-
-/** Makes all layers visible. */
+/** Makes all layers and groups visible. */
 export function showAll() {
-  if (layersNow().some((layer) => !layer.visible)) edit(layersNow().map((layer) => ({ ...layer, visible: true })));
+  if (isAllVisible()) return;
+  edit(layersNow().map((layer) => ({ ...layer, visible: true, groups: layer.groups.map((group) => ({ ...group, visible: true })) })));
 }
 
-/** Everything as the service delivered it. */
-export function reset() {
-  if (doc.value) edit(doc.value.delivered);
-}
+/** Whether no layer and no group is hidden. */
+export const isAllVisible = () => layersNow().every((layer) => layer.visible && layer.groups.every((group) => group.visible));

@@ -1,7 +1,11 @@
 // @ts-check
+import * as api from "../lib/api.js";
+import { t } from "../lib/i18n.js";
 import { signal } from "../lib/signal.js";
+import { notify, report } from "../notices.js";
 import { doc, layersNow } from "./document.js";
-import { saveEdits } from "./kept.js";
+import { elementsFrom, layersFrom } from "./elements.js";
+import { flush, known, push } from "./outbox.js";
 
 /** @typedef {import("../types.js").Layer} Layer */
 
@@ -10,10 +14,15 @@ export const history = signal({ undo: false, redo: false });
 
 const HISTORY_MAX = 100;
 
-/** @type {Layer[][]} */
+/**
+ * What this page has seen of the document; further steps are with the service.
+ * @type {Layer[][]}
+ */
 let past = [];
 /** @type {Layer[][]} */
 let future = [];
+/** How many steps there are that this page has not seen. */
+let unseen = { undo: 0, redo: 0 };
 /**
  * What the latest edit merges with.
  * @type {string | null}
@@ -21,15 +30,20 @@ let future = [];
 let lastMerge = null;
 
 /**
- * Begins anew; `steps` are what can be undone from the start.
- * @param {Layer[][]} [steps]
+ * Begins anew, with the steps that the service has.
+ * @param {{ undo: number, redo: number }} [steps]
  */
-export function startHistory(steps = []) {
-  past = steps;
-  future = [];
-  lastMerge = null;
+export function startHistory(steps = { undo: 0, redo: 0 }) {
+  [past, future, unseen, lastMerge] = [[], [], { undo: steps.undo, redo: steps.redo }, null];
   tell();
 }
+
+// While this page has no steps of its own, there are those of the service.
+known.subscribe((info) => {
+  if (!info || past.length + future.length > 0) return;
+  unseen = { undo: info.undo, redo: info.redo };
+  tell();
+});
 
 /**
  * Replaces the layers. Edits in a row with the same `merge` are undone as one
@@ -38,10 +52,13 @@ export function startHistory(steps = []) {
  * @param {string | null} [merge]
  */
 export function edit(layers, merge = null) {
-  if (merge === null || merge !== lastMerge) past = [...past, layersNow()].slice(-HISTORY_MAX);
+  if (!doc.value) return;
+  const amend = merge !== null && merge === lastMerge;
+  if (!amend) past = [...past, layersNow()].slice(-HISTORY_MAX);
   lastMerge = merge;
-  future = [];
-  put(layers);
+  [future, unseen] = [[], { ...unseen, redo: 0 }];
+  show(layers);
+  push({ kind: "put", elements: elementsFrom(layers), amend });
 }
 
 /** Ends a row of merged edits. */
@@ -59,44 +76,74 @@ export function beforeMerged(merge) {
 
 export function undo() {
   const layers = past.at(-1);
-  if (!layers) return;
+  if (!layers) return walk("undo");
   future = [layersNow(), ...future];
   past = past.slice(0, -1);
-  lastMerge = null;
-  put(layers);
+  show(layers);
+  push({ kind: "undo" });
 }
 
 export function redo() {
   const [layers, ...rest] = future;
-  if (!layers) return;
+  if (!layers) return walk("redo");
   past = [...past, layersNow()];
   future = rest;
-  lastMerge = null;
-  put(layers);
+  show(layers);
+  push({ kind: "redo" });
+}
+
+/** Everything as the service made it. */
+export async function reset() {
+  const { job_id: id } = known.value ?? {};
+  if (!id || !(await flush())) return;
+  await takeFrom(async () => {
+    await api.reset(id);
+    return api.fetchDocument(id);
+  });
 }
 
 /**
- * Changes the document and its whole history, so that undo does not revert this.
- * @param {(layers: Layer[]) => Layer[]} change
+ * Takes a step that only the service knows.
+ * @param {"undo" | "redo"} way
  */
-export function rewrite(change) {
-  if (!doc.value) return;
-  past = past.map(change);
-  future = future.map(change);
-  put(change(doc.value.layers), change(doc.value.delivered));
+async function walk(way) {
+  if (unseen[way] === 0) return;
+  // The next press comes before the answer.
+  unseen = { ...unseen, [way]: 0 };
+  if (!(await flush()) || !known.value) return notify("info", t("document.waiting"));
+  const { job_id: id, revision } = known.value;
+  await takeFrom(() => api.step(id, way, revision));
 }
 
 /**
- * @param {Layer[]} layers
- * @param {Layer[]} [delivered]
+ * Shows the document that the service answers with, whose history is the service's.
+ * @param {() => Promise<import("../types.js").DocumentInfo>} ask
  */
-function put(layers, delivered = doc.value?.delivered ?? []) {
+export async function takeFrom(ask) {
+  const { job_id: id } = known.value ?? {};
+  try {
+    const info = await ask();
+    if (known.value?.job_id !== id) return;
+    known.value = info;
+    take(info);
+  } catch (error) {
+    report(error);
+  }
+}
+
+/** @param {import("../types.js").DocumentInfo} info */
+export function take(info) {
   if (!doc.value) return;
-  doc.value = { ...doc.value, layers, delivered };
-  saveEdits(doc.value.id, layers, delivered);
+  doc.value = { ...doc.value, layers: layersFrom(info) };
+  startHistory(info);
+}
+
+/** @param {Layer[]} layers */
+function show(layers) {
+  if (doc.value) doc.value = { ...doc.value, layers };
   tell();
 }
 
 function tell() {
-  history.value = { undo: past.length > 0, redo: future.length > 0 };
+  history.value = { undo: past.length + unseen.undo > 0, redo: future.length + unseen.redo > 0 };
 }

@@ -10,10 +10,10 @@ import { drawnOf, isDrawn } from "./drawn.js";
  */
 export function pixelsAt(layer) {
   const drawn = drawnOf(layer);
-  return drawn ? (drawn.bitmap ?? undefined) : bitmapOf(layer.key);
+  return drawn ? (drawn.bitmap ?? undefined) : bitmapOf(layer);
 }
 
 /** Whether the pixels of all layers are there. */
 export function isComplete() {
-  return layersNow().every((layer) => (layer.text ? isDrawn(layer) : !layer.info.bounding_box || bitmapOf(layer.key)));
+  return layersNow().every((layer) => (layer.text ? isDrawn(layer) : !layer.info.bounding_box || bitmapOf(layer)));
 }

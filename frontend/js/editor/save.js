@@ -4,8 +4,9 @@ import { download } from "../lib/download.js";
 import { t } from "../lib/i18n.js";
 import { stored } from "../lib/signal.js";
 import { failureOf, notify } from "../notices.js";
-import { isShown } from "./display.js";
+import { isShown, solo } from "./display.js";
 import { doc } from "./document.js";
+import { elementsFrom } from "./elements.js";
 import { groupTitle, layerTitle } from "./names.js";
 
 /** Formats of an export; the first is one flat picture, the others keep the layers. */
@@ -24,20 +25,17 @@ export const textMode = stored("unflatten.text", "both");
 export const shapeMode = stored("unflatten.shapes", "native");
 
 /**
- * The document in the words of `POST /api/jobs/{id}/compose`, with names in the page's language.
+ * The document as it is shown, with names in the page's language.
  * @param {import("../types.js").Layer[]} layers
  */
-function stackOf(layers) {
-  return layers.map((layer) => {
-    const title = layerTitle(layer);
-    const { info, opacity, x, y, scale, hue, saturation, lightness, text } = layer;
-    return {
-      layer: info.z_index,
-      job_id: layer.job,
-      groups: layer.groups.map((group) => ({ name: groupTitle(group), id: group.key })),
-      edit: { name: title === info.name ? null : title, visible: isShown(layer), opacity, x, y, scale, hue, saturation, lightness, text: text ?? {} },
-    };
-  });
+export function shownElements(layers) {
+  return elementsFrom(layers.map((layer) => ({
+    ...layer,
+    name: layerTitle(layer),
+    // A layer in a hidden group stays as it is.
+    visible: solo.value === null ? layer.visible : isShown(layer),
+    groups: layer.groups.map((group) => ({ ...group, name: groupTitle(group), visible: solo.value !== null || group.visible })),
+  })));
 }
 
 /**
@@ -49,7 +47,7 @@ export async function save(format, name) {
   // The layers have not arrived yet.
   if (!doc.value) return;
   try {
-    const file = await api.compose(doc.value.id, { format, text: textMode.value, shapes: shapeMode.value, layers: stackOf(doc.value.layers) });
+    const file = await api.compose(doc.value.id, { format, text: textMode.value, shapes: shapeMode.value, elements: shownElements(doc.value.layers) });
     const url = URL.createObjectURL(file);
     download(url, `${name.replace(/\.[^.]*$/, "") || "poster"}-layers.${format}`);
     setTimeout(() => URL.revokeObjectURL(url), 10_000);

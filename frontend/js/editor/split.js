@@ -5,10 +5,10 @@ import { messageOf, say, t } from "../lib/i18n.js";
 import { follow } from "../lib/live.js";
 import { signal } from "../lib/signal.js";
 import { failureOf, notify } from "../notices.js";
-import { fetchParts } from "./delivery.js";
-import { doc, layerOf } from "./document.js";
+import { doc, layerOf, partsAt } from "./document.js";
+import { takeFrom } from "./history.js";
 import { layerTitle } from "./names.js";
-import { replaceWithParts } from "./open.js";
+import { flush } from "./outbox.js";
 
 /**
  * A layer's job, once there is one, and how far it is.
@@ -31,7 +31,7 @@ function note(key, fields) {
 }
 
 /**
- * Splits a layer with the current options and puts its parts in its place, if there are any: otherwise it stays as it is.
+ * Splits a layer with the current options. The service puts its parts in its place, if there are any.
  * @param {number} key
  */
 export async function splitLayer(key) {
@@ -43,6 +43,8 @@ export async function splitLayer(key) {
   const fail = (message) => notify("error", t("split.failed", { name, message }));
   note(key, { percent: 0 });
   try {
+    // The parts have the layer's place and size.
+    await flush();
     // The parts have the layer's size.
     const { output_size: _, ...params } = jobParams();
     const { job_id: job } = await api.split(layer.job, layer.info.z_index, params);
@@ -50,12 +52,11 @@ export async function splitLayer(key) {
     const failure = await untilEnd(job, (percent) => note(key, { percent }));
     if (doc.value?.id !== open) return;
     if (failure) return fail(failure);
-    const parts = await fetchParts(layerOf(key) ?? layer, job);
+    if (!open || !(await flush())) return fail(t("error.offline"));
+    await takeFrom(() => api.fetchDocument(open));
     if (doc.value?.id !== open) return;
-    if (!parts) return fail(t("error.offline"));
-    if (parts.length < 2) return notify("info", t("split.one", { name }));
-    replaceWithParts(key, parts);
-    notify("info", t("split.done", { name, count: parts.length }));
+    if (layerOf(key)) return notify("info", t("split.one", { name }));
+    notify("info", t("split.done", { name, count: partsAt(key).length }));
   } catch (error) {
     fail(failureOf(error).message);
   } finally {

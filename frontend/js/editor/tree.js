@@ -1,22 +1,14 @@
 // @ts-check
 
 /**
- * The document is a flat list of layers, the lowest first; a layer that was
- * split again left its key and its name to a group, which its parts carry in
- * `groups`, the outermost first; neighbours that the service puts together are in
- * a group too. Here that list is read as the tree that it is:
- * a key names a layer or a group. Parts of a group are always neighbours.
+ * The document is a flat list of layers, the lowest first, each with the groups
+ * that it is in, the outermost first. Here that list is read as the tree that it
+ * is: a key names a layer or a group. Parts of a group are always neighbours.
  *
  * @typedef {import("../types.js").Layer} Layer
  * @typedef {import("../types.js").Group} Group
  * @typedef {import("../types.js").Row} Row
  */
-
-/**
- * Names of groups that the service puts together, as files have them; the page shows its own words.
- * @type {Record<string, string>}
- */
-const GROUP_NAMES = { text: "Text", people: "People", objects: "Objects" };
 
 /**
  * Keys from the outermost group down to the layer itself.
@@ -120,70 +112,6 @@ export function leaving(layers, key, left) {
   const freed = members.map((layer) => ({ ...layer, groups: layer.groups.filter((group) => !left.includes(group.key)) }));
   const above = layers.map((layer) => pathOf(layer).includes(left[0])).lastIndexOf(true) + 1;
   return [...layers.slice(0, above).filter((layer) => !members.includes(layer)), ...freed, ...layers.slice(above)];
-}
-
-/**
- * `layers` with a group around neighbours that the service puts together, if there are at least two. They are looked for
- * at every level: `depth` is how many groups around all of them are there already.
- * @param {Layer[]} layers
- * @param {(name: string) => number} keyFor
- * @param {number} [depth]
- * @returns {Layer[]}
- */
-export function withNamedGroups(layers, keyFor, depth = 0) {
-  const units = unitsAt(layers, depth).map((unit) => (unit.isGroup ? { ...unit, members: withNamedGroups(unit.members, keyFor, depth + 1) } : unit));
-  const out = [];
-  for (let from = 0, to = 0; from < units.length; from = to) {
-    const { code } = units[from];
-    to = from + 1;
-    while (code && to < units.length && units[to].code === code) to += 1;
-    const run = units.slice(from, to);
-    const members = run.flatMap((unit) => unit.members);
-    if (!code || run.length < 2) {
-      out.push(...members);
-      continue;
-    }
-    const name = GROUP_NAMES[code] ?? code;
-    const key = keyFor(`${code} around ${Math.min(...run.map((unit) => unit.key))}`);
-    const group = { key, name, given: name, code };
-    out.push(...members.map((layer) => ({ ...layer, groups: [...layer.groups.slice(0, depth), group, ...layer.groups.slice(depth)] })));
-  }
-  return out;
-}
-
-/**
- * What lies side by side inside `depth` groups: layers, and layers that were split.
- * @param {Layer[]} layers
- * @param {number} depth
- */
-function unitsAt(layers, depth) {
-  /** @type {{ key: number, isGroup: boolean, code: import("../types.js").GroupCode | null | undefined, members: Layer[] }[]} */
-  const units = [];
-  for (const layer of layers) {
-    const group = layer.groups[depth];
-    const last = units.at(-1);
-    if (group && last?.key === group.key) last.members.push(layer);
-    else units.push({ key: group?.key ?? layer.key, isGroup: Boolean(group), code: group ? group.within : layer.info.group, members: [layer] });
-  }
-  return units;
-}
-
-/**
- * `layers` with the parts of each group side by side, where its lowest is.
- * @param {Layer[]} layers
- * @param {number} [depth]
- * @returns {Layer[]}
- */
-export function gathered(layers, depth = 0) {
-  /** @type {Set<number>} */
-  const seen = new Set();
-  return layers.flatMap((layer) => {
-    const group = layer.groups[depth];
-    if (!group) return [layer];
-    if (seen.has(group.key)) return [];
-    seen.add(group.key);
-    return gathered(layers.filter((one) => one.groups[depth]?.key === group.key), depth + 1);
-  });
 }
 
 /**

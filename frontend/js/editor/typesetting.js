@@ -54,7 +54,7 @@ async function draw({ key, job, origin, info, text }) {
   const id = doc.value?.id;
   if (!id || !text) return;
   try {
-    const file = await api.compose(id, { layers: [{ layer: info.z_index, job_id: job, edit: { text } }] });
+    const file = await api.compose(id, { elements: [{ id: 0, layer: { job_id: job, layer: info.z_index }, edit: { text } }] });
     const whole = await createImageBitmap(file, { colorSpaceConversion: "none" });
     const box = inkOf(whole);
     const bitmap = box && (await createImageBitmap(whole, box.x, box.y, box.width, box.height));

@@ -74,4 +74,15 @@ export const editor = {
   "options.sampler.euler": "Euler (as published)",
   "options.sampler.heun": "Heun (twice the time)",
   "options.samplerHint": "The others can do with fewer steps; how well depends on the weights.",
+
+  "document.waiting": "The service does not answer. Your changes are kept in this browser and sent when it does.",
+  "document.merged": "Somebody else edited this document too. Both changes were put together.",
+  "document.theirs": "Take only theirs",
+  "tools.waiting": "Not sent yet",
+  "details.keep": "Keep for {count} days",
+  "versions.title": "Versions",
+  "versions.name": "Name of this version",
+  "versions.keep": "Save version",
+  "versions.restore": "Bring back",
+  "versions.delete": "Delete the version “{name}”",
 };

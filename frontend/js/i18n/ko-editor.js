@@ -74,4 +74,15 @@ export const editor = {
   "options.sampler.euler": "Euler (기본)",
   "options.sampler.heun": "Heun (시간 두 배)",
   "options.samplerHint": "다른 샘플러는 더 적은 단계로도 되지만, 결과는 가중치에 따라 다릅니다.",
+
+  "document.waiting": "서비스가 응답하지 않습니다. 변경 내용은 이 브라우저에 보관했다가 다시 연결되면 보냅니다.",
+  "document.merged": "다른 사람도 이 문서를 편집했습니다. 두 변경 내용을 합쳤습니다.",
+  "document.theirs": "상대방의 변경만 적용",
+  "tools.waiting": "아직 보내지 않음",
+  "details.keep": "{count}일 동안 보관",
+  "versions.title": "버전",
+  "versions.name": "이 버전의 이름",
+  "versions.keep": "버전 저장",
+  "versions.restore": "되돌리기",
+  "versions.delete": "“{name}” 버전 삭제",
 };

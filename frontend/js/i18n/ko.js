@@ -173,7 +173,7 @@ export const ko = {
   "refusal.export_too_large": "내보내기에는 이미지가 너무 큽니다. 다른 형식을 선택하거나 레이어를 덜 확대하세요.",
   "refusal.composition_too_large": "레이어의 픽셀 수가 모두 합쳐 한도를 넘습니다. 레이어를 줄이거나 덜 확대하세요.",
   "refusal.too_many_groups": "그룹이 너무 깊습니다. 그룹의 단계를 줄이세요.",
-  "refusal.names_too_long": "레이어와 그룹의 이름이 너무 깁니다. 이름을 줄이세요.",
+  "refusal.too_many_versions": "버전은 20개까지 보관됩니다. 필요 없는 버전을 지우세요.",
   "refusal.too_many_exports": "아직 끝나지 않은 내보내기가 너무 많습니다. 잠시 뒤에 다시 시도하세요.",
   "refusal.exports_busy": "지금 내보내기가 많이 밀려 있습니다. 잠시 뒤에 다시 시도하세요.",
 

@@ -145,13 +145,35 @@ export const capabilities = () => request("api/capabilities");
 export const status = (id) => request(`api/status/${id}`, { headers: { Accept: "application/json" } });
 /** @type {(ids: string[]) => Promise<import("../types.js").JobSummary[]>} */
 export const statuses = (ids) => request(`api/jobs?ids=${ids.join()}`);
-/** @type {(id: string) => Promise<import("../types.js").Metadata>} */
-export const metadata = (id) => request(`api/jobs/${id}/metadata.json`);
 /**
- * The result with the edits that the service keeps, and those of its layers that were split again.
- * @type {(id: string) => Promise<import("../types.js").Tree>}
+ * The document of a result, and the results that its layers are of.
+ * @type {(id: string) => Promise<import("../types.js").DocumentInfo>}
  */
-export const tree = (id) => request(`api/jobs/${id}/document`);
+export const fetchDocument = (id) => request(`api/jobs/${id}/document`);
+/**
+ * @typedef {{ elements: import("../types.js").Element_[], amend: boolean }} NewDocument
+ * @type {(revision: number, body: NewDocument) => RequestInit}
+ */
+const putInit = (revision, body) => ({ ...postJson(body), method: "PUT", headers: { "Content-Type": "application/json", "If-Match": `"${revision}"` } });
+/** @type {(id: string, revision: number, body: NewDocument) => Promise<import("../types.js").DocumentInfo>} */
+export const putDocument = (id, revision, body) => request(`api/jobs/${id}/document`, putInit(revision, body));
+/**
+ * The same for a page that is being left: nothing waits for the answer.
+ * @type {(id: string, revision: number, body: NewDocument) => void}
+ */
+export const putOnLeave = (id, revision, body) => void fetch(`api/jobs/${id}/document`, { ...putInit(revision, body), keepalive: true }).catch(() => {});
+/** @type {(id: string, way: "undo" | "redo", revision: number) => Promise<import("../types.js").DocumentInfo>} */
+export const step = (id, way, revision) => request(`api/jobs/${id}/document/${way}`, { method: "POST", headers: { "If-Match": `"${revision}"` } });
+/** @type {(id: string) => Promise<null>} */
+export const reset = (id) => request(`api/jobs/${id}/document`, { method: "DELETE" });
+/** @type {(id: string, name: string) => Promise<import("../types.js").DocumentInfo>} */
+export const nameVersion = (id, name) => request(`api/jobs/${id}/versions`, postJson({ name }));
+/** @type {(id: string, number: number) => Promise<import("../types.js").DocumentInfo>} */
+export const restoreVersion = (id, number) => request(`api/jobs/${id}/versions/${number}/restore`, { method: "POST" });
+/** @type {(id: string, number: number) => Promise<null>} */
+export const removeVersion = (id, number) => request(`api/jobs/${id}/versions/${number}`, { method: "DELETE" });
+/** @type {(id: string, hours: number) => Promise<{ kept_until?: string | null }>} */
+export const keep = (id, hours) => request(`api/jobs/${id}/keep`, postJson({ hours }));
 /** @type {(id: string) => Promise<null>} */
 export const remove = (id) => request(`api/jobs/${id}`, { method: "DELETE" });
 /**

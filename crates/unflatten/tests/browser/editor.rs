@@ -25,6 +25,7 @@ async fn what_was_moved_stays_moved_after_a_reload_and_leaves_in_every_format() 
         open_poster(page, "4").await;
         let there = (RED_AT.0, RED_AT.1 + 150);
         page.drag_on_canvas(RED_AT, there).await;
+        // At once: what is unsent is not lost.
         page.reload().await;
         page.wait_for("un-canvas[data-complete]").await;
         page.frame().await;
@@ -42,8 +43,10 @@ async fn what_was_moved_stays_moved_after_a_reload_and_leaves_in_every_format() 
             assert!(near(exported.get_pixel(at.0, at.1).0, page.pixel(at).await), "at {at:?}");
         }
         page.click("[data-action=reset]").await;
-        page.frame().await;
-        assert!(near(page.pixel(RED_AT).await, RED), "reset did not bring the disc back");
+        page.wait_pixel(RED_AT, RED).await;
+        // That is a step, too.
+        page.click("[data-action=undo]").await;
+        page.wait_pixel(there, RED).await;
         page.assert_quiet_console().await;
     })
     .await;
@@ -105,10 +108,11 @@ async fn a_layer_can_be_decomposed_again() {
         page.frame().await;
         let below = (BLUE_AT.0, BLUE_AT.1 + 100);
         assert!(near(page.pixel(below).await, BLUE), "{:?}", page.pixel(below).await);
-        let moved = page.kept_edits().await;
+        let moved = page.stored_edits().await;
         let moves: Vec<_> = moved.iter().map(|edit| edit["y"].as_i64().unwrap_or(0)).collect();
         assert_eq!(moves.iter().filter(|y| **y == 100).count(), parts.len(), "{moves:?}");
         page.keys("un-inspector [name=name]", " !").await;
+        page.stored_edits().await;
         page.reload().await;
         page.wait_for("un-canvas[data-complete]").await;
         page.frame().await;
@@ -119,9 +123,15 @@ async fn a_layer_can_be_decomposed_again() {
             "the group's name was forgotten"
         );
         assert!(near(page.pixel(below).await, BLUE), "the group's place was forgotten");
+        // The steps of before: first the name, then the place.
         page.click("[data-action=undo]").await;
-        page.frame().await;
-        assert!(near(page.pixel(BLUE_AT).await, BLUE), "undo did not bring the group back");
+        page.wait_until(&format!(
+            "return document.querySelector('un-layers li.group:not(.named) b').textContent === '{name}'"
+        ))
+        .await;
+        assert!(near(page.pixel(below).await, BLUE), "two steps were taken back");
+        page.click("[data-action=undo]").await;
+        page.wait_pixel(BLUE_AT, BLUE).await;
         page.assert_quiet_console().await;
     })
     .await;

@@ -31,7 +31,7 @@ async fn view(page: &Page) -> [f64; 3] {
 }
 
 async fn edits(page: &Page) -> usize {
-    page.kept_edits().await.iter().filter(|edit| edit.as_object().is_some_and(|fields| !fields.is_empty())).count()
+    page.stored_edits().await.iter().filter(|edit| edit.as_object().is_some_and(|fields| !fields.is_empty())).count()
 }
 
 async fn chosen(page: &Page) -> Value {

@@ -16,6 +16,7 @@ mod poster;
 mod queue;
 mod scripted;
 mod service;
+mod shared;
 mod small;
 #[path = "../support/mod.rs"]
 mod support;

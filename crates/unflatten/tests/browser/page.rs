@@ -196,12 +196,30 @@ impl Page {
         serde_json::from_value(self.js(script, vec![]).await).expect("three numbers")
     }
 
-    /// The edits that the browser keeps of the result that was worked on last, one for each layer.
-    pub(crate) async fn kept_edits(&self) -> Vec<Value> {
-        // They are written a moment after the last one.
-        tokio::time::sleep(Duration::from_millis(600)).await;
-        let kept = "return (JSON.parse(localStorage.getItem('unflatten.edits')) ?? [])[0]?.layers.map(([, edit]) => edit) ?? []";
-        serde_json::from_value(self.js(kept, vec![]).await).expect("a list of edits")
+    /// Waits until all changes are with the service, and answers with those of each layer: the fields in which its edit
+    /// differs from none.
+    pub(crate) async fn stored_edits(&self) -> Vec<Value> {
+        self.wait_for("un-result[data-saving=saved]").await;
+        let script = "
+            const done = arguments[0];
+            const id = new URLSearchParams(location.hash.slice(1)).get('job');
+            const plain = { visible: true, opacity: 1, blend: 'normal', x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1, name: null };
+            const changed = ({ edit }) => Object.fromEntries(Object.entries(edit).filter(([field, value]) => value !== plain[field]));
+            fetch(`api/jobs/${id}/document`).then((answer) => answer.json()).then(({ elements }) => done(elements.map(changed)))";
+        serde_json::from_value(self.js_later(script, vec![]).await).expect("a list of edits")
+    }
+
+    /// Waits until a pixel of the composite has a colour.
+    pub(crate) async fn wait_pixel(&self, at: (u32, u32), colour: [u8; 4]) {
+        let started = Instant::now();
+        loop {
+            let seen = self.pixel(at).await;
+            if crate::poster::near(seen, colour) {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "at {at:?}: {seen:?} instead of {colour:?}");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Gives an input a value as a person's hand on it does.

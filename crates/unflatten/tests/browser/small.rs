@@ -20,7 +20,8 @@ async fn swipe(page: &Page, from: (u32, u32), by: (f64, f64)) {
         page.client().issue_cmd(touch("touchMove", point(share))).await.expect("a touch");
     }
     page.client().issue_cmd(touch("touchEnd", json!([]))).await.expect("a touch");
-    page.frame().await;
+    // The browser may still make a click of it.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -28,7 +29,7 @@ async fn a_finger_moves_only_what_is_selected() {
     let service = Service::start().await;
     with_page(&service, Window::Phone, async |page| {
         open_poster(page, "4").await;
-        let edited = async || page.kept_edits().await.iter().any(|edit| edit.get("x").is_some() || edit.get("y").is_some());
+        let edited = async || page.stored_edits().await.iter().any(|edit| edit.get("x").is_some() || edit.get("y").is_some());
         swipe(page, RED_AT, (60.0, 0.0)).await;
         assert!(!edited().await, "a swipe moved a layer that nobody had selected");
         swipe(page, (320, 400), (60.0, 10.0)).await;
@@ -66,7 +67,7 @@ async fn two_fingers_zoom_and_the_panel_has_a_menu() {
         page.frame().await;
         let after = page.js(width, vec![]).await.as_f64().expect("a width");
         assert!((2.0..4.5).contains(&(after / before)), "{before} became {after}");
-        assert!(!page.kept_edits().await.iter().any(|edit| edit.get("x").is_some()), "two fingers moved a layer");
+        assert!(!page.stored_edits().await.iter().any(|edit| edit.get("x").is_some()), "two fingers moved a layer");
 
         // Without a right button: the menu of a layer is in its panel.
         page.js("document.querySelector('un-layers [data-pick]').click()", vec![]).await;

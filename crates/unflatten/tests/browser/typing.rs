@@ -97,6 +97,7 @@ async fn a_title_is_typed_over_styled_replaced_and_exported() {
         page.frame().await;
         assert_eq!(page.pixel(TITLE_AT).await, before);
         page.click("[data-action=redo]").await;
+        page.stored_edits().await;
         page.reload().await;
         page.wait_for("un-canvas[data-complete]").await;
         assert!(page.texts("un-layers li b").await.contains(&"바다 주간".to_owned()), "forgotten by a reload");

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { landed, landings } from "../../../../frontend/js/editor/landing.js";
-import { rows, withNamedGroups } from "../../../../frontend/js/editor/tree.js";
-import { group, keysFor, keysOf, nested, of, outline } from "./layers.mjs";
+import { rows } from "../../../../frontend/js/editor/tree.js";
+import { group, keysOf, layer, named, nested, outline } from "./layers.mjs";
 
 const NONE = new Set();
 
@@ -40,7 +40,8 @@ test("gaps are counted in the rows that are shown", () => {
 });
 
 test("a layer may leave a group that the service made, and comes to lie outside it", () => {
-  const layers = withNamedGroups([of(0), of(1, "objects"), of(2, "objects"), of(3, "text"), of(4, "text")], keysFor());
+  const [things, words] = [named(101, "objects"), named(103, "text")];
+  const layers = [layer(0), ...[1, 2].map((key) => layer(key, { groups: [things] })), ...[3, 4].map((key) => layer(key, { groups: [words] }))];
   // Rows: Text, 4, 3, Objects, 2, 1, 0.
   assert.deepEqual(outlines(layers, 3), {
     0: "0 Objects(1 2) Text(4) 3",
@@ -51,12 +52,12 @@ test("a layer may leave a group that the service made, and comes to lie outside 
   });
   const objects = layers[1].groups[0].key;
   assert.deepEqual(outlines(layers, objects), { 0: "0 Text(3 4) Objects(1 2)", 7: "Objects(1 2) 0 Text(3 4)" });
-  const split = withNamedGroups([of(0), of(1, "objects"), ...[7, 8].map((key) => of(key, null, { groups: [{ ...group(2), within: "objects" }] }))], keysFor());
+  const split = [layer(0), layer(1, { groups: [things] }), ...[7, 8].map((key) => layer(key, { groups: [things, group(2)] }))];
   assert.ok(Object.values(outlines(split, 2)).includes("Group 2(7 8) 0 Objects(1)"), "all parts may leave together");
   assert.ok(!Object.values(outlines(split, 7)).some((one) => !one.includes("Group 2(")), "but none alone");
 });
 
 test("nothing lands where nothing is", () => {
   assert.equal(landings([], NONE, 1).size, 0);
-  assert.equal(landings([of(0)], NONE, 0).size, 0);
+  assert.equal(landings([layer(0)], NONE, 0).size, 0);
 });

@@ -19,7 +19,10 @@ function withoutInfo({ info: _, ...fields }) {
   return fields;
 }
 
-export const group = (key, name = `Group ${key}`) => ({ key, name });
+export const group = (key, name = `Group ${key}`) => ({ key, name, given: name, visible: true, opacity: 1 });
+
+/** A group that the service made. */
+export const named = (key, code) => ({ ...group(key, { text: "Text", objects: "Objects", people: "People" }[code]), code });
 
 /**
  * A background, a group (1) of a layer and of a group (4) of two, and a text above:
@@ -37,17 +40,6 @@ export function nested() {
 }
 
 export const keysOf = (layers) => layers.map(({ key }) => key);
-
-/** Keys of groups by their names, from 100 on. */
-export function keysFor() {
-  const names = [];
-  return (name) => {
-    if (!names.includes(name)) names.push(name);
-    return 100 + names.indexOf(name);
-  };
-}
-
-export const of = (key, code, fields = {}) => layer(key, { ...fields, info: { group: code, ...fields.info } });
 
 /** "0 Text(1 2)": layers and the groups around them. */
 export function outline(layers, depth = 0) {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { gathered, groupOf, hit, membersOf, pathOf, pathTo, rows, shifted, siblings, withNamedGroups } from "../../../../frontend/js/editor/tree.js";
-import { group, keysFor, keysOf, layer, nested, of, outline } from "./layers.mjs";
+import { groupOf, hit, membersOf, pathOf, pathTo, rows, shifted, siblings } from "../../../../frontend/js/editor/tree.js";
+import { group, keysOf, layer, named, nested } from "./layers.mjs";
 
 const layerIn = (layers, key) => layers.find((one) => one.key === key);
 
@@ -61,14 +61,6 @@ test("moving changes no layer and not the list that was given", () => {
   for (const one of after) assert.equal(one, layerIn(before, one.key));
 });
 
-test("parts that were scattered are gathered where the lowest is", () => {
-  const [background, three, five, six, text] = nested();
-  assert.deepEqual(keysOf(gathered([three, background, five, text, six])), [3, 5, 6, 0, 9]);
-  assert.deepEqual(keysOf(gathered([five, three, background, six])), [5, 6, 3, 0], "inner groups as well");
-  assert.deepEqual(gathered([]), []);
-  assert.deepEqual(gathered(nested()), nested(), "what is in order stays");
-});
-
 test("a list shows the highest first, each group above its parts", () => {
   const shown = rows(nested()).map(({ key, depth, group: own }) => [key, depth, own ? "group" : "layer"]);
   assert.deepEqual(shown, [
@@ -92,20 +84,9 @@ test("a folded group is one row", () => {
   assert.deepEqual(shown(77), [9, 1, 4, 6, 5, 3, 0]);
 });
 
-// Groups that the service makes.
-
-test("neighbours of one group get a group around them", () => {
-  const layers = [of(0), of(1, "objects"), of(2, "objects"), of(3, "text"), of(4, "text"), of(5, "text")];
-  const made = withNamedGroups(layers, keysFor());
-  assert.equal(outline(made), "0 Objects(1 2) Text(3 4 5)");
-  assert.deepEqual(made[1].groups, [{ key: 100, name: "Objects", given: "Objects", code: "objects" }]);
-  assert.deepEqual(keysOf(made), keysOf(layers));
-  assert.equal(layers[1].groups.length, 0, "what was given is not changed");
-});
-
 test("a click goes through a group that the service made, unless it was chosen in the list", () => {
-  const split = { ...group(2), within: "objects" };
-  const layers = withNamedGroups([of(0), of(1, "objects"), of(7, null, { groups: [split] }), of(8, null, { groups: [split] })], keysFor());
+  const around = named(100, "objects");
+  const layers = [layer(0), layer(1, { groups: [around] }), ...[7, 8].map((key) => layer(key, { groups: [around, group(2)] }))];
   const [one, seven] = [layerIn(layers, 1), layerIn(layers, 7)];
   const objects = one.groups[0].key;
   assert.equal(hit(layers, one, null, false), 1);
@@ -116,26 +97,6 @@ test("a click goes through a group that the service made, unless it was chosen i
   assert.equal(hit(layers, one, objects, false), objects, "so that it can be dragged");
   assert.equal(hit(layers, one, objects, true), 1);
   assert.equal(hit(layers, layerIn(layers, 0), objects, false), 0);
-});
-
-test("a layer that is the only one of its group stays by itself, and so do results of earlier versions", () => {
-  assert.equal(outline(withNamedGroups([of(0), of(1, "text"), of(2, "objects"), of(3, "text")], keysFor())), "0 1 2 3");
-  assert.deepEqual(withNamedGroups(nested(), keysFor()), nested());
-  assert.deepEqual(withNamedGroups([], keysFor()), []);
-});
-
-test("a layer that was split stays in its group, and its parts have groups of their own", () => {
-  const split = { ...group(2), within: "objects" };
-  const parts = [of(7, "people", { groups: [split] }), of(8, "people", { groups: [split] }), of(9, null, { groups: [split] })];
-  const made = withNamedGroups([of(0), of(1, "objects"), ...parts], keysFor());
-  assert.equal(outline(made), "0 Objects(1 Group 2(People(7 8) 9))");
-});
-
-test("parts of a layer that was just split are grouped below what is there", () => {
-  const around = [group(50, "Text"), group(2)];
-  const parts = [of(7, "text", { groups: around }), of(8, "text", { groups: around })];
-  const made = withNamedGroups(parts, keysFor(), 2);
-  assert.deepEqual(made[0].groups.map(({ name }) => name), ["Text", "Group 2", "Text"]);
 });
 
 test("two groups side by side are two rows", () => {
@@ -160,5 +121,4 @@ test("a click chooses the outermost group, a double click goes one group in", ()
 test("a group of thousands of layers", () => {
   const many = Array.from({ length: 2000 }, (_, key) => layer(key + 1, { groups: [group(0)] }));
   assert.equal(rows(many).length, 2001);
-  assert.equal(gathered(many).length, 2000);
 });

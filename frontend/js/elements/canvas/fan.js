@@ -1,5 +1,6 @@
 // @ts-check
 import { contextOf, drawLayer, sheet } from "../../editor/compositor.js";
+import { isShown } from "../../editor/display.js";
 import { doc } from "../../editor/document.js";
 
 /** More layers share sheets: each sheet is as large as the picture on the screen. */
@@ -36,7 +37,7 @@ export function fanOut(stage) {
   const fan = document.createElement("div");
   fan.className = "fan";
   const stack = fan.appendChild(document.createElement("div"));
-  const sheets = sheetsOf(layers.filter((layer) => layer.visible));
+  const sheets = sheetsOf(layers.filter(isShown));
   sheets.forEach((some, at) => {
     const canvas = sheet({ width: Math.ceil(width * density), height: Math.ceil(height * density) });
     const context = contextOf(canvas);

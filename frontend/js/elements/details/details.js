@@ -1,12 +1,17 @@
 // @ts-check
+import { known } from "../../editor/outbox.js";
+import * as api from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { duration, language, moment, number, reasonOf, say, t, tOr } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
-import { View } from "../../lib/view.js";
+import { View, delegate } from "../../lib/view.js";
+import { report } from "../../notices.js";
 import { capabilities, result } from "../../state.js";
 
 /** Up to this difference (of 255) the layers count as exact. */
 const EXACT_UP_TO = 1;
+
+const HOUR_MS = 3_600_000;
 
 /** Codes of the notes that tell a person why the layers are not what they asked for. The others are details. */
 const FOR_PEOPLE = new Set(["fewer_layers", "most_layers", "prompt_ignored", "engine_fell_back", "not_split", "no_networks"]);
@@ -17,18 +22,25 @@ const FOR_PEOPLE = new Set(["fewer_layers", "most_layers", "prompt_ignored", "en
  *     <un-details></un-details>
  */
 class Details extends View {
+  /** @type {string | null | undefined} */
+  #until;
+
   mount() {
     this.watch([result, language, capabilities], () => this.#draw());
+    // It changes with every edit; what is drawn seldom does.
+    this.watch([known], () => known.value?.kept_until !== this.#until && this.#draw());
+    delegate(this, "click", "[data-keep]", () => void this.#keep());
   }
 
   #draw() {
     if (!result.value) return;
+    this.#until = known.value?.kept_until;
     const { engine, notes, recomposition, background } = result.value;
     const isExact = recomposition.max_error <= EXACT_UP_TO;
     const [told, others] = [true, false].map((wanted) => notes.filter((note) => isForPeople(note) === wanted));
     render(this, html`
       <p class="engine hint">${tOr(`engine.${engine.name}.made`, t("details.engine", { engine: engine.name }))}</p>
-      ${this.#keptUntil(result.value)}
+      ${this.#keptUntil()}
       ${isExact ? "" : html`<p class="warning">${icon("alert")}<span>${t("recomposition.off")}</span></p>`}
       ${told.length > 0 ? html`<ul class="note-list">${told.map((note) => html`<li>${say(note)}</li>`)}</ul>` : ""}
       <details><summary>${t("details.more")}</summary>
@@ -41,11 +53,25 @@ class Details extends View {
       </details>`);
   }
 
-  /** @param {import("../../types.js").Metadata} metadata */
-  #keptUntil({ created_at: made }) {
-    const seconds = capabilities.value?.limits.kept_for_s;
-    if (!seconds || !made) return "";
-    return html`<p class="kept hint">${t("details.kept", { time: moment(Date.parse(made) + 1000 * seconds) })}</p>`;
+  #keptUntil() {
+    const until = known.value?.kept_until;
+    const hours = capabilities.value?.limits.max_keep_hours ?? 0;
+    if (!until) return "";
+    const canKeep = Date.parse(until) + HOUR_MS < Date.now() + hours * HOUR_MS;
+    return html`<p class="kept hint">${t("details.kept", { time: moment(Date.parse(until)) })}
+      ${canKeep ? html`<button type="button" class="button quiet small" data-keep>${t("details.keep", { count: Math.max(1, Math.round(hours / 24)) })}</button>` : ""}</p>`;
+  }
+
+  async #keep() {
+    const { job_id: id } = known.value ?? {};
+    const hours = capabilities.value?.limits.max_keep_hours;
+    if (!id || !hours) return;
+    try {
+      const { kept_until } = await api.keep(id, hours);
+      if (known.value?.job_id === id) known.value = { ...known.value, kept_until };
+    } catch (error) {
+      report(error);
+    }
   }
 
   /**

@@ -4,7 +4,7 @@ import { doc, givenName, layerOf, layersNow, nameOf, partsAt } from "../../edito
 import { editLayer, isLocked, moveBy, rename, scaleTo, shift, toggleLocked } from "../../editor/edits.js";
 import { endEdit } from "../../editor/history.js";
 import { splitLayer, splitting, stopSplitting } from "../../editor/split.js";
-import { canShift } from "../../editor/tree.js";
+import { canShift, groupOf } from "../../editor/tree.js";
 import { blocksOf } from "../../editor/words.js";
 import { html, render } from "../../lib/html.js";
 import { language, number, t } from "../../lib/i18n.js";
@@ -89,7 +89,7 @@ class Inspector extends View {
           <label>Y <input class="input" name="y" type="number" min="-100000" max="100000" step="1" aria-label="${t("inspector.y")}"></label>
           <label>% <input class="input" name="scale" type="number" min="${least}" max="${most}" step="1" aria-label="${t("inspector.scale")}"></label>
         </div>
-        ${isGroup ? "" : SLIDERS.map((one) => this.#slider(one))}
+        ${SLIDERS.map((one) => this.#slider(one))}
         <details><summary>${t("inspector.colours")}</summary>${COLOURS.map((one) => this.#slider(one))}</details>
         ${isGroup ? "" : html`<div class="inspector-row">
           <button type="button" class="button small" data-action="split" title="${t("split.hint")}">${icon("layers")}${t("split.start")}</button>
@@ -147,7 +147,7 @@ class Inspector extends View {
     const [lowest] = members;
     const { dx, dy } = dragged.value ?? { dx: 0, dy: 0 };
     /** @type {Record<string, unknown>} */
-    const values = { ...lowest, name: nameOf(key), x: lowest.x + dx, y: lowest.y + dy };
+    const values = { ...lowest, ...groupOf(layersNow(), key), name: nameOf(key), x: lowest.x + dx, y: lowest.y + dy };
     for (const input of this.querySelectorAll("input")) {
       const value = values[input.name];
       const shown = typeof value === "number" ? Math.round(UNITS[input.name] === "%" ? value * 100 : value) : value;

@@ -2,7 +2,7 @@
 import { arrived } from "../../editor/bitmaps.js";
 import { fold, folded, hovered, isShown, renaming, selected, solo, unfold } from "../../editor/display.js";
 import { doc, layersNow, partsAt } from "../../editor/document.js";
-import { isLocked, isVisible, showAll, toggleLocked, toggleVisible } from "../../editor/edits.js";
+import { isAllVisible, isLocked, isVisible, showAll, toggleLocked, toggleVisible } from "../../editor/edits.js";
 import { drawThumbnail } from "../../editor/thumbnail.js";
 import { pathTo, rows } from "../../editor/tree.js";
 import { html, render } from "../../lib/html.js";
@@ -138,7 +138,7 @@ class Layers extends View {
     });
     this.#roving.sync();
     this.#hover();
-    this.find("[data-all]").hidden = solo.value === null && layersNow().every((layer) => layer.visible);
+    this.find("[data-all]").hidden = solo.value === null && isAllVisible();
   }
 
   /**

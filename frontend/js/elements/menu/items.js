@@ -1,8 +1,8 @@
 // @ts-check
 import { ground, renaming, selected, solo } from "../../editor/display.js";
 import { layerOf, layersNow, partsAt } from "../../editor/document.js";
-import { isEdited, isLocked, isVisible, reset, restore, shift, showAll, toggleLocked, toggleVisible } from "../../editor/edits.js";
-import { history } from "../../editor/history.js";
+import { isAllVisible, isEdited, isLocked, isVisible, restore, shift, showAll, toggleLocked, toggleVisible } from "../../editor/edits.js";
+import { history, reset } from "../../editor/history.js";
 import { shortTitle } from "../../editor/names.js";
 import { keysFor } from "../../editor/shortcuts.js";
 import { splitLayer, splitting } from "../../editor/split.js";
@@ -72,8 +72,8 @@ export function moreItems() {
   return [
     ...GROUNDS.map((one) => ({ words: t(`ground.${one}`), isOn: ground.value === one, run: () => void (ground.value = one) })),
     null,
-    { words: t("layers.showAll"), icon: "eye", isOff: solo.value === null && layersNow().every((one) => one.visible), run: () => [(solo.value = null), showAll()] },
-    { words: t("tools.reset"), icon: "reset", isOff: !history.value.undo, run: reset },
+    { words: t("layers.showAll"), icon: "eye", isOff: solo.value === null && isAllVisible(), run: () => [(solo.value = null), showAll()] },
+    { words: t("tools.reset"), icon: "reset", isOff: !history.value.undo, run: () => void reset() },
     { words: t("shortcuts.title"), icon: "keyboard", keys: keysFor("help"), run: showShortcuts },
   ];
 }

@@ -2,9 +2,9 @@
 import { removeJob, runAgain } from "../../current-job.js";
 import { ground, mode, tool } from "../../editor/display.js";
 import { doc, layersNow } from "../../editor/document.js";
-import { reset } from "../../editor/edits.js";
-import { history, redo, undo } from "../../editor/history.js";
+import { history, redo, reset, undo } from "../../editor/history.js";
 import { closeDocument, openDocument } from "../../editor/open.js";
+import { saving } from "../../editor/outbox.js";
 import { allWords } from "../../editor/retype.js";
 import { keysFor } from "../../editor/shortcuts.js";
 import { FORMATS, save, shapeMode, textMode } from "../../editor/save.js";
@@ -14,7 +14,7 @@ import { html, render } from "../../lib/html.js";
 import { language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View, closest, delegate } from "../../lib/view.js";
-import { job, result } from "../../state.js";
+import { delivered, job } from "../../state.js";
 import { register as registerAnalysis } from "../analysis/analysis.js";
 import { register as registerCanvas } from "../canvas/canvas.js";
 import { register as registerDetails } from "../details/details.js";
@@ -25,6 +25,7 @@ import { Menu } from "../menu/menu.js";
 import { register as registerReplace } from "../replace/replace.js";
 import { showShortcuts } from "../shortcuts/shortcuts.js";
 import { register as registerType } from "../type/type.js";
+import { register as registerVersions } from "../versions/versions.js";
 
 /** @type {(typeof mode.value)[]} */
 const MODES = ["layers", "compare", "input"];
@@ -42,13 +43,13 @@ const TOOLS = ["move", "hand"];
  */
 class Result extends View {
   mount() {
-    if (job.value && result.value) openDocument(job.value.id, result.value);
+    if (delivered.value) openDocument(delivered.value);
     this.addEventListener("change", (event) => this.#choose(/** @type {HTMLInputElement} */ (event.target)));
     this.addEventListener("click", (event) => this.#act(closest(event, "[data-action]")?.dataset.action));
     delegate(this, "click", "[data-tool]", (_, button) => (tool.value = TOOLS.find((one) => one === button.dataset.tool) ?? "move"));
     delegate(this, "click", "[data-save]", (_, button) => this.#save(/** @type {HTMLButtonElement} */ (button)));
     this.watch([language], () => this.#draw());
-    this.watch([history, tool, ground], () => this.#sync());
+    this.watch([history, tool, ground, saving], () => this.#sync());
     this.watch([doc], () => {
       this.#words();
       // What stands below the list is shown when the list is there, and so moves nowhere.
@@ -73,6 +74,7 @@ class Result extends View {
         <div class="undo">
           <button type="button" class="button quiet square" data-action="undo" aria-label="${t("tools.undo")}" title="${t("tools.undo")}">${icon("undo")}</button>
           <button type="button" class="button quiet square" data-action="redo" aria-label="${t("tools.redo")}" title="${t("tools.redo")}">${icon("redo")}</button>
+          <span class="saving hint" role="status"></span>
           <button type="button" class="button quiet small" data-action="reset">${t("tools.reset")}</button>
           <button type="button" class="button quiet square" data-action="shortcuts" aria-label="${t("shortcuts.title")}" title="${t("shortcuts.title")} (?)">${icon("keyboard")}</button>
           <button type="button" class="button quiet square" data-action="menu" aria-haspopup="menu" aria-label="${t("tools.more")}" title="${t("tools.more")}">${icon("more")}</button>
@@ -100,6 +102,7 @@ class Result extends View {
               <option value="${one}" ${one === shapeMode.value ? html`selected` : ""}>${t(`take.shapes.${one}`)}</option>`)}</select></label>
         </section>
         <un-analysis></un-analysis>
+        <un-versions></un-versions>
         <un-details></un-details>
         <section class="more">
           <button type="button" class="button small" data-action="options">${icon("sliders")}${t("result.options")}</button>
@@ -145,6 +148,8 @@ class Result extends View {
     this.find("[data-action=undo]", HTMLButtonElement).disabled = !history.value.undo;
     this.find("[data-action=redo]", HTMLButtonElement).disabled = !history.value.redo;
     this.find("[data-action=reset]").hidden = !history.value.undo;
+    this.dataset.saving = saving.value;
+    this.find(".saving").textContent = saving.value === "waiting" ? t("tools.waiting") : "";
     for (const one of TOOLS) this.find(`[data-tool=${one}]`).setAttribute("aria-pressed", String(tool.value === one));
     this.find(`[name=ground][value=${ground.value}]`, HTMLInputElement).checked = true;
   }
@@ -153,7 +158,7 @@ class Result extends View {
   #act(action) {
     if (action === "undo") undo();
     if (action === "redo") redo();
-    if (action === "reset") reset();
+    if (action === "reset") void reset();
     if (action === "copy") copyWords(allWords());
     if (action === "shortcuts") showShortcuts();
     if (action === "menu") this.#more();
@@ -212,5 +217,6 @@ export function register() {
   registerLayers();
   registerReplace();
   registerType();
+  registerVersions();
   customElements.define("un-result", Result);
 }
