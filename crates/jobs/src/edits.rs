@@ -4,22 +4,13 @@ pub mod whole;
 
 use std::collections::BTreeMap;
 
-use layers::Recolour;
+use layers::{Blend, Recolour};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use crate::document::{Document, Step, Version};
 use crate::{JobId, ParamsError, TextEdits};
-
-/// How a layer mixes with what is below it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Blend {
-    /// Porter and Duff's `over`.
-    #[default]
-    Normal,
-}
 
 /// How a layer is shown. The default is the layer as the engine made it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -32,6 +23,7 @@ pub struct LayerEdit {
     /// 0 to 1.
     #[schema(minimum = 0, maximum = 1)]
     pub opacity: f32,
+    /// How its colours mix with those below it.
     pub blend: Blend,
     /// Offset to the right and down, in pixels of the canvas.
     #[schema(minimum = -100_000, maximum = 100_000)]

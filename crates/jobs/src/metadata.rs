@@ -71,6 +71,7 @@ impl Metadata {
                 text: layer.text.clone(),
                 visible: true,
                 opacity: 1.0,
+                blend: layers::Blend::Normal,
                 x: 0,
                 y: 0,
                 source,

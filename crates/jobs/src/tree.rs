@@ -189,6 +189,7 @@ impl TreeLayer {
             text: words::shown_words(self.text.as_deref(), self.live_text.as_ref(), edits),
             visible: edit.visible,
             opacity: edit.opacity,
+            blend: edit.blend,
             x: at.0,
             y: at.1,
             source: leaves.len() - 1,

@@ -283,6 +283,27 @@ async fn a_result_whose_layer_is_being_split_is_not_too_old() {
     assert_eq!(clean().await.results, 2);
 }
 
+#[tokio::test]
+async fn what_somebody_asked_to_keep_stays_with_its_picture_and_its_parts() {
+    let service = Service::start().await;
+    let chain = service.chain(1).await;
+    let other = service.finished(None).await;
+    let now = OffsetDateTime::now_utc();
+    let keep = async |until: OffsetDateTime| {
+        service.store.change_edits(chain[0], move |edits| edits.keep_until = Some(until)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        cleanup(&service.broker, &service.store, Duration::ZERO).await.unwrap()
+    };
+    let cleaned = keep(now + Duration::from_secs(3600)).await;
+    assert_eq!((cleaned.jobs, cleaned.results, cleaned.uploads), (1, 1, 1), "the other one alone");
+    assert_eq!(service.broker.job(other).await.unwrap(), None);
+    for id in chain.clone() {
+        assert!(service.store.has_result(id).await.unwrap() && service.broker.job(id).await.unwrap().is_some());
+    }
+    let cleaned = keep(now).await;
+    assert_eq!((cleaned.jobs, cleaned.results, cleaned.uploads), (2, 2, 2));
+}
+
 /// A result of layers like the first of [`metadata`], changed by `change`.
 fn tree_of(count: u32, change: impl Fn(u32, &mut TreeLayer)) -> Tree {
     let id = JobId::from_u128(u128::from(count));

@@ -5,7 +5,7 @@ use std::io::BufWriter;
 use std::time::Instant;
 
 use image::{Rgba, RgbaImage};
-use layers::{Document, DocumentLayer, ExportOptions, Format, Kind, Node, PixelSource, SourceError, export};
+use layers::{Blend, Document, DocumentLayer, ExportOptions, Format, Kind, Node, PixelSource, SourceError, export};
 
 const SIDE: u32 = 8000;
 const LAYERS: usize = 10;
@@ -34,6 +34,7 @@ fn main() {
             text: None,
             visible: true,
             opacity: 1.0,
+            blend: Blend::Normal,
             x: 0,
             y: 0,
             source,

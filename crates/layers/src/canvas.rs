@@ -1,5 +1,7 @@
 use image::RgbaImage;
 
+use crate::Blend;
+
 /// A canvas whose pixels do not fit into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a canvas of {width} x {height} pixels does not fit into memory")]
@@ -34,7 +36,12 @@ impl Canvas {
     ///
     /// # Errors
     /// When the canvas does not fit into memory.
-    pub(crate) fn draw(&mut self, picture: &RgbaImage, at: (i32, i32), opacity: f32) -> Result<(), CanvasTooLarge> {
+    pub(crate) fn draw(
+        &mut self,
+        picture: &RgbaImage,
+        at: (i32, i32),
+        (opacity, blend): (f32, Blend),
+    ) -> Result<(), CanvasTooLarge> {
         let columns = overlap(at.0, picture.width(), self.width);
         let rows = overlap(at.1, picture.height(), self.height);
         // Beside the canvas in one direction is beside the canvas.
@@ -56,14 +63,15 @@ impl Canvas {
                 }
                 let alpha = f32::from(pixel[3]) / 255.0 * opacity;
                 let colour = |value: u8| f32::from(value) / 255.0 * alpha * FULL;
-                over(below, [colour(pixel[0]), colour(pixel[1]), colour(pixel[2]), alpha * FULL]);
+                let top = [colour(pixel[0]), colour(pixel[1]), colour(pixel[2]), alpha * FULL];
+                over(below, mixed(*below, top, blend));
             }
         }
         Ok(())
     }
 
     /// Puts another canvas of the same size over this one. `opacity` is 0 to 1.
-    pub(crate) fn draw_canvas(&mut self, mut top: Canvas, opacity: f32) {
+    pub(crate) fn draw_canvas(&mut self, mut top: Canvas, (opacity, blend): (f32, Blend)) {
         if self.pixels.is_empty() {
             // Over nothing, the faded pixels themselves are the sum.
             for pixel in &mut top.pixels {
@@ -74,7 +82,7 @@ impl Canvas {
         }
         for (below, pixel) in self.pixels.iter_mut().zip(&top.pixels) {
             if pixel[3] > 0 {
-                over(below, pixel.map(|value| f32::from(value) * opacity));
+                over(below, mixed(*below, pixel.map(|value| f32::from(value) * opacity), blend));
             }
         }
     }
@@ -117,6 +125,22 @@ fn reserve<T>(width: u32, height: u32) -> Result<usize, CanvasTooLarge> {
     Ok(pixels)
 }
 
+/// What is put over `below` in place of `top`, both premultiplied, 0 to 65535: its colours mixed as far as there is something
+/// below.
+fn mixed(below: [u16; 4], top: [f32; 4], blend: Blend) -> [f32; 4] {
+    if blend.is_normal() || below[3] == 0 || top[3] <= 0.0 {
+        return top;
+    }
+    let [alpha, covered] = [top[3], f32::from(below[3])];
+    let mut out = top;
+    for (channel, out) in out.iter_mut().take(3).enumerate() {
+        let (own, other) = ((*out / alpha).min(1.0), (f32::from(below[channel]) / covered).min(1.0));
+        let share = covered / FULL;
+        *out = alpha * (own * (1.0 - share) + blend.mix(other, own) * share);
+    }
+    out
+}
+
 /// `top` is premultiplied, 0 to 65535.
 fn over(below: &mut [u16; 4], top: [f32; 4]) {
     let rest = 1.0 - top[3] / FULL;
@@ -145,7 +169,7 @@ mod tests {
         let picture = RgbaImage::from_fn(3, 3, |x, y| Rgba([x as u8 * 10, y as u8 * 10, 5, 255]));
         let mut canvas = Canvas::new(4, 2);
         for at in [(-1, -2), (3, 1), (i32::MAX, i32::MIN), (-3, 0), (4, 0), (0, 2), (0, -3), (i32::MIN, 1)] {
-            canvas.draw(&picture, at, 1.0).unwrap();
+            canvas.draw(&picture, at, (1.0, Blend::Normal)).unwrap();
         }
         let out = canvas.into_picture().unwrap();
         assert_eq!(out.get_pixel(0, 0).0, [10, 20, 5, 255]);
@@ -159,7 +183,7 @@ mod tests {
         let mut canvas = Canvas::new(u32::MAX, u32::MAX);
         let picture = RgbaImage::from_pixel(1, 1, Rgba([1, 2, 3, 255]));
         let error = CanvasTooLarge { width: u32::MAX, height: u32::MAX };
-        assert_eq!(canvas.draw(&picture, (0, 0), 1.0), Err(error));
+        assert_eq!(canvas.draw(&picture, (0, 0), (1.0, Blend::Normal)), Err(error));
         assert_eq!(canvas.into_picture(), Err(error));
     }
 
@@ -169,7 +193,7 @@ mod tests {
             let pictures: Vec<_> = pixels.iter().map(|pixel| RgbaImage::from_pixel(1, 1, Rgba(*pixel))).collect();
             let mut canvas = Canvas::new(1, 1);
             for picture in &pictures {
-                canvas.draw(picture, (0, 0), 1.0).unwrap();
+                canvas.draw(picture, (0, 0), (1.0, Blend::Normal)).unwrap();
             }
             let expected = crate::flatten_pictures(1, 1, &pictures.iter().collect::<Vec<_>>()).unwrap();
             let found = canvas.into_picture().unwrap();

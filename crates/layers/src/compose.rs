@@ -54,7 +54,7 @@ impl<'d, E: From<ComposeError>> Walk<'_, 'd, E> {
         }
         let pixels = self.source.load(layer.source).map_err(ComposeError::from)?;
         if let Some(canvas) = canvas {
-            let drawn = canvas.draw(&pixels, (layer.x, layer.y), effective_opacity(layer.opacity));
+            let drawn = canvas.draw(&pixels, (layer.x, layer.y), (effective_opacity(layer.opacity), layer.blend));
             drawn.map_err(ComposeError::from)?;
         }
         match &mut self.each {
@@ -68,12 +68,13 @@ impl<'d, E: From<ComposeError>> Walk<'_, 'd, E> {
         match canvas.filter(|_| group.visible && opacity > 0.0) {
             None if self.each.is_none() => Ok(()),
             None => self.nodes(&group.children, None),
-            // `over` is associative: an opaque group needs no canvas of its own.
-            Some(canvas) if opacity >= 1.0 => self.nodes(&group.children, Some(canvas)),
+            // `over` is associative: an opaque group needs no canvas of its own, and layers of other modes mix with what is
+            // below it.
+            Some(canvas) if !group.is_isolated() => self.nodes(&group.children, Some(canvas)),
             Some(canvas) => {
                 let mut own = Canvas::new(self.document.width, self.document.height);
                 self.nodes(&group.children, Some(&mut own))?;
-                canvas.draw_canvas(own, opacity);
+                canvas.draw_canvas(own, (opacity, group.blend));
                 Ok(())
             }
         }
@@ -101,7 +102,7 @@ fn canvases(nodes: &[Node], drawn: &mut bool) -> u64 {
                 u64::from(*drawn)
             }
             Node::Group(group) if !group.visible || effective_opacity(group.opacity) <= 0.0 => u64::from(*drawn),
-            Node::Group(group) if effective_opacity(group.opacity) >= 1.0 => canvases(&group.children, drawn),
+            Node::Group(group) if !group.is_isolated() => canvases(&group.children, drawn),
             Node::Group(group) => {
                 let own = canvases(&group.children, &mut false);
                 let below = u64::from(*drawn);

@@ -5,7 +5,7 @@ use typeset::Text;
 
 use crate::canvas::CanvasTooLarge;
 use crate::compose;
-use crate::{Density, Group, Kind, LayerStack};
+use crate::{Blend, Density, Group, Kind, LayerStack};
 
 /// A canvas with a tree of layers, without their pixels: what an editor shows and an export writes.
 ///
@@ -52,6 +52,9 @@ pub struct DocumentLayer {
     /// 0 to 1. Values outside count as the nearer end, NaN as 1.
     #[serde(serialize_with = "serialize_opacity")]
     pub opacity: f32,
+    /// How its colours mix with those below it. PPTX has `Normal` alone.
+    #[serde(default, skip_serializing_if = "Blend::is_normal")]
+    pub blend: Blend,
     /// Distance of the pixels' left edge from the canvas's, in pixels; may be negative.
     pub x: i32,
     /// Distance of the pixels' top edge from the canvas's, in pixels; may be negative.
@@ -64,7 +67,8 @@ pub struct DocumentLayer {
     pub live_text: Vec<Text>,
 }
 
-/// A group: composited on its own, then put over what is below with its opacity.
+/// A group: composited on its own, then put over what is below with its opacity. One that is opaque and mixes as
+/// [`Blend::Normal`] is no more than its children: they mix with what is below the group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DocumentGroup {
     /// For people; not unique.
@@ -74,9 +78,38 @@ pub struct DocumentGroup {
     /// 0 to 1. Values outside count as the nearer end, NaN as 1.
     #[serde(serialize_with = "serialize_opacity")]
     pub opacity: f32,
+    /// How its colours mix with those below it. PPTX has `Normal` alone.
+    #[serde(default, skip_serializing_if = "Blend::is_normal")]
+    pub blend: Blend,
     /// The lowest first.
     #[serde(serialize_with = "serialize_nodes")]
     pub children: Vec<Node>,
+}
+
+impl DocumentGroup {
+    /// Whether its children are composited on a canvas of their own.
+    pub fn is_isolated(&self) -> bool {
+        effective_opacity(self.opacity) < 1.0 || !self.blend.is_normal()
+    }
+
+    /// Whether layers in it mix with what is below it: those of other groups that are composited on their own do not.
+    pub(crate) fn lets_through(&self) -> bool {
+        let mut left = vec![self];
+        while let Some(group) = left.pop() {
+            if group.is_isolated() {
+                continue;
+            }
+            for node in &group.children {
+                match node {
+                    Node::Layer(layer) if !layer.blend.is_normal() => return true,
+                    Node::Group(inner) if !inner.blend.is_normal() => return true,
+                    Node::Group(inner) => left.push(inner),
+                    Node::Layer(_) => {}
+                }
+            }
+        }
+        false
+    }
 }
 
 /// Iterative: groups may be nested deeper than the call stack allows.
@@ -152,6 +185,7 @@ impl Document {
                 text: layer.text.clone(),
                 visible: true,
                 opacity: 1.0,
+                blend: Blend::Normal,
                 x: place(layer.x),
                 y: place(layer.y),
                 source,
@@ -201,7 +235,7 @@ impl Document {
     ///
     /// Up to 8 MB come on top while an export looks for the shape of a layer.
     ///
-    /// It is 8 bytes a pixel of the canvas, and as much again for every group with an opacity below 1 that is drawn
+    /// It is 8 bytes a pixel of the canvas, and as much again for every group with an opacity below 1 or another blend mode than `Normal` that is drawn
     /// over something else inside such a group; 4 bytes a pixel of the canvas for the finished picture; 6 bytes a
     /// pixel of the largest layer for it and one of its channels compressed; and at least
     /// 24 bytes a pixel of a canvas below 4096 pixels a side, for its preview. 0 for a document that is nested too deep, which is
@@ -232,6 +266,7 @@ pub fn grouped(layers: impl IntoIterator<Item = (Option<Group>, Node)>) -> Vec<N
                 name: group.name().to_owned(),
                 visible: true,
                 opacity: 1.0,
+                blend: Blend::Normal,
                 children: run,
             })),
         }

@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 mod archive;
+mod blend;
 mod canvas;
 mod compose;
 mod composite;
@@ -28,6 +29,7 @@ mod stack;
 mod upscale;
 
 pub use archive::{ArchiveEntry, ArchiveError, ZipStream, write_zip};
+pub use blend::Blend;
 pub use canvas::CanvasTooLarge;
 pub use composite::{flatten, flatten_pictures, over, over_colour, premultiply};
 pub use decode::{DecodeError, Limits, Picture, decode};

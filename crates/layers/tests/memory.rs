@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, RgbaImage};
 use layers::{
-    DecodeError, Document, DocumentGroup, DocumentLayer, ExportOptions, Format, Kind, Limits, Node, Picture,
+    Blend, DecodeError, Document, DocumentGroup, DocumentLayer, ExportOptions, Format, Kind, Limits, Node, Picture,
     PixelSource, SourceError, decode, export,
 };
 
@@ -252,13 +252,16 @@ fn exports() {
             text: None,
             visible: true,
             opacity: 0.7,
+            blend: Blend::Normal,
             x,
             y: -x,
             source,
             live_text: Vec::new(),
         })
     };
-    let group = |children| Node::Group(DocumentGroup { name: String::new(), visible: true, opacity: 0.5, children });
+    let group = |children| {
+        Node::Group(DocumentGroup { name: String::new(), visible: true, opacity: 0.5, blend: Blend::Normal, children })
+    };
     let inner = group(vec![layer(0, 0), group(vec![layer(1, -30), group(vec![layer(0, 5)])])]);
     for nodes in [vec![layer(0, 0)], vec![layer(1, 40), layer(0, 0)], vec![layer(0, 0), inner, layer(1, 900)]] {
         let document = Document { title: String::new(), width: CANVAS.0, height: CANVAS.1, density: None, nodes };

@@ -10,7 +10,8 @@ use std::process::Command;
 
 use image::{Rgba, RgbaImage};
 use layers::{
-    Document, DocumentGroup, ExportOptions, Format, Kind, Layer, LayerStack, Node, PixelSource, bounding_box, export,
+    Blend, Document, DocumentGroup, ExportOptions, Format, Kind, Layer, LayerStack, Node, PixelSource, bounding_box,
+    export,
 };
 use serde_json::{Value, json};
 
@@ -47,9 +48,14 @@ fn grouped() -> Document {
     if let Node::Layer(block) = &mut children[1] {
         block.visible = false;
     }
-    let inner = DocumentGroup { name: GROUP.into(), visible: true, opacity: 0.5, children };
-    let outer =
-        DocumentGroup { name: "außen".into(), visible: true, opacity: 1.0, children: vec![Node::Group(inner)] };
+    let inner = DocumentGroup { name: GROUP.into(), visible: true, opacity: 0.5, blend: Blend::Normal, children };
+    let outer = DocumentGroup {
+        name: "außen".into(),
+        visible: true,
+        opacity: 1.0,
+        blend: Blend::Normal,
+        children: vec![Node::Group(inner)],
+    };
     document.nodes.push(Node::Group(outer));
     document
 }

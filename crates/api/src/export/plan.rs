@@ -235,7 +235,7 @@ fn used(composition: &Composition, target: Target) -> Vec<bool> {
 /// Canvases that are drawn on at the same time for groups, beside the outermost.
 fn group_canvases(nodes: &[Node]) -> u64 {
     let of = |node: &Node| match node {
-        Node::Group(group) if group.visible => u64::from(group.opacity < 1.0) + group_canvases(&group.children),
+        Node::Group(group) if group.visible => u64::from(group.is_isolated()) + group_canvases(&group.children),
         _ => 0,
     };
     nodes.iter().map(of).max().unwrap_or(0)
@@ -247,7 +247,7 @@ fn drawn(nodes: &[Node], canvas: u64, target: Target) -> u64 {
         let of = |node: &Node| match node {
             // A ZIP has every layer as large as the canvas.
             Node::Layer(_) => u64::from(is_zip),
-            Node::Group(group) => u64::from(group.visible && group.opacity < 1.0) + count(&group.children, is_zip),
+            Node::Group(group) => u64::from(group.visible && group.is_isolated()) + count(&group.children, is_zip),
         };
         nodes.iter().map(of).sum()
     }
@@ -386,7 +386,13 @@ mod tests {
         let Composition { document, leaves } = unedited(&tree);
         let nested = |depth: usize| {
             let group = |children, _| {
-                let group = layers::DocumentGroup { name: "g".to_owned(), visible: true, opacity: 0.5, children };
+                let group = layers::DocumentGroup {
+                    name: "g".to_owned(),
+                    visible: true,
+                    opacity: 0.5,
+                    blend: layers::Blend::Normal,
+                    children,
+                };
                 vec![Node::Group(group)]
             };
             let nodes = (0..depth).fold(document.nodes.clone(), group);

@@ -163,6 +163,23 @@ async fn groups_have_an_opacity_and_are_shown_or_not() {
 }
 
 #[tokio::test]
+async fn layers_mix_with_what_is_below_them() {
+    let app = TestApp::start().await;
+    let id = app.finished_job().await;
+    let plain = app.composed(id, &json!({})).await;
+    let path = format!("/api/jobs/{id}/layers/1");
+    assert_eq!(app.patch(&path, &json!({ "blend": "multiply" })).await.status(), 200);
+    let (own, ground) = (plain.get_pixel(10, 2), [250.0, 240.0, 230.0]);
+    let mixed = app.composed(id, &json!({})).await;
+    for (channel, ground) in ground.into_iter().enumerate() {
+        let expected = f32::from(own[channel]) * ground / 255.0;
+        assert!((f32::from(mixed.get_pixel(10, 2)[channel]) - expected).abs() <= 1.0);
+    }
+    let svg = app.get(&format!("/api/download/{id}?format=svg")).await.text().await.unwrap();
+    assert!(svg.contains("mix-blend-mode:multiply"), "{svg}");
+}
+
+#[tokio::test]
 async fn downloads_follow_the_document_unless_the_original_is_wanted() {
     let app = TestApp::start().await;
     let id = app.finished_job().await;

@@ -160,7 +160,7 @@ async fn edits_that_cannot_be_are_told_apart() {
     for body in [
         json!({ "opacity": 2 }),
         json!({ "scale": 0 }),
-        json!({ "blend": "multiply" }),
+        json!({ "blend": "dissolve" }),
         json!({ "colour": "red" }),
         json!({ "name": "" }),
         json!({ "x": 0.5 }),

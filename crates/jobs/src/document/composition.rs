@@ -28,7 +28,8 @@ impl Document {
                 if !children.is_empty() {
                     let edit = &element.edit;
                     let (name, visible, opacity) = (element.name(tree), edit.visible, edit.opacity);
-                    nodes.push(Node::Group(DocumentGroup { name, visible, opacity, children }));
+                    let blend = edit.blend;
+                    nodes.push(Node::Group(DocumentGroup { name, visible, opacity, blend, children }));
                 }
             } else if let Some(layer) = element.layer
                 && let Some((owner, origin)) = tree.find(layer.job_id)

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use zip::ZipArchive;
 
 use crate::document::{Document, DocumentGroup, DocumentLayer, Node, PixelSource, SourceError};
-use crate::{Difference, ExportOptions, Format, Kind, Limits, decode, export};
+use crate::{Blend, Difference, ExportOptions, Format, Kind, Limits, decode, export};
 
 /// Pictures by number, and how often each was asked for.
 struct Pictures {
@@ -105,6 +105,7 @@ fn node() -> impl Strategy<Value = Node> {
                 text: None,
                 visible,
                 opacity,
+                blend: Blend::Normal,
                 x,
                 y,
                 source,
@@ -115,7 +116,7 @@ fn node() -> impl Strategy<Value = Node> {
     layer.prop_recursive(4, 14, 4, |inner| {
         (prop::collection::vec(inner, 0..4), opacity(), prop::bool::weighted(0.9)).prop_map(
             |(children, opacity, visible)| {
-                Node::Group(DocumentGroup { name: "그룹".into(), visible, opacity, children })
+                Node::Group(DocumentGroup { name: "그룹".into(), visible, opacity, blend: Blend::Normal, children })
             },
         )
     })
@@ -279,6 +280,7 @@ fn layer(source: usize, opacity: f32) -> Node {
         text: None,
         visible: true,
         opacity,
+        blend: Blend::Normal,
         x: 0,
         y: 0,
         source,
@@ -287,7 +289,7 @@ fn layer(source: usize, opacity: f32) -> Node {
 }
 
 fn group(opacity: f32, children: Vec<Node>) -> Node {
-    Node::Group(DocumentGroup { name: String::new(), visible: true, opacity, children })
+    Node::Group(DocumentGroup { name: String::new(), visible: true, opacity, blend: Blend::Normal, children })
 }
 
 #[test]
@@ -313,6 +315,7 @@ fn a_layer_is_loaded_once_for_all_that_is_made_of_it() {
         name: String::new(),
         visible: false,
         opacity: 1.0,
+        blend: Blend::Normal,
         children: vec![layer(1, 1.0), group(0.5, vec![layer(2, 1.0)])],
     });
     let document = Document {

@@ -6,7 +6,13 @@ fn nested(depth: usize, opacity: f32) -> Document {
     let mut document = Document::from_stack("", &stack());
     for _ in 0..depth {
         let children = std::mem::take(&mut document.nodes);
-        document.nodes.push(Node::Group(DocumentGroup { name: "g".into(), visible: true, opacity, children }));
+        document.nodes.push(Node::Group(DocumentGroup {
+            name: "g".into(),
+            visible: true,
+            opacity,
+            blend: Blend::Normal,
+            children,
+        }));
     }
     document
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use zip::ZipWriter;
 
 use super::{ExportError, ExportOptions, Placed, Target};
+use crate::Blend;
 use crate::archive::{deflated, stored};
 use crate::compose::compose_each;
 use crate::document::{Document, DocumentLayer, PixelSource, effective_opacity};
@@ -33,6 +34,8 @@ struct ManifestLayer<'a> {
     text: Option<&'a str>,
     visible: bool,
     opacity: f32,
+    #[serde(skip_serializing_if = "Blend::is_normal")]
+    blend: Blend,
     file: String,
     /// Place and size of the trimmed picture on the canvas; the corner may lie outside.
     x: i32,
@@ -107,6 +110,7 @@ fn manifest_layer<'a>(
         text: layer.text.as_deref(),
         visible: layer.visible,
         opacity: effective_opacity(layer.opacity),
+        blend: layer.blend,
         file,
         x: placed.x,
         y: placed.y,

@@ -5,6 +5,7 @@ use zip::ZipWriter;
 
 use super::xml::escape;
 use super::{ExportError, Placed, Target};
+use crate::Blend;
 use crate::archive::{deflated, stored};
 use crate::compose::compose_each;
 use crate::document::{Document, Node, PixelSource, effective_opacity};
@@ -57,6 +58,14 @@ fn file(index: usize) -> String {
     format!("data/layer{index}.png")
 }
 
+/// A blend mode in the words of the format.
+fn operation(blend: Blend) -> String {
+    match blend {
+        Blend::Normal => "svg:src-over".to_owned(),
+        other => format!("svg:{}", other.css()),
+    }
+}
+
 /// Writes the nodes with the topmost first, as the format wants. `next` is one
 /// more than the number of the next layer.
 fn describe(nodes: &[Node], corners: &[(i32, i32)], next: &mut usize, out: &mut String) {
@@ -69,20 +78,23 @@ fn describe(nodes: &[Node], corners: &[(i32, i32)], next: &mut usize, out: &mut 
                 let (x, y) = corners[*next];
                 writeln!(
                     out,
-                    "<layer name=\"{}\" src=\"{}\" x=\"{x}\" y=\"{y}\" opacity=\"{}\" visibility=\"{}\" composite-op=\"svg:src-over\"/>",
+                    "<layer name=\"{}\" src=\"{}\" x=\"{x}\" y=\"{y}\" opacity=\"{}\" visibility=\"{}\" composite-op=\"{}\"/>",
                     escape(&layer.name),
                     file(*next),
                     effective_opacity(layer.opacity),
                     visibility(layer.visible),
+                    operation(layer.blend),
                 )
             }
             Node::Group(group) => {
                 let _ = writeln!(
                     out,
-                    "<stack name=\"{}\" opacity=\"{}\" visibility=\"{}\" composite-op=\"svg:src-over\" isolation=\"isolate\">",
+                    "<stack name=\"{}\" opacity=\"{}\" visibility=\"{}\" composite-op=\"{}\" isolation=\"{}\">",
                     escape(&group.name),
                     effective_opacity(group.opacity),
                     visibility(group.visible),
+                    operation(group.blend),
+                    if group.lets_through() { "auto" } else { "isolate" },
                 );
                 describe(&group.children, corners, next, out);
                 writeln!(out, "</stack>")

@@ -7,6 +7,7 @@ use super::shapes::FlatShape;
 use super::words::Words;
 use super::xml::escape;
 use super::{ExportError, ExportOptions, Placed, Target, TextMode};
+use crate::Blend;
 use crate::document::{Document, DocumentLayer, Node, PixelSource, effective_opacity};
 use crate::encode::write_part_png;
 use crate::spread::spread;
@@ -67,7 +68,7 @@ fn write_nodes(
         match node {
             Node::Layer(layer) => {
                 let id = format!("layer-{}", numbers.layers);
-                open_group(writer, &id, &layer.name, layer.visible, layer.opacity)?;
+                open_group(writer, &id, &layer.name, (layer.visible, layer.opacity, layer.blend))?;
                 numbers.layers += 1;
                 let words = Words::of(layer, options);
                 if let Some(text) = layer.text.as_ref().filter(|_| words.is_empty()) {
@@ -88,7 +89,7 @@ fn write_nodes(
             }
             Node::Group(group) => {
                 let id = format!("group-{}", numbers.groups);
-                open_group(writer, &id, &group.name, group.visible, group.opacity)?;
+                open_group(writer, &id, &group.name, (group.visible, group.opacity, group.blend))?;
                 numbers.groups += 1;
                 write_nodes(&group.children, (source, options), numbers, writer)?;
             }
@@ -98,14 +99,22 @@ fn write_nodes(
     Ok(())
 }
 
-fn open_group(writer: &mut dyn Write, id: &str, name: &str, visible: bool, opacity: f32) -> Result<(), ExportError> {
+fn open_group(
+    writer: &mut dyn Write,
+    id: &str,
+    name: &str,
+    (visible, opacity, blend): (bool, f32, Blend),
+) -> Result<(), ExportError> {
     let (name, opacity) = (escape(name), effective_opacity(opacity));
     write!(writer, "<g id=\"{id}\" inkscape:groupmode=\"layer\" inkscape:label=\"{name}\"")?;
     if opacity < 1.0 {
         write!(writer, " opacity=\"{opacity}\"")?;
     }
-    if !visible {
-        write!(writer, " style=\"display:none\"")?;
+    if !visible || !blend.is_normal() {
+        let hidden = if visible { "" } else { "display:none" };
+        let mixed = if blend.is_normal() { String::new() } else { format!("mix-blend-mode:{}", blend.css()) };
+        let between = if hidden.is_empty() || mixed.is_empty() { "" } else { ";" };
+        write!(writer, " style=\"{hidden}{between}{mixed}\"")?;
     }
     writeln!(writer, ">\n<title>{name}</title>")?;
     Ok(())

@@ -13,7 +13,7 @@ use zip::ZipArchive;
 
 use super::*;
 use crate::document::{DocumentGroup, Node};
-use crate::{Difference, Group, Kind, Layer, LayerStack, Limits, crop, decode};
+use crate::{Blend, Difference, Group, Kind, Layer, LayerStack, Limits, crop, decode};
 
 pub(super) const NAMES: [&str; 4] = ["배경", "Kreis & \"Quadrat\" <1>", "標題 🎈", "leer"];
 
@@ -47,7 +47,8 @@ pub(super) fn grouped() -> Document {
     if let Node::Layer(block) = &mut upper[1] {
         block.visible = false;
     }
-    let group = DocumentGroup { name: "그룹".into(), visible: true, opacity: 0.5, children: upper };
+    let group =
+        DocumentGroup { name: "그룹".into(), visible: true, opacity: 0.5, blend: Blend::Normal, children: upper };
     document.nodes.push(Node::Group(group));
     document
 }
@@ -93,7 +94,13 @@ fn a_group_fades_as_a_whole() {
     let stack = LayerStack::new(1, 1, layers.collect()).unwrap();
     let mut document = Document::from_stack("", &stack);
     let children = document.nodes.split_off(1);
-    document.nodes.push(Node::Group(DocumentGroup { name: String::new(), visible: true, opacity: 0.5, children }));
+    document.nodes.push(Node::Group(DocumentGroup {
+        name: String::new(),
+        visible: true,
+        opacity: 0.5,
+        blend: Blend::Normal,
+        children,
+    }));
     // 90 / 2 + 255 / 2 = 172.5
     assert!((172..=173).contains(&document.compose(&stack).unwrap().get_pixel(0, 0)[0]));
 }
@@ -212,7 +219,7 @@ fn zip_holds_full_and_trimmed_layers() {
         assert_close(&full, &stack().layers()[index].pixels);
         let trimmed = picture(&entry(&mut archive, layer["trimmed_file"].as_str().unwrap()));
         let corner = (layer["x"].as_i64().unwrap() as i32, layer["y"].as_i64().unwrap() as i32);
-        canvas.draw(&trimmed, corner, 1.0).unwrap();
+        canvas.draw(&trimmed, corner, (1.0, Blend::Normal)).unwrap();
     }
     assert_eq!(manifest["layers"][2]["x"], 40);
     assert_eq!(manifest["layers"][2]["trimmed_height"], 34);
@@ -264,7 +271,9 @@ fn a_group_in_which_nothing_is_seen_is_left_out_of_slides() {
     let mut document = Document::from_stack("", &stack());
     let mut nodes = std::mem::take(&mut document.nodes);
     let empty = nodes.pop().unwrap();
-    let group = |children| Node::Group(DocumentGroup { name: "g".into(), visible: true, opacity: 1.0, children });
+    let group = |children| {
+        Node::Group(DocumentGroup { name: "g".into(), visible: true, opacity: 1.0, blend: Blend::Normal, children })
+    };
     let last = nodes.pop().unwrap();
     nodes.push(group(vec![empty.clone(), group(vec![])]));
     nodes.push(group(vec![empty, last]));
@@ -292,11 +301,11 @@ fn compose_ora(archive: &mut ZipArchive<Cursor<Vec<u8>>>, stack: roxmltree::Node
         }
         let opacity: f32 = child.attribute("opacity").unwrap().parse().unwrap();
         if child.has_tag_name("stack") {
-            canvas.draw(&compose_ora(archive, child), (0, 0), opacity).unwrap();
+            canvas.draw(&compose_ora(archive, child), (0, 0), (opacity, Blend::Normal)).unwrap();
         } else {
             let number = |name| child.attribute(name).unwrap().parse().unwrap();
             let pixels = picture(&entry(archive, child.attribute("src").unwrap()));
-            canvas.draw(&pixels, (number("x"), number("y")), opacity).unwrap();
+            canvas.draw(&pixels, (number("x"), number("y")), (opacity, Blend::Normal)).unwrap();
         }
     }
     canvas.into_picture().unwrap()
@@ -396,4 +405,70 @@ fn slides_keep_to_their_limits() {
             assert!((914_400..=51_206_400).contains(&side), "{width} x {height}: {side}");
         }
     }
+}
+
+/// An even ground and above it an even layer that mixes with it.
+fn mixing(blend: Blend, opacity: f32, in_group: bool) -> (Document, LayerStack) {
+    let even =
+        |name: &str, colour: [u8; 4]| Layer::new(name, Kind::Object, image::RgbaImage::from_pixel(4, 4, Rgba(colour)));
+    let stack = LayerStack::new(4, 4, vec![even("ground", [51, 204, 128, 255]), even("top", [153, 153, 40, 255])]);
+    let stack = stack.unwrap();
+    let mut document = Document::from_stack("Plakat", &stack);
+    if let Some(Node::Layer(top)) = document.nodes.last_mut() {
+        (top.blend, top.opacity) = (blend, opacity);
+    }
+    if in_group {
+        let children = document.nodes.split_off(1);
+        let group = DocumentGroup { name: "g".into(), visible: true, opacity: 1.0, blend: Blend::Normal, children };
+        document.nodes.push(Node::Group(group));
+    }
+    (document, stack)
+}
+
+#[test]
+fn blend_modes_are_composed_and_written_in_the_words_of_each_format() {
+    for (blend, expected, key, word) in [
+        (Blend::Multiply, [31, 122, 20, 255], b"8BIMmul ", "multiply"),
+        (Blend::Screen, [173, 235, 148, 255], b"8BIMscrn", "screen"),
+        (Blend::Overlay, [61, 214, 41, 255], b"8BIMover", "overlay"),
+        (Blend::Darken, [51, 153, 40, 255], b"8BIMdark", "darken"),
+        (Blend::Lighten, [153, 204, 128, 255], b"8BIMlite", "lighten"),
+    ] {
+        for in_group in [false, true] {
+            let (document, stack) = mixing(blend, 1.0, in_group);
+            let pixel = document.compose(&stack).unwrap().get_pixel(1, 1).0;
+            let apart = pixel.iter().zip(expected).map(|(one, other)| one.abs_diff(other)).max();
+            assert!(apart <= Some(1), "{blend:?}: {pixel:?} instead of {expected:?}");
+            let of = |format| {
+                let mut out = Cursor::new(Vec::new());
+                export(&document, &stack, format, &ExportOptions::default(), &mut out).unwrap();
+                out.into_inner()
+            };
+            let psd = of(Format::Psd);
+            assert!(psd.windows(8).any(|bytes| bytes == key), "{blend:?}");
+            // A group is none of its own for layers that mix with what is below it.
+            assert_eq!(psd.windows(8).filter(|bytes| *bytes == b"8BIMpass").count(), 2 * usize::from(in_group));
+            let mut ora = ZipArchive::new(Cursor::new(of(Format::Ora))).unwrap();
+            let mut xml = String::new();
+            ora.by_name("stack.xml").unwrap().read_to_string(&mut xml).unwrap();
+            assert!(xml.contains(&format!("composite-op=\"svg:{word}\"")), "{xml}");
+            assert_eq!(xml.contains("isolation=\"auto\""), in_group, "{xml}");
+            let svg = String::from_utf8(of(Format::Svg)).unwrap();
+            assert!(svg.contains(&format!("mix-blend-mode:{word}")), "{svg}");
+        }
+        // Half of it: halfway between the mixture and the ground.
+        let (document, stack) = mixing(blend, 0.5, false);
+        let pixel = document.compose(&stack).unwrap().get_pixel(1, 1).0;
+        for (channel, ground) in [51, 204, 128].into_iter().enumerate() {
+            let halfway = (f32::from(expected[channel]) + f32::from(ground as u8)) / 2.0;
+            assert!((f32::from(pixel[channel]) - halfway).abs() <= 1.0, "{blend:?}: {pixel:?}");
+        }
+    }
+    // Over nothing, all modes are alike, and a translucent group keeps its layers to itself.
+    let (mut document, stack) = mixing(Blend::Multiply, 1.0, true);
+    if let Some(Node::Group(group)) = document.nodes.last_mut() {
+        group.opacity = 0.5;
+    }
+    let pixel = document.compose(&stack).unwrap().get_pixel(1, 1).0;
+    assert!(pixel.iter().zip([102_u8, 179, 84, 255]).all(|(one, other)| one.abs_diff(other) <= 1), "{pixel:?}");
 }

@@ -2,9 +2,10 @@
 
 use axum::extract::{Request, State};
 use jobs::document::{Document, Element, LayerRef};
-use jobs::edits::{Blend, Edits, LayerEdit, whole};
+use jobs::edits::{Edits, LayerEdit, whole};
 use jobs::tree::{Tree, words};
 use jobs::{LayerInfo, TextEdits};
+use layers::Blend;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 

@@ -80,10 +80,18 @@ pub(super) fn write_record(
         Entry::GroupEnd => ("</Layer group>", true, 1.0, Some(3)),
         Entry::Group(group) => (group.name.as_str(), group.visible, group.opacity, Some(1)),
     };
+    let blend = match entry {
+        Entry::Layer(layer, _) => layer.blend.psd_key(),
+        Entry::GroupEnd => b"norm",
+        // Its layers mix with what is below it.
+        Entry::Group(group) if group.lets_through() => b"pass",
+        Entry::Group(group) => group.blend.psd_key(),
+    };
     let record = LayerRecord { at: writer.stream_position()? };
     writer.write_all(&[0; 16])?;
     write_channels(&[2; 4], writer)?;
-    writer.write_all(b"8BIMnorm")?;
+    writer.write_all(b"8BIM")?;
+    writer.write_all(blend)?;
     let opacity = (effective_opacity(opacity) * 255.0).round() as u8;
     let shape = if let Entry::Layer(_, shape) = entry { shape.as_ref() } else { None };
     // Bit 1 hides the layer; bit 3 says that bit 4 (pixels, if any, follow from something else) holds.
@@ -112,7 +120,8 @@ pub(super) fn write_record(
     if let Some(kind) = section {
         let mut data = u32::to_be_bytes(kind).to_vec();
         if kind != 3 {
-            data.extend(b"8BIMnorm");
+            data.extend(b"8BIM");
+            data.extend(blend);
         }
         tagged(&mut extra, b"lsct", &data)?;
     }
