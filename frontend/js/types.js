@@ -202,6 +202,7 @@
  * @property {string} [name] absent for the engine's
  * @property {boolean} visible
  * @property {number} opacity
+ * @property {Blend} [blend]
  * @property {number} x
  * @property {number} y
  * @property {number} scale
@@ -211,6 +212,7 @@
  * @property {TextEdits} [text]
  */
 
+/** @typedef {"normal" | "multiply" | "screen" | "overlay" | "darken" | "lighten"} Blend */
 /** @typedef {{ job_id: string, layer: number }} LayerRef */
 
 /**
@@ -325,6 +327,7 @@
  * @property {string} given its name until somebody gives it another one
  * @property {boolean} visible
  * @property {number} opacity
+ * @property {Blend} blend
  * @property {GroupCode} [code]
  * @property {{ layer: LayerRef, child: string }} [split]
  * @property {Label | null} [label] what the layer showed that was split
@@ -333,7 +336,7 @@
 /**
  * The editable fields of a layer. `x` and `y` say how far it was moved in pixels, `scale` is about its middle, `hue` is
  * in degrees, `saturation` and `lightness` are factors. `text` is `null` where no words were edited.
- * @typedef {Omit<LayerEdit, "text" | "name"> & { name: string, locked: boolean, text: TextEdits | null }} Editable
+ * @typedef {Omit<LayerEdit, "text" | "name" | "blend"> & { name: string, blend: Blend, locked: boolean, text: TextEdits | null }} Editable
  */
 
 /**

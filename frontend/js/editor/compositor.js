@@ -41,6 +41,12 @@ function pixelsOf(layer) {
 }
 
 /**
+ * A blend mode in the words of a canvas.
+ * @param {import("../types.js").Blend} blend
+ */
+const operationOf = (blend) => (blend === "normal" ? "source-over" : blend);
+
+/**
  * @param {CanvasRenderingContext2D} context
  * @param {Layer} layer
  */
@@ -52,6 +58,7 @@ export function drawLayer(context, layer) {
   context.save();
   if (typing.value?.key === layer.key) leaveOut(context, layer, typing.value.number);
   context.globalAlpha = layer.opacity;
+  context.globalCompositeOperation = operationOf(layer.blend);
   context.imageSmoothingQuality = "high";
   context.drawImage(pixels, x, y, width, height);
   context.restore();
@@ -83,8 +90,8 @@ export function drawStack(context, layers, depth = 0) {
  * @param {import("../types.js").Group} group
  * @param {number} depth
  */
-function drawGroup(context, members, { opacity }, depth) {
-  if (opacity === 1 || !members.some(isShown)) return drawStack(context, members, depth);
+function drawGroup(context, members, { opacity, blend }, depth) {
+  if ((opacity === 1 && blend === "normal") || !members.some(isShown)) return drawStack(context, members, depth);
   const whole = sheet(context.canvas);
   const inner = contextOf(whole);
   inner.setTransform(context.getTransform());
@@ -92,6 +99,7 @@ function drawGroup(context, members, { opacity }, depth) {
   context.save();
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.globalAlpha = opacity;
+  context.globalCompositeOperation = operationOf(blend);
   context.drawImage(whole, 0, 0);
   context.restore();
 }
@@ -233,6 +241,9 @@ export class Compositor {
     const holder = document.createElement("div");
     holder.className = "dragged";
     const moving = flattened(members, box, density);
+    // Several that mix differently mix with each other alone while they are dragged.
+    const blends = new Set(members.map((layer) => layer.blend));
+    if (blends.size === 1) moving.style.mixBlendMode = members[0].blend;
     holder.append(
       flattened(layers.slice(0, first), all, density), moving,
       flattened(layers.slice(first + members.length), all, density),

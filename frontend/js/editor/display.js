@@ -34,6 +34,34 @@ export const solo = signal(null);
 export const selected = signal(null);
 
 /**
+ * Keys of all layers and groups that are worked on: `selected` is one of them.
+ * @type {Signal<number[]>}
+ */
+export const picked = signal(/** @type {number[]} */ ([]));
+
+selected.subscribe((key) => {
+  if (key === null) picked.value = [];
+  else if (!picked.value.includes(key)) picked.value = [key];
+});
+
+/**
+ * Chooses these and no others.
+ * @param {number[]} keys
+ */
+export function pick(keys) {
+  picked.value = keys;
+  selected.value = keys.at(-1) ?? null;
+}
+
+/**
+ * Chooses one more, or one less.
+ * @param {number} key
+ */
+export function pickAlso(key) {
+  pick(picked.value.includes(key) ? picked.value.filter((one) => one !== key) : [...picked.value, key]);
+}
+
+/**
  * Key of the layer or group that the pointer is over, on the canvas or in the list, or `null`.
  * @type {Signal<number | null>}
  */
@@ -56,6 +84,12 @@ export const tool = signal("move");
  * @type {Signal<{ key: number, dx: number, dy: number } | null>}
  */
 export const dragged = signal(null);
+
+/**
+ * Lines that what is dragged was drawn to.
+ * @type {Signal<import("./snapping.js").Guide[]>}
+ */
+export const guides = signal(/** @type {import("./snapping.js").Guide[]} */ ([]));
 
 /**
  * The block of words that somebody types over on the canvas, or `null`.

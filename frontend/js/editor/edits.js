@@ -21,12 +21,23 @@ import { groupOf, membersOf, shifted } from "./tree.js";
  * @param {string | null} [merge]
  */
 export function editLayer(key, fields, merge = null) {
-  editMembers(key, (members) => members.map((layer) => {
-    if (layer.key === key) return { ...layer, ...fields };
-    const entries = Object.entries(fields);
-    const own = Object.fromEntries(entries.filter(([field]) => field in GROUP_LOOK));
-    const theirs = Object.fromEntries(entries.filter(([field]) => !(field in GROUP_LOOK)));
-    return { ...layer, ...theirs, groups: layer.groups.map((group) => (group.key === key ? { ...group, ...own } : group)) };
+  editAll([key], fields, merge);
+}
+
+/**
+ * The same for several.
+ * @param {number[]} keys
+ * @param {Partial<import("../types.js").Editable>} fields
+ * @param {string | null} [merge]
+ */
+export function editAll(keys, fields, merge = null) {
+  const entries = Object.entries(fields);
+  const own = Object.fromEntries(entries.filter(([field]) => field in GROUP_LOOK));
+  const theirs = Object.fromEntries(entries.filter(([field]) => !(field in GROUP_LOOK)));
+  edit(layersNow().map((layer) => {
+    if (keys.includes(layer.key)) return { ...layer, ...fields };
+    if (!layer.groups.some((group) => keys.includes(group.key))) return layer;
+    return { ...layer, ...theirs, groups: layer.groups.map((group) => (keys.includes(group.key) ? { ...group, ...own } : group)) };
   }), merge);
 }
 
@@ -39,6 +50,18 @@ export function editLayer(key, fields, merge = null) {
  */
 export function moveBy(key, dx, dy, merge = null) {
   editMembers(key, (members) => members.map((layer) => ({ ...layer, x: layer.x + dx, y: layer.y + dy })), merge);
+}
+
+/**
+ * Moves several layers and groups.
+ * @param {number[]} keys
+ * @param {number} dx
+ * @param {number} dy
+ * @param {string | null} [merge]
+ */
+export function moveAll(keys, dx, dy, merge = null) {
+  const moved = new Set(keys.flatMap((key) => membersOf(layersNow(), key)));
+  if (moved.size > 0) edit(layersNow().map((layer) => (moved.has(layer) ? { ...layer, x: layer.x + dx, y: layer.y + dy } : layer)), merge);
 }
 
 /**
@@ -120,9 +143,12 @@ export function toggleLocked(key) {
   editLayer(key, { locked: !isLocked(key) });
 }
 
+/** @type {import("../types.js").Blend} */
+const PLAIN = "normal";
+
 /** How a group looks that nobody edited, and a layer beside that; being locked is no look. */
-const GROUP_LOOK = { name: "", visible: true, opacity: 1 };
-const LOOK = { visible: true, opacity: 1, x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1, text: null };
+const GROUP_LOOK = { name: "", visible: true, opacity: 1, blend: PLAIN };
+const LOOK = { visible: true, opacity: 1, blend: PLAIN, x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1, text: null };
 
 /**
  * Whether a layer or group differs from what the service made, apart from its place among the others.
@@ -130,7 +156,7 @@ const LOOK = { visible: true, opacity: 1, x: 0, y: 0, scale: 1, hue: 0, saturati
  */
 export function isEdited(key) {
   const group = groupOf(layersNow(), key);
-  if (group && (group.name !== group.given || !group.visible || group.opacity !== 1)) return true;
+  if (group && (group.name !== group.given || !group.visible || group.opacity !== 1 || group.blend !== PLAIN)) return true;
   const fields = /** @type {(keyof typeof LOOK)[]} */ (Object.keys(LOOK));
   return partsAt(key).some((layer) => layer.name !== layer.info.name || fields.some((field) => layer[field] !== LOOK[field]));
 }

@@ -47,10 +47,10 @@ export function layersFrom({ elements, results }) {
  * @returns {Layer}
  */
 function layerFrom({ id, locked, edit }, { info, origin }, groups, job) {
-  const { visible, opacity, x, y, scale, hue, saturation, lightness, text } = edit;
+  const { visible, opacity, blend = "normal", x, y, scale, hue, saturation, lightness, text } = edit;
   return {
     key: id, job, origin, groups, info, locked: locked ?? false, name: edit.name ?? info.name,
-    visible, opacity, x, y, scale, hue, saturation, lightness, text: text ?? null,
+    visible, opacity, blend, x, y, scale, hue, saturation, lightness, text: text ?? null,
   };
 }
 
@@ -61,8 +61,8 @@ function layerFrom({ id, locked, edit }, { info, origin }, groups, job) {
  */
 function groupFrom({ id, edit, layer, child, group: code }, info) {
   const given = info?.name ?? (code ? GROUP_NAMES[code] ?? code : t("layers.unnamedGroup"));
-  const { visible, opacity } = edit;
-  const group = { key: id, name: edit.name ?? given, given, visible, opacity };
+  const { visible, opacity, blend = "normal" } = edit;
+  const group = { key: id, name: edit.name ?? given, given, visible, opacity, blend };
   if (code) return { ...group, code };
   return layer && child ? { ...group, split: { layer, child }, label: info?.label ?? null } : group;
 }
@@ -89,10 +89,10 @@ export function elementsFrom(layers) {
  * @param {Layer} layer
  * @returns {Element}
  */
-function elementOf({ key, job, info, groups, locked, name, visible, opacity, x, y, scale, hue, saturation, lightness, text }) {
+function elementOf({ key, job, info, groups, locked, name, visible, opacity, blend, x, y, scale, hue, saturation, lightness, text }) {
   return {
     id: key, ...inside(groups.at(-1)), layer: { job_id: job, layer: info.z_index }, locked,
-    edit: { ...named(name, info.name), visible, opacity, x, y, scale, hue, saturation, lightness, ...(text ? { text } : {}) },
+    edit: { ...named(name, info.name), visible, opacity, blend, x, y, scale, hue, saturation, lightness, ...(text ? { text } : {}) },
   };
 }
 
@@ -101,9 +101,9 @@ function elementOf({ key, job, info, groups, locked, name, visible, opacity, x, 
  * @param {Group | undefined} around
  * @returns {Element}
  */
-function elementOfGroup({ key, name, given, code, split, visible, opacity }, around) {
+function elementOfGroup({ key, name, given, code, split, visible, opacity, blend }, around) {
   // A group that somebody made has no other name.
-  const edit = { ...named(name, code || split ? given : null), visible, opacity };
+  const edit = { ...named(name, code || split ? given : null), visible, opacity, blend };
   return { id: key, ...inside(around), ...split, ...(code ? { group: code } : {}), edit: { ...PLAIN, ...edit } };
 }
 

@@ -1,11 +1,12 @@
 // @ts-check
 import * as api from "../lib/api.js";
 import { download } from "../lib/download.js";
-import { t } from "../lib/i18n.js";
-import { stored } from "../lib/signal.js";
+import { fileSize, t } from "../lib/i18n.js";
+import { signal, stored } from "../lib/signal.js";
 import { failureOf, notify } from "../notices.js";
+import { contextOf, drawLayer, sheet } from "./compositor.js";
 import { isShown, solo } from "./display.js";
-import { doc } from "./document.js";
+import { boxAt, doc, nameOf, partsAt } from "./document.js";
 import { elementsFrom } from "./elements.js";
 import { groupTitle, layerTitle } from "./names.js";
 
@@ -25,6 +26,21 @@ export const textMode = stored("unflatten.text", "both");
 export const shapeMode = stored("unflatten.shapes", "native");
 
 /**
+ * The format that was exported last.
+ * @type {import("../lib/signal.js").Signal<string>}
+ */
+export const format = stored("unflatten.format", "psd");
+
+/** Whether a ZIP has each layer trimmed, too. */
+export const trims = stored("unflatten.trim", false);
+
+/**
+ * Whether exports are of the document as it is seen, or as if nobody had edited it.
+ * @type {import("../lib/signal.js").Signal<"seen" | "original">}
+ */
+export const view = signal("seen");
+
+/**
  * The document as it is shown, with names in the page's language.
  * @param {import("../types.js").Layer[]} layers
  */
@@ -39,19 +55,74 @@ export function shownElements(layers) {
 }
 
 /**
- * Exports the document as it is shown, and downloads the file.
+ * What is exported, in the words of the service.
+ * @param {string} format
+ * @param {import("../types.js").Layer[]} layers
+ */
+function asked(format, layers) {
+  const how = { format, text: textMode.value, shapes: shapeMode.value, trim: trims.value };
+  return view.value === "original" ? { ...how, as: "original" } : { ...how, elements: shownElements(layers) };
+}
+
+/**
+ * Exports the document and downloads the file.
  * @param {string} format
  * @param {string} name of the picture
+ * @param {() => boolean} [isSlow] whether it took so long that its end is told
  */
-export async function save(format, name) {
+export async function save(format, name, isSlow = () => false) {
   // The layers have not arrived yet.
   if (!doc.value) return;
   try {
-    const file = await api.compose(doc.value.id, { format, text: textMode.value, shapes: shapeMode.value, elements: shownElements(doc.value.layers) });
-    const url = URL.createObjectURL(file);
-    download(url, `${name.replace(/\.[^.]*$/, "") || "poster"}-layers.${format}`);
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    const file = await api.compose(doc.value.id, asked(format, doc.value.layers));
+    const title = `${name.replace(/\.[^.]*$/, "") || "poster"}-layers.${format}`;
+    downloadBlob(file, title);
+    if (isSlow()) notify("info", t("take.saved", { name: title, size: fileSize(file.size) }));
   } catch (error) {
     notify("error", t("error.export", { message: failureOf(error).message }));
   }
 }
+
+/** Puts the picture on the clipboard, as PNG. */
+export async function copyPicture() {
+  if (!doc.value) return;
+  try {
+    // The picture comes later, so that the browser still knows that a person asked.
+    const file = api.compose(doc.value.id, asked("png", doc.value.layers));
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": file })]);
+    notify("info", t("take.copied"));
+  } catch {
+    notify("error", t("take.notCopied"));
+  }
+}
+
+/**
+ * Downloads a layer or group as it is seen, trimmed, under its name.
+ * @param {number} key
+ */
+export function saveLayer(key) {
+  const box = boxAt(key);
+  if (!box) return;
+  const [x, y] = [Math.floor(box.x), Math.floor(box.y)];
+  const picture = sheet({ width: Math.ceil(box.x + box.width) - x, height: Math.ceil(box.y + box.height) - y });
+  const context = contextOf(picture);
+  context.translate(-x, -y);
+  for (const layer of partsAt(key)) drawLayer(context, layer);
+  picture.toBlob((file) => file && downloadBlob(file, `${fileName(nameOf(key))}.png`));
+}
+
+/**
+ * @param {Blob} file
+ * @param {string} name
+ */
+function downloadBlob(file, name) {
+  const url = URL.createObjectURL(file);
+  download(url, name);
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/**
+ * A name without what file systems forbid.
+ * @param {string} name
+ */
+export const fileName = (name) => name.replace(/[\\/:*?"<>|\p{Cc}]+/gu, " ").replace(/\s+/g, " ").trim() || "layer";

@@ -4,7 +4,8 @@
  * The keys of the editor, in one place: what is pressed, what it does, and how the sheet shows it.
  *
  * @typedef {"move" | "hand" | "pan" | "fit" | "actual" | "zoomIn" | "zoomOut" | "undo" | "redo" | "raise" | "lower" | "rename"
- *   | "deselect" | "type" | "nudge" | "visible" | "lock" | "menu" | "help"} Action
+ *   | "deselect" | "type" | "nudge" | "visible" | "lock" | "menu" | "help" | "all" | "remove" | "duplicate" | "copyHere"
+ *   | "group" | "ungroup"} Action
  */
 
 /**
@@ -34,6 +35,12 @@ export const SHORTCUTS = [
       { action: "lower", keys: ["["] },
       { action: "rename", keys: ["F2"] },
       { action: "type", keys: ["Enter"] },
+      { action: "duplicate", keys: ["Ctrl+D"] },
+      { action: "copyHere", keys: ["Ctrl+J"] },
+      { action: "remove", keys: ["Delete"] },
+      { action: "group", keys: ["Ctrl+G"] },
+      { action: "ungroup", keys: ["Ctrl+Shift+G"] },
+      { action: "all", keys: ["Ctrl+A"] },
       { action: "deselect", keys: ["Escape"] },
     ],
   },
@@ -49,7 +56,7 @@ export const SHORTCUTS = [
 ];
 
 /** Keys that mean the same as one of the sheet. */
-const SAME = new Map([["=", "+"], ["0", "Ctrl+0"], ["1", "Ctrl+1"], ["_", "-"]]);
+const SAME = new Map([["=", "+"], ["0", "Ctrl+0"], ["1", "Ctrl+1"], ["_", "-"], ["Backspace", "Delete"]]);
 
 const BY_KEYS = new Map(SHORTCUTS.flatMap(({ shortcuts }) => shortcuts.flatMap(({ action, keys }) => keys.map((one) => [one, action]))));
 

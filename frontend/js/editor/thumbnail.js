@@ -15,7 +15,7 @@ const SEEN_ALPHA = 24;
 export function drawThumbnail(canvas, key) {
   const box = boxAt(key);
   // Thumbnails ignore opacity.
-  const shown = partsAt(key).map((layer) => ({ ...layer, opacity: 1 }));
+  const shown = partsAt(key).map((layer) => ({ ...layer, opacity: 1, blend: /** @type {const} */ ("normal") }));
   const context = contextOf(canvas, { willReadFrequently: true });
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);

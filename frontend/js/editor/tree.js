@@ -102,19 +102,6 @@ export function canShift(layers, key, by) {
 }
 
 /**
- * `layers` with a layer or group outside the groups around it that are `left`: above what stays in them.
- * @param {Layer[]} layers
- * @param {number} key
- * @param {number[]} left
- */
-export function leaving(layers, key, left) {
-  const members = membersOf(layers, key);
-  const freed = members.map((layer) => ({ ...layer, groups: layer.groups.filter((group) => !left.includes(group.key)) }));
-  const above = layers.map((layer) => pathOf(layer).includes(left[0])).lastIndexOf(true) + 1;
-  return [...layers.slice(0, above).filter((layer) => !members.includes(layer)), ...freed, ...layers.slice(above)];
-}
-
-/**
  * The rows of a list, the highest first, each group above its parts.
  * @param {Layer[]} layers
  * @param {Set<number>} [folded] keys of groups whose parts are left out

@@ -263,8 +263,7 @@ export const en = {
   "replace.done": "Replaced: {count}",
 
   "take.title": "Export",
-  "take.all": "Download all layers (ZIP)",
-  "take.seen": "Export what you see as",
+  "take.seen": "As you see it",
   "take.zip": "ZIP: one PNG per layer",
   "take.psd": "PSD: Photoshop and anything that opens its files",
   "take.ora": "OpenRaster: Krita, GIMP, MyPaint",

@@ -300,8 +300,7 @@ export const ko = {
   "replace.done": "{count}곳을 바꿈",
 
   "take.title": "내보내기",
-  "take.all": "모든 레이어 다운로드 (ZIP)",
-  "take.seen": "보이는 대로 내보내기",
+  "take.seen": "보이는 대로",
   "take.zip": "ZIP: 레이어마다 PNG 하나",
   "take.psd": "PSD: 포토샵, 그리고 PSD를 여는 프로그램",
   "take.ora": "OpenRaster: Krita, GIMP, MyPaint",

@@ -2,6 +2,7 @@
 //!
 //! Needs `chromium` and `chromedriver`; `cargo xtask test` installs them or says how.
 
+mod arranging;
 mod browser;
 mod editing;
 mod editor;
@@ -73,7 +74,7 @@ async fn a_dropped_poster_becomes_layers_that_stack_back_to_it() {
         assert!(near(page.pixel(RED_AT).await, RED));
         page.click("li[data-key='0'] [data-eye]").await;
 
-        page.click("[data-zip]").await;
+        page.click("[data-save=zip]").await;
         let archive = page.downloaded("zip").await;
         poster.assert_recomposed_by(&archive);
 

@@ -1,60 +1,54 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { landed, landings } from "../../../../frontend/js/editor/landing.js";
+import { landed, landings, meant } from "../../../../frontend/js/editor/landing.js";
 import { rows } from "../../../../frontend/js/editor/tree.js";
-import { group, keysOf, layer, named, nested, outline } from "./layers.mjs";
+import { group, layer, nested, outline } from "./layers.mjs";
 
 const NONE = new Set();
 
-/** What comes of dropping a row in each of the gaps where it may go. */
-function outcomes(layers, key, folded = NONE) {
-  return Object.fromEntries([...landings(layers, folded, key)].map(([gap, landing]) => [gap, landed(layers, key, landing)]));
+/** What comes of dropping a row in each of the gaps where it may go, as outlines; one of several places is `|`. */
+function outlines(layers, key, folded = NONE) {
+  const found = [...landings(layers, folded, key)].sort(([a], [b]) => a - b);
+  return Object.fromEntries(found.map(([gap, places]) => [gap, places.map((landing) => outline(landed(layers, key, landing))).join(" | ")]));
 }
 
-/** The same as outlines. */
-const outlines = (layers, key, folded) => Object.fromEntries(Object.entries(outcomes(layers, key, folded)).map(([gap, after]) => [gap, outline(after)]));
-
-test("a layer goes between its siblings, and a group is passed as a whole", () => {
+test("a layer goes between any rows, into groups and out of them", () => {
   // Rows: 9, group 1, group 4, 6, 5, 3, 0.
   assert.deepEqual(rows(nested()).map(({ key }) => key), [9, 1, 4, 6, 5, 3, 0]);
-  const moved = outcomes(nested(), 9);
-  assert.deepEqual(Object.keys(moved), ["6", "7"], "not into the group, and not where it is");
-  assert.deepEqual(keysOf(moved[6]), [0, 9, 3, 5, 6]);
-  assert.deepEqual(keysOf(moved[7]), [9, 0, 3, 5, 6]);
-  assert.deepEqual(keysOf(outcomes(nested(), 1)[7]), [3, 5, 6, 0, 9], "a group goes with all that is in it");
+  assert.deepEqual(outlines(nested(), 9), {
+    2: "0 Group 1(3 Group 4(5 6) 9)",
+    3: "0 Group 1(3 Group 4(5 6 9))",
+    4: "0 Group 1(3 Group 4(5 9 6))",
+    5: "0 Group 1(3 9 Group 4(5 6)) | 0 Group 1(3 Group 4(9 5 6))",
+    6: "0 9 Group 1(3 Group 4(5 6)) | 0 Group 1(9 3 Group 4(5 6))",
+    7: "9 0 Group 1(3 Group 4(5 6))",
+  });
+  assert.deepEqual(outlines(nested(), 5)[0], "0 Group 1(3 Group 4(6)) 9 5");
+  assert.deepEqual(outlines(nested(), 5)[3], "0 Group 1(3 Group 4(6 5)) 9");
 });
 
-test("a part of a layer that was split stays in its group", () => {
-  const moved = outcomes(nested(), 5);
-  assert.deepEqual(Object.keys(moved), ["3"]);
-  assert.deepEqual(keysOf(moved[3]), [0, 3, 6, 5, 9]);
-  assert.deepEqual(Object.keys(outcomes(nested(), 3)), ["2"]);
-  assert.deepEqual(keysOf(outcomes(nested(), 3)[2]), [0, 5, 6, 3, 9]);
+test("a group goes with all that is in it, and never into itself", () => {
+  assert.deepEqual(outlines(nested(), 1), { 0: "0 9 Group 1(3 Group 4(5 6))", 7: "Group 1(3 Group 4(5 6)) 0 9" });
+  assert.deepEqual(outlines(nested(), 4)[0], "0 Group 1(3) 9 Group 4(5 6)");
+});
+
+test("a group that the last of its layers leaves is gone", () => {
+  const layers = [layer(0), layer(1, { groups: [group(8)] }), layer(2)];
+  assert.equal(outlines(layers, 1)[0], "0 2 1");
 });
 
 test("gaps are counted in the rows that are shown", () => {
-  const moved = outcomes(nested(), 9, new Set([1]));
-  assert.deepEqual(Object.keys(moved), ["2", "3"], "the group is one row");
-  assert.deepEqual(keysOf(moved[2]), [0, 9, 3, 5, 6]);
+  const places = outlines(nested(), 9, new Set([1]));
+  assert.deepEqual(places, { 2: "0 9 Group 1(3 Group 4(5 6))", 3: "9 0 Group 1(3 Group 4(5 6))" });
 });
 
-test("a layer may leave a group that the service made, and comes to lie outside it", () => {
-  const [things, words] = [named(101, "objects"), named(103, "text")];
-  const layers = [layer(0), ...[1, 2].map((key) => layer(key, { groups: [things] })), ...[3, 4].map((key) => layer(key, { groups: [words] }))];
-  // Rows: Text, 4, 3, Objects, 2, 1, 0.
-  assert.deepEqual(outlines(layers, 3), {
-    0: "0 Objects(1 2) Text(4) 3",
-    1: "0 Objects(1 2) Text(4 3)",
-    3: "0 Objects(1 2) 3 Text(4)",
-    6: "0 3 Objects(1 2) Text(4)",
-    7: "3 0 Objects(1 2) Text(4)",
-  });
-  const objects = layers[1].groups[0].key;
-  assert.deepEqual(outlines(layers, objects), { 0: "0 Text(3 4) Objects(1 2)", 7: "Objects(1 2) 0 Text(3 4)" });
-  const split = [layer(0), layer(1, { groups: [things] }), ...[7, 8].map((key) => layer(key, { groups: [things, group(2)] }))];
-  assert.ok(Object.values(outlines(split, 2)).includes("Group 2(7 8) 0 Objects(1)"), "all parts may leave together");
-  assert.ok(!Object.values(outlines(split, 7)).some((one) => !one.includes("Group 2(")), "but none alone");
+test("where a group ends, what is dragged to the right goes into it", () => {
+  const places = landings(nested(), NONE, 9).get(6);
+  assert.deepEqual(meant(places, [], false).parent, []);
+  assert.deepEqual(meant(places, [], true).parent, [1]);
+  assert.deepEqual(meant(places, [1], false).parent, [1], "what is in the group stays in it");
+  assert.equal(meant([], [], false), null);
 });
 
 test("nothing lands where nothing is", () => {

@@ -10,7 +10,7 @@ export function layer(key, fields = {}) {
   };
   return {
     key, job: "job", info: { ...info, ...fields.info }, origin: { x: 0, y: 0 }, groups: [], name: `Layer ${key}`,
-    visible: true, locked: false, opacity: 1, x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1, text: null,
+    visible: true, locked: false, opacity: 1, blend: "normal", x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1, text: null,
     ...withoutInfo(fields),
   };
 }
@@ -19,7 +19,7 @@ function withoutInfo({ info: _, ...fields }) {
   return fields;
 }
 
-export const group = (key, name = `Group ${key}`) => ({ key, name, given: name, visible: true, opacity: 1 });
+export const group = (key, name = `Group ${key}`) => ({ key, name, given: name, visible: true, opacity: 1, blend: "normal" });
 
 /** A group that the service made. */
 export const named = (key, code) => ({ ...group(key, { text: "Text", objects: "Objects", people: "People" }[code]), code });

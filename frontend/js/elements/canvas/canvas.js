@@ -1,7 +1,7 @@
 // @ts-check
 import { arrived } from "../../editor/bitmaps.js";
 import { Compositor } from "../../editor/compositor.js";
-import { dragged, ground, hovered, isShown, mode, selected, solo, tool, typing } from "../../editor/display.js";
+import { dragged, ground, guides, hovered, isShown, mode, picked, selected, solo, tool, typing } from "../../editor/display.js";
 import { boxAt, doc } from "../../editor/document.js";
 import { layerTitle } from "../../editor/names.js";
 import { isComplete } from "../../editor/pixels.js";
@@ -75,7 +75,8 @@ class Canvas extends View {
       if (size !== this.#size) this.#measure();
       this.#size = size;
     });
-    this.watch([doc, selected, hovered, dragged, arrived], () => this.#outlines());
+    this.watch([doc, selected, picked, hovered, dragged, arrived], () => this.#outlines());
+    this.watch([guides], () => this.#guides());
     this.watch([tool], () => gestures.showTool());
     this.watch(typedOver, () => this.#typing?.sync());
     this.watch([ground, mode], () => {
@@ -169,7 +170,35 @@ class Canvas extends View {
     const isOverOther = hovered.value !== null && hovered.value !== selected.value && !dragged.value;
     this.#outline(this.find(".over"), isOverOther ? hovered.value : null, { dx: 0, dy: 0 });
     this.#outline(this.find(".picked"), selected.value, dragged.value ?? { dx: 0, dy: 0 });
+    this.#others(picked.value.filter((key) => key !== selected.value));
     this.find(".frame").toggleAttribute("data-selected", !this.find(".picked").hidden);
+  }
+
+  /** Shows what a drag was drawn to. */
+  #guides() {
+    const { scale } = this.#viewport;
+    for (const line of this.querySelectorAll(".guide")) line.remove();
+    for (const { axis, at, from, to } of guides.value) {
+      const line = Object.assign(document.createElement("div"), { className: `guide ${axis}` });
+      const [start, across, length] = axis === "x" ? ["left", "top", "height"] : ["top", "left", "width"];
+      Object.assign(line.style, { [start]: `${at * scale}px`, [across]: `${from * scale}px`, [length]: `${(to - from) * scale}px` });
+      this.find(".stage").append(line);
+    }
+  }
+
+  /**
+   * Lays outlines around what is selected beside one.
+   * @param {number[]} keys
+   */
+  #others(keys) {
+    const outlines = [...this.querySelectorAll(".outline.other")];
+    for (const extra of outlines.slice(keys.length)) extra.remove();
+    keys.forEach((key, at) => {
+      const outline = outlines[at] ?? Object.assign(document.createElement("div"), { className: "outline other" });
+      outline.setAttribute("aria-hidden", "true");
+      this.find(".picked").after(outline);
+      this.#outline(/** @type {HTMLElement} */ (outline), key, { dx: 0, dy: 0 });
+    });
   }
 
   /**

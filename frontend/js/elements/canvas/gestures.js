@@ -1,11 +1,13 @@
 // @ts-check
-import { hovered, mode, selected, tool } from "../../editor/display.js";
-import { layersNow } from "../../editor/document.js";
-import { isLocked, moveBy } from "../../editor/edits.js";
+import { guides, hovered, mode, pick, pickAlso, picked, selected, tool } from "../../editor/display.js";
+import { boxAt, layersNow } from "../../editor/document.js";
+import { isLocked, moveAll, moveBy } from "../../editor/edits.js";
 import { layerAt } from "../../editor/hit.js";
-import { endEdit } from "../../editor/history.js";
+import { endEdit, undo } from "../../editor/history.js";
+import { boxesBeside, snapped } from "../../editor/snapping.js";
 import { hit } from "../../editor/tree.js";
 import { closest } from "../../lib/view.js";
+import { Marquee, keysIn } from "./marquee.js";
 import { typeOver } from "./typing.js";
 
 /** @typedef {import("../../types.js").Point} Point */
@@ -18,12 +20,19 @@ import { typeOver } from "./typing.js";
  * @property {number | null} key what is under the pointer
  * @property {boolean} moves
  * @property {boolean} selects whether it selects what is under the pointer if it comes to no drag
+ * @property {boolean} adds whether it adds to what is selected: a click one thing, a drag all in a rectangle
+ * @property {Marquee | null} [marquee]
+ * @property {number[]} [several] what is moved together, if it is more than one
+ * @property {boolean} [isFree] whether it goes where the pointer goes, and is not drawn to edges
+ * @property {{ box: import("../../types.js").Rect | null, others: import("../../types.js").Rect[] }} [edges]
  * @property {boolean} begun
  * @property {[number, number]} [by] how far it was dragged, in pixels of the document
  * @property {number | null} [frame] that is asked for
  */
 
 const DRAG_FROM_PX = 4;
+/** From how far, on the screen, a layer is drawn to an edge. */
+const SNAP_PX = 5;
 const WHEEL_ZOOM = 0.0022;
 
 /** Pointer and wheel on the canvas: zoom, pan, select, move. */
@@ -126,8 +135,9 @@ export class Gestures {
     if (this.#pointers.size > 1) return this.#drop();
     const key = event.button === 0 && !this.#isHand ? this.keyAt(event) : null;
     // A finger moves only a layer that is already selected: otherwise it pans.
-    const moves = key !== null && !isLocked(key) && (event.pointerType !== "touch" || key === selected.value);
-    this.#drag = { from: point, last: point, key, moves, selects: event.button === 0 && !this.#isHand, begun: false };
+    const adds = event.shiftKey && event.button === 0 && !this.#isHand && mode.value === "layers";
+    const moves = !adds && key !== null && !isLocked(key) && (event.pointerType !== "touch" || picked.value.includes(key));
+    this.#drag = { from: point, last: point, key, moves, selects: event.button === 0 && !this.#isHand, adds, begun: false };
     this.#frame.setPointerCapture(event.pointerId);
   }
 
@@ -189,7 +199,9 @@ export class Gestures {
       if (Math.hypot(point.x - drag.from.x, point.y - drag.from.y) < DRAG_FROM_PX) return;
       this.#begin(drag);
     }
+    drag.isFree = event.ctrlKey || event.metaKey;
     if (drag.moves) this.#moveLayer(drag, point);
+    else if (drag.marquee) drag.marquee.stretch(point);
     else this.#viewport.panBy(point.x - drag.last.x, point.y - drag.last.y);
     drag.last = point;
   }
@@ -198,10 +210,19 @@ export class Gestures {
   #begin(drag) {
     drag.begun = true;
     hovered.value = null;
+    if (drag.adds) {
+      drag.marquee = new Marquee(this.#frame, drag.from);
+      return;
+    }
     this.#frame.dataset.dragging = drag.moves ? "layer" : "view";
     if (!drag.moves || drag.key === null) return;
     selected.value = drag.key;
     endEdit();
+    if (picked.value.length > 1) {
+      drag.several = picked.value.filter((key) => !isLocked(key));
+      return;
+    }
+    drag.edges = { box: boxAt(drag.key), others: boxesBeside([drag.key]) };
     this.#compositor.beginDrag(drag.key);
   }
 
@@ -212,13 +233,34 @@ export class Gestures {
   #moveLayer(drag, point) {
     /** @type {(to: number, start: number) => number} */
     const by = (to, start) => Math.round((to - start) / this.#viewport.scale);
-    drag.by = [by(point.x, drag.from.x), by(point.y, drag.from.y)];
+    const [x, y] = drag.by ?? [0, 0];
+    drag.by = this.#snapped(drag, by(point.x, drag.from.x), by(point.y, drag.from.y));
+    if (drag.several) return moveAll(drag.several, drag.by[0] - x, drag.by[1] - y, "drag");
     // A mouse may report more often than the screen shows.
     drag.frame ??= requestAnimationFrame(() => {
       if (this.#drag !== drag || !drag.by) return;
       drag.frame = null;
       this.#compositor.drag(...drag.by);
     });
+  }
+
+  /**
+   * How far a drag moves, with what it is drawn to; guides show it.
+   * @param {Drag} drag
+   * @param {number} dx
+   * @param {number} dy
+   * @returns {[number, number]}
+   */
+  #snapped({ edges, isFree }, dx, dy) {
+    if (!edges?.box || isFree) {
+      guides.value = [];
+      return [dx, dy];
+    }
+    const moved = { ...edges.box, x: edges.box.x + dx, y: edges.box.y + dy };
+    const found = snapped(moved, edges.others, SNAP_PX / this.#viewport.scale);
+    // Where it does not move, it is drawn to nothing.
+    guides.value = found.guides.filter(({ axis }) => (axis === "x" ? dx : dy) !== 0);
+    return [dx && dx + found.dx, dy && dy + found.dy];
   }
 
   /**
@@ -239,7 +281,15 @@ export class Gestures {
   #up(event) {
     if (!this.#pointers.delete(event.pointerId) || !this.#drag) return;
     const isWhole = event.type === "pointerup";
-    if (!this.#drag.begun && isWhole && this.#drag.selects && mode.value === "layers") selected.value = this.#drag.key;
+    const { begun, selects, adds, key, marquee } = this.#drag;
+    if (!begun && isWhole && selects && mode.value === "layers") {
+      if (!adds) pick(key === null ? [] : [key]);
+      else if (key !== null) pickAlso(key);
+    }
+    if (isWhole && marquee) {
+      const area = marquee.area((point) => this.#viewport.toContent(point.x, point.y));
+      pick([...new Set([...picked.value, ...keysIn(area)])]);
+    }
     this.#drop(isWhole);
   }
 
@@ -251,6 +301,12 @@ export class Gestures {
     const drag = this.#drag;
     this.#drag = null;
     delete this.#frame.dataset.dragging;
+    guides.value = [];
+    drag?.marquee?.remove();
+    if (drag?.several) {
+      if (!keep && drag.by) undo();
+      return endEdit();
+    }
     if (!drag?.begun || !drag.moves || drag.key === null) return;
     if (keep && drag.by?.some(Boolean)) moveBy(drag.key, ...drag.by);
     this.#compositor.endDrag();

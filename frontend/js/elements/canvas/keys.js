@@ -1,7 +1,8 @@
 // @ts-check
-import { renaming, selected, tool } from "../../editor/display.js";
+import { duplicatePicked, groupPicked, pickAll, removePicked, ungroupPicked } from "../../editor/arrange.js";
+import { picked, renaming, selected, tool } from "../../editor/display.js";
 import { boxAt, layerOf, layersNow } from "../../editor/document.js";
-import { isLocked, moveBy, shift } from "../../editor/edits.js";
+import { isLocked, moveAll, shift } from "../../editor/edits.js";
 import { redo, undo } from "../../editor/history.js";
 import { actionOf } from "../../editor/shortcuts.js";
 import { groupOf, pathTo } from "../../editor/tree.js";
@@ -79,6 +80,12 @@ export class Keys {
       case "redo": return redo;
       case "raise": return key === null ? null : () => shift(key, 1);
       case "lower": return key === null ? null : () => shift(key, -1);
+      case "remove": return key === null ? null : removePicked;
+      case "duplicate": return key === null ? null : () => duplicatePicked();
+      case "copyHere": return key === null ? null : () => duplicatePicked(true);
+      case "group": return key === null ? null : groupPicked;
+      case "ungroup": return key === null ? null : ungroupPicked;
+      case "all": return pickAll;
       case "rename": return this.#rename(event);
       case "deselect": return this.#escape(event);
       case "type": return this.#type(event);
@@ -118,8 +125,8 @@ export class Keys {
     const [dx, dy] = ARROWS[key];
     const chosen = selected.value;
     if (chosen === null) return this.#viewport.panBy(-dx * PAN_PX, -dy * PAN_PX);
-    if (boxAt(chosen) === null || isLocked(chosen)) return;
+    const free = picked.value.filter((one) => boxAt(one) !== null && !isLocked(one));
     const by = shiftKey ? FAR_PX : 1;
-    moveBy(chosen, dx * by, dy * by, `nudge ${chosen}`);
+    if (free.length > 0) moveAll(free, dx * by, dy * by, `nudge ${free.join()}`);
   }
 }

@@ -1,7 +1,7 @@
 // @ts-check
-import { dragged, selected } from "../../editor/display.js";
+import { dragged, picked, selected } from "../../editor/display.js";
 import { doc, givenName, layerOf, layersNow, nameOf, partsAt } from "../../editor/document.js";
-import { editLayer, isLocked, moveBy, rename, scaleTo, shift, toggleLocked } from "../../editor/edits.js";
+import { editAll, isLocked, moveAll, rename, scaleTo, shift, toggleLocked } from "../../editor/edits.js";
 import { endEdit } from "../../editor/history.js";
 import { splitLayer, splitting, stopSplitting } from "../../editor/split.js";
 import { canShift, groupOf } from "../../editor/tree.js";
@@ -25,6 +25,8 @@ const SLIDERS = [["opacity", 0, 100, "%"]];
 const COLOURS = [["hue", -180, 180, "°"], ["saturation", 0, 200, "%"], ["lightness", 40, 160, "%"]];
 /** @type {Field} */
 const SCALE = ["scale", 5, 400, "%"];
+/** @type {import("../../types.js").Blend[]} */
+const BLENDS = ["normal", "multiply", "screen", "overlay", "darken", "lighten"];
 /** @type {Record<string, string>} */
 const UNITS = Object.fromEntries([...SLIDERS, ...COLOURS, SCALE].map(([field, , , unit]) => [field, unit]));
 
@@ -41,7 +43,7 @@ class Inspector extends View {
 
   mount() {
     this.watch([selected, language], () => this.#draw());
-    this.watch([doc, dragged, splitting], () => this.#sync());
+    this.watch([doc, dragged, picked, splitting], () => this.#sync());
     this.addEventListener("input", (event) => this.#take(event.target));
     this.addEventListener("change", () => endEdit());
     this.addEventListener("click", (event) => this.#act(closest(event, "[data-action]")?.dataset.action));
@@ -82,6 +84,7 @@ class Inspector extends View {
           <input class="input name" name="name" type="text" maxlength="200" aria-label="${t("inspector.name")}">
           ${this.#button("lock", "lock")}${this.#button("up", "up")}${this.#button("down", "down")}${this.#button("more", "more")}
         </div>
+        <p class="hint several" hidden></p>
         ${layer ? roughness(layer) : ""}
         ${text && text !== name ? html`<p class="hint words">${text}</p>` : ""}
         <div class="inspector-row places">
@@ -90,6 +93,10 @@ class Inspector extends View {
           <label>% <input class="input" name="scale" type="number" min="${least}" max="${most}" step="1" aria-label="${t("inspector.scale")}"></label>
         </div>
         ${SLIDERS.map((one) => this.#slider(one))}
+        <div class="inspector-row">
+          <label for="layer-blend">${t("inspector.blend")}</label>
+          <select id="layer-blend" class="input" name="blend">${BLENDS.map((one) => html`<option value="${one}">${t(`blend.${one}`)}</option>`)}</select>
+        </div>
         <details><summary>${t("inspector.colours")}</summary>${COLOURS.map((one) => this.#slider(one))}</details>
         ${isGroup ? "" : html`<div class="inspector-row">
           <button type="button" class="button small" data-action="split" title="${t("split.hint")}">${icon("layers")}${t("split.start")}</button>
@@ -122,19 +129,20 @@ class Inspector extends View {
   /** @param {EventTarget | null} input */
   #take(input) {
     const key = selected.value;
+    if (input instanceof HTMLSelectElement && key !== null) return editAll(picked.value, { blend: BLENDS.find((one) => one === input.value) });
     if (!(input instanceof HTMLInputElement) || key === null || !input.checkValidity()) return;
     const { name: field, value } = input;
-    const merge = `${field} ${key}`;
+    const merge = `${field} ${picked.value.join()}`;
     if (field === "name") return rename(key, value.trim() || givenName(key), merge);
     let next = Number(value);
     if (!Number.isFinite(next) || (field === "scale" && value === "")) return;
     if (UNITS[field] === "%") next /= 100;
     // A group has the place and the size of its lowest layer.
     const [lowest] = partsAt(key);
-    if (field === "x") moveBy(key, next - lowest.x, 0, merge);
-    else if (field === "y") moveBy(key, 0, next - lowest.y, merge);
+    if (field === "x") moveAll(picked.value, next - lowest.x, 0, merge);
+    else if (field === "y") moveAll(picked.value, 0, next - lowest.y, merge);
     else if (field === "scale" && this.#isGroup) scaleTo(key, next, merge);
-    else editLayer(key, { [field]: next }, merge);
+    else editAll(picked.value, { [field]: next }, merge);
   }
 
   #sync() {
@@ -156,6 +164,10 @@ class Inspector extends View {
       const output = input.parentElement?.querySelector("output");
       if (output) output.textContent = `${number(Number(shown))}${UNITS[input.name] === "%" ? " %" : "°"}`;
     }
+    const several = this.find(".several");
+    several.hidden = picked.value.length < 2;
+    several.textContent = several.hidden ? "" : t("inspector.several", { count: picked.value.length });
+    this.find("select", HTMLSelectElement).value = String(values.blend);
     this.find("[data-action=up]", HTMLButtonElement).disabled = !canShift(layersNow(), key, 1);
     this.find("[data-action=down]", HTMLButtonElement).disabled = !canShift(layersNow(), key, -1);
     this.find("[data-action=lock]").setAttribute("aria-pressed", String(isLocked(key)));

@@ -1,8 +1,9 @@
 // @ts-check
 import { arrived } from "../../editor/bitmaps.js";
-import { fold, folded, hovered, isShown, renaming, selected, solo, unfold } from "../../editor/display.js";
+import { fold, folded, hovered, isShown, pick, pickAlso, picked, renaming, selected, solo, unfold } from "../../editor/display.js";
 import { doc, layersNow, partsAt } from "../../editor/document.js";
 import { isAllVisible, isLocked, isVisible, showAll, toggleLocked, toggleVisible } from "../../editor/edits.js";
+import { saveLayer } from "../../editor/save.js";
 import { drawThumbnail } from "../../editor/thumbnail.js";
 import { pathTo, rows } from "../../editor/tree.js";
 import { html, render } from "../../lib/html.js";
@@ -36,8 +37,9 @@ class Layers extends View {
     delegate(this, "click", "[data-eye]", (event, button) => (event.altKey ? toggle(solo, keyOf(button)) : toggleVisible(keyOf(button))));
     delegate(this, "click", "[data-solo]", (_, button) => toggle(solo, keyOf(button)));
     delegate(this, "click", "[data-lock]", (_, button) => toggleLocked(keyOf(button)));
-    delegate(this, "click", "[data-pick]", (_, button) => this.#pick(keyOf(button)));
+    delegate(this, "click", "[data-pick]", (event, button) => (event.shiftKey || event.ctrlKey || event.metaKey ? pickAlso(keyOf(button)) : this.#pick(keyOf(button))));
     delegate(this, "dblclick", "[data-pick]", (_, button) => (renaming.value = keyOf(button)));
+    delegate(this, "click", "[data-take]", (_, button) => saveLayer(keyOf(button)));
     delegate(this, "click", "[data-all]", () => this.#showAll());
     delegate(this, "click", "[data-fold]", (_, button) => fold(keyOf(button)));
     delegate(this, "contextmenu", "li", (event, row) => this.#menu(event, row));
@@ -45,7 +47,7 @@ class Layers extends View {
     this.addEventListener("pointerleave", () => (hovered.value = null));
     new Reordering(this);
     this.watch([language], () => this.#draw());
-    this.watch([doc, solo, selected, folded], () => this.#sync());
+    this.watch([doc, solo, selected, picked, folded], () => this.#sync());
     this.watch([hovered], () => this.#hover());
     this.watch([renaming], () => {
       this.#renaming.sync();
@@ -60,7 +62,7 @@ class Layers extends View {
 
   /** @param {number} key */
   #pick(key) {
-    selected.value = key;
+    pick([key]);
     const panel = this.closest(".panel");
     if (!panel || this.#hiddenBy(panel) === 0) return;
     // The inspector has come up over the row: the second click of a double-click still reaches it.
@@ -157,13 +159,13 @@ class Layers extends View {
     const { key } = row;
     const members = partsAt(key);
     element.classList.toggle("hidden", !members.some(isShown));
-    element.classList.toggle("selected", selected.value === key);
+    element.classList.toggle("selected", picked.value.includes(key));
     this.#name(element, nameIn(row), wholeIn(row));
     element.querySelector("[data-fold]")?.setAttribute("aria-expanded", String(!folded.value.has(key)));
     within(element, "[data-lock]").setAttribute("aria-pressed", String(isLocked(key)));
     within(element, "[data-eye]").setAttribute("aria-pressed", String(isVisible(key)));
     within(element, "[data-solo]").setAttribute("aria-pressed", String(solo.value === key));
-    within(element, "[data-pick]").setAttribute("aria-pressed", String(selected.value === key));
+    within(element, "[data-pick]").setAttribute("aria-pressed", String(picked.value.includes(key)));
   }
 
   /** Lights up the row of what the pointer is over, or of the folded group around it. */
@@ -183,7 +185,7 @@ class Layers extends View {
     place.title = whole;
     if (place.textContent === name) return;
     place.textContent = name;
-    for (const [selector, key] of [["[data-eye]", "visible"], ["[data-solo]", "solo"], ["[data-lock]", "lock"], ["a", "download"], ["[data-fold]", "parts"]]) {
+    for (const [selector, key] of [["[data-eye]", "visible"], ["[data-solo]", "solo"], ["[data-lock]", "lock"], ["[data-take]", "download"], ["[data-fold]", "parts"]]) {
       const control = element.querySelector(selector);
       const words = t(`layers.${key}`, { name });
       control?.setAttribute("title", words);

@@ -2,7 +2,8 @@
 import { folded } from "../../editor/display.js";
 import { layersNow } from "../../editor/document.js";
 import { land } from "../../editor/edits.js";
-import { landings } from "../../editor/landing.js";
+import { landings, meant } from "../../editor/landing.js";
+import { pathTo } from "../../editor/tree.js";
 import { closest } from "../../lib/view.js";
 
 /**
@@ -17,6 +18,8 @@ import { closest } from "../../lib/view.js";
 
 const DRAG_FROM_PX = 5;
 const EDGE_PX = 48;
+/** So far to the right, a row is dragged into the group above. */
+const INWARDS_PX = 24;
 const SCROLL_PX = 10;
 
 /**
@@ -61,22 +64,23 @@ export class Reordering {
       drag.row.classList.add("taken");
     }
     this.#scroll(event.clientY);
-    this.#show(drag, drag.landings, event.clientY);
+    this.#show(drag, drag.landings, event);
   }
 
   /**
    * Shows the line in the nearest place where the row may go.
    * @param {Drag} drag
    * @param {NonNullable<Drag["landings"]>} landings
-   * @param {number} y in the window
+   * @param {PointerEvent} event
    */
-  #show(drag, landings, y) {
+  #show(drag, landings, { clientX: x, clientY: y }) {
     const rows = this.#rows();
     const list = rows[0]?.parentElement;
     if (!list) return;
     const middles = rows.map((row) => row.getBoundingClientRect()).map(({ top, height }) => top + height / 2);
     const gap = middles.filter((middle) => middle < y).length;
-    drag.landing = landings.get(gap) ?? null;
+    const around = pathTo(layersNow(), Number(drag.row.dataset.key)).slice(0, -1);
+    drag.landing = meant(landings.get(gap) ?? [], around, x - drag.from.x > INWARDS_PX);
     if (!drag.landing) return this.#line.remove();
     const beside = rows[gap] ?? rows[gap - 1];
     const { top, bottom } = beside.getBoundingClientRect();

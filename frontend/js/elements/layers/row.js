@@ -1,7 +1,6 @@
 // @ts-check
 import { doc, layersNow, partsAt } from "../../editor/document.js";
 import { groupTitle, layerTitle, shortTitle, wholeTitle } from "../../editor/names.js";
-import { urls } from "../../lib/api.js";
 import { html } from "../../lib/html.js";
 import { percent, t, tOr } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
@@ -35,7 +34,7 @@ export function rowMarkup(row) {
       </button>
       <span class="row-tools">
         ${control("solo", "solo", name, icon("solo"))}
-        ${layer ? download(layer) : ""}
+        ${layer ? control("save", "download", name, icon("download")) : ""}
         ${control("lock", "lock", name, html`<span class="on">${icon("lock")}</span><span class="off">${icon("unlock")}</span>`)}
         ${layer ? "" : control("fold", "parts", name, icon("fold"))}
         <span class="grip" aria-hidden="true">${icon("grip")}</span>
@@ -45,23 +44,15 @@ export function rowMarkup(row) {
 
 /**
  * A button of a row.
- * @param {"eye" | "solo" | "lock" | "fold"} action
+ * @param {"eye" | "solo" | "lock" | "fold" | "save"} action
  * @param {string} words what its words end in
  * @param {string} name
  * @param {import("../../lib/html.js").Content} picture
  */
 function control(action, words, name, picture) {
   const title = t(`layers.${words}`, { name });
-  const attribute = { eye: html`data-eye`, solo: html`data-solo`, lock: html`data-lock`, fold: html`data-fold` }[action];
+  const attribute = { eye: html`data-eye`, solo: html`data-solo`, lock: html`data-lock`, fold: html`data-fold`, save: html`data-take` }[action];
   return html`<button type="button" class="button quiet small square" ${attribute} aria-label="${title}" title="${title}">${picture}</button>`;
-}
-
-/** @param {Layer} layer */
-function download(layer) {
-  const { job, info } = layer;
-  const words = t("layers.download", { name: shortTitle(layer) });
-  return html`<a class="button quiet small square" href="${urls.layer(job, info.z_index)}" download="${info.file}"
-    aria-label="${words}" title="${words}">${icon("download")}</a>`;
 }
 
 /** @type {(row: Row) => string} */

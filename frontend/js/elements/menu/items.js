@@ -1,16 +1,15 @@
 // @ts-check
+import { duplicatePicked, groupPicked, removePicked, ungroupPicked } from "../../editor/arrange.js";
 import { ground, renaming, selected, solo } from "../../editor/display.js";
 import { layerOf, layersNow, partsAt } from "../../editor/document.js";
 import { isAllVisible, isEdited, isLocked, isVisible, restore, shift, showAll, toggleLocked, toggleVisible } from "../../editor/edits.js";
 import { history, reset } from "../../editor/history.js";
-import { shortTitle } from "../../editor/names.js";
+import { saveLayer } from "../../editor/save.js";
 import { keysFor } from "../../editor/shortcuts.js";
 import { splitLayer, splitting } from "../../editor/split.js";
 import { canShift } from "../../editor/tree.js";
 import { wordsIn } from "../../editor/words.js";
-import { urls } from "../../lib/api.js";
 import { copyText } from "../../lib/clipboard.js";
-import { download } from "../../lib/download.js";
 import { t } from "../../lib/i18n.js";
 import { notify } from "../../notices.js";
 import { showShortcuts } from "../shortcuts/shortcuts.js";
@@ -37,13 +36,16 @@ export function layerItems(key) {
     { words: t("inspector.up"), icon: "up", keys: keysFor("raise"), isOff: !canShift(layersNow(), key, 1), run: () => shift(key, 1) },
     { words: t("inspector.down"), icon: "down", keys: keysFor("lower"), isOff: !canShift(layersNow(), key, -1), run: () => shift(key, -1) },
     null,
+    { words: t("menu.duplicate"), icon: "copy", keys: keysFor("duplicate"), run: () => duplicatePicked() },
+    { words: t("menu.group"), icon: "layers", keys: keysFor("group"), run: groupPicked },
+    ...(layer ? [] : [{ words: t("menu.ungroup"), keys: keysFor("ungroup"), run: ungroupPicked }]),
+    { words: t("menu.remove"), icon: "close", keys: keysFor("remove"), isOff: isLocked(key), run: removePicked },
+    null,
     ...(layer ? [{
       words: t("split.start"), icon: "layers", isOff: splitting.value[key] !== undefined || !layer.info.bounding_box, run: () => void splitLayer(key),
     }] : []),
     ...(words ? [{ words: t("menu.copyText"), icon: "copy", run: () => void copyWords(words) }] : []),
-    ...(layer ? [{
-      words: t("menu.download"), icon: "download", run: () => download(urls.layer(layer.job, layer.info.z_index), `${fileName(shortTitle(layer))}.png`),
-    }] : []),
+    { words: t("menu.download"), icon: "download", run: () => saveLayer(key) },
     { words: t("type.restore"), icon: "reset", isOff: !isEdited(key), run: () => restore(key) },
     null,
     { words: t("menu.deselect"), keys: keysFor("deselect"), isOff: selected.value === null, run: () => (selected.value = null) },
@@ -86,9 +88,3 @@ export async function copyWords(words) {
   if (await copyText(words)) notify("info", t("words.copied"));
   else notify("error", t("words.notCopied"));
 }
-
-/**
- * A name without what file systems forbid.
- * @param {string} name
- */
-export const fileName = (name) => name.replace(/[\\/:*?"<>|\p{Cc}]+/gu, " ").replace(/\s+/g, " ").trim() || "layer";

@@ -7,9 +7,7 @@ import { closeDocument, openDocument } from "../../editor/open.js";
 import { saving } from "../../editor/outbox.js";
 import { allWords } from "../../editor/retype.js";
 import { keysFor } from "../../editor/shortcuts.js";
-import { FORMATS, save, shapeMode, textMode } from "../../editor/save.js";
 import { wordsIn } from "../../editor/words.js";
-import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
@@ -18,6 +16,7 @@ import { delivered, job } from "../../state.js";
 import { register as registerAnalysis } from "../analysis/analysis.js";
 import { register as registerCanvas } from "../canvas/canvas.js";
 import { register as registerDetails } from "../details/details.js";
+import { register as registerExport } from "../export/export.js";
 import { register as registerInspector } from "../inspector/inspector.js";
 import { register as registerLayers } from "../layers/layers.js";
 import { GROUNDS, copyWords, moreItems } from "../menu/items.js";
@@ -29,10 +28,6 @@ import { register as registerVersions } from "../versions/versions.js";
 
 /** @type {(typeof mode.value)[]} */
 const MODES = ["layers", "compare", "input"];
-/** @type {(typeof textMode.value)[]} */
-const TEXT_MODES = ["both", "live", "pixels"];
-/** @type {(typeof shapeMode.value)[]} */
-const SHAPE_MODES = ["native", "pixels"];
 /** @type {(typeof tool.value)[]} */
 const TOOLS = ["move", "hand"];
 
@@ -47,7 +42,6 @@ class Result extends View {
     this.addEventListener("change", (event) => this.#choose(/** @type {HTMLInputElement} */ (event.target)));
     this.addEventListener("click", (event) => this.#act(closest(event, "[data-action]")?.dataset.action));
     delegate(this, "click", "[data-tool]", (_, button) => (tool.value = TOOLS.find((one) => one === button.dataset.tool) ?? "move"));
-    delegate(this, "click", "[data-save]", (_, button) => this.#save(/** @type {HTMLButtonElement} */ (button)));
     this.watch([language], () => this.#draw());
     this.watch([history, tool, ground, saving], () => this.#sync());
     this.watch([doc], () => {
@@ -62,7 +56,7 @@ class Result extends View {
   }
 
   #draw() {
-    const { id, name } = job.value ?? { id: "", name: "" };
+    const { name } = job.value ?? { name: "" };
     render(this, html`
       <h1 class="visually-hidden">${t("result.title", { name })}</h1>
       <div class="tools" role="toolbar" aria-label="${t("tools.title")}">
@@ -89,18 +83,7 @@ class Result extends View {
           <button type="button" class="button quiet small" data-action="copy">${t("words.copy")}</button>
           <button type="button" class="button quiet small" data-action="replace">${t("words.replace")}</button>
         </div>
-        <section class="take" aria-label="${t("take.title")}">
-          <a class="button primary" href="${urls.zip(id)}" data-zip download>${icon("download")}${t("take.all")}</a>
-          <h3 class="label" id="save-title">${t("take.seen")}</h3>
-          <div class="formats" role="group" aria-labelledby="save-title">${FORMATS.map(([format, word]) => html`
-            <button type="button" class="button small" data-save="${format}" title="${t(`take.${format}`)}">${word}</button>`)}</div>
-          <label class="text-mode" title="${t("take.textHint")}"><span>${t("take.text")}</span>
-            <select class="input" name="text-mode">${TEXT_MODES.map((one) => html`
-              <option value="${one}" ${one === textMode.value ? html`selected` : ""}>${t(`take.text.${one}`)}</option>`)}</select></label>
-          <label class="text-mode" title="${t("take.shapesHint")}"><span>${t("take.shapes")}</span>
-            <select class="input" name="shape-mode">${SHAPE_MODES.map((one) => html`
-              <option value="${one}" ${one === shapeMode.value ? html`selected` : ""}>${t(`take.shapes.${one}`)}</option>`)}</select></label>
-        </section>
+        <un-export></un-export>
         <un-analysis></un-analysis>
         <un-versions></un-versions>
         <un-details></un-details>
@@ -139,8 +122,6 @@ class Result extends View {
   /** @param {HTMLInputElement} input */
   #choose({ name, value }) {
     if (name === "mode") mode.value = MODES.find((one) => one === value) ?? mode.value;
-    if (name === "text-mode") textMode.value = TEXT_MODES.find((one) => one === value) ?? textMode.value;
-    if (name === "shape-mode") shapeMode.value = SHAPE_MODES.find((one) => one === value) ?? shapeMode.value;
     if (name === "ground") ground.value = GROUNDS.find((one) => one === value) ?? ground.value;
   }
 
@@ -176,13 +157,6 @@ class Result extends View {
     Menu.open(moreItems(), { x: right, y: bottom });
   }
 
-  /** @param {HTMLButtonElement} button whose `data-save` is the format */
-  async #save(button) {
-    button.disabled = true;
-    await save(button.dataset.save ?? "", job.value?.name ?? "");
-    button.disabled = false;
-  }
-
   /**
    * @param {string} title
    * @param {import("../../lib/html.js").Content} body
@@ -213,6 +187,7 @@ export function register() {
   registerAnalysis();
   registerCanvas();
   registerDetails();
+  registerExport();
   registerInspector();
   registerLayers();
   registerReplace();
