@@ -81,6 +81,17 @@ export function scaleTo(key, scale, merge) {
 }
 
 /**
+ * Scales a layer or group about a point; in a row of merged edits from where they began.
+ * @param {number} key
+ * @param {number} factor
+ * @param {import("../types.js").Point} centre
+ * @param {string} merge
+ */
+export function scaleAbout(key, factor, centre, merge) {
+  editMembers(key, (members) => scaledAbout(members, factor, centre), merge, beforeMerged(merge));
+}
+
+/**
  * Gives a layer or a group another name.
  * @param {number} key
  * @param {string} name

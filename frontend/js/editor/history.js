@@ -5,7 +5,7 @@ import { signal } from "../lib/signal.js";
 import { notify, report } from "../notices.js";
 import { doc, layersNow } from "./document.js";
 import { elementsFrom, layersFrom } from "./elements.js";
-import { flush, known, push } from "./outbox.js";
+import { flush, isSent, known, push } from "./outbox.js";
 
 /** @typedef {import("../types.js").Layer} Layer */
 
@@ -124,6 +124,8 @@ export async function takeFrom(ask) {
   try {
     const info = await ask();
     if (known.value?.job_id !== id) return;
+    // What was edited meanwhile goes on top of the document before; it is sent with this revision.
+    if (!isSent()) return void (known.value = info);
     known.value = info;
     take(info);
   } catch (error) {

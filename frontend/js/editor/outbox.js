@@ -19,6 +19,8 @@ const WAIT_MS = 300;
 const RETRY_MS = 3000;
 const KEY = "unflatten.unsent";
 const RESULTS_MAX = 8;
+/** What will be refused again. All else may be over soon: no connection, too much to do, a login that has ended. */
+const REFUSED = [400, 404, 409, 413, 415, 422, 428];
 
 /**
  * Whether all changes are with the service.
@@ -68,6 +70,9 @@ export function startOutbox(info, { onOther, elements: now }) {
   push({ kind: "put", elements, amend: false });
   return { ...info, elements };
 }
+
+/** Whether nothing waits to be sent. */
+export const isSent = () => queue.length === 0;
 
 /** Forgets the document; what is unsent stays in the browser's storage. */
 export function stopOutbox() {
@@ -133,7 +138,7 @@ function send(change, { job_id: id, revision }) {
  */
 async function recover(error, id) {
   if (error.status === 412) return mergeTheirs(id);
-  if (error.status === 0 || error.status === 429 || error.status >= 500) {
+  if (!REFUSED.includes(error.status)) {
     if (saving.value !== "waiting") notify("info", t("document.waiting"));
     saving.value = "waiting";
     keep();

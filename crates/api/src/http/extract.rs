@@ -40,7 +40,7 @@ pub(crate) struct Query<T>(pub T);
 #[from_request(via(axum::extract::Path), rejection(Error))]
 pub(crate) struct Segments<T>(pub T);
 
-/// Bytes of a body that is no document.
+/// The most bytes of a body; documents may have more.
 const MAX_JSON: usize = 1 << 20;
 
 /// The JSON body of a request.

@@ -1,6 +1,6 @@
 //! Layers that are deleted, copied, grouped and mixed with what is below them.
 
-use fantoccini::actions::{InputSource, KeyAction, KeyActions};
+use fantoccini::actions::{InputSource, KeyAction, KeyActions, MOUSE_BUTTON_LEFT};
 use serde_json::json;
 
 use crate::browser::Window;
@@ -132,6 +132,45 @@ async fn a_rectangle_selects_and_blend_modes_are_exported_as_they_are_seen() {
         }
         page.frame().await;
         assert!(near(page.pixel((BLUE_AT.0 - 20, BLUE_AT.1)).await, plain));
+        page.assert_quiet_console().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handles_scale_and_edges_are_met() {
+    let service = Service::start().await;
+    with_page(&service, Window::Desk, async |page| {
+        open_poster(page, "4").await;
+        select_at(page, RED_AT).await;
+        let outline = async || -> [f64; 4] {
+            let script = "
+                const { left, top, width, height } = document.querySelector('.outline.picked').getBoundingClientRect();
+                return [left, top, width, height]";
+            serde_json::from_value(page.js(script, vec![]).await).expect("four numbers")
+        };
+        let before = outline().await;
+        let corner = (before[0] + before[2], before[1] + before[3]);
+        page.drag(corner, (corner.0 + 50.0, corner.1 + 50.0), MOUSE_BUTTON_LEFT).await;
+        page.frame().await;
+        let after = outline().await;
+        assert!((after[0] - before[0]).abs() < 2.0 && (after[1] - before[1]).abs() < 2.0, "{before:?} {after:?}");
+        assert!((after[2] - before[2] - 50.0).abs() < 3.0, "{before:?} {after:?}");
+        assert_exported(page, &service, &[RED_AT, BLUE_AT, (RED_AT.0 + 60, RED_AT.1 + 60)]).await;
+        page.press(&format!("{CONTROL}z")).await;
+        page.frame().await;
+        assert_eq!(outline().await, before, "one step");
+
+        // Four pixels beside the left edge of the canvas, it is drawn to it.
+        let x = async || page.js("return Number(document.querySelector('un-inspector [name=x]').value)", vec![]).await;
+        let left = RED_AT.0 - 70;
+        page.drag_on_canvas(RED_AT, (RED_AT.0 - left + 3, RED_AT.1 + 60)).await;
+        assert_eq!(x().await, json!(-i64::from(left)));
+        assert_eq!(
+            page.js("return document.querySelectorAll('.guide').length", vec![]).await,
+            json!(0),
+            "a guide is left"
+        );
         page.assert_quiet_console().await;
     })
     .await;

@@ -127,6 +127,32 @@ test("changes that others made meanwhile are put together with one's own, and to
   assert.deepEqual([layerOf(1).x, xOf(service, 1)], [0, 0], "or theirs alone");
 });
 
+test("what is edited while an older step is taken back is not lost", async () => {
+  const service = opened();
+  moveBy(1, 5, 0);
+  await flush();
+  closeDocument();
+  openDocument(service.document);
+  undo();
+  moveBy(0, 7, 0);
+  await soon();
+  await flush();
+  assert.deepEqual([layerOf(0).x, xOf(service, 0)], [7, 7]);
+  assert.equal(layerOf(1).x, xOf(service, 1), "the page shows what the service has");
+});
+
+test("a login that has ended loses nothing", async () => {
+  const service = opened();
+  const answer = globalThis.fetch;
+  globalThis.fetch = async () => new Response(JSON.stringify({ error: { code: "login", message: "log in" } }), { status: 401 });
+  moveBy(1, 5, 0);
+  assert.equal(await flush(), false);
+  assert.equal(saving.value, "waiting");
+  globalThis.fetch = answer;
+  assert.equal(await flush(), true);
+  assert.equal(xOf(service, 1), 5);
+});
+
 test("a new revision without other elements is no conflict", async () => {
   const service = opened();
   service.change(service.elements);

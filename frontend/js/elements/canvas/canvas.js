@@ -16,6 +16,7 @@ import { layerItems, viewItems } from "../menu/items.js";
 import { showShortcuts } from "../shortcuts/shortcuts.js";
 import { fanOut } from "./fan.js";
 import { Gestures } from "./gestures.js";
+import { Handles } from "./handles.js";
 import { Keys } from "./keys.js";
 import { Typing, typedOver } from "./typing.js";
 import { Viewport } from "./viewport.js";
@@ -33,6 +34,8 @@ class Canvas extends View {
   #size = "";
   /** @type {Typing | null} */
   #typing = null;
+  /** @type {Handles | null} */
+  #handles = null;
   #observer = new ResizeObserver(() => this.#measure());
 
   mount() {
@@ -61,6 +64,7 @@ class Canvas extends View {
     this.listen(document, "keydown", (event) => keys.down(event));
     this.listen(document, "keyup", (event) => keys.up(event));
     frame.addEventListener("contextmenu", (event) => this.#menu(event, gestures));
+    this.#handles = new Handles(this.find(".picked"), this.#viewport);
     this.#typing = new Typing(frame, this.find(".stage"), this.#viewport);
     this.#observer.observe(frame);
     this.addEventListener("click", (event) => this.#zoom(closest(event, "[data-zoom]")?.dataset.zoom));
@@ -170,6 +174,7 @@ class Canvas extends View {
     const isOverOther = hovered.value !== null && hovered.value !== selected.value && !dragged.value;
     this.#outline(this.find(".over"), isOverOther ? hovered.value : null, { dx: 0, dy: 0 });
     this.#outline(this.find(".picked"), selected.value, dragged.value ?? { dx: 0, dy: 0 });
+    this.#handles?.sync();
     this.#others(picked.value.filter((key) => key !== selected.value));
     this.find(".frame").toggleAttribute("data-selected", !this.find(".picked").hidden);
   }

@@ -120,7 +120,7 @@ pub(crate) async fn document(State(app): State<App>, finished: FinishedJob) -> R
     request_body = NewDocument,
     responses(
         (status = 200, description = "The document after the change", body = DocumentInfo),
-        (status = 400, description = "The body is not a JSON object, or If-Match is no revision", body = ErrorBody),
+        (status = 400, description = "The body is not a JSON object, or If-Match is not a revision", body = ErrorBody),
         ResultFaults,
         (status = 412, description = "Others changed the document since; its revision is in the ETag", body = ErrorBody),
         JsonFaults,
@@ -242,7 +242,7 @@ fn expected_revision(headers: &HeaderMap) -> Result<Option<u64>, Error> {
     }
     let text = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');
     let wrong =
-        || Error::bad_request("invalid_revision", "If-Match is no revision: send the ETag of the document, or *");
+        || Error::bad_request("invalid_revision", "If-Match is not a revision: send the ETag of the document, or *");
     text.parse().map(Some).map_err(|_| wrong())
 }
 
