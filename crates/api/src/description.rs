@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use utoipa::IntoResponses;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, PathItem};
 use utoipa::openapi::response::Response;
-use utoipa::openapi::schema::Components;
+use utoipa::openapi::schema::{Components, Schema, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{OpenApi, RefOr};
 
@@ -55,6 +55,7 @@ pub(crate) fn require(document: &mut OpenApi, scopes: &[Scope]) {
             // A service without tokens needs none.
             operation.security = Some(vec![SecurityRequirement::default(), requirement.clone()]);
             add(operation, &faults);
+            operation.parameters.iter_mut().flatten().for_each(without_null);
         }
     }
     let about = "A token of the operator's, with the scopes that an operation lists. None is needed where the service \
@@ -67,6 +68,14 @@ pub(crate) fn require(document: &mut OpenApi, scopes: &[Scope]) {
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
     methods.into_iter().flatten()
+}
+
+/// Parameters of paths, queries and headers are text: one that is not sent is absent, never null.
+fn without_null(parameter: &mut RefOr<Parameter>) {
+    let RefOr::T(Parameter { schema: Some(RefOr::T(Schema::Object(schema))), .. }) = parameter else { return };
+    if let SchemaType::Array(types) = &mut schema.schema_type {
+        types.retain(|kind| *kind != Type::Null);
+    }
 }
 
 /// Adds answers that the operation does not describe itself.

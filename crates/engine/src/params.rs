@@ -96,6 +96,7 @@ impl ToSchema for LayerCount {}
 /// Other multiples of 32 are experimental.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(minimum = 64, maximum = 2048, multiple_of = 32)]
 pub struct Resolution(pub u32);
 
 /// The language that an image is described in when a job has no prompt.

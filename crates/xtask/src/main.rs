@@ -4,6 +4,7 @@ mod bench;
 mod cuda;
 mod install;
 mod lint;
+mod long;
 mod page;
 mod phrases;
 mod run;

@@ -5,8 +5,8 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use crate::install::{InstallOptions, install_readers, install_test_programs, is_ci};
-use crate::page;
 use crate::run::{cargo, root, run, text};
+use crate::{long, page};
 
 /// What a plain build leaves out and the tests take in: buckets, with a server that speaks S3. (Google's clients come
 /// with unflatten's own tests.)
@@ -16,6 +16,9 @@ pub(crate) const FEATURES: &str = "--features=jobs/testing-bucket,unflatten/test
 pub(crate) struct TestArguments {
     #[command(flatten)]
     install: InstallOptions,
+    /// Also run what takes minutes: more cases of the property tests, and schemathesis over /api/openapi.json
+    #[arg(long)]
+    long: bool,
     /// Passed on to `cargo test --workspace`, such as a test's name; the page's unit tests run only without it
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pass_on: Vec<String>,
@@ -51,6 +54,15 @@ pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<()> {
         command.env("UNFLATTEN_READERS", readers);
     }
     is_sound &= count(command, &mut totals)?;
+    if arguments.long {
+        for (name, result) in [("properties", long::properties()), ("schemathesis", long::schemathesis())] {
+            if let Err(error) = result {
+                println!("{error:#}");
+                totals.names.push(name.to_owned());
+                is_sound = false;
+            }
+        }
+    }
     totals.print();
     if !is_sound {
         bail!("tests failed");

@@ -72,10 +72,15 @@ async fn json_body(request: Request, limit: usize) -> Result<Option<Vec<u8>>, Er
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    read_json(body, "the body").map_err(|(broken, problem)| match broken {
+    let read = read_json(body, "the body").map_err(|(broken, problem)| match broken {
         true => Error::bad_request("invalid_json", problem),
         false => Error::unprocessable("invalid_parameter", problem),
-    })
+    })?;
+    // serde takes a list for an object whose fields come in order.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(Error::unprocessable("invalid_parameter", "the body must be an object, not a list"));
+    }
+    Ok(read)
 }
 
 /// The `Content-Type` in lower case, without parameters; empty when there is none.

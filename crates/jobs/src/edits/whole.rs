@@ -13,7 +13,8 @@ const EXACT: f64 = 9_007_199_254_740_991.0;
 /// # Errors
 /// When it is not a number, has a fraction or is out of range.
 pub fn number<'de, T: Whole, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-    deserializer.deserialize_i64(Reader(PhantomData))
+    // Any, because what an untagged enum has buffered gives a fraction to nothing else.
+    deserializer.deserialize_any(Reader(PhantomData))
 }
 
 /// The same for a field that may be absent (with `#[serde(default)]`) or `null`.

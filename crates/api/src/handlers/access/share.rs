@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
+use jobs::edits::whole;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -16,16 +17,17 @@ use crate::http::links::Links;
 use crate::http::responses::JsonFaults;
 use crate::state::App;
 
-const HOUR_S: i64 = 3600;
-const LONGEST_S: i64 = 7 * 24 * HOUR_S;
+const HOUR_S: u32 = 3600;
+const LONGEST_S: u32 = 7 * 24 * HOUR_S;
 
 /// How long the links can be used.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ShareRequest {
     /// Seconds, 60 to 604800 (a week); absent: an hour.
+    #[serde(default, deserialize_with = "whole::optional")]
     #[schema(minimum = 60, maximum = 604_800)]
-    expires_in: Option<i64>,
+    expires_in: Option<u32>,
 }
 
 /// Links that anybody can use until they end.
@@ -90,7 +92,7 @@ pub(crate) async fn share(
         None if app.store.result(id).await?.is_some() => None,
         None => return Err(Error::job_not_found()),
     };
-    let ends_at = OffsetDateTime::now_utc().unix_timestamp() + lasts_s;
+    let ends_at = OffsetDateTime::now_utc().unix_timestamp() + i64::from(lasts_s);
     let expires_at = OffsetDateTime::from_unix_timestamp(ends_at).map_err(Error::internal)?;
     Ok(NoStore(Json(Shared { expires_at, links: links(&app, id, upload, ends_at) })))
 }

@@ -72,6 +72,16 @@ enum RemovedType {
     Removed,
 }
 
+/// One of the Server-Sent Events, by its fields.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what the stream is made of")]
+pub(crate) struct SseMessage {
+    /// The number of the event; absent for what is not numbered.
+    id: Option<String>,
+    /// A `Frame` as JSON.
+    data: String,
+}
+
 /// An update of the job `id` as JSON.
 pub(crate) fn frame_json(update: &Update, id: Uuid) -> Result<String, serde_json::Error> {
     match update {
@@ -137,7 +147,7 @@ impl IntoResponse for EventsAnswer {
         ("Last-Event-ID" = Option<u64>, Header, description = "Like `after`, which it overrules"),
     ),
     responses(
-        (status = 200, description = "The events; the `data` of each is a `Frame`", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The events", body = SseMessage, content_type = "text/event-stream"),
         (status = 204, description = "The job is over and all its events are known"),
         (status = 400, description = "`after` or `Last-Event-ID` is not a number", body = ErrorBody),
         (status = 404, description = "No such job", body = ErrorBody),
