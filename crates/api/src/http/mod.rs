@@ -9,6 +9,8 @@ pub(crate) mod disposition;
 pub(crate) mod error;
 pub(crate) mod extract;
 pub(crate) mod files;
+#[cfg(test)]
+mod fuzz;
 pub(crate) mod hosts;
 pub(crate) mod links;
 pub(crate) mod multipart;

@@ -2,6 +2,7 @@
 //! `roxmltree` and `image` crates here, psd-tools and python-pptx in
 //! `tests/readers.rs`.
 
+mod arbitrary;
 mod large;
 mod paper;
 
