@@ -7,6 +7,8 @@
 mod checkpoint;
 mod file;
 mod files;
+#[cfg(test)]
+mod fuzz;
 mod gguf;
 mod names;
 mod occupied;
