@@ -214,6 +214,9 @@ pub(crate) struct PullArguments {
     /// What to fetch
     #[arg(value_enum, default_value_t = PullTarget::Model)]
     pub target: PullTarget,
+    /// A LoRA instead, into LORA_DIR: a repository, and the file in it if it has several
+    #[arg(long, value_name = "OWNER/NAME[/FILE]", conflicts_with_all = ["target", "variant"])]
+    pub lora: Option<String>,
     /// bf16 (as published), or one that needs less memory and loses some detail: fp8, q8_0, q5_k_m or q4_k_m
     #[arg(long, default_value = "bf16", value_parser = parse_variant)]
     pub variant: Variant,

@@ -214,11 +214,49 @@ fn content() -> Content {
     let text = "unsloth/Qwen2.5-VL-7B-Instruct-GGUF";
     add(text, "Qwen2.5-VL-7B-Instruct-Q4_K_M.gguf", weights(6), true);
     add(text, "mmproj-F16.gguf", weights(7), true);
+    add("lab/stable", "adapter_model.safetensors", weights(8), true);
+    add("lab/stable", "adapter_config.json", b"{}".to_vec(), false);
+    add("lab/stable", "README.md", b"for readers".to_vec(), false);
+    add("lab/two", "a.safetensors", weights(9), true);
+    add("lab/two", "b.safetensors", weights(10), true);
     Content { files, commit: SHA.to_owned(), ..Content::default() }
 }
 
 fn snapshot(dir: &Path) -> PathBuf {
     dir.join("storage/models/models--Qwen--Qwen-Image-Layered/snapshots").join(SHA)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lora_is_fetched_with_its_config_and_resumed() {
+    let (hub, dir) = (Hub::start(content()).await, tempfile::tempdir().expect("a folder"));
+    hub.with(|content| {
+        content.faults.insert("adapter_model.safetensors".to_owned(), vec![Fault::CutAfter(1000)]);
+    });
+    let output = hub.pull(dir.path(), &["--lora", "lab/stable"], &[]).await;
+    assert!(output.status.success(), "{output:?}");
+    let folder = dir.path().join("storage/loras/models--lab--stable/snapshots").join(SHA);
+    hub.with(|content| {
+        for path in ["adapter_model.safetensors", "adapter_config.json"] {
+            let stored = &content.files[&("lab/stable".to_owned(), path.to_owned())];
+            assert_eq!(fs::read(folder.join(path)).expect(path), stored.bytes, "{path}");
+        }
+        let starts: Vec<_> = content.requests.iter().filter(|(path, _)| path.ends_with("model.safetensors")).collect();
+        assert!(starts.len() == 2 && starts[1].1 >= 1000, "{starts:?}");
+    });
+    assert!(!folder.join("README.md").exists());
+    for (lora, code, words) in [
+        ("lab/two", 2, "a.safetensors, b.safetensors"),
+        ("lab/two/c.safetensors", 1, "c.safetensors"),
+        ("lab", 2, "owner/name"),
+        ("lab/..", 2, "owner/name"),
+    ] {
+        let output = hub.pull(dir.path(), &["--lora", lora], &[]).await;
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{lora}: {text}");
+        assert!(text.contains(words), "{lora}: {text}");
+    }
+    let one = hub.pull(dir.path(), &["--lora", "lab/two/b.safetensors"], &[]).await;
+    assert!(one.status.success(), "{one:?}");
 }
 
 fn check_files(hub: &Hub, dir: &Path, wanted: impl Fn(&str) -> bool) {

@@ -216,10 +216,10 @@ async fn a_service_lists_its_loras_and_jobs_name_them() {
     let metadata = get(format!("/api/jobs/{id}/metadata.json")).await;
     assert_eq!(metadata["params"]["sampler"], "unipc");
     let used = metadata["loras"].as_array().expect("LoRAs");
-    assert_eq!(used.iter().map(|lora| (&lora["name"], &lora["strength"])).collect::<Vec<_>>(), [
-        (&json!("peft"), &json!(0.8)),
-        (&json!("kohya"), &json!(1.0)),
-    ]);
+    assert_eq!(
+        used.iter().map(|lora| (&lora["name"], &lora["strength"])).collect::<Vec<_>>(),
+        [(&json!("peft"), &json!(0.8)), (&json!("kohya"), &json!(1.0)),]
+    );
     // Never a path; and a name that is not there fails with those that are.
     let refused = submit(json!([{ "name": "../styles/kohya.safetensors" }])).await;
     assert_eq!(refused.status(), 422);

@@ -58,7 +58,8 @@ const IN_FOLDERS: [&str; 3] = ["adapter_model.safetensors", "pytorch_lora_weight
 const CONFIG: &str = "adapter_config.json";
 
 impl Lora {
-    /// Opens a safetensors file, or a folder with the one of PEFT, diffusers or DiffSynth; reads no values yet.
+    /// Opens a safetensors file, or a folder with the one of PEFT, diffusers or DiffSynth, or with one alone; reads no
+    /// values yet.
     ///
     /// Layouts: PEFT (with its `adapter_config.json`), diffusers, ai-toolkit and ComfyUI, Lightning, kohya and musubi,
     /// DiffSynth.
@@ -156,12 +157,21 @@ fn file_of(path: &Path) -> Result<PathBuf> {
     if !path.is_dir() {
         return Ok(path.to_owned());
     }
-    let found = IN_FOLDERS.iter().map(|name| path.join(name)).find(|file| file.is_file());
-    found.ok_or_else(|| {
-        let reason =
-            format!("has none of {}; name the LoRA's file", IN_FOLDERS.map(|name| format!("`{name}`")).join(", "));
+    let named = IN_FOLDERS.iter().map(|name| path.join(name)).find(|file| file.is_file());
+    named.or_else(|| only_file(path)).ok_or_else(|| {
+        let reason = format!(
+            "has none of {}, and not one safetensors file alone; name the LoRA's file",
+            IN_FOLDERS.map(|name| format!("`{name}`")).join(", ")
+        );
         Error::Checkpoint { path: path.to_owned(), reason }
     })
+}
+
+/// The safetensors file in `folder`, if there is but one.
+fn only_file(folder: &Path) -> Option<PathBuf> {
+    let files = folder.read_dir().ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut files = files.filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
+    files.next().filter(|_| files.next().is_none())
 }
 
 /// Tensors by layer and role, complete and of fitting shapes.

@@ -335,6 +335,29 @@ mod tests {
         }
     }
 
+    /// What docs/gpu.md says of it: with outlier channels or without, about ten times the error of bf16.
+    #[test]
+    fn in_float8_the_error_is_that_of_three_bits_with_outliers_too() {
+        let (rows, takes, gives) = (64, 3072, 128);
+        let bytes = (0..gives * takes).map(|i| (i * 7919 % 100 + i % 3 % 2 * 128) as u8).collect();
+        let layer = Linear::packed(Packed::float8_of(bytes, 0.02, gives, takes, &Device::Cpu).unwrap(), None);
+        let in_float8 = layer.clone().with_precision(MatmulPrecision::Float8);
+        let values = Tensor::randn(0.0_f32, 1.0, (rows, takes), &Device::Cpu).unwrap();
+        let channels = (0..takes).map(|i| if i % 400 == 7 { 100.0_f32 } else { 1.0 }).collect::<Vec<_>>();
+        let channels = Tensor::from_vec(channels, (1, takes), &Device::Cpu).unwrap();
+        for x in [values.clone(), values.broadcast_mul(&channels).unwrap()] {
+            let exact = layer.forward(&x).unwrap();
+            let error = |y: Tensor| {
+                let y = y.to_dtype(DType::F32).unwrap();
+                let norm = |x: &Tensor| x.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
+                norm(&(y - &exact).unwrap()) / norm(&exact)
+            };
+            let bf16 = error(layer.forward(&x.to_dtype(DType::BF16).unwrap()).unwrap());
+            let float8 = error(in_float8.forward(&x).unwrap());
+            assert!((0.01..0.04).contains(&float8) && float8 > 4.0 * bf16, "{float8} and {bf16}");
+        }
+    }
+
     #[test]
     fn only_float8_weights_multiply_in_float8() {
         let weight = Tensor::randn(0.0_f32, 1.0, (16, 32), &Device::Cpu).unwrap();

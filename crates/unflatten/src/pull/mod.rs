@@ -4,6 +4,7 @@
 //! `refs/main` is moved last, so that an interrupted pull of a newer commit leaves the older one usable.
 
 mod hub;
+mod lora;
 mod plan;
 mod transfer;
 
@@ -35,6 +36,12 @@ const SPARE_BYTES: u64 = 256 << 20;
 /// When a setting is not valid, the disk is too small, or a file cannot be fetched.
 pub(crate) async fn pull(arguments: &PullArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let model = ModelConfig::from_settings(settings)?;
+    let endpoint: String = settings.require(&HF_ENDPOINT)?;
+    let token = settings.text(&HF_TOKEN);
+    if let Some(wanted) = &arguments.lora {
+        let hub = Hub::new(&endpoint, token, &absolute(&model.lora_dir, "LORA_DIR")?)?;
+        return lora::pull(wanted, hub, &endpoint).await;
+    }
     let target = arguments.target;
     if target == PullTarget::Model && Path::new(&model.name).is_dir() {
         return Err(Failure::BadUse(format!(
@@ -42,21 +49,25 @@ pub(crate) async fn pull(arguments: &PullArguments, settings: &Settings) -> Resu
             model.name
         )));
     }
-    let endpoint: String = settings.require(&HF_ENDPOINT)?;
-    let hub = Hub::new(&endpoint, settings.text(&HF_TOKEN), &absolute(&model.cache_dir)?)?;
+    let hub = Hub::new(&endpoint, token, &absolute(&model.cache_dir, "MODEL_CACHE_DIR")?)?;
     let variant = arguments.variant;
     match target {
         PullTarget::Model => println!("{} ({variant}) from {endpoint}", model.name),
         PullTarget::Segment => println!("MobileSAM from {endpoint}"),
     }
 
+    run(hub, move |hub| match target {
+        PullTarget::Model => Plan::make(hub, &model.name, variant),
+        PullTarget::Segment => Plan::segmenter(hub),
+    })
+    .await
+}
+
+/// Makes a plan and fetches its files.
+async fn run(hub: Hub, make: impl FnOnce(&Hub) -> Result<Plan, Failure> + Send + 'static) -> Result<ExitCode, Failure> {
     let work = async {
         let planned = hub.clone();
-        let plan = blocking(move || match target {
-            PullTarget::Model => Plan::make(&planned, &model.name, variant),
-            PullTarget::Segment => Plan::segmenter(&planned),
-        })
-        .await?;
+        let plan = blocking(move || make(&planned)).await?;
         let missing = plan.missing_bytes(&hub);
         println!(
             "{} files, {}; {} to fetch into {}",
@@ -77,17 +88,17 @@ pub(crate) async fn pull(arguments: &PullArguments, settings: &Settings) -> Resu
     }
 }
 
-fn absolute(dir: &Path) -> Result<PathBuf, Failure> {
+fn absolute(dir: &Path, setting: &str) -> Result<PathBuf, Failure> {
     let made = std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize());
     made.map_err(|error| {
-        Failure::Failed(format!("{} cannot be created: {error}; set MODEL_CACHE_DIR to another folder", dir.display()))
+        Failure::Failed(format!("{} cannot be created: {error}; set {setting} to another folder", dir.display()))
     })
 }
 
 fn check_space(dir: &Path, missing: u64) -> Result<(), Failure> {
     match free_disk_bytes(dir) {
         Some(free) if free < missing.saturating_add(SPARE_BYTES) => Err(Failure::Failed(format!(
-            "{} has {} free, but {} are needed; set MODEL_CACHE_DIR to a larger disk, or pull a smaller --variant",
+            "{} has {} free, but {} are needed; set MODEL_CACHE_DIR or LORA_DIR to a larger disk, or pull a smaller --variant",
             dir.display(),
             ByteSize(free),
             ByteSize(missing + SPARE_BYTES)

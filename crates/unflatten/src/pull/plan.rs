@@ -129,7 +129,7 @@ impl Plan {
 }
 
 impl PlannedFile {
-    fn new(commit: &Commit, listed: ListedFile) -> Result<Self, Failure> {
+    pub(super) fn new(commit: &Commit, listed: ListedFile) -> Result<Self, Failure> {
         let incomplete = || {
             Failure::Failed(format!(
                 "the hub lists no size and checksum for {} of {}; use another HF_ENDPOINT",

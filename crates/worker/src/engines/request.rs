@@ -19,8 +19,8 @@ fn open_all(
 ) -> Result<(Vec<LoraUse>, Vec<LoraRecord>), EngineError> {
     let mut wanted = Vec::new();
     for lora in &params.loras {
-        let path = loras::find(&config.lora_dir, &lora.name)
-            .map_err(|message| failed(FailureCode::EngineUnavailable, message))?;
+        let path =
+            loras::find(&config.lora_dir, &lora.name).map_err(|message| failed(FailureCode::EngineFailed, message))?;
         wanted.push((lora.name.clone(), path, lora.strength));
     }
     for lora in &config.loras {

@@ -12,8 +12,11 @@ use qwen_image_layered::{Error, Lora};
 use service::hex;
 use sha2::{Digest, Sha256};
 
-/// The LoRAs below `dir` by name, in order: safetensors files without their ending, and folders as PEFT, diffusers and
-/// DiffSynth publish them. None where there is no such folder.
+/// How the folders begin into which `unflatten pull --lora` puts repositories.
+const PULLED: &str = "models--";
+
+/// The LoRAs below `dir` by name, in order: safetensors files without their ending, folders as PEFT, diffusers and
+/// DiffSynth publish them, and pulled repositories as `owner--name`. None where there is no such folder.
 fn in_folder(dir: &Path) -> Vec<(String, PathBuf)> {
     let entries = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
     let named = entries.filter_map(|entry| {
@@ -21,11 +24,30 @@ fn in_folder(dir: &Path) -> Vec<(String, PathBuf)> {
         let is_file = path.extension().is_some_and(|extension| extension == "safetensors");
         let name = if is_file { path.file_stem() } else { path.file_name().filter(|_| path.is_dir()) };
         let name = name?.to_str().filter(|name| !name.starts_with('.'))?.to_owned();
-        Some((name, path))
+        Some(match name.strip_prefix(PULLED) {
+            Some(repository) => pulled(repository, &path),
+            None => vec![(name, path)],
+        })
     });
-    let mut found: Vec<_> = named.collect();
+    let mut found: Vec<_> = named.flatten().collect();
     found.sort();
     found
+}
+
+/// The LoRAs of a repository that lies at `path` in the layout of the Hugging Face cache: under its own name where it is
+/// one, with the names of the files behind it where they are several.
+fn pulled(repository: &str, path: &Path) -> Vec<(String, PathBuf)> {
+    let commit = fs::read_to_string(path.join("refs/main")).unwrap_or_default();
+    let commit = commit.trim();
+    if commit.is_empty() || !commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Vec::new();
+    }
+    let mut files = in_folder(&path.join("snapshots").join(commit));
+    match &mut files[..] {
+        [(name, _)] => repository.clone_into(name),
+        several => several.iter_mut().for_each(|(name, _)| *name = format!("{repository}--{name}")),
+    }
+    files
 }
 
 /// What each LoRA below `dir` is; without those that cannot be read, which a job that names them is told.
