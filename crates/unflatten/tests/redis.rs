@@ -135,8 +135,10 @@ async fn layers_are_split_and_edited_through_any_api() {
     assert_eq!(one.wait_finished(grandchild).await.state, State::Succeeded);
     for client in [&one, &other] {
         let document = client.json(&format!("/api/jobs/{id}/document")).await;
-        let splits: Vec<_> = document["elements"].as_array().expect("a list").iter().map(|one| &one["child"]).collect();
-        assert!(splits.contains(&&json!(child)) && splits.contains(&&json!(grandchild)), "{document}");
+        let results: Vec<_> =
+            document["results"].as_array().expect("a list").iter().map(|one| &one["job_id"]).collect();
+        assert_eq!(results, [&json!(id), &json!(child), &json!(grandchild)]);
+        assert!(document["elements"].as_array().expect("a list").iter().any(|one| one["child"] == json!(child)));
         let after = client.compose(id).await;
         let apart = layers::Difference::between(&before, &after).expect("pictures of one size");
         assert!(apart.max <= 1, "{apart:?}");
