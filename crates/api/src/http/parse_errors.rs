@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// Rust's integer types.
 const INTEGERS: [&str; 8] = ["i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"];
@@ -45,6 +45,10 @@ pub(crate) fn read_json<T: DeserializeOwned>(json: &[u8], whole: &str) -> Result
         let path = error.path().to_string();
         let inner = error.inner();
         if inner.classify() != serde_json::error::Category::Data {
+            // What may have one of several forms, and has two, is a mistake in the syntax to the parser.
+            if serde_json::from_slice::<IgnoredAny>(json).is_ok() {
+                return (false, format!("{path} must be an object with exactly one field"));
+            }
             return (true, format!("{whole} is not JSON: {inner}"));
         }
         let problem = describe(inner);
@@ -87,6 +91,7 @@ mod tests {
         x: Option<i32>,
         list: Option<Vec<Place>>,
         on: Option<bool>,
+        at: Option<Place>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -94,6 +99,8 @@ mod tests {
     enum Place {
         Above,
         Below,
+        #[expect(dead_code, reason = "only read")]
+        Beside(i32),
     }
 
     #[test]
@@ -102,9 +109,10 @@ mod tests {
         assert_eq!(told(r#"{"x": "a"}"#), "x must be an integer");
         assert_eq!(told(r#"{"x": 1.5}"#), "x must be an integer");
         assert_eq!(told(r#"{"on": 1}"#), "on must be true or false");
-        assert_eq!(told(r#"{"list": ["above", "beside"]}"#), "list[1] must be above or below, not \"beside\"");
+        assert_eq!(told(r#"{"list": ["above", "under"]}"#), "list[1] must be above, below, beside, not \"under\"");
         assert_eq!(told(r#"{"list": 1}"#), "list must be a list");
-        assert_eq!(told(r#"{"y": 1}"#), "the body has no field \"y\"; known fields: x, list, on");
+        assert_eq!(told(r#"{"y": 1}"#), "the body has no field \"y\"; known fields: x, list, on, at");
+        assert_eq!(told(r#"{"at": {"beside": 1, "above": null}}"#), "at must be an object with exactly one field");
         assert_eq!(told("7"), "the body must be an object");
         assert!(told("{").starts_with("the body is not JSON: EOF"));
         assert!(told("{} {}").starts_with("the body is not JSON: trailing characters"));

@@ -178,7 +178,8 @@ mod tests {
     fn letters(labels: &Plane<usize>, centres: &[[f32; 3]], smooth: bool) -> Mask {
         let inside = labels.same_size(true);
         let chosen = [true, true, false];
-        Clusters { labels, centres, chosen: &chosen, inner: &[0.4, 0.1, 0.5], outer: &[0.0, 0.0, 1.0] }.letters(&inside, smooth)
+        Clusters { labels, centres, chosen: &chosen, inner: &[0.4, 0.1, 0.5], outer: &[0.0, 0.0, 1.0] }
+            .letters(&inside, smooth)
     }
 
     #[test]
