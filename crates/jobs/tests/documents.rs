@@ -1,0 +1,187 @@
+//! Documents: what a result looks like, what becomes of it when layers are split, and steps back and forth.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use jobs::JobId;
+use jobs::document::{Document, Element, LayerRef};
+use jobs::edits::{Edits, LayerEdit};
+use jobs::tree::{Child, Tree, TreeLayer};
+use layers::{Group, Kind, Rect};
+
+/// A result of layers of 10 x 10 pixels at (10, 20); the lowest is the background.
+fn result(id: u128, count: u32) -> Tree {
+    let layer = |layer: u32| TreeLayer {
+        layer,
+        name: layer.to_string(),
+        kind: if layer == 0 { Kind::Background } else { Kind::Object },
+        text: None,
+        group: (layer > 1).then_some(Group::Objects),
+        bounding_box: Some(Rect { x: 10, y: 20, width: 10, height: 10 }),
+        child: None,
+        live_text: None,
+        file: format!("layer_{layer}.png"),
+    };
+    let layers = (0..count).map(layer).collect();
+    Tree { job_id: JobId::from_u128(id), width: 100, height: 80, layers, title: String::new(), density: None }
+}
+
+/// Layer `number` of a result, split into `parts`.
+fn split(mut tree: Tree, number: usize, parts: Tree) -> Tree {
+    tree.layers[number].child = Some(Child { job_id: parts.job_id, x: 10, y: 20, tree: Some(parts) });
+    tree
+}
+
+/// Ids with those of the groups around them: "0 1 9(2 3)".
+fn outline(document: &Document, parent: Option<u64>) -> String {
+    let word = |element: &Element| match element.is_group() {
+        false => element.id.to_string(),
+        true => format!("{}({})", element.edit.name.clone().unwrap_or_default(), outline(document, Some(element.id))),
+    };
+    document.children(parent).map(word).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn ids_are_the_same_whenever_they_are_made() {
+    let tree = result(1, 5);
+    let document = Document::unedited(&tree);
+    assert_eq!(outline(&document, None), "0 1 (2 3 4)");
+    assert_eq!(document, Document::unedited(&tree));
+    let parts = split(tree.clone(), 3, result(77, 3));
+    let later = Document::unedited(&parts);
+    for element in &document.elements {
+        assert!(later.element(element.id).is_some(), "{element:?} has another id");
+    }
+    assert_eq!(later.checked(&parts).unwrap(), Document::unedited(&parts));
+    let background = document.element(0).unwrap();
+    assert!(background.locked && document.elements.iter().filter(|one| one.locked).count() == 1);
+}
+
+#[test]
+fn a_layer_that_is_split_hands_down_place_size_and_colours() {
+    let tree = result(1, 3);
+    let mut document = Document::unedited(&tree);
+    let edit =
+        LayerEdit { name: Some("whole".to_owned()), opacity: 0.5, x: 7, scale: 2.0, hue: 30.0, ..LayerEdit::default() };
+    document.elements[1].edit = edit;
+    let mut parts = result(77, 2);
+    // On the layer's own canvas: its left half and its right one.
+    for (layer, x) in parts.layers.iter_mut().zip([0, 5]) {
+        layer.bounding_box = Some(Rect { x, y: 0, width: 5, height: 10 });
+    }
+    let tree = split(tree, 1, parts);
+    let settled = document.settled(&tree);
+    let group = settled.element(1).unwrap();
+    assert_eq!((group.edit.name.as_deref(), group.edit.opacity, group.edit.x), (Some("whole"), 0.5, 0));
+    let inside: Vec<_> = settled.children(Some(1)).map(|part| &part.edit).collect();
+    // The middles were 2.5 pixels beside the layer's, and are 5 now.
+    assert_eq!(
+        inside.iter().map(|edit| (edit.x, edit.scale, edit.hue)).collect::<Vec<_>>(),
+        [(4, 2.0, 30.0), (10, 2.0, 30.0)]
+    );
+    assert!(inside.iter().all(|edit| edit.opacity == 1.0));
+    assert_eq!(settled.settled(&tree), settled, "once");
+    assert_eq!(settled.clone().checked(&tree).unwrap(), settled);
+
+    // The parts are deleted: the layer stands for itself again, under its name.
+    let whole = settled.settled(&result(1, 3));
+    assert_eq!(whole.elements.len(), 3);
+    assert_eq!(whole.element(1).unwrap().edit.name.as_deref(), Some("whole"));
+    // Split once more: other parts.
+    let again = split(result(1, 3), 1, result(78, 2));
+    let ids = |document: &Document| document.elements.iter().map(|element| element.id).collect::<Vec<_>>();
+    let after = settled.settled(&again);
+    assert_eq!(after.elements.len(), 5);
+    assert_ne!(ids(&after), ids(&settled));
+}
+
+#[test]
+fn of_a_layer_that_is_there_twice_one_is_split() {
+    let tree = result(1, 2);
+    let layer = LayerRef { job_id: tree.job_id, layer: 1 };
+    let document = Document { elements: vec![Element::layer(1, layer), Element::layer(500, layer)] };
+    let parts = split(tree, 1, result(77, 2));
+    let settled = document.settled(&parts);
+    assert_eq!(settled.elements.iter().filter(|element| element.is_group()).count(), 1);
+    assert_eq!(settled.elements.len(), 4);
+    assert_eq!(settled.settled(&parts), settled);
+}
+
+#[test]
+fn groups_that_lose_their_layers_go_and_what_was_in_others_stays() {
+    let tree = split(result(1, 2), 1, result(77, 2));
+    let mut document = Document::unedited(&tree);
+    let child = document.children(Some(1)).next().unwrap().id;
+    // A group of the parts alone, inside one that has a layer of the result too.
+    document.elements.push(Element::group(600, "outer"));
+    document.elements.push(Element { parent: Some(600), ..Element::group(601, "inner") });
+    for (id, parent) in [(0, 600), (child, 601)] {
+        document.elements.iter_mut().find(|element| element.id == id).unwrap().parent = Some(parent);
+    }
+    let document = document.checked(&tree).unwrap();
+    assert!(outline(&document, None).contains("outer(0 inner("), "{}", outline(&document, None));
+    let lost = document.settled(&result(1, 2));
+    assert_eq!(outline(&lost, None), "1 outer(0)");
+}
+
+#[test]
+fn steps_lead_back_and_forth_whatever_was_done() {
+    let tree = result(1, 6);
+    let mut edits = Edits::default();
+    let mut seen = vec![edits.shown(&tree)];
+    for step in 0..40_u64 {
+        let shown = edits.shown(&tree);
+        let mut document = shown.clone();
+        let at = (step as usize * 7) % document.elements.len();
+        match step % 5 {
+            0 => document.elements[at].edit.opacity = step as f32 / 50.0,
+            1 => document.place(document.elements[at].id, (step % 3) as usize),
+            2 => {
+                let layer = LayerRef { job_id: tree.job_id, layer: (step % 6) as u32 };
+                document.elements.push(Element::layer(1000 + step, layer));
+            }
+            3 => document.elements.retain(|element| element.id != 1000 + step - 1),
+            _ => {
+                document.elements.insert(0, Element { edit: LayerEdit::default(), ..Element::group(2000 + step, "g") })
+            }
+        }
+        let document = document.checked(&tree).unwrap().settled(&tree);
+        edits.put(&shown, document.clone(), false);
+        if seen.last() != Some(&document) {
+            seen.push(document);
+        }
+    }
+    assert_eq!(edits.past.len(), seen.len() - 1);
+    for document in seen.iter().rev().skip(1) {
+        let shown = edits.shown(&tree);
+        assert!(edits.walk(&shown, true));
+        assert_eq!(edits.shown(&tree), *document);
+    }
+    let shown = edits.shown(&tree);
+    assert!(!edits.walk(&shown, true), "there is nothing before");
+    // What was written and read again leads the same way.
+    let json = serde_json::to_vec(&edits).unwrap();
+    let mut edits: Edits = serde_json::from_slice(&json).unwrap();
+    for document in &seen[1..] {
+        let shown = edits.shown(&tree);
+        assert!(edits.walk(&shown, false));
+        assert_eq!(edits.shown(&tree), *document);
+    }
+    assert!(edits.future.is_empty());
+}
+
+#[test]
+fn changes_that_belong_together_are_one_step() {
+    let tree = result(1, 2);
+    let mut edits = Edits::default();
+    let before = edits.shown(&tree);
+    for x in 1..=5 {
+        let shown = edits.shown(&tree);
+        let mut document = shown.clone();
+        document.elements[1].edit.x = x;
+        edits.put(&shown, document, x > 1);
+    }
+    assert_eq!((edits.past.len(), edits.shown(&tree).elements[1].edit.x), (1, 5));
+    let shown = edits.shown(&tree);
+    edits.walk(&shown, true);
+    assert_eq!(edits.shown(&tree), before);
+}
