@@ -1,5 +1,6 @@
 //! Changes of a result by people. The stored result stays as it is.
 
+mod earlier;
 pub mod whole;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use crate::document::{Document, Step, Version};
+use crate::tree::Tree;
 use crate::{JobId, ParamsError, TextEdits};
 
 /// How a layer is shown. The default is the layer as the engine made it.
@@ -158,6 +160,12 @@ pub struct Edits {
     /// The result stays until then, if it would not stay longer anyway.
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub keep_until: Option<OffsetDateTime>,
+    /// Edits of layers by their numbers, and the order of the layers, as they were stored before there were documents. Only
+    /// read, and gone when the document is stored.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub layers: BTreeMap<u32, LayerEdit>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<u32>,
     /// The job that splits a layer, by layer number.
     pub children: BTreeMap<u32, JobId>,
     /// The result is about to be deleted: no further layer can be split.
@@ -170,6 +178,14 @@ impl Edits {
     const MAX_CHILDREN: usize = 1000;
     /// The most bytes of all of it, so that the file can be read again.
     pub const MAX_BYTES: usize = 6 << 20;
+
+    /// The document of the result with this tree as it is now.
+    pub fn shown(&self, tree: &Tree) -> Document {
+        match &self.document {
+            Some(document) => document.settled(tree),
+            None => earlier::arranged(Document::unedited(tree), tree.job_id, &self.layers, &self.order),
+        }
+    }
 
     /// Whether the document has more elements or words than any poster, or all of it more bytes than may be stored.
     pub(crate) fn is_too_large(&self) -> bool {
@@ -184,7 +200,44 @@ impl Edits {
 
 #[cfg(test)]
 mod tests {
+    use layers::Kind;
+
     use super::*;
+    use crate::document::LayerRef;
+    use crate::tree::TreeLayer;
+
+    /// As it was written then.
+    #[test]
+    fn edits_from_before_documents_are_shown_until_the_document_is_stored() {
+        let stored = r#"{"revision":4,"layers":{"0":{"name":"Sky","visible":true,"opacity":0.5,"x":3,"y":-2,"scale":1.0,
+            "hue":0.0,"saturation":1.0,"lightness":1.0,"text":{}},"7":{"visible":false}},"order":[1,0],"children":{}}"#;
+        let mut edits: Edits = serde_json::from_str(stored).expect("an older file");
+        let layer = |layer: u32| TreeLayer {
+            layer,
+            name: format!("Layer {layer}"),
+            kind: Kind::Unknown,
+            text: None,
+            group: None,
+            bounding_box: None,
+            child: None,
+            live_text: None,
+            file: format!("layer_{layer}.png"),
+        };
+        let layers = vec![layer(0), layer(1), layer(2)];
+        let job_id = JobId::from_u128(7);
+        let tree = Tree { job_id, width: 9, height: 9, layers, title: "Poster".to_owned(), density: None };
+        let shown = edits.shown(&tree);
+        let order: Vec<u32> = shown.elements.iter().filter_map(|one| Some(one.layer?.layer)).collect();
+        assert_eq!(order, [1, 0, 2]);
+        let sky = shown.of_layer(LayerRef { job_id, layer: 0 }).expect("it is there");
+        assert_eq!((sky.edit.name.as_deref(), sky.edit.opacity, sky.edit.x), (Some("Sky"), 0.5, 3));
+        let mut kept = edits.clone();
+        kept.children.insert(2, job_id);
+        assert!(serde_json::to_string(&kept).expect("JSON").contains("Sky"), "other changes keep them");
+        edits.put(&shown, Document { elements: shown.elements[1..].to_vec() }, false);
+        assert!(edits.layers.is_empty() && edits.order.is_empty());
+        assert_eq!(edits.shown(&tree).elements.len(), 2);
+    }
 
     #[test]
     fn ranges_are_checked() {

@@ -91,6 +91,8 @@ impl Edits {
         self.past.push(Step::between(&after, start.as_ref().unwrap_or(before)));
         self.future.clear();
         self.document = Some(after);
+        self.layers.clear();
+        self.order.clear();
         self.forget();
     }
 

@@ -28,13 +28,6 @@ impl StoredTree {
     }
 }
 
-impl Edits {
-    /// The document of the result with this tree as it is now.
-    pub fn shown(&self, tree: &Tree) -> Document {
-        self.document.as_ref().map_or_else(|| Document::unedited(tree), |document| document.settled(tree))
-    }
-}
-
 /// What is shown of a result.
 #[derive(Debug, Clone)]
 pub struct StoredDocument {

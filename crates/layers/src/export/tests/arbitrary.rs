@@ -29,7 +29,7 @@ fn document(changes: Vec<(String, i32, i32, f32, bool)>, groups: Vec<(usize, Str
     for (start, name, opacity, visible) in groups {
         let start = start.min(document.nodes.len());
         let children = document.nodes.split_off(start);
-        document.nodes.push(Node::Group(DocumentGroup { name, visible, opacity, children }));
+        document.nodes.push(Node::Group(DocumentGroup { name, visible, opacity, blend: Blend::Normal, children }));
     }
     document
 }
