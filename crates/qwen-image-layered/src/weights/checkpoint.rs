@@ -378,12 +378,13 @@ impl Checkpoint {
 fn open_gguf(path: &Path, architecture: &str) -> Result<MappedFile> {
     MappedFile::open(path, |data| {
         let header = gguf::parse(data)?;
-        let found = match header.text("general.architecture") {
+        let named = header.text("general.architecture");
+        let told = match named {
             // No name, or that of a tool which calls every model by its own: the tensors say what they are.
             None | Some("pig") => names::architecture_of(header.tensors.keys().map(String::as_str)),
-            named => named,
+            Some(_) => None,
         };
-        let found = found.unwrap_or("(unnamed)");
+        let found = told.or(named).unwrap_or("(unnamed)");
         if found != architecture {
             return Err(format!("is a GGUF of `{found}`, expected `{architecture}`; give the file of the right model"));
         }

@@ -1,11 +1,11 @@
 //! Requests that are too deep, too long or forged.
 
-use jobs::State;
-use serde_json::json;
+use jobs::{JobId, State};
+use serde_json::{Value, json};
 
 use crate::sockets::{json as json_request, sent};
 use crate::support::{noise_png, poster_png};
-use crate::victim::Victim;
+use crate::victim::{Victim, shown};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deep_and_wide_compositions_are_refused() {
@@ -17,16 +17,16 @@ async fn deep_and_wide_compositions_are_refused() {
     let url = format!("{}/api/jobs/{job}/compose", victim.client.url);
     let mut tried = 0;
     for format in ["png", "psd", "ora", "pptx", "svg", "zip"] {
-        for groups in [33, 7_000, 12_500, 100_000] {
-            let body = json!({ "format": format, "layers": [{ "layer": 0, "groups": vec!["g"; groups] }] });
+        for groups in [51, 1_999, 12_500, 100_000] {
+            let body = json!({ "format": format, "elements": nested(job, groups, "g") });
             refused(&victim, &url, &body).await;
             tried += 1;
         }
         for body in [
-            json!({ "format": format, "layers": vec![json!({ "layer": 0 }); 20_000] }),
-            json!({ "format": format, "layers": [{ "layer": 0, "groups": ["g".repeat(500_000)] }] }),
-            json!({ "format": format, "layers": [{ "layer": 0, "edit": { "name": "n".repeat(500_000) } }] }),
-            json!({ "format": format, "layers": vec![json!({ "layer": 0, "edit": { "scale": 16 } }); 1_000] }),
+            json!({ "format": format, "elements": shown(job, &vec![json!({}); 20_000]) }),
+            json!({ "format": format, "elements": nested(job, 1, &"g".repeat(500_000)) }),
+            json!({ "format": format, "elements": shown(job, &[json!({ "name": "n".repeat(500_000) })]) }),
+            json!({ "format": format, "elements": shown(job, &vec![json!({ "scale": 16 }); 1_000]) }),
         ] {
             // Wide but cheap input may be accepted; expensive input is refused or ends soon.
             let answer = victim.client.http.post(&url).json(&body).send().await.expect("the API answers");
@@ -34,12 +34,19 @@ async fn deep_and_wide_compositions_are_refused() {
             tried += 1;
         }
     }
-    let nested = format!("{{\"layers\":{}", "[".repeat(200_000));
+    let nested = format!("{{\"elements\":{}", "[".repeat(200_000));
     drop(sent(victim.address(), &json_request("POST", &format!("/api/jobs/{job}/compose"), &nested)).await);
     victim.serves_others(job).await;
     victim.check_alive();
     assert_eq!(victim.client.wait_finished(other).await.state, State::Succeeded);
     println!("held: {tried} compositions too deep, too wide or too large: none ended the process or failed a job");
+}
+
+/// A document of a layer inside so many groups.
+fn nested(job: JobId, groups: u64, name: &str) -> Value {
+    let group = |id: u64| json!({ "id": id, "parent": (id > 1).then(|| id - 1), "edit": { "name": name } });
+    let layer = json!({ "id": 0, "parent": groups, "layer": { "job_id": job, "layer": 0 } });
+    (1..=groups).map(group).chain([layer]).collect()
 }
 
 async fn refused(victim: &Victim, url: &str, body: &serde_json::Value) {
@@ -59,7 +66,12 @@ async fn every_offset_scale_opacity_and_format_exports() {
             for (scale, opacity) in [(1.0, 1.0), (0.01, 0.5), (3.0, 0.0)] {
                 let edit = json!({ "x": x, "y": y, "scale": scale, "opacity": opacity });
                 for format in ["png", "psd", "ora", "pptx", "svg", "zip"] {
-                    let body = json!({ "format": format, "layers": [{ "layer": 0 }, { "layer": 1, "edit": edit }] });
+                    let layer = |layer: u32| json!({ "job_id": job, "layer": layer });
+                    let elements = json!([
+                        { "id": 0, "layer": layer(0) },
+                        { "id": 1, "layer": layer(1), "edit": edit },
+                    ]);
+                    let body = json!({ "format": format, "elements": elements });
                     let answer = victim.client.http.post(&url).json(&body).send().await.expect("the API answers");
                     let status = answer.status().as_u16();
                     assert_eq!(status, 200, "{format} {edit}: {}", answer.text().await.unwrap_or_default());

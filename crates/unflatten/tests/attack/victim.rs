@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use jobs::State;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{sleep, timeout};
@@ -167,4 +168,10 @@ fn allow_many_files() {
     let own = std::process::id().to_string();
     let status = Command::new("prlimit").args(["--pid", &own, "--nofile=8192:"]).status();
     assert!(status.expect("prlimit can be started").success(), "8192 open files are needed: raise `ulimit -Hn`");
+}
+
+/// Elements of a document that show a result's lowest layer once for each edit.
+pub(crate) fn shown(job: Uuid, edits: &[Value]) -> Value {
+    let element = |(id, edit)| json!({ "id": id, "layer": { "job_id": job, "layer": 0 }, "edit": edit });
+    edits.iter().enumerate().map(element).collect()
 }

@@ -25,7 +25,7 @@ async fn somebody_signs_in_works_and_signs_out() {
         // Uploads, events on a WebSocket, pictures and downloads go with the session.
         page.drop_file(".dropzone", "poster.png", &Poster::new(640, 480).png()).await;
         page.wait_for("un-canvas[data-complete]").await;
-        page.click("[data-zip]").await;
+        page.click("[data-save=zip]").await;
         assert!(page.downloaded("zip").await.starts_with(b"PK"));
         assert_eq!(page.js("return document.cookie", vec![]).await, "", "a script can read the session");
         page.reload().await;
