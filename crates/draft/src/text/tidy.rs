@@ -12,6 +12,8 @@ const COMMON: f32 = 0.1;
 const MIXED: f32 = 0.07;
 /// Typical distance in pixels from the letters up to which a mixture is their soft edge, and not an outline.
 const SOFT_EDGE: f32 = 3.0;
+/// Share of the letters in a mixture from which thin strokes may have no purer colour.
+const MOSTLY_LETTER: f32 = 0.55;
 /// Colours that letters have at most, each with at least one part in `RARE` of their inside.
 const OWN_COLOURS: usize = 5;
 const RARE: usize = 12;
@@ -37,7 +39,7 @@ impl Clusters<'_> {
     pub(super) fn letters(&self, inside: &Mask, smooth: bool) -> Mask {
         let mut mask = self.labels.map(|label| self.chosen[label]);
         for edge in 0..self.centres.len() {
-            let Some(letter) = self.softened(edge) else { continue };
+            let Some((letter, share)) = self.softened(edge) else { continue };
             let away = distance_to(&self.labels.map(|label| label == letter));
             let own = self.labels.zip(inside, |label, inside| inside && label == edge);
             let mut distances: Vec<f32> =
@@ -45,29 +47,33 @@ impl Clusters<'_> {
             let typical = quantile(&mut distances, 0.5);
             let farthest = if typical <= SOFT_EDGE { (1.5 * typical).max(2.0) } else { 2.0 * typical };
             let far = self.labels.zip(&away, |label, away| label == edge && away > farthest);
-            let kept = if smooth { thin_parts(&far, &mask) } else { far.same_size(false) };
+            let is_stroke = smooth && share > MOSTLY_LETTER;
+            let kept = if is_stroke { thin_parts(&far, &mask) } else { far.same_size(false) };
             mask = mask.minus(&far.minus(&kept));
         }
         mask
     }
 
-    /// The commonest colour of letters whose mixture with a colour of the background has the colour `edge`.
-    fn softened(&self, edge: usize) -> Option<usize> {
+    /// The commonest colour of letters whose mixture with a colour of the background has the colour `edge`, and the
+    /// letter's share of it.
+    fn softened(&self, edge: usize) -> Option<(usize, f32)> {
         let background = |k: usize| !self.chosen[k] && self.outer[k] > COMMON;
-        let mixed = |letter: usize| (0..self.centres.len()).any(|k| background(k) && self.between(edge, letter, k));
+        let mixed = |letter: usize| {
+            (0..self.centres.len()).filter(|&k| background(k)).find_map(|k| self.between(edge, letter, k))
+        };
         (0..self.centres.len())
             .filter(|&letter| self.chosen[edge] && self.chosen[letter] && self.inner[letter] > 2.0 * self.inner[edge])
-            .filter(|&letter| mixed(letter))
-            .max_by(|&a, &b| self.inner[a].total_cmp(&self.inner[b]))
+            .filter_map(|letter| Some((letter, mixed(letter)?)))
+            .max_by(|a, b| self.inner[a.0].total_cmp(&self.inner[b.0]))
     }
 
-    fn between(&self, edge: usize, letter: usize, background: usize) -> bool {
+    fn between(&self, edge: usize, letter: usize, background: usize) -> Option<f32> {
         let [edge, letter, background] = [edge, letter, background].map(|k| self.centres[k]);
         let along: [f32; 3] = std::array::from_fn(|c| letter[c] - background[c]);
         let square = along.iter().map(|v| v * v).sum::<f32>().max(1e-6);
         let share = (0..3).map(|c| (edge[c] - background[c]) * along[c]).sum::<f32>() / square;
         let mixture: [f32; 3] = std::array::from_fn(|c| background[c] + share * along[c]);
-        (0.1..0.9).contains(&share) && distance_squared(edge, mixture) < MIXED * MIXED
+        ((0.1..0.9).contains(&share) && distance_squared(edge, mixture) < MIXED * MIXED).then_some(share)
     }
 }
 
@@ -194,9 +200,11 @@ mod tests {
         let stem = |x: usize, y: usize| (100..102).contains(&x) && (20..80).contains(&y);
         let labels = line(2);
         let labels = Plane::from_fn(160, 100, |x, y| if stem(x, y) { 1 } else { labels.at(x, y) });
-        let mask = letters(&labels, &[LETTER, EDGE, GROUND], true);
+        let dark = [0.61, 0.14, 0.08];
+        let mask = letters(&labels, &[LETTER, dark, GROUND], true);
         assert!((20..80).all(|y| mask.at(100, y)));
-        assert!(!letters(&labels, &[LETTER, EDGE, GROUND], false).at(100, 50));
+        assert!(!letters(&labels, &[LETTER, dark, GROUND], false).at(100, 50));
+        assert!(!letters(&labels, &[LETTER, EDGE, GROUND], true).at(100, 50), "half background");
     }
 
     #[test]

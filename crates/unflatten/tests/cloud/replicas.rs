@@ -63,7 +63,9 @@ async fn submit(bench: &Bench) -> JobId {
 }
 
 async fn computes(bench: &Bench, id: JobId) {
-    bench.wait(id, |job| job.progress.as_ref().is_some_and(|p| p.stage == Stage::Denoise)).await;
+    let denoises = |job: &jobs::Job| job.progress.as_ref().is_some_and(|p| p.stage == Stage::Denoise);
+    let job = bench.wait(id, |job| denoises(job) || job.state.is_terminal()).await;
+    assert!(denoises(&job), "it ended unseen: {job:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

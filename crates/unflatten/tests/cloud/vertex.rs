@@ -17,7 +17,7 @@ pub(crate) fn params(engine: impl Into<EngineChoice>, layers: u8) -> Params {
 /// A run of the tiny model that is long enough, on any machine, to be interrupted.
 pub(crate) fn long_params(engine: impl Into<EngineChoice>) -> Params {
     let prompt = "two discs".to_owned();
-    Params { steps: Some(80), resolution: Some(Resolution(320)), prompt, ..params(engine, 2) }
+    Params { steps: Some(200), resolution: Some(Resolution(320)), prompt, ..params(engine, 2) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
