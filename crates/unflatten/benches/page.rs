@@ -9,6 +9,9 @@ mod browser;
 #[path = "../tests/browser/page.rs"]
 #[allow(dead_code, reason = "shared with the browser tests")]
 mod page;
+#[path = "../tests/browser/poster.rs"]
+#[allow(dead_code, reason = "shared with the browser tests")]
+mod poster;
 #[path = "../tests/browser/service.rs"]
 #[allow(dead_code, reason = "shared with the browser tests")]
 mod service;
