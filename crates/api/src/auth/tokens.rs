@@ -112,7 +112,7 @@ impl TokenLimits {
     /// These with a limit such as `priority=high`.
     ///
     /// # Errors
-    /// When there is no such limit, or its value cannot be read.
+    /// When no limit has this name, or its value cannot be read.
     pub fn with(self, limit: &str) -> Result<Self, String> {
         let bad = || {
             format!(

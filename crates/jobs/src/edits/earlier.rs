@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::LayerEdit;
 use crate::JobId;
-use crate::document::{Document, LayerRef};
+use crate::document::{Document, Element, LayerRef};
 
 /// The document of a result with these edits of its layers, and its layers in this order, those that are not named above.
 pub(super) fn arranged(
@@ -24,8 +24,7 @@ pub(super) fn arranged(
         };
     }
     if !order.is_empty() {
-        let own =
-            |one: &crate::document::Element| one.layer.filter(|layer| layer.job_id == job_id).map(|layer| layer.layer);
+        let own = |one: &Element| one.layer.filter(|layer| layer.job_id == job_id).map(|layer| layer.layer);
         let rest: Vec<u32> =
             document.elements.iter().filter_map(own).filter(|number| !order.contains(number)).collect();
         for number in order.iter().copied().chain(rest) {

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 const PULLED: &str = "models--";
 
 /// The LoRAs below `dir` by name, in order: safetensors files without their ending, folders as PEFT, diffusers and
-/// DiffSynth publish them, and pulled repositories as `owner--name`. None where there is no such folder.
+/// DiffSynth publish them, and pulled repositories as `owner--name`. None if the folder is missing.
 fn in_folder(dir: &Path) -> Vec<(String, PathBuf)> {
     let entries = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
     let named = entries.filter_map(|entry| {

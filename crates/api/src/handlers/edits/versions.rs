@@ -138,5 +138,5 @@ pub(crate) async fn delete(
 }
 
 fn unknown() -> Error {
-    Error::not_found("version_not_found", "there is no such version; the document lists those that are there")
+    Error::not_found("version_not_found", "no version has this number; GET /api/jobs/{id}/document lists the versions")
 }
