@@ -4,6 +4,9 @@ ARG RUST_VERSION=1.95.0
 ARG DEBIAN_RELEASE=bookworm
 
 FROM rust:${RUST_VERSION}-slim-${DEBIAN_RELEASE} AS build
+ARG RUST_VERSION
+# The image's own toolchain, without the components that rust-toolchain.toml adds for development.
+ENV RUSTUP_TOOLCHAIN=${RUST_VERSION}
 # Cargo features of the API, separated by commas.
 ARG FEATURES=""
 # The embedded queue's SQLite is compiled from C.
@@ -32,6 +35,6 @@ ENV APP_ENV=production HOST=0.0.0.0 PORT=8000
 EXPOSE 8000
 VOLUME /var/lib/unflatten/storage
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-    CMD ["curl", "--fail", "--silent", "--output", "/dev/null", "http://127.0.0.1:8000/healthz"]
+    CMD curl --fail --silent --output /dev/null "http://127.0.0.1:${PORT}/healthz"
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["unflatten-api"]

@@ -8,6 +8,9 @@ ARG BASE=debian:bookworm-slim
 
 # An older C library than the base's, so that the program runs on either.
 FROM rust:${RUST_VERSION}-slim-bookworm AS build
+ARG RUST_VERSION
+# The image's own toolchain, without the components that rust-toolchain.toml adds for development.
+ENV RUSTUP_TOOLCHAIN=${RUST_VERSION}
 # Cargo features of the worker, separated by commas.
 ARG FEATURES=""
 # hadolint ignore=DL3008

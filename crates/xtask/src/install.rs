@@ -18,6 +18,16 @@ const NEEDED: [(&str, &str); 6] = [
     ("tsc", "node-typescript"),
 ];
 
+/// What images and packages are built and tried with.
+const FOR_SHIPPING: [(&str, &str); 6] = [
+    ("buildah", "buildah"),
+    ("debootstrap", "debootstrap"),
+    ("curl", "curl"),
+    ("dpkg-deb", "dpkg"),
+    ("objdump", "binutils"),
+    ("redis-server", "redis-server"),
+];
+
 /// What the page's unit tests run in, and what fetches the readers that tests open exports with.
 const FOR_SCRIPTS: [(&str, &str); 3] = [("node", "nodejs"), ("npm", "npm"), ("python3", "python3-venv")];
 
@@ -81,6 +91,16 @@ pub(crate) fn install_test_programs(options: InstallOptions) -> anyhow::Result<(
 /// Installs what posters are rendered with and this machine does not have, or says how to.
 pub(crate) fn install_poster_programs(options: InstallOptions) -> anyhow::Result<()> {
     install(&missing_for_posters(&exists, &has_font), options)
+}
+
+/// Installs what images and packages are built and tried with and this machine does not have, or says how to. Fails for
+/// anyone but root, which making a Debian and changing the root of programs needs.
+pub(crate) fn install_shipping_programs(options: InstallOptions) -> anyhow::Result<()> {
+    if !is_root() {
+        bail!("this makes Debian systems with debootstrap and runs programs in them, which needs root");
+    }
+    let missing = FOR_SHIPPING.iter().filter(|(program, _)| !exists(program));
+    install(&missing.map(|(_, package)| *package).collect::<Vec<_>>(), options)
 }
 
 fn install(packages: &[&str], options: InstallOptions) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! `cargo xtask`: checks, tests and benchmarks of this repository.
+//! `cargo xtask`: checks, tests, benchmarks and packages of this repository.
 
 mod bench;
 mod cuda;
@@ -8,13 +8,18 @@ mod long;
 mod page;
 mod phrases;
 mod run;
+#[cfg(unix)]
+mod shipping;
 mod test;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Checks, tests and benchmarks of this repository.
+#[cfg(unix)]
+use crate::shipping::{images, package};
+
+/// Checks, tests, benchmarks and packages of this repository.
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
 struct Arguments {
@@ -32,6 +37,12 @@ enum Task {
     Bench(bench::BenchArguments),
     /// Build for NVIDIA GPUs; needs none, and no CUDA toolkit
     Cuda(cuda::CudaArguments),
+    /// Build the container images without Docker, run them, and check their sizes; needs root
+    #[cfg(unix)]
+    Images(images::ImagesArguments),
+    /// Make a Debian package and a tar archive of the programs
+    #[cfg(unix)]
+    Package(package::PackageArguments),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +51,10 @@ fn main() -> ExitCode {
         Task::Lint => lint::lint(),
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::Cuda(arguments) => cuda::cuda(&arguments),
+        #[cfg(unix)]
+        Task::Images(arguments) => images::images(&arguments),
+        #[cfg(unix)]
+        Task::Package(arguments) => package::package(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
