@@ -1,4 +1,5 @@
-//! The container files set only variables that exist and start only programs that are built.
+//! The container files set only variables that exist and start only programs that are built; the units of the package wait
+//! as long as programs may need.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -73,6 +74,10 @@ fn the_worker_on_a_gpu_is_the_worker_with_features_that_there_are() {
     // Its head names the same ones.
     let head = read("worker.Dockerfile");
     assert!(["BASE", "FEATURES"].iter().all(|name| head.contains(&format!("{name}={}", default(name)))));
+    // The same CUDA on Vertex AI, whose container has the cloud's clients too.
+    let vertex = read("vertex.Dockerfile");
+    assert!(vertex.contains(&format!("ARG BASE={}\n", default("BASE"))));
+    assert!(vertex.contains(&format!("ARG FEATURES=\"cloud,{}\"\n", default("FEATURES"))));
     let services = |text: &str| -> Vec<String> {
         let within = text.split_once("\nservices:\n").expect("services").1;
         let names = within.lines().take_while(|line| line.is_empty() || line.starts_with([' ', '#']));
@@ -89,6 +94,16 @@ fn compose_waits_longer_than_the_grace_period() {
     let wait: u64 = wait.trim_end_matches('s').parse().expect("seconds");
     let grace = worker::VARIABLES.iter().find(|v| v.name == "SHUTDOWN_GRACE_S").expect("it is a setting");
     assert!(wait > grace.default.parse().expect("seconds"));
+}
+
+#[test]
+fn units_wait_longer_than_programs_take_to_end() {
+    let text = read("../packaging/unflatten-worker.service");
+    let wait =
+        text.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")?.strip_suffix('s')).expect("it is set");
+    let wait: u64 = wait.parse().expect("seconds");
+    let config = worker::Config::from_settings(&service::Settings::from_pairs([])).expect("the defaults");
+    assert!(wait > config.shutdown_limit().as_secs() + 10, "the API ends after the worker");
 }
 
 #[test]

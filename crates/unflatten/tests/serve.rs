@@ -5,7 +5,9 @@ mod support;
 use std::net::TcpListener;
 
 use jobs::{EventKind, State};
-use support::{Client, Service, check_result, check_succeeded_once, command, poster, poster_png, stderr, unzip};
+use support::{
+    Client, Service, check_result, check_succeeded_once, command, poster, poster_png, stderr, titled_png, unzip,
+};
 
 /// Large enough that a job can be interrupted halfway.
 const LARGE: u32 = 1400;
@@ -33,27 +35,6 @@ async fn a_picture_goes_up_and_layers_come_down() {
     let metadata = check_result(&unpacked, &poster(300, 300, 0));
     assert_eq!((metadata.job_id, metadata.seed), (Some(id), 7));
     assert_eq!(metadata.input.filename.as_deref(), Some("poster.png"));
-}
-
-/// A poster with a title of two lines, as a PNG.
-fn titled_png() -> Vec<u8> {
-    use typeset::{Align, Bounds, Colour, Fonts, Line, Position, Run, Sources, Style, Text};
-    let style = Style { weight: 700, ..Style::new("Noto Sans KR", 52.0, Colour::rgb(30, 40, 110)) };
-    let line = |words: &str| Line { runs: vec![Run { text: words.to_owned(), style: style.clone() }] };
-    let text = Text {
-        lines: vec![line("여름 바다 축제"), line("Free admission")],
-        align: Align::Centre,
-        angle: 0.0,
-        position: Position { x: 300.0, y: 120.0 },
-    };
-    let fonts = Fonts::load(&Sources::default());
-    let bounds = Bounds { x: 0, y: 0, width: 600, height: 400 };
-    let drawn = typeset::render(&text, &fonts, bounds).expect("drawn");
-    let mut poster = image::RgbaImage::from_pixel(600, 400, image::Rgba([248, 236, 210, 255]));
-    image::imageops::overlay(&mut poster, &drawn.picture, drawn.x.into(), drawn.y.into());
-    let mut png = Vec::new();
-    layers::write_png(&mut png, &poster).expect("encoded");
-    png
 }
 
 #[tokio::test(flavor = "multi_thread")]

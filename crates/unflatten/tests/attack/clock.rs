@@ -1,23 +1,17 @@
 //! A clock that jumps. libfaketime (Debian's package `faketime`) moves the wall clock of the service, not the monotonic one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use jobs::State;
 use tokio::time::sleep;
 
-use crate::support::poster_png;
+use crate::support::{libfaketime, poster_png};
 use crate::victim::Victim;
 
-fn library() -> PathBuf {
-    let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"];
-    let found = folders.iter().map(|folder| Path::new(folder).join("faketime/libfaketimeMT.so.1"));
-    found.into_iter().find(|path| path.is_file()).expect("libfaketime is installed; `cargo xtask test` does it")
-}
-
 fn with_clock(mut command: Command, file: &Path) -> Command {
-    command.env("LD_PRELOAD", library()).env("FAKETIME_TIMESTAMP_FILE", file);
+    command.env("LD_PRELOAD", libfaketime()).env("FAKETIME_TIMESTAMP_FILE", file);
     command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("DONT_FAKE_MONOTONIC", "1");
     command
 }

@@ -1,5 +1,7 @@
 //! Starts the real programs and talks to them like any client.
-#![allow(dead_code, reason = "each test program uses a part of this")]
+#![allow(dead_code, unused_imports, reason = "each test program uses a part of this")]
+
+mod pictures;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -7,9 +9,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use image::{Rgba, RgbaImage};
+use image::RgbaImage;
 use jobs::{Event, EventKind, Job, Metadata};
 use uuid::Uuid;
+
+pub(crate) use pictures::{noise_png, poster, poster_png, titled_png, write_poster};
 
 /// Timeout of every wait: longer than anything takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
@@ -59,44 +63,6 @@ pub(crate) fn stdout(output: &Output) -> String {
 
 pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// A poster of our own making: a soft background, bars, discs with smooth edges.
-pub(crate) fn poster(width: u32, height: u32, variant: u32) -> RgbaImage {
-    let (w, h) = (width as f32, height as f32);
-    RgbaImage::from_fn(width, height, |x, y| {
-        let (x, y) = (x as f32, y as f32);
-        let mut colour = [235.0 - 20.0 * y / h, 225.0, 200.0 + (variant % 40) as f32];
-        let mut paint = |alpha: f32, paint: [f32; 3]| {
-            for (below, above) in colour.iter_mut().zip(paint) {
-                *below += alpha.clamp(0.0, 1.0) * (above - *below);
-            }
-        };
-        let disc = |cx: f32, cy: f32, r: f32| r - (x - cx * w).hypot(y - cy * h) + 0.5;
-        paint(disc(0.3, 0.35, 0.18 * w), [200.0, 60.0, 50.0]);
-        paint(disc(0.7, 0.3, 0.12 * w), [30.0, 90.0, 160.0]);
-        paint(disc(0.65, 0.7, 0.2 * w), [40.0, 130.0, 80.0]);
-        if (0.1..0.5).contains(&(x / w)) && (0.8..0.86).contains(&(y / h)) {
-            paint(1.0, [20.0, 20.0, 30.0]);
-        }
-        let [r, g, b] = colour.map(|value| value.round() as u8);
-        Rgba([r, g, b, 255])
-    })
-}
-
-pub(crate) fn write_poster(dir: &Path, name: &str, side: u32) -> RgbaImage {
-    let picture = poster(side, side, 0);
-    let path = dir.join(name);
-    std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("the folder can be made");
-    picture.save(path).expect("the poster can be written");
-    picture
-}
-
-/// A poster as PNG bytes.
-pub(crate) fn poster_png(side: u32, variant: u32) -> Vec<u8> {
-    let mut png = std::io::Cursor::new(Vec::new());
-    poster(side, side, variant).write_to(&mut png, image::ImageFormat::Png).expect("a PNG in memory");
-    png.into_inner()
 }
 
 /// Checks a result folder against its input and answers with its metadata.
@@ -171,8 +137,13 @@ impl Service {
     /// `unflatten-api` on a free port.
     pub(crate) fn api(dir: &Path, settings: &[(&str, &str)]) -> Self {
         let mut command = command("unflatten-api", dir);
-        command.args(["--port", "0"]).envs(settings.iter().copied()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("unflatten-api can be started");
+        command.args(["--port", "0"]).envs(settings.iter().copied());
+        Self::spawn_api(command)
+    }
+
+    /// A command that runs `unflatten-api`.
+    pub(crate) fn spawn_api(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("unflatten-api can be started");
         let url = wait_for_url(child.stderr.take().expect("stderr is piped"), "http://127.0.0.1:");
         Self { child, url }
     }
@@ -378,17 +349,9 @@ pub(crate) fn unzip(bytes: &[u8], into: &Path) {
     archive.extract(into).expect("the archive can be unpacked");
 }
 
-/// Noise: a picture whose layers compress badly, so that results are large.
-pub(crate) fn noise_png(width: u32, height: u32) -> Vec<u8> {
-    let mut state = 0x2545_f491_u32;
-    let picture = RgbaImage::from_fn(width, height, |_, _| {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        let [r, g, b, _] = state.to_be_bytes();
-        Rgba([r, g, b, 255])
-    });
-    let mut png = std::io::Cursor::new(Vec::new());
-    picture.write_to(&mut png, image::ImageFormat::Png).expect("a PNG in memory");
-    png.into_inner()
+/// The library that moves the wall clock of a process, not its monotonic one.
+pub(crate) fn libfaketime() -> PathBuf {
+    let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"];
+    let found = folders.iter().map(|folder| Path::new(folder).join("faketime/libfaketimeMT.so.1"));
+    found.into_iter().find(|path| path.is_file()).expect("libfaketime is installed; `cargo xtask test` does it")
 }
