@@ -12,22 +12,20 @@ ARG FEATURES=""
 # The embedded queue's SQLite is compiled from C.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && apt-get install --yes --no-install-recommends ca-certificates gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
     cargo build --release --locked --package api --bin unflatten-api --features "${FEATURES}" \
-    && cp target/release/unflatten-api /usr/local/bin/
+    && strip --strip-unneeded -o /usr/local/bin/unflatten-api target/release/unflatten-api
 
 FROM debian:${DEBIAN_RELEASE}-slim
-# hadolint ignore=DL3008
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates curl \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --home-dir /var/lib/unflatten --create-home unflatten \
+RUN useradd --system --uid 10001 --home-dir /var/lib/unflatten --create-home unflatten \
     && install --directory --owner=unflatten /var/lib/unflatten/storage
+# For Redis and buckets over TLS.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /usr/local/bin/unflatten-api /usr/local/bin/
 USER 10001
 WORKDIR /var/lib/unflatten
@@ -35,6 +33,6 @@ ENV APP_ENV=production HOST=0.0.0.0 PORT=8000
 EXPOSE 8000
 VOLUME /var/lib/unflatten/storage
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-    CMD curl --fail --silent --output /dev/null "http://127.0.0.1:${PORT}/healthz"
+    CMD ["unflatten-api", "--health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["unflatten-api"]

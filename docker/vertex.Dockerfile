@@ -15,7 +15,7 @@ ENV RUSTUP_TOOLCHAIN=${RUST_VERSION}
 ARG FEATURES="cloud,flash-attn-v3"
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends gcc g++ git libc6-dev python3-pip xz-utils \
+    && apt-get install --yes --no-install-recommends ca-certificates gcc g++ git libc6-dev python3-pip xz-utils \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
@@ -27,16 +27,14 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
         *) cargo=cargo; out=target/release ;; \
     esac \
     && ${cargo} build --release --locked --package unflatten --bin unflatten-worker --features "${FEATURES}" \
-    && cp "${out}/unflatten-worker" /usr/local/bin/
+    && strip --strip-unneeded -o /usr/local/bin/unflatten-worker "${out}/unflatten-worker"
 
 # hadolint ignore=DL3006
 FROM ${BASE}
-# hadolint ignore=DL3008
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --home-dir /var/lib/unflatten --create-home unflatten \
+RUN useradd --system --uid 10001 --home-dir /var/lib/unflatten --create-home unflatten \
     && install --directory --owner=unflatten /var/lib/unflatten/storage
+# For Redis and buckets over TLS.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /usr/local/bin/unflatten-worker /usr/local/bin/
 USER 10001
 WORKDIR /var/lib/unflatten

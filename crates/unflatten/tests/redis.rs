@@ -10,7 +10,7 @@ use jobs::testing::RedisServer;
 use jobs::{EventKind, State};
 use rand::RngExt;
 use serde_json::json;
-use support::{Client, Service, check_result, check_succeeded_once, poster, poster_png, unzip};
+use support::{Client, Service, check_result, check_succeeded_once, command, poster, poster_png, stderr, unzip};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -95,6 +95,25 @@ async fn a_stopped_worker_hands_its_job_to_another() {
         .filter_map(|e| if let EventKind::Started { worker, .. } = &e.kind { Some(worker.clone()) } else { None })
         .collect();
     assert_eq!(workers.len(), 2, "{events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_health_check_asks_the_api() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let api = Service::api(dir.path(), &[("REDIS_URL", url.as_str())]);
+    let port = api.url.rsplit(':').next().expect("a port").to_owned();
+    let check = || {
+        let mut check = command("unflatten-api", dir.path());
+        // As in a container, where any address of the machine is listened on.
+        check.arg("--health").envs([("HOST", "0.0.0.0"), ("ALLOW_ANONYMOUS", "true"), ("PORT", &port)]);
+        check.output().expect("it can be started")
+    };
+    assert!(check().status.success(), "{}", stderr(&check()));
+    api.kill();
+    assert_eq!(check().status.code(), Some(1));
+    assert!(stderr(&check()).contains("the service does not answer"), "{}", stderr(&check()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

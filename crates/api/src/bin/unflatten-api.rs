@@ -1,6 +1,7 @@
 //! The API without a worker. Workers on this or other machines share Redis and the storage with it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use jobs::broker::{Backend, BrokerConfig};
 use jobs::store::StoreConfig;
-use service::{SettingError, Settings};
+use service::{Failure, SettingError, Settings};
 use tokio_util::sync::CancellationToken;
 
 /// Serve Unflatten's page and API; workers run as processes of their own
@@ -21,14 +22,23 @@ struct Options {
     /// Port to listen on (PORT)
     #[arg(long)]
     port: Option<u16>,
+    /// Ask the service that runs on this machine with these settings whether it works, and exit with 0 or 1
+    #[arg(long)]
+    health: bool,
 }
 
 /// Time for the process to end after the grace period of requests.
 const SHUTDOWN_MARGIN: Duration = Duration::from_secs(6);
 
+/// Time for the answer of a service that works.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
+
 fn main() -> ExitCode {
     let options = Options::parse();
     service::run("unflatten-api", async |settings| {
+        if options.health {
+            return check_health(&settings, &options);
+        }
         api::raise_descriptor_limit();
         serve(&settings, &options).await?;
         Ok(ExitCode::SUCCESS)
@@ -55,4 +65,32 @@ async fn serve(settings: &Settings, options: &Options) -> anyhow::Result<()> {
         .context("signals cannot be handled")?;
     api::run(listener, api::Context { broker, store, config }, shutdown).await?;
     Ok(())
+}
+
+/// What the health check of a container runs: `/healthz` of the service in it.
+fn check_health(settings: &Settings, options: &Options) -> Result<ExitCode, Failure> {
+    let config = api::Config::from_settings(settings)?.at(options.host, options.port)?;
+    let host = match config.host {
+        IpAddr::V4(host) if host.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(host) if host.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        host => host,
+    };
+    let status = health_status(SocketAddr::new(host, config.port)).context("the service does not answer")?;
+    if status == "200" {
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(anyhow::anyhow!("the service answers {status}").into())
+}
+
+/// The status of the answer to `GET /healthz`.
+fn health_status(address: SocketAddr) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, HEALTH_TIMEOUT)?;
+    stream.set_read_timeout(Some(HEALTH_TIMEOUT))?;
+    stream.set_write_timeout(Some(HEALTH_TIMEOUT))?;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    // HTTP/1.1 200 OK
+    let mut start = [0; 12];
+    stream.read_exact(&mut start)?;
+    let status = start.strip_prefix(b"HTTP/1.1 ").context("the answer is not HTTP")?;
+    Ok(String::from_utf8_lossy(status).into_owned())
 }

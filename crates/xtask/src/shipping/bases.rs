@@ -31,6 +31,9 @@ const LEFT_OUT: &[&str] = &[
 const APT_SETTINGS: &str = "Dir::Cache::pkgcache \"\";\nDir::Cache::srcpkgcache \"\";\n\
                             Binary::apt-get::APT::Keep-Downloaded-Packages \"false\";\nAcquire::Languages \"none\";\n";
 
+/// Where the base with Rust has the certificates of this machine.
+const CERTIFICATES: &str = "/usr/local/share/certificates.crt";
+
 /// Containers run without an engine, as processes in a changed root.
 pub(crate) const ISOLATION: [&str; 2] = ["--isolation", "chroot"];
 
@@ -97,7 +100,9 @@ fn rust_base(name: &str, debian: &str, version: &str) -> anyhow::Result<()> {
     let certificates =
         std::env::var("SSL_CERT_FILE").unwrap_or_else(|_| "/etc/ssl/certs/ca-certificates.crt".to_owned());
     if Path::new(&certificates).is_file() {
-        container.add(Path::new(&certificates), "/etc/ssl/certs/ca-certificates.crt")?;
+        // Not where Debian's are, which images copy.
+        container.add(Path::new(&certificates), CERTIFICATES)?;
+        buildah(&["config", "--env", &format!("CARGO_HTTP_CAINFO={CERTIFICATES}"), &container.id])?;
     }
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));

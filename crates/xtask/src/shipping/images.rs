@@ -84,7 +84,7 @@ pub(crate) fn build(file: &str, arguments: &[&str]) -> anyhow::Result<()> {
     let path = format!("docker/{file}.Dockerfile");
     let ignored = format!("{path}.dockerignore");
     // Docker's format has health checks, OCI's does not.
-    let fixed = ["--layers", "--format", "docker", "--pull-never", "--ignorefile", &ignored, "--file", &path];
+    let fixed = ["--format", "docker", "--pull-never", "--ignorefile", &ignored, "--file", &path];
     run("buildah", [&["build"], &ISOLATION[..], &fixed, arguments, &["."]].concat())
 }
 
@@ -169,7 +169,9 @@ fn try_service(folder: &Path) -> anyhow::Result<()> {
     let api = API.start(Some(&storage), &api_variables)?;
     wait_ready(&url, "/readyz")?;
     let check = health_check()?;
-    api.container.run(&["env", &format!("PORT={port}"), "sh", "-c", &check])?;
+    let check: Vec<_> =
+        ["env", "HOST=127.0.0.1", &format!("PORT={port}")].into_iter().map(str::to_owned).chain(check).collect();
+    api.container.run(&check.iter().map(String::as_str).collect::<Vec<_>>())?;
     let worker = WORKER.start(Some(&storage), &[("REDIS_URL", &redis_url)])?;
     drive_job(&url, folder)?;
     worker.stop()?;
@@ -177,13 +179,12 @@ fn try_service(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// The command by which Docker sees whether the API is well.
-fn health_check() -> anyhow::Result<String> {
+fn health_check() -> anyhow::Result<Vec<String>> {
     let about = API.inspect()?;
     let test = &about["Docker"]["config"]["Healthcheck"]["Test"];
-    let words: Vec<String> = serde_json::from_value(test.clone()).context("the API's image has no health check")?;
-    let [kind, command] = words.as_slice() else { anyhow::bail!("the health check is {test}") };
-    ensure!(kind == "CMD-SHELL", "the health check is {test}");
-    Ok(command.clone())
+    let mut words: Vec<String> = serde_json::from_value(test.clone()).context("the API's image has no health check")?;
+    ensure!(words.len() > 1 && words.remove(0) == "CMD", "the health check is {test}");
+    Ok(words)
 }
 
 /// One prediction, as docs/vertex.md asks for it.
