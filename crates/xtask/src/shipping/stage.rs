@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 
 use super::bases::output;
-use super::unit::{self, PROGRAM_FOLDER, PROGRAMS};
+use super::unit::{self, PACKAGING, PROGRAM_FOLDER, PROGRAMS};
 use crate::run::{execute, root};
 
 /// The settings of the installed services.
@@ -80,14 +80,14 @@ pub(crate) fn fill(folder: &Path, programs: &Path, build: &Build) -> anyhow::Res
         mode(&to, 0o755)?;
         write(&folder.join(UNITS).join(format!("{program}.service")), &unit::text(program)?)?;
     }
-    let example = read("../.env.example")?;
+    let example = read(".env.example")?;
     write(&folder.join(SETTINGS), &settings(&example)?)?;
     symlink(Path::new("/").join(SETTINGS), folder.join(STATE).join(".env"))?;
     let documents = folder.join(DOCUMENTS);
     write(&documents.join("copyright"), &copyright()?)?;
     for (name, text) in [
-        ("README.md", read("../README.md")?),
-        ("operations.md", read("../docs/operations.md")?),
+        ("README.md", read("README.md")?),
+        ("operations.md", read("docs/operations.md")?),
         ("changelog", changelog(build)?),
     ] {
         write(&documents.join(name), &text)?;
@@ -106,7 +106,7 @@ pub(crate) fn pack_deb(folder: &Path, into: &Path, depends: &str, build: &Build)
     let kilobytes =
         output(Command::new("du").args(["--summarize", "--apparent-size", "--block-size=1024"]).arg(folder))?;
     let kilobytes = kilobytes.split_whitespace().next().context("du prints no size")?.to_owned();
-    let mut text = read("control")?;
+    let mut text = read(&packaged("control"))?;
     for (name, value) in [
         ("VERSION", build.version.as_str()),
         ("ARCHITECTURE", &architecture),
@@ -120,7 +120,7 @@ pub(crate) fn pack_deb(folder: &Path, into: &Path, depends: &str, build: &Build)
     write(&control.join("control"), &text)?;
     write(&control.join("conffiles"), &format!("/{SETTINGS}\n"))?;
     for script in SCRIPTS {
-        write(&control.join(script), &read(script)?)?;
+        write(&control.join(script), &read(&packaged(script))?)?;
         mode(&control.join(script), 0o755)?;
     }
     let sums =
@@ -165,7 +165,7 @@ pub(crate) fn pack_tar(folder: &Path, into: &Path, build: &Build) -> anyhow::Res
 
 /// Ours, and those of what programs contain.
 fn copyright() -> anyhow::Result<String> {
-    let mut text = read("copyright")?;
+    let mut text = read(&packaged("copyright"))?;
     let fonts = root().join("crates/typeset/fonts/licences");
     let mut files: Vec<PathBuf> =
         fs::read_dir(&fonts)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
@@ -196,9 +196,14 @@ fn maintainer() -> String {
     format!("{name} <{address}>")
 }
 
-/// A file of the folder `packaging`, or beside it.
+/// The place of a file that only packages have.
+fn packaged(name: &str) -> String {
+    format!("{PACKAGING}/{name}")
+}
+
+/// A file of the repository.
 fn read(name: &str) -> anyhow::Result<String> {
-    let path = root().join("packaging").join(name);
+    let path = root().join(name);
     fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))
 }
 
@@ -218,7 +223,7 @@ mod tests {
 
     #[test]
     fn settings_are_those_of_the_example_as_comments() {
-        let example = read("../.env.example").expect(".env.example is there");
+        let example = read(".env.example").expect(".env.example is there");
         let text = settings(&example).expect("settings");
         let active: Vec<_> = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
         assert_eq!(active, Vec::<&str>::new());

@@ -12,6 +12,9 @@ pub(crate) const PROGRAMS: [&str; 3] = ["unflatten", "unflatten-api", "unflatten
 /// Where they are installed.
 pub(crate) const PROGRAM_FOLDER: &str = "/usr/bin";
 
+/// Units, and what a package has of its own.
+pub(crate) const PACKAGING: &str = "crates/xtask/packaging";
+
 /// A unit that runs a program.
 pub(crate) struct Unit {
     settings: Vec<(String, String)>,
@@ -40,7 +43,7 @@ impl Unit {
 
 /// The unit of a program, as it is installed.
 pub(crate) fn text(program: &str) -> anyhow::Result<String> {
-    let path = root().join("packaging").join(format!("{program}.service"));
+    let path = root().join(PACKAGING).join(format!("{program}.service"));
     fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))
 }
 
