@@ -205,7 +205,9 @@
  * @property {Blend} [blend]
  * @property {number} x
  * @property {number} y
- * @property {number} scale
+ * @property {number} scale_x
+ * @property {number} scale_y
+ * @property {number} rotation
  * @property {number} hue
  * @property {number} saturation
  * @property {number} lightness
@@ -334,7 +336,8 @@
  */
 
 /**
- * The editable fields of a layer. `x` and `y` say how far it was moved in pixels, `scale` is about its middle, `hue` is
+ * The editable fields of a layer. `x` and `y` say how far it was moved in pixels, `scale_x` and
+ * `scale_y` are factors about its middle, about which `rotation` then turns it, in degrees clockwise; `hue` is
  * in degrees, `saturation` and `lightness` are factors. `text` is `null` where no words were edited.
  * @typedef {Omit<LayerEdit, "text" | "name" | "blend"> & { name: string, blend: Blend, locked: boolean, text: TextEdits | null }} Editable
  */

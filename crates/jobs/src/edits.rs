@@ -34,9 +34,15 @@ pub struct LayerEdit {
     #[schema(minimum = -100_000, maximum = 100_000)]
     #[serde(deserialize_with = "whole::number")]
     pub y: i32,
-    /// Scale factor, about the centre of the layer's bounding box.
+    /// Scale factor of the width, about the centre of the layer's bounding box.
     #[schema(minimum = 0.01, maximum = 16)]
-    pub scale: f32,
+    pub scale_x: f32,
+    /// The same of the height.
+    #[schema(minimum = 0.01, maximum = 16)]
+    pub scale_y: f32,
+    /// Degrees clockwise by which the layer is turned about that centre, after it was scaled.
+    #[schema(minimum = -360, maximum = 360)]
+    pub rotation: f32,
     /// Hue rotation in degrees, as CSS `hue-rotate()`.
     #[schema(minimum = -360, maximum = 360)]
     pub hue: f32,
@@ -47,7 +53,7 @@ pub struct LayerEdit {
     #[schema(minimum = 0, maximum = 4)]
     pub lightness: f32,
     /// Blocks of the layer's `live_text` that are drawn in place of their pixels, by their number in `blocks`: as they are
-    /// on the result's canvas before the layer is moved, scaled and recoloured. A layer without `live_text` has one, 0.
+    /// on the result's canvas before the layer is moved, scaled, turned and recoloured. A layer without `live_text` has one, 0.
     #[serde(skip_serializing_if = "TextEdits::is_empty")]
     #[schema(value_type = std::collections::HashMap<String, typeset::Text>)]
     pub text: TextEdits,
@@ -62,7 +68,9 @@ impl Default for LayerEdit {
             blend: Blend::Normal,
             x: 0,
             y: 0,
-            scale: 1.0,
+            scale_x: 1.0,
+            scale_y: 1.0,
+            rotation: 0.0,
             hue: 0.0,
             saturation: 1.0,
             lightness: 1.0,
@@ -107,7 +115,9 @@ impl LayerEdit {
         }
         let ranges = [
             ("opacity", self.opacity, 0.0, 1.0),
-            ("scale", self.scale, 0.01, 16.0),
+            ("scale_x", self.scale_x, 0.01, 16.0),
+            ("scale_y", self.scale_y, 0.01, 16.0),
+            ("rotation", self.rotation, -360.0, 360.0),
             ("hue", self.hue, -360.0, 360.0),
             ("saturation", self.saturation, 0.0, 4.0),
             ("lightness", self.lightness, 0.0, 4.0),
@@ -179,6 +189,14 @@ impl Edits {
     /// The most bytes of all of it, so that the file can be read again.
     pub const MAX_BYTES: usize = 6 << 20;
 
+    /// Reads what was stored, by earlier versions too.
+    ///
+    /// # Errors
+    /// When it is not JSON of edits.
+    pub fn from_json(json: &[u8]) -> serde_json::Result<Self> {
+        earlier::read(json)
+    }
+
     /// The document of the result with this tree as it is now.
     pub fn shown(&self, tree: &Tree) -> Document {
         match &self.document {
@@ -209,9 +227,9 @@ mod tests {
     /// As it was written then.
     #[test]
     fn edits_from_before_documents_are_shown_until_the_document_is_stored() {
-        let stored = r#"{"revision":4,"layers":{"0":{"name":"Sky","visible":true,"opacity":0.5,"x":3,"y":-2,"scale":1.0,
+        let stored = r#"{"revision":4,"layers":{"0":{"name":"Sky","visible":true,"opacity":0.5,"x":3,"y":-2,"scale":1.5,
             "hue":0.0,"saturation":1.0,"lightness":1.0,"text":{}},"7":{"visible":false}},"order":[1,0],"children":{}}"#;
-        let mut edits: Edits = serde_json::from_str(stored).expect("an older file");
+        let mut edits = Edits::from_json(stored.as_bytes()).expect("an older file");
         let layer = |layer: u32| TreeLayer {
             layer,
             name: format!("Layer {layer}"),
@@ -231,12 +249,37 @@ mod tests {
         assert_eq!(order, [1, 0, 2]);
         let sky = shown.of_layer(LayerRef { job_id, layer: 0 }).expect("it is there");
         assert_eq!((sky.edit.name.as_deref(), sky.edit.opacity, sky.edit.x), (Some("Sky"), 0.5, 3));
+        assert_eq!((sky.edit.scale_x, sky.edit.scale_y, sky.edit.rotation), (1.5, 1.5, 0.0));
         let mut kept = edits.clone();
         kept.children.insert(2, job_id);
         assert!(serde_json::to_string(&kept).expect("JSON").contains("Sky"), "other changes keep them");
         edits.put(&shown, Document { elements: shown.elements[1..].to_vec() }, false);
         assert!(edits.layers.is_empty() && edits.order.is_empty());
         assert_eq!(edits.shown(&tree).elements.len(), 2);
+    }
+
+    #[test]
+    fn documents_from_before_layers_could_be_stretched_are_read_with_their_steps_and_versions() {
+        let element = |scale: f32| format!(r#"{{"id":1,"edit":{{"name":"\"scale\"","scale":{scale},"hue":5.0}}}}"#);
+        let stored = format!(
+            r#"{{"revision":2,"document":[{}],"past":[{{"elements":{{"1":{}}}}}],"versions":[{{"number":1,"name":"v",
+            "created_at":"2026-01-01T00:00:00Z","document":[{}]}}],"versions_made":1,"children":{{}}}}"#,
+            element(2.0),
+            element(0.3),
+            element(0.5)
+        );
+        let edits = Edits::from_json(stored.as_bytes()).expect("an older file");
+        let scales = |document: &Document| {
+            let edit = &document.elements[0].edit;
+            (edit.scale_x, edit.scale_y, edit.name.clone())
+        };
+        let name = Some("\"scale\"".to_owned());
+        assert_eq!(scales(edits.document.as_ref().expect("a document")), (2.0, 2.0, name.clone()));
+        assert_eq!(scales(&edits.versions[0].document), (0.5, 0.5, name));
+        let json = serde_json::to_string(&edits).expect("JSON");
+        assert!(json.contains("\"scale_y\":0.3") && !json.contains("\"scale\":"), "{json}");
+        assert_eq!(Edits::from_json(json.as_bytes()).expect("what was stored"), edits);
+        assert!(Edits::from_json(b"{\"scale\":").is_err());
     }
 
     #[test]
@@ -248,7 +291,11 @@ mod tests {
             LayerEdit { name: Some("a\nb".to_owned()), ..same() },
             LayerEdit { opacity: 1.1, ..same() },
             LayerEdit { opacity: f32::NAN, ..same() },
-            LayerEdit { scale: 0.0, ..same() },
+            LayerEdit { scale_x: 0.0, ..same() },
+            LayerEdit { scale_y: 16.5, ..same() },
+            LayerEdit { scale_y: f32::NAN, ..same() },
+            LayerEdit { rotation: 360.5, ..same() },
+            LayerEdit { rotation: f32::INFINITY, ..same() },
             LayerEdit { x: 1_000_000, ..same() },
             LayerEdit { hue: 361.0, ..same() },
         ];

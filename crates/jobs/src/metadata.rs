@@ -74,6 +74,7 @@ impl Metadata {
                 blend: layers::Blend::Normal,
                 x: 0,
                 y: 0,
+                turn: 0.0,
                 source,
                 live_text: layer.live_text.as_ref().map(|live| live.stand_in(&TextEdits::new())).unwrap_or_default(),
             });

@@ -1,7 +1,9 @@
 //! A result with the results that its layers were split into, and its layers as leaves of an export.
 
+mod placing;
 pub mod words;
 
+pub use self::placing::Placing;
 use layers::{Density, Document, DocumentLayer, Group, Kind, Node, Recolour, Rect};
 use typeset::{Colour, Text};
 
@@ -78,8 +80,13 @@ pub struct Retyped {
     pub replaced: Vec<Rect>,
     /// Where the words are that stay pixels. Empty: none of the pixels stays.
     pub kept: Vec<Rect>,
-    /// Where the pixels that stay lie on the outermost canvas, after they are cut out and scaled.
+    /// Where the pixels that stay lie on the outermost canvas, after they are cut out, scaled and turned.
     pub at: (i32, i32),
+    /// Degrees clockwise by which these pixels are turned about their middle.
+    pub turn: f32,
+    /// Present where rows and columns are scaled differently: words and pixels are drawn as they were, where they were, and
+    /// what is drawn is placed.
+    pub stretch: Option<Placing>,
 }
 
 /// A tree, ready to export.
@@ -92,37 +99,6 @@ pub struct Composition {
 /// The deepest level of splits below a result, Code that walks trees is recursive, so
 /// the depth is limited.
 pub const MAX_DEPTH: usize = 32;
-
-/// How a canvas lies on the outermost one: scaled, then moved.
-#[derive(Debug, Clone, Copy)]
-struct Transform {
-    scale: f32,
-    x: f32,
-    y: f32,
-}
-
-impl Transform {
-    const ROOT: Self = Self { scale: 1.0, x: 0.0, y: 0.0 };
-
-    fn moved(self, x: f32, y: f32) -> Self {
-        Self { x: self.x + self.scale * x, y: self.y + self.scale * y, ..self }
-    }
-
-    /// The transform of a layer on this canvas that covers `area` and is scaled about its centre.
-    fn edited(self, area: Rect, edit: &LayerEdit) -> Self {
-        let middle = |start: u32, length: u32| start as f32 + length as f32 / 2.0;
-        let (x, y) = (middle(area.x, area.width), middle(area.y, area.height));
-        let moved = self.moved(x * (1.0 - edit.scale) + edit.x as f32, y * (1.0 - edit.scale) + edit.y as f32);
-        Self { scale: self.scale * edit.scale, ..moved }
-    }
-
-    /// Position and size of `area` on the outermost canvas.
-    fn apply(self, area: Rect) -> ((i32, i32), (u32, u32)) {
-        let at = |start: u32, origin: f32| (origin + self.scale * start as f32).round() as i32;
-        let side = |length: u32| ((self.scale * length as f32).round() as u32).max(1);
-        ((at(area.x, self.x), at(area.y, self.y)), (side(area.width), side(area.height)))
-    }
-}
 
 impl Tree {
     /// Whether there is more than one layer in the end. A split that found a single part changes nothing.
@@ -151,18 +127,26 @@ impl TreeLayer {
 
     /// This layer of `job_id`, whose canvas lies at `origin`, with edits.
     pub(crate) fn leaf(&self, job_id: JobId, origin: (u32, u32), edit: &LayerEdit, leaves: &mut Vec<Leaf>) -> Node {
-        let canvas = Transform::ROOT.moved(origin.0 as f32, origin.1 as f32);
-        let own = self.bounding_box.map_or(canvas, |area| canvas.edited(area, edit));
+        let own = self.bounding_box.map(|area| (area, Placing::new(area, origin, edit)));
         let recolours: Vec<_> = Some(edit.recolour()).filter(|recolour| !recolour.is_identity()).into_iter().collect();
-        let (mut at, mut area, mut size) = ((0, 0), None, None);
-        let is_moved = own.scale != 1.0 || own.x != 0.0 || own.y != 0.0;
-        if let Some(full) = self.bounding_box.filter(|_| is_moved) {
-            let (position, scaled) = own.apply(full);
-            (at, area) = (position, Some(full));
-            size = Some(scaled).filter(|scaled| *scaled != (full.width, full.height));
+        let edits = &edit.text;
+        let is_stretched = own.is_some_and(|(_, placing)| placing.is_stretched());
+        let (mut at, mut area, mut size, mut turn) = ((0, 0), None, None, 0.0);
+        if let Some((full, placing)) = own.filter(|(_, placing)| !placing.is_identity()) {
+            area = Some(full);
+            if is_stretched && !edits.is_empty() {
+                at = ((full.x + origin.0) as i32, (full.y + origin.1) as i32);
+            } else {
+                let (position, scaled) = placing.apply(full);
+                (at, turn) = (position, placing.turn);
+                size = Some(scaled).filter(|scaled| *scaled != (full.width, full.height));
+            }
         }
         let placed = |text: Text| {
-            let text = text.transformed(own.scale, own.x, own.y);
+            let text = match own {
+                Some((_, placing)) => placing.text(text, origin),
+                None => text.transformed(1.0, origin.0 as f32, origin.1 as f32),
+            };
             text.recoloured(|colour| {
                 let Colour { red, green, blue, alpha } = colour;
                 let [red, green, blue] = recolours.iter().fold([red, green, blue], |one, change| change.of(one));
@@ -171,6 +155,8 @@ impl TreeLayer {
         };
         let edits = &edit.text;
         let live_text = match &self.live_text {
+            // No format has letters that are stretched.
+            _ if is_stretched => Vec::new(),
             Some(live) => live.stand_in(edits),
             None => edits.values().cloned().collect(),
         };
@@ -180,7 +166,10 @@ impl TreeLayer {
             if kept.is_empty() {
                 (area, size) = (None, None);
             }
-            Retyped { texts: texts.into_iter().map(placed).collect(), replaced, kept, at: std::mem::take(&mut at) }
+            let texts = texts.into_iter().map(placed).collect();
+            let stretch = own.map(|(_, placing)| placing.from_canvas(origin)).filter(|_| is_stretched);
+            let (at, turn) = (std::mem::take(&mut at), std::mem::take(&mut turn));
+            Retyped { texts, replaced, kept, at, turn, stretch }
         });
         leaves.push(Leaf { job_id, file: self.file.clone(), area, size, recolours: recolours.clone(), retyped });
         Node::Layer(DocumentLayer {
@@ -192,6 +181,7 @@ impl TreeLayer {
             blend: edit.blend,
             x: at.0,
             y: at.1,
+            turn,
             source: leaves.len() - 1,
             live_text,
         })

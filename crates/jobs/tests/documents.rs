@@ -61,7 +61,7 @@ fn a_layer_that_is_split_hands_down_place_size_and_colours() {
     let tree = result(1, 3);
     let mut document = Document::unedited(&tree);
     let edit =
-        LayerEdit { name: Some("whole".to_owned()), opacity: 0.5, x: 7, scale: 2.0, hue: 30.0, ..LayerEdit::default() };
+        LayerEdit { name: Some("whole".to_owned()), opacity: 0.5, x: 7, scale_x: 2.0, hue: 30.0, ..LayerEdit::default() };
     document.elements[1].edit = edit;
     let mut parts = result(77, 2);
     // On the layer's own canvas: its left half and its right one.
@@ -75,7 +75,7 @@ fn a_layer_that_is_split_hands_down_place_size_and_colours() {
     let inside: Vec<_> = settled.children(Some(1)).map(|part| &part.edit).collect();
     // The middles were 2.5 pixels beside the layer's, and are 5 now.
     assert_eq!(
-        inside.iter().map(|edit| (edit.x, edit.scale, edit.hue)).collect::<Vec<_>>(),
+        inside.iter().map(|edit| (edit.x, edit.scale_x, edit.hue)).collect::<Vec<_>>(),
         [(4, 2.0, 30.0), (10, 2.0, 30.0)]
     );
     assert!(inside.iter().all(|edit| edit.opacity == 1.0));

@@ -5,6 +5,7 @@ use image::RgbaImage;
 use crate::PREVIEW_SIDE;
 use crate::canvas::{Canvas, PIXEL_BYTES};
 use crate::document::{ComposeError, Document, DocumentGroup, DocumentLayer, Node, PixelSource, effective_opacity};
+use crate::turn::Loaded;
 
 /// The composite of a document that is not too deep. Pixels that nobody sees are not loaded.
 pub(crate) fn compose(document: &Document, source: &dyn PixelSource) -> Result<RgbaImage, ComposeError> {
@@ -18,7 +19,7 @@ pub(crate) fn compose(document: &Document, source: &dyn PixelSource) -> Result<R
 pub(crate) fn compose_each<'d, E: From<ComposeError>>(
     document: &'d Document,
     source: &dyn PixelSource,
-    mut each: impl FnMut(&'d DocumentLayer, RgbaImage) -> Result<(), E>,
+    mut each: impl FnMut(&'d DocumentLayer, Loaded) -> Result<(), E>,
 ) -> Result<RgbaImage, E> {
     let mut canvas = Canvas::new(document.width, document.height);
     let mut walk = Walk { document, source, each: Some(&mut each) };
@@ -27,7 +28,7 @@ pub(crate) fn compose_each<'d, E: From<ComposeError>>(
 }
 
 /// What gets every layer that was drawn.
-type Each<'w, 'd, E> = &'w mut dyn FnMut(&'d DocumentLayer, RgbaImage) -> Result<(), E>;
+type Each<'w, 'd, E> = &'w mut dyn FnMut(&'d DocumentLayer, Loaded) -> Result<(), E>;
 
 struct Walk<'w, 'd, E> {
     document: &'d Document,
@@ -52,13 +53,13 @@ impl<'d, E: From<ComposeError>> Walk<'_, 'd, E> {
         if canvas.is_none() && self.each.is_none() {
             return Ok(());
         }
-        let pixels = self.source.load(layer.source).map_err(ComposeError::from)?;
+        let loaded = Loaded::of(layer, self.source).map_err(ComposeError::from)?;
         if let Some(canvas) = canvas {
-            let drawn = canvas.draw(&pixels, (layer.x, layer.y), (effective_opacity(layer.opacity), layer.blend));
+            let drawn = canvas.draw(&loaded.pixels, (loaded.x, loaded.y), (effective_opacity(layer.opacity), layer.blend));
             drawn.map_err(ComposeError::from)?;
         }
         match &mut self.each {
-            Some(each) => each(layer, pixels),
+            Some(each) => each(layer, loaded),
             None => Ok(()),
         }
     }

@@ -59,6 +59,9 @@ pub struct DocumentLayer {
     pub x: i32,
     /// Distance of the pixels' top edge from the canvas's, in pixels; may be negative.
     pub y: i32,
+    /// Degrees clockwise by which the pixels are turned about their middle. What is no number counts as 0.
+    #[serde(default, skip_serializing_if = "is_upright")]
+    pub turn: f32,
     /// The number that [`PixelSource::load`] gets.
     pub source: usize,
     /// The words as live text, in px of the canvas, for formats that can hold it: blocks that together say all that the
@@ -188,6 +191,7 @@ impl Document {
                 blend: Blend::Normal,
                 x: place(layer.x),
                 y: place(layer.y),
+                turn: 0.0,
                 source,
                 live_text: Vec::new(),
             });
@@ -298,6 +302,11 @@ fn check_depth(nodes: &[Node]) -> Result<(), TooDeep> {
 fn serialize_nodes<S: Serializer>(nodes: &[Node], serializer: S) -> Result<S::Ok, S::Error> {
     check_depth(nodes).map_err(S::Error::custom)?;
     nodes.serialize(serializer)
+}
+
+/// JSON has no NaN.
+fn is_upright(turn: &f32) -> bool {
+    *turn == 0.0 || !turn.is_finite()
 }
 
 /// JSON has no NaN.

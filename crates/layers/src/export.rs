@@ -9,6 +9,7 @@ use typeset::Fonts;
 use crate::canvas::CanvasTooLarge;
 use crate::document::{ComposeError, Document, DocumentLayer, PixelSource, SourceError, TooDeep};
 use crate::extent::crop_in_place;
+use crate::turn::Loaded;
 use crate::{ArchiveError, Density, EncodeError, Rect, bounding_box, write_layer_png};
 
 mod bundle;
@@ -268,13 +269,13 @@ struct Placed {
 }
 
 impl Placed {
-    /// Loads and trims.
+    /// Loads, turns and trims.
     fn load(layer: &DocumentLayer, source: &dyn PixelSource) -> Result<Self, SourceError> {
-        Ok(Self::trim(layer, source.load(layer.source)?))
+        Ok(Self::trim(Loaded::of(layer, source)?))
     }
 
     /// An empty layer becomes one transparent pixel, since no format has pictures of size zero.
-    fn trim(layer: &DocumentLayer, pixels: RgbaImage) -> Self {
+    fn trim(Loaded { pixels, x, y }: Loaded) -> Self {
         let (found, pixels) = match bounding_box(&pixels) {
             None => (Rect { x: 0, y: 0, width: 1, height: 1 }, RgbaImage::new(1, 1)),
             Some(found) => (found, crop_in_place(pixels, found)),
@@ -284,7 +285,7 @@ impl Placed {
             let most = i64::from(i32::MAX) - i64::from(length);
             i32::try_from((i64::from(offset) + i64::from(inside)).min(most)).unwrap_or(i32::MIN)
         };
-        Self { x: at(layer.x, found.x, found.width), y: at(layer.y, found.y, found.height), pixels }
+        Self { x: at(x, found.x, found.width), y: at(y, found.y, found.height), pixels }
     }
 
     /// Writes the pixels alone.

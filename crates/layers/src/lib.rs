@@ -26,6 +26,7 @@ mod sheet;
 mod solve;
 mod spread;
 mod stack;
+mod turn;
 mod upscale;
 
 pub use archive::{ArchiveEntry, ArchiveError, ZipStream, write_zip};
@@ -54,4 +55,5 @@ pub use resize::{Filter, ResizeError, fit, resize};
 pub use sheet::contact_sheet;
 pub use solve::{solve_closely, solve_exact};
 pub use stack::{LayerStack, StackError};
+pub use turn::{TurnedBox, turn, turned_box};
 pub use upscale::{UpscaleError, upscale};

@@ -22,7 +22,7 @@ const bitmaps = new Map();
 const loading = new Set();
 
 /** @type {(layer: Pick<Layer, "job" | "info">) => string} */
-const nameOf = ({ job, info }) => `${job}/${info.z_index}`;
+export const nameOf = ({ job, info }) => `${job}/${info.z_index}`;
 
 /**
  * The pixels that the engine made of a layer, within their bounding box; absent for empty layers and until they have arrived.

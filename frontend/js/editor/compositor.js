@@ -1,8 +1,9 @@
 // @ts-check
 import { dragged, isShown, typing } from "./display.js";
 import { boxAt, doc, partsAt } from "./document.js";
-import { boxOf, placeOf } from "./geometry.js";
-import { pixelsAt } from "./pixels.js";
+import { drawnOf } from "./drawn.js";
+import { boxOf, cornersOf, middleOf, middlesOf, placeOf, uprightOf } from "./geometry.js";
+import { pixelsAt, placedOf } from "./pixels.js";
 import { blocksOf } from "./words.js";
 
 /**
@@ -23,13 +24,13 @@ export function filterOf({ hue, saturation, lightness }) {
 }
 
 /**
- * A layer's pixels in the colours it has now. Kept, because filters are slow.
+ * Pixels in the colours that a layer has now. Kept, because filters are slow.
  * @param {Layer} layer
+ * @param {ImageBitmap} bitmap
  */
-function pixelsOf(layer) {
-  const bitmap = pixelsAt(layer);
+function colouredAs(layer, bitmap) {
   const filter = filterOf(layer);
-  if (!bitmap || filter === null) return bitmap;
+  if (filter === null) return bitmap;
   const kept = recoloured.get(bitmap);
   if (kept?.filter === filter) return kept.pixels;
   const pixels = sheet(bitmap);
@@ -51,17 +52,42 @@ const operationOf = (blend) => (blend === "normal" ? "source-over" : blend);
  * @param {Layer} layer
  */
 export function drawLayer(context, layer) {
-  const pixels = pixelsOf(layer);
+  const bitmap = pixelsAt(layer);
   const box = boxOf(layer);
-  if (!pixels || !box) return;
-  const { x, y, width, height } = box;
+  if (!bitmap || !box) return;
   context.save();
   if (typing.value?.key === layer.key) leaveOut(context, layer, typing.value.number);
   context.globalAlpha = layer.opacity;
   context.globalCompositeOperation = operationOf(layer.blend);
   context.imageSmoothingQuality = "high";
-  context.drawImage(pixels, x, y, width, height);
+  const placed = placedOf(layer);
+  if (placed) context.drawImage(colouredAs(layer, placed), box.x, box.y);
+  else drawMeanwhile(context, layer, colouredAs(layer, bitmap));
   context.restore();
+}
+
+/**
+ * Draws pixels by the browser's own scaling and turning, which is as sharp but not the same as what files have.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Layer} layer
+ * @param {CanvasImageSource} pixels
+ */
+function drawMeanwhile(context, layer, pixels) {
+  const upright = uprightOf(layer);
+  const drawn = drawnOf(layer);
+  if (drawn?.box) {
+    const { before, now } = middlesOf(layer);
+    context.translate(now.x, now.y);
+    context.rotate((layer.rotation * Math.PI) / 180);
+    context.scale(layer.scale_x / drawn.as.scale_x, layer.scale_y / drawn.as.scale_y);
+    context.rotate((-drawn.as.rotation * Math.PI) / 180);
+    context.drawImage(pixels, drawn.box.x - before.x, drawn.box.y - before.y);
+  } else if (upright) {
+    const { x, y } = middleOf(upright);
+    context.translate(x, y);
+    context.rotate((layer.rotation * Math.PI) / 180);
+    context.drawImage(pixels, -upright.width / 2, -upright.height / 2, upright.width, upright.height);
+  }
 }
 
 /**
@@ -115,9 +141,11 @@ function leaveOut(context, layer, number) {
   const area = blocks[number]?.read?.bounding_box;
   context.beginPath();
   if (blocks.length > 1 && area) {
-    const { x: left, y: top } = placeOf(layer, area);
     context.rect(-1e6, -1e6, 2e6, 2e6);
-    context.rect(left, top, area.width * layer.scale, area.height * layer.scale);
+    const [first, ...rest] = cornersOf(area).map((corner) => placeOf(layer, corner));
+    context.moveTo(first.x, first.y);
+    for (const { x, y } of rest) context.lineTo(x, y);
+    context.closePath();
   }
   context.clip("evenodd");
 }

@@ -1,7 +1,7 @@
 // @ts-check
 import { t } from "../lib/i18n.js";
 import { signal } from "../lib/signal.js";
-import { around, boxOf } from "./geometry.js";
+import { around, boxOf, uprightOf } from "./geometry.js";
 import { groupTitle, layerTitle } from "./names.js";
 import { groupOf, membersOf } from "./tree.js";
 
@@ -47,3 +47,15 @@ export const givenName = (key) => layerOf(key)?.info.name ?? groupOf(layersNow()
  * @param {number | null} key
  */
 export const boxAt = (key) => around(partsAt(key).map(boxOf));
+
+/**
+ * The same of several before they are turned, and how far they are turned about the middle of that, in degrees clockwise:
+ * only a single layer is.
+ * @param {number[]} keys
+ * @returns {{ box: import("../types.js").Rect, turn: number } | null}
+ */
+export function shapeOf(keys) {
+  const layer = keys.length === 1 ? layerOf(keys[0]) : null;
+  const box = layer && layer.rotation !== 0 ? uprightOf(layer) : around(keys.map(boxAt));
+  return box && { box, turn: layer?.rotation ?? 0 };
+}

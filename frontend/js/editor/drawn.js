@@ -1,16 +1,17 @@
 // @ts-check
 
 /**
- * The pixels of layers whose words were edited, as the service drew them: without what the layer was moved, scaled and
- * recoloured by.
+ * The pixels of layers whose words were edited, as the service drew them: in the size and turn that the layer has, where it
+ * would lie if it had not been moved, in the colours before it was recoloured.
  *
  * @typedef {import("../types.js").Layer} Layer
  * @typedef {import("../types.js").TextEdits} TextEdits
+ * @typedef {Pick<Layer, "scale_x" | "scale_y" | "rotation">} Turned
  */
 
 /**
- * `box` is where the bitmap lies on the canvas of the layer's result; both are absent if nothing shows.
- * @typedef {{ bitmap: ImageBitmap | null, box: import("../types.js").Rect | null }} Drawn
+ * `box` is where the bitmap lies on the document's canvas; both are absent if nothing shows.
+ * @typedef {{ bitmap: ImageBitmap | null, box: import("../types.js").Rect | null, as: Turned }} Drawn
  */
 
 /**
@@ -30,10 +31,22 @@ export function drawnOf({ key, text }) {
 }
 
 /**
- * Whether a layer's pixels are those of its words.
- * @param {Pick<Layer, "text">} layer
+ * Whether words are in the size and turn that their layer has now.
+ * @param {Turned} layer
+ * @param {Drawn} drawn
  */
-export const isDrawn = ({ text }) => !text || drawn.has(text);
+export function isAsDrawn(layer, { as }) {
+  return layer.scale_x === as.scale_x && layer.scale_y === as.scale_y && layer.rotation === as.rotation;
+}
+
+/**
+ * Whether a layer's pixels are those of its words.
+ * @param {Pick<Layer, "text"> & Turned} layer
+ */
+export function isDrawn(layer) {
+  const made = layer.text && drawn.get(layer.text);
+  return !layer.text || (made ? isAsDrawn(layer, made) : false);
+}
 
 /**
  * @param {number} key

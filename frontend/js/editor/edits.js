@@ -1,7 +1,6 @@
 // @ts-check
 import { solo } from "./display.js";
 import { layerOf, layersNow, partsAt } from "./document.js";
-import { around, boxOf, middleOf, scaledAbout } from "./geometry.js";
 import { beforeMerged, edit } from "./history.js";
 import { landed } from "./landing.js";
 import { groupOf, membersOf, shifted } from "./tree.js";
@@ -65,30 +64,16 @@ export function moveAll(keys, dx, dy, merge = null) {
 }
 
 /**
- * Scales a group about its middle until its lowest layer has `scale`; in a row of
- * merged edits from where they began, so that rounding does not add up.
- * @param {number} key
- * @param {number} scale
+ * Scales or turns layers and groups; in a row of merged edits from where they began, so that rounding does not add up.
+ * @param {number[]} keys
+ * @param {(members: Layer[]) => Layer[]} change
  * @param {string} merge
  */
-export function scaleTo(key, scale, merge) {
-  /** @param {Layer[]} members */
-  const change = (members) => {
-    const box = around(members.map(boxOf));
-    return box ? scaledAbout(members, scale / members[0].scale, middleOf(box)) : members;
-  };
-  editMembers(key, change, merge, beforeMerged(merge));
-}
-
-/**
- * Scales a layer or group about a point; in a row of merged edits from where they began.
- * @param {number} key
- * @param {number} factor
- * @param {import("../types.js").Point} centre
- * @param {string} merge
- */
-export function scaleAbout(key, factor, centre, merge) {
-  editMembers(key, (members) => scaledAbout(members, factor, centre), merge, beforeMerged(merge));
+export function transform(keys, change, merge) {
+  const before = beforeMerged(merge);
+  const members = [...new Set(keys.flatMap((key) => membersOf(before, key)))];
+  const changed = new Map(change(members).map((layer) => [layer.key, layer]));
+  edit(before.map((layer) => changed.get(layer.key) ?? layer), merge);
 }
 
 /**
@@ -105,11 +90,10 @@ export function rename(key, name, merge = null) {
  * @param {number} key
  * @param {(members: Layer[]) => Layer[]} change
  * @param {string | null} merge
- * @param {Layer[]} [before] the layers that the change starts from
  */
-function editMembers(key, change, merge, before = layersNow()) {
-  const changed = new Map(change(membersOf(before, key)).map((layer) => [layer.key, layer]));
-  edit(before.map((layer) => changed.get(layer.key) ?? layer), merge);
+function editMembers(key, change, merge) {
+  const changed = new Map(change(partsAt(key)).map((layer) => [layer.key, layer]));
+  edit(layersNow().map((layer) => changed.get(layer.key) ?? layer), merge);
 }
 
 /**
@@ -159,7 +143,8 @@ const PLAIN = "normal";
 
 /** How a group looks that nobody edited, and a layer beside that; being locked is no look. */
 const GROUP_LOOK = { name: "", visible: true, opacity: 1, blend: PLAIN };
-const LOOK = { visible: true, opacity: 1, blend: PLAIN, x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1, text: null };
+const PLACE = { x: 0, y: 0, scale_x: 1, scale_y: 1, rotation: 0 };
+const LOOK = { visible: true, opacity: 1, blend: PLAIN, ...PLACE, hue: 0, saturation: 1, lightness: 1, text: null };
 
 /**
  * Whether a layer or group differs from what the service made, apart from its place among the others.

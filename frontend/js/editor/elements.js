@@ -47,10 +47,10 @@ export function layersFrom({ elements, results }) {
  * @returns {Layer}
  */
 function layerFrom({ id, locked, edit }, { info, origin }, groups, job) {
-  const { visible, opacity, blend = "normal", x, y, scale, hue, saturation, lightness, text } = edit;
+  const { visible, opacity, blend = "normal", x, y, scale_x, scale_y, rotation, hue, saturation, lightness, text } = edit;
   return {
     key: id, job, origin, groups, info, locked: locked ?? false, name: edit.name ?? info.name,
-    visible, opacity, blend, x, y, scale, hue, saturation, lightness, text: text ?? null,
+    visible, opacity, blend, x, y, scale_x, scale_y, rotation, hue, saturation, lightness, text: text ?? null,
   };
 }
 
@@ -89,10 +89,12 @@ export function elementsFrom(layers) {
  * @param {Layer} layer
  * @returns {Element}
  */
-function elementOf({ key, job, info, groups, locked, name, visible, opacity, blend, x, y, scale, hue, saturation, lightness, text }) {
+function elementOf({ key, job, info, groups, locked, name, ...edit }) {
+  const { visible, opacity, blend, x, y, scale_x, scale_y, rotation, hue, saturation, lightness, text } = edit;
+  const look = { visible, opacity, blend, x, y, scale_x, scale_y, rotation, hue, saturation, lightness };
   return {
     id: key, ...inside(groups.at(-1)), layer: { job_id: job, layer: info.z_index }, locked,
-    edit: { ...named(name, info.name), visible, opacity, blend, x, y, scale, hue, saturation, lightness, ...(text ? { text } : {}) },
+    edit: { ...named(name, info.name), ...look, ...(text ? { text } : {}) },
   };
 }
 
@@ -108,7 +110,7 @@ function elementOfGroup({ key, name, given, code, split, visible, opacity, blend
 }
 
 /** What of an edit a group leaves to its layers. */
-const PLAIN = { x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1 };
+const PLAIN = { x: 0, y: 0, scale_x: 1, scale_y: 1, rotation: 0, hue: 0, saturation: 1, lightness: 1 };
 
 /** @type {(around: Group | undefined) => { parent?: number }} */
 const inside = (around) => (around ? { parent: around.key } : {});

@@ -3,7 +3,7 @@ import { contextOf, sheet } from "./compositor.js";
 import { isShown } from "./display.js";
 import { layersNow } from "./document.js";
 import { drawnOf } from "./drawn.js";
-import { boxOf, placeOf } from "./geometry.js";
+import { backOf, boxOf, toDrawn } from "./geometry.js";
 import { pixelsAt } from "./pixels.js";
 import { blocksOf } from "./words.js";
 
@@ -47,17 +47,8 @@ export function isOnWords(layer, point) {
   const blocks = blocksOf(layer);
   // One block may have grown with its words.
   if (blocks.length === 1 && drawnOf(layer)) return isWithin(boxOf(layer), point);
-  return blocks.some(({ read }) => read && isWithin(moved(layer, read.bounding_box), point));
-}
-
-/**
- * A box of the result where it lies on the canvas.
- * @param {Layer} layer
- * @param {Rect} box
- * @returns {Rect}
- */
-function moved(layer, box) {
-  return { ...placeOf(layer, box), width: box.width * layer.scale, height: box.height * layer.scale };
+  const own = backOf(layer, point);
+  return blocks.some(({ read }) => read && isWithin(read.bounding_box, own));
 }
 
 /**
@@ -73,11 +64,13 @@ function isWithin(box, { x, y }) {
  * @param {Layer} layer
  * @param {Point} point
  */
-function hasPixel(layer, { x, y }) {
+function hasPixel(layer, point) {
   const bitmap = pixelsAt(layer);
-  const box = boxOf(layer);
+  const drawn = drawnOf(layer);
+  const box = drawn ? drawn.box : layer.info.bounding_box;
   if (!bitmap || !box) return false;
-  const [left, top] = [Math.floor((x - box.x) / layer.scale), Math.floor((y - box.y) / layer.scale)];
+  const { x, y } = drawn ? toDrawn(layer, drawn.as, point) : backOf(layer, point);
+  const [left, top] = [Math.floor(x - box.x), Math.floor(y - box.y)];
   if (left < 0 || top < 0 || left >= bitmap.width || top >= bitmap.height) return false;
   probe ??= contextOf(sheet({ width: 1, height: 1 }), { willReadFrequently: true });
   probe.clearRect(0, 0, 1, 1);

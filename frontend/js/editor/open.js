@@ -7,6 +7,7 @@ import { forgetDrawn } from "./drawn.js";
 import { elementsFrom, layersFrom } from "./elements.js";
 import { startHistory, take } from "./history.js";
 import { startOutbox, stopOutbox } from "./outbox.js";
+import { closeResampled } from "./resampled.js";
 
 /**
  * Brings a document to the page. Its pixels arrive one layer after another.
@@ -27,6 +28,7 @@ doc.subscribe((now) => now && loadBitmaps(now.layers));
 export function closeDocument() {
   stopOutbox();
   closeBitmaps();
+  closeResampled();
   forgetDrawn();
   doc.value = null;
   resetDisplay();

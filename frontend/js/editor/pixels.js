@@ -1,19 +1,32 @@
 // @ts-check
 import { bitmapOf } from "./bitmaps.js";
 import { layersNow } from "./document.js";
-import { drawnOf, isDrawn } from "./drawn.js";
+import { drawnOf, isAsDrawn, isDrawn } from "./drawn.js";
+import { isBeyond, isPlain, resampledOf } from "./resampled.js";
+
+/** @typedef {import("../types.js").Layer} Layer */
 
 /**
- * A layer's pixels within its box, before its edits: those of its words, if they were edited, or else the engine's. Absent
+ * A layer's pixels: those of its words, if they were edited, or else the engine's, before they are scaled and turned. Absent
  * for empty layers and until they have arrived.
- * @param {import("../types.js").Layer} layer
+ * @param {Layer} layer
  */
 export function pixelsAt(layer) {
   const drawn = drawnOf(layer);
   return drawn ? (drawn.bitmap ?? undefined) : bitmapOf(layer);
 }
 
-/** Whether the pixels of all layers are there. */
+/**
+ * A layer's pixels as files have them, within its box; absent while they are being made.
+ * @param {Layer} layer
+ */
+export function placedOf(layer) {
+  const drawn = drawnOf(layer);
+  if (drawn) return isAsDrawn(layer, drawn) ? (drawn.bitmap ?? undefined) : undefined;
+  return isPlain(layer) ? bitmapOf(layer) : resampledOf(layer);
+}
+
+/** Whether the pixels of all layers are there, as files have them. */
 export function isComplete() {
-  return layersNow().every((layer) => (layer.text ? isDrawn(layer) : !layer.info.bounding_box || bitmapOf(layer)));
+  return layersNow().every((layer) => (layer.text ? isDrawn(layer) : !layer.info.bounding_box || placedOf(layer) || isBeyond(layer)));
 }

@@ -3,7 +3,7 @@ import * as api from "../lib/api.js";
 import { failureOf, notify } from "../notices.js";
 import { arrived } from "./bitmaps.js";
 import { doc, layersNow } from "./document.js";
-import { isDrawn, keepDrawn } from "./drawn.js";
+import { isAsDrawn, isDrawn, keepDrawn } from "./drawn.js";
 
 /**
  * The service draws the words that were edited, so that the page shows what exports have.
@@ -33,11 +33,17 @@ const failed = new WeakSet();
 
 doc.subscribe(() => {
   for (const layer of layersNow()) {
-    if (!layer.text || isDrawn(layer) || failed.has(layer.text) || queue.get(layer.key)?.text === layer.text) continue;
+    if (!layer.text || isDrawn(layer) || failed.has(layer.text) || isQueued(layer)) continue;
     queue.set(layer.key, layer);
     setTimeout(next, WAIT_MS);
   }
 });
+
+/** @param {Layer} layer */
+function isQueued(layer) {
+  const before = queue.get(layer.key);
+  return before !== undefined && before.text === layer.text && isAsDrawn(layer, { bitmap: null, box: null, as: before });
+}
 
 async function next() {
   const [layer] = queue.values();
@@ -50,17 +56,18 @@ async function next() {
 }
 
 /** @param {Layer} layer */
-async function draw({ key, job, origin, info, text }) {
+async function draw({ key, job, info, text, scale_x, scale_y, rotation }) {
   const id = doc.value?.id;
+  const as = { scale_x, scale_y, rotation };
   if (!id || !text) return;
   try {
-    const file = await api.compose(id, { elements: [{ id: 0, layer: { job_id: job, layer: info.z_index }, edit: { text } }] });
+    const file = await api.compose(id, { elements: [{ id: 0, layer: { job_id: job, layer: info.z_index }, edit: { text, ...as } }] });
     const whole = await createImageBitmap(file, { colorSpaceConversion: "none" });
     const box = inkOf(whole);
     const bitmap = box && (await createImageBitmap(whole, box.x, box.y, box.width, box.height));
     whole.close();
     if (doc.value?.id !== id) return bitmap?.close();
-    keepDrawn(key, text, { bitmap, box: box && { ...box, x: box.x - origin.x, y: box.y - origin.y } });
+    keepDrawn(key, text, { bitmap, box, as });
     arrived.value += 1;
   } catch (error) {
     if (doc.value?.id !== id) return;

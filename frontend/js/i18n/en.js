@@ -2,10 +2,12 @@
 import { editor } from "./en-editor.js";
 import { login } from "./en-login.js";
 import { names } from "./en-names.js";
+import { place } from "./en-place.js";
 
 export const en = {
   ...names,
   ...editor,
+  ...place,
   ...login,
   "app.title": "Unflatten",
   "app.skip": "Skip to the content",
@@ -222,7 +224,6 @@ export const en = {
 
   "inspector.none": "Select a layer to move, resize, fade or recolour it. Double-click text to change its words.",
   "inspector.name": "Name",
-  "inspector.scale": "Size in percent",
   "inspector.colours": "Colours",
   "inspector.hue": "Hue",
   "inspector.saturation": "Saturation",
@@ -231,8 +232,6 @@ export const en = {
   "inspector.title": "Layer {name}",
   "inspector.group": "Group {name}",
   "inspector.opacity": "Opacity",
-  "inspector.x": "Moved right by, in pixels",
-  "inspector.y": "Moved down by, in pixels",
   "inspector.up": "Bring forward",
   "inspector.down": "Send backward",
 

@@ -2,10 +2,12 @@
 import { editor } from "./ko-editor.js";
 import { login } from "./ko-login.js";
 import { names } from "./ko-names.js";
+import { place } from "./ko-place.js";
 
 export const ko = {
   ...names,
   ...editor,
+  ...place,
   ...login,
   "app.title": "Unflatten",
   "app.skip": "본문으로 건너뛰기",
@@ -259,7 +261,6 @@ export const ko = {
 
   "inspector.none": "레이어를 선택하면 위치, 크기, 불투명도, 색을 바꿀 수 있습니다. 글자는 두 번 클릭하면 고칠 수 있습니다.",
   "inspector.name": "이름",
-  "inspector.scale": "크기(퍼센트)",
   "inspector.colours": "색",
   "inspector.hue": "색조",
   "inspector.saturation": "채도",
@@ -268,8 +269,6 @@ export const ko = {
   "inspector.title": "레이어 {name}",
   "inspector.group": "그룹 {name}",
   "inspector.opacity": "불투명도",
-  "inspector.x": "오른쪽으로 옮긴 거리(픽셀)",
-  "inspector.y": "아래로 옮긴 거리(픽셀)",
   "inspector.up": "앞으로 가져오기",
   "inspector.down": "뒤로 보내기",
 

@@ -16,6 +16,7 @@ impl From<LoadError> for Error {
             LoadError::Deleted(_) => {
                 Self::not_found("result_gone", "the result was deleted while it was being exported; start a new job")
             }
+            LoadError::TooLarge { .. } => Self::unprocessable("layer_too_large", error.to_string()),
             LoadError::Text(_) => Self::unprocessable("invalid_parameter", error.to_string()).about("text"),
             error => Self::internal(error),
         }

@@ -74,9 +74,15 @@ impl Plan {
         let canvas = pixels((document.width, document.height));
         let used = used(composition, target);
         let canvases = canvases(tree);
+        let turns: HashMap<usize, f32> = document.layers().iter().map(|layer| (layer.source, layer.turn)).collect();
+        let cost = |(number, leaf): (usize, &Leaf)| {
+            let source = canvases.get(&leaf.job_id).copied().unwrap_or(canvas);
+            Cost::of(leaf, source, canvas).turned(leaf, turns.get(&number).copied().unwrap_or_default())
+        };
         let costs: Vec<Cost> = leaves
             .iter()
-            .map(|leaf| Cost::of(leaf, canvases.get(&leaf.job_id).copied().unwrap_or(canvas), canvas))
+            .enumerate()
+            .map(cost)
             .zip(&used)
             .map(|(cost, used)| if *used { cost } else { Cost::default() })
             .collect();
@@ -128,19 +134,33 @@ struct Cost {
     is_resized: bool,
     /// That letters are painted on.
     letters: u64,
+    /// Of the picture that is turned, beside the result.
+    upright: u64,
+    /// Of the canvas on which words were drawn that are stretched.
+    stretched: u64,
 }
 
 impl Cost {
     /// `source` pixels has the stored picture, `canvas` the outermost one.
     fn of(leaf: &Leaf, source: u64, canvas: u64) -> Self {
         let cut = leaf.area.map_or(source, |area| pixels((area.width, area.height)));
-        let plain =
-            Self { source, cut, result: leaf.size.map_or(cut, pixels), is_resized: leaf.size.is_some(), letters: 0 };
+        let result = leaf.size.map_or(cut, pixels);
+        let plain = Self { source, cut, result, is_resized: leaf.size.is_some(), ..Self::default() };
         let Some(retyped) = &leaf.retyped else { return plain };
         let letters = retyped.texts.iter().map(|text| painted(text, canvas)).fold(0, u64::saturating_add);
         let pixels = if retyped.kept.is_empty() { Self::default() } else { plain };
-        // The pixels that stay are put on a canvas.
-        Self { result: canvas.saturating_add(pixels.result), letters, ..pixels }
+        let stretched = if retyped.stretch.is_some() { canvas } else { 0 };
+        // The pixels that stay are put on a canvas, and what is stretched on a second one.
+        let result = canvas.saturating_add(pixels.result).saturating_add(stretched);
+        Self { result, letters, stretched, ..pixels }.turned(leaf, retyped.turn)
+    }
+
+    /// The same for a leaf whose pixels are turned by `degrees`.
+    fn turned(self, leaf: &Leaf, degrees: f32) -> Self {
+        let size = leaf.size.or(leaf.area.map(|area| (area.width, area.height)));
+        let Some((width, height)) = size.filter(|_| degrees != 0.0) else { return self };
+        let covers = layers::turned_box(width, height, degrees);
+        Self { result: self.result.max(pixels((covers.width, covers.height))), upright: self.result, ..self }
     }
 
     /// Most bytes held while it is loaded.
@@ -154,7 +174,11 @@ impl Cost {
             0 => 0,
             letters => letters.min(Limits::PAINTED_PIXELS).saturating_add((2 * PICTURE).saturating_mul(self.result)),
         };
-        decoding.max(cutting).max(if self.is_resized { resizing } else { 0 }).max(typing)
+        let turning = PICTURE.saturating_mul(self.upright.saturating_add(self.result));
+        // Stretched words are at most as large as the canvas.
+        let stretching = (RESIZED_FROM + RESIZED_TO + 2 * PICTURE).saturating_mul(self.stretched);
+        let drawing = typing.max(if self.upright > 0 { turning } else { 0 }).max(stretching);
+        decoding.max(cutting).max(if self.is_resized { resizing } else { 0 }).max(drawing)
     }
 }
 
@@ -218,10 +242,12 @@ fn used(composition: &Composition, target: Target) -> Vec<bool> {
                 let leaf = leaf.filter(|leaf| leaf.retyped.is_none());
                 let size = leaf.and_then(|leaf| leaf.size.or(leaf.area.map(|area| (area.width, area.height))));
                 let (width, height) = size.unwrap_or((document.width, document.height));
+                let covers = layers::turned_box(width, height, layer.turn);
                 let overlaps = |at: i32, length: u32, side: u32| {
                     i64::from(at) < i64::from(side) && i64::from(at) + i64::from(length) > 0
                 };
-                if overlaps(layer.x, width, document.width) && overlaps(layer.y, height, document.height) {
+                let (x, y) = (layer.x.saturating_add(covers.x), layer.y.saturating_add(covers.y));
+                if overlaps(x, covers.width, document.width) && overlaps(y, covers.height, document.height) {
                     seen.insert(layer.source);
                 }
             }
@@ -291,116 +317,4 @@ fn writing(format: Format, canvas: u64, loading: u64, layer: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use jobs::document::{Document, Element, LayerRef};
-    use jobs::edits::LayerEdit;
-    use jobs::tree::TreeLayer;
-    use layers::{Kind, Rect, ShapeMode, TextMode};
-
-    use super::*;
-
-    const BUDGET: u64 = 1 << 30;
-    const MAX_PIXELS: u64 = 64_000_000;
-    const PNG: Target = Target::Png;
-    const ZIP: Target =
-        Target::Document { format: Format::Zip, trim: false, text: TextMode::Both, shapes: ShapeMode::Native };
-
-    /// A result of two layers as large as its canvas.
-    fn tree(width: u32, height: u32) -> Tree {
-        let layer = |layer| TreeLayer {
-            live_text: None,
-            layer,
-            name: format!("layer {layer}"),
-            kind: Kind::Object,
-            text: None,
-            group: None,
-            bounding_box: Some(Rect { x: 0, y: 0, width, height }),
-            child: None,
-            file: format!("layer_{layer}.png"),
-        };
-        let layers = vec![layer(0), layer(1)];
-        Tree { job_id: JobId::from_u128(1), width, height, layers, title: "title".to_owned(), density: None }
-    }
-
-    fn plan(tree: &Tree, edits: &[LayerEdit], target: Target) -> Result<Plan, LimitError> {
-        let element = |(id, edit): (u64, &LayerEdit)| Element {
-            edit: edit.clone(),
-            ..Element::layer(id, LayerRef { job_id: tree.job_id, layer: 1 })
-        };
-        let composition = Document { elements: (0..).zip(edits).map(element).collect() }.composition(tree);
-        let plan = Plan::new(&composition, tree, target, BUDGET);
-        plan.check(&composition.leaves, MAX_PIXELS, BUDGET).map(|()| plan)
-    }
-
-    fn unedited(tree: &Tree) -> Composition {
-        Document::unedited(tree).composition(tree)
-    }
-
-    fn scaled(scale: f32) -> LayerEdit {
-        LayerEdit { scale, ..LayerEdit::default() }
-    }
-
-    #[test]
-    fn the_largest_picture_fits_whatever_it_is_exported_as() {
-        let tree = tree(8000, 8000);
-        let composition = unedited(&tree);
-        for target in Format::ALL
-            .map(|format| Target::Document { format, trim: true, text: TextMode::Both, shapes: ShapeMode::Native })
-            .into_iter()
-            .chain([PNG])
-        {
-            let plan = Plan::new(&composition, &tree, target, BUDGET);
-            assert_eq!(plan.check(&composition.leaves, MAX_PIXELS, BUDGET), Ok(()), "{target:?}");
-        }
-        let moved = LayerEdit { x: 5, ..LayerEdit::default() };
-        assert!(plan(&tree, &[moved], PNG).is_ok());
-    }
-
-    #[test]
-    fn pixels_of_one_and_of_all_layers_are_bounded() {
-        let tree = tree(2000, 1600);
-        assert!(plan(&tree, &[scaled(2.0)], PNG).is_ok());
-        assert!(matches!(plan(&tree, &[scaled(16.0)], PNG), Err(LimitError::Layer { .. })));
-        assert!(matches!(plan(&tree, &vec![scaled(4.0); 1000], PNG), Err(LimitError::Work { .. })));
-        // Small in the end, but each of them made from all of the layer.
-        let small: Vec<_> = (0..1000).map(|n| scaled(0.02 + n as f32 * 1e-5)).collect();
-        let plan = plan(&tree, &small, PNG).unwrap();
-        assert!(plan.keeps_files && plan.work < 100_000_000, "{plan:?}");
-        // A ZIP has each of them in the size of the canvas.
-        assert!(matches!(self::plan(&tree, &small, ZIP), Err(LimitError::Work { .. })));
-    }
-
-    #[test]
-    fn a_picture_needs_no_pixels_of_layers_that_it_does_not_show() {
-        let tree = tree(100, 80);
-        let at = |x, y| LayerEdit { x, y, ..LayerEdit::default() };
-        let hidden = LayerEdit { visible: false, ..LayerEdit::default() };
-        let edits = [at(0, 0), at(100, 0), at(-100, 0), at(99, -79), at(0, 80), hidden];
-        assert_eq!(plan(&tree, &edits, PNG).unwrap().used, [true, false, false, true, false, false]);
-        assert_eq!(plan(&tree, &edits, ZIP).unwrap().used, [true; 6]);
-    }
-
-    #[test]
-    fn translucent_groups_count_for_the_memory() {
-        let tree = tree(4000, 4000);
-        let Composition { document, leaves } = unedited(&tree);
-        let nested = |depth: usize| {
-            let group = |children, _| {
-                let group = layers::DocumentGroup {
-                    name: "g".to_owned(),
-                    visible: true,
-                    opacity: 0.5,
-                    blend: layers::Blend::Normal,
-                    children,
-                };
-                vec![Node::Group(group)]
-            };
-            let nodes = (0..depth).fold(document.nodes.clone(), group);
-            let composition =
-                Composition { document: layers::Document { nodes, ..document.clone() }, leaves: leaves.clone() };
-            Plan::new(&composition, &tree, PNG, BUDGET).check(&leaves, MAX_PIXELS, BUDGET)
-        };
-        assert_eq!(nested(2), Ok(()));
-        assert!(matches!(nested(30), Err(LimitError::Memory { .. })));
-    }
-}
+mod tests;

@@ -1,8 +1,8 @@
 //! Layers whose words were edited: the words drawn, over what stays of the pixels.
 
 use image::{Rgba, RgbaImage};
-use jobs::tree::Retyped;
-use layers::Rect;
+use jobs::tree::{Placing, Retyped};
+use layers::{Filter, Rect};
 use typeset::{Bounds, Fonts};
 
 use super::source::LoadError;
@@ -39,7 +39,9 @@ pub(super) fn draw(
 ) -> Result<RgbaImage, LoadError> {
     let mut canvas = RgbaImage::new(width, height);
     if let Some(kept) = kept {
-        put(&mut canvas, &kept, retyped.at);
+        let covers = layers::turned_box(kept.width(), kept.height(), retyped.turn);
+        let at = (retyped.at.0.saturating_add(covers.x), retyped.at.1.saturating_add(covers.y));
+        put(&mut canvas, &layers::turn(&kept, retyped.turn), at);
     }
     for text in &retyped.texts {
         check()?;
@@ -51,6 +53,37 @@ pub(super) fn draw(
         let drawn = typeset::render(text, fonts, Bounds { x: 0, y: 0, width, height })?;
         put(&mut canvas, &drawn.picture, (drawn.x, drawn.y));
     }
+    Ok(canvas)
+}
+
+/// What was drawn on a canvas, scaled differently along its rows and columns, turned and moved. As large as the canvas.
+pub(super) fn stretched(
+    drawn: RgbaImage,
+    stretch: &Placing,
+    check: &dyn Fn() -> Result<(), LoadError>,
+) -> Result<RgbaImage, LoadError> {
+    let mut canvas = RgbaImage::new(drawn.width(), drawn.height());
+    let Some(ink) = layers::bounding_box(&drawn) else { return Ok(canvas) };
+    let side = |length: u32, scale: f64| ((f64::from(length) * scale).round() as u64).max(1);
+    let (width, height) = (side(ink.width, stretch.scale.0), side(ink.height, stretch.scale.1));
+    let most = u64::from(drawn.width()) * u64::from(drawn.height());
+    let (Ok(columns), Ok(rows)) = (u32::try_from(width), u32::try_from(height)) else {
+        return Err(LoadError::TooLarge { width, height });
+    };
+    if width * height > most {
+        return Err(LoadError::TooLarge { width, height });
+    }
+    let cut = layers::crop(&drawn, ink);
+    drop(drawn);
+    check()?;
+    let scaled = layers::resize(&cut, columns, rows, Filter::Lanczos3)?;
+    check()?;
+    let middle = |start: u32, length: u32| f64::from(start) + f64::from(length) / 2.0;
+    let (x, y) = stretch.point(middle(ink.x, ink.width), middle(ink.y, ink.height));
+    let covers = layers::turned_box(columns, rows, stretch.turn);
+    let corner = |middle: f64, length: u32| (middle - f64::from(length) / 2.0).round() as i32;
+    let turned = layers::turn(&scaled, stretch.turn);
+    put(&mut canvas, &turned, (corner(x, covers.width), corner(y, covers.height)));
     Ok(canvas)
 }
 
@@ -84,7 +117,7 @@ mod tests {
     #[test]
     fn pixels_go_with_the_words_that_they_are_nearest_to() {
         let mut picture = RgbaImage::from_pixel(60, 40, Rgba([9, 9, 9, 255]));
-        let retyped = Retyped { texts: Vec::new(), replaced: vec![area(30, 20)], kept: vec![area(5, 15)], at: (0, 0) };
+        let retyped = Retyped { texts: Vec::new(), replaced: vec![area(30, 20)], kept: vec![area(5, 15)], at: (0, 0), turn: 0.0, stretch: None };
         erase(&mut picture, (0, 0), &retyped);
         let alpha = |x, y| picture.get_pixel(x, y)[3];
         assert_eq!((alpha(0, 0), alpha(20, 15), alpha(24, 39)), (255, 255, 255));
@@ -100,7 +133,7 @@ mod tests {
         let fonts = Fonts::load(&Sources::default());
         let kept = RgbaImage::from_pixel(10, 10, Rgba([1, 2, 3, 255]));
         let retyped =
-            Retyped { texts: vec![text("봄", 24.0)], replaced: Vec::new(), kept: vec![area(0, 1)], at: (-5, 2) };
+            Retyped { texts: vec![text("봄", 24.0)], replaced: Vec::new(), kept: vec![area(0, 1)], at: (-5, 2), turn: 0.0, stretch: None };
         let drawn = draw(Some(kept), (60, 40), &retyped, &fonts, &|| Ok(())).unwrap();
         assert_eq!(drawn.dimensions(), (60, 40));
         assert_eq!((drawn.get_pixel(4, 2).0, drawn.get_pixel(5, 2)[3]), ([1, 2, 3, 255], 0));
@@ -110,7 +143,7 @@ mod tests {
     #[test]
     fn letters_that_nobody_sees_are_left_out_and_too_large_ones_told() {
         let fonts = Fonts::load(&Sources::default());
-        let of = |size| Retyped { texts: vec![text("봄", size)], replaced: Vec::new(), kept: Vec::new(), at: (0, 0) };
+        let of = |size| Retyped { texts: vec![text("봄", size)], replaced: Vec::new(), kept: Vec::new(), at: (0, 0), turn: 0.0, stretch: None };
         let small = draw(None, (60, 40), &of(0.3), &fonts, &|| Ok(())).unwrap();
         assert!(small.pixels().all(|pixel| pixel[3] == 0));
         let error = draw(None, (60, 40), &of(5000.0), &fonts, &|| Ok(())).unwrap_err().to_string();

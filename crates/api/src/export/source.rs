@@ -36,6 +36,8 @@ pub enum LoadError {
     Resize(#[from] ResizeError),
     #[error("the words of a layer cannot be drawn: {0}")]
     Text(#[from] typeset::Error),
+    #[error("words that are stretched to {width} x {height} pixels are larger than the canvas; scale them less")]
+    TooLarge { width: u64, height: u64 },
 }
 
 /// The leaves of a composition.
@@ -124,7 +126,11 @@ impl StoredLeaves {
     fn make(&self, leaf: &Leaf) -> Result<RgbaImage, LoadError> {
         let Some(retyped) = &leaf.retyped else { return self.pixels(leaf) };
         let kept = if retyped.kept.is_empty() { None } else { Some(self.pixels(leaf)?) };
-        retype::draw(kept, self.canvas, retyped, self.typefaces.fonts(), &|| self.check())
+        let drawn = retype::draw(kept, self.canvas, retyped, self.typefaces.fonts(), &|| self.check())?;
+        match &retyped.stretch {
+            None => Ok(drawn),
+            Some(stretch) => retype::stretched(drawn, stretch, &|| self.check()),
+        }
     }
 
     /// The stored pixels of a leaf, without words that were edited.

@@ -42,7 +42,7 @@ fn export(result: &StoredResult, count: usize, target: Target) -> Export {
     let layers = vec![layer];
     let tree = Tree { job_id, width: SIDE, height: SIDE, layers, title: "title".to_owned(), density: None };
     let element = |n: usize| {
-        let edit = LayerEdit { scale: 1.0 + n as f32 / 4.0, ..LayerEdit::default() };
+        let edit = LayerEdit { scale_x: 1.0 + n as f32 / 4.0, scale_y: 1.0 + n as f32 / 4.0, ..LayerEdit::default() };
         Element { edit, ..Element::layer(n as u64, LayerRef { job_id, layer: 0 }) }
     };
     let document = Document { elements: (0..count).map(element).collect() };

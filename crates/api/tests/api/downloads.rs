@@ -179,8 +179,8 @@ async fn depth_names_and_sizes_of_a_composition_are_bounded() {
         json!({ "elements": (0..count).map(entry).collect::<Vec<_>>() })
     };
     expect_error(app.post(&path, &many(2001, 0, json!({}))).await, 422, "too_many_layers").await;
-    expect_error(app.post(&path, &many(1000, 1, json!({ "scale": 4 }))).await, 422, "composition_too_large").await;
-    let composed = app.composed(id, &many(1000, 1, json!({ "scale": 4, "x": 90_000 }))).await;
+    expect_error(app.post(&path, &many(1000, 1, json!({ "scale_x": 4, "scale_y": 4 }))).await, 422, "composition_too_large").await;
+    let composed = app.composed(id, &many(1000, 1, json!({ "scale_x": 4, "scale_y": 4, "x": 90_000 }))).await;
     assert!(composed.pixels().all(|pixel| pixel[3] == 0));
 }
 

@@ -92,10 +92,23 @@ async fn opacity_order_visibility_size_and_colours_are_composed() {
     let grey = app.composed(id, &json!({})).await.get_pixel(10, 2).0;
     assert!(grey[0] == grey[1] && grey[1] == grey[2], "{grey:?}");
 
-    app.patch(&path, &json!({ "scale": 0.5 })).await;
+    app.patch(&path, &json!({ "scale_x": 0.5, "scale_y": 0.5 })).await;
     let small = app.composed(id, &json!({})).await;
     assert_eq!(small.get_pixel(WIDTH - 1, 0).0, ground);
     assert_ne!(small.get_pixel(14, 5).0, ground);
+
+    // Half a turn is the same picture the other way round.
+    app.patch(&path, &json!({ "scale_x": 1, "scale_y": 1, "rotation": 0 })).await;
+    let upright = app.composed(id, &json!({})).await;
+    app.patch(&path, &json!({ "rotation": 180 })).await;
+    let turned = app.composed(id, &json!({})).await;
+    assert!(turned != upright);
+    app.patch(&path, &json!({ "rotation": -180 })).await;
+    assert_eq!(app.composed(id, &json!({})).await, turned);
+    // Twice as wide is not twice as high.
+    app.patch(&path, &json!({ "scale_x": 2, "rotation": 0 })).await;
+    let pptx = app.post(&format!("/api/jobs/{id}/compose"), &json!({ "format": "pptx" })).await;
+    assert_eq!(pptx.status(), StatusCode::OK);
 }
 
 /// A layer of a result as an element of that number.
@@ -159,7 +172,10 @@ async fn edits_that_cannot_be_are_told_apart() {
     let path = format!("/api/jobs/{id}/layers/1");
     for body in [
         json!({ "opacity": 2 }),
-        json!({ "scale": 0 }),
+        json!({ "scale_x": 0, "scale_y": 0 }),
+        json!({ "scale_y": 17 }),
+        json!({ "rotation": 360.5 }),
+        json!({ "rotation": "90" }),
         json!({ "blend": "dissolve" }),
         json!({ "colour": "red" }),
         json!({ "name": "" }),
@@ -195,6 +211,6 @@ async fn edits_that_cannot_be_are_told_apart() {
 async fn a_layer_is_not_enlarged_beyond_the_limit_of_pixels() {
     let app = TestApp::with([("MAX_PIXELS", "1000")]).await;
     let id = app.finished_job().await;
-    app.patch(&format!("/api/jobs/{id}/layers/1"), &json!({ "scale": 16 })).await;
+    app.patch(&format!("/api/jobs/{id}/layers/1"), &json!({ "scale_x": 16, "scale_y": 16 })).await;
     expect_error(app.post(&format!("/api/jobs/{id}/compose"), &json!({})).await, 422, "layer_too_large").await;
 }

@@ -161,7 +161,7 @@ async fn words_that_cannot_be_drawn_are_refused_and_change_nothing() {
     let svg = app.post(&format!("/api/jobs/{id}/compose"), &json!({ "format": "svg" })).await.text().await.unwrap();
     assert!(svg.contains("inkscape:label=\"a\""), "it is named by its words");
     // What a layer's scale makes too large is told when it is drawn.
-    let edit = json!({ "text": { "0": styled(3000.0) }, "scale": 4 });
+    let edit = json!({ "text": { "0": styled(3000.0) }, "scale_x": 4, "scale_y": 4 });
     let response = app.post(&format!("/api/jobs/{id}/compose"), &json!({ "elements": [element(id, 1, edit)] })).await;
     let message = expect_error(response, 422, "invalid_parameter").await;
     assert!(message.contains("must be from 1 to 4000 px"), "{message}");

@@ -122,7 +122,7 @@ fn group_of(element: &Element, child: JobId) -> Element {
     Element { child: Some(child), locked: false, edit, ..element.clone() }
 }
 
-/// Gives the parts of a layer the place, size and colours that it had.
+/// Gives the parts of a layer the place, size, turn and colours that it had.
 fn hand_down(edit: &LayerEdit, (info, child): (&TreeLayer, JobId), parts: &mut [Element], tree: &Tree) {
     let origin = |job: JobId| tree.find(job).map(|(_, origin)| origin);
     let Some((area, corner)) = info.bounding_box.zip(origin(child)) else { return };
@@ -136,11 +136,18 @@ fn hand_down(edit: &LayerEdit, (info, child): (&TreeLayer, JobId), parts: &mut [
         let Some(layer) = part.layer else { continue };
         let own = origin(layer.job_id).zip(layer_in(tree, layer).and_then(|info| info.bounding_box));
         let (x, y) = own.map_or(centre, |(origin, area)| middle(origin, area));
-        let moved = |by: i32, from: f32| by + (from * (edit.scale - 1.0)).round() as i32;
-        let limited = |at: i32| at.clamp(-LayerEdit::MAX_OFFSET, LayerEdit::MAX_OFFSET);
-        part.edit.x = limited(moved(edit.x, x - centre.0));
-        part.edit.y = limited(moved(edit.y, y - centre.1));
-        part.edit.scale = edit.scale;
+        let (dx, dy) = (f64::from(x - centre.0), f64::from(y - centre.1));
+        let (sin, cos) = f64::from(edit.rotation).to_radians().sin_cos();
+        let (across, down) = (dx * f64::from(edit.scale_x), dy * f64::from(edit.scale_y));
+        let (to_x, to_y) = (across * cos - down * sin, across * sin + down * cos);
+        let moved = |by: i32, further: f64| {
+            by.saturating_add(further.round() as i32).clamp(-LayerEdit::MAX_OFFSET, LayerEdit::MAX_OFFSET)
+        };
+        part.edit.x = moved(edit.x, to_x - dx);
+        part.edit.y = moved(edit.y, to_y - dy);
+        part.edit.scale_x = edit.scale_x;
+        part.edit.scale_y = edit.scale_y;
+        part.edit.rotation = edit.rotation;
         part.edit.hue = edit.hue;
         part.edit.saturation = edit.saturation;
         part.edit.lightness = edit.lightness;

@@ -1,10 +1,43 @@
-//! Edits as they were stored before results had documents: the files of a storage outlive an upgrade.
+//! Edits as earlier versions stored them: the files of a storage outlive an upgrade.
 
 use std::collections::BTreeMap;
 
-use super::LayerEdit;
+use serde_json::Value;
+
+use super::{Edits, LayerEdit};
 use crate::JobId;
 use crate::document::{Document, Element, LayerRef};
+
+/// The field that was the factor of width and height before layers could be stretched.
+const SCALE: &str = "scale";
+
+/// Reads stored edits of any version.
+pub(super) fn read(json: &[u8]) -> serde_json::Result<Edits> {
+    // Words may have it too, which costs some time and changes nothing.
+    let is_earlier = json.windows(SCALE.len() + 2).any(|part| part == b"\"scale\"");
+    if !is_earlier {
+        return serde_json::from_slice(json);
+    }
+    let mut stored: Value = serde_json::from_slice(json)?;
+    widen(&mut stored);
+    serde_json::from_value(stored)
+}
+
+/// Gives every edit both factors. The depth is that of JSON which was read.
+fn widen(stored: &mut Value) {
+    match stored {
+        Value::Array(entries) => entries.iter_mut().for_each(widen),
+        Value::Object(fields) => {
+            if let Some(scale) = fields.remove(SCALE) {
+                for field in ["scale_x", "scale_y"] {
+                    fields.entry(field).or_insert_with(|| scale.clone());
+                }
+            }
+            fields.values_mut().for_each(widen);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
 
 /// The document of a result with these edits of its layers, and its layers in this order, those that are not named above.
 pub(super) fn arranged(

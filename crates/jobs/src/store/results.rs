@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::backend::{Folder, Shelf, read_json};
 use super::edits::EDITS;
-use super::{Store, StoreError, StoredFile, parse};
+use super::{Store, StoreError, StoredFile};
 use crate::edits::Edits;
 use crate::{JobId, Metadata, ParentLayer};
 
@@ -224,7 +224,8 @@ impl StoredResult {
             }
             _ => self.failed(what(), source),
         })?;
-        Ok(parse(json, what)?.unwrap_or_default())
+        let edits = json.map(|json| Edits::from_json(&json)).transpose();
+        Ok(edits.map_err(|source| StoreError::Corrupt { what: what(), source })?.unwrap_or_default())
     }
 
     /// An address from which anyone can fetch a file for some time; `None` where the storage gives none.

@@ -54,11 +54,11 @@ pub(super) fn write(
     let mut archive = ZipWriter::new(writer);
     let density = document.density;
     let mut layers = Vec::new();
-    let composite = compose_each(document, source, |layer, pixels| -> Result<(), ExportError> {
+    let composite = compose_each(document, source, |layer, loaded| -> Result<(), ExportError> {
         let index = layers.len();
         let file = format!("layer_{index}.png");
         archive.start_file(&file, stored())?;
-        let mut placed = Placed::trim(layer, pixels);
+        let mut placed = Placed::trim(loaded);
         // As large as the canvas, with every visible byte of the layer. Its opacity stays in the manifest.
         let corner = (placed.x, placed.y);
         let trimmed_file = options.trim.then(|| format!("trimmed/layer_{index}.png"));

@@ -23,8 +23,8 @@ pub(super) fn write(document: &Document, source: &dyn PixelSource, writer: &mut 
     archive.write_all(b"image/openraster")?;
 
     let mut layers = Vec::new();
-    let merged = compose_each(document, source, |layer, pixels| -> Result<(), ExportError> {
-        let mut placed = Placed::trim(layer, pixels);
+    let merged = compose_each(document, source, |_, loaded| -> Result<(), ExportError> {
+        let mut placed = Placed::trim(loaded);
         archive.start_file(file(layers.len()), stored())?;
         placed.write(&mut archive, document.density)?;
         layers.push((placed.x, placed.y));

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write;
 
+use image::RgbaImage;
 use zip::ZipWriter;
 
 use super::shapes::FlatShape;
@@ -12,7 +13,8 @@ use super::{ExportError, ExportOptions, Placed, Target, TextMode};
 use crate::archive::{deflated, stored};
 use crate::compose::compose_each;
 use crate::document::{Document, DocumentLayer, Node, PixelSource, effective_opacity};
-use crate::{bounding_box, thumbnail_jpeg};
+use crate::turn::Upright;
+use crate::{bounding_box, thumbnail_jpeg, write_layer_png};
 
 mod shapes;
 mod spacing;
@@ -29,6 +31,8 @@ const SLIDE_SIDES: (f64, f64) = (914_400.0, 51_206_400.0);
 /// The farthest that a shape may lie from the slide's corner, in EMU (ECMA-376 part 1, 22.1.2.19 `ST_CoordinateUnqualified`).
 const FARTHEST: i64 = 27_273_042_316_900;
 const THUMBNAIL_SIDE: u32 = 256;
+/// Degrees are written in these parts.
+const PARTS_OF_A_DEGREE: f64 = 60_000.0;
 
 /// The parts that are the same in every file.
 const PARTS: [(&str, &str); 8] = [
@@ -59,16 +63,21 @@ pub(super) fn write(
     put(&mut archive, "ppt/presentation.xml", &presentation(&scale))?;
 
     let (mut contents, mut files) = (Vec::new(), 0);
-    let composite = compose_each(document, source, |layer, pixels| -> Result<(), ExportError> {
-        let mut placed = Placed::trim(layer, pixels);
+    let composite = compose_each(document, source, |layer, loaded| -> Result<(), ExportError> {
+        let mut placed = Placed::trim(loaded);
         let look = match FlatShape::of(layer, &placed, options) {
             Some(shape) => Look::Shape(shape),
             None if bounding_box(&placed.pixels).is_none() => Look::Empty,
             None => {
                 files += 1;
                 archive.start_file(format!("ppt/media/image{files}.png"), stored())?;
-                placed.write(&mut archive, document.density)?;
-                Look::Picture(files)
+                let upright = Upright::of(layer, source)?;
+                let place = upright.as_ref().map_or_else(|| place(scale.frame(&placed)), |upright| scale.turned(upright));
+                let size = |picture: &RgbaImage| picture.dimensions();
+                let mut pixels = upright.map(|upright| upright.pixels);
+                let pixels = pixels.as_mut().unwrap_or(&mut placed.pixels);
+                write_layer_png(&mut archive, pixels, (0, 0), size(pixels), document.density)?;
+                Look::Picture(files, place)
             }
         };
         contents.push(Content { frame: scale.frame(&placed), look });
@@ -123,6 +132,20 @@ impl Scale {
         let (left, top) = (low(placed.x), low(placed.y));
         Frame { left, top, right: edge(placed.right()).max(left + 1), bottom: edge(placed.bottom()).max(top + 1) }
     }
+
+    /// The place of a picture that the slide turns.
+    fn turned(&self, Upright { pixels, middle: (x, y), degrees }: &Upright) -> String {
+        let emu = |length: f64| ((length * self.emu_per_pixel).round() as i64).clamp(-FARTHEST, FARTHEST - 1);
+        let (width, height) = (f64::from(pixels.width()), f64::from(pixels.height()));
+        let rot = (degrees.rem_euclid(360.0) * PARTS_OF_A_DEGREE).round();
+        format!(
+            "<a:xfrm rot=\"{rot}\"><a:off x=\"{}\" y=\"{}\"/><a:ext cx=\"{}\" cy=\"{}\"/></a:xfrm>",
+            emu(x - width / 2.0),
+            emu(y - height / 2.0),
+            emu(width).max(1),
+            emu(height).max(1)
+        )
+    }
 }
 
 /// What a layer is on the slide.
@@ -133,8 +156,8 @@ struct Content {
 }
 
 enum Look {
-    /// The number of its file, from 1.
-    Picture(usize),
+    /// The number of its file, from 1, and its place (`a:xfrm`).
+    Picture(usize, String),
     Shape(FlatShape),
     /// Nothing, which is left out: programs offer to repair what has no size.
     Empty,
@@ -177,7 +200,7 @@ impl<'a> Slide<'a> {
                         continue;
                     };
                     let properties = self.properties(&group.name, "", group.visible);
-                    let place = place(frame);
+                    let place = sides(frame);
                     let _ = write!(
                         self.out,
                         "<p:grpSp><p:nvGrpSpPr>{properties}<p:cNvGrpSpPr/><p:nvPr/></p:nvGrpSpPr>\
@@ -238,12 +261,12 @@ impl<'a> Slide<'a> {
     }
 
     fn picture(&mut self, name: &str, text: &str, visible: bool, opacity: f32) {
-        let Content { frame, look } = &self.contents[self.next_layer];
+        let Content { look, .. } = &self.contents[self.next_layer];
         self.next_layer += 1;
         let properties = self.properties(name, text, visible);
-        let file = match look {
+        let (file, place) = match look {
             Look::Empty => return,
-            Look::Picture(file) => file,
+            Look::Picture(file, place) => (file, place),
             Look::Shape(shape) => return self.out.push_str(&shapes::shape(shape, &properties, self.scale, opacity)),
         };
         let alpha = if opacity < 1.0 {
@@ -256,9 +279,8 @@ impl<'a> Slide<'a> {
             self.out,
             "<p:pic><p:nvPicPr>{properties}<p:cNvPicPr><a:picLocks noChangeAspect=\"1\"/></p:cNvPicPr><p:nvPr/></p:nvPicPr>\
              <p:blipFill><a:blip r:embed=\"rId{}\">{alpha}</a:blip><a:stretch><a:fillRect/></a:stretch></p:blipFill>\
-             <p:spPr><a:xfrm>{}</a:xfrm><a:prstGeom prst=\"rect\"><a:avLst/></a:prstGeom></p:spPr></p:pic>",
+             <p:spPr>{place}<a:prstGeom prst=\"rect\"><a:avLst/></a:prstGeom></p:spPr></p:pic>",
             file + 1,
-            place(*frame),
         );
     }
 }
@@ -274,6 +296,10 @@ fn collect<'a>(nodes: &'a [Node], layers: &mut Vec<&'a DocumentLayer>) {
 }
 
 fn place(frame: Frame) -> String {
+    format!("<a:xfrm>{}</a:xfrm>", sides(frame))
+}
+
+fn sides(frame: Frame) -> String {
     let Frame { left, top, right, bottom } = frame;
     format!("<a:off x=\"{left}\" y=\"{top}\"/><a:ext cx=\"{}\" cy=\"{}\"/>", right - left, bottom - top)
 }

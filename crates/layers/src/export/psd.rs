@@ -73,8 +73,8 @@ fn compose_with_shapes(
         Entry::GroupEnd | Entry::Group(_) => None,
     });
     let mut most_bytes = packbits::most_bytes(document.width, document.height).saturating_mul(4);
-    let merged = compose_each(document, source, |layer, pixels| -> Result<(), ExportError> {
-        let placed = Placed::trim(layer, pixels);
+    let merged = compose_each(document, source, |layer, loaded| -> Result<(), ExportError> {
+        let placed = Placed::trim(loaded);
         let (width, height) = placed.pixels.dimensions();
         most_bytes = most_bytes.saturating_add(packbits::most_bytes(width, height).saturating_mul(4));
         if options.shapes == ShapeMode::Pixels {

@@ -11,10 +11,13 @@ use crate::Blend;
 use crate::document::{Document, DocumentLayer, Node, PixelSource, effective_opacity};
 use crate::encode::write_part_png;
 use crate::spread::spread;
+use crate::turn::Upright;
 use crate::{EncodeError, Rect};
 
 mod shapes;
 mod text;
+
+use self::text::number;
 
 /// SVG 1.1 with one named group per layer and the pixels inside as PNG, flat shapes as shapes, live text as `<text>`. The
 /// names are also given as Inkscape's layer labels.
@@ -125,11 +128,24 @@ fn write_picture(
     (source, options): (&dyn PixelSource, &ExportOptions),
     writer: &mut dyn Write,
 ) -> Result<(), ExportError> {
-    let mut placed = Placed::load(layer, source)?;
+    let placed = Placed::load(layer, source)?;
     if let Some(shape) = FlatShape::of(layer, &placed, options) {
         writer.write_all(self::shapes::shape(&shape).as_bytes())?;
         return Ok(());
     }
+    let upright = Upright::of(layer, source)?;
+    if let Some(Upright { pixels, middle: (x, y), degrees }) = upright {
+        let (width, height) = (f64::from(pixels.width()) / 2.0, f64::from(pixels.height()) / 2.0);
+        let [x, y, degrees] = [x, y, degrees].map(number);
+        writeln!(writer, "<g transform=\"translate({x} {y}) rotate({degrees}) translate(-{width} -{height})\">")?;
+        write_pixels(Placed { pixels, x: 0, y: 0 }, writer)?;
+        writer.write_all(b"</g>\n")?;
+        return Ok(());
+    }
+    write_pixels(placed, writer)
+}
+
+fn write_pixels(mut placed: Placed, writer: &mut dyn Write) -> Result<(), ExportError> {
     spread(&mut placed.pixels);
     let (width, height) = placed.pixels.dimensions();
     write_tile(&placed, Rect::whole(width, height), writer)

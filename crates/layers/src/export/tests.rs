@@ -6,6 +6,7 @@ mod arbitrary;
 mod blend;
 mod large;
 mod paper;
+mod turned;
 
 use std::io::{Cursor, Read};
 

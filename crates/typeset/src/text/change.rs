@@ -27,6 +27,25 @@ impl Text {
         self
     }
 
+    /// The text turned by `degrees`, clockwise, about a point of the poster; shadows turn with it. The angle stays within
+    /// half a turn to either side.
+    #[must_use]
+    pub fn turned(mut self, degrees: f32, about: Position) -> Self {
+        let (sin, cos) = f64::from(degrees).to_radians().sin_cos();
+        let turn = |x: f32, y: f32| {
+            let (x, y) = (f64::from(x), f64::from(y));
+            ((x * cos - y * sin) as f32, (x * sin + y * cos) as f32)
+        };
+        let (x, y) = turn(self.position.x - about.x, self.position.y - about.y);
+        self.position = Position { x: about.x + x, y: about.y + y };
+        let angle = (self.angle + degrees).rem_euclid(360.0);
+        self.angle = if angle > 180.0 { angle - 360.0 } else { angle };
+        for shadow in self.styles_mut().filter_map(|style| style.shadow.as_mut()) {
+            (shadow.dx, shadow.dy) = turn(shadow.dx, shadow.dy);
+        }
+        self
+    }
+
     /// The text with every colour, those of outlines, shadows and gradients too, replaced.
     #[must_use]
     pub fn recoloured(mut self, mut colour: impl FnMut(Colour) -> Colour) -> Self {
@@ -140,6 +159,20 @@ mod tests {
         let mean = f64::from(off.iter().sum::<u32>()) / off.len() as f64;
         assert!(mean < 1.0, "{mean}");
         assert!(once.pixels().filter(|pixel| pixel[3] > 128).count() > 1000);
+    }
+
+    #[test]
+    fn a_text_turns_about_a_point_with_its_shadow() {
+        let mut style = Style::new("Jua", 30.0, Colour::rgb(1, 2, 3));
+        style.shadow = Some(Shadow { dx: 3.0, dy: 0.0, blur: 2.0, colour: Colour::rgb(1, 2, 3), opacity: 0.5 });
+        let lines = vec![Line { runs: vec![Run { text: "a".to_owned(), style }] }];
+        let text = Text { lines, align: crate::Align::Left, angle: 170.0, position: Position { x: 20.0, y: 10.0 } };
+        let turned = text.clone().turned(90.0, Position { x: 10.0, y: 10.0 });
+        assert!((turned.position.x - 10.0).abs() < 1e-4 && (turned.position.y - 20.0).abs() < 1e-4);
+        assert_eq!(turned.angle, -100.0);
+        let shadow = turned.lines[0].runs[0].style.shadow.unwrap();
+        assert!(shadow.dx.abs() < 1e-4 && (shadow.dy - 3.0).abs() < 1e-4);
+        assert_eq!(text.clone().turned(0.0, Position { x: 1.0, y: 2.0 }).angle, 170.0);
     }
 
     #[test]

@@ -16,7 +16,7 @@ async fn abandoned_exports_stop() {
     let small = victim.finished(poster_png(320, 0)).await;
     let large = victim.finished(noise_png(3000, 3000)).await;
     let before = victim.memory_mb();
-    let body = json!({ "elements": shown(small, &vec![json!({ "scale": 16 }); 25]) }).to_string();
+    let body = json!({ "elements": shown(small, &vec![json!({ "scale_x": 16, "scale_y": 16 }); 25]) }).to_string();
     let mut peak = 0;
     for round in 0..8 {
         let stream = sent(victim.address(), &json("POST", &format!("/api/jobs/{small}/compose"), &body)).await;
@@ -58,7 +58,7 @@ async fn exports_of_one_client_leave_room_for_others() {
     let victim = Victim::start(&[("CLIENT_KEY_HEADER", "x-client")]).await;
     let job = victim.finished(poster_png(320, 0)).await;
     let url = format!("{}/api/jobs/{job}/compose", victim.client.url);
-    let greedy = json!({ "elements": shown(job, &vec![json!({ "scale": 12 }); 20]) });
+    let greedy = json!({ "elements": shown(job, &vec![json!({ "scale_x": 12, "scale_y": 12 }); 20]) });
     let mut waiting = tokio::task::JoinSet::new();
     for _ in 0..40 {
         let request = victim.client.http.post(&url).header("x-client", "greedy").json(&greedy).send();

@@ -26,7 +26,7 @@ async fn deep_and_wide_compositions_are_refused() {
             json!({ "format": format, "elements": shown(job, &vec![json!({}); 20_000]) }),
             json!({ "format": format, "elements": nested(job, 1, &"g".repeat(500_000)) }),
             json!({ "format": format, "elements": shown(job, &[json!({ "name": "n".repeat(500_000) })]) }),
-            json!({ "format": format, "elements": shown(job, &vec![json!({ "scale": 16 }); 1_000]) }),
+            json!({ "format": format, "elements": shown(job, &vec![json!({ "scale_x": 16, "scale_y": 16 }); 1_000]) }),
         ] {
             // Wide but cheap input may be accepted; expensive input is refused or ends soon.
             let answer = victim.client.http.post(&url).json(&body).send().await.expect("the API answers");
@@ -64,7 +64,7 @@ async fn every_offset_scale_opacity_and_format_exports() {
     for x in [-100_000, -65, -64, -63, 0, 63, 64, 100_000] {
         for y in [-70, 0, 70] {
             for (scale, opacity) in [(1.0, 1.0), (0.01, 0.5), (3.0, 0.0)] {
-                let edit = json!({ "x": x, "y": y, "scale": scale, "opacity": opacity });
+                let edit = json!({ "x": x, "y": y, "scale_x": scale, "scale_y": scale, "opacity": opacity });
                 for format in ["png", "psd", "ora", "pptx", "svg", "zip"] {
                     let layer = |layer: u32| json!({ "job_id": job, "layer": layer });
                     let elements = json!([

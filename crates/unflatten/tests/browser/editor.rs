@@ -59,16 +59,17 @@ async fn colours_opacity_and_size_are_saved_as_they_are_seen() {
         open_poster(page, "4").await;
         select_at(page, RED_AT).await;
         for (name, value) in
-            [("hue", "120"), ("saturation", "80"), ("lightness", "120"), ("opacity", "60"), ("scale", "150")]
+            [("hue", "120"), ("saturation", "80"), ("lightness", "120"), ("opacity", "60"), ("width", "210")]
         {
             page.set(&format!("un-inspector [name={name}]"), value).await;
         }
+        page.wait_for("un-canvas[data-complete]").await;
         page.frame().await;
         let seen = page.pixel(RED_AT).await;
         assert!(!near(seen, RED), "nothing changed");
         page.click("[data-save=png]").await;
         let exported = image::load_from_memory(&page.downloaded("png").await).expect("a PNG").into_rgba8();
-        for at in [RED_AT, (RED_AT.0 + 90, RED_AT.1), BLUE_AT] {
+        for at in [RED_AT, (RED_AT.0 + 110, RED_AT.1 + 20), BLUE_AT] {
             let (found, seen) = (exported.get_pixel(at.0, at.1).0, page.pixel(at).await);
             assert!(near(found, seen), "at {at:?}: {found:?} in the file, {seen:?} on the page");
         }

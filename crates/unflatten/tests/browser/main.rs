@@ -21,6 +21,7 @@ mod shared;
 mod small;
 #[path = "../support/mod.rs"]
 mod support;
+mod transforms;
 mod typing;
 
 use std::time::Duration;

@@ -203,7 +203,7 @@ impl Page {
         let script = "
             const done = arguments[0];
             const id = new URLSearchParams(location.hash.slice(1)).get('job');
-            const plain = { visible: true, opacity: 1, blend: 'normal', x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1, name: null };
+            const plain = { visible: true, opacity: 1, blend: 'normal', x: 0, y: 0, scale_x: 1, scale_y: 1, rotation: 0, hue: 0, saturation: 1, lightness: 1, name: null };
             const changed = ({ edit }) => Object.fromEntries(Object.entries(edit).filter(([field, value]) => value !== plain[field]));
             fetch(`api/jobs/${id}/document`).then((answer) => answer.json()).then(({ elements }) => done(elements.map(changed)))";
         serde_json::from_value(self.js_later(script, vec![]).await).expect("a list of edits")

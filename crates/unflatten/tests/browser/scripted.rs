@@ -61,7 +61,7 @@ async fn what_a_script_edited_is_on_the_page_as_in_the_service() {
     client.patch(id, red, coloured).await;
     client.patch(id, red, json!({ "name": "빨간 원", "y": 150, "order": 1 })).await;
     client.patch(id, blue, json!({ "visible": false })).await;
-    client.patch(id, bars, json!({ "x": -90, "y": 33, "scale": 0.5, "order": 9 })).await;
+    client.patch(id, bars, json!({ "x": -90, "y": 33, "scale_x": 0.5, "scale_y": 0.5, "order": 9 })).await;
     let child = client.split(id, bars).await;
     client.wait_finished(child).await;
     client.patch(child, 0, json!({ "name": "inner", "opacity": 0.9 })).await;

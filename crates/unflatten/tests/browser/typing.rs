@@ -9,7 +9,7 @@ use crate::service::Service;
 
 const SIZE: (u32, u32) = (640, 400);
 /// Inside the title's box.
-const TITLE_AT: (u32, u32) = (200, 95);
+pub(crate) const TITLE_AT: (u32, u32) = (200, 95);
 const ESCAPE: &str = "\u{e00c}";
 
 /// A pale poster with a title and a line below it.
@@ -38,7 +38,7 @@ pub(crate) async fn open(page: &Page) {
     page.frame().await;
 }
 
-async fn double_click(page: &Page, at: (u32, u32)) {
+pub(crate) async fn double_click(page: &Page, at: (u32, u32)) {
     page.drag_on_canvas(at, at).await;
     let script = "
         const [x, y] = arguments;
@@ -49,7 +49,7 @@ async fn double_click(page: &Page, at: (u32, u32)) {
 }
 
 /// Waits until the service has drawn the words.
-async fn settle(page: &Page) {
+pub(crate) async fn settle(page: &Page) {
     // The request is sent a moment after the last key.
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     page.wait_for("un-canvas[data-complete]").await;
@@ -57,7 +57,7 @@ async fn settle(page: &Page) {
 }
 
 /// Pixels of the canvas in the colour of an export, which has them too.
-async fn assert_as_exported(page: &Page) {
+pub(crate) async fn assert_as_exported(page: &Page) {
     page.click("[data-save=png]").await;
     let exported = image::load_from_memory(&page.downloaded("png").await).expect("a PNG").into_rgba8();
     let script = "

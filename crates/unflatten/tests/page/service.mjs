@@ -8,7 +8,7 @@ export function metadata(count, fields = {}) {
   return { input: { width: 640, height: 480, format: "png" }, layers, ...fields };
 }
 
-const PLAIN = { visible: true, opacity: 1, blend: "normal", x: 0, y: 0, scale: 1, hue: 0, saturation: 1, lightness: 1 };
+const PLAIN = { visible: true, opacity: 1, blend: "normal", x: 0, y: 0, scale_x: 1, scale_y: 1, rotation: 0, hue: 0, saturation: 1, lightness: 1 };
 
 /** A layer of a result as an element. */
 export const element = (id, { edit, ...fields } = {}) => ({ id, layer: { job_id: "job", layer: id }, ...fields, edit: { ...PLAIN, ...edit } });

@@ -2,7 +2,7 @@
 import { arrived } from "../../editor/bitmaps.js";
 import { Compositor } from "../../editor/compositor.js";
 import { dragged, ground, guides, hovered, isShown, mode, picked, selected, solo, tool, typing } from "../../editor/display.js";
-import { boxAt, doc } from "../../editor/document.js";
+import { doc, shapeOf } from "../../editor/document.js";
 import { layerTitle } from "../../editor/names.js";
 import { isComplete } from "../../editor/pixels.js";
 import { urls } from "../../lib/api.js";
@@ -172,10 +172,10 @@ class Canvas extends View {
 
   #outlines() {
     const isOverOther = hovered.value !== null && hovered.value !== selected.value && !dragged.value;
-    this.#outline(this.find(".over"), isOverOther ? hovered.value : null, { dx: 0, dy: 0 });
-    this.#outline(this.find(".picked"), selected.value, dragged.value ?? { dx: 0, dy: 0 });
+    this.#outline(this.find(".over"), isOverOther && hovered.value !== null ? [hovered.value] : [], { dx: 0, dy: 0 });
+    this.#outline(this.find(".picked"), picked.value, dragged.value ?? { dx: 0, dy: 0 });
     this.#handles?.sync();
-    this.#others(picked.value.filter((key) => key !== selected.value));
+    this.#others(picked.value.length > 1 ? picked.value : []);
     this.find(".frame").toggleAttribute("data-selected", !this.find(".picked").hidden);
   }
 
@@ -192,7 +192,7 @@ class Canvas extends View {
   }
 
   /**
-   * Lays outlines around what is selected beside one.
+   * Lays an outline around each of several that are selected.
    * @param {number[]} keys
    */
   #others(keys) {
@@ -202,26 +202,28 @@ class Canvas extends View {
       const outline = outlines[at] ?? Object.assign(document.createElement("div"), { className: "outline other" });
       outline.setAttribute("aria-hidden", "true");
       this.find(".picked").after(outline);
-      this.#outline(/** @type {HTMLElement} */ (outline), key, { dx: 0, dy: 0 });
+      this.#outline(/** @type {HTMLElement} */ (outline), [key], { dx: 0, dy: 0 });
     });
   }
 
   /**
-   * Lays an outline around a layer or group.
+   * Lays an outline around layers and groups.
    * @param {HTMLElement} outline
-   * @param {number | null} key
+   * @param {number[]} keys
    * @param {{ dx: number, dy: number }} by how far from its place
    */
-  #outline(outline, key, { dx, dy }) {
-    const box = boxAt(key);
-    outline.hidden = !box;
-    if (!box) return;
+  #outline(outline, keys, { dx, dy }) {
+    const shape = shapeOf(keys);
+    outline.hidden = !shape;
+    if (!shape) return;
+    const { box, turn } = shape;
     const { scale } = this.#viewport;
     Object.assign(outline.style, {
       left: `${(box.x + dx) * scale}px`,
       top: `${(box.y + dy) * scale}px`,
       width: `${box.width * scale}px`,
       height: `${box.height * scale}px`,
+      transform: turn === 0 ? "" : `rotate(${turn}deg)`,
     });
   }
 

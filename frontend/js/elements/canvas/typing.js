@@ -2,7 +2,7 @@
 import { selected, typing } from "../../editor/display.js";
 import { doc, layerOf } from "../../editor/document.js";
 import { cssFont, families, listFonts, measured } from "../../editor/fonts.js";
-import { placeOf } from "../../editor/geometry.js";
+import { backOf, middleOf, placeOf } from "../../editor/geometry.js";
 import { endEdit } from "../../editor/history.js";
 import { setBlock } from "../../editor/retype.js";
 import { blocksOf, colourOf, reworded, styleOf, wordsOf } from "../../editor/words.js";
@@ -110,7 +110,8 @@ export class Typing {
     if (!field || !layer || !block || !doc.value) return;
     const { text } = block;
     const style = styleOf(text);
-    const zoom = this.#viewport.scale * layer.scale;
+    // Letters are as high as their layer makes them, then made wider or narrower.
+    const zoom = this.#viewport.scale * layer.scale_y;
     const { width, ascent, descent } = measured(field.value.split("\n"), style);
     const { x, y } = placeOf(layer, text.position);
     const left = { left: 0, centre: width / 2, right: width }[text.align];
@@ -128,7 +129,7 @@ export class Typing {
       width: `${width * zoom + 4}px`,
       height: `${style.line_height * zoom * field.value.split("\n").length}px`,
       transformOrigin: `${left * zoom}px ${above * zoom}px`,
-      transform: `rotate(${text.angle}deg)`,
+      transform: `rotate(${layer.rotation}deg) scaleX(${layer.scale_x / layer.scale_y}) rotate(${text.angle}deg)`,
     });
   }
 }
@@ -147,8 +148,8 @@ export function typeOver(layer, point = null) {
   const distance = ({ text, read }) => {
     if (!point) return 0;
     const area = read?.bounding_box ?? { ...text.position, width: 0, height: 0 };
-    const middle = placeOf(layer, { x: area.x + area.width / 2, y: area.y + area.height / 2 });
-    return Math.hypot(Math.max(0, Math.abs(point.x - middle.x) - (area.width * layer.scale) / 2), Math.max(0, Math.abs(point.y - middle.y) - (area.height * layer.scale) / 2));
+    const [own, middle] = [backOf(layer, point), middleOf(area)];
+    return Math.hypot(Math.max(0, Math.abs(own.x - middle.x) - area.width / 2), Math.max(0, Math.abs(own.y - middle.y) - area.height / 2));
   };
   const [nearest] = blocks.map((block) => ({ block, far: distance(block) })).sort((a, b) => a.far - b.far);
   selected.value = layer.key;

@@ -1,7 +1,7 @@
 // @ts-check
 import { dragged, picked, selected } from "../../editor/display.js";
 import { doc, givenName, layerOf, layersNow, nameOf, partsAt } from "../../editor/document.js";
-import { editAll, isLocked, moveAll, rename, scaleTo, shift, toggleLocked } from "../../editor/edits.js";
+import { editAll, isLocked, rename, shift, toggleLocked } from "../../editor/edits.js";
 import { endEdit } from "../../editor/history.js";
 import { splitLayer, splitting, stopSplitting } from "../../editor/split.js";
 import { canShift, groupOf } from "../../editor/tree.js";
@@ -9,26 +9,25 @@ import { blocksOf } from "../../editor/words.js";
 import { html, render } from "../../lib/html.js";
 import { language, number, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
-import { View, closest } from "../../lib/view.js";
+import { View, closest, delegate } from "../../lib/view.js";
 import { result } from "../../state.js";
 import { layerItems } from "../menu/items.js";
 import { Menu } from "../menu/menu.js";
+import { act, places, placesMarkup, syncPlaces, takePlace } from "./places.js";
 
 /**
  * A field that a slider or number input edits. Limits are in hundredths where the unit is %.
- * @typedef {[field: "opacity" | "hue" | "saturation" | "lightness" | "scale", least: number, most: number, unit: "%" | "°"]} Field
+ * @typedef {[field: "opacity" | "hue" | "saturation" | "lightness", least: number, most: number, unit: "%" | "°"]} Field
  */
 
 /** @type {Field[]} */
 const SLIDERS = [["opacity", 0, 100, "%"]];
 /** @type {Field[]} */
 const COLOURS = [["hue", -180, 180, "°"], ["saturation", 0, 200, "%"], ["lightness", 40, 160, "%"]];
-/** @type {Field} */
-const SCALE = ["scale", 5, 400, "%"];
 /** @type {import("../../types.js").Blend[]} */
 const BLENDS = ["normal", "multiply", "screen", "overlay", "darken", "lighten"];
 /** @type {Record<string, string>} */
-const UNITS = Object.fromEntries([...SLIDERS, ...COLOURS, SCALE].map(([field, , , unit]) => [field, unit]));
+const UNITS = Object.fromEntries([...SLIDERS, ...COLOURS].map(([field, , , unit]) => [field, unit]));
 
 /**
  * Edits the selected layer or group: name, opacity, place,
@@ -47,6 +46,7 @@ class Inspector extends View {
     this.addEventListener("input", (event) => this.#take(event.target));
     this.addEventListener("change", () => endEdit());
     this.addEventListener("click", (event) => this.#act(closest(event, "[data-action]")?.dataset.action));
+    delegate(this, "click", "[data-place]", (_, button) => [act(button.dataset.place ?? ""), syncPlaces(this)]);
   }
 
   /** @param {string | undefined} action */
@@ -77,7 +77,6 @@ class Inspector extends View {
     const layer = layerOf(key);
     // Words that can be edited are in a panel of their own.
     const text = layer && blocksOf(layer).length === 0 ? layer.info.text : null;
-    const [, least, most] = SCALE;
     render(this, html`
       <section aria-label="${t(isGroup ? "inspector.group" : "inspector.title", { name })}">
         <div class="inspector-row">
@@ -87,11 +86,7 @@ class Inspector extends View {
         <p class="hint several" hidden></p>
         ${layer ? roughness(layer) : ""}
         ${text && text !== name ? html`<p class="hint words">${text}</p>` : ""}
-        <div class="inspector-row places">
-          <label>X <input class="input" name="x" type="number" min="-100000" max="100000" step="1" aria-label="${t("inspector.x")}"></label>
-          <label>Y <input class="input" name="y" type="number" min="-100000" max="100000" step="1" aria-label="${t("inspector.y")}"></label>
-          <label>% <input class="input" name="scale" type="number" min="${least}" max="${most}" step="1" aria-label="${t("inspector.scale")}"></label>
-        </div>
+        ${placesMarkup()}
         ${SLIDERS.map((one) => this.#slider(one))}
         <div class="inspector-row">
           <label for="layer-blend">${t("inspector.blend")}</label>
@@ -134,15 +129,9 @@ class Inspector extends View {
     const { name: field, value } = input;
     const merge = `${field} ${picked.value.join()}`;
     if (field === "name") return rename(key, value.trim() || givenName(key), merge);
-    let next = Number(value);
-    if (!Number.isFinite(next) || (field === "scale" && value === "")) return;
-    if (UNITS[field] === "%") next /= 100;
-    // A group has the place and the size of its lowest layer.
-    const [lowest] = partsAt(key);
-    if (field === "x") moveAll(picked.value, next - lowest.x, 0, merge);
-    else if (field === "y") moveAll(picked.value, 0, next - lowest.y, merge);
-    else if (field === "scale" && this.#isGroup) scaleTo(key, next, merge);
-    else editAll(picked.value, { [field]: next }, merge);
+    const next = Number(value);
+    if (takePlace(input) || !Number.isFinite(next)) return;
+    editAll(picked.value, { [field]: UNITS[field] === "%" ? next / 100 : next }, merge);
   }
 
   #sync() {
@@ -153,17 +142,17 @@ class Inspector extends View {
     if (key !== this.#key || isGroup !== this.#isGroup) return this.#draw();
     if (key === null || members.length === 0 || !this.querySelector("section")) return;
     const [lowest] = members;
-    const { dx, dy } = dragged.value ?? { dx: 0, dy: 0 };
     /** @type {Record<string, unknown>} */
-    const values = { ...lowest, ...groupOf(layersNow(), key), name: nameOf(key), x: lowest.x + dx, y: lowest.y + dy };
+    const values = { ...lowest, ...groupOf(layersNow(), key), name: nameOf(key), ...(places() ?? { x: 0, y: 0, width: 0, height: 0, turn: 0 }) };
     for (const input of this.querySelectorAll("input")) {
       const value = values[input.name];
-      const shown = typeof value === "number" ? Math.round(UNITS[input.name] === "%" ? value * 100 : value) : value;
+      const shown = typeof value === "number" && input.name in UNITS ? Math.round(UNITS[input.name] === "%" ? value * 100 : value) : value;
       // A field stays as it is while someone types in it: "-" on the way to "-5".
       if (input.type === "range" || input !== document.activeElement) input.value = String(shown);
       const output = input.parentElement?.querySelector("output");
       if (output) output.textContent = `${number(Number(shown))}${UNITS[input.name] === "%" ? " %" : "°"}`;
     }
+    syncPlaces(this);
     const several = this.find(".several");
     several.hidden = picked.value.length < 2;
     several.textContent = several.hidden ? "" : t("inspector.several", { count: picked.value.length });

@@ -195,8 +195,8 @@ class Layers extends View {
 
   // Thumbnails depend on colours, those of groups also on where their parts are.
   #repaint() {
-    const seen = JSON.stringify(layersNow().map(({ key, groups, x, y, scale, hue, saturation, lightness }) =>
-      [key, hue, saturation, lightness, ...(groups.length > 0 ? [x, y, scale] : [])]));
+    const seen = JSON.stringify(layersNow().map(({ key, groups, x, y, scale_x, scale_y, rotation, hue, saturation, lightness }) =>
+      [key, hue, saturation, lightness, scale_x / scale_y, rotation, ...(groups.length > 0 ? [x, y, scale_x] : [])]));
     if (seen !== this.#painted) this.#thumbnails();
     this.#painted = seen;
   }

@@ -32,7 +32,7 @@ class Shortcuts extends View {
             <div><dt>${t(`shortcuts.${group}.${action}`)}</dt><dd>${keys.map((one) => html`<kbd>${keysWords(one)}</kbd>`)}</dd></div>`)}</dl>
         </section>`)}
         <section><h3 class="label">${t("shortcuts.mouse")}</h3>
-          <dl>${["wheel", "zoom", "middle", "double", "add", "free", "context"].map((one) => html`
+          <dl>${["wheel", "zoom", "middle", "double", "add", "free", "stretch", "context"].map((one) => html`
             <div><dt>${t(`shortcuts.mouse.${one}`)}</dt><dd><kbd>${t(`shortcuts.mouse.${one}.how`)}</kbd></dd></div>`)}</dl>
         </section>
       </div>`);

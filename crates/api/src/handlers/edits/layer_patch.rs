@@ -36,9 +36,15 @@ pub(crate) struct LayerPatch {
     #[schema(minimum = -100_000, maximum = 100_000)]
     #[serde(default, deserialize_with = "whole::optional")]
     y: Option<i32>,
-    /// Size as a factor, about the middle of the layer's box.
+    /// Width as a factor, about the middle of the layer's box.
     #[schema(minimum = 0.01, maximum = 16)]
-    scale: Option<f32>,
+    scale_x: Option<f32>,
+    /// Height as a factor.
+    #[schema(minimum = 0.01, maximum = 16)]
+    scale_y: Option<f32>,
+    /// Degrees clockwise by which the layer is turned about the middle of its box, after it was scaled.
+    #[schema(minimum = -360, maximum = 360)]
+    rotation: Option<f32>,
     /// Turn of the hue in degrees, as CSS `hue-rotate()`.
     #[schema(minimum = -360, maximum = 360)]
     hue: Option<f32>,
@@ -62,9 +68,9 @@ pub(crate) struct LayerPatch {
 impl LayerPatch {
     /// Whether it changes what the parts of a split layer have each for themselves.
     fn changes_parts(&self) -> bool {
-        let Self { x, y, scale, hue, saturation, lightness, text, .. } = self;
+        let Self { x, y, scale_x, scale_y, rotation, hue, saturation, lightness, text, .. } = self;
         [x, y].into_iter().any(Option::is_some)
-            || [scale, hue, saturation, lightness].into_iter().any(Option::is_some)
+            || [scale_x, scale_y, rotation, hue, saturation, lightness].into_iter().any(Option::is_some)
             || text.is_some()
     }
 
@@ -84,7 +90,9 @@ impl LayerPatch {
             blend: self.blend.unwrap_or(edit.blend),
             x: self.x.unwrap_or(edit.x),
             y: self.y.unwrap_or(edit.y),
-            scale: self.scale.unwrap_or(edit.scale),
+            scale_x: self.scale_x.unwrap_or(edit.scale_x),
+            scale_y: self.scale_y.unwrap_or(edit.scale_y),
+            rotation: self.rotation.unwrap_or(edit.rotation),
             hue: self.hue.unwrap_or(edit.hue),
             saturation: self.saturation.unwrap_or(edit.saturation),
             lightness: self.lightness.unwrap_or(edit.lightness),

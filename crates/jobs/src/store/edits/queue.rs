@@ -164,7 +164,7 @@ impl Batch {
 
     /// The file with the changes made; `None` when it stays as it is.
     fn apply(&self, before: Option<&[u8]>) -> io::Result<Option<Vec<u8>>> {
-        let read = before.map(serde_json::from_slice::<Edits>).transpose();
+        let read = before.map(Edits::from_json).transpose();
         let mut edits = read.map_err(|err| io::Error::new(io::ErrorKind::InvalidData, err))?.unwrap_or_default();
         let revision = edits.revision;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,7 @@ use typeset::{Align, Colour, Fill, Gradient, Shadow, Slant};
 use super::super::words::{StyledRun, WordLine, Words, on_canvas};
 use super::super::xml::escape;
 use super::spacing::Spaced;
-use super::{FARTHEST, Scale};
+use super::{FARTHEST, PARTS_OF_A_DEGREE, Scale};
 
 /// EMU of a point, of which font sizes are hundredths.
 const EMU_PER_POINT: f64 = 12_700.0;
@@ -15,8 +15,7 @@ const EMU_PER_POINT: f64 = 12_700.0;
 const FONT_SIZES: (f64, f64) = (100.0, 400_000.0);
 /// Letter spacing that `ST_TextPoint` allows, in hundredths of a point.
 const MOST_SPACING: f64 = 400_000.0;
-/// Degrees and shares are written in these parts.
-const PARTS_OF_A_DEGREE: f64 = 60_000.0;
+/// Shares are written in these parts.
 const PARTS_OF_THE_WHOLE: f64 = 100_000.0;
 
 /// What a text box looks like, for the shape's properties.
