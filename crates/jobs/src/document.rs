@@ -129,6 +129,16 @@ impl Document {
         Self { elements }
     }
 
+    /// A layer or group by itself, shown, over nothing. None if it is not there.
+    pub fn only(&self, id: u64) -> Option<Self> {
+        let root = self.element(id)?;
+        let edit = LayerEdit { visible: true, blend: layers::Blend::Normal, ..root.edit.clone() };
+        let mut elements = vec![Element { parent: None, edit, ..root.clone() }];
+        let inside = self.inside(id).elements.into_iter();
+        elements.extend(inside.map(|element| Element { parent: element.parent.or(Some(id)), ..element }));
+        Some(Self { elements })
+    }
+
     /// Moves an element to `place` among those beside it, 0 for the lowest.
     pub fn place(&mut self, id: u64, place: usize) {
         let Some(parent) = self.element(id).map(|element| element.parent) else { return };

@@ -89,6 +89,26 @@ pub struct Retyped {
     pub stretch: Option<Placing>,
 }
 
+/// How large an export is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Output {
+    /// Pixels of the export for each one of the document, 1 to [`Output::MAX_SCALE`] in both directions.
+    pub scale: u32,
+    /// How densely its pixels lie on paper; as the document's do if absent.
+    pub density: Option<Density>,
+}
+
+impl Output {
+    /// The largest scale.
+    pub const MAX_SCALE: u32 = 2;
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self { scale: 1, density: None }
+    }
+}
+
 /// A tree, ready to export.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Composition {
@@ -125,9 +145,15 @@ impl TreeLayer {
         Some((child, child.tree.as_ref().filter(|tree| tree.has_parts())?))
     }
 
-    /// This layer of `job_id`, whose canvas lies at `origin`, with edits.
-    pub(crate) fn leaf(&self, job_id: JobId, origin: (u32, u32), edit: &LayerEdit, leaves: &mut Vec<Leaf>) -> Node {
-        let own = self.bounding_box.map(|area| (area, Placing::new(area, origin, edit)));
+    /// This layer of a job, whose canvas lies at a place on the document's, with edits.
+    pub(crate) fn leaf(
+        &self,
+        (job_id, origin): (JobId, (u32, u32)),
+        edit: &LayerEdit,
+        output: &Output,
+        leaves: &mut Vec<Leaf>,
+    ) -> Node {
+        let own = self.bounding_box.map(|area| (area, Placing::new(area, origin, edit).enlarged(output.scale)));
         let recolours: Vec<_> = Some(edit.recolour()).filter(|recolour| !recolour.is_identity()).into_iter().collect();
         let edits = &edit.text;
         let is_stretched = own.is_some_and(|(_, placing)| placing.is_stretched());

@@ -229,7 +229,7 @@ async fn damaged_records_end() {
     }
     let tree = service.store.tree(chain[0]).await.unwrap().unwrap();
     assert_eq!(shown(&tree), [chain[0], chain[2]], "each once");
-    Document::unedited(&tree).composition(&tree);
+    Document::unedited(&tree).composition(&tree, &Output::default());
     service.remove(chain[0]).await;
     assert_eq!(service.stored("results"), 1);
 
@@ -336,7 +336,7 @@ fn outline(nodes: &[Node]) -> String {
 
 /// The names in the document of a tree that nobody edited.
 fn unedited(tree: &Tree) -> String {
-    outline(&Document::unedited(tree).composition(tree).document.nodes)
+    outline(&Document::unedited(tree).composition(tree, &Output::default()).document.nodes)
 }
 
 #[test]
@@ -357,7 +357,7 @@ fn a_split_that_found_one_part_changes_nothing() {
     let inner = tree_of(1, |_, layer| layer.child = child(tree_of(3, |_, _| {})));
     assert_eq!(unedited(&split(inner)), "0 1[0[0 1 2]]");
     let tree = split(tree_of(1, |_, _| {}));
-    let whole = Document::unedited(&tree).composition(&tree);
+    let whole = Document::unedited(&tree).composition(&tree, &Output::default());
     assert_eq!(whole.leaves[1].job_id, JobId::from_u128(2), "its pixels are those of the layer, not of the part");
 }
 
@@ -374,7 +374,7 @@ fn a_document_holds_the_deepest_splits_in_named_groups() {
         });
     }
     let document = Document::unedited(&tree);
-    assert!(document.composition(&tree).document.check_depth().is_ok());
+    assert!(document.composition(&tree, &Output::default()).document.check_depth().is_ok());
     // What is answered can be sent back.
     assert_eq!(document.clone().checked(&tree), Ok(document));
 }

@@ -162,6 +162,8 @@ impl std::str::FromStr for ShapeMode {
 pub struct ExportOptions {
     /// ZIP: also write each layer trimmed to its box, under `trimmed/`. The other formats always trim and place.
     pub trim: bool,
+    /// ZIP: name the layers' files after the layers ([`crate::file_name`]) and not by their numbers.
+    pub names: bool,
     /// How layers with live text are written.
     pub text: TextMode,
     /// How layers that are one flat shape are written.

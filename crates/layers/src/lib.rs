@@ -13,6 +13,7 @@ mod document;
 mod encode;
 mod export;
 mod extent;
+mod file_name;
 mod label;
 mod layer;
 pub mod metrics;
@@ -44,6 +45,7 @@ pub use export::{
     ExportError, ExportOptions, Format, ShapeMode, TextMode, UnknownFormat, UnknownShapeMode, UnknownTextMode, export,
 };
 pub use extent::{bounding_box, coverage, crop};
+pub use file_name::file_name;
 pub use label::Label;
 pub use layer::{Group, Kind, Layer, Rect};
 pub use preview::{PREVIEW_SIDE, preview_jpeg, thumbnail_jpeg};

@@ -193,6 +193,9 @@ pub(crate) struct ExportArguments {
     /// Also add each layer trimmed to its bounding box (zip only)
     #[arg(long)]
     pub trim: bool,
+    /// Name the files after the layers, not by their numbers (zip only)
+    #[arg(long)]
+    pub names: bool,
     /// How pptx and svg have words: live (as text), pixels, or both (text, with the pixels hidden beside it); a psd has type
     /// layers unless it is pixels
     #[arg(long, default_value = "both", value_parser = parse_text_mode)]

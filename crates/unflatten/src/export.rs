@@ -31,7 +31,14 @@ pub(crate) fn export(arguments: &ExportArguments, settings: &Settings) -> Result
     let needs_fonts = ExportOptions::needs_fonts(&result.metadata.document(), format, arguments.text);
     let fonts = needs_fonts.then(|| Arc::clone(Typefaces::from_settings(settings).fonts()));
     let options =
-        ExportOptions { trim: arguments.trim, text: arguments.text, shapes: arguments.shapes, fonts, extra_files };
+        ExportOptions {
+        trim: arguments.trim,
+        names: arguments.names,
+        text: arguments.text,
+        shapes: arguments.shapes,
+        fonts,
+        extra_files,
+    };
     write(&result, format, &options, &output)?;
     let count = service::counted(result.metadata.layers.len(), "layer");
     println!("{} -> {}: {count}", arguments.dir.display(), output.display());

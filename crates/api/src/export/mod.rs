@@ -22,7 +22,7 @@ use jobs::broker::InFlight;
 use jobs::store::StoredTree;
 use jobs::tree::Composition;
 use jobs::{Metadata, Store, Typefaces};
-use layers::{Document, ExportError, ExportOptions, Format};
+use layers::{Document, ExportError, ExportOptions, Format, Rect};
 use tokio::sync::oneshot;
 use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
@@ -156,15 +156,19 @@ fn write(
     let file = store.scratch()?.into_file();
     let mut writer = BufWriter::with_capacity(BLOCK, StoppableFile { file, stop });
     match target {
-        Target::Png => {
-            let picture = document.compose(source).map_err(ExportError::from)?;
+        Target::Png { trim } => {
+            let mut picture = document.compose(source).map_err(ExportError::from)?;
+            if trim {
+                let shown = layers::bounding_box(&picture).unwrap_or(Rect::whole(1, 1));
+                picture = layers::crop(&picture, shown);
+            }
             layers::write_dense_png(&mut writer, &picture, document.density).map_err(ExportError::from)?;
         }
-        Target::Document { format, trim, text, shapes } => {
+        Target::Document { format, trim, names, text, shapes } => {
             let needs_fonts = ExportOptions::needs_fonts(document, format, text);
             let fonts = needs_fonts.then(|| Arc::clone(typefaces.fonts()));
             let options =
-                ExportOptions { trim, text, shapes, fonts, extra_files: extra_files(source, metadata, format)? };
+                ExportOptions { trim, names, text, shapes, fonts, extra_files: extra_files(source, metadata, format)? };
             layers::export(document, source, format, &options, &mut writer)?;
         }
     }

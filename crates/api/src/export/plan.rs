@@ -229,7 +229,7 @@ fn files<'a>(leaves: &'a [Leaf], costs: &[Cost], used: &[bool]) -> HashMap<(JobI
 
 /// Which leaves are needed. A picture needs none that is hidden or lies outside the canvas; documents keep those too.
 fn used(composition: &Composition, target: Target) -> Vec<bool> {
-    if target != Target::Png {
+    if !matches!(target, Target::Png { .. }) {
         return vec![true; composition.leaves.len()];
     }
     let document = &composition.document;
@@ -288,7 +288,7 @@ fn needed(document: &Document, costs: &[Cost], canvas: u64, target: Target) -> u
     let canvases = CANVAS.saturating_mul(canvas).saturating_mul(1 + group_canvases(&document.nodes));
     let composing = canvases.saturating_add(loading).max((CANVAS + PICTURE).saturating_mul(canvas));
     let most = match target {
-        Target::Png => composing.max((PICTURE + ENCODED).saturating_mul(canvas)),
+        Target::Png { .. } => composing.max((PICTURE + ENCODED).saturating_mul(canvas)),
         Target::Document { format, .. } => {
             let is_small = document.width.max(document.height) < SMALL_SIDE;
             let preview = if is_small { PREVIEWED.saturating_mul(canvas) } else { 0 };

@@ -9,7 +9,7 @@ use jobs::JobId;
 use jobs::document::{Document, Element, LayerRef};
 use jobs::edits::LayerEdit;
 use jobs::store::StoredResult;
-use jobs::tree::{Tree, TreeLayer};
+use jobs::tree::{Output, Tree, TreeLayer};
 use layers::{Kind, PixelSource, Rect, ShapeMode, TextMode};
 
 use super::*;
@@ -46,7 +46,7 @@ fn export(result: &StoredResult, count: usize, target: Target) -> Export {
         Element { edit, ..Element::layer(n as u64, LayerRef { job_id, layer: 0 }) }
     };
     let document = Document { elements: (0..count).map(element).collect() };
-    let composition = document.composition(&tree);
+    let composition = document.composition(&tree, &Output::default());
     let in_flight = jobs::broker::InFlight::default();
     let results = [(job_id, result.clone())].into();
     let stored = StoredTree { tree, results, edits: Default::default(), metadata: Default::default() };
@@ -87,8 +87,8 @@ async fn an_export_needs_no_free_thread_of_the_pool_but_for_short_reads() {
     let (_dir, store, result) = stored(&png()).await;
     let turns = turns(MEMORY);
     for target in [
-        Target::Png,
-        Target::Document { format: Format::Zip, trim: false, text: TextMode::Both, shapes: ShapeMode::Native },
+        Target::Png { trim: false },
+        Target::Document { format: Format::Zip, trim: false, names: false, text: TextMode::Both, shapes: ShapeMode::Native },
     ] {
         let (mut file, place) =
             write_in_turn(&store, &turns, 1_000_000, "me", export(&result, 3, target)).await.unwrap();
@@ -117,7 +117,7 @@ async fn an_abandoned_export_stops_and_gives_its_turn_back_only_then() {
     let (dir, store, result) = stored(&png()).await;
     let layer = stall(dir.path(), result.id());
     let turns = turns(MEMORY);
-    let export = export(&result, 3, Target::Png);
+    let export = export(&result, 3, Target::Png { trim: false });
     let waiting = tokio::spawn({
         let (store, turns) = (store.clone(), Arc::clone(&turns));
         async move { write_in_turn(&store, &turns, 1_000_000, "me", export).await.map(drop) }
@@ -136,7 +136,7 @@ async fn an_abandoned_export_stops_and_gives_its_turn_back_only_then() {
 #[tokio::test]
 async fn what_is_stopped_loads_and_writes_nothing_more() {
     let (_dir, _store, result) = stored(&png()).await;
-    let export = export(&result, 2, Target::Png);
+    let export = export(&result, 2, Target::Png { trim: false });
     let plan = Plan::new(&export.composition, &export.stored.tree, export.target, MEMORY);
     let stop = CancellationToken::new();
     let leaves = export.composition.leaves.clone();
@@ -162,7 +162,7 @@ async fn what_is_stopped_loads_and_writes_nothing_more() {
 #[tokio::test]
 async fn a_layer_is_the_same_whether_it_is_kept_or_made_again() {
     let (_dir, _store, result) = stored(&png()).await;
-    let export = export(&result, 4, Target::Png);
+    let export = export(&result, 4, Target::Png { trim: false });
     let leaves = export.composition.leaves.clone();
     let plan = Plan::new(&export.composition, &export.stored.tree, export.target, MEMORY);
     assert!(plan.keeps_files && plan.kept_layers > 0);
@@ -190,7 +190,7 @@ async fn a_layer_is_the_same_whether_it_is_kept_or_made_again() {
 async fn a_deleted_result_and_one_that_is_too_large_are_refused_in_words() {
     let (_dir, store, result) = stored(&png()).await;
     let turns = turns(MEMORY);
-    let scaled = |max_pixels| write_in_turn(&store, &turns, max_pixels, "me", export(&result, 5, Target::Png));
+    let scaled = |max_pixels| write_in_turn(&store, &turns, max_pixels, "me", export(&result, 5, Target::Png { trim: false }));
     let error = scaled(1700).await.map(drop).unwrap_err();
     assert!(error.to_string().contains("scale it less"), "{error}");
     store.delete_result(result.id()).await.unwrap();

@@ -3,28 +3,30 @@
 use layers::{DocumentGroup, Node};
 
 use super::{Document, Element, layer_in};
-use crate::tree::{Composition, Leaf, Tree, words};
+use crate::tree::{Composition, Leaf, Output, Tree, words};
 
 impl Document {
     /// What an export writes of the document: it must be settled, or checked against the same tree.
-    pub fn composition(&self, tree: &Tree) -> Composition {
+    pub fn composition(&self, tree: &Tree, output: &Output) -> Composition {
         let mut leaves = Vec::new();
-        let nodes = self.nodes(tree, None, &mut leaves);
+        let nodes = self.nodes((tree, output), None, &mut leaves);
+        let times = f64::from(output.scale);
         let document = layers::Document {
             title: tree.title.clone(),
-            width: tree.width,
-            height: tree.height,
-            density: tree.density,
+            width: tree.width.saturating_mul(output.scale),
+            height: tree.height.saturating_mul(output.scale),
+            // On the same paper.
+            density: output.density.or_else(|| tree.density?.scaled(times, times)),
             nodes,
         };
         Composition { document, leaves }
     }
 
-    fn nodes(&self, tree: &Tree, parent: Option<u64>, leaves: &mut Vec<Leaf>) -> Vec<Node> {
+    fn nodes(&self, (tree, output): (&Tree, &Output), parent: Option<u64>, leaves: &mut Vec<Leaf>) -> Vec<Node> {
         let mut nodes = Vec::new();
         for element in self.children(parent) {
             if element.is_group() {
-                let children = self.nodes(tree, Some(element.id), leaves);
+                let children = self.nodes((tree, output), Some(element.id), leaves);
                 if !children.is_empty() {
                     let edit = &element.edit;
                     let (name, visible, opacity) = (element.name(tree), edit.visible, edit.opacity);
@@ -35,7 +37,7 @@ impl Document {
                 && let Some((owner, origin)) = tree.find(layer.job_id)
                 && let Some(shown) = owner.layers.iter().find(|one| one.layer == layer.layer)
             {
-                nodes.push(shown.leaf(layer.job_id, origin, &element.edit, leaves));
+                nodes.push(shown.leaf((layer.job_id, origin), &element.edit, output, leaves));
             }
         }
         nodes

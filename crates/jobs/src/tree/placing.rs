@@ -32,6 +32,13 @@ impl Placing {
         }
     }
 
+    /// The same on an outermost canvas that is so many times as large.
+    pub(super) fn enlarged(self, times: u32) -> Self {
+        let times = f64::from(times);
+        let scale = (self.scale.0 * times, self.scale.1 * times);
+        Self { moved: (self.moved.0 * times, self.moved.1 * times), scale, ..self }
+    }
+
     /// The same with the middle before as it lies on the outermost canvas, where that of the layer's result lies at `origin`.
     pub(super) fn from_canvas(self, origin: (u32, u32)) -> Self {
         let centre = (self.centre.0 + f64::from(origin.0), self.centre.1 + f64::from(origin.1));
@@ -101,6 +108,17 @@ mod tests {
         assert_eq!(placed(small).apply(Rect { width: 3, ..AREA }).1, (1, 1), "never nothing");
         assert!(Placing::new(AREA, (0, 0), &LayerEdit::default()).is_identity());
         assert!(!placed(LayerEdit::default()).is_identity());
+    }
+
+    #[test]
+    fn twice_as_large_everything_is_twice_as_far() {
+        let edit = LayerEdit { x: -30, scale_x: 2.0, rotation: 30.0, ..LayerEdit::default() };
+        let (once, twice) = (placed(edit.clone()), placed(edit).enlarged(2));
+        for (x, y) in [(10.0, 20.0), (110.0, 70.0)] {
+            let (one, two) = (once.point(x, y), twice.point(x, y));
+            assert!((2.0 * one.0 - two.0).abs() < 1e-9 && (2.0 * one.1 - two.1).abs() < 1e-9);
+        }
+        assert_eq!(twice.apply(AREA).1, (400, 100));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::{ExportError, ExportOptions, Placed, Target};
 use crate::Blend;
 use crate::archive::{deflated, stored};
 use crate::compose::compose_each;
+use crate::file_name::FileNames;
 use crate::document::{Document, DocumentLayer, PixelSource, effective_opacity};
 use crate::{Density, Kind, preview_jpeg, write_layer_png};
 
@@ -54,14 +55,18 @@ pub(super) fn write(
     let mut archive = ZipWriter::new(writer);
     let density = document.density;
     let mut layers = Vec::new();
+    let mut names = FileNames::without(options.extra_files.iter().map(|(name, _)| name.as_str()));
     let composite = compose_each(document, source, |layer, loaded| -> Result<(), ExportError> {
         let index = layers.len();
-        let file = format!("layer_{index}.png");
+        let file = match options.names {
+            true => names.next(&layer.name, ".png"),
+            false => format!("layer_{index}.png"),
+        };
         archive.start_file(&file, stored())?;
         let mut placed = Placed::trim(loaded);
         // As large as the canvas, with every visible byte of the layer. Its opacity stays in the manifest.
         let corner = (placed.x, placed.y);
-        let trimmed_file = options.trim.then(|| format!("trimmed/layer_{index}.png"));
+        let trimmed_file = options.trim.then(|| format!("trimmed/{file}"));
         layers.push(manifest_layer(index, layer, &placed, file, trimmed_file.clone()));
         write_layer_png(&mut archive, &mut placed.pixels, corner, (document.width, document.height), density)?;
         if let Some(file) = &trimmed_file {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use jobs::Metadata;
 use jobs::document::{Document, Element};
+use jobs::edits::whole;
 use jobs::store::StoredDocument;
 use layers::{ShapeMode, TextMode};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::document::{MAX_DOCUMENT, document_of};
 use crate::auth::caller::Caller;
-use crate::export::target::Target;
+use crate::export::target::{self, Target};
 use crate::export::{self, Export};
 use crate::handlers::finished::{FinishedJob, child_jobs};
 use crate::http::answers::Attachment;
@@ -28,9 +29,21 @@ pub(crate) struct ComposeRequest {
     /// `png` (the default: one picture of what is visible), `psd`, `ora`, `pptx`, `svg` or `zip`.
     #[schema(pattern = "^(png|psd|ora|pptx|svg|zip)$")]
     format: Option<String>,
-    /// Add each layer trimmed to its box to a ZIP.
+    /// Add each layer trimmed to its box to a ZIP; cut a PNG to what is visible.
     #[serde(default)]
     trim: bool,
+    /// Name the files of a ZIP after the layers.
+    #[serde(default)]
+    names: bool,
+    /// Pixels for each one of the document in both directions: 1 (the default) or 2. Words and shapes are drawn anew, pixels are
+    /// resampled.
+    #[schema(minimum = 1, maximum = 2)]
+    #[serde(default, deserialize_with = "whole::optional")]
+    scale: Option<u32>,
+    /// Pixels per inch to write into the file, 1 to 30000; as the upload had it, if absent. Slides are as large as that makes
+    /// them.
+    #[schema(minimum = 1, maximum = 30_000)]
+    dpi: Option<f64>,
     /// How PPTX and SVG write words: as text (`live`), as pixels, or as text with the pixels hidden beside it (`both`).
     #[serde(default)]
     text: TextMode,
@@ -100,12 +113,14 @@ pub(crate) async fn compose(
 ) -> Result<Attachment, Error> {
     let request: ComposeRequest = extract::json_up_to(request, MAX_DOCUMENT).await?;
     let in_flight = app.broker.in_flight();
-    let target = Target::parse(request.format.as_deref().unwrap_or("png"), request.trim, request.text, request.shapes)?;
+    let format = request.format.as_deref().unwrap_or("png");
+    let target = Target::parse(format, (request.trim, request.names), request.text, request.shapes)?;
+    let output = target::output(request.scale, request.dpi)?;
     let shown = document_of(&app, &finished).await?;
     let tree = shown.tree();
     let composition = match request.elements {
-        None => request.view.of(&shown).composition(tree),
-        Some(elements) => Document { elements }.checked(tree)?.composition(tree),
+        None => request.view.of(&shown).composition(tree, &output),
+        Some(elements) => Document { elements }.checked(tree)?.composition(tree, &output),
     };
     let metadata = Metadata { children: child_jobs(tree), ..finished.metadata().await? };
     let file_name = format!("{}-edited.{}", metadata.title(), target.extension());

@@ -12,7 +12,7 @@ use futures_util::stream;
 use jobs::document::Document;
 use jobs::tree::Composition;
 use jobs::{ChildJob, Metadata};
-use layers::{Format, ShapeMode, TextMode};
+use layers::{ShapeMode, TextMode};
 use serde::Deserialize;
 use service::hex;
 use sha2::{Digest, Sha256};
@@ -20,7 +20,7 @@ use utoipa::IntoParams;
 
 use crate::auth::caller::Caller;
 use crate::export::archive;
-use crate::export::target::Target;
+use crate::export::target::{self, Target};
 use crate::export::{self, Export};
 use crate::handlers::edits::compose::DocumentView;
 use crate::handlers::edits::document::document_of;
@@ -50,12 +50,24 @@ impl IntoResponse for DownloadAnswer {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DownloadQuery {
-    /// `zip` (the default), `psd`, `ora`, `pptx` or `svg`.
-    #[param(value_type = Option<Format>)]
+    /// `zip` (the default), `png`, `psd`, `ora`, `pptx` or `svg`.
+    #[param(pattern = "^(png|psd|ora|pptx|svg|zip)$")]
     format: Option<String>,
-    /// Add each layer, trimmed to its bounding box, to a ZIP, with a manifest of the offsets. Other formats always trim.
+    /// Add each layer, trimmed to its bounding box, to a ZIP, with a manifest of the offsets; cut a PNG to what is visible. Other
+    /// formats always trim.
     #[serde(default)]
     trim: bool,
+    /// Name the files of a ZIP after the layers.
+    #[serde(default)]
+    names: bool,
+    /// Pixels for each one of the document in both directions: 1 (the default) or 2.
+    #[param(minimum = 1, maximum = 2)]
+    scale: Option<u32>,
+    /// Pixels per inch to write into the file, 1 to 30000; as the upload had it, if absent.
+    #[param(minimum = 1, maximum = 30_000)]
+    dpi: Option<f64>,
+    /// Only this layer or group of the document, by the id of its element, shown over nothing.
+    element: Option<u64>,
     /// How PPTX and SVG write words: as text (`live`), as pixels, or as text with the pixels hidden beside it (`both`, the
     /// default). PSD has type layers unless it is `pixels`.
     #[serde(default)]
@@ -82,6 +94,7 @@ pub(crate) struct DownloadQuery {
         (status = 200, description = "The file",
             content(
                 (Vec<u8> = "application/zip"),
+                (Vec<u8> = "image/png"),
                 (Vec<u8> = "image/vnd.adobe.photoshop"),
                 (Vec<u8> = "image/openraster"),
                 (Vec<u8> = "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
@@ -91,7 +104,7 @@ pub(crate) struct DownloadQuery {
         (status = 304, description = "As in If-None-Match"),
         (status = 400, description = "No such format", body = ErrorBody),
         ResultFaults,
-        (status = 422, description = "The picture is too large for the format", body = ErrorBody),
+        (status = 422, description = "The picture is too large for the format, or a parameter is out of its range", body = ErrorBody),
         (status = 429, description = "This client has too many unfinished exports", body = ErrorBody),
         StorageFaults,
     )
@@ -104,23 +117,30 @@ pub(crate) async fn download(
     method: Method,
     headers: HeaderMap,
 ) -> Result<DownloadAnswer, Error> {
-    let format = Target::parse_format(query.format.as_deref().unwrap_or("zip"), "")?;
+    let format = query.format.as_deref().unwrap_or("zip");
+    let target = Target::parse(format, (query.trim, query.names), query.text, query.shapes)?;
+    let output = target::output(query.scale, query.dpi)?;
     let shown = document_of(&app, &finished).await?;
     let tree = shown.tree();
     let metadata = Metadata { children: child_jobs(tree), ..finished.metadata().await? };
-    let document = query.view.of(&shown);
-    let is_original = document == Document::unedited(tree);
-    let target = Target::Document { format, trim: query.trim, text: query.text, shapes: query.shapes };
-    let composition = document.composition(tree);
+    let mut document = query.view.of(&shown);
+    let mut title = format!("{}-layers", metadata.title());
+    if let Some(id) = query.element {
+        document = document.only(id).ok_or_else(|| unknown_element(id))?;
+        title = document.element(id).map_or(title, |element| layers::file_name(&element.name(tree)));
+    }
+    let is_original = document == Document::unedited(tree) && output.scale == 1;
+    let is_stored = target.is_plain_zip() && is_original && output.density.is_none() && metadata.children.is_empty();
+    let composition = document.composition(tree, &output);
     let etag = export_tag(&composition, &metadata.children, target);
     if not_modified(&headers, &etag) {
         return Ok(DownloadAnswer::NotModified(NotModified { etag, cache_control: Some(REVALIDATE) }));
     }
-    let file_name = format!("{}-layers.{}", metadata.title(), format.extension());
+    let file_name = format!("{title}.{}", target.extension());
     let body = if method == Method::HEAD {
         // Nothing is written for HEAD, so the length is unknown too.
         Body::from_stream(stream::empty::<io::Result<Bytes>>())
-    } else if format == Format::Zip && !query.trim && is_original && metadata.children.is_empty() {
+    } else if is_stored {
         // The files are stored as they are sent, so this download waits for no turn.
         archive::body(&finished.result, &metadata).await?
     } else {
@@ -136,8 +156,13 @@ pub(crate) async fn download(
         };
         export::body(&app, caller.client(), export).await?
     };
-    let content_type = format.media_type();
+    let content_type = target.media_type();
     Ok(DownloadAnswer::File(Attachment { content_type, file_name, cache_control: REVALIDATE, etag: Some(etag), body }))
+}
+
+fn unknown_element(id: u64) -> Error {
+    let message = format!("the document has no element {id}; GET /api/jobs/{{id}}/document lists them");
+    Error::not_found("element_not_found", message)
 }
 
 /// A result never changes, so an export of it changes only with its document, its splits and the service's version. Weak: another
