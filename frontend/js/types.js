@@ -242,6 +242,7 @@
  * @property {string | null} [kept_until]
  * @property {{ number: number, name: string, created_at: string }[]} versions
  * @property {Element_[]} elements
+ * @property {number[]} [pixel_text] layers with words that every format has as pixels
  * @property {{ job_id: string, x: number, y: number, metadata: Metadata }[]} results
  */
 

@@ -129,6 +129,17 @@ impl Document {
         Self { elements }
     }
 
+    /// The layers that show words which every format has as pixels.
+    pub fn pixel_words(&self, tree: &Tree) -> Vec<u64> {
+        let is_pixels = |element: &&Element| {
+            let info = element.layer.filter(|_| !element.is_group()).and_then(|layer| layer_in(tree, layer));
+            info.is_some_and(|info| {
+                (info.text.is_some() || !element.edit.text.is_empty()) && info.words(&element.edit).is_empty()
+            })
+        };
+        self.elements.iter().filter(is_pixels).map(|element| element.id).collect()
+    }
+
     /// A layer or group by itself, shown, over nothing. None if it is not there.
     pub fn only(&self, id: u64) -> Option<Self> {
         let root = self.element(id)?;

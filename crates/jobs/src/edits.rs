@@ -3,7 +3,7 @@
 mod earlier;
 pub mod whole;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use layers::{Blend, Recolour};
 use serde::{Deserialize, Serialize};
@@ -178,6 +178,9 @@ pub struct Edits {
     pub order: Vec<u32>,
     /// The job that splits a layer, by layer number.
     pub children: BTreeMap<u32, JobId>,
+    /// Jobs that split a layer of the document, nested ones too, whose parts took its place by a step. The layer may be back.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub splits: BTreeSet<JobId>,
     /// The result is about to be deleted: no further layer can be split.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_closed: bool,
@@ -199,10 +202,39 @@ impl Edits {
 
     /// The document of the result with this tree as it is now.
     pub fn shown(&self, tree: &Tree) -> Document {
+        self.shown_with(tree, &self.splits)
+    }
+
+    /// The same without the parts of layers that jobs of `known` split since the document was stored.
+    fn shown_with(&self, tree: &Tree, known: &BTreeSet<JobId>) -> Document {
         match &self.document {
-            Some(document) => document.settled(tree),
-            None => earlier::arranged(Document::unedited(tree), tree.job_id, &self.layers, &self.order),
+            Some(document) => document.settled(tree, known),
+            None => {
+                earlier::arranged(Document::unedited_but(tree, known), tree.job_id, &self.layers, &self.order)
+            }
         }
+    }
+
+    /// The document without what layers were split into since the last change.
+    pub fn shown_before_splits(&self, tree: &Tree) -> Document {
+        self.shown_with(tree, &tree.splits())
+    }
+
+    /// Whether a layer was split since the last change.
+    pub fn has_new_splits(&self, tree: &Tree) -> bool {
+        !tree.splits().is_subset(&self.splits)
+    }
+
+    /// Makes a step of what layers were split into since the last change, so that it can be taken back, and answers with the
+    /// document that is shown.
+    pub fn take_splits(&mut self, tree: &Tree) -> Document {
+        let shown = self.shown(tree);
+        if self.has_new_splits(tree) {
+            let before = self.shown_before_splits(tree);
+            self.splits.extend(tree.splits());
+            self.put(&before, shown.clone(), false);
+        }
+        shown
     }
 
     /// Whether the document has more elements or words than any poster, or all of it more bytes than may be stored.

@@ -4,6 +4,8 @@ mod placing;
 pub mod words;
 
 pub use self::placing::Placing;
+use std::collections::BTreeSet;
+
 use layers::{Density, Document, DocumentLayer, Group, Kind, Node, Recolour, Rect};
 use typeset::{Colour, Text};
 
@@ -126,6 +128,19 @@ impl Tree {
         self.layers.len() > 1 || self.layers.iter().any(|layer| layer.parts().is_some())
     }
 
+    /// The jobs that split a layer into parts, at all levels.
+    pub(crate) fn splits(&self) -> BTreeSet<JobId> {
+        let mut found = BTreeSet::new();
+        let mut left = vec![self];
+        while let Some(tree) = left.pop() {
+            for (child, parts) in tree.layers.iter().filter_map(TreeLayer::parts) {
+                found.insert(child.job_id);
+                left.push(parts);
+            }
+        }
+        found
+    }
+
     /// The tree of `job`, which may be this one, and the position of its canvas on this one.
     pub fn find(&self, job: JobId) -> Option<(&Tree, (u32, u32))> {
         if self.job_id == job {
@@ -145,6 +160,16 @@ impl TreeLayer {
         Some((child, child.tree.as_ref().filter(|tree| tree.has_parts())?))
     }
 
+    /// The words that formats have as words in place of the layer's pixels, as they are before the layer is placed. None where
+    /// they do not look like the pixels, and where the layer is stretched: no format has letters like that.
+    pub(crate) fn words(&self, edit: &LayerEdit) -> Vec<Text> {
+        match &self.live_text {
+            _ if edit.scale_x != edit.scale_y => Vec::new(),
+            Some(live) => live.stand_in(&edit.text),
+            None => edit.text.values().cloned().collect(),
+        }
+    }
+
     /// This layer of a job, whose canvas lies at a place on the document's, with edits.
     pub(crate) fn leaf(
         &self,
@@ -156,7 +181,7 @@ impl TreeLayer {
         let own = self.bounding_box.map(|area| (area, Placing::new(area, origin, edit).enlarged(output.scale)));
         let recolours: Vec<_> = Some(edit.recolour()).filter(|recolour| !recolour.is_identity()).into_iter().collect();
         let edits = &edit.text;
-        let is_stretched = own.is_some_and(|(_, placing)| placing.is_stretched());
+        let is_stretched = edit.scale_x != edit.scale_y;
         let (mut at, mut area, mut size, mut turn) = ((0, 0), None, None, 0.0);
         if let Some((full, placing)) = own.filter(|(_, placing)| !placing.is_identity()) {
             area = Some(full);
@@ -180,13 +205,7 @@ impl TreeLayer {
             })
         };
         let edits = &edit.text;
-        let live_text = match &self.live_text {
-            // No format has letters that are stretched.
-            _ if is_stretched => Vec::new(),
-            Some(live) => live.stand_in(edits),
-            None => edits.values().cloned().collect(),
-        };
-        let live_text = live_text.into_iter().map(placed).collect();
+        let live_text = self.words(edit).into_iter().map(placed).collect();
         let retyped = (!edits.is_empty()).then(|| {
             let words::Replacement { texts, replaced, kept } = words::replacement(self.live_text.as_ref(), edits);
             if kept.is_empty() {

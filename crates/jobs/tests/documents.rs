@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
+
 use jobs::JobId;
 use jobs::document::{Document, Element, LayerRef};
 use jobs::edits::{Edits, LayerEdit};
@@ -69,7 +71,7 @@ fn a_layer_that_is_split_hands_down_place_size_and_colours() {
         layer.bounding_box = Some(Rect { x, y: 0, width: 5, height: 10 });
     }
     let tree = split(tree, 1, parts);
-    let settled = document.settled(&tree);
+    let settled = document.settled(&tree, &BTreeSet::new());
     let group = settled.element(1).unwrap();
     assert_eq!((group.edit.name.as_deref(), group.edit.opacity, group.edit.x), (Some("whole"), 0.5, 0));
     let inside: Vec<_> = settled.children(Some(1)).map(|part| &part.edit).collect();
@@ -79,17 +81,17 @@ fn a_layer_that_is_split_hands_down_place_size_and_colours() {
         [(4, 2.0, 30.0), (10, 2.0, 30.0)]
     );
     assert!(inside.iter().all(|edit| edit.opacity == 1.0));
-    assert_eq!(settled.settled(&tree), settled, "once");
+    assert_eq!(settled.settled(&tree, &BTreeSet::new()), settled, "once");
     assert_eq!(settled.clone().checked(&tree).unwrap(), settled);
 
     // The parts are deleted: the layer stands for itself again, under its name.
-    let whole = settled.settled(&result(1, 3));
+    let whole = settled.settled(&result(1, 3), &BTreeSet::new());
     assert_eq!(whole.elements.len(), 3);
     assert_eq!(whole.element(1).unwrap().edit.name.as_deref(), Some("whole"));
     // Split once more: other parts.
     let again = split(result(1, 3), 1, result(78, 2));
     let ids = |document: &Document| document.elements.iter().map(|element| element.id).collect::<Vec<_>>();
-    let after = settled.settled(&again);
+    let after = settled.settled(&again, &BTreeSet::new());
     assert_eq!(after.elements.len(), 5);
     assert_ne!(ids(&after), ids(&settled));
 }
@@ -100,10 +102,10 @@ fn of_a_layer_that_is_there_twice_one_is_split() {
     let layer = LayerRef { job_id: tree.job_id, layer: 1 };
     let document = Document { elements: vec![Element::layer(1, layer), Element::layer(500, layer)] };
     let parts = split(tree, 1, result(77, 2));
-    let settled = document.settled(&parts);
+    let settled = document.settled(&parts, &BTreeSet::new());
     assert_eq!(settled.elements.iter().filter(|element| element.is_group()).count(), 1);
     assert_eq!(settled.elements.len(), 4);
-    assert_eq!(settled.settled(&parts), settled);
+    assert_eq!(settled.settled(&parts, &BTreeSet::new()), settled);
 }
 
 #[test]
@@ -119,7 +121,7 @@ fn groups_that_lose_their_layers_go_and_what_was_in_others_stays() {
     }
     let document = document.checked(&tree).unwrap();
     assert!(outline(&document, None).contains("outer(0 inner("), "{}", outline(&document, None));
-    let lost = document.settled(&result(1, 2));
+    let lost = document.settled(&result(1, 2), &BTreeSet::new());
     assert_eq!(outline(&lost, None), "1 outer(0)");
 }
 
@@ -144,7 +146,7 @@ fn steps_lead_back_and_forth_whatever_was_done() {
                 document.elements.insert(0, Element { edit: LayerEdit::default(), ..Element::group(2000 + step, "g") })
             }
         }
-        let document = document.checked(&tree).unwrap().settled(&tree);
+        let document = document.checked(&tree).unwrap().settled(&tree, &BTreeSet::new());
         edits.put(&shown, document.clone(), false);
         if seen.last() != Some(&document) {
             seen.push(document);

@@ -43,6 +43,32 @@ export function without(layers, keys) {
 }
 
 /**
+ * A copy of a layer or group, moved `by` pixels to the right and below.
+ * @param {Layer[]} members its layers
+ * @param {number} key
+ * @param {number} by
+ * @returns {{ members: Layer[], key: number }} with the key of the copy
+ */
+export function copyOf(members, key, by) {
+  /** @type {Map<number, number>} */
+  const fresh = new Map();
+  const keyFor = (/** @type {number} */ old) => fresh.get(old) ?? fresh.set(old, newKey()).get(old) ?? old;
+  const copies = members.map((layer) => {
+    const depth = pathOf(layer).indexOf(key);
+    return {
+      ...layer, key: keyFor(layer.key), x: layer.x + by, y: layer.y + by,
+      // A copy of what a layer was split into is a group like any other.
+      groups: layer.groups.map((group, at) => {
+        if (at < depth) return group;
+        const { split: _, code: __, ...plain } = group;
+        return { ...plain, key: keyFor(group.key) };
+      }),
+    };
+  });
+  return { members: copies, key: keyFor(key) };
+}
+
+/**
  * `layers` with a copy of each key right above it, `by` pixels to the right and below.
  * @param {Layer[]} layers
  * @param {number[]} keys
@@ -52,22 +78,10 @@ export function without(layers, keys) {
 export function duplicated(layers, keys, by) {
   let out = layers;
   const copies = outermost(layers, keys).map((key) => {
-    /** @type {Map<number, number>} */
-    const fresh = new Map();
-    const keyFor = (/** @type {number} */ old) => fresh.get(old) ?? fresh.set(old, newKey()).get(old) ?? old;
-    const depth = pathTo(layers, key).length - 1;
-    const members = membersOf(layers, key).map((layer) => ({
-      ...layer, key: keyFor(layer.key), x: layer.x + by, y: layer.y + by,
-      // A copy of what a layer was split into is a group like any other.
-      groups: layer.groups.map((group, at) => {
-        if (at < depth) return group;
-        const { split: _, code: __, ...plain } = group;
-        return { ...plain, key: keyFor(group.key) };
-      }),
-    }));
+    const copy = copyOf(membersOf(layers, key), key, by);
     const above = out.map((layer) => pathOf(layer).includes(key)).lastIndexOf(true) + 1;
-    out = [...out.slice(0, above), ...members, ...out.slice(above)];
-    return keyFor(key);
+    out = [...out.slice(0, above), ...copy.members, ...out.slice(above)];
+    return copy.key;
   });
   return { layers: out, keys: copies };
 }

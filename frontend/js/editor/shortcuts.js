@@ -5,7 +5,7 @@
  *
  * @typedef {"move" | "hand" | "pan" | "fit" | "actual" | "zoomIn" | "zoomOut" | "undo" | "redo" | "raise" | "lower" | "rename"
  *   | "deselect" | "type" | "nudge" | "visible" | "lock" | "menu" | "help" | "all" | "remove" | "duplicate" | "copyHere"
- *   | "group" | "ungroup"} Action
+ *   | "group" | "ungroup" | "cut" | "copy" | "paste"} Action
  */
 
 /**
@@ -35,6 +35,9 @@ export const SHORTCUTS = [
       { action: "lower", keys: ["["] },
       { action: "rename", keys: ["F2"] },
       { action: "type", keys: ["Enter"] },
+      { action: "cut", keys: ["Ctrl+X"] },
+      { action: "copy", keys: ["Ctrl+C"] },
+      { action: "paste", keys: ["Ctrl+V"] },
       { action: "duplicate", keys: ["Ctrl+D"] },
       { action: "copyHere", keys: ["Ctrl+J"] },
       { action: "remove", keys: ["Delete"] },

@@ -204,7 +204,6 @@ export const en = {
   "layers.showAll": "Show all",
   "layers.visible": "Show {name}",
   "layers.solo": "Show only {name}",
-  "layers.download": "Download {name} as PNG",
   "layers.coverage": "covers {share}",
   "layers.seen": "{share} visible",
   "layers.group": "Group of {count}",

@@ -241,7 +241,6 @@ export const ko = {
   "layers.showAll": "모두 표시",
   "layers.visible": "{name} 표시",
   "layers.solo": "{name}만 표시",
-  "layers.download": "{name} 레이어를 PNG로 다운로드",
   "layers.coverage": "면적의 {share}",
   "layers.seen": "{share} 보임",
   "layers.group": "레이어 {count}개로 된 그룹",

@@ -187,6 +187,8 @@ export const urls = {
   input: (uploadId) => `api/uploads/${uploadId}.png`,
   /** @type {(id: string, n: number) => string} */
   layer: (id, n) => `api/jobs/${id}/layers/${n}.png`,
+  /** @type {(id: string, element: number) => string} one layer or group as it is seen */
+  element: (id, element) => `api/download/${id}?format=png&trim=true&element=${element}`,
   /** @type {(id: string) => string} */
   preview: (id) => `api/jobs/${id}/preview.jpg`,
   /** @type {(id: string) => string} */

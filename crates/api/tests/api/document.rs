@@ -289,13 +289,41 @@ async fn the_parts_of_a_layer_have_its_place_and_are_edited_in_its_document() {
     assert!(app.get(&format!("/api/download/{child}?format=svg")).await.text().await.unwrap().contains("edge"));
     let whole = app.put(child, "*", &json!({ "elements": [] })).await;
     expect_error(whole, 409, "part_of_document").await;
-    // Back to before the split: it is still split, and nothing is shown twice.
-    for _ in 0..3 {
-        app.step(id, "undo").await;
-    }
-    let ids: Vec<u64> =
-        app.document(id).await["elements"].as_array().unwrap().iter().map(|one| one["id"].as_u64().unwrap()).collect();
-    assert_eq!(ids.len(), 4, "{ids:?}");
+    // The split is a step like any other.
+    app.step(id, "undo").await;
+    assert_eq!(app.step(id, "undo").await["elements"].as_array().map(Vec::len), Some(4));
+    let whole = app.step(id, "undo").await;
+    assert_eq!(whole["elements"].as_array().map(Vec::len), Some(2));
+    assert_eq!((x(&whole), &whole["elements"][1]["edit"]["name"]), (&json!(2), &json!("tri")));
+    assert_eq!(app.step(id, "redo").await["elements"].as_array().map(Vec::len), Some(4));
+}
+
+#[tokio::test]
+async fn a_split_is_taken_back_and_made_again() {
+    let app = TestApp::start().await;
+    let id = app.finished_job().await;
+    let plain = app.document(id).await;
+    split(&app, id).await;
+    let parts = app.document(id).await;
+    assert_eq!((&parts["undo"], parts["elements"].as_array().map(Vec::len)), (&json!(1), Some(4)));
+    let whole = app.step(id, "undo").await;
+    assert_eq!(whole["elements"], plain["elements"]);
+    assert_eq!((&whole["undo"], &whole["redo"]), (&json!(0), &json!(1)));
+    assert_eq!(app.document(id).await["elements"], plain["elements"], "it stays whole");
+    assert_eq!(app.step(id, "redo").await["elements"], parts["elements"]);
+    app.step(id, "undo").await;
+    assert_eq!(x(&app.stored(id, "*", &moved(id, 9)).await), 9, "it can be edited as before");
+    assert_eq!(app.document(id).await["elements"].as_array().map(Vec::len), Some(2));
+
+    // A page that sends an edit of before the split decides nothing about it.
+    let other = app.finished_job().await;
+    let before = app.document(other).await["elements"].clone();
+    split(&app, other).await;
+    let after = app.stored(other, "*", &moved(other, 7)).await;
+    assert_eq!((after["elements"].as_array().map(Vec::len), &after["undo"]), (Some(4), &json!(2)));
+    assert_eq!(after["elements"][2]["edit"]["x"], 7, "the parts are where the layer is");
+    app.step(other, "undo").await;
+    assert_eq!(app.step(other, "undo").await["elements"], before);
 }
 
 #[tokio::test]

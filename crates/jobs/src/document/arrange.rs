@@ -1,6 +1,6 @@
 //! The document that a result has before anybody edited it, and what becomes of a document when layers are split.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use layers::{Kind, Rect};
 
@@ -32,14 +32,19 @@ fn id_of(root: JobId, layer: LayerRef) -> u64 {
 impl Document {
     /// The document of a result that nobody edited: neighbours of one kind in groups, the background locked.
     pub fn unedited(tree: &Tree) -> Self {
+        Self::unedited_but(tree, &BTreeSet::new())
+    }
+
+    /// The same with layers that some jobs split as they were before.
+    pub(crate) fn unedited_but(tree: &Tree, whole: &BTreeSet<JobId>) -> Self {
         let mut elements = Vec::new();
-        Expansion { root: tree.job_id, elements: &mut elements }.expand(tree, None, (0, true));
+        Expansion { root: tree.job_id, whole, elements: &mut elements }.expand(tree, None, (0, true));
         Self { elements }
     }
 
-    /// The document as it is now, with what its layers were split into since it was stored. Layers of results that were
-    /// deleted are left out.
-    pub fn settled(&self, tree: &Tree) -> Self {
+    /// The document as it is now, with what its layers were split into since it was stored, but by the jobs of `known`: a layer
+    /// that is shown though one of them has split it was put back. Layers of results that were deleted are left out.
+    pub fn settled(&self, tree: &Tree, known: &BTreeSet<JobId>) -> Self {
         let mut settled = Self::default();
         let jobs: HashSet<JobId> = self.elements.iter().filter_map(|element| Some(element.layer?.job_id)).collect();
         let mut ids: HashSet<u64> = self.elements.iter().map(|element| element.id).collect();
@@ -59,9 +64,13 @@ impl Document {
                 settled.elements.push(Element { child: None, ..element.clone() });
                 continue;
             };
+            if element.child.is_none() && known.contains(&child.job_id) {
+                settled.elements.push(element.clone());
+                continue;
+            }
             let mut inside = Vec::new();
             let place = (self.depth(element) + 1, element.locked);
-            Expansion { root: tree.job_id, elements: &mut inside }.expand(parts, Some(element.id), place);
+            Expansion { root: tree.job_id, whole: known, elements: &mut inside }.expand(parts, Some(element.id), place);
             let is_new = !jobs.contains(&child.job_id) && inside.iter().all(|part| !ids.contains(&part.id));
             let is_shown =
                 jobs.contains(&child.job_id) && self.elements.iter().any(|one| one.parent == Some(element.id));
@@ -157,6 +166,8 @@ fn hand_down(edit: &LayerEdit, (info, child): (&TreeLayer, JobId), parts: &mut [
 /// Elements for a tree.
 struct Expansion<'a> {
     root: JobId,
+    /// Jobs whose parts are not shown.
+    whole: &'a BTreeSet<JobId>,
     elements: &'a mut Vec<Element>,
 }
 
@@ -190,7 +201,7 @@ impl Expansion<'_> {
         let reference = LayerRef { job_id: tree.job_id, layer: layer.layer };
         let locked = locks && layer.kind == Kind::Background;
         let element = Element { parent, locked, ..Element::layer(self.id(tree, layer), reference) };
-        match layer.parts() {
+        match layer.parts().filter(|(child, _)| !self.whole.contains(&child.job_id)) {
             None => self.elements.push(element),
             Some((Child { job_id, .. }, parts)) => {
                 let id = element.id;

@@ -14,6 +14,7 @@ import { job } from "../../state.js";
 import { Menu } from "../menu/menu.js";
 import { layerItems, viewItems } from "../menu/items.js";
 import { showShortcuts } from "../shortcuts/shortcuts.js";
+import { onClipboard } from "./clipboard.js";
 import { fanOut } from "./fan.js";
 import { Gestures } from "./gestures.js";
 import { Handles } from "./handles.js";
@@ -63,6 +64,7 @@ class Canvas extends View {
     const keys = new Keys(frame, this.#viewport, gestures, showShortcuts);
     this.listen(document, "keydown", (event) => keys.down(event));
     this.listen(document, "keyup", (event) => keys.up(event));
+    for (const type of /** @type {const} */ (["cut", "copy", "paste"])) this.listen(document, type, onClipboard);
     frame.addEventListener("contextmenu", (event) => this.#menu(event, gestures));
     this.#handles = new Handles(this.find(".picked"), this.#viewport);
     this.#typing = new Typing(frame, this.find(".stage"), this.#viewport);

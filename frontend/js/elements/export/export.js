@@ -1,6 +1,7 @@
 // @ts-check
-import { layersNow } from "../../editor/document.js";
-import { FORMATS, copyPicture, format, save, shapeMode, textMode, trims, view } from "../../editor/save.js";
+import { doc, layersNow } from "../../editor/document.js";
+import { known } from "../../editor/outbox.js";
+import { FORMATS, copyPicture, dpi, format, namesFiles, pixelWords, save, scale, shapeMode, textMode, trims, view } from "../../editor/save.js";
 import { html, render } from "../../lib/html.js";
 import { language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
@@ -13,6 +14,11 @@ const VIEWS = ["seen", "original"];
 const TEXT_MODES = ["both", "live", "pixels"];
 /** @type {(typeof shapeMode.value)[]} */
 const SHAPE_MODES = ["native", "pixels"];
+
+/** @type {(typeof scale.value)[]} */
+const SCALES = [1, 2];
+/** So many layers are named in a sentence. */
+const NAMED = 4;
 
 /** What takes longer says so. */
 const SLOW_MS = 1000;
@@ -30,6 +36,7 @@ class Export extends View {
     delegate(this, "click", "[data-copy]", (_, button) => void this.#run(/** @type {HTMLButtonElement} */ (button), copyPicture));
     this.watch([language], () => this.#draw());
     this.watch([format], () => this.#words());
+    this.watch([language, known, textMode, doc], () => this.#pixelWords());
   }
 
   #draw() {
@@ -48,8 +55,15 @@ class Export extends View {
           <label class="text-mode" title="${t("take.shapesHint")}"><span>${t("take.shapes")}</span>
             <select class="input" name="shape-mode">${SHAPE_MODES.map((one) => html`
               <option value="${one}" ${one === shapeMode.value ? html`selected` : ""}>${t(`take.shapes.${one}`)}</option>`)}</select></label>
+          <label class="text-mode"><span>${t("take.scale")}</span>
+            <select class="input" name="scale">${SCALES.map((one) => html`
+              <option value="${one}" ${one === scale.value ? html`selected` : ""}>${t(`take.scale.${one}`)}</option>`)}</select></label>
+          <label class="text-mode"><span>${t("take.dpi")}</span>
+            <input class="input" name="dpi" type="number" min="1" max="30000" step="1" placeholder="${t("take.dpiNone")}" value="${dpi.value ?? ""}"></label>
           <label class="check"><input type="checkbox" name="trim" ${trims.value ? html`checked` : ""}> ${t("take.trim")}</label>
+          <label class="check"><input type="checkbox" name="names" ${namesFiles.value ? html`checked` : ""}> ${t("take.names")}</label>
         </details>
+        <p class="hint pixel-words" hidden></p>
         <button type="button" class="button quiet small" data-copy>${icon("copy")}${t("take.copy")}</button>
       </section>`);
     this.#words();
@@ -60,12 +74,27 @@ class Export extends View {
     this.find(".primary span:last-child").textContent = t("take.export", { format: word });
   }
 
+  /** Says which words stay pixels in spite of the choice. */
+  #pixelWords() {
+    const names = textMode.value === "pixels" || !doc.value ? [] : pixelWords();
+    const hint = this.querySelector(".pixel-words");
+    if (!(hint instanceof HTMLElement)) return;
+    hint.hidden = names.length === 0;
+    const [some, more] = [names.slice(0, NAMED), names.length - NAMED];
+    const listed = some.map((name) => `“${name}”`).join(", ");
+    hint.textContent = t(more > 0 ? "take.pixelWords.more" : "take.pixelWords", { names: listed, count: more });
+  }
+
   /** @param {HTMLInputElement} input */
-  #choose({ name, value, checked }) {
+  #choose(input) {
+    const { name, value, checked } = input;
+    if (name === "dpi" && input.checkValidity()) dpi.value = value === "" ? null : Number(value);
     if (name === "view") view.value = VIEWS.find((one) => one === value) ?? view.value;
     if (name === "text-mode") textMode.value = TEXT_MODES.find((one) => one === value) ?? textMode.value;
     if (name === "shape-mode") shapeMode.value = SHAPE_MODES.find((one) => one === value) ?? shapeMode.value;
     if (name === "trim") trims.value = checked;
+    if (name === "names") namesFiles.value = checked;
+    if (name === "scale") scale.value = SCALES.find((one) => String(one) === value) ?? 1;
   }
 
   /** @param {HTMLButtonElement} button whose `data-save` is the format, if it is not the one that was used last */

@@ -3,7 +3,8 @@ import { arrived } from "../../editor/bitmaps.js";
 import { fold, folded, hovered, isShown, pick, pickAlso, picked, renaming, selected, solo, unfold } from "../../editor/display.js";
 import { doc, layersNow, partsAt } from "../../editor/document.js";
 import { isAllVisible, isLocked, isVisible, showAll, toggleLocked, toggleVisible } from "../../editor/edits.js";
-import { saveLayer } from "../../editor/save.js";
+import { fillDrag, saveLayer } from "../../editor/save.js";
+import { splitting, stopSplitting } from "../../editor/split.js";
 import { drawThumbnail } from "../../editor/thumbnail.js";
 import { pathTo, rows } from "../../editor/tree.js";
 import { html, render } from "../../lib/html.js";
@@ -40,6 +41,8 @@ class Layers extends View {
     delegate(this, "click", "[data-pick]", (event, button) => (event.shiftKey || event.ctrlKey || event.metaKey ? pickAlso(keyOf(button)) : this.#pick(keyOf(button))));
     delegate(this, "dblclick", "[data-pick]", (_, button) => (renaming.value = keyOf(button)));
     delegate(this, "click", "[data-take]", (_, button) => saveLayer(keyOf(button)));
+    delegate(this, "click", "[data-stop]", (_, button) => void stopSplitting(keyOf(button)));
+    delegate(this, "dragstart", "[data-take]", (event, button) => event.dataTransfer && fillDrag(event.dataTransfer, keyOf(button)));
     delegate(this, "click", "[data-all]", () => this.#showAll());
     delegate(this, "click", "[data-fold]", (_, button) => fold(keyOf(button)));
     delegate(this, "contextmenu", "li", (event, row) => this.#menu(event, row));
@@ -49,6 +52,7 @@ class Layers extends View {
     this.watch([language], () => this.#draw());
     this.watch([doc, solo, selected, picked, folded], () => this.#sync());
     this.watch([hovered], () => this.#hover());
+    this.watch([splitting], () => this.#splitting());
     this.watch([renaming], () => {
       this.#renaming.sync();
       if (renaming.value !== null) this.#reveal();
@@ -139,6 +143,7 @@ class Layers extends View {
       this.#show(row, listed[at]);
     });
     this.#roving.sync();
+    this.#splitting();
     this.#hover();
     this.find("[data-all]").hidden = solo.value === null && isAllVisible();
   }
@@ -168,6 +173,17 @@ class Layers extends View {
     within(element, "[data-pick]").setAttribute("aria-pressed", String(picked.value.includes(key)));
   }
 
+  /** Shows in its row how far the split of a layer is. */
+  #splitting() {
+    for (const shown of this.querySelectorAll(".splitting")) {
+      if (!(shown instanceof HTMLElement)) continue;
+      const running = splitting.value[keyOf(shown)];
+      shown.hidden = !running;
+      within(shown, "progress", HTMLProgressElement).value = running?.percent ?? 0;
+      within(shown, "[data-stop]", HTMLButtonElement).disabled = !running?.job;
+    }
+  }
+
   /** Lights up the row of what the pointer is over, or of the folded group around it. */
   #hover() {
     const path = pathTo(layersNow(), hovered.value);
@@ -185,7 +201,7 @@ class Layers extends View {
     place.title = whole;
     if (place.textContent === name) return;
     place.textContent = name;
-    for (const [selector, key] of [["[data-eye]", "visible"], ["[data-solo]", "solo"], ["[data-lock]", "lock"], ["[data-take]", "download"], ["[data-fold]", "parts"]]) {
+    for (const [selector, key] of [["[data-eye]", "visible"], ["[data-solo]", "solo"], ["[data-lock]", "lock"], ["[data-take]", "dragOut"], ["[data-stop]", "stop"], ["[data-fold]", "parts"]]) {
       const control = element.querySelector(selector);
       const words = t(`layers.${key}`, { name });
       control?.setAttribute("title", words);

@@ -40,8 +40,8 @@ export class Reordering {
     list.addEventListener("pointermove", (event) => this.#move(event));
     list.addEventListener("pointerup", () => this.#end(true));
     list.addEventListener("pointercancel", () => this.#end(false));
-    // Otherwise the browser drags the link of a row.
-    list.addEventListener("dragstart", (event) => event.preventDefault());
+    // Otherwise the browser drags words and pictures of a row; the button that downloads can be dragged out.
+    list.addEventListener("dragstart", (event) => closest(event, "[data-take]") ?? event.preventDefault());
     list.addEventListener("keydown", (event) => event.key === "Escape" && this.#drag?.landings && this.#end(false));
   }
 

@@ -32,9 +32,11 @@ export function rowMarkup(row) {
           ${layer ? flagsOf(layer).map((words) => html`<span class="chip warn">${words}</span>`) : ""}
         </span>
       </button>
+      ${layer ? html`<span class="splitting" hidden><progress max="100" aria-label="${t("split.running", { name })}"></progress>
+        <button type="button" class="button quiet small square" data-stop aria-label="${t("layers.stop", { name })}" title="${t("layers.stop", { name })}">${icon("close")}</button></span>` : ""}
       <span class="row-tools">
         ${control("solo", "solo", name, icon("solo"))}
-        ${layer ? control("save", "download", name, icon("download")) : ""}
+        ${control("save", "dragOut", name, icon("download"))}
         ${control("lock", "lock", name, html`<span class="on">${icon("lock")}</span><span class="off">${icon("unlock")}</span>`)}
         ${layer ? "" : control("fold", "parts", name, icon("fold"))}
         <span class="grip" aria-hidden="true">${icon("grip")}</span>
@@ -51,7 +53,7 @@ export function rowMarkup(row) {
  */
 function control(action, words, name, picture) {
   const title = t(`layers.${words}`, { name });
-  const attribute = { eye: html`data-eye`, solo: html`data-solo`, lock: html`data-lock`, fold: html`data-fold`, save: html`data-take` }[action];
+  const attribute = { eye: html`data-eye`, solo: html`data-solo`, lock: html`data-lock`, fold: html`data-fold`, save: html`data-take draggable="true"` }[action];
   return html`<button type="button" class="button quiet small square" ${attribute} aria-label="${title}" title="${title}">${picture}</button>`;
 }
 

@@ -1,10 +1,11 @@
 // @ts-check
 import { duplicatePicked, groupPicked, removePicked, ungroupPicked } from "../../editor/arrange.js";
+import { canPaste, copyPicked, cutPicked, paste } from "../../editor/clipboard.js";
 import { ground, renaming, selected, solo } from "../../editor/display.js";
-import { layerOf, layersNow, partsAt } from "../../editor/document.js";
+import { boxAt, layerOf, layersNow, partsAt } from "../../editor/document.js";
 import { isAllVisible, isEdited, isLocked, isVisible, restore, shift, showAll, toggleLocked, toggleVisible } from "../../editor/edits.js";
 import { history, reset } from "../../editor/history.js";
-import { saveLayer } from "../../editor/save.js";
+import { copyLayer, saveLayer } from "../../editor/save.js";
 import { keysFor } from "../../editor/shortcuts.js";
 import { splitLayer, splitting } from "../../editor/split.js";
 import { canShift } from "../../editor/tree.js";
@@ -36,6 +37,9 @@ export function layerItems(key) {
     { words: t("inspector.up"), icon: "up", keys: keysFor("raise"), isOff: !canShift(layersNow(), key, 1), run: () => shift(key, 1) },
     { words: t("inspector.down"), icon: "down", keys: keysFor("lower"), isOff: !canShift(layersNow(), key, -1), run: () => shift(key, -1) },
     null,
+    { words: t("menu.cut"), keys: keysFor("cut"), isOff: isLocked(key), run: () => void cutPicked() },
+    { words: t("menu.copy"), icon: "copy", keys: keysFor("copy"), run: () => void copyPicked() },
+    { words: t("menu.paste"), keys: keysFor("paste"), isOff: !canPaste(), run: () => void paste() },
     { words: t("menu.duplicate"), icon: "copy", keys: keysFor("duplicate"), run: () => duplicatePicked() },
     { words: t("menu.group"), icon: "layers", keys: keysFor("group"), run: groupPicked },
     ...(layer ? [] : [{ words: t("menu.ungroup"), keys: keysFor("ungroup"), run: ungroupPicked }]),
@@ -45,6 +49,7 @@ export function layerItems(key) {
       words: t("split.start"), icon: "layers", isOff: splitting.value[key] !== undefined || !layer.info.bounding_box, run: () => void splitLayer(key),
     }] : []),
     ...(words ? [{ words: t("menu.copyText"), icon: "copy", run: () => void copyWords(words) }] : []),
+    { words: t("menu.copyPicture"), icon: "copy", isOff: boxAt(key) === null, run: () => void copyLayer(key) },
     { words: t("menu.download"), icon: "download", run: () => saveLayer(key) },
     { words: t("type.restore"), icon: "reset", isOff: !isEdited(key), run: () => restore(key) },
     null,
@@ -59,6 +64,8 @@ export function layerItems(key) {
  */
 export function viewItems(view) {
   return [
+    { words: t("menu.paste"), keys: keysFor("paste"), isOff: !canPaste(), run: () => void paste() },
+    null,
     { words: t("zoom.fit"), icon: "fit", keys: keysFor("fit"), run: () => view.fit() },
     { words: t("zoom.one"), keys: keysFor("actual"), run: () => view.zoomTo(1) },
     null,

@@ -48,6 +48,9 @@ pub(crate) struct DocumentInfo {
     versions: Vec<VersionInfo>,
     /// Layers and groups: those side by side from the lowest to the highest, each group before what is in it.
     elements: Vec<Element>,
+    /// Ids of layers with words that stay pixels in every format: no font at hand draws them closely enough, or they are
+    /// stretched.
+    pixel_text: Vec<u64>,
     /// The result, then those that its layers were split into.
     results: Vec<ResultInfo>,
 }
@@ -137,8 +140,11 @@ pub(crate) async fn put(
     let expected = expected_revision(request.headers())?;
     let NewDocument { elements, amend } = extract::json_up_to(request, MAX_DOCUMENT).await?;
     let stored = whole_document_of(&app, &finished).await?;
-    let change = move |edits: &mut Edits, shown: Document, tree: &Tree| {
+    let change = move |edits: &mut Edits, tree: &Tree| {
         let document = Document { elements: elements.clone() }.checked(tree)?;
+        // Who does not know of parts yet has not decided against them.
+        let knows = document.elements.iter().any(|one| one.child.is_some_and(|child| !edits.splits.contains(&child)));
+        let shown = if knows { edits.take_splits(tree) } else { edits.shown_before_splits(tree) };
         edits.put(&shown, document, amend);
         Ok(())
     };
@@ -159,7 +165,8 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn reset(State(app): State<App>, finished: FinishedJob) -> Result<StatusCode, Error> {
     let stored = whole_document_of(&app, &finished).await?;
-    let change = |edits: &mut Edits, shown: Document, tree: &Tree| {
+    let change = |edits: &mut Edits, tree: &Tree| {
+        let shown = edits.take_splits(tree);
         edits.put(&shown, Document::unedited(tree), false);
         Ok(())
     };
@@ -220,7 +227,8 @@ pub(crate) async fn redo(
 async fn walk(app: &App, finished: &FinishedJob, headers: &HeaderMap, back: bool) -> Result<DocumentAnswer, Error> {
     let expected = if headers.contains_key(header::IF_MATCH) { expected_revision(headers)? } else { None };
     let stored = whole_document_of(app, finished).await?;
-    let change = move |edits: &mut Edits, shown: Document, _: &Tree| {
+    let change = move |edits: &mut Edits, tree: &Tree| {
+        let shown = edits.take_splits(tree);
         if edits.walk(&shown, back) {
             return Ok(());
         }
@@ -264,13 +272,13 @@ pub(super) async fn whole_document_of(app: &App, finished: &FinishedJob) -> Resu
     Ok(stored)
 }
 
-/// Changes the document of the outermost result, if it still has the `expected` revision. `change` gets the document as it
-/// is shown; it may be asked more than once.
+/// Changes the document of the outermost result, if it still has the `expected` revision. `change` may be asked more than
+/// once.
 pub(super) async fn change_document(
     app: &App,
     stored: StoredDocument,
     expected: Option<u64>,
-    change: impl Fn(&mut Edits, Document, &Tree) -> Result<(), Error> + Send + Sync + 'static,
+    change: impl Fn(&mut Edits, &Tree) -> Result<(), Error> + Send + Sync + 'static,
 ) -> Result<DocumentAnswer, Error> {
     let refused = Arc::new(Mutex::new(None));
     let told = Arc::clone(&refused);
@@ -278,7 +286,7 @@ pub(super) async fn change_document(
     let edit = move |edits: &mut Edits| {
         let outcome = match expected {
             Some(expected) if expected != edits.revision => Err(changed_meanwhile(edits.revision)),
-            _ => change(edits, edits.shown(&tree), &tree),
+            _ => change(edits, &tree),
         };
         let is_made = outcome.is_ok();
         *told.lock().unwrap_or_else(PoisonError::into_inner) = outcome.err();
@@ -309,18 +317,21 @@ fn answer(app: &App, shown: &StoredDocument) -> Result<DocumentAnswer, Error> {
         results.push(ResultInfo { job_id: one.job_id, x, y, metadata });
         left.extend(one.layers.iter().rev().filter_map(|layer| layer.child.as_ref()?.tree.as_ref()));
     }
-    let Edits { revision, past, future, versions, .. } = &shown.stored.edits;
+    let edits = &shown.stored.edits;
+    let Edits { revision, past, future, versions, .. } = edits;
+    let is_split = edits.has_new_splits(&shown.stored.tree);
     let metadata = shown.stored.metadata.get(&shown.stored.tree.job_id);
     Ok(DocumentAnswer(Box::new(DocumentInfo {
         job_id: tree.job_id,
         width: tree.width,
         height: tree.height,
         revision: *revision,
-        undo: past.len(),
-        redo: future.len(),
+        undo: past.len() + usize::from(is_split),
+        redo: if is_split { 0 } else { future.len() },
         kept_until: metadata.and_then(|metadata| kept_until(&app.config, metadata, &shown.stored.edits)),
         versions: versions.iter().map(VersionInfo::from).collect(),
         elements: shown.document.elements.clone(),
+        pixel_text: shown.document.pixel_words(tree),
         results,
     })))
 }

@@ -1,7 +1,7 @@
 //! One layer of the document, edited by number.
 
 use axum::extract::{Request, State};
-use jobs::document::{Document, Element, LayerRef};
+use jobs::document::{Element, LayerRef};
 use jobs::edits::{Edits, LayerEdit, whole};
 use jobs::tree::{Tree, words};
 use jobs::{LayerInfo, TextEdits};
@@ -140,7 +140,8 @@ pub(crate) async fn patch(
     let layer = find_layer(&metadata, &path.1)?.clone();
     let reference = LayerRef { job_id: finished.id, layer: layer.z_index };
     let stored = document_of(&app, &finished).await?;
-    let change = move |edits: &mut Edits, shown: Document, _: &Tree| {
+    let change = move |edits: &mut Edits, tree: &Tree| {
+        let shown = edits.take_splits(tree);
         let mut document = shown.clone();
         let element = document.elements.iter_mut().find(|element| element.layer == Some(reference));
         let element = element.ok_or_else(|| deleted(reference.layer))?;

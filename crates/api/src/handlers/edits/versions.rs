@@ -2,7 +2,7 @@
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use jobs::document::{Document, Version};
+use jobs::document::Version;
 use jobs::edits::Edits;
 use jobs::tree::Tree;
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,8 @@ pub(crate) async fn create(
         return Err(Error::unprocessable("invalid_parameter", message).about("name"));
     }
     let stored = whole_document_of(&app, &finished).await?;
-    let change = move |edits: &mut Edits, shown: Document, _: &Tree| {
+    let change = move |edits: &mut Edits, tree: &Tree| {
+        let shown = edits.take_splits(tree);
         let now = OffsetDateTime::now_utc();
         edits.name_version(&shown, name.clone(), now).map(|_| ()).ok_or_else(|| {
             let message = format!("there are {} versions, which is the limit; delete one", Edits::MAX_VERSIONS);
@@ -101,9 +102,10 @@ pub(crate) async fn restore(
     Segments(path): Segments<(String, String)>,
 ) -> Result<DocumentAnswer, Error> {
     let stored = whole_document_of(&app, &finished).await?;
-    let change = move |edits: &mut Edits, shown: Document, tree: &Tree| {
+    let change = move |edits: &mut Edits, tree: &Tree| {
+        let shown = edits.take_splits(tree);
         let version = edits.versions.iter().find(|version| version.number.to_string() == path.1);
-        let document = version.ok_or_else(unknown)?.document.settled(tree);
+        let document = version.ok_or_else(unknown)?.document.settled(tree, &edits.splits);
         edits.put(&shown, document, false);
         Ok(())
     };
@@ -128,7 +130,7 @@ pub(crate) async fn delete(
     Segments(path): Segments<(String, String)>,
 ) -> Result<StatusCode, Error> {
     let stored = whole_document_of(&app, &finished).await?;
-    let change = move |edits: &mut Edits, _: Document, _: &Tree| {
+    let change = move |edits: &mut Edits, _: &Tree| {
         let at = edits.versions.iter().position(|version| version.number.to_string() == path.1);
         edits.versions.remove(at.ok_or_else(unknown)?);
         Ok(())
