@@ -208,12 +208,19 @@
  * @property {number} scale_x
  * @property {number} scale_y
  * @property {number} rotation
+ * @property {Effects} [effects]
  * @property {number} hue
  * @property {number} saturation
  * @property {number} lightness
  * @property {TextEdits} [text]
  */
 
+/**
+ * What is drawn behind a layer's pixels, in pixels of the document. `blur` is twice the deviation.
+ * @typedef {object} Effects
+ * @property {{ width: number, colour: string } | null} [outline]
+ * @property {{ dx: number, dy: number, blur: number, colour: string, opacity: number } | null} [shadow]
+ */
 /** @typedef {"normal" | "multiply" | "screen" | "overlay" | "darken" | "lighten"} Blend */
 /** @typedef {{ job_id: string, layer: number }} LayerRef */
 
@@ -339,8 +346,9 @@
 /**
  * The editable fields of a layer. `x` and `y` say how far it was moved in pixels, `scale_x` and
  * `scale_y` are factors about its middle, about which `rotation` then turns it, in degrees clockwise; `hue` is
- * in degrees, `saturation` and `lightness` are factors. `text` is `null` where no words were edited.
- * @typedef {Omit<LayerEdit, "text" | "name" | "blend"> & { name: string, blend: Blend, locked: boolean, text: TextEdits | null }} Editable
+ * in degrees, `saturation` and `lightness` are factors. `text` is `null` where no words were edited, and `effects` where
+ * there are none.
+ * @typedef {Omit<LayerEdit, "text" | "name" | "blend" | "effects"> & { name: string, blend: Blend, locked: boolean, text: TextEdits | null, effects: Effects | null }} Editable
  */
 
 /**

@@ -5,7 +5,7 @@ pub mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use layers::{Blend, Recolour};
+use layers::{Blend, Effects, Recolour};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -43,6 +43,9 @@ pub struct LayerEdit {
     /// Degrees clockwise by which the layer is turned about that centre, after it was scaled.
     #[schema(minimum = -360, maximum = 360)]
     pub rotation: f32,
+    /// An outline and a shadow, which follow what the layer shows once it is scaled and turned.
+    #[serde(skip_serializing_if = "Effects::is_none")]
+    pub effects: Effects,
     /// Hue rotation in degrees, as CSS `hue-rotate()`.
     #[schema(minimum = -360, maximum = 360)]
     pub hue: f32,
@@ -71,6 +74,7 @@ impl Default for LayerEdit {
             scale_x: 1.0,
             scale_y: 1.0,
             rotation: 0.0,
+            effects: Effects::default(),
             hue: 0.0,
             saturation: 1.0,
             lightness: 1.0,
@@ -127,6 +131,7 @@ impl LayerEdit {
                 return Err(ParamsError::new(field, format!("must be a number from {least} to {most}, not {value}")));
             }
         }
+        self.validate_effects()?;
         for (number, text) in &self.text {
             text.validate()
                 .map_err(|error| ParamsError::new("text", format!("cannot be drawn: block {number}: {error}")))?;
@@ -137,6 +142,27 @@ impl LayerEdit {
                 "text",
                 format!("has too many pieces: at most {most} lines and runs are allowed"),
             ));
+        }
+        Ok(())
+    }
+
+    fn validate_effects(&self) -> Result<(), ParamsError> {
+        let Effects { outline, shadow } = self.effects;
+        let (width, offset) = (Effects::MAX_WIDTH, Effects::MAX_OFFSET);
+        let outline = outline.map(|outline| [("outline.width", outline.width, 0.0, width)]);
+        let shadow = shadow.map(|shadow| {
+            [
+                ("shadow.dx", shadow.dx, -offset, offset),
+                ("shadow.dy", shadow.dy, -offset, offset),
+                ("shadow.blur", shadow.blur, 0.0, width),
+                ("shadow.opacity", shadow.opacity, 0.0, 1.0),
+            ]
+        });
+        for (field, value, least, most) in outline.into_iter().flatten().chain(shadow.into_iter().flatten()) {
+            if !(least..=most).contains(&value) {
+                let problem = format!("has {field} {value}; it must be a number from {least} to {most}");
+                return Err(ParamsError::new("effects", problem));
+            }
         }
         Ok(())
     }
@@ -209,9 +235,7 @@ impl Edits {
     fn shown_with(&self, tree: &Tree, known: &BTreeSet<JobId>) -> Document {
         match &self.document {
             Some(document) => document.settled(tree, known),
-            None => {
-                earlier::arranged(Document::unedited_but(tree, known), tree.job_id, &self.layers, &self.order)
-            }
+            None => earlier::arranged(Document::unedited_but(tree, known), tree.job_id, &self.layers, &self.order),
         }
     }
 
@@ -314,6 +338,10 @@ mod tests {
         assert!(Edits::from_json(b"{\"scale\":").is_err());
     }
 
+    fn outlined(width: f32) -> Effects {
+        Effects { outline: Some(typeset::Outline { width, colour: typeset::Colour::rgb(0, 0, 0) }), shadow: None }
+    }
+
     #[test]
     fn ranges_are_checked() {
         assert_eq!(LayerEdit::default().validate(), Ok(()));
@@ -327,6 +355,9 @@ mod tests {
             LayerEdit { scale_y: 16.5, ..same() },
             LayerEdit { scale_y: f32::NAN, ..same() },
             LayerEdit { rotation: 360.5, ..same() },
+            LayerEdit { effects: outlined(200.5), ..same() },
+            LayerEdit { effects: outlined(f32::NAN), ..same() },
+            LayerEdit { effects: outlined(-1.0), ..same() },
             LayerEdit { rotation: f32::INFINITY, ..same() },
             LayerEdit { x: 1_000_000, ..same() },
             LayerEdit { hue: 361.0, ..same() },

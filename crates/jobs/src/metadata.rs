@@ -75,6 +75,7 @@ impl Metadata {
                 x: 0,
                 y: 0,
                 turn: 0.0,
+                effects: layers::Effects::default(),
                 source,
                 live_text: layer.live_text.as_ref().map(|live| live.stand_in(&TextEdits::new())).unwrap_or_default(),
             });

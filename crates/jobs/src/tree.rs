@@ -161,10 +161,10 @@ impl TreeLayer {
     }
 
     /// The words that formats have as words in place of the layer's pixels, as they are before the layer is placed. None where
-    /// they do not look like the pixels, and where the layer is stretched: no format has letters like that.
+    /// they do not look like the pixels, and where the layer is stretched or has effects: they would be drawn without.
     pub(crate) fn words(&self, edit: &LayerEdit) -> Vec<Text> {
         match &self.live_text {
-            _ if edit.scale_x != edit.scale_y => Vec::new(),
+            _ if edit.scale_x != edit.scale_y || !edit.effects.is_none() => Vec::new(),
             Some(live) => live.stand_in(&edit.text),
             None => edit.text.values().cloned().collect(),
         }
@@ -227,6 +227,7 @@ impl TreeLayer {
             x: at.0,
             y: at.1,
             turn,
+            effects: edit.effects.enlarged(output.scale),
             source: leaves.len() - 1,
             live_text,
         })

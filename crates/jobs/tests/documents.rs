@@ -62,8 +62,14 @@ fn ids_are_the_same_whenever_they_are_made() {
 fn a_layer_that_is_split_hands_down_place_size_and_colours() {
     let tree = result(1, 3);
     let mut document = Document::unedited(&tree);
-    let edit =
-        LayerEdit { name: Some("whole".to_owned()), opacity: 0.5, x: 7, scale_x: 2.0, hue: 30.0, ..LayerEdit::default() };
+    let edit = LayerEdit {
+        name: Some("whole".to_owned()),
+        opacity: 0.5,
+        x: 7,
+        scale_x: 2.0,
+        hue: 30.0,
+        ..LayerEdit::default()
+    };
     document.elements[1].edit = edit;
     let mut parts = result(77, 2);
     // On the layer's own canvas: its left half and its right one.

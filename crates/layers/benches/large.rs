@@ -37,6 +37,8 @@ fn main() {
             blend: Blend::Normal,
             x: 0,
             y: 0,
+            turn: 0.0,
+            effects: layers::Effects::default(),
             source,
             live_text: Vec::new(),
         })

@@ -55,7 +55,8 @@ impl<'d, E: From<ComposeError>> Walk<'_, 'd, E> {
         }
         let loaded = Loaded::of(layer, self.source).map_err(ComposeError::from)?;
         if let Some(canvas) = canvas {
-            let drawn = canvas.draw(&loaded.pixels, (loaded.x, loaded.y), (effective_opacity(layer.opacity), layer.blend));
+            let drawn =
+                canvas.draw(&loaded.pixels, (loaded.x, loaded.y), (effective_opacity(layer.opacity), layer.blend));
             drawn.map_err(ComposeError::from)?;
         }
         match &mut self.each {

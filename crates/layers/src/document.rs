@@ -5,7 +5,7 @@ use typeset::Text;
 
 use crate::canvas::CanvasTooLarge;
 use crate::compose;
-use crate::{Blend, Density, Group, Kind, LayerStack};
+use crate::{Blend, Density, Effects, Group, Kind, LayerStack};
 
 /// A canvas with a tree of layers, without their pixels: what an editor shows and an export writes.
 ///
@@ -62,6 +62,9 @@ pub struct DocumentLayer {
     /// Degrees clockwise by which the pixels are turned about their middle. What is no number counts as 0.
     #[serde(default, skip_serializing_if = "is_upright")]
     pub turn: f32,
+    /// What is drawn behind the pixels once they are turned.
+    #[serde(default, skip_serializing_if = "Effects::is_none")]
+    pub effects: Effects,
     /// The number that [`PixelSource::load`] gets.
     pub source: usize,
     /// The words as live text, in px of the canvas, for formats that can hold it: blocks that together say all that the
@@ -192,6 +195,7 @@ impl Document {
                 x: place(layer.x),
                 y: place(layer.y),
                 turn: 0.0,
+                effects: Effects::default(),
                 source,
                 live_text: Vec::new(),
             });

@@ -10,6 +10,7 @@ mod decode;
 mod density;
 mod difference;
 mod document;
+mod effects;
 mod encode;
 mod export;
 mod extent;
@@ -40,6 +41,7 @@ pub use difference::{Difference, SizeMismatch};
 pub use document::{
     ComposeError, Document, DocumentGroup, DocumentLayer, Node, PixelSource, SourceError, TooDeep, grouped,
 };
+pub use effects::Effects;
 pub use encode::{EncodeError, write_dense_png, write_layer_png, write_png};
 pub use export::{
     ExportError, ExportOptions, Format, ShapeMode, TextMode, UnknownFormat, UnknownShapeMode, UnknownTextMode, export,

@@ -2,9 +2,9 @@
 
 use image::{Rgba, RgbaImage};
 
-use crate::bounding_box;
 use crate::document::{DocumentLayer, PixelSource, SourceError};
 use crate::extent::crop_in_place;
+use crate::{bounding_box, effects};
 
 /// What a turned picture covers, from the corner that the picture had before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,15 +128,20 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Loads and turns.
+    /// Loads, turns and draws the effects.
     pub(crate) fn of(layer: &DocumentLayer, source: &dyn PixelSource) -> Result<Self, SourceError> {
-        let pixels = source.load(layer.source)?;
-        if quarters(layer.turn) == Some(0) {
-            return Ok(Self { pixels, x: layer.x, y: layer.y });
+        let mut loaded = Self { pixels: source.load(layer.source)?, x: layer.x, y: layer.y };
+        if quarters(layer.turn) != Some(0) {
+            let covers = turned_box(loaded.pixels.width(), loaded.pixels.height(), layer.turn);
+            let pixels = turn(&loaded.pixels, layer.turn);
+            loaded = Self { pixels, x: layer.x.saturating_add(covers.x), y: layer.y.saturating_add(covers.y) };
         }
-        let covers = turned_box(pixels.width(), pixels.height(), layer.turn);
-        let pixels = turn(&pixels, layer.turn);
-        Ok(Self { pixels, x: layer.x.saturating_add(covers.x), y: layer.y.saturating_add(covers.y) })
+        if layer.effects.is_none() {
+            return Ok(loaded);
+        }
+        let (pixels, by) = effects::apply(loaded.pixels, &layer.effects);
+        let at = |start: i32, by: i64| (i64::from(start) + by).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        Ok(Self { pixels, x: at(loaded.x, by.0), y: at(loaded.y, by.1) })
     }
 }
 
@@ -151,9 +156,9 @@ pub(crate) struct Upright {
 }
 
 impl Upright {
-    /// `None` for layers that are not turned.
+    /// `None` for layers that are not turned, and for those with effects, which do not turn with them.
     pub(crate) fn of(layer: &DocumentLayer, source: &dyn PixelSource) -> Result<Option<Self>, SourceError> {
-        if quarters(layer.turn) == Some(0) {
+        if quarters(layer.turn) == Some(0) || !layer.effects.is_none() {
             return Ok(None);
         }
         let pixels = source.load(layer.source)?;
@@ -178,7 +183,9 @@ mod tests {
 
     /// A picture whose corners differ, with a soft edge.
     fn picture(width: u32, height: u32) -> RgbaImage {
-        RgbaImage::from_fn(width, height, |x, y| Rgba([(x * 5) as u8, (y * 7) as u8, 90, if x == 0 { 80 } else { 255 }]))
+        RgbaImage::from_fn(width, height, |x, y| {
+            Rgba([(x * 5) as u8, (y * 7) as u8, 90, if x == 0 { 80 } else { 255 }])
+        })
     }
 
     #[test]

@@ -255,6 +255,8 @@ fn exports() {
             blend: Blend::Normal,
             x,
             y: -x,
+            turn: 0.0,
+            effects: layers::Effects::default(),
             source,
             live_text: Vec::new(),
         })

@@ -30,8 +30,7 @@ pub(crate) fn export(arguments: &ExportArguments, settings: &Settings) -> Result
     }
     let needs_fonts = ExportOptions::needs_fonts(&result.metadata.document(), format, arguments.text);
     let fonts = needs_fonts.then(|| Arc::clone(Typefaces::from_settings(settings).fonts()));
-    let options =
-        ExportOptions {
+    let options = ExportOptions {
         trim: arguments.trim,
         names: arguments.names,
         text: arguments.text,

@@ -1,7 +1,8 @@
 // @ts-check
 import { dragged, isShown, typing } from "./display.js";
-import { boxAt, doc, partsAt } from "./document.js";
+import { doc, partsAt, seenAt } from "./document.js";
 import { drawnOf } from "./drawn.js";
+import { filterOf } from "./filter.js";
 import { boxOf, cornersOf, middleOf, middlesOf, placeOf, uprightOf } from "./geometry.js";
 import { pixelsAt, placedOf } from "./pixels.js";
 import { blocksOf } from "./words.js";
@@ -13,15 +14,6 @@ import { blocksOf } from "./words.js";
 
 /** @type {WeakMap<ImageBitmap, { filter: string, pixels: HTMLCanvasElement }>} */
 const recoloured = new WeakMap();
-
-/**
- * The CSS filter that gives a layer its colours; `null` where they are its own.
- * @param {Pick<Layer, "hue" | "saturation" | "lightness">} layer
- */
-export function filterOf({ hue, saturation, lightness }) {
-  if (hue === 0 && saturation === 1 && lightness === 1) return null;
-  return `hue-rotate(${hue}deg) saturate(${saturation}) brightness(${lightness})`;
-}
 
 /**
  * Pixels in the colours that a layer has now. Kept, because filters are slow.
@@ -61,7 +53,7 @@ export function drawLayer(context, layer) {
   context.globalCompositeOperation = operationOf(layer.blend);
   context.imageSmoothingQuality = "high";
   const placed = placedOf(layer);
-  if (placed) context.drawImage(colouredAs(layer, placed), box.x, box.y);
+  if (placed) context.drawImage(placed.isColoured ? placed.bitmap : colouredAs(layer, placed.bitmap), box.x - placed.left, box.y - placed.above);
   else drawMeanwhile(context, layer, colouredAs(layer, bitmap));
   context.restore();
 }
@@ -259,7 +251,7 @@ export class Compositor {
   /** @param {number} key */
   #lift(key) {
     const members = partsAt(key);
-    const box = boxAt(key);
+    const box = seenAt(key);
     if (!doc.value || !box) return;
     const { width, height, layers } = doc.value;
     const first = layers.indexOf(members[0]);

@@ -1,7 +1,7 @@
 // @ts-check
 import { t } from "../lib/i18n.js";
 import { signal } from "../lib/signal.js";
-import { around, boxOf, uprightOf } from "./geometry.js";
+import { around, boxOf, seenOf, uprightOf } from "./geometry.js";
 import { groupTitle, layerTitle } from "./names.js";
 import { groupOf, membersOf } from "./tree.js";
 
@@ -49,7 +49,13 @@ export const givenName = (key) => layerOf(key)?.info.name ?? groupOf(layersNow()
 export const boxAt = (key) => around(partsAt(key).map(boxOf));
 
 /**
- * The same of several before they are turned, and how far they are turned about the middle of that, in degrees clockwise:
+ * The same with effects.
+ * @param {number} key
+ */
+export const seenAt = (key) => around(partsAt(key).map(seenOf));
+
+/**
+ * The place of several before they are turned, and how far they are turned about the middle of that, in degrees clockwise:
  * only a single layer is.
  * @param {number[]} keys
  * @returns {{ box: import("../types.js").Rect, turn: number } | null}

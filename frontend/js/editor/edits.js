@@ -144,7 +144,7 @@ const PLAIN = "normal";
 /** How a group looks that nobody edited, and a layer beside that; being locked is no look. */
 const GROUP_LOOK = { name: "", visible: true, opacity: 1, blend: PLAIN };
 const PLACE = { x: 0, y: 0, scale_x: 1, scale_y: 1, rotation: 0 };
-const LOOK = { visible: true, opacity: 1, blend: PLAIN, ...PLACE, hue: 0, saturation: 1, lightness: 1, text: null };
+const LOOK = { visible: true, opacity: 1, blend: PLAIN, ...PLACE, effects: null, hue: 0, saturation: 1, lightness: 1, text: null };
 
 /**
  * Whether a layer or group differs from what the service made, apart from its place among the others.

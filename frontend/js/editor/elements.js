@@ -47,10 +47,10 @@ export function layersFrom({ elements, results }) {
  * @returns {Layer}
  */
 function layerFrom({ id, locked, edit }, { info, origin }, groups, job) {
-  const { visible, opacity, blend = "normal", x, y, scale_x, scale_y, rotation, hue, saturation, lightness, text } = edit;
+  const { visible, opacity, blend = "normal", x, y, scale_x, scale_y, rotation, effects, hue, saturation, lightness, text } = edit;
   return {
     key: id, job, origin, groups, info, locked: locked ?? false, name: edit.name ?? info.name,
-    visible, opacity, blend, x, y, scale_x, scale_y, rotation, hue, saturation, lightness, text: text ?? null,
+    visible, opacity, blend, x, y, scale_x, scale_y, rotation, effects: effects ?? null, hue, saturation, lightness, text: text ?? null,
   };
 }
 
@@ -90,11 +90,11 @@ export function elementsFrom(layers) {
  * @returns {Element}
  */
 function elementOf({ key, job, info, groups, locked, name, ...edit }) {
-  const { visible, opacity, blend, x, y, scale_x, scale_y, rotation, hue, saturation, lightness, text } = edit;
+  const { visible, opacity, blend, x, y, scale_x, scale_y, rotation, effects, hue, saturation, lightness, text } = edit;
   const look = { visible, opacity, blend, x, y, scale_x, scale_y, rotation, hue, saturation, lightness };
   return {
     id: key, ...inside(groups.at(-1)), layer: { job_id: job, layer: info.z_index }, locked,
-    edit: { ...named(name, info.name), ...look, ...(text ? { text } : {}) },
+    edit: { ...named(name, info.name), ...look, ...(effects ? { effects } : {}), ...(text ? { text } : {}) },
   };
 }
 

@@ -1,4 +1,5 @@
 // @ts-check
+import { margins } from "../pixels/effects.js";
 import { turnedBox } from "../pixels/turn.js";
 import { drawnOf, isAsDrawn } from "./drawn.js";
 
@@ -107,6 +108,17 @@ export function boxOf(layer) {
   // Until they are drawn anew.
   const corners = cornersOf(box).map((corner) => sinceDrawn(layer, drawn.as, corner));
   return around(corners.map((corner) => ({ ...corner, width: 0, height: 0 })));
+}
+
+/**
+ * The same with the layer's effects.
+ * @param {Layer} layer
+ */
+export function seenOf(layer) {
+  const box = boxOf(layer);
+  if (!box || !layer.effects) return box;
+  const { left, above, right, below } = margins(layer.effects);
+  return { x: box.x - left, y: box.y - above, width: box.width + left + right, height: box.height + above + below };
 }
 
 /**

@@ -17,16 +17,25 @@ export function pixelsAt(layer) {
 }
 
 /**
- * A layer's pixels as files have them, within its box; absent while they are being made.
+ * A layer's pixels as files have them, how far they reach beyond its box, and whether they have its colours; absent while they
+ * are being made.
  * @param {Layer} layer
  */
 export function placedOf(layer) {
   const drawn = drawnOf(layer);
-  if (drawn) return isAsDrawn(layer, drawn) ? (drawn.bitmap ?? undefined) : undefined;
-  return isPlain(layer) ? bitmapOf(layer) : resampledOf(layer);
+  if (drawn && !isAsDrawn(layer, drawn)) return undefined;
+  const bitmap = pixelsAt(layer);
+  return isPlain(layer) ? bitmap && { bitmap, left: 0, above: 0, isColoured: false } : resampledOf(layer);
 }
 
 /** Whether the pixels of all layers are there, as files have them. */
 export function isComplete() {
-  return layersNow().every((layer) => (layer.text ? isDrawn(layer) : !layer.info.bounding_box || placedOf(layer) || isBeyond(layer)));
+  return layersNow().every((layer) => isWhole(layer));
+}
+
+/** @param {Layer} layer */
+function isWhole(layer) {
+  if (layer.text ? !isDrawn(layer) : !layer.info.bounding_box) return !layer.text;
+  // Words may be all blank.
+  return !(layer.text ? drawnOf(layer)?.bitmap : true) || placedOf(layer) !== undefined || isBeyond(layer);
 }

@@ -1,13 +1,21 @@
 // @ts-check
 import { arrived, bitmapOf, nameOf } from "./bitmaps.js";
 import { doc, layersNow } from "./document.js";
+import { drawnOf, isAsDrawn } from "./drawn.js";
+import { filterOf } from "./filter.js";
 import { uprightOf } from "./geometry.js";
 
 /**
- * Layers in another size or turn, made as the service makes them, so that the page shows what files have. A worker makes
+ * Layers in another size or turn, or with effects, made as the service makes them, so that the page shows what files have. A worker makes
  * them once their edit rests.
  *
  * @typedef {import("../types.js").Layer} Layer
+ */
+
+/**
+ * Pixels that reach beyond their layer's box by so much to the left and above. With effects they have the layer's colours:
+ * those of the effects stay as they are.
+ * @typedef {{ bitmap: ImageBitmap, left: number, above: number, isColoured: boolean }} Made
  */
 
 /** Sliders and drags change a layer many times a second. */
@@ -16,13 +24,13 @@ const WAIT_MS = 120;
 const KEPT_PIXELS = 24e6;
 
 /**
- * By result, number, size and turn: the one that was asked for last at the end.
- * @type {Map<string, ImageBitmap>}
+ * By what they are made of: the one that was asked for last at the end.
+ * @type {Map<string, Made>}
  */
 const made = new Map();
 /**
  * By the number of the order: what is on its way.
- * @type {Map<number, string>}
+ * @type {Map<number, { key: string, isColoured: boolean }>}
  */
 const ordered = new Map();
 /**
@@ -36,19 +44,46 @@ let orders = 0;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
 
+/**
+ * Numbers of words that were drawn.
+ * @type {WeakMap<ImageBitmap, number>}
+ */
+const numbers = new WeakMap();
+let drawnWords = 0;
+
+/**
+ * What a layer's pixels are made of: those of its words, or the engine's, which are scaled and turned. Absent until they have
+ * arrived.
+ * @param {Layer} layer
+ */
+function sourceOf(layer) {
+  const drawn = drawnOf(layer);
+  if (drawn?.bitmap && isAsDrawn(layer, drawn)) {
+    const { bitmap } = drawn;
+    const number = numbers.get(bitmap) ?? (drawnWords += 1);
+    numbers.set(bitmap, number);
+    return { name: `words ${number}`, bitmap, size: { width: bitmap.width, height: bitmap.height }, turn: 0 };
+  }
+  const [bitmap, size] = [bitmapOf(layer), uprightOf(layer)];
+  if (drawn || layer.text || !bitmap || !size) return null;
+  return { name: nameOf(layer), bitmap, size: { width: size.width, height: size.height }, turn: Math.fround(layer.rotation) };
+}
+
 /** @param {Layer} layer */
 function keyOf(layer) {
-  const { width = 0, height = 0 } = uprightOf(layer) ?? {};
-  return `${nameOf(layer)} ${width}x${height} ${layer.rotation}`;
+  const { name, size, turn } = sourceOf(layer) ?? {};
+  const look = layer.effects ? `${filterOf(layer)} ${JSON.stringify(layer.effects)}` : "";
+  return `${name} ${size?.width}x${size?.height} ${turn} ${look}`;
 }
 
 /**
- * Whether a layer's pixels are the engine's.
+ * Whether a layer's pixels are those that it is made of.
  * @param {Layer} layer
  */
 export function isPlain(layer) {
+  if (layer.effects) return false;
   const [before, now] = [layer.info.bounding_box, uprightOf(layer)];
-  return layer.rotation % 360 === 0 && before?.width === now?.width && before?.height === now?.height;
+  return layer.text !== null || (layer.rotation % 360 === 0 && before?.width === now?.width && before?.height === now?.height);
 }
 
 /**
@@ -65,8 +100,8 @@ export function resampledOf(layer) {
  */
 export const isBeyond = (layer) => failed.has(keyOf(layer));
 
-/** Every layer that is neither plain nor words, by the key of what it needs. */
-const needed = () => new Map(layersNow().filter((layer) => !layer.text && !isPlain(layer)).map((layer) => [keyOf(layer), layer]));
+/** Every layer that is not plain and whose source is there, by the key of what it needs. */
+const needed = () => new Map(layersNow().filter((layer) => !isPlain(layer) && sourceOf(layer)).map((layer) => [keyOf(layer), layer]));
 
 const soon = () => {
   clearTimeout(timer);
@@ -78,13 +113,12 @@ arrived.subscribe(soon);
 function order() {
   const wanted = needed();
   for (const [key, layer] of wanted) {
-    const bitmap = bitmapOf(layer);
     const kept = made.get(key);
     if (kept) {
       made.delete(key);
       made.set(key, kept);
-    } else if (bitmap && !failed.has(key) && ![...ordered.values()].includes(key)) {
-      send(key, layer, bitmap);
+    } else if (!failed.has(key) && ![...ordered.values()].some((one) => one.key === key)) {
+      send(key, layer);
     }
   }
   forget(wanted);
@@ -93,19 +127,21 @@ function order() {
 /**
  * @param {string} key
  * @param {Layer} layer
- * @param {ImageBitmap} bitmap
  */
-function send(key, layer, bitmap) {
-  const size = uprightOf(layer);
+function send(key, layer) {
+  const source = sourceOf(layer);
+  if (!source) return;
+  const { bitmap, size, turn } = source;
   const { width, height } = bitmap;
   const context = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d", { willReadFrequently: true });
-  if (!size || !context) return;
+  if (!context) return;
+  const filter = layer.effects && filterOf(layer);
+  if (filter) context.filter = filter;
   context.drawImage(bitmap, 0, 0);
   const { data } = context.getImageData(0, 0, width, height);
   orders += 1;
-  ordered.set(orders, key);
-  const picture = { width, height, data };
-  started().postMessage({ id: orders, picture, size: { width: size.width, height: size.height }, turn: Math.fround(layer.rotation) }, [data.buffer]);
+  ordered.set(orders, { key, isColoured: layer.effects !== null });
+  started().postMessage({ id: orders, picture: { width, height, data }, size, turn, effects: layer.effects }, [data.buffer]);
 }
 
 function started() {
@@ -116,20 +152,20 @@ function started() {
     // Too large for its memory, or a browser without such workers.
     worker?.terminate();
     worker = null;
-    for (const key of ordered.values()) failed.add(key);
+    for (const { key } of ordered.values()) failed.add(key);
     ordered.clear();
     arrived.value += 1;
   });
   return worker;
 }
 
-/** @param {{ id: number, width: number, height: number, data: Uint8ClampedArray }} answer */
-async function take({ id, width, height, data }) {
-  const key = ordered.get(id);
-  if (key === undefined) return;
+/** @param {{ id: number, left: number, above: number, width: number, height: number, data: Uint8ClampedArray }} answer */
+async function take({ id, left, above, width, height, data }) {
+  const of = ordered.get(id);
+  if (!of) return;
   const bitmap = await createImageBitmap(new ImageData(data, width, height), { colorSpaceConversion: "none" });
-  ordered.delete(id);
-  made.set(key, bitmap);
+  if (!ordered.delete(id)) return bitmap.close();
+  made.set(of.key, { bitmap, left, above, isColoured: of.isColoured });
   arrived.value += 1;
 }
 
@@ -139,7 +175,7 @@ async function take({ id, width, height, data }) {
  */
 function forget(wanted) {
   let pixels = 0;
-  for (const [key, bitmap] of [...made].reverse()) {
+  for (const [key, { bitmap }] of [...made].reverse()) {
     pixels += bitmap.width * bitmap.height;
     if (pixels <= KEPT_PIXELS || wanted.has(key)) continue;
     made.delete(key);
@@ -149,7 +185,7 @@ function forget(wanted) {
 
 /** Frees all. */
 export function closeResampled() {
-  for (const bitmap of made.values()) bitmap.close();
+  for (const { bitmap } of made.values()) bitmap.close();
   made.clear();
   ordered.clear();
   failed.clear();

@@ -7,7 +7,7 @@ import { signal, stored } from "../lib/signal.js";
 import { failureOf, notify } from "../notices.js";
 import { contextOf, drawLayer, sheet } from "./compositor.js";
 import { isShown, solo } from "./display.js";
-import { boxAt, doc, layersNow, nameOf, partsAt } from "./document.js";
+import { doc, layersNow, nameOf, partsAt, seenAt } from "./document.js";
 import { elementsFrom } from "./elements.js";
 import { groupTitle, layerTitle } from "./names.js";
 import { flush, known } from "./outbox.js";
@@ -159,7 +159,7 @@ export function fillDrag(data, key) {
  * @param {number} key
  */
 function pictureOf(key) {
-  const box = boxAt(key);
+  const box = seenAt(key);
   if (!box) return null;
   const [x, y] = [Math.floor(box.x), Math.floor(box.y)];
   const picture = sheet({ width: Math.ceil(box.x + box.width) - x, height: Math.ceil(box.y + box.height) - y });

@@ -36,4 +36,13 @@ export const place = {
   "menu.copyPicture": "Copy as PNG",
   "layers.dragOut": "Download {name} (or drag it out of the window)",
   "layers.stop": "Stop splitting {name}",
+  "effects.title": "Outline and shadow",
+  "effects.outline": "Outline",
+  "effects.shadow": "Shadow",
+  "effects.colour": "Colour",
+  "effects.width": "Width",
+  "effects.dx": "Right",
+  "effects.dy": "Down",
+  "effects.blur": "Blur",
+  "effects.opacity": "Opacity %",
 };

@@ -36,4 +36,13 @@ export const place = {
   "menu.copyPicture": "PNG로 복사",
   "layers.dragOut": "{name} 다운로드(창 밖으로 끌어도 됩니다)",
   "layers.stop": "{name} 나누기 취소",
+  "effects.title": "획과 그림자",
+  "effects.outline": "획",
+  "effects.shadow": "그림자",
+  "effects.colour": "색",
+  "effects.width": "두께",
+  "effects.dx": "가로",
+  "effects.dy": "세로",
+  "effects.blur": "흐림",
+  "effects.opacity": "불투명도 %",
 };

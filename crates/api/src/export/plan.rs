@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use jobs::JobId;
 use jobs::tree::{Composition, Leaf, Tree};
-use layers::{Document, Format, Node};
+use layers::{Document, Effects, Format, Node};
 
 use typeset::{Limits, Run, Text};
 
@@ -18,6 +18,8 @@ const ENCODED: u64 = 8;
 /// Bytes of a source's and of a target's pixel while a picture is resized, the pictures themselves included.
 const RESIZED_FROM: u64 = 28;
 const RESIZED_TO: u64 = 20;
+/// Bytes of a pixel while effects are drawn around it: coverage, distances and two sums of premultiplied colours.
+const EFFECTS: u64 = 64;
 
 /// Bytes of a pixel of the canvas while the preview of a small one is made; larger ones are reduced first.
 const PREVIEWED: u64 = 24;
@@ -74,10 +76,12 @@ impl Plan {
         let canvas = pixels((document.width, document.height));
         let used = used(composition, target);
         let canvases = canvases(tree);
-        let turns: HashMap<usize, f32> = document.layers().iter().map(|layer| (layer.source, layer.turn)).collect();
+        let looks: HashMap<usize, (f32, Effects)> =
+            document.layers().iter().map(|layer| (layer.source, (layer.turn, layer.effects))).collect();
         let cost = |(number, leaf): (usize, &Leaf)| {
             let source = canvases.get(&leaf.job_id).copied().unwrap_or(canvas);
-            Cost::of(leaf, source, canvas).turned(leaf, turns.get(&number).copied().unwrap_or_default())
+            let (turn, effects) = looks.get(&number).copied().unwrap_or_default();
+            Cost::of(leaf, source, canvas).turned(leaf, turn).with(&effects)
         };
         let costs: Vec<Cost> = leaves
             .iter()
@@ -136,6 +140,8 @@ struct Cost {
     letters: u64,
     /// Of the picture that is turned, beside the result.
     upright: u64,
+    /// Of the picture around which effects are drawn, these included.
+    effects: u64,
     /// Of the canvas on which words were drawn that are stretched.
     stretched: u64,
 }
@@ -163,6 +169,18 @@ impl Cost {
         Self { result: self.result.max(pixels((covers.width, covers.height))), upright: self.result, ..self }
     }
 
+    /// The same with effects. Pixels are about as many across as down.
+    fn with(self, effects: &Effects) -> Self {
+        if effects.is_none() || self.result == 0 {
+            return self;
+        }
+        let [left, above, right, below] = effects.margins().map(u64::from);
+        let side = self.result.isqrt().saturating_add(1);
+        let rim = (left + right).saturating_mul(4 * side).saturating_add((above + below).saturating_mul(4 * side));
+        let around = self.result.saturating_add(rim).saturating_add((left + right).saturating_mul(above + below));
+        Self { result: around, effects: around, ..self }
+    }
+
     /// Most bytes held while it is loaded.
     fn memory(&self) -> u64 {
         // The file beside its pixels, at worst as large as they are; then what is cut out of them.
@@ -177,7 +195,11 @@ impl Cost {
         let turning = PICTURE.saturating_mul(self.upright.saturating_add(self.result));
         // Stretched words are at most as large as the canvas.
         let stretching = (RESIZED_FROM + RESIZED_TO + 2 * PICTURE).saturating_mul(self.stretched);
-        let drawing = typing.max(if self.upright > 0 { turning } else { 0 }).max(stretching);
+        let drawing = EFFECTS
+            .saturating_mul(self.effects)
+            .max(typing)
+            .max(if self.upright > 0 { turning } else { 0 })
+            .max(stretching);
         decoding.max(cutting).max(if self.is_resized { resizing } else { 0 }).max(drawing)
     }
 }
@@ -246,8 +268,11 @@ fn used(composition: &Composition, target: Target) -> Vec<bool> {
                 let overlaps = |at: i32, length: u32, side: u32| {
                     i64::from(at) < i64::from(side) && i64::from(at) + i64::from(length) > 0
                 };
-                let (x, y) = (layer.x.saturating_add(covers.x), layer.y.saturating_add(covers.y));
-                if overlaps(x, covers.width, document.width) && overlaps(y, covers.height, document.height) {
+                let [left, above, right, below] = layer.effects.margins();
+                let start = |at: i32, by: i32, margin: u32| at.saturating_add(by).saturating_sub(margin as i32);
+                let (x, y) = (start(layer.x, covers.x, left), start(layer.y, covers.y, above));
+                let (width, height) = (covers.width + left + right, covers.height + above + below);
+                if overlaps(x, width, document.width) && overlaps(y, height, document.height) {
                     seen.insert(layer.source);
                 }
             }

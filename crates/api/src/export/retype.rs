@@ -117,7 +117,14 @@ mod tests {
     #[test]
     fn pixels_go_with_the_words_that_they_are_nearest_to() {
         let mut picture = RgbaImage::from_pixel(60, 40, Rgba([9, 9, 9, 255]));
-        let retyped = Retyped { texts: Vec::new(), replaced: vec![area(30, 20)], kept: vec![area(5, 15)], at: (0, 0), turn: 0.0, stretch: None };
+        let retyped = Retyped {
+            texts: Vec::new(),
+            replaced: vec![area(30, 20)],
+            kept: vec![area(5, 15)],
+            at: (0, 0),
+            turn: 0.0,
+            stretch: None,
+        };
         erase(&mut picture, (0, 0), &retyped);
         let alpha = |x, y| picture.get_pixel(x, y)[3];
         assert_eq!((alpha(0, 0), alpha(20, 15), alpha(24, 39)), (255, 255, 255));
@@ -132,8 +139,14 @@ mod tests {
     fn words_are_drawn_over_what_stays() {
         let fonts = Fonts::load(&Sources::default());
         let kept = RgbaImage::from_pixel(10, 10, Rgba([1, 2, 3, 255]));
-        let retyped =
-            Retyped { texts: vec![text("봄", 24.0)], replaced: Vec::new(), kept: vec![area(0, 1)], at: (-5, 2), turn: 0.0, stretch: None };
+        let retyped = Retyped {
+            texts: vec![text("봄", 24.0)],
+            replaced: Vec::new(),
+            kept: vec![area(0, 1)],
+            at: (-5, 2),
+            turn: 0.0,
+            stretch: None,
+        };
         let drawn = draw(Some(kept), (60, 40), &retyped, &fonts, &|| Ok(())).unwrap();
         assert_eq!(drawn.dimensions(), (60, 40));
         assert_eq!((drawn.get_pixel(4, 2).0, drawn.get_pixel(5, 2)[3]), ([1, 2, 3, 255], 0));
@@ -143,7 +156,14 @@ mod tests {
     #[test]
     fn letters_that_nobody_sees_are_left_out_and_too_large_ones_told() {
         let fonts = Fonts::load(&Sources::default());
-        let of = |size| Retyped { texts: vec![text("봄", size)], replaced: Vec::new(), kept: Vec::new(), at: (0, 0), turn: 0.0, stretch: None };
+        let of = |size| Retyped {
+            texts: vec![text("봄", size)],
+            replaced: Vec::new(),
+            kept: Vec::new(),
+            at: (0, 0),
+            turn: 0.0,
+            stretch: None,
+        };
         let small = draw(None, (60, 40), &of(0.3), &fonts, &|| Ok(())).unwrap();
         assert!(small.pixels().all(|pixel| pixel[3] == 0));
         let error = draw(None, (60, 40), &of(5000.0), &fonts, &|| Ok(())).unwrap_err().to_string();

@@ -27,9 +27,7 @@ pub(crate) fn output(scale: Option<u32>, dpi: Option<f64>) -> Result<Output, Err
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
     /// One picture of what is visible; trimmed to it or as large as the canvas.
-    Png {
-        trim: bool,
-    },
+    Png { trim: bool },
     Document {
         format: Format,
         trim: bool,

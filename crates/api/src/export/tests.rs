@@ -88,7 +88,13 @@ async fn an_export_needs_no_free_thread_of_the_pool_but_for_short_reads() {
     let turns = turns(MEMORY);
     for target in [
         Target::Png { trim: false },
-        Target::Document { format: Format::Zip, trim: false, names: false, text: TextMode::Both, shapes: ShapeMode::Native },
+        Target::Document {
+            format: Format::Zip,
+            trim: false,
+            names: false,
+            text: TextMode::Both,
+            shapes: ShapeMode::Native,
+        },
     ] {
         let (mut file, place) =
             write_in_turn(&store, &turns, 1_000_000, "me", export(&result, 3, target)).await.unwrap();
@@ -190,7 +196,8 @@ async fn a_layer_is_the_same_whether_it_is_kept_or_made_again() {
 async fn a_deleted_result_and_one_that_is_too_large_are_refused_in_words() {
     let (_dir, store, result) = stored(&png()).await;
     let turns = turns(MEMORY);
-    let scaled = |max_pixels| write_in_turn(&store, &turns, max_pixels, "me", export(&result, 5, Target::Png { trim: false }));
+    let scaled =
+        |max_pixels| write_in_turn(&store, &turns, max_pixels, "me", export(&result, 5, Target::Png { trim: false }));
     let error = scaled(1700).await.map(drop).unwrap_err();
     assert!(error.to_string().contains("scale it less"), "{error}");
     store.delete_result(result.id()).await.unwrap();

@@ -179,7 +179,12 @@ async fn depth_names_and_sizes_of_a_composition_are_bounded() {
         json!({ "elements": (0..count).map(entry).collect::<Vec<_>>() })
     };
     expect_error(app.post(&path, &many(2001, 0, json!({}))).await, 422, "too_many_layers").await;
-    expect_error(app.post(&path, &many(1000, 1, json!({ "scale_x": 4, "scale_y": 4 }))).await, 422, "composition_too_large").await;
+    expect_error(
+        app.post(&path, &many(1000, 1, json!({ "scale_x": 4, "scale_y": 4 }))).await,
+        422,
+        "composition_too_large",
+    )
+    .await;
     let composed = app.composed(id, &many(1000, 1, json!({ "scale_x": 4, "scale_y": 4, "x": 90_000 }))).await;
     assert!(composed.pixels().all(|pixel| pixel[3] == 0));
 }
@@ -203,4 +208,63 @@ async fn one_client_has_only_so_many_exports_that_are_not_over() {
     // One that has arrived makes room.
     assert!(unread.remove(0).bytes().await.unwrap().starts_with(b"8BPS"));
     assert_eq!(ask("greedy").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_export_is_larger_denser_named_or_of_one_layer_as_it_is_asked_for() {
+    let app = TestApp::start().await;
+    let id = app.finished_job().await;
+    let png = async |query: &str| {
+        let bytes = app.answers(&format!("/api/download/{id}?format=png{query}")).await;
+        layers::decode(Cursor::new(bytes), &layers::Limits::default()).unwrap()
+    };
+    let once = png("").await;
+    let twice = png("&scale=2&dpi=300").await;
+    let (width, height) = once.pixels.dimensions();
+    assert_eq!(twice.pixels.dimensions(), (2 * width, 2 * height));
+    assert_eq!(twice.density, layers::Density::new(300.0, 300.0));
+    let reduced = layers::resize(&twice.pixels, width, height, layers::Filter::Area).unwrap();
+    let difference = layers::Difference::between(&reduced, &once.pixels).unwrap();
+    assert!(difference.mean < 3.0, "{difference:?}");
+
+    // One layer by itself is cut to what it shows, and named after it.
+    let path = format!("/api/download/{id}?format=png&trim=true&element=1");
+    let response = app.get(&path).await;
+    let disposition = response.headers()["content-disposition"].to_str().unwrap().to_owned();
+    assert!(disposition.contains("triangle.png"), "{disposition}");
+    let triangle = png("&trim=true&element=1").await.pixels;
+    assert!(triangle.pixels().any(|pixel| pixel[3] == 0) && triangle.width() < width, "{:?}", triangle.dimensions());
+    let message = expect_error(app.get(&format!("{path}7")).await, 404, "element_not_found").await;
+    assert!(message.contains("17"), "{message}");
+
+    app.patch(&format!("/api/jobs/{id}/layers/1"), &json!({ "name": "봄날/의: 음악회" })).await;
+    app.patch(&format!("/api/jobs/{id}/layers/0"), &json!({ "name": "봄날 의 음악회" })).await;
+    let bytes = app.answers(&format!("/api/download/{id}?names=true&trim=true&scale=2")).await;
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
+    let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
+    for name in ["봄날 의 음악회.png", "봄날 의 음악회 2.png", "trimmed/봄날 의 음악회 2.png", "metadata.json"]
+    {
+        assert!(names.iter().any(|one| one == name), "{name} in {names:?}");
+    }
+    let manifest: Value = serde_json::from_reader(archive.by_name("manifest.json").unwrap()).unwrap();
+    assert_eq!(
+        (&manifest["layers"][1]["file"], &manifest["width"]),
+        (&json!("봄날 의 음악회 2.png"), &json!(2 * width))
+    );
+
+    for (query, status, code) in [
+        ("scale=3", 422, "invalid_parameter"),
+        ("scale=0", 422, "invalid_parameter"),
+        ("scale=1.5", 400, "invalid_query"),
+        ("dpi=0", 422, "invalid_parameter"),
+        ("dpi=NaN", 422, "invalid_parameter"),
+        ("dpi=30001", 422, "invalid_parameter"),
+        ("element=-1", 400, "invalid_query"),
+        ("format=gif", 400, "unknown_format"),
+    ] {
+        expect_error(app.get(&format!("/api/download/{id}?{query}")).await, status, code).await;
+    }
+    for body in [json!({ "scale": 3 }), json!({ "dpi": -1 }), json!({ "names": 1 })] {
+        expect_error(app.post(&format!("/api/jobs/{id}/compose"), &body).await, 422, "invalid_parameter").await;
+    }
 }

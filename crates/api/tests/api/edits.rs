@@ -105,6 +105,14 @@ async fn opacity_order_visibility_size_and_colours_are_composed() {
     assert!(turned != upright);
     app.patch(&path, &json!({ "rotation": -180 })).await;
     assert_eq!(app.composed(id, &json!({})).await, turned);
+    // An outline of three pixels lies around the triangle and not on it.
+    let outline = json!({ "outline": { "width": 3, "colour": "#0000ff" } });
+    app.patch(&path, &json!({ "rotation": 0, "effects": outline })).await;
+    let outlined = app.composed(id, &json!({})).await;
+    assert_eq!(outlined.get_pixel(10, 2), upright.get_pixel(10, 2));
+    assert!(outlined.pixels().filter(|pixel| pixel.0 == [0, 0, 255, 255]).count() > 10);
+    app.patch(&path, &json!({ "effects": {} })).await;
+    assert_eq!(app.composed(id, &json!({})).await, upright);
     // Twice as wide is not twice as high.
     app.patch(&path, &json!({ "scale_x": 2, "rotation": 0 })).await;
     let pptx = app.post(&format!("/api/jobs/{id}/compose"), &json!({ "format": "pptx" })).await;
@@ -176,6 +184,9 @@ async fn edits_that_cannot_be_are_told_apart() {
         json!({ "scale_y": 17 }),
         json!({ "rotation": 360.5 }),
         json!({ "rotation": "90" }),
+        json!({ "effects": { "outline": { "width": 201, "colour": "#000000" } } }),
+        json!({ "effects": { "shadow": { "dx": 0, "dy": 0, "blur": -1, "colour": "#000000", "opacity": 1 } } }),
+        json!({ "effects": { "glow": {} } }),
         json!({ "blend": "dissolve" }),
         json!({ "colour": "red" }),
         json!({ "name": "" }),

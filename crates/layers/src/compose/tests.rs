@@ -108,6 +108,8 @@ fn node() -> impl Strategy<Value = Node> {
                 blend: Blend::Normal,
                 x,
                 y,
+                turn: 0.0,
+                effects: crate::Effects::default(),
                 source,
                 live_text: Vec::new(),
             })
@@ -283,6 +285,8 @@ fn layer(source: usize, opacity: f32) -> Node {
         blend: Blend::Normal,
         x: 0,
         y: 0,
+        turn: 0.0,
+        effects: crate::Effects::default(),
         source,
         live_text: Vec::new(),
     })

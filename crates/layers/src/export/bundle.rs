@@ -7,8 +7,8 @@ use super::{ExportError, ExportOptions, Placed, Target};
 use crate::Blend;
 use crate::archive::{deflated, stored};
 use crate::compose::compose_each;
-use crate::file_name::FileNames;
 use crate::document::{Document, DocumentLayer, PixelSource, effective_opacity};
+use crate::file_name::FileNames;
 use crate::{Density, Kind, preview_jpeg, write_layer_png};
 
 /// `manifest.json` of a ZIP export.

@@ -72,7 +72,8 @@ pub(super) fn write(
                 files += 1;
                 archive.start_file(format!("ppt/media/image{files}.png"), stored())?;
                 let upright = Upright::of(layer, source)?;
-                let place = upright.as_ref().map_or_else(|| place(scale.frame(&placed)), |upright| scale.turned(upright));
+                let place =
+                    upright.as_ref().map_or_else(|| place(scale.frame(&placed)), |upright| scale.turned(upright));
                 let size = |picture: &RgbaImage| picture.dimensions();
                 let mut pixels = upright.map(|upright| upright.pixels);
                 let pixels = pixels.as_mut().unwrap_or(&mut placed.pixels);

@@ -45,7 +45,8 @@ pub(crate) async fn assert_same(page: &Page, service: &Service) {
     let off = |(here, there): (&image::Rgba<u8>, &image::Rgba<u8>)| {
         here.0.into_iter().zip(there.0).map(|(one, other)| one.abs_diff(other)).max().unwrap_or(0)
     };
-    let worst = here.enumerate_pixels().zip(there.pixels()).map(|((x, y, here), there)| (off((here, there)), x, y)).max();
+    let worst =
+        here.enumerate_pixels().zip(there.pixels()).map(|((x, y, here), there)| (off((here, there)), x, y)).max();
     let (most, x, y) = worst.expect("pixels");
     let (here, there) = (here.get_pixel(x, y), there.get_pixel(x, y));
     assert!(most <= OFF, "at {x}, {y}: {here:?} on the page, {there:?} in the file");
@@ -83,7 +84,8 @@ async fn what_is_stretched_and_turned_is_in_files_as_on_the_page() {
         assert!((after[3] - height).abs() < 1.0, "{after:?}");
         assert_same(page, &service).await;
         // The handle above turns it.
-        let (middle, above) = ((after[0] + after[2] / 2.0, top + height / 2.0), (after[0] + after[2] / 2.0, top - 26.0));
+        let (middle, above) =
+            ((after[0] + after[2] / 2.0, top + height / 2.0), (after[0] + after[2] / 2.0, top - 26.0));
         page.drag(above, (middle.0 + 80.0, middle.1 - 80.0), MOUSE_BUTTON_LEFT).await;
         page.frame().await;
         assert!((field(page, "turn").await - 45.0).abs() <= 2.0, "{}", field(page, "turn").await);
@@ -143,6 +145,37 @@ async fn words_that_were_typed_turn_and_stretch_with_their_layer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outlines_and_shadows_are_in_files_as_on_the_page() {
+    let service = Service::start().await;
+    with_page(&service, Window::Desk, async |page| {
+        open_poster(page, "4").await;
+        select_at(page, RED_AT).await;
+        page.click("un-inspector .effects summary").await;
+        page.click("un-inspector [name=outline]").await;
+        for (name, value) in [("outline.width", "7"), ("outline.colour", "#0a8f3c")] {
+            page.set(&format!("un-inspector [name='{name}']"), value).await;
+        }
+        let here = shown(page).await;
+        let rim = here.get_pixel(RED_AT.0, RED_AT.1 - 74).0;
+        assert!(near(rim, [10, 143, 60, 255]), "{rim:?}");
+        assert_same(page, &service).await;
+        page.click("un-inspector [name=shadow]").await;
+        for (name, value) in [("dx", "-20"), ("dy", "14"), ("blur", "18"), ("opacity", "70")] {
+            page.set(&format!("un-inspector [name='shadow.{name}']"), value).await;
+        }
+        set(page, "turn", "20").await;
+        set(page, "width", "170").await;
+        set(page, "hue", "50").await;
+        assert_same(page, &service).await;
+        page.reload().await;
+        page.wait_for("un-canvas[data-complete]").await;
+        assert_same(page, &service).await;
+        page.assert_quiet_console().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn layers_are_aligned_and_distributed_by_buttons() {
     let service = Service::start().await;
     with_page(&service, Window::Desk, async |page| {
@@ -169,6 +202,106 @@ async fn layers_are_aligned_and_distributed_by_buttons() {
         assert_same(page, &service).await;
         let is_off = "return document.querySelector('[data-place=distribute-x]').disabled";
         assert_eq!(page.js(is_off, vec![]).await, json!(tops.len() < 3));
+        page.assert_quiet_console().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn layers_are_copied_and_pasted_by_keys() {
+    let service = Service::start().await;
+    with_page(&service, Window::Desk, async |page| {
+        open_poster(page, "4").await;
+        let before = page.texts("un-layers li b").await.len();
+        select_at(page, RED_AT).await;
+        let key = |key: &str| format!("\u{e009}{key}");
+        page.press(&key("c")).await;
+        page.press(&key("v")).await;
+        page.wait_until(&format!("return document.querySelectorAll('un-layers li').length === {}", before + 1)).await;
+        let there = (RED_AT.0 + 16, RED_AT.1 + 16 + 60);
+        assert!(near(page.pixel(there).await, RED), "{:?}", page.pixel(there).await);
+        assert_same(page, &service).await;
+        page.press(&key("x")).await;
+        page.wait_until(&format!("return document.querySelectorAll('un-layers li').length === {before}")).await;
+        page.press(&key("v")).await;
+        page.wait_until(&format!("return document.querySelectorAll('un-layers li').length === {}", before + 1)).await;
+        assert_same(page, &service).await;
+        page.assert_quiet_console().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_split_is_undone_and_its_progress_is_in_its_row() {
+    let service = Service::start().await;
+    with_page(&service, Window::Desk, async |page| {
+        open_poster(page, "2").await;
+        let before = page.texts("un-layers li b").await;
+        select_at(page, BLUE_AT).await;
+        page.js(
+            "window.shownInRow = 0;
+            new MutationObserver(() => (window.shownInRow += document.querySelectorAll('un-layers .splitting:not([hidden]) progress').length))
+                .observe(document.querySelector('un-layers'), { subtree: true, attributes: true })",
+            vec![],
+        )
+        .await;
+        page.click("[data-action=split]").await;
+        page.wait_for("un-layers li.part").await;
+        assert!(page.js("return window.shownInRow", vec![]).await.as_u64() > Some(0), "the row showed no progress");
+        let parts = page.texts("un-layers li b").await;
+        page.click("[data-action=undo]").await;
+        page.wait_until("return document.querySelector('un-layers li.part') === null").await;
+        assert_eq!(page.texts("un-layers li b").await, before);
+        assert_same(page, &service).await;
+        page.click("[data-action=redo]").await;
+        page.wait_for("un-layers li.part").await;
+        assert_eq!(page.texts("un-layers li b").await, parts);
+        assert_same(page, &service).await;
+        page.assert_quiet_console().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_is_as_large_and_named_as_the_panel_says() {
+    let service = Service::start().await;
+    with_page(&service, Window::Desk, async |page| {
+        open_poster(page, "4").await;
+        select_at(page, RED_AT).await;
+        page.keys("un-inspector [name=name]", " 원/빨강").await;
+        page.click("un-export summary").await;
+        page.choose("un-export [name=scale]", "2").await;
+        page.set("un-export [name=dpi]", "300").await;
+        page.click("un-export [name=names]").await;
+        page.click("[data-save=png]").await;
+        let picture = layers::decode(std::io::Cursor::new(page.downloaded("png").await), &layers::Limits::default());
+        let picture = picture.expect("a PNG");
+        assert_eq!(picture.pixels.dimensions(), (1280, 960));
+        assert_eq!(picture.density, layers::Density::new(300.0, 300.0));
+        assert!(near(picture.pixels.get_pixel(2 * RED_AT.0, 2 * RED_AT.1).0, RED));
+        page.click("[data-save=zip]").await;
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(page.downloaded("zip").await)).expect("a ZIP");
+        let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
+        let named =
+            names.iter().find(|name| name.ends_with("원 빨강.png")).expect("a file with the layer's name").clone();
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut archive.by_name(&named).expect("it is there"), &mut bytes).expect("bytes");
+        let layer = image::load_from_memory(&bytes).expect("a PNG").into_rgba8();
+        assert_eq!((layer.dimensions(), layer.get_pixel(2 * RED_AT.0, 2 * RED_AT.1)[3]), ((1280, 960), 255));
+        // What a drag out of the page takes along is that layer, as a file.
+        let script = "
+            const data = new DataTransfer();
+            const button = document.querySelector('un-layers li.selected [data-take]');
+            button.dispatchEvent(new DragEvent('dragstart', { bubbles: true, dataTransfer: data }));
+            return data.getData('DownloadURL')";
+        let dragged = page.js(script, vec![]).await;
+        let dragged = dragged.as_str().expect("an address");
+        let (head, address) = dragged.split_once(".png:").expect("a name and an address");
+        assert!(head.starts_with("image/png:") && head.ends_with("원 빨강"), "{dragged}");
+        page.stored_edits().await;
+        let bytes = reqwest::get(address).await.expect("an answer").bytes().await.expect("bytes");
+        let layer = image::load_from_memory(&bytes).expect("a PNG").into_rgba8();
+        assert!(layer.width().abs_diff(141) <= 2 && near(layer.get_pixel(70, 70).0, RED), "{:?}", layer.dimensions());
         page.assert_quiet_console().await;
     })
     .await;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { filterOf } from "../../../../frontend/js/editor/compositor.js";
+import { filterOf } from "../../../../frontend/js/editor/filter.js";
 import { isShown, mode, resetDisplay, selected, solo } from "../../../../frontend/js/editor/display.js";
 import { boxAt, doc, layerOf, layersNow, nameOf, partsAt } from "../../../../frontend/js/editor/document.js";
 import { editLayer, isEdited, isLocked, isVisible, moveBy, rename, restore, shift, showAll, toggleVisible, transform } from "../../../../frontend/js/editor/edits.js";

@@ -10,7 +10,7 @@ export function layer(key, fields = {}) {
   };
   return {
     key, job: "job", info: { ...info, ...fields.info }, origin: { x: 0, y: 0 }, groups: [], name: `Layer ${key}`,
-    visible: true, locked: false, opacity: 1, blend: "normal", x: 0, y: 0, scale_x: 1, scale_y: 1, rotation: 0, hue: 0, saturation: 1, lightness: 1, text: null,
+    visible: true, locked: false, opacity: 1, blend: "normal", x: 0, y: 0, scale_x: 1, scale_y: 1, rotation: 0, effects: null, hue: 0, saturation: 1, lightness: 1, text: null,
     ...withoutInfo(fields),
   };
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { boxes, margins, withEffects } from "../../../../frontend/js/pixels/effects.js";
 import { resize } from "../../../../frontend/js/pixels/resize.js";
 import { turn, turnedBox } from "../../../../frontend/js/pixels/turn.js";
 import { make } from "../../../../frontend/js/pixels/worker.js";
@@ -49,7 +50,40 @@ test("flat colours stay, and a transparent neighbour does not bleed", () => {
 });
 
 test("an order is scaled, then turned", () => {
-  const made = make({ id: 1, picture: sample, size: { width: 14, height: 4 }, turn: 90 });
+  const made = make({ id: 1, picture: sample, size: { width: 14, height: 4 }, turn: 90, effects: null });
   assert.deepEqual([made.width, made.height], [4, 14]);
-  assert.equal(make({ id: 2, picture: sample, size: sample, turn: 0 }), sample);
+  assert.equal(make({ id: 2, picture: sample, size: sample, turn: 0, effects: null }).data, sample.data);
+});
+
+const square = picture(10, 10, () => [200, 40, 40, 255]);
+
+test("an outline is as wide as was asked, and round at corners", () => {
+  const outline = { width: 4, colour: "#000000" };
+  const found = withEffects(square, { outline });
+  assert.deepEqual([found.left, found.above, found.width, found.height], [5, 5, 20, 20]);
+  assert.deepEqual(at(found, 10, 10), [200, 40, 40, 255]);
+  assert.deepEqual([at(found, 1, 10), at(found, 18, 10), at(found, 0, 10)], [[0, 0, 0, 255], [0, 0, 0, 255], [0, 0, 0, 0]]);
+  assert.deepEqual([at(found, 2, 2)[3], at(found, 1, 1)[3]], [193, 0]);
+  const half = withEffects(square, { outline: { ...outline, colour: "#0000ff80" } });
+  assert.deepEqual(at(half, 2, 10), [0, 0, 255, 128]);
+});
+
+test("a shadow lies beside its picture and keeps its mass", () => {
+  const shadow = { dx: 12, dy: -3.4, blur: 6, colour: "#000000", opacity: 0.5 };
+  const found = withEffects(square, { shadow });
+  let mass = 0;
+  for (let y = 0; y < found.height; y += 1) {
+    for (let x = 0; x < found.width; x += 1) {
+      const own = x >= found.left && x < found.left + 10 && y >= found.above && y < found.above + 10;
+      if (!own) mass += at(found, x, y)[3] / 255;
+    }
+  }
+  assert.ok(mass > 38 && mass < 50, `${mass}`);
+  const hard = withEffects(square, { shadow: { ...shadow, blur: 0 } });
+  assert.deepEqual([hard.width, hard.height, at(hard, 21, 0)], [22, 13, [0, 0, 0, 128]]);
+  assert.deepEqual(margins({}), { left: 0, above: 0, right: 0, below: 0 });
+  for (const blur of [1, 10, 200]) {
+    const variance = boxes(blur).reduce((sum, reach) => sum + ((2 * reach + 1) ** 2 - 1) / 12, 0);
+    assert.ok(Math.abs(Math.sqrt(variance) - blur / 2) < 0.55);
+  }
 });

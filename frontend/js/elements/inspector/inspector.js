@@ -13,6 +13,7 @@ import { View, closest, delegate } from "../../lib/view.js";
 import { result } from "../../state.js";
 import { layerItems } from "../menu/items.js";
 import { Menu } from "../menu/menu.js";
+import { effectsMarkup, syncEffects, takeEffect } from "./effects.js";
 import { act, places, placesMarkup, syncPlaces, takePlace } from "./places.js";
 
 /**
@@ -92,6 +93,7 @@ class Inspector extends View {
           <label for="layer-blend">${t("inspector.blend")}</label>
           <select id="layer-blend" class="input" name="blend">${BLENDS.map((one) => html`<option value="${one}">${t(`blend.${one}`)}</option>`)}</select>
         </div>
+        ${effectsMarkup()}
         <details><summary>${t("inspector.colours")}</summary>${COLOURS.map((one) => this.#slider(one))}</details>
         ${isGroup ? "" : html`<div class="inspector-row">
           <button type="button" class="button small" data-action="split" title="${t("split.hint")}">${icon("layers")}${t("split.start")}</button>
@@ -130,7 +132,7 @@ class Inspector extends View {
     const merge = `${field} ${picked.value.join()}`;
     if (field === "name") return rename(key, value.trim() || givenName(key), merge);
     const next = Number(value);
-    if (takePlace(input) || !Number.isFinite(next)) return;
+    if (takePlace(input) || takeEffect(input) || !Number.isFinite(next)) return;
     editAll(picked.value, { [field]: UNITS[field] === "%" ? next / 100 : next }, merge);
   }
 
@@ -145,6 +147,7 @@ class Inspector extends View {
     /** @type {Record<string, unknown>} */
     const values = { ...lowest, ...groupOf(layersNow(), key), name: nameOf(key), ...(places() ?? { x: 0, y: 0, width: 0, height: 0, turn: 0 }) };
     for (const input of this.querySelectorAll("input")) {
+      if (!(input.name in values)) continue;
       const value = values[input.name];
       const shown = typeof value === "number" && input.name in UNITS ? Math.round(UNITS[input.name] === "%" ? value * 100 : value) : value;
       // A field stays as it is while someone types in it: "-" on the way to "-5".
@@ -153,6 +156,7 @@ class Inspector extends View {
       if (output) output.textContent = `${number(Number(shown))}${UNITS[input.name] === "%" ? " %" : "°"}`;
     }
     syncPlaces(this);
+    syncEffects(this);
     const several = this.find(".several");
     several.hidden = picked.value.length < 2;
     several.textContent = several.hidden ? "" : t("inspector.several", { count: picked.value.length });

@@ -8,8 +8,13 @@ use super::*;
 const BUDGET: u64 = 1 << 30;
 const MAX_PIXELS: u64 = 64_000_000;
 const PNG: Target = Target::Png { trim: false };
-const ZIP: Target =
-    Target::Document { format: Format::Zip, trim: false, names: false, text: TextMode::Both, shapes: ShapeMode::Native };
+const ZIP: Target = Target::Document {
+    format: Format::Zip,
+    trim: false,
+    names: false,
+    text: TextMode::Both,
+    shapes: ShapeMode::Native,
+};
 
 /// A result of two layers as large as its canvas.
 fn tree(width: u32, height: u32) -> Tree {
@@ -33,7 +38,8 @@ fn plan(tree: &Tree, edits: &[LayerEdit], target: Target) -> Result<Plan, LimitE
         edit: edit.clone(),
         ..Element::layer(id, LayerRef { job_id: tree.job_id, layer: 1 })
     };
-    let composition = Document { elements: (0..).zip(edits).map(element).collect() }.composition(tree, &Output::default());
+    let composition =
+        Document { elements: (0..).zip(edits).map(element).collect() }.composition(tree, &Output::default());
     let plan = Plan::new(&composition, tree, target, BUDGET);
     plan.check(&composition.leaves, MAX_PIXELS, BUDGET).map(|()| plan)
 }
@@ -51,7 +57,13 @@ fn the_largest_picture_fits_whatever_it_is_exported_as() {
     let tree = tree(8000, 8000);
     let composition = unedited(&tree);
     for target in Format::ALL
-        .map(|format| Target::Document { format, trim: true, names: false, text: TextMode::Both, shapes: ShapeMode::Native })
+        .map(|format| Target::Document {
+            format,
+            trim: true,
+            names: false,
+            text: TextMode::Both,
+            shapes: ShapeMode::Native,
+        })
         .into_iter()
         .chain([PNG])
     {

@@ -5,7 +5,7 @@ use jobs::document::{Element, LayerRef};
 use jobs::edits::{Edits, LayerEdit, whole};
 use jobs::tree::{Tree, words};
 use jobs::{LayerInfo, TextEdits};
-use layers::Blend;
+use layers::{Blend, Effects};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
@@ -45,6 +45,8 @@ pub(crate) struct LayerPatch {
     /// Degrees clockwise by which the layer is turned about the middle of its box, after it was scaled.
     #[schema(minimum = -360, maximum = 360)]
     rotation: Option<f32>,
+    /// An outline and a shadow; `{}` for none.
+    effects: Option<Effects>,
     /// Turn of the hue in degrees, as CSS `hue-rotate()`.
     #[schema(minimum = -360, maximum = 360)]
     hue: Option<f32>,
@@ -68,9 +70,10 @@ pub(crate) struct LayerPatch {
 impl LayerPatch {
     /// Whether it changes what the parts of a split layer have each for themselves.
     fn changes_parts(&self) -> bool {
-        let Self { x, y, scale_x, scale_y, rotation, hue, saturation, lightness, text, .. } = self;
+        let Self { x, y, scale_x, scale_y, rotation, effects, hue, saturation, lightness, text, .. } = self;
         [x, y].into_iter().any(Option::is_some)
             || [scale_x, scale_y, rotation, hue, saturation, lightness].into_iter().any(Option::is_some)
+            || effects.is_some()
             || text.is_some()
     }
 
@@ -93,6 +96,7 @@ impl LayerPatch {
             scale_x: self.scale_x.unwrap_or(edit.scale_x),
             scale_y: self.scale_y.unwrap_or(edit.scale_y),
             rotation: self.rotation.unwrap_or(edit.rotation),
+            effects: self.effects.unwrap_or(edit.effects),
             hue: self.hue.unwrap_or(edit.hue),
             saturation: self.saturation.unwrap_or(edit.saturation),
             lightness: self.lightness.unwrap_or(edit.lightness),

@@ -59,8 +59,14 @@ fn slides_and_svg_turn_the_picture_themselves() {
     let slide = roxmltree::Document::parse(&slide).unwrap();
     let place = slide.descendants().find(|node| node.attribute("rot") == Some("1800000")).unwrap();
     let number = |name: &str, side: &str| -> f64 {
-        place.children().find(|node| node.has_tag_name(("http://schemas.openxmlformats.org/drawingml/2006/main", name)))
-            .unwrap().attribute(side).unwrap().parse().unwrap()
+        place
+            .children()
+            .find(|node| node.has_tag_name(("http://schemas.openxmlformats.org/drawingml/2006/main", name)))
+            .unwrap()
+            .attribute(side)
+            .unwrap()
+            .parse()
+            .unwrap()
     };
     // The block's middle is 18 right of the layer's and 3 below it, (32, 24) on the canvas before it is moved.
     let (sin, cos) = 30_f64.to_radians().sin_cos();
