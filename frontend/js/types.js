@@ -225,11 +225,18 @@
 /** @typedef {{ job_id: string, layer: number }} LayerRef */
 
 /**
- * A layer of a document, or a group: one with `child` stands for the layer that that job split.
+ * A picture that is stored with the document, `{digits}-{width}x{height}`, and where it lies on the document's canvas.
+ * @typedef {{ id: string, x?: number, y?: number, kind?: Kind, label?: Label | null }} Picture
+ */
+
+/**
+ * A layer of a document, a picture in place of it or by itself, or a group: one with `child` stands for the layer that that
+ * job split.
  * @typedef {object} Element_
  * @property {number} id
  * @property {number} [parent] the group that it is in
  * @property {LayerRef} [layer]
+ * @property {Picture} [picture]
  * @property {string} [child]
  * @property {GroupCode} [group]
  * @property {boolean} [locked]
@@ -352,12 +359,17 @@
  */
 
 /**
- * Where a layer comes from.
+ * Where a layer comes from: `made` is what an engine made it, absent for a picture by itself. What a layer with a `picture`
+ * shows is that, and its `info` and `origin` tell of it.
  * @typedef {object} LayerPlace
  * @property {string} job the result that it is a layer of
  * @property {Point} origin where that result's canvas lies on the document's
  * @property {Group[]} groups those that it is in, the outermost first
+ * @property {Made | null} made
+ * @property {Picture | null} picture
  */
+
+/** @typedef {{ info: LayerInfo, origin: Point }} Made */
 
 /**
  * A layer of the document. Its `key` is the same whenever the result is opened.

@@ -27,7 +27,7 @@ use crate::auth::scopes::Scope;
 use crate::config::Config;
 use crate::description;
 use crate::handlers::access::{session, share};
-use crate::handlers::edits::{compose, document, keep, layer_patch, split, versions};
+use crate::handlers::edits::{compose, document, keep, layer_patch, pictures, split, versions};
 use crate::handlers::jobs::{cancel, events, status, submit};
 use crate::handlers::openai::{errors as openai_errors, images, models};
 use crate::handlers::results::{download, files, text};
@@ -105,6 +105,7 @@ fn read_routes() -> OpenApiRouter<App> {
         .routes(routes!(download::download))
         .routes(routes!(files::layer))
         .routes(routes!(document::document))
+        .routes(routes!(pictures::picture))
         .routes(routes!(compose::compose))
         .routes(routes!(files::preview))
         .routes(routes!(files::metadata))
@@ -130,6 +131,7 @@ fn edit_routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(layer_patch::patch))
         .routes(routes!(document::put, document::reset))
+        .routes(routes!(pictures::add))
         .routes(routes!(document::undo))
         .routes(routes!(document::redo))
         .routes(routes!(versions::create))

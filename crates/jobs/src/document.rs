@@ -6,6 +6,7 @@ mod arrange;
 mod check;
 mod composition;
 mod history;
+mod picture;
 
 use engine::TextEdits;
 use layers::Group;
@@ -14,6 +15,7 @@ use utoipa::ToSchema;
 
 pub use self::check::DocumentError;
 pub use self::history::{Step, Version};
+pub use self::picture::{NotAnId, Picture, PictureId};
 use crate::JobId;
 use crate::edits::LayerEdit;
 use crate::tree::{Tree, TreeLayer};
@@ -40,6 +42,10 @@ pub struct Element {
     /// The layer that it shows or, for a group with `child`, that was split. Absent for other groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<LayerRef>,
+    /// A picture of the document's own that the element shows, in place of its layer's pixels or without a layer. It has no
+    /// words that can be edited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
     /// The job that split the layer. The element is a group then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<uuid::Uuid>)]
@@ -73,6 +79,7 @@ impl Element {
             id,
             parent: None,
             layer: Some(layer),
+            picture: None,
             child: None,
             group: None,
             locked: false,
@@ -83,12 +90,17 @@ impl Element {
     /// A group with a name.
     pub fn group(id: u64, name: &str) -> Self {
         let edit = LayerEdit { name: Some(name.to_owned()), ..LayerEdit::default() };
-        Self { id, parent: None, layer: None, child: None, group: None, locked: false, edit }
+        Self { id, parent: None, layer: None, picture: None, child: None, group: None, locked: false, edit }
+    }
+
+    /// A picture of the document's own, with a name.
+    pub fn picture(id: u64, picture: Picture, name: &str) -> Self {
+        Self { picture: Some(picture), ..Self::group(id, name) }
     }
 
     /// Whether other elements can be in it.
     pub fn is_group(&self) -> bool {
-        self.layer.is_none() || self.child.is_some()
+        self.child.is_some() || (self.layer.is_none() && self.picture.is_none())
     }
 }
 
@@ -132,7 +144,10 @@ impl Document {
     /// The layers that show words which every format has as pixels.
     pub fn pixel_words(&self, tree: &Tree) -> Vec<u64> {
         let is_pixels = |element: &&Element| {
-            let info = element.layer.filter(|_| !element.is_group()).and_then(|layer| layer_in(tree, layer));
+            let info = element
+                .layer
+                .filter(|_| !element.is_group() && element.picture.is_none())
+                .and_then(|layer| layer_in(tree, layer));
             info.is_some_and(|info| {
                 (info.text.is_some() || !element.edit.text.is_empty()) && info.words(&element.edit).is_empty()
             })

@@ -9,6 +9,7 @@ mod edits;
 mod health;
 #[cfg(feature = "object-storage")]
 mod objects;
+mod pictures;
 mod results;
 mod trees;
 mod uploads;
@@ -30,6 +31,7 @@ use self::disk::Disk;
 use self::edits::EditQueue;
 pub use self::edits::Link;
 use self::health::Health;
+pub use self::pictures::PictureStored;
 pub use self::results::{Published, Staging, StoredResult, layer_file};
 pub use self::trees::{StoredDocument, StoredTree};
 use crate::InputInfo;

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use layers::{Density, Document, DocumentLayer, Group, Kind, Node, Recolour, Rect};
 use typeset::{Colour, Text};
 
+use crate::document::{Picture, PictureId};
 use crate::edits::LayerEdit;
 use crate::{JobId, LiveText, Metadata};
 
@@ -56,12 +57,19 @@ pub struct Child {
     pub tree: Option<Tree>,
 }
 
+/// Where the pixels of a leaf are stored.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LeafSource {
+    /// In a file of a job's result, as large as that result's canvas.
+    Layer { job_id: JobId, file: String },
+    /// Among the pictures of the document.
+    Picture(PictureId),
+}
+
 /// The pixels of one layer of a [`Composition`]; the index in `leaves` is the layer's `source`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Leaf {
-    pub job_id: JobId,
-    /// File name in the job's result.
-    pub file: String,
+    pub source: LeafSource,
     /// The part of the image to cut out; absent: all of it.
     pub area: Option<Rect>,
     /// The size to scale it to.
@@ -70,6 +78,17 @@ pub struct Leaf {
     pub recolours: Vec<Recolour>,
     /// Words that are drawn in place of pixels. Then the layer is as large as the outermost canvas.
     pub retyped: Option<Retyped>,
+}
+
+impl Leaf {
+    /// Width and height of its pixels; `None` if it is as large as the canvas of its result.
+    pub fn drawn_size(&self) -> Option<(u32, u32)> {
+        let picture = match self.source {
+            LeafSource::Picture(id) => Some(id.size()),
+            LeafSource::Layer { .. } => None,
+        };
+        self.size.or(self.area.map(|area| (area.width, area.height))).or(picture)
+    }
 }
 
 /// Words in place of a part of a layer's pixels.
@@ -116,6 +135,8 @@ impl Default for Output {
 pub struct Composition {
     pub document: Document,
     pub leaves: Vec<Leaf>,
+    /// The element of the document that each leaf is of.
+    pub elements: Vec<u64>,
 }
 
 /// The deepest level of splits below a result, Code that walks trees is recursive, so
@@ -178,8 +199,9 @@ impl TreeLayer {
         output: &Output,
         leaves: &mut Vec<Leaf>,
     ) -> Node {
-        let own = self.bounding_box.map(|area| (area, Placing::new(area, origin, edit).enlarged(output.scale)));
-        let recolours: Vec<_> = Some(edit.recolour()).filter(|recolour| !recolour.is_identity()).into_iter().collect();
+        let corner = (origin.0.into(), origin.1.into());
+        let own = self.bounding_box.map(|area| (area, Placing::new(area, corner, edit).enlarged(output.scale)));
+        let recolours = recolours(edit);
         let edits = &edit.text;
         let is_stretched = edit.scale_x != edit.scale_y;
         let (mut at, mut area, mut size, mut turn) = ((0, 0), None, None, 0.0);
@@ -216,7 +238,8 @@ impl TreeLayer {
             let (at, turn) = (std::mem::take(&mut at), std::mem::take(&mut turn));
             Retyped { texts, replaced, kept, at, turn, stretch }
         });
-        leaves.push(Leaf { job_id, file: self.file.clone(), area, size, recolours: recolours.clone(), retyped });
+        let source = LeafSource::Layer { job_id, file: self.file.clone() };
+        leaves.push(Leaf { source, area, size, recolours: recolours.clone(), retyped });
         Node::Layer(DocumentLayer {
             name: words::shown_name(&self.name, self.live_text.as_ref(), edit),
             kind: self.kind,
@@ -232,6 +255,42 @@ impl TreeLayer {
             live_text,
         })
     }
+}
+
+impl Picture {
+    /// This picture with edits.
+    pub(crate) fn leaf(
+        &self,
+        (name, kind): (String, Kind),
+        edit: &LayerEdit,
+        output: &Output,
+        leaves: &mut Vec<Leaf>,
+    ) -> Node {
+        let placing = Placing::new(self.area(), (self.x.into(), self.y.into()), edit).enlarged(output.scale);
+        let (at, size) = placing.apply(self.area());
+        let size = Some(size).filter(|size| *size != self.id.size());
+        let (source, recolours) = (LeafSource::Picture(self.id), recolours(edit));
+        leaves.push(Leaf { source, area: None, size, recolours, retyped: None });
+        Node::Layer(DocumentLayer {
+            name,
+            kind,
+            text: None,
+            visible: edit.visible,
+            opacity: edit.opacity,
+            blend: edit.blend,
+            x: at.0,
+            y: at.1,
+            turn: placing.turn,
+            effects: edit.effects.enlarged(output.scale),
+            source: leaves.len() - 1,
+            live_text: Vec::new(),
+        })
+    }
+}
+
+/// The colour changes of an edit, if there are any.
+fn recolours(edit: &LayerEdit) -> Vec<Recolour> {
+    Some(edit.recolour()).filter(|recolour| !recolour.is_identity()).into_iter().collect()
 }
 
 impl Metadata {

@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 
 use jobs::JobId;
-use jobs::document::{Document, Element, LayerRef};
+use jobs::document::{Document, Element, LayerRef, Picture, PictureId};
 use jobs::edits::{Edits, LayerEdit};
-use jobs::tree::{Child, Tree, TreeLayer};
-use layers::{Group, Kind, Rect};
+use jobs::tree::{Child, LeafSource, Output, Tree, TreeLayer};
+use layers::{Group, Kind, Node, Rect};
 
 /// A result of layers of 10 x 10 pixels at (10, 20); the lowest is the background.
 fn result(id: u128, count: u32) -> Tree {
@@ -192,4 +192,73 @@ fn changes_that_belong_together_are_one_step() {
     let shown = edits.shown(&tree);
     edits.walk(&shown, true);
     assert_eq!(edits.shown(&tree), before);
+}
+
+fn picture(x: i32, y: i32) -> Picture {
+    Picture::at(PictureId::of(b"png", (30, 20)), x, y)
+}
+
+#[test]
+fn an_element_shows_a_picture_in_place_of_its_layer_or_without_one() {
+    let tree = result(1, 2);
+    let layer = LayerRef { job_id: tree.job_id, layer: 1 };
+    let name = Some("Sun".to_owned());
+    let edit = LayerEdit { name, x: 2, y: 3, scale_x: 2.0, scale_y: 2.0, hue: 90.0, ..LayerEdit::default() };
+    let own = Element { edit, ..Element::picture(9, Picture { kind: Kind::Object, ..picture(-5, 4) }, "") };
+    let of_layer = Element { picture: Some(picture(0, 0)), ..Element::layer(1, layer) };
+    let document = Document { elements: vec![Element::layer(0, LayerRef { layer: 0, ..layer }), of_layer, own] };
+    let document = document.checked(&tree).unwrap();
+    assert_eq!(document.pictures().count(), 2);
+    let json = serde_json::to_string(&document).unwrap();
+    assert_eq!(serde_json::from_str::<Document>(&json).unwrap(), document);
+    let whole = document.composition(&tree, &Output::default());
+    assert_eq!(whole.leaves[1].source, LeafSource::Picture(picture(0, 0).id));
+    let shown: Vec<_> = whole
+        .document
+        .nodes
+        .iter()
+        .map(|node| match node {
+            Node::Layer(layer) => (layer.name.as_str(), layer.x, layer.y, layer.kind),
+            Node::Group(_) => panic!("there is no group"),
+        })
+        .collect();
+    // Scaled about the middle of the picture.
+    assert_eq!(shown[1..], [("1", 0, 0, Kind::Object), ("Sun", -5 + 2 - 15, 4 + 3 - 10, Kind::Object)]);
+    assert_eq!((whole.leaves[2].size, whole.leaves[2].recolours.len()), (Some((60, 40)), 1));
+}
+
+#[test]
+fn a_layer_that_is_split_later_keeps_the_picture_in_its_place() {
+    let tree = result(1, 2);
+    let mut document = Document::unedited(&tree);
+    document.elements[1].picture = Some(picture(0, 0));
+    let parts = split(tree, 1, result(77, 2));
+    let settled = document.settled(&parts, &BTreeSet::new());
+    assert_eq!(settled, document);
+    // What is inside a split layer is seen from there.
+    let mut whole = Document::unedited(&parts);
+    whole.elements.push(Element { parent: Some(1), ..Element::picture(9, picture(50, 60), "Sun") });
+    let whole = whole.checked(&parts).unwrap();
+    assert_eq!(whole.inside(1).pictures().count(), 1);
+    assert!(!whole.element(9).unwrap().is_group());
+}
+
+#[test]
+fn a_picture_is_not_where_it_cannot_be() {
+    let tree = split(result(1, 2), 1, result(77, 2));
+    let with = |change: &dyn Fn(&mut Element)| {
+        let mut document = Document::unedited(&tree);
+        let element = document.elements.iter_mut().find(|element| element.id == 1).unwrap();
+        element.picture = Some(picture(0, 0));
+        change(element);
+        document.checked(&tree).unwrap_err().to_string()
+    };
+    assert!(with(&|_| {}).contains("was split"));
+    assert!(with(&|element| element.picture = Some(picture(100_001, 0))).contains("x and y from -100000"));
+    let mut document = Document::unedited(&tree);
+    document.elements[0].picture = Some(picture(0, 0));
+    let text = serde_json::json!({ "lines": [], "position": { "x": 0.0, "y": 0.0 } });
+    document.elements[0].edit.text = [(0, serde_json::from_value(text).unwrap())].into();
+    let error = document.checked(&tree).unwrap_err().to_string();
+    assert!(error.contains("picture"), "{error}");
 }

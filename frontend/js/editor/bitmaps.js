@@ -11,7 +11,7 @@ import { doc } from "./document.js";
 export const arrived = signal(0);
 
 /**
- * By result and number: copies of a layer have the same pixels.
+ * By result and number, or by picture: copies of a layer have the same pixels.
  * @type {Map<string, ImageBitmap>}
  */
 const bitmaps = new Map();
@@ -21,11 +21,11 @@ const bitmaps = new Map();
  */
 const loading = new Set();
 
-/** @type {(layer: Pick<Layer, "job" | "info">) => string} */
-export const nameOf = ({ job, info }) => `${job}/${info.z_index}`;
+/** @type {(layer: Pick<Layer, "job" | "info" | "picture">) => string} */
+export const nameOf = ({ job, info, picture }) => picture?.id ?? `${job}/${info.z_index}`;
 
 /**
- * The pixels that the engine made of a layer, within their bounding box; absent for empty layers and until they have arrived.
+ * The pixels of a layer, the engine's or a picture's, within their bounding box; absent for empty layers and until they have arrived.
  * @param {Layer} layer
  */
 export const bitmapOf = (layer) => bitmaps.get(nameOf(layer));
@@ -40,15 +40,16 @@ export function loadBitmaps(layers) {
 
 /** @param {Layer} layer */
 async function load(layer) {
-  const { job, info } = layer;
+  const { job, info, picture } = layer;
   const [name, box, id] = [nameOf(layer), info.bounding_box, doc.value?.id];
-  if (!box || bitmaps.has(name) || loading.has(name)) return;
+  if (!box || !id || bitmaps.has(name) || loading.has(name)) return;
   loading.add(name);
   try {
-    const response = await fetch(urls.layer(job, info.z_index));
+    const response = await fetch(picture ? urls.picture(id, picture.id) : urls.layer(job, info.z_index));
     if (!response.ok) throw new Error(response.statusText);
     // Kept trimmed: eight full canvases of a large poster would not fit a phone.
-    const bitmap = await createImageBitmap(await response.blob(), box.x, box.y, box.width, box.height, { colorSpaceConversion: "none" });
+    const { x, y } = picture ? { x: 0, y: 0 } : box;
+    const bitmap = await createImageBitmap(await response.blob(), x, y, box.width, box.height, { colorSpaceConversion: "none" });
     if (doc.value?.id !== id) return bitmap.close();
     bitmaps.set(name, bitmap);
     loading.delete(name);

@@ -154,7 +154,7 @@ export function isEdited(key) {
   const group = groupOf(layersNow(), key);
   if (group && (group.name !== group.given || !group.visible || group.opacity !== 1 || group.blend !== PLAIN)) return true;
   const fields = /** @type {(keyof typeof LOOK)[]} */ (Object.keys(LOOK));
-  return partsAt(key).some((layer) => layer.name !== layer.info.name || fields.some((field) => layer[field] !== LOOK[field]));
+  return partsAt(key).some((layer) => layer.name !== layer.info.name || (layer.made && layer.picture) || fields.some((field) => layer[field] !== LOOK[field]));
 }
 
 /**
@@ -164,7 +164,7 @@ export function isEdited(key) {
 export function restore(key) {
   /** @param {Group} group */
   const plain = (group) => (group.key === key ? { ...group, ...GROUP_LOOK, name: group.given } : group);
-  editMembers(key, (members) => members.map((layer) => ({ ...layer, ...LOOK, name: layer.info.name, groups: layer.groups.map(plain) })), null);
+  editMembers(key, (members) => members.map((layer) => ({ ...layer, ...LOOK, ...layer.made, ...(layer.made ? { picture: null } : {}), name: layer.info.name, groups: layer.groups.map(plain) })), null);
 }
 
 /** Makes all layers and groups visible. */

@@ -9,7 +9,8 @@ import { t } from "../lib/i18n.js";
  * @typedef {import("../types.js").Group} Group
  * @typedef {import("../types.js").Layer} Layer
  * @typedef {import("../types.js").LayerInfo} LayerInfo
- * @typedef {import("../types.js").Point} Point
+ * @typedef {import("../types.js").Made} Made
+ * @typedef {import("../types.js").Picture} Picture
  */
 
 /**
@@ -31,25 +32,60 @@ export function layersFrom({ elements, results }) {
   return elements.flatMap((element) => {
     const groups = paths.get(element.parent ?? -1) ?? [];
     const place = element.layer && places.get(`${element.layer.job_id}/${element.layer.layer}`);
-    if (!element.layer || element.child) {
+    if (isGroup(element)) {
       paths.set(element.id, [...groups, groupFrom(element, place?.info)]);
       return [];
     }
-    return place ? [layerFrom(element, place, groups, element.layer.job_id)] : [];
+    return place || (element.picture && !element.layer) ? [layerFrom(element, place ?? null, groups)] : [];
   });
 }
 
 /**
+ * Whether other elements can be in it.
  * @param {Element} element
- * @param {{ info: LayerInfo, origin: Point }} place
+ */
+export const isGroup = ({ layer, picture, child }) => Boolean(child) || (!layer && !picture);
+
+/**
+ * Width and height of a stored picture, which its id ends with.
+ * @param {Picture} picture
+ */
+export function sizeOf({ id }) {
+  const [width, height] = id.slice(id.indexOf("-") + 1).split("x").map(Number);
+  return { width, height };
+}
+
+/** What lies on the document's canvas is nowhere else. */
+const HERE = { x: 0, y: 0 };
+
+/**
+ * What is known of a layer that shows a picture. Words that were read in its own pixels are no words of the picture.
+ * @param {Picture} picture
+ * @param {Made | null} made
+ * @returns {LayerInfo}
+ */
+function infoOf(picture, made) {
+  const { x = 0, y = 0, kind = "unknown", label = null } = picture;
+  const own = {
+    file: "", z_index: -1, name: t("layers.unnamedPicture"), kind, label, coverage: 1, visible_share: 1,
+    flags: { empty: false, copy_of_composite: false },
+  };
+  return { ...own, ...made?.info, live_text: null, bounding_box: { x, y, ...sizeOf(picture) } };
+}
+
+/**
+ * @param {Element} element
+ * @param {Made | null} made
  * @param {Group[]} groups
- * @param {string} job
  * @returns {Layer}
  */
-function layerFrom({ id, locked, edit }, { info, origin }, groups, job) {
+function layerFrom({ id, layer, picture = undefined, locked, edit }, made, groups) {
+  const shown = picture ? { info: infoOf(picture, made), origin: HERE } : made;
+  if (!shown) throw new Error("a layer without pixels");
+  const { info, origin } = shown;
   const { visible, opacity, blend = "normal", x, y, scale_x, scale_y, rotation, effects, hue, saturation, lightness, text } = edit;
   return {
-    key: id, job, origin, groups, info, locked: locked ?? false, name: edit.name ?? info.name,
+    key: id, job: layer?.job_id ?? "", origin, groups, info, made, picture: picture ?? null, locked: locked ?? false, name: edit.name ?? info.name,
     visible, opacity, blend, x, y, scale_x, scale_y, rotation, effects: effects ?? null, hue, saturation, lightness, text: text ?? null,
   };
 }
@@ -89,11 +125,12 @@ export function elementsFrom(layers) {
  * @param {Layer} layer
  * @returns {Element}
  */
-function elementOf({ key, job, info, groups, locked, name, ...edit }) {
+function elementOf({ key, job, info, made, picture, groups, locked, name, ...edit }) {
   const { visible, opacity, blend, x, y, scale_x, scale_y, rotation, effects, hue, saturation, lightness, text } = edit;
   const look = { visible, opacity, blend, x, y, scale_x, scale_y, rotation, hue, saturation, lightness };
   return {
-    id: key, ...inside(groups.at(-1)), layer: { job_id: job, layer: info.z_index }, locked,
+    id: key, ...inside(groups.at(-1)), ...(made ? { layer: { job_id: job, layer: made.info.z_index } } : {}),
+    ...(picture ? { picture } : {}), locked,
     edit: { ...named(name, info.name), ...look, ...(effects ? { effects } : {}), ...(text ? { text } : {}) },
   };
 }

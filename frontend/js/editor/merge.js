@@ -1,4 +1,5 @@
 // @ts-check
+import { isGroup } from "./elements.js";
 
 /**
  * Two changes of one document put together.
@@ -64,7 +65,7 @@ function mergedFields(base, mine, theirs) {
  * @returns {Element[]}
  */
 function rooted(elements) {
-  const groups = new Set(elements.filter((one) => !one.layer || one.child).map(({ id }) => id));
+  const groups = new Set(elements.filter(isGroup).map(({ id }) => id));
   return elements.map((one) => (one.parent === undefined || groups.has(one.parent) ? one : { ...one, parent: undefined }));
 }
 

@@ -31,13 +31,19 @@ function note(key, fields) {
 }
 
 /**
+ * Whether there is something to split: a picture in a layer's place is none of an engine's layers.
+ * @param {import("../types.js").Layer} layer
+ */
+export const canSplit = ({ info, picture }) => Boolean(info.bounding_box) && !picture;
+
+/**
  * Splits a layer with the current options. The service puts its parts in its place, if there are any.
  * @param {number} key
  */
 export async function splitLayer(key) {
   const layer = layerOf(key);
   const open = doc.value?.id;
-  if (!layer || splitting.value[key]) return;
+  if (!layer || !canSplit(layer) || splitting.value[key]) return;
   const name = layerTitle(layer);
   /** @param {string} message */
   const fail = (message) => notify("error", t("split.failed", { name, message }));

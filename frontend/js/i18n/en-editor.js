@@ -8,6 +8,7 @@ export const editor = {
   "tools.more": "More",
   "inspector.more": "More",
   "layers.lock": "Lock {name}",
+  "layers.unnamedPicture": "Picture",
 
   "flag.rough": "rough",
 

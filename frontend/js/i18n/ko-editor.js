@@ -8,6 +8,7 @@ export const editor = {
   "tools.more": "더 보기",
   "inspector.more": "더 보기",
   "layers.lock": "{name} 잠그기",
+  "layers.unnamedPicture": "이미지",
 
   "flag.rough": "거침",
 

@@ -189,6 +189,8 @@ export const urls = {
   layer: (id, n) => `api/jobs/${id}/layers/${n}.png`,
   /** @type {(id: string, element: number) => string} one layer or group as it is seen */
   element: (id, element) => `api/download/${id}?format=png&trim=true&element=${element}`,
+  /** @type {(id: string, picture: string) => string} */
+  picture: (id, picture) => `api/jobs/${id}/pictures/${picture}.png`,
   /** @type {(id: string) => string} */
   preview: (id) => `api/jobs/${id}/preview.jpg`,
   /** @type {(id: string) => string} */

@@ -93,6 +93,15 @@ impl Quotas {
         }
     }
 
+    /// Counts bytes that were just stored beside a result.
+    pub(crate) async fn add_bytes(&self, bytes: u64, caller: &Caller) {
+        if let Some(listing) = self.listing.lock().await.as_mut()
+            && let Some(totals) = listing.totals.get_mut(caller.client())
+        {
+            totals.bytes += bytes;
+        }
+    }
+
     async fn totals(&self, store: &Store, caller: &Caller) -> Result<Totals, StoreError> {
         let mut listing = self.fresh(store).await?;
         let Some(Listing { sizes, totals, .. }) = listing.as_mut() else { return Ok(Totals::default()) };

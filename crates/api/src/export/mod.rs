@@ -20,7 +20,7 @@ use axum::body::Body;
 use futures_util::StreamExt;
 use jobs::broker::InFlight;
 use jobs::store::StoredTree;
-use jobs::tree::Composition;
+use jobs::tree::{Composition, LeafSource};
 use jobs::{Metadata, Store, Typefaces};
 use layers::{Document, ExportError, ExportOptions, Format, Rect};
 use tokio::sync::oneshot;
@@ -110,10 +110,22 @@ fn spawn_writer(
     stop: CancellationToken,
 ) -> Result<oneshot::Receiver<Result<std::fs::File, Error>>, Error> {
     let Export {
-        stored, composition: Composition { document, leaves }, metadata, target, in_flight, typefaces, ..
+        stored,
+        composition: Composition { document, leaves, .. },
+        metadata,
+        target,
+        in_flight,
+        typefaces,
+        ..
     } = export;
     let canvas = (document.width, document.height);
-    let source = StoredLeaves::new(stored.results, leaves, canvas, (plan, Arc::clone(&typefaces)), stop.clone());
+    let source = StoredLeaves::new(
+        (stored.results, stored.tree.job_id),
+        leaves,
+        canvas,
+        (plan, Arc::clone(&typefaces)),
+        stop.clone(),
+    );
     let (sender, receiver) = oneshot::channel();
     let span = tracing::Span::current();
     let work = move || {
@@ -183,7 +195,8 @@ fn extra_files(source: &StoredLeaves, metadata: &Metadata, format: Format) -> Re
     let mut files = vec![("metadata.json".to_owned(), json)];
     if let (Format::Zip, Some(id)) = (format, metadata.job_id) {
         for name in metadata.other_files() {
-            files.push((name.to_owned(), source.bytes(id, name)?));
+            let file = LeafSource::Layer { job_id: id, file: name.to_owned() };
+            files.push((name.to_owned(), source.bytes(&file)?));
         }
     }
     Ok(files)

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use jobs::JobId;
-use jobs::tree::{Composition, Leaf, Tree};
+use jobs::tree::{Composition, Leaf, LeafSource, Tree};
 use layers::{Document, Effects, Format, Node};
 
 use typeset::{Limits, Run, Text};
@@ -72,14 +72,14 @@ pub enum LimitError {
 impl Plan {
     /// `tree` is what the leaves of `composition` were taken from; `budget` is the memory for all exports, in bytes.
     pub(super) fn new(composition: &Composition, tree: &Tree, target: Target, budget: u64) -> Self {
-        let Composition { document, leaves } = composition;
+        let Composition { document, leaves, .. } = composition;
         let canvas = pixels((document.width, document.height));
         let used = used(composition, target);
         let canvases = canvases(tree);
         let looks: HashMap<usize, (f32, Effects)> =
             document.layers().iter().map(|layer| (layer.source, (layer.turn, layer.effects))).collect();
         let cost = |(number, leaf): (usize, &Leaf)| {
-            let source = canvases.get(&leaf.job_id).copied().unwrap_or(canvas);
+            let source = stored(&leaf.source, &canvases).unwrap_or(canvas);
             let (turn, effects) = looks.get(&number).copied().unwrap_or_default();
             Cost::of(leaf, source, canvas).turned(leaf, turn).with(&effects)
         };
@@ -163,8 +163,7 @@ impl Cost {
 
     /// The same for a leaf whose pixels are turned by `degrees`.
     fn turned(self, leaf: &Leaf, degrees: f32) -> Self {
-        let size = leaf.size.or(leaf.area.map(|area| (area.width, area.height)));
-        let Some((width, height)) = size.filter(|_| degrees != 0.0) else { return self };
+        let Some((width, height)) = leaf.drawn_size().filter(|_| degrees != 0.0) else { return self };
         let covers = layers::turned_box(width, height, degrees);
         Self { result: self.result.max(pixels((covers.width, covers.height))), upright: self.result, ..self }
     }
@@ -226,6 +225,14 @@ fn pixels((width, height): (u32, u32)) -> u64 {
     u64::from(width) * u64::from(height)
 }
 
+/// Pixels of a stored picture; `None` for a layer of a result that is not in `canvases`.
+fn stored(source: &LeafSource, canvases: &HashMap<JobId, u64>) -> Option<u64> {
+    match source {
+        LeafSource::Layer { job_id, .. } => canvases.get(job_id).copied(),
+        LeafSource::Picture(id) => Some(pixels(id.size())),
+    }
+}
+
 /// Pixels of the canvas of each result in a tree.
 fn canvases(tree: &Tree) -> HashMap<JobId, u64> {
     let mut found = HashMap::new();
@@ -238,12 +245,12 @@ fn canvases(tree: &Tree) -> HashMap<JobId, u64> {
 }
 
 /// By stored file: how many different leaves are made from it, and its pixels.
-fn files<'a>(leaves: &'a [Leaf], costs: &[Cost], used: &[bool]) -> HashMap<(JobId, &'a str), (u64, u64)> {
+fn files<'a>(leaves: &'a [Leaf], costs: &[Cost], used: &[bool]) -> HashMap<&'a LeafSource, (u64, u64)> {
     let mut files = HashMap::new();
     // Of a layer that is all edited words, nothing is read.
     let read = leaves.iter().zip(costs).zip(used).filter(|((_, cost), used)| **used && cost.source > 0);
     for ((leaf, cost), _) in read {
-        let (count, _) = files.entry((leaf.job_id, leaf.file.as_str())).or_insert((0, cost.source));
+        let (count, _) = files.entry(&leaf.source).or_insert((0, cost.source));
         *count += 1;
     }
     files
@@ -262,7 +269,7 @@ fn used(composition: &Composition, target: Target) -> Vec<bool> {
             Node::Layer(layer) if layer.visible && layer.opacity > 0.0 => {
                 let leaf = composition.leaves.get(layer.source);
                 let leaf = leaf.filter(|leaf| leaf.retyped.is_none());
-                let size = leaf.and_then(|leaf| leaf.size.or(leaf.area.map(|area| (area.width, area.height))));
+                let size = leaf.and_then(Leaf::drawn_size);
                 let (width, height) = size.unwrap_or((document.width, document.height));
                 let covers = layers::turned_box(width, height, layer.turn);
                 let overlaps = |at: i32, length: u32, side: u32| {

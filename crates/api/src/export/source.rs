@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use image::RgbaImage;
 use jobs::store::{StoreError, StoredResult};
-use jobs::tree::Leaf;
+use jobs::tree::{Leaf, LeafSource};
 use jobs::{JobId, Typefaces};
 use layers::{DecodeError, Filter, Limits, PixelSource, ResizeError, SourceError};
 use tokio::io::AsyncReadExt;
@@ -44,8 +44,10 @@ pub enum LoadError {
 pub(super) struct StoredLeaves {
     /// The results that the leaves are layers of.
     results: HashMap<JobId, StoredResult>,
+    /// The job that the document belongs to, which has its pictures.
+    owner: JobId,
     leaves: Vec<Leaf>,
-    /// Width and height of the outermost canvas; no stored picture has more pixels.
+    /// Width and height of the outermost canvas; no stored layer has more pixels.
     canvas: (u32, u32),
     plan: Plan,
     typefaces: Arc<Typefaces>,
@@ -58,7 +60,7 @@ pub(super) struct StoredLeaves {
 #[derive(Default)]
 struct PictureCache {
     /// Decoded files, if the plan keeps them.
-    files: Vec<((JobId, String), Arc<RgbaImage>)>,
+    files: Vec<(LeafSource, Arc<RgbaImage>)>,
     /// Layers by the first of several equal leaves, the most recently used last.
     layers: Vec<(usize, RgbaImage)>,
     bytes: u64,
@@ -67,26 +69,52 @@ struct PictureCache {
 impl StoredLeaves {
     /// Needs a runtime; the methods below must not be called on its threads.
     pub(super) fn new(
-        results: HashMap<JobId, StoredResult>,
+        (results, owner): (HashMap<JobId, StoredResult>, JobId),
         leaves: Vec<Leaf>,
         canvas: (u32, u32),
         (plan, typefaces): (Plan, Arc<Typefaces>),
         stop: CancellationToken,
     ) -> Self {
-        Self { results, leaves, canvas, plan, typefaces, runtime: Handle::current(), stop, cache: RefCell::default() }
+        Self {
+            results,
+            owner,
+            leaves,
+            canvas,
+            plan,
+            typefaces,
+            runtime: Handle::current(),
+            stop,
+            cache: RefCell::default(),
+        }
     }
 
     fn canvas_pixels(&self) -> u64 {
         u64::from(self.canvas.0) * u64::from(self.canvas.1)
     }
 
+    /// The most pixels that a stored file has.
+    fn most_pixels(&self, source: &LeafSource) -> u64 {
+        match source {
+            LeafSource::Layer { .. } => self.canvas_pixels(),
+            LeafSource::Picture(id) => u64::from(id.size().0) * u64::from(id.size().1),
+        }
+    }
+
     /// Reads a stored file. Blocks until it is read or the work has to stop.
-    pub(super) fn bytes(&self, job: JobId, file: &str) -> Result<Vec<u8>, LoadError> {
+    pub(super) fn bytes(&self, source: &LeafSource) -> Result<Vec<u8>, LoadError> {
         let read = async {
-            let deleted = || LoadError::Deleted(format!("{file} of job {job}"));
-            let result = self.results.get(&job).ok_or_else(deleted)?;
-            let stored = result.open(file).await?.ok_or_else(deleted)?;
-            let likely = stored.len.min(self.canvas_pixels().saturating_mul(4).saturating_add(1 << 20));
+            let deleted = || {
+                LoadError::Deleted(match source {
+                    LeafSource::Layer { job_id, file } => format!("{file} of job {job_id}"),
+                    LeafSource::Picture(id) => format!("picture {id} of job {}", self.owner),
+                })
+            };
+            let stored = match source {
+                LeafSource::Layer { job_id, file } => self.results.get(job_id).ok_or_else(deleted)?.open(file).await?,
+                LeafSource::Picture(id) => self.results.get(&self.owner).ok_or_else(deleted)?.open_picture(*id).await?,
+            };
+            let stored = stored.ok_or_else(deleted)?;
+            let likely = stored.len.min(self.most_pixels(source).saturating_mul(4).saturating_add(1 << 20));
             let mut bytes = Vec::with_capacity(usize::try_from(likely).unwrap_or_default());
             let mut reader = stored.read().await.map_err(|err| match err.kind() {
                 io::ErrorKind::NotFound => deleted(),
@@ -164,13 +192,13 @@ impl StoredLeaves {
     }
 
     fn decode(&self, leaf: &Leaf) -> Result<RgbaImage, LoadError> {
-        let bytes = self.bytes(leaf.job_id, &leaf.file)?;
-        let limits = Limits { max_pixels: self.canvas_pixels() };
+        let bytes = self.bytes(&leaf.source)?;
+        let limits = Limits { max_pixels: self.most_pixels(&leaf.source) };
         Ok(layers::decode(BufReader::new(Cursor::new(bytes)), &limits)?.pixels)
     }
 
     fn kept_file(&self, leaf: &Leaf) -> Result<Arc<RgbaImage>, LoadError> {
-        let name = (leaf.job_id, leaf.file.clone());
+        let name = leaf.source.clone();
         if let Some((_, kept)) = self.cache.borrow().files.iter().find(|(kept, _)| *kept == name) {
             return Ok(Arc::clone(kept));
         }

@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use jobs::Store;
+use jobs::document::PictureId;
 use jobs::store::{Reader, StoreError, StoredFile, StoredResult};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -49,6 +50,7 @@ pub(crate) fn keep_open(files: usize) -> Option<OwnedSemaphorePermit> {
 pub(crate) enum FileName {
     Upload(Store, Uuid),
     Result(StoredResult, String),
+    Picture(StoredResult, PictureId),
 }
 
 impl FileName {
@@ -56,6 +58,7 @@ impl FileName {
         match self {
             Self::Upload(store, id) => store.upload_file(*id).await,
             Self::Result(result, name) => result.open(name).await,
+            Self::Picture(result, id) => result.open_picture(*id).await,
         }
     }
 }

@@ -294,6 +294,7 @@ impl From<DocumentError> for Error {
     fn from(err: DocumentError) -> Self {
         let code = match &err {
             DocumentError::UnknownLayer { .. } => return Self::not_found("layer_not_found", err.to_string()),
+            DocumentError::UnknownPicture(_) => return Self::not_found("picture_not_found", err.to_string()),
             DocumentError::Words(words) => return (*words).into(),
             DocumentError::TooMany(_) => "too_many_layers",
             DocumentError::TooDeep(..) => "too_many_groups",

@@ -18,6 +18,7 @@ mod live;
 mod malformed;
 mod openai;
 mod openapi;
+mod own_pictures;
 mod pictures;
 mod prefix;
 mod ranges;

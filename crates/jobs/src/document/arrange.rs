@@ -54,6 +54,11 @@ impl Document {
                 continue;
             };
             let Some(info) = layer_in(tree, layer) else { continue };
+            if element.picture.is_some() {
+                // It shows something else than what was split.
+                settled.elements.push(element.clone());
+                continue;
+            }
             let parts = info.parts();
             let child = parts.map(|(child, _)| child.job_id);
             if element.child.is_some() && element.child == child {
@@ -186,7 +191,7 @@ impl Expansion<'_> {
             };
             let id = GROUP | run.iter().map(|layer| self.id(tree, layer)).min().unwrap_or_default();
             let edit = LayerEdit::default();
-            let made = Element { id, parent, layer: None, child: None, group: Some(group), locked: false, edit };
+            let made = Element { parent, group: Some(group), edit, ..Element::group(id, "") };
             self.elements.push(made);
             run.iter().for_each(|layer| self.add(tree, layer, Some(id), (depth + 1, locks)));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Document, Element, layer_in};
+use super::{Document, Element, PictureId, layer_in};
 use crate::edits::LayerEdit;
 use crate::tree::Tree;
 use crate::tree::words::{self, UnknownBlock};
@@ -32,6 +32,8 @@ pub enum DocumentError {
     NoSplit(u64),
     #[error("element {id} cannot be: {problem}")]
     Element { id: u64, problem: ParamsError },
+    #[error("the job has no picture {0}; send it to POST /api/jobs/{{id}}/pictures first")]
+    UnknownPicture(PictureId),
     #[error(transparent)]
     Words(#[from] UnknownBlock),
     #[error("the document has more than {max} lines and runs of words; shorten some", max = Document::MAX_TEXT_RUNS)]
@@ -96,11 +98,28 @@ impl Element {
             let LayerEdit { name, visible, opacity, blend, .. } = std::mem::take(&mut self.edit);
             self.edit = LayerEdit { name, visible, opacity, blend, ..LayerEdit::default() };
         }
+        if let Some(problem) = self.picture_problem() {
+            return Err(DocumentError::Element { id, problem });
+        }
         let Some(layer) = self.layer else {
             return if self.child.is_some() { Err(DocumentError::NoSplit(id)) } else { Ok(()) };
         };
         let unknown = DocumentError::UnknownLayer { job_id: layer.job_id, layer: layer.layer };
         let found = layer_in(tree, layer).ok_or(unknown)?;
         Ok(words::check_blocks(layer.layer, found.live_text.as_ref(), &self.edit.text)?)
+    }
+
+    /// What is wrong with its picture beside others of its fields.
+    fn picture_problem(&self) -> Option<ParamsError> {
+        let picture = self.picture.as_ref()?;
+        if let Some(problem) = picture.problem() {
+            return Some(ParamsError::new("picture", problem));
+        }
+        if self.child.is_some() {
+            let problem = "cannot be on an element whose layer was split; leave \"picture\" or \"child\" out";
+            return Some(ParamsError::new("picture", problem.to_owned()));
+        }
+        let problem = "cannot be edited where the element shows a picture; leave \"text\" or \"picture\" out";
+        (!self.edit.text.is_empty()).then(|| ParamsError::new("text", problem.to_owned()))
     }
 }

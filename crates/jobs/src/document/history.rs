@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Document, Element};
+use super::{Document, Element, PictureId};
 use crate::edits::Edits;
 
 /// What turns a document into the one beside it in its history.
@@ -66,6 +66,11 @@ impl Step {
         let mut document = Document { elements };
         document.sort();
         document
+    }
+
+    /// The pictures on its other side.
+    pub(crate) fn pictures(&self) -> impl Iterator<Item = PictureId> {
+        self.elements.values().filter_map(|element| Some(element.as_ref()?.picture.as_ref()?.id))
     }
 
     /// The bytes that it takes.

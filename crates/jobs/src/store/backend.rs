@@ -60,6 +60,9 @@ pub(super) trait Folder: Debug + Send + Sync {
     /// A file of the folder.
     async fn open(&self, name: &str) -> io::Result<Option<StoredFile>>;
 
+    /// A file that was added to the folder ([`Backend::add`]).
+    async fn open_added(&self, name: &str) -> io::Result<Option<StoredFile>>;
+
     /// The whole content of a file that can change ([`Backend::change`]). One of more than [`MAX_CHANGED`] bytes is
     /// `InvalidData`.
     async fn read_changing(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
@@ -119,7 +122,7 @@ pub(super) fn too_large() -> io::Error {
 /// A place that keeps folders of files, each under an id on a shelf.
 ///
 /// A folder appears whole or not at all, after a crash too, and no second one takes
-/// its place. Only [`Backend::change`] changes a file in it later.
+/// its place. Only [`Backend::change`] changes a file in it later, and [`Backend::add`] puts further ones beside them.
 #[async_trait]
 pub(super) trait Backend: Debug + Send + Sync {
     /// Where it is, for people.
@@ -145,6 +148,17 @@ pub(super) trait Backend: Debug + Send + Sync {
     ///
     /// `ResourceBusy` when others have it until `deadline`, `InvalidData` when what it holds cannot be changed.
     async fn change(&self, shelf: Shelf, id: Uuid, name: &str, change: Change, deadline: Instant) -> io::Result<bool>;
+
+    /// Puts a file, from [`Backend::scratch`] of the same shelf, beside those that were published, whole or not at all; in
+    /// place of one that was added under this name. `false` when there is no such folder.
+    async fn add(&self, shelf: Shelf, id: Uuid, name: &str, file: NamedTempFile) -> io::Result<bool>;
+
+    /// The names of files beside those that were published, and perhaps those too, and when each was written. None when
+    /// there is no such folder.
+    async fn added(&self, shelf: Shelf, id: Uuid) -> io::Result<Vec<(String, OffsetDateTime)>>;
+
+    /// Removes a file that was added, if it is there.
+    async fn remove_added(&self, shelf: Shelf, id: Uuid, name: &str) -> io::Result<()>;
 
     /// Removes a folder. `false`: there is none.
     async fn remove(&self, shelf: Shelf, id: Uuid) -> io::Result<bool>;

@@ -2,36 +2,34 @@
 //!
 //! ```text
 //! UPLOAD_DIR/{upload_id}/image.png, upload.json
-//! RESULTS_DIR/{job_id}/layer_0.png, ..., metadata.json, preview.jpg, edits.json
+//! RESULTS_DIR/{job_id}/layer_0.png, ..., metadata.json, preview.jpg, edits.json, picture_ID.png
 //! either/.staging/   what is being written, or deleted, at the moment
 //! ```
 //!
 //! A folder is filled and synced in `.staging` and then renamed to its place,
 //! so it is seen whole or not at all, also after a crash.
 
+mod added;
 mod change;
+mod folder;
 mod identity;
 pub(super) mod probe;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, SeekFrom, Write};
-use std::ops::Range;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use tempfile::{NamedTempFile, TempDir};
 use time::OffsetDateTime;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::change::Target;
-use super::backend::{
-    Backend, Change, Content, Folder, MAX_CHANGED, Reader, Shelf, StoredFile, blocking, read_whole, too_large,
-};
+use self::folder::DiskFolder;
+use super::backend::{Backend, Change, Folder, Shelf, blocking};
 
 /// Where a folder keeps what is not published: on the same disk, so that a
 /// rename publishes it, and under a name that is not an id.
@@ -148,6 +146,26 @@ impl Backend for Disk {
         Ok(changed)
     }
 
+    async fn add(&self, shelf: Shelf, id: Uuid, name: &str, file: NamedTempFile) -> io::Result<bool> {
+        let place = self.published(shelf, id);
+        let target = place.join(name);
+        let is_there = blocking(move || added::add(file, &place, &target)).await?;
+        if !is_there {
+            self.verify(shelf).await?;
+        }
+        Ok(is_there)
+    }
+
+    async fn added(&self, shelf: Shelf, id: Uuid) -> io::Result<Vec<(String, OffsetDateTime)>> {
+        let place = self.published(shelf, id);
+        blocking(move || added::list(&place)).await
+    }
+
+    async fn remove_added(&self, shelf: Shelf, id: Uuid, name: &str) -> io::Result<()> {
+        let target = self.published(shelf, id).join(name);
+        blocking(move || added::remove(&target)).await
+    }
+
     async fn remove(&self, shelf: Shelf, id: Uuid) -> io::Result<bool> {
         let folder = self.folder(shelf);
         let removed = blocking(move || remove(&folder, id)).await?;
@@ -179,56 +197,6 @@ impl Backend for Disk {
             probe::probe(staged_file(&folder)?, &folder)
         })
         .await
-    }
-}
-
-/// The folder of one upload or result.
-#[derive(Debug)]
-struct DiskFolder {
-    place: PathBuf,
-    shelf: Arc<Path>,
-    identity: Arc<identity::FolderIdentity>,
-}
-
-#[async_trait]
-impl Folder for DiskFolder {
-    async fn open(&self, name: &str) -> io::Result<Option<StoredFile>> {
-        let file = match tokio::fs::File::open(self.place.join(name)).await {
-            Ok(file) => file,
-            Err(err) if err.kind() == ErrorKind::NotFound => {
-                // Before it is said that something is not there.
-                let (identity, shelf) = (Arc::clone(&self.identity), Arc::clone(&self.shelf));
-                return blocking(move || identity.verify(&shelf)).await.map(|()| None);
-            }
-            Err(err) => return Err(err),
-        };
-        let len = file.metadata().await?.len();
-        Ok(Some(StoredFile { len, content: Box::new(Opened(file)) }))
-    }
-
-    async fn read_changing(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        match self.open(name).await? {
-            Some(file) if file.len > MAX_CHANGED => Err(too_large()),
-            Some(file) => read_whole(file).await,
-            None => Ok(None),
-        }
-    }
-
-    async fn signed_url(&self, _: &str, _: Duration) -> io::Result<Option<String>> {
-        Ok(None)
-    }
-}
-
-/// Stays readable when its folder is deleted meanwhile.
-struct Opened(tokio::fs::File);
-
-#[async_trait]
-impl Content for Opened {
-    async fn read(self: Box<Self>, range: Option<Range<u64>>) -> io::Result<Reader> {
-        let Self(mut file) = *self;
-        let Some(range) = range else { return Ok(Box::pin(file)) };
-        file.seek(SeekFrom::Start(range.start)).await?;
-        Ok(Box::pin(file.take(range.end - range.start)))
     }
 }
 

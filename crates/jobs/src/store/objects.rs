@@ -5,7 +5,7 @@
 //! PREFIX/uploads/{upload_id}/{attempt}/image.png, upload.json
 //! PREFIX/results/{job_id}/manifest.json
 //! PREFIX/results/{job_id}/{attempt}/layer_0.png, ..., metadata.json, preview.jpg
-//! PREFIX/results/{job_id}/edits.json
+//! PREFIX/results/{job_id}/edits.json, picture_ID.png
 //! ```
 //!
 //! A bucket renames nothing. Each attempt writes under a name of its own, then asks
@@ -13,12 +13,12 @@
 //! and what the others wrote was never visible. `edits.json` is replaced only if it
 //! is still what was read.
 
+mod folder;
 mod open;
 mod scratch;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, ErrorKind};
-use std::ops::Range;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,19 +29,18 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::signer::Signer;
 use object_store::{
-    Attribute, Attributes, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
-    UpdateVersion,
+    Attribute, Attributes, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion,
 };
 use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempDir};
 use time::OffsetDateTime;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
-use tokio_util::io::StreamReader;
 use uuid::Uuid;
 
+use self::folder::ObjectFolder;
 use self::scratch::Scratch;
-use super::backend::{Backend, Change, Content, Folder, MAX_CHANGED, Reader, Shelf, StoredFile, blocking, too_large};
+use super::backend::{Backend, Change, Folder, MAX_CHANGED, Shelf, blocking, too_large};
 use super::disk::probe::probe;
 
 const MANIFEST: &str = "manifest.json";
@@ -234,6 +233,31 @@ impl Backend for Objects {
         }
     }
 
+    async fn add(&self, shelf: Shelf, id: Uuid, name: &str, file: NamedTempFile) -> io::Result<bool> {
+        if self.manifest(shelf, id).await?.is_none() {
+            return Ok(false);
+        }
+        let path = self.folder_path(shelf, id).join(name);
+        self.upload(file.path(), path.clone()).await?;
+        // Deleted meanwhile: what is left of a folder would stay until it is swept.
+        let is_there = self.manifest(shelf, id).await?.is_some();
+        if !is_there {
+            self.delete(&path).await?;
+        }
+        Ok(is_there)
+    }
+
+    async fn added(&self, shelf: Shelf, id: Uuid) -> io::Result<Vec<(String, OffsetDateTime)>> {
+        // Without what lies in folders: an attempt's files.
+        let listed = self.store.list_with_delimiter(Some(&self.folder_path(shelf, id))).await?;
+        let name = |meta: &ObjectMeta| meta.location.filename().map(|name| (name.to_owned(), written_at(meta)));
+        Ok(listed.objects.iter().filter_map(name).collect())
+    }
+
+    async fn remove_added(&self, shelf: Shelf, id: Uuid, name: &str) -> io::Result<()> {
+        self.delete(&self.folder_path(shelf, id).join(name)).await
+    }
+
     async fn remove(&self, shelf: Shelf, id: Uuid) -> io::Result<bool> {
         if self.manifest(shelf, id).await?.is_none() {
             return Ok(false);
@@ -305,63 +329,6 @@ impl Backend for Objects {
             }
             Shelf::Results => self.prepare().await,
         }
-    }
-}
-
-/// A folder that stands, with its manifest: its published files are found without asking the bucket.
-#[derive(Debug)]
-struct ObjectFolder {
-    store: Arc<dyn ObjectStore>,
-    signer: Option<Arc<dyn Signer>>,
-    path: Path,
-    manifest: Manifest,
-}
-
-impl ObjectFolder {
-    /// The key and length of a published file.
-    fn locate(&self, name: &str) -> Option<(Path, u64)> {
-        let len = *self.manifest.files.get(name)?;
-        Some((self.path.clone().join(self.manifest.attempt.to_string()).join(name), len))
-    }
-}
-
-#[async_trait]
-impl Folder for ObjectFolder {
-    async fn open(&self, name: &str) -> io::Result<Option<StoredFile>> {
-        let found = self.locate(name).map(|(path, len)| {
-            let content = Box::new(Object { store: Arc::clone(&self.store), path });
-            StoredFile { len, content }
-        });
-        Ok(found)
-    }
-
-    async fn read_changing(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        match self.store.get(&self.path.clone().join(name)).await {
-            Ok(found) if found.meta.size > MAX_CHANGED => Err(too_large()),
-            Ok(found) => Ok(Some(found.bytes().await?.into())),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(err) => Err(err.into()),
-        }
-    }
-
-    async fn signed_url(&self, name: &str, valid: Duration) -> io::Result<Option<String>> {
-        let (Some(signer), Some((path, _))) = (&self.signer, self.locate(name)) else { return Ok(None) };
-        Ok(Some(signer.signed_url(http::Method::GET, &path, valid).await?.into()))
-    }
-}
-
-/// An object that was found.
-struct Object {
-    store: Arc<dyn ObjectStore>,
-    path: Path,
-}
-
-#[async_trait]
-impl Content for Object {
-    async fn read(self: Box<Self>, range: Option<Range<u64>>) -> io::Result<Reader> {
-        let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
-        let found = self.store.get_opts(&self.path, options).await?;
-        Ok(Box::pin(StreamReader::new(found.into_stream().map_err(io::Error::from))))
     }
 }
 

@@ -240,7 +240,11 @@ impl StoredResult {
         url.map_err(|source| self.failed(format!("signing for {name} of job {}", self.0.id), source))
     }
 
-    fn failed(&self, what: impl std::fmt::Display, source: io::Error) -> StoreError {
+    pub(super) fn folder(&self) -> &dyn Folder {
+        self.0.folder.as_ref()
+    }
+
+    pub(super) fn failed(&self, what: impl std::fmt::Display, source: io::Error) -> StoreError {
         StoreError::Io { what: format!("{what} in {}", self.0.place), source }
     }
 }

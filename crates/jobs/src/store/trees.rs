@@ -65,7 +65,8 @@ fn shown_of(stored: &StoredTree, job_id: JobId) -> Document {
     }
     let group = whole.elements.iter().find(|element| element.child == Some(job_id)).map(|group| group.id);
     match (group, stored.tree.find(job_id)) {
-        (Some(group), _) => whole.inside(group),
+        (Some(group), Some((_, origin))) => whole.inside(group).seen_from(origin),
+        (Some(group), None) => whole.inside(group),
         (None, Some((tree, _))) => Document::unedited(tree),
         (None, None) => Document::default(),
     }
@@ -116,7 +117,10 @@ impl Store {
     }
 
     /// The result that this one was split from, and so on up to the first that is no part of another.
-    pub(crate) async fn outermost(&self, result: &StoredResult) -> Result<StoredResult, StoreError> {
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn outermost(&self, result: &StoredResult) -> Result<StoredResult, StoreError> {
         let mut found = result.clone();
         for _ in 0..=MAX_DEPTH {
             let Some(parent) = found.metadata().await?.and_then(|metadata| metadata.input.parent) else { break };

@@ -19,11 +19,11 @@ pub struct Placing {
 }
 
 impl Placing {
-    /// `area` is the layer's box on the canvas of its result, which lies at `origin` on the outermost one.
-    pub(super) fn new(area: Rect, origin: (u32, u32), edit: &LayerEdit) -> Self {
+    /// `area` is the layer's box on the canvas of its result or picture, which lies at `origin` on the outermost one.
+    pub(super) fn new(area: Rect, origin: (f64, f64), edit: &LayerEdit) -> Self {
         let middle = |start: u32, length: u32| f64::from(start) + f64::from(length) / 2.0;
         let centre = (middle(area.x, area.width), middle(area.y, area.height));
-        let at = |centre: f64, origin: u32, by: i32| centre + f64::from(origin) + f64::from(by);
+        let at = |centre: f64, origin: f64, by: i32| centre + origin + f64::from(by);
         Self {
             centre,
             moved: (at(centre.0, origin.0, edit.x), at(centre.1, origin.1, edit.y)),
@@ -96,7 +96,7 @@ mod tests {
     const AREA: Rect = Rect { x: 10, y: 20, width: 100, height: 50 };
 
     fn placed(edit: LayerEdit) -> Placing {
-        Placing::new(AREA, (5, 5), &edit)
+        Placing::new(AREA, (5.0, 5.0), &edit)
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
         assert!(placed(edit).is_stretched());
         let small = LayerEdit { scale_x: 0.01, scale_y: 0.01, ..LayerEdit::default() };
         assert_eq!(placed(small).apply(Rect { width: 3, ..AREA }).1, (1, 1), "never nothing");
-        assert!(Placing::new(AREA, (0, 0), &LayerEdit::default()).is_identity());
+        assert!(Placing::new(AREA, (0.0, 0.0), &LayerEdit::default()).is_identity());
         assert!(!placed(LayerEdit::default()).is_identity());
     }
 

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::time::Duration;
 
-use jobs::document::{Document, Element, LayerRef};
-use jobs::store::{Link, Published};
+use jobs::document::{Document, Element, LayerRef, PictureId};
+use jobs::store::{Link, PictureStored, Published};
 use jobs::{JobId, Store};
 use time::OffsetDateTime;
 use tokio::io::AsyncReadExt;
@@ -236,4 +236,47 @@ pub(crate) async fn a_closed_result_is_split_no_more(place: Place) {
     assert_eq!(place.other().await.close(id).await.unwrap(), [second]);
     assert_eq!(place.store.link_child(id, 0, first).await.unwrap(), Link::NoResult);
     assert_eq!(place.store.edits(id).await.unwrap().children.into_values().collect::<Vec<_>>(), [second]);
+}
+
+/// Stores a picture; its id and what became of it.
+pub(crate) async fn put_picture(store: &Store, id: JobId, png: &[u8]) -> (PictureId, PictureStored) {
+    let picture = PictureId::of(png, (3, 2));
+    let mut file = store.make_picture_scratch().await.unwrap();
+    file.write_all(png).unwrap();
+    (picture, store.put_picture(id, picture, file).await.unwrap())
+}
+
+pub(crate) async fn read_picture(store: &Store, id: JobId, picture: PictureId) -> Option<Vec<u8>> {
+    let file = store.result(id).await.unwrap()?.open_picture(picture).await.unwrap()?;
+    let mut bytes = Vec::new();
+    file.read().await.unwrap().read_to_end(&mut bytes).await.unwrap();
+    Some(bytes)
+}
+
+pub(crate) async fn pictures_lie_beside_a_result_and_go_with_it(place: Place) {
+    let id = JobId::new_v4();
+    assert_eq!(put_picture(&place.store, id, b"early").await.1, PictureStored::NoResult);
+    assert_eq!(place.leftovers(), 0);
+    publish(&place.store, id, "x").await;
+    let before = place.store.sizes().await.unwrap().results;
+    let (first, stored) = put_picture(&place.store, id, b"first").await;
+    assert_eq!(stored, PictureStored::Now);
+    let (second, _) = put_picture(&place.store, id, b"second picture").await;
+    assert_eq!(put_picture(&place.store, id, b"first").await, (first, PictureStored::Now), "the same once more");
+    let other = place.other().await;
+    assert_eq!(other.pictures(id).await.unwrap(), [first, second].into());
+    assert_eq!(read_picture(&other, id, second).await.as_deref(), Some(&b"second picture"[..]));
+    assert_eq!(read_picture(&other, id, PictureId::of(b"none", (3, 2))).await, None);
+    assert_eq!(read_picture(&other, id, PictureId::of(b"first", (2, 3))).await, None);
+    // They count for who has them, are no part of what was published, and no leftovers.
+    let after = other.sizes().await.unwrap().results;
+    assert_eq!(after[0].1, before[0].1 + 19);
+    assert_eq!(read(&other, id, &format!("picture_{first}.png")).await, None);
+    assert_eq!(
+        (place.leftovers(), other.sweep(OffsetDateTime::now_utc() + Duration::from_secs(60)).await.unwrap()),
+        (0, 0)
+    );
+    assert!(other.delete_result(id).await.unwrap());
+    assert_eq!((other.pictures(id).await.unwrap().len(), read_picture(&other, id, first).await), (0, None));
+    assert!(other.sizes().await.unwrap().results.is_empty());
 }

@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::future::Future;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use jobs::store::StoreError;
+use jobs::document::{Document, Element, Picture, PictureId};
+use jobs::store::{PictureStored, StoreError};
 use jobs::{JobId, Store};
 use tempfile::TempDir;
 
-use crate::bodies::{crowd, offsets};
+use crate::bodies::{crowd, offsets, put_picture, read_picture};
 use crate::place::*;
 
 /// Runs a test where a waiting thread would soon be one too many.
@@ -208,4 +209,37 @@ async fn other_users_may_read_what_the_umask_lets_them() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&published), mode(&reference));
     assert_eq!(mode(&published.join("image.png")), mode(&published.join("upload.json")));
+}
+
+#[tokio::test]
+async fn pictures_that_nothing_needs_go_when_there_are_many() {
+    let place = Place::folder().await;
+    let id = JobId::new_v4();
+    publish(&place.store, id, "x").await;
+    let (shown, _) = put_picture(&place.store, id, b"shown").await;
+    let (taken_back, _) = put_picture(&place.store, id, b"taken back").await;
+    let show = |picture: PictureId| {
+        move |edits: &mut jobs::edits::Edits| {
+            let before = edits.document.clone().unwrap_or_default();
+            let elements = vec![Element::picture(1, Picture::at(picture, 0, 0), "Picture")];
+            edits.put(&before, Document { elements }, false);
+        }
+    };
+    place.store.change_edits(id, show(taken_back)).await.unwrap();
+    let edits = place.store.change_edits(id, show(shown)).await.unwrap().unwrap();
+    assert_eq!(edits.pictures(), [shown, taken_back].into());
+    for n in 0..Store::MAX_PICTURES - 2 {
+        assert_eq!(put_picture(&place.store, id, &n.to_le_bytes()).await.1, PictureStored::Now);
+    }
+    // They are young: somebody may be about to use them.
+    assert_eq!(put_picture(&place.store, id, b"more").await.1, PictureStored::TooMany);
+    assert_eq!(put_picture(&place.store, id, b"shown").await.1, PictureStored::Now, "it is there");
+    for entry in std::fs::read_dir(place.dir().join("b/results").join(id.to_string())).unwrap() {
+        let file = std::fs::File::options().append(true).open(entry.unwrap().path()).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(2 * 60 * 60)).unwrap();
+    }
+    assert_eq!(put_picture(&place.store, id, b"more").await.1, PictureStored::Now);
+    let left = place.store.pictures(id).await.unwrap();
+    assert!(left.len() <= 4 && left.is_superset(&[shown, taken_back].into()), "{left:?}");
+    assert!(read_picture(&place.store, id, taken_back).await.is_some());
 }

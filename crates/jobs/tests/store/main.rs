@@ -44,4 +44,5 @@ on_every_store! {
     edits_have_a_greatest_size,
     a_closed_result_is_split_no_more,
     a_store_says_that_it_can_be_used,
+    pictures_lie_beside_a_result_and_go_with_it,
 }

@@ -50,6 +50,20 @@ test("groups that somebody made keep their name, others have one by themselves",
   assert.deepEqual(elementsFrom(layers).map(({ edit }) => edit.name), ["배너", undefined, "Group", undefined]);
 });
 
+test("an element shows a picture in place of a layer, or by itself", () => {
+  const id = `${"ab".repeat(20)}-30x20`;
+  const sun = groupElement(77, { picture: { id, x: -5, y: 6, kind: "object" }, edit: { name: "Sun", x: 2 } });
+  const elements = [element(0), element(1, { picture: { id } }), sun, groupElement(78, { picture: { id } })];
+  const [, second, third, fourth] = layersFrom(info(elements));
+  assert.deepEqual([second.info.bounding_box, second.name, second.origin], [{ x: 0, y: 0, width: 30, height: 20 }, "Layer 1", { x: 0, y: 0 }]);
+  assert.deepEqual([third.info.bounding_box.x, third.info.kind, third.name, third.made], [-5, "object", "Sun", null]);
+  assert.deepEqual([fourth.name, fourth.groups], ["Picture", []]);
+  const again = elementsFrom(layersFrom(info(elements)));
+  assert.deepEqual(again[1].layer, { job_id: "job", layer: 1 });
+  assert.deepEqual(again.map(({ picture }) => picture), elements.map(({ picture }) => picture));
+  assert.deepEqual(merged(elements, elements, elements).length, 4);
+});
+
 test("layers of results that are not known are left out", () => {
   const lost = { ...element(5), layer: { job_id: "lost", layer: 0 } };
   assert.deepEqual(keysOf(layersFrom(info([element(0), lost]))), [0]);

@@ -8,8 +8,9 @@ export function layer(key, fields = {}) {
     file: `layer_${key}.png`, z_index: key, name: `Layer ${key}`, kind: "object", coverage: 0.5, visible_share: 1,
     flags: { empty: false, copy_of_composite: false }, bounding_box: { x: 10, y: 20, width: 100, height: 50 },
   };
+  const made = { info: { ...info, ...fields.info }, origin: fields.origin ?? { x: 0, y: 0 } };
   return {
-    key, job: "job", info: { ...info, ...fields.info }, origin: { x: 0, y: 0 }, groups: [], name: `Layer ${key}`,
+    key, job: "job", info: made.info, origin: made.origin, made, picture: null, groups: [], name: `Layer ${key}`,
     visible: true, locked: false, opacity: 1, blend: "normal", x: 0, y: 0, scale_x: 1, scale_y: 1, rotation: 0, effects: null, hue: 0, saturation: 1, lightness: 1, text: null,
     ...withoutInfo(fields),
   };

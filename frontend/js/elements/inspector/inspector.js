@@ -3,7 +3,7 @@ import { dragged, picked, selected } from "../../editor/display.js";
 import { doc, givenName, layerOf, layersNow, nameOf, partsAt } from "../../editor/document.js";
 import { editAll, isLocked, rename, shift, toggleLocked } from "../../editor/edits.js";
 import { endEdit } from "../../editor/history.js";
-import { splitLayer, splitting, stopSplitting } from "../../editor/split.js";
+import { canSplit, splitLayer, splitting, stopSplitting } from "../../editor/split.js";
 import { canShift, groupOf } from "../../editor/tree.js";
 import { blocksOf } from "../../editor/words.js";
 import { html, render } from "../../lib/html.js";
@@ -171,7 +171,7 @@ class Inspector extends View {
   #syncSplit(layer) {
     const running = splitting.value[layer.key];
     const bar = this.find("progress", HTMLProgressElement);
-    this.find("[data-action=split]", HTMLButtonElement).disabled = running !== undefined || !layer.info.bounding_box;
+    this.find("[data-action=split]", HTMLButtonElement).disabled = running !== undefined || !canSplit(layer);
     this.find("[data-action=stop]").hidden = !running?.job;
     bar.hidden = !running;
     bar.value = running?.percent ?? 0;

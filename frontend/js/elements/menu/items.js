@@ -7,7 +7,7 @@ import { isAllVisible, isEdited, isLocked, isVisible, restore, shift, showAll, t
 import { history, reset } from "../../editor/history.js";
 import { copyLayer, saveLayer } from "../../editor/save.js";
 import { keysFor } from "../../editor/shortcuts.js";
-import { splitLayer, splitting } from "../../editor/split.js";
+import { canSplit, splitLayer, splitting } from "../../editor/split.js";
 import { canShift } from "../../editor/tree.js";
 import { wordsIn } from "../../editor/words.js";
 import { copyText } from "../../lib/clipboard.js";
@@ -46,7 +46,7 @@ export function layerItems(key) {
     { words: t("menu.remove"), icon: "close", keys: keysFor("remove"), isOff: isLocked(key), run: removePicked },
     null,
     ...(layer ? [{
-      words: t("split.start"), icon: "layers", isOff: splitting.value[key] !== undefined || !layer.info.bounding_box, run: () => void splitLayer(key),
+      words: t("split.start"), icon: "layers", isOff: splitting.value[key] !== undefined || !canSplit(layer), run: () => void splitLayer(key),
     }] : []),
     ...(words ? [{ words: t("menu.copyText"), icon: "copy", run: () => void copyWords(words) }] : []),
     { words: t("menu.copyPicture"), icon: "copy", isOff: boxAt(key) === null, run: () => void copyLayer(key) },

@@ -104,7 +104,7 @@ fn a_picture_needs_no_pixels_of_layers_that_it_does_not_show() {
 #[test]
 fn translucent_groups_count_for_the_memory() {
     let tree = tree(4000, 4000);
-    let Composition { document, leaves } = unedited(&tree);
+    let Composition { document, leaves, elements } = unedited(&tree);
     let nested = |depth: usize| {
         let group = |children, _| {
             let group = layers::DocumentGroup {
@@ -117,8 +117,8 @@ fn translucent_groups_count_for_the_memory() {
             vec![Node::Group(group)]
         };
         let nodes = (0..depth).fold(document.nodes.clone(), group);
-        let composition =
-            Composition { document: layers::Document { nodes, ..document.clone() }, leaves: leaves.clone() };
+        let document = layers::Document { nodes, ..document.clone() };
+        let composition = Composition { document, leaves: leaves.clone(), elements: elements.clone() };
         Plan::new(&composition, &tree, PNG, BUDGET).check(&leaves, MAX_PIXELS, BUDGET)
     };
     assert_eq!(nested(2), Ok(()));

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::document::{MAX_DOCUMENT, document_of};
+use super::pictures::check_pictures;
 use crate::auth::caller::Caller;
 use crate::export::target::{self, Target};
 use crate::export::{self, Export};
@@ -120,7 +121,10 @@ pub(crate) async fn compose(
     let tree = shown.tree();
     let composition = match request.elements {
         None => request.view.of(&shown).composition(tree, &output),
-        Some(elements) => Document { elements }.checked(tree)?.composition(tree, &output),
+        Some(elements) => {
+            check_pictures(&app, &shown, &elements).await?;
+            Document { elements }.checked(tree)?.composition(tree, &output)
+        }
     };
     let metadata = Metadata { children: child_jobs(tree), ..finished.metadata().await? };
     let file_name = format!("{}-edited.{}", metadata.title(), target.extension());

@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::keep::kept_until;
+use super::pictures::check_pictures;
 use super::versions::VersionInfo;
 use crate::handlers::finished::FinishedJob;
 use crate::http::error::{Error, ErrorBody};
@@ -128,7 +129,7 @@ pub(crate) async fn document(State(app): State<App>, finished: FinishedJob) -> R
         (status = 412, description = "Others changed the document since; its revision is in the ETag", body = ErrorBody),
         JsonFaults,
         StorageFaults,
-        (status = 422, description = "The document cannot be: an unknown layer, a group in itself, a field out of its range", body = ErrorBody),
+        (status = 422, description = "The document cannot be: an unknown layer, a group in itself, a field out of its range, a picture that is not there", body = ErrorBody),
         (status = 428, description = "If-Match is missing", body = ErrorBody),
     )
 )]
@@ -140,6 +141,7 @@ pub(crate) async fn put(
     let expected = expected_revision(request.headers())?;
     let NewDocument { elements, amend } = extract::json_up_to(request, MAX_DOCUMENT).await?;
     let stored = whole_document_of(&app, &finished).await?;
+    check_pictures(&app, &stored, &elements).await?;
     let change = move |edits: &mut Edits, tree: &Tree| {
         let document = Document { elements: elements.clone() }.checked(tree)?;
         // Who does not know of parts yet has not decided against them.

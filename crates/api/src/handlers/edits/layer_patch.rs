@@ -170,6 +170,13 @@ fn edit_element(element: &mut Element, patch: &LayerPatch, layer: &LayerInfo) ->
         );
         return Err(Error::unprocessable("layer_is_split", message));
     }
+    if element.picture.is_some() && patch.text.as_ref().is_some_and(Option::is_some) {
+        let message = format!(
+            "layer {} shows a picture in place of its pixels and has no words; undo that first, or reset the layer",
+            layer.z_index
+        );
+        return Err(Error::unprocessable("layer_is_picture", message).about("text"));
+    }
     element.edit = patch.applied(element.edit.clone(), layer)?;
     Ok(())
 }

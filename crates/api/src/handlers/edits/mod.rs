@@ -4,6 +4,7 @@ pub(crate) mod compose;
 pub(crate) mod document;
 pub(crate) mod keep;
 pub(crate) mod layer_patch;
+pub(crate) mod pictures;
 pub(crate) mod split;
 mod text_patch;
 pub(crate) mod versions;

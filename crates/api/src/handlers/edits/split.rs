@@ -4,6 +4,7 @@ use std::io::{BufReader, Cursor};
 
 use axum::extract::{Request, State};
 use jobs::broker::Submitted;
+use jobs::document::LayerRef;
 use jobs::store::{Link, StoredResult, Upload};
 use jobs::tree::MAX_DEPTH;
 use jobs::{InputInfo, JobId as Id, LayerInfo, OutputSize, ParentLayer, State as JobState};
@@ -17,6 +18,7 @@ use tokio::io::AsyncReadExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::document::document_of;
 use crate::auth::caller::Caller;
 use crate::handlers::finished::{FinishedJob, find_layer};
 use crate::handlers::jobs::request::JobRequest;
@@ -49,7 +51,7 @@ use crate::state::App;
         LayerFaults,
         JsonFaults,
         StorageFaults,
-        (status = 422, description = "A parameter cannot be used, no worker has the engine, or the layer is empty or 32 splits deep", body = ErrorBody),
+        (status = 422, description = "A parameter cannot be used, no worker has the engine, or the layer is empty, shows a picture or is 32 splits deep", body = ErrorBody),
         (status = 429, description = "The queue, or this client's share of it, is full", body = ErrorBody, headers(("Retry-After" = u32, description = "Seconds"))),
     )
 )]
@@ -72,6 +74,12 @@ pub(crate) async fn decompose_layer(
     let area = info
         .bounding_box
         .ok_or_else(|| Error::unprocessable("layer_empty", "the layer has no visible pixels; choose another one"))?;
+    let shown = document_of(&app, &finished).await?;
+    if shown.document.of_layer(LayerRef { job_id: id, layer }).is_some_and(|element| element.picture.is_some()) {
+        let message = "the layer shows a picture in place of its pixels, and only layers as an engine made them are split; undo \
+                       that first";
+        return Err(Error::unprocessable("layer_is_picture", message));
+    }
     if app.store.depth(&metadata).await? >= MAX_DEPTH {
         let message =
             format!("the layer lies {MAX_DEPTH} splits deep, which is the limit; split a layer further up instead");
