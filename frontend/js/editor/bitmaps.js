@@ -59,6 +59,16 @@ async function load(layer) {
   }
 }
 
+/**
+ * Takes pixels that are there already.
+ * @param {Layer} layer
+ * @param {ImageBitmap} bitmap
+ */
+export function hold(layer, bitmap) {
+  bitmaps.get(nameOf(layer))?.close();
+  bitmaps.set(nameOf(layer), bitmap);
+}
+
 /** Frees all pixels. */
 export function closeBitmaps() {
   for (const bitmap of bitmaps.values()) bitmap.close();

@@ -91,6 +91,18 @@ function layerFrom({ id, layer, picture = undefined, locked, edit }, made, group
 }
 
 /**
+ * A layer that shows a picture in place of its pixels, or for the first time. A name that nobody gave is the picture's.
+ * @param {Omit<Layer, "info" | "origin" | "picture" | "name"> & { info?: LayerInfo, name: string | null }} layer
+ * @param {Picture} picture
+ * @returns {Layer}
+ */
+export function pictureLayer(layer, picture) {
+  const info = infoOf(picture, layer.made);
+  const isGiven = layer.name !== null && layer.name !== layer.info?.name;
+  return { ...layer, info, origin: HERE, picture, name: isGiven ? layer.name ?? "" : info.name };
+}
+
+/**
  * @param {Element} element
  * @param {LayerInfo | undefined} info of the layer that was split
  * @returns {Group}

@@ -5,7 +5,7 @@
  *
  * @typedef {"move" | "hand" | "pan" | "fit" | "actual" | "zoomIn" | "zoomOut" | "undo" | "redo" | "raise" | "lower" | "rename"
  *   | "deselect" | "type" | "nudge" | "visible" | "lock" | "menu" | "help" | "all" | "remove" | "duplicate" | "copyHere"
- *   | "group" | "ungroup" | "cut" | "copy" | "paste"} Action
+ *   | "group" | "ungroup" | "cut" | "copy" | "paste" | "merge"} Action
  */
 
 /**
@@ -43,6 +43,7 @@ export const SHORTCUTS = [
       { action: "remove", keys: ["Delete"] },
       { action: "group", keys: ["Ctrl+G"] },
       { action: "ungroup", keys: ["Ctrl+Shift+G"] },
+      { action: "merge", keys: ["Ctrl+E"] },
       { action: "all", keys: ["Ctrl+A"] },
       { action: "deselect", keys: ["Escape"] },
     ],

@@ -131,6 +131,18 @@ export async function compose(id, body) {
   return response.blob();
 }
 
+/**
+ * Stores a picture with a document.
+ * @param {string} id
+ * @param {Blob} file
+ * @returns {Promise<import("../types.js").Size & { id: string }>}
+ */
+export function addPicture(id, file) {
+  const form = new FormData();
+  form.append("image", file, file instanceof File ? file.name : "picture.png");
+  return request(`api/jobs/${id}/pictures`, { method: "POST", body: form });
+}
+
 /** @type {() => Promise<import("../types.js").Session>} */
 export const session = () => request(SESSION);
 /** @type {(token: string) => Promise<import("../types.js").Session>} */

@@ -12,6 +12,7 @@ mod languages;
 mod list;
 mod login;
 mod looks;
+mod own_pictures;
 mod page;
 mod poster;
 mod queue;

@@ -1,6 +1,7 @@
 // @ts-check
 import { copyPicked, cutPicked, paste } from "../../editor/clipboard.js";
 import { mode } from "../../editor/display.js";
+import { addPicture } from "../../editor/own-pictures.js";
 import { closest } from "../../lib/view.js";
 
 /** Where copying means letters. */
@@ -27,7 +28,9 @@ export function onClipboard(event) {
   if (!data || !isAboutLayers(event)) return;
   if (event.type === "paste") {
     // A picture was copied later than any layer.
-    if (data.files.length === 0 && paste()) event.preventDefault();
+    const [picture] = [...data.files].filter(({ type }) => type.startsWith("image/"));
+    if (picture) void addPicture(picture);
+    if (picture || (data.files.length === 0 && paste())) event.preventDefault();
   } else if (event.type === "cut" ? cutPicked() : copyPicked()) {
     data.setData(TYPE, "1");
     event.preventDefault();

@@ -4,6 +4,7 @@ import { picked, renaming, selected, tool } from "../../editor/display.js";
 import { boxAt, layerOf, layersNow } from "../../editor/document.js";
 import { isLocked, moveAll, shift } from "../../editor/edits.js";
 import { redo, undo } from "../../editor/history.js";
+import { mergePicked } from "../../editor/own-pictures.js";
 import { actionOf } from "../../editor/shortcuts.js";
 import { groupOf, pathTo } from "../../editor/tree.js";
 import { closest } from "../../lib/view.js";
@@ -85,6 +86,7 @@ export class Keys {
       case "copyHere": return key === null ? null : () => duplicatePicked(true);
       case "group": return key === null ? null : groupPicked;
       case "ungroup": return key === null ? null : ungroupPicked;
+      case "merge": return key === null ? null : () => void mergePicked();
       case "all": return pickAll;
       case "rename": return this.#rename(event);
       case "deselect": return this.#escape(event);

@@ -13,6 +13,7 @@ import { View, closest, delegate } from "../../lib/view.js";
 import { result } from "../../state.js";
 import { layerItems } from "../menu/items.js";
 import { Menu } from "../menu/menu.js";
+import { backgroundMarkup, makeBackground, takeBackground } from "./background.js";
 import { effectsMarkup, syncEffects, takeEffect } from "./effects.js";
 import { act, places, placesMarkup, syncPlaces, takePlace } from "./places.js";
 
@@ -47,6 +48,7 @@ class Inspector extends View {
     this.addEventListener("input", (event) => this.#take(event.target));
     this.addEventListener("change", () => endEdit());
     this.addEventListener("click", (event) => this.#act(closest(event, "[data-action]")?.dataset.action));
+    delegate(this, "click", "[data-background]", (_, button) => selected.value !== null && makeBackground(button.dataset.background ?? "", selected.value));
     delegate(this, "click", "[data-place]", (_, button) => [act(button.dataset.place ?? ""), syncPlaces(this)]);
   }
 
@@ -93,6 +95,7 @@ class Inspector extends View {
           <label for="layer-blend">${t("inspector.blend")}</label>
           <select id="layer-blend" class="input" name="blend">${BLENDS.map((one) => html`<option value="${one}">${t(`blend.${one}`)}</option>`)}</select>
         </div>
+        ${backgroundMarkup(layer)}
         ${effectsMarkup()}
         <details><summary>${t("inspector.colours")}</summary>${COLOURS.map((one) => this.#slider(one))}</details>
         ${isGroup ? "" : html`<div class="inspector-row">
@@ -132,7 +135,7 @@ class Inspector extends View {
     const merge = `${field} ${picked.value.join()}`;
     if (field === "name") return rename(key, value.trim() || givenName(key), merge);
     const next = Number(value);
-    if (takePlace(input) || takeEffect(input) || !Number.isFinite(next)) return;
+    if (takePlace(input) || takeEffect(input) || takeBackground(input) || !Number.isFinite(next)) return;
     editAll(picked.value, { [field]: UNITS[field] === "%" ? next / 100 : next }, merge);
   }
 

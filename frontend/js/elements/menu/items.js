@@ -5,6 +5,7 @@ import { ground, renaming, selected, solo } from "../../editor/display.js";
 import { boxAt, layerOf, layersNow, partsAt } from "../../editor/document.js";
 import { isAllVisible, isEdited, isLocked, isVisible, restore, shift, showAll, toggleLocked, toggleVisible } from "../../editor/edits.js";
 import { history, reset } from "../../editor/history.js";
+import { addPicture, canMerge, choosePicture, mergePicked, replacePixels } from "../../editor/own-pictures.js";
 import { copyLayer, saveLayer } from "../../editor/save.js";
 import { keysFor } from "../../editor/shortcuts.js";
 import { canSplit, splitLayer, splitting } from "../../editor/split.js";
@@ -43,6 +44,8 @@ export function layerItems(key) {
     { words: t("menu.duplicate"), icon: "copy", keys: keysFor("duplicate"), run: () => duplicatePicked() },
     { words: t("menu.group"), icon: "layers", keys: keysFor("group"), run: groupPicked },
     ...(layer ? [] : [{ words: t("menu.ungroup"), keys: keysFor("ungroup"), run: ungroupPicked }]),
+    { words: t("menu.merge"), keys: keysFor("merge"), isOff: !canMerge(), run: () => void mergePicked() },
+    ...(layer ? [{ words: t("menu.replace"), isOff: !layer.info.bounding_box, run: () => choosePicture((file) => void replacePixels(key, file)) }] : []),
     { words: t("menu.remove"), icon: "close", keys: keysFor("remove"), isOff: isLocked(key), run: removePicked },
     null,
     ...(layer ? [{
@@ -66,6 +69,7 @@ export function viewItems(view) {
   return [
     { words: t("menu.paste"), keys: keysFor("paste"), isOff: !canPaste(), run: () => void paste() },
     null,
+    { words: t("menu.addPicture"), icon: "plus", run: () => choosePicture((file) => void addPicture(file)) },
     { words: t("zoom.fit"), icon: "fit", keys: keysFor("fit"), run: () => view.fit() },
     { words: t("zoom.one"), keys: keysFor("actual"), run: () => view.zoomTo(1) },
     null,
