@@ -4,6 +4,7 @@ import { html, render } from "../../lib/html.js";
 import { language, t } from "../../lib/i18n.js";
 import { icon } from "../../lib/icons.js";
 import { View } from "../../lib/view.js";
+import { report } from "../../notices.js";
 import { job, result, screen } from "../../state.js";
 import { abortUpload, takeFiles } from "../../uploads.js";
 import { register as registerJobs } from "../jobs/jobs.js";
@@ -11,12 +12,14 @@ import { register as registerLogin } from "../login/login.js";
 import { register as registerMenu } from "../menu/menu.js";
 import { register as registerNotices } from "../notices/notices.js";
 import { register as registerProgress } from "../progress/progress.js";
-import { register as registerResult } from "../result/result.js";
 import { register as registerShortcuts } from "../shortcuts/shortcuts.js";
 import { register as registerStart } from "../start/start.js";
 import { register as registerTopbar } from "../topbar/topbar.js";
 
 const SCREENS = { empty: "un-start", uploading: "un-progress", job: "un-progress", result: "un-result" };
+
+/** The editor is more than half of the page: it comes while a poster is on its way. */
+const loadEditor = () => import("../result/result.js").then(({ register: registerResult }) => registerResult(), report);
 
 /**
  * The page: bar, the screen that is on, notices; takes pictures that are
@@ -61,6 +64,7 @@ class App extends View {
   #show() {
     const main = this.find("main");
     const tag = SCREENS[screen.value];
+    if (screen.value !== "empty") void loadEditor();
     if (main.firstElementChild?.localName === tag && tag === "un-progress") return;
     main.replaceChildren(document.createElement(tag));
     // Announces the change to screen readers.
@@ -100,7 +104,8 @@ class App extends View {
   /** @param {ClipboardEvent} event */
   #paste(event) {
     const files = filesIn(event.clipboardData);
-    if (files.length === 0) return;
+    // The editor takes them into its document.
+    if (files.length === 0 || screen.value === "result") return;
     event.preventDefault();
     takeFiles(files);
   }
@@ -115,6 +120,5 @@ export function register() {
   registerJobs();
   registerStart();
   registerProgress();
-  registerResult();
   customElements.define("un-app", App);
 }

@@ -183,7 +183,9 @@ class Result extends View {
   }
 }
 
+/** Once. */
 export function register() {
+  if (customElements.get("un-result")) return;
   registerAnalysis();
   registerCanvas();
   registerDetails();
