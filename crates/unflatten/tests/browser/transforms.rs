@@ -281,7 +281,7 @@ async fn an_export_is_as_large_and_named_as_the_panel_says() {
         assert!(near(picture.pixels.get_pixel(2 * RED_AT.0, 2 * RED_AT.1).0, RED));
         page.click("[data-save=zip]").await;
         let mut archive = zip::ZipArchive::new(std::io::Cursor::new(page.downloaded("zip").await)).expect("a ZIP");
-        let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
+        let names: Vec<String> = archive.file_names().map(|name| name.expect("a name").into_owned()).collect();
         let named =
             names.iter().find(|name| name.ends_with("원 빨강.png")).expect("a file with the layer's name").clone();
         let mut bytes = Vec::new();

@@ -36,9 +36,8 @@ export function placesMarkup() {
     <button type="button" class="button quiet small square" data-place="${name}" aria-label="${t(words)}" title="${t(words)}">${icon(picture)}</button>`;
   const [x, y, width, height, turn] = FIELDS.map(input);
   return html`
-    <div class="inspector-row places">${x}${y}</div>
+    <div class="inspector-row places">${x}${y}${turn}</div>
     <div class="inspector-row places">${width}${height}${button("keep", "place.keep", "link")}</div>
-    <div class="inspector-row places">${turn}</div>
     <div class="inspector-row aligns" role="group" aria-label="${t("place.align")}">
       ${edges.map((edge) => button(edge, `place.align.${edge}`, edge))}
       ${button("distribute-x", "place.distribute.x", "distributeX")}${button("distribute-y", "place.distribute.y", "distributeY")}
