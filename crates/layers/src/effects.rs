@@ -53,7 +53,8 @@ impl Effects {
         let Some(shadow) = self.shadow else { return [around; 4] };
         let (dx, dy) = offset(&shadow);
         let reach = i64::from(around) + i64::from(boxes(shadow.blur).iter().sum::<u32>());
-        let side = |by: i32| (reach + i64::from(by)).max(i64::from(around)) as u32;
+        // As much on the other side: what a blur loses there would be missing.
+        let side = |by: i32| (reach + i64::from(by.max(0))) as u32;
         [side(-dx), side(-dy), side(dx), side(dy)]
     }
 }

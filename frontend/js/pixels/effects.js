@@ -36,8 +36,9 @@ export function margins({ outline, shadow }) {
   if (!shadow) return { left: around, above: around, right: around, below: around };
   const { dx, dy } = offset(shadow);
   const reach = around + boxes(Math.fround(shadow.blur)).reduce((sum, one) => sum + one, 0);
+  // As much on the other side: what a blur loses there would be missing.
   /** @type {(by: number) => number} */
-  const side = (by) => Math.max(around, reach + by);
+  const side = (by) => reach + Math.max(0, by);
   return { left: side(-dx), above: side(-dy), right: side(dx), below: side(dy) };
 }
 

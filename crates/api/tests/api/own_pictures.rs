@@ -116,7 +116,7 @@ async fn a_picture_larger_than_the_canvas_lies_partly_outside() {
     let composed = app.composed(id, &json!({})).await;
     assert_eq!(composed.dimensions(), (pictures::WIDTH, pictures::HEIGHT));
     assert!(composed.enumerate_pixels().all(|(x, y, pixel)| pixel == large.get_pixel(x + 100, y + 50)));
-    let scaled = json!([{ "id": 1, "picture": { "id": picture, "x": -138, "y": -92 }, "edit": { "scale": 0.08 } }]);
+    let scaled = json!([{ "id": 1, "picture": { "id": picture, "x": -138, "y": -92 }, "edit": { "scale_x": 0.08, "scale_y": 0.08 } }]);
     let small = app.composed(id, &json!({ "elements": scaled })).await;
     assert!(small.pixels().all(|pixel| pixel[3] == 255), "24 x 16 pixels about its middle");
 }

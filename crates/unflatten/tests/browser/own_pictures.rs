@@ -97,7 +97,8 @@ async fn a_picture_is_pasted_and_the_background_changed() {
         assert_eq!(page.text("un-layers li.selected b").await, "Green leaf");
         assert_same(page, &service).await;
 
-        page.click("un-layers li[data-key='0'] [data-pick]").await;
+        page.js("document.querySelector(`un-layers li[data-key='0'] [data-pick]`).click()", vec![]).await;
+        page.wait_for("un-inspector .background").await;
         page.click("un-inspector .background summary").await;
         page.set("un-inspector [name=background-from]", "#204060").await;
         page.click("[data-background=colour]").await;
