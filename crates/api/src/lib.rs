@@ -9,6 +9,7 @@ mod handlers;
 mod health;
 mod http;
 mod intake;
+mod lifting;
 mod memory;
 mod prometheus;
 mod removal;

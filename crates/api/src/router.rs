@@ -27,7 +27,7 @@ use crate::auth::scopes::Scope;
 use crate::config::Config;
 use crate::description;
 use crate::handlers::access::{session, share};
-use crate::handlers::edits::{compose, document, keep, layer_patch, pictures, split, versions};
+use crate::handlers::edits::{compose, document, keep, layer_patch, pick, pictures, split, strokes, versions};
 use crate::handlers::jobs::{cancel, events, status, submit};
 use crate::handlers::openai::{errors as openai_errors, images, models};
 use crate::handlers::results::{download, files, text};
@@ -132,6 +132,8 @@ fn edit_routes() -> OpenApiRouter<App> {
         .routes(routes!(layer_patch::patch))
         .routes(routes!(document::put, document::reset))
         .routes(routes!(pictures::add))
+        .routes(routes!(pick::pick))
+        .routes(routes!(strokes::paint))
         .routes(routes!(document::undo))
         .routes(routes!(document::redo))
         .routes(routes!(versions::create))

@@ -11,6 +11,7 @@ use crate::auth::Auth;
 use crate::config::Config;
 use crate::decodes::Decodes;
 use crate::health::Health;
+use crate::lifting::Lifting;
 use crate::turns::Turns;
 
 /// The state of the service, which every handler can reach. Cheap to clone.
@@ -27,6 +28,8 @@ pub struct App {
     pub decodes: Decodes,
     /// The exports that wait and run.
     pub exports: Arc<Turns>,
+    /// Parts that are lifted off layers.
+    pub(crate) lifting: Arc<Lifting>,
     /// What exports set words in.
     pub typefaces: Arc<Typefaces>,
     pub shutdown: CancellationToken,

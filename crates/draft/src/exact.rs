@@ -8,7 +8,7 @@ use crate::monitor::{Monitor, Stopped};
 use crate::plane::{Plane, Rgb8};
 
 /// Largest difference in 1/255 from the picture that may remain where a layer is transparent: rounding to 8 bits.
-const TOLERANCE: f32 = 0.51;
+pub(crate) const TOLERANCE: f32 = 0.51;
 
 /// A picture, and the background and the sheets that have to reproduce it. They are solved in place: no picture of the
 /// whole size is needed beside them.
@@ -144,7 +144,7 @@ fn solve_pixel(pixel: Pixel<'_>, wanted: &dyn Fn(usize) -> ([u8; 3], u8), solved
 
 /// One layer over `below` (0 to 255) so that the composite is `target`: the
 /// pixel and the composite it gives.
-fn lay(target: [f32; 3], below: [f32; 3], alpha: u8) -> ([u8; 4], [f32; 3]) {
+pub(crate) fn lay(target: [f32; 3], below: [f32; 3], alpha: u8) -> ([u8; 4], [f32; 3]) {
     if alpha == 0 && difference(target, below) <= TOLERANCE {
         return ([0; 4], below);
     }
@@ -166,7 +166,7 @@ fn lay(target: [f32; 3], below: [f32; 3], alpha: u8) -> ([u8; 4], [f32; 3]) {
     (pixel, above)
 }
 
-fn difference(a: [f32; 3], b: [f32; 3]) -> f32 {
+pub(crate) fn difference(a: [f32; 3], b: [f32; 3]) -> f32 {
     crate::colour::max_difference(a, b)
 }
 

@@ -16,6 +16,7 @@ mod filter;
 mod kmeans;
 mod large;
 mod layer;
+mod lift;
 mod matte;
 mod maxflow;
 mod monitor;
@@ -45,6 +46,7 @@ mod text;
 
 pub use check::worst_difference;
 pub use decompose::{Error, MOST_LAYERS, Options, Output, SceneText, decompose, memory_bytes};
+pub use lift::{Edge, LiftError, Lifted, lift};
 pub use monitor::{Progress, Stage};
 pub use note::Note;
 pub use rating::{Background, BackgroundReason, Measured, Quality};

@@ -6,6 +6,7 @@ mod arrange;
 mod check;
 mod composition;
 mod history;
+mod lifted;
 mod picture;
 
 use engine::TextEdits;
@@ -15,6 +16,7 @@ use utoipa::ToSchema;
 
 pub use self::check::DocumentError;
 pub use self::history::{Step, Version};
+pub use self::lifted::LiftedPart;
 pub use self::picture::{NotAnId, Picture, PictureId};
 use crate::JobId;
 use crate::edits::LayerEdit;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use jobs::JobId;
-use jobs::document::{Document, Element, LayerRef, Picture, PictureId};
+use jobs::document::{Document, Element, LayerRef, LiftedPart, Picture, PictureId};
 use jobs::edits::{Edits, LayerEdit};
 use jobs::tree::{Child, LeafSource, Output, Tree, TreeLayer};
 use layers::{Group, Kind, Node, Rect};
@@ -261,4 +261,39 @@ fn a_picture_is_not_where_it_cannot_be() {
     document.elements[0].edit.text = [(0, serde_json::from_value(text).unwrap())].into();
     let error = document.checked(&tree).unwrap_err().to_string();
     assert!(error.contains("picture"), "{error}");
+}
+
+#[test]
+fn a_part_is_lifted_off_a_layer_and_the_rest_stays_below_it() {
+    let tree = result(1, 3);
+    let mut document = Document::unedited(&tree);
+    document.elements[1].edit = LayerEdit { x: 5, scale: 2.0, hue: 30.0, ..LayerEdit::default() };
+    let yellow = layers::Label { colour: Some("yellow".to_owned()), ..layers::Label::new("circle") };
+    let lifted = |name: Option<&str>| LiftedPart {
+        part: Picture { kind: Kind::Object, label: Some(yellow.clone()), ..picture(3, 4) },
+        rest: picture(1, 2),
+        name: name.map(str::to_owned),
+    };
+    let (after, part) = document.with_lifted(1, lifted(None), &tree).unwrap();
+    let after = after.checked(&tree).unwrap();
+    assert_eq!(outline(&after, None), format!("0 1 {part} 2"));
+    let rest = after.element(1).unwrap();
+    assert_eq!((rest.picture.as_ref(), rest.layer), (Some(&picture(1, 2)), document.elements[1].layer));
+    assert_eq!(rest.edit, LayerEdit::default(), "the picture has been moved, scaled and recoloured");
+    assert_eq!(after.element(part).unwrap().name(&tree), "Yellow circle");
+    let (again, second) = after.with_lifted(1, lifted(None), &tree).unwrap();
+    assert_eq!(again.element(second).unwrap().name(&tree), "Yellow circle 2");
+    let (named, third) = again.with_lifted(second, lifted(Some("해")), &tree).unwrap();
+    assert_eq!(named.element(third).unwrap().name(&tree), "해");
+    assert_eq!(named.element(second).unwrap().name(&tree), "Yellow circle 2");
+
+    // What is translucent is a group of the two, which is.
+    document.elements[1].edit.opacity = 0.5;
+    let (grouped, part) = document.with_lifted(1, lifted(None), &tree).unwrap();
+    let group = grouped.element(1).unwrap().parent.unwrap();
+    assert_eq!(outline(&grouped, None), format!("0 1(1 {part}) 2"));
+    let look = |id: u64| grouped.element(id).map(|element| element.edit.opacity).unwrap();
+    assert_eq!((look(group), look(1), look(part)), (0.5, 1.0, 1.0));
+    assert!(grouped.checked(&tree).is_ok());
+    assert_eq!(document.with_lifted(99, lifted(None), &tree), None);
 }

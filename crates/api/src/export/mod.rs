@@ -18,11 +18,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use futures_util::StreamExt;
+use image::RgbaImage;
 use jobs::broker::InFlight;
 use jobs::store::StoredTree;
 use jobs::tree::{Composition, LeafSource};
 use jobs::{Metadata, Store, Typefaces};
-use layers::{Document, ExportError, ExportOptions, Format, Rect};
+use layers::{Document, ExportError, ExportOptions, Format, PixelSource, Rect, SourceError};
 use tokio::sync::oneshot;
 use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
@@ -224,5 +225,46 @@ impl Write for StoppableFile<'_> {
 impl Seek for StoppableFile<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(to)
+    }
+}
+
+/// The layers of a composition, for work on some of them.
+pub(crate) struct OpenLeaves(StoredLeaves);
+
+impl OpenLeaves {
+    /// Beside them the memory, in bytes, that composing them takes. Needs a runtime; the methods below block, and must not be
+    /// called on its threads. They fail once `stop` is cancelled.
+    ///
+    /// # Errors
+    /// 422 when the document is too large to be composed.
+    pub(crate) fn new(
+        app: &App,
+        stored: &StoredTree,
+        composition: &Composition,
+        stop: &CancellationToken,
+    ) -> Result<(Self, u64), Error> {
+        let memory = app.exports.limits().memory;
+        let plan = Plan::new(composition, &stored.tree, Target::Png, memory);
+        plan.check(&composition.leaves, app.config.defaults.max_pixels, memory)?;
+        let needed = plan.memory;
+        let (canvas, leaves) = ((composition.document.width, composition.document.height), composition.leaves.clone());
+        let results = (stored.results.clone(), stored.tree.job_id);
+        let leaves = StoredLeaves::new(results, leaves, canvas, (plan, Arc::clone(&app.typefaces)), stop.clone());
+        Ok((Self(leaves), needed))
+    }
+
+    /// The pixels of a layer as the document shows it, without its opacity and blend mode; none of one that is hidden or
+    /// lies outside the canvas.
+    ///
+    /// # Errors
+    /// When they cannot be loaded.
+    pub(crate) fn layer(&self, source: usize) -> Result<RgbaImage, Error> {
+        Ok(self.0.layer(source)?)
+    }
+}
+
+impl PixelSource for OpenLeaves {
+    fn load(&self, source: usize) -> Result<RgbaImage, SourceError> {
+        self.0.load(source)
     }
 }

@@ -136,7 +136,7 @@ impl StoredLeaves {
         if self.stop.is_cancelled() { Err(LoadError::Stopped) } else { Ok(()) }
     }
 
-    fn layer(&self, source: usize) -> Result<RgbaImage, LoadError> {
+    pub(super) fn layer(&self, source: usize) -> Result<RgbaImage, LoadError> {
         self.check()?;
         let leaf = self.leaves.get(source).ok_or(LoadError::NoSuchLayer)?;
         if !self.plan.used.get(source).is_some_and(|used| *used) {

@@ -25,6 +25,7 @@ use self::tasks::keep_running;
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::decodes::Decodes;
+use crate::lifting::Lifting;
 use crate::router::router;
 use crate::state::App;
 use crate::{export, prometheus, removal, webhooks};
@@ -54,6 +55,7 @@ pub async fn run(listener: TcpListener, context: Context, shutdown: Cancellation
     tracing::debug!(most = connections.most(), "the most connections at once");
     let app = App {
         exports: export::turns(context.config.export_memory),
+        lifting: Lifting::new(context.config.export_memory),
         typefaces: Arc::clone(&context.config.typefaces),
         feed: jobs::Feed::new(context.broker.clone()),
         broker: context.broker,

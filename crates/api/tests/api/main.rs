@@ -19,6 +19,7 @@ mod malformed;
 mod openai;
 mod openapi;
 mod own_pictures;
+mod pick;
 mod pictures;
 mod prefix;
 mod ranges;

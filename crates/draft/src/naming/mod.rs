@@ -65,7 +65,7 @@ fn plain_shape(pixels: &RgbaImage) -> Option<Label> {
 }
 
 /// "Yellow circle", "Red shapes", or "Objects" if they have many colours.
-fn object(pixels: &RgbaImage) -> Label {
+pub(crate) fn object(pixels: &RgbaImage) -> Label {
     let (seen, colours) = sampled(pixels);
     let colour = colour::main_colour(&colours);
     let flat = colour.is_some() && colour::is_flat(&colours);

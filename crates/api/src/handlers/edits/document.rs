@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jobs::document::{Document, Element};
 use jobs::edits::Edits;
@@ -72,10 +72,19 @@ pub(crate) struct DocumentAnswer(pub Box<DocumentInfo>);
 
 impl IntoResponse for DocumentAnswer {
     fn into_response(self) -> Response {
-        let headers =
-            [(header::CACHE_CONTROL, HeaderValue::from_static("no-store")), (header::ETAG, tag(self.0.revision))];
-        (headers, Json(self.0)).into_response()
+        (document_headers(self.0.revision), Json(self.0)).into_response()
     }
+}
+
+impl DocumentInfo {
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+/// The headers of an answer with a document.
+pub(super) fn document_headers(revision: u64) -> [(HeaderName, HeaderValue); 2] {
+    [(header::CACHE_CONTROL, HeaderValue::from_static("no-store")), (header::ETAG, tag(revision))]
 }
 
 fn tag(revision: u64) -> HeaderValue {
@@ -108,7 +117,7 @@ pub(crate) struct NewDocument {
 )]
 pub(crate) async fn document(State(app): State<App>, finished: FinishedJob) -> Result<DocumentAnswer, Error> {
     let stored = document_of(&app, &finished).await?;
-    answer(&app, &stored)
+    document_answer(&app, &stored)
 }
 
 /// Change the document
@@ -227,7 +236,7 @@ pub(crate) async fn redo(
 }
 
 async fn walk(app: &App, finished: &FinishedJob, headers: &HeaderMap, back: bool) -> Result<DocumentAnswer, Error> {
-    let expected = if headers.contains_key(header::IF_MATCH) { expected_revision(headers)? } else { None };
+    let expected = expected_or_any(headers)?;
     let stored = whole_document_of(app, finished).await?;
     let change = move |edits: &mut Edits, tree: &Tree| {
         let shown = edits.take_splits(tree);
@@ -238,6 +247,11 @@ async fn walk(app: &App, finished: &FinishedJob, headers: &HeaderMap, back: bool
         Err(Error::unprocessable(code, format!("there is nothing to {what}")))
     };
     change_document(app, stored, expected, change).await
+}
+
+/// The revision that a change starts from; `None` for any, also if the client does not say.
+pub(super) fn expected_or_any(headers: &HeaderMap) -> Result<Option<u64>, Error> {
+    if headers.contains_key(header::IF_MATCH) { expected_revision(headers) } else { Ok(None) }
 }
 
 /// The revision that a change starts from; `None` for any.
@@ -298,10 +312,10 @@ pub(super) async fn change_document(
     if let Some(error) = refused.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(error);
     }
-    answer(app, &stored.with(edits))
+    document_answer(app, &stored.with(edits))
 }
 
-fn changed_meanwhile(revision: u64) -> Error {
+pub(super) fn changed_meanwhile(revision: u64) -> Error {
     let message = format!(
         "others changed the document, which is at revision {revision} now; get it, make the change again and send it with \
          that revision"
@@ -309,7 +323,8 @@ fn changed_meanwhile(revision: u64) -> Error {
     Error::new(StatusCode::PRECONDITION_FAILED, "document_changed", message).with_header(header::ETAG, tag(revision))
 }
 
-fn answer(app: &App, shown: &StoredDocument) -> Result<DocumentAnswer, Error> {
+/// What is said of a document.
+pub(super) fn document_answer(app: &App, shown: &StoredDocument) -> Result<DocumentAnswer, Error> {
     let tree = shown.tree();
     let mut results = Vec::new();
     let mut left = vec![tree];
