@@ -223,6 +223,15 @@
  */
 /** @typedef {"normal" | "multiply" | "screen" | "overlay" | "darken" | "lighten"} Blend */
 /** @typedef {{ job_id: string, layer: number }} LayerRef */
+/**
+ * A mask as a PNG in a `data:` URL, and where it lies on the document's canvas.
+ * @typedef {{ png: string, x?: number, y?: number }} MaskImage
+ */
+/**
+ * Answers of `POST /api/jobs/{id}/pick`.
+ * @typedef {{ element: number, score: number | null, mask: MaskImage, width: number, height: number }} PickPreview
+ * @typedef {{ element: number, source: number, lifted: boolean, completed: boolean, document: DocumentInfo }} Picked
+ */
 
 /**
  * A picture that is stored with the document, `{digits}-{width}x{height}`, and where it lies on the document's canvas.

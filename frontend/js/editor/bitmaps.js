@@ -21,6 +21,9 @@ const bitmaps = new Map();
  */
 const loading = new Set();
 
+/** So many pictures that no layer shows stay, for undoing. */
+const UNUSED_MAX = 12;
+
 /** @type {(layer: Pick<Layer, "job" | "info" | "picture">) => string} */
 export const nameOf = ({ job, info, picture }) => picture?.id ?? `${job}/${info.z_index}`;
 
@@ -36,6 +39,15 @@ export const bitmapOf = (layer) => bitmaps.get(nameOf(layer));
  */
 export function loadBitmaps(layers) {
   for (const layer of layers) load(layer);
+  forgetOld(layers);
+}
+
+/**
+ * The same for pixels that are to be there before the layers are shown.
+ * @param {Layer[]} layers
+ */
+export async function preload(layers) {
+  await Promise.all(layers.map(load));
 }
 
 /** @param {Layer} layer */
@@ -67,6 +79,19 @@ async function load(layer) {
 export function hold(layer, bitmap) {
   bitmaps.get(nameOf(layer))?.close();
   bitmaps.set(nameOf(layer), bitmap);
+}
+
+/**
+ * Frees the oldest pictures that no layer shows: each stroke of a brush makes new ones.
+ * @param {Layer[]} layers
+ */
+function forgetOld(layers) {
+  const shown = new Set(layers.map(nameOf));
+  const unused = [...bitmaps.keys()].filter((name) => !name.includes("/") && !shown.has(name));
+  for (const name of unused.slice(0, -UNUSED_MAX)) {
+    bitmaps.get(name)?.close();
+    bitmaps.delete(name);
+  }
 }
 
 /** Frees all pixels. */

@@ -74,8 +74,9 @@ export const hovered = signal(null);
 export const renaming = signal(null);
 
 /**
- * What a drag on the canvas does: moves a layer, or the view.
- * @type {Signal<"move" | "hand">}
+ * What the pointer does on the canvas: moves layers or the view, or picks what is seen.
+ * @typedef {"move" | "hand" | "pick" | "wand" | "lasso" | "brush" | "eraser"} Tool
+ * @type {Signal<Tool>}
  */
 export const tool = signal("move");
 

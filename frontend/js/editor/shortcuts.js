@@ -3,7 +3,7 @@
 /**
  * The keys of the editor, in one place: what is pressed, what it does, and how the sheet shows it.
  *
- * @typedef {"move" | "hand" | "pan" | "fit" | "actual" | "zoomIn" | "zoomOut" | "undo" | "redo" | "raise" | "lower" | "rename"
+ * @typedef {"move" | "hand" | "pick" | "wand" | "lasso" | "brush" | "eraser" | "pan" | "fit" | "actual" | "zoomIn" | "zoomOut" | "undo" | "redo" | "raise" | "lower" | "rename"
  *   | "deselect" | "type" | "nudge" | "visible" | "lock" | "menu" | "help" | "all" | "remove" | "duplicate" | "copyHere"
  *   | "group" | "ungroup" | "cut" | "copy" | "paste" | "merge"} Action
  */
@@ -25,6 +25,16 @@ export const SHORTCUTS = [
       { action: "zoomOut", keys: ["-"] },
       { action: "fit", keys: ["Ctrl+0"] },
       { action: "actual", keys: ["Ctrl+1"] },
+    ],
+  },
+  {
+    group: "tools",
+    shortcuts: [
+      { action: "pick", keys: ["W"] },
+      { action: "wand", keys: ["Shift+W"] },
+      { action: "lasso", keys: ["L"] },
+      { action: "brush", keys: ["B"] },
+      { action: "eraser", keys: ["E"] },
     ],
   },
   {

@@ -164,7 +164,7 @@ export const statuses = (ids) => request(`api/jobs?ids=${ids.join()}`);
 export const fetchDocument = (id) => request(`api/jobs/${id}/document`);
 /**
  * @typedef {{ elements: import("../types.js").Element_[], amend: boolean }} NewDocument
- * @type {(revision: number, body: NewDocument) => RequestInit}
+ * @type {(revision: number, body: object) => RequestInit}
  */
 const putInit = (revision, body) => ({ ...postJson(body), method: "PUT", headers: { "Content-Type": "application/json", "If-Match": `"${revision}"` } });
 /** @type {(id: string, revision: number, body: NewDocument) => Promise<import("../types.js").DocumentInfo>} */
@@ -176,6 +176,21 @@ export const putDocument = (id, revision, body) => request(`api/jobs/${id}/docum
 export const putOnLeave = (id, revision, body) => void fetch(`api/jobs/${id}/document`, { ...putInit(revision, body), keepalive: true }).catch(() => {});
 /** @type {(id: string, way: "undo" | "redo", revision: number) => Promise<import("../types.js").DocumentInfo>} */
 export const step = (id, way, revision) => request(`api/jobs/${id}/document/${way}`, { method: "POST", headers: { "If-Match": `"${revision}"` } });
+/**
+ * What prompts show on the document.
+ * @type {(id: string, prompts: object, signal: AbortSignal) => Promise<import("../types.js").PickPreview>}
+ */
+export const previewPick = (id, prompts, signal) => request(`api/jobs/${id}/pick`, { ...postJson({ ...prompts, preview: true }), signal });
+/**
+ * Makes a layer of a part of what is seen.
+ * @type {(id: string, revision: number, body: object) => Promise<import("../types.js").Picked>}
+ */
+export const pick = (id, revision, body) => request(`api/jobs/${id}/pick`, { ...putInit(revision, body), method: "POST" });
+/**
+ * Moves pixels between layers.
+ * @type {(id: string, revision: number, stroke: object) => Promise<import("../types.js").DocumentInfo>}
+ */
+export const paint = (id, revision, stroke) => request(`api/jobs/${id}/strokes`, { ...putInit(revision, stroke), method: "POST" });
 /** @type {(id: string) => Promise<null>} */
 export const reset = (id) => request(`api/jobs/${id}/document`, { method: "DELETE" });
 /** @type {(id: string, name: string) => Promise<import("../types.js").DocumentInfo>} */

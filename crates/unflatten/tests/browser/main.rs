@@ -14,6 +14,7 @@ mod login;
 mod looks;
 mod own_pictures;
 mod page;
+mod picking;
 mod poster;
 mod queue;
 mod scripted;

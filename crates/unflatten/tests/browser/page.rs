@@ -258,6 +258,19 @@ impl Page {
         self.client().perform_actions(drag).await.expect("the mouse moves");
     }
 
+    /// A drag with the mouse along pixels of the picture.
+    pub(crate) async fn line(&self, points: &[(u32, u32)]) -> MouseActions {
+        let mut line = MouseActions::new("mouse".to_owned());
+        for (at, point) in points.iter().enumerate() {
+            let (x, y) = self.in_window(*point).await;
+            line = line.then(PointerAction::MoveTo { duration: Some(Duration::from_millis(50)), x, y });
+            if at == 0 {
+                line = line.then(PointerAction::Down { button: fantoccini::actions::MOUSE_BUTTON_LEFT });
+            }
+        }
+        line.then(PointerAction::Up { button: fantoccini::actions::MOUSE_BUTTON_LEFT })
+    }
+
     /// Moves the mouse to a pixel of the picture.
     pub(crate) async fn point_at(&self, at: (u32, u32)) {
         let (x, y) = self.in_window(at).await;

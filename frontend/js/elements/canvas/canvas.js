@@ -5,6 +5,7 @@ import { dragged, ground, guides, hovered, isShown, mode, picked, selected, solo
 import { doc, shapeOf } from "../../editor/document.js";
 import { layerTitle } from "../../editor/names.js";
 import { isComplete } from "../../editor/pixels.js";
+import { tools } from "../../editor/tooling.js";
 import { urls } from "../../lib/api.js";
 import { html, render } from "../../lib/html.js";
 import { language, number, t } from "../../lib/i18n.js";
@@ -37,6 +38,8 @@ class Canvas extends View {
   #typing = null;
   /** @type {Handles | null} */
   #handles = null;
+  /** @type {import("../../tools/overlay.js").Overlay | null} */
+  #overlay = null;
   #observer = new ResizeObserver(() => this.#measure());
 
   mount() {
@@ -71,6 +74,7 @@ class Canvas extends View {
     this.#observer.observe(frame);
     this.addEventListener("click", (event) => this.#zoom(closest(event, "[data-zoom]")?.dataset.zoom));
     this.find(".compare").addEventListener("input", () => this.#split());
+    this.watch([tools], () => this.#lay());
     this.watch([language], () => this.#words());
     this.watch([doc, solo, arrived, typing], () => {
       compositor.request();
@@ -83,7 +87,7 @@ class Canvas extends View {
     });
     this.watch([doc, selected, picked, hovered, dragged, arrived], () => this.#outlines());
     this.watch([guides], () => this.#guides());
-    this.watch([tool], () => gestures.showTool());
+    this.watch([tool, tools], () => gestures.showTool());
     this.watch(typedOver, () => this.#typing?.sync());
     this.watch([ground, mode], () => {
       const stage = this.find(".stage");
@@ -98,6 +102,15 @@ class Canvas extends View {
 
   unmount() {
     this.#observer.disconnect();
+  }
+
+  /** What the tools that work on pixels show, once they are there. */
+  #lay() {
+    if (!tools.value || this.#overlay) return;
+    const { Overlay } = tools.value;
+    const overlay = (this.#overlay = new Overlay(this.find(".stage"), this));
+    overlay.zoom(this.#viewport.scale);
+    this.watch(Overlay.shown, () => overlay.sync());
   }
 
   /** The input is loaded only for those who look at it. */
@@ -123,6 +136,7 @@ class Canvas extends View {
   #words() {
     this.find(".frame").setAttribute("aria-label", t("canvas.frame"));
     this.find(".zoom").setAttribute("aria-label", t("canvas.zoom"));
+    this.#overlay?.words();
     this.find(".compare").setAttribute("aria-label", t("canvas.split"));
     this.find(".original", HTMLImageElement).alt = t("canvas.input");
     this.find(".before").textContent = t("view.input");
@@ -170,6 +184,7 @@ class Canvas extends View {
     this.find(".level").textContent = number(scale, { style: "percent" });
     this.#outlines();
     this.#typing?.place();
+    this.#overlay?.zoom(scale);
   }
 
   #outlines() {

@@ -5,6 +5,7 @@ import { isLocked, moveAll, moveBy } from "../../editor/edits.js";
 import { layerAt } from "../../editor/hit.js";
 import { endEdit, undo } from "../../editor/history.js";
 import { boxesBeside, snapped } from "../../editor/snapping.js";
+import { isPixelTool, tools } from "../../editor/tooling.js";
 import { hit } from "../../editor/tree.js";
 import { closest } from "../../lib/view.js";
 import { Marquee, keysIn } from "./marquee.js";
@@ -44,6 +45,13 @@ export class Gestures {
   #pointers = new Map();
   /** @type {Drag | null} */
   #drag = null;
+  /**
+   * What a press of a tool does that works on pixels.
+   * @type {import("../../tools/worker.js").Worker | null}
+   */
+  #worker = null;
+  /** The pointer that is pressed with such a tool. */
+  #working = -1;
   /** Whether Space is held, which is the hand tool for as long. */
   #isHeld = false;
   /** Whether a mouse is over the canvas. */
@@ -88,15 +96,22 @@ export class Gestures {
     return this.#isHeld || tool.value === "hand";
   }
 
+  /** Whether a press works on pixels and moves nothing. */
+  get #isWork() {
+    return isPixelTool() && !this.#isHeld;
+  }
+
   /** Shows by the pointer what a drag does. */
   showTool() {
     this.#frame.toggleAttribute("data-hand", this.#isHand);
-    if (this.#isHand) hovered.value = null;
+    this.#frame.dataset.tool = tool.value;
+    if (tools.value) this.#worker ??= new tools.value.Worker(this.#frame, this.#viewport);
+    if (this.#isHand || this.#isWork) hovered.value = null;
   }
 
   /** Whether there is a drag that `cancel` ends. */
   get isDragging() {
-    return this.#drag !== null;
+    return this.#drag !== null || this.#working >= 0;
   }
 
   /** Ends a drag, as if it had not been. */
@@ -133,6 +148,13 @@ export class Gestures {
     const point = this.#point(event);
     this.#pointers.set(event.pointerId, point);
     if (this.#pointers.size > 1) return this.#drop();
+    if (this.#isWork && event.button === 0) {
+      // The tool is still on its way.
+      if (!this.#worker) return;
+      this.#working = event.pointerId;
+      this.#frame.setPointerCapture(event.pointerId);
+      return this.#worker.down(point, event);
+    }
     const key = event.button === 0 && !this.#isHand ? this.keyAt(event) : null;
     // A finger moves only a layer that is already selected: otherwise it pans.
     const adds = event.shiftKey && event.button === 0 && !this.#isHand && mode.value === "layers";
@@ -162,7 +184,7 @@ export class Gestures {
    * @param {MouseEvent} event
    */
   #deeper(event) {
-    if (closest(event, "input, button") || this.#isHand) return;
+    if (closest(event, "input, button") || this.#isHand || this.#isWork) return;
     const { x, y } = this.#point(event);
     if (typeOver(this.#layerAt(event), this.#viewport.toContent(x, y))) return event.preventDefault();
     const key = this.keyAt(event, true);
@@ -174,7 +196,7 @@ export class Gestures {
    * @param {PointerEvent} event
    */
   #hover(event) {
-    if (event.pointerType === "touch" || this.#isHand || this.#looking !== null) return;
+    if (event.pointerType === "touch" || this.#isHand || this.#isWork || this.#looking !== null) return;
     this.#looking = requestAnimationFrame(() => {
       this.#looking = null;
       if (this.isOver && !this.#drag) hovered.value = closest(event, "input, button") ? null : this.keyAt(event);
@@ -183,16 +205,19 @@ export class Gestures {
 
   #leave() {
     this.isOver = false;
+    this.#worker?.hover(null);
     hovered.value = null;
   }
 
   /** @param {PointerEvent} event */
   #move(event) {
     const before = this.#pointers.get(event.pointerId);
+    if (!before && this.#isWork) return this.#worker?.hover(this.#point(event));
     if (!before) return this.#hover(event);
     const point = this.#point(event);
     this.#pointers.set(event.pointerId, point);
     if (this.#pointers.size === 2) return this.#pinch(event.pointerId, before, point);
+    if (event.pointerId === this.#working) return this.#worker?.move(point, event);
     const drag = this.#drag;
     if (!drag) return;
     if (!drag.begun) {
@@ -279,7 +304,14 @@ export class Gestures {
 
   /** @param {PointerEvent} event */
   #up(event) {
-    if (!this.#pointers.delete(event.pointerId) || !this.#drag) return;
+    if (!this.#pointers.delete(event.pointerId)) return;
+    if (event.pointerId === this.#working) {
+      this.#working = -1;
+      if (event.type === "pointerup") this.#worker?.up(this.#point(event));
+      else this.#worker?.cancel();
+      return;
+    }
+    if (!this.#drag) return;
     const isWhole = event.type === "pointerup";
     const { begun, selects, adds, key, marquee } = this.#drag;
     if (!begun && isWhole && selects && mode.value === "layers") {
@@ -298,6 +330,8 @@ export class Gestures {
    * @param {boolean} [keep]
    */
   #drop(keep = false) {
+    this.#working = -1;
+    this.#worker?.cancel();
     const drag = this.#drag;
     this.#drag = null;
     delete this.#frame.dataset.dragging;

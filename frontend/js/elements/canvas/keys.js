@@ -6,6 +6,7 @@ import { isLocked, moveAll, shift } from "../../editor/edits.js";
 import { redo, undo } from "../../editor/history.js";
 import { mergePicked } from "../../editor/own-pictures.js";
 import { actionOf } from "../../editor/shortcuts.js";
+import { PIXEL_TOOLS, tools } from "../../editor/tooling.js";
 import { groupOf, pathTo } from "../../editor/tree.js";
 import { closest } from "../../lib/view.js";
 import { typeOver } from "./typing.js";
@@ -71,6 +72,7 @@ export class Keys {
     switch (actionOf(event)) {
       case "move": return () => (tool.value = "move");
       case "hand": return () => (tool.value = "hand");
+      case "pick": case "wand": case "lasso": case "brush": case "eraser": return this.#take(event);
       // Elsewhere, Space presses the button that has the focus or scrolls.
       case "pan": return this.#gestures.isOver || closest(event, ".frame") ? () => this.#gestures.hold(true) : null;
       case "fit": return () => view.fit();
@@ -79,9 +81,9 @@ export class Keys {
       case "zoomOut": return () => view.zoomTo(view.scale / ZOOM);
       case "undo": return undo;
       case "redo": return redo;
-      case "raise": return key === null ? null : () => shift(key, 1);
-      case "lower": return key === null ? null : () => shift(key, -1);
-      case "remove": return key === null ? null : removePicked;
+      case "raise": return this.#brush(1) ?? (key === null ? null : () => shift(key, 1));
+      case "lower": return this.#brush(-1) ?? (key === null ? null : () => shift(key, -1));
+      case "remove": return tools.value?.isPicking() ? tools.value.removeLast : key === null ? null : removePicked;
       case "duplicate": return key === null ? null : () => duplicatePicked();
       case "copyHere": return key === null ? null : () => duplicatePicked(true);
       case "group": return key === null ? null : groupPicked;
@@ -98,6 +100,21 @@ export class Keys {
   }
 
   /** @param {KeyboardEvent} event */
+  #take(event) {
+    const next = PIXEL_TOOLS.find((one) => one === actionOf(event));
+    return next ? () => (tool.value = next) : null;
+  }
+
+  /**
+   * Makes the brush thicker or thinner, if there is one.
+   * @param {1 | -1} by
+   */
+  #brush(by) {
+    const isBrush = tool.value === "brush" || tool.value === "eraser";
+    return isBrush && tools.value ? () => tools.value?.resize(by) : null;
+  }
+
+  /** @param {KeyboardEvent} event */
   #rename(event) {
     const row = closest(event, "un-layers li");
     const key = row ? Number(row.dataset.key) : selected.value;
@@ -110,6 +127,8 @@ export class Keys {
    */
   #escape(event) {
     if (this.#gestures.isDragging) return () => this.#gestures.cancel();
+    if (tools.value?.lasso.value) return () => tools.value && (tools.value.lasso.value = null);
+    if (tools.value?.isPicking() && !closest(event, "[role=menu]")) return tools.value.drop;
     const key = selected.value;
     if (key === null || closest(event, "[role=menu]")) return null;
     const around = pathTo(layersNow(), key).slice(0, -1).filter((one) => !groupOf(layersNow(), one)?.code);
@@ -118,6 +137,8 @@ export class Keys {
 
   /** @param {KeyboardEvent} event */
   #type(event) {
+    if (tools.value?.lasso.value) return tools.value.closeLasso;
+    if (tools.value?.selection.value && !closest(event, "button, select, summary, a, [role=menu]")) return tools.value.lift;
     const words = layerOf(selected.value);
     return words && closest(event, ".frame") ? () => void typeOver(words) : null;
   }

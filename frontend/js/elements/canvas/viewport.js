@@ -84,6 +84,16 @@ export class Viewport {
     return { x: (x - this.x) / this.scale, y: (y - this.y) / this.scale };
   }
 
+  /**
+   * The place in the frame of a point of the content.
+   * @param {number} x
+   * @param {number} y
+   * @returns {import("../../types.js").Point}
+   */
+  toScreen(x, y) {
+    return { x: x * this.scale + this.x, y: y * this.scale + this.y };
+  }
+
   #settle() {
     this.x = keep(this.x, this.content.width * this.scale, this.frame.width);
     this.y = keep(this.y, this.content.height * this.scale, this.frame.height);

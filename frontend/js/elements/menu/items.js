@@ -1,7 +1,7 @@
 // @ts-check
 import { duplicatePicked, groupPicked, removePicked, ungroupPicked } from "../../editor/arrange.js";
 import { canPaste, copyPicked, cutPicked, paste } from "../../editor/clipboard.js";
-import { ground, renaming, selected, solo } from "../../editor/display.js";
+import { ground, renaming, selected, solo, tool } from "../../editor/display.js";
 import { boxAt, layerOf, layersNow, partsAt } from "../../editor/document.js";
 import { isAllVisible, isEdited, isLocked, isVisible, restore, shift, showAll, toggleLocked, toggleVisible } from "../../editor/edits.js";
 import { history, reset } from "../../editor/history.js";
@@ -9,6 +9,7 @@ import { addPicture, canMerge, choosePicture, mergePicked, replacePixels } from 
 import { copyLayer, saveLayer } from "../../editor/save.js";
 import { keysFor } from "../../editor/shortcuts.js";
 import { canSplit, splitLayer, splitting } from "../../editor/split.js";
+import { PIXEL_TOOLS } from "../../editor/tooling.js";
 import { canShift } from "../../editor/tree.js";
 import { wordsIn } from "../../editor/words.js";
 import { copyText } from "../../lib/clipboard.js";
@@ -84,6 +85,8 @@ export function viewItems(view) {
 export function moreItems() {
   return [
     ...GROUNDS.map((one) => ({ words: t(`ground.${one}`), isOn: ground.value === one, run: () => void (ground.value = one) })),
+    null,
+    ...(/** @type {const} */ (["move", ...PIXEL_TOOLS])).map((one) => ({ words: t(`tools.${one}`), keys: keysFor(one), isOn: tool.value === one, run: () => void (tool.value = one) })),
     null,
     { words: t("layers.showAll"), icon: "eye", isOff: solo.value === null && isAllVisible(), run: () => [(solo.value = null), showAll()] },
     { words: t("tools.reset"), icon: "reset", isOff: !history.value.undo, run: () => void reset() },

@@ -7,6 +7,7 @@ import { closeDocument, openDocument } from "../../editor/open.js";
 import { saving } from "../../editor/outbox.js";
 import { allWords } from "../../editor/retype.js";
 import { keysFor } from "../../editor/shortcuts.js";
+import { PIXEL_TOOLS } from "../../editor/tooling.js";
 import { wordsIn } from "../../editor/words.js";
 import { html, render } from "../../lib/html.js";
 import { language, t } from "../../lib/i18n.js";
@@ -29,7 +30,9 @@ import { register as registerVersions } from "../versions/versions.js";
 /** @type {(typeof mode.value)[]} */
 const MODES = ["layers", "compare", "input"];
 /** @type {(typeof tool.value)[]} */
-const TOOLS = ["move", "hand"];
+const TOOLS = ["move", "hand", ...PIXEL_TOOLS];
+/** @type {Record<typeof tool.value, string>} */
+const ICONS = { move: "arrow", hand: "hand", pick: "target", wand: "wand", lasso: "lasso", brush: "brush", eraser: "eraser" };
 
 /**
  * A finished job: the canvas, its layers, downloads, how it was made.
@@ -63,7 +66,7 @@ class Result extends View {
         ${this.#choices("mode", MODES, mode.value, "view")}
         <div class="hands" role="group" aria-label="${t("tools.pointer")}">${TOOLS.map((one) => html`
           <button type="button" class="button quiet square" data-tool="${one}" aria-label="${t(`tools.${one}`)}"
-            title="${t(`tools.${one}`)} (${keysFor(one)})">${icon(one === "move" ? "arrow" : "hand")}</button>`)}</div>
+            title="${t(`tools.${one}`)} (${keysFor(one)})">${icon(ICONS[one])}</button>`)}</div>
         ${this.#choices("ground", GROUNDS, ground.value, "ground")}
         <div class="undo">
           <button type="button" class="button quiet square" data-action="undo" aria-label="${t("tools.undo")}" title="${t("tools.undo")}">${icon("undo")}</button>
