@@ -9,12 +9,13 @@
 use rayon::prelude::*;
 
 use crate::colour::{distance_squared, oklab_plane};
-use crate::fill::membrane::membrane;
 use crate::monitor::{Monitor, Stopped};
-use crate::morphology::{Components, NOWHERE, components, dilate, distance_to, nearest};
+use crate::morphology::{Components, NOWHERE, components, distance_to, nearest};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
 use crate::text::frame::Frame;
+use crate::text::share::{inks, share_of};
+use crate::text::sharpness::soft_parts;
 use crate::text::tidy::own_colours;
 
 /// How far a line is looked for beyond its ends, in heights of its letters.
@@ -31,14 +32,16 @@ const GAP: f32 = 0.95;
 const LETTER: f32 = 0.5;
 /// The same where it is surely no gap between two strokes.
 const FIRM: f32 = 0.7;
-/// Oklab distance between letters and background under which they cannot be told apart.
-const FAINT: f32 = 0.06;
 /// How far from a component, in pixels, the colour that it stands on is seen, and the Oklab distance up to which two
 /// stand on the same.
 const GROUND: (usize, usize) = (2, 6);
 const SAME_GROUND: f32 = 0.12;
 /// Height of a letter, in heights of the line.
 const LETTER_HEIGHTS: std::ops::Range<f32> = 0.42..1.45;
+/// Length of a dash against its height.
+const LONG_BAR: f32 = 1.5;
+/// Boldness of a dash, against that of the line.
+const BARS: std::ops::Range<f32> = 0.35..1.5;
 /// Boldness of a letter, against that of the line.
 const STROKES: std::ops::Range<f32> = 0.45..1.7;
 
@@ -146,7 +149,12 @@ impl Surroundings {
         let mut depths: Vec<f32> = depth.data.iter().copied().filter(|d| *d > 0.0 && d.is_finite()).collect();
         let stroke = quantile(&mut depths, 0.9).max(1.0);
         let middle = quantile(&mut depths, 0.5);
-        let inks = own_colours(&depth.map(|d| d >= middle && d.is_finite() && d > 0.0), &lab);
+        let inner = depth.map(|d| d >= middle && d.is_finite() && d > 0.0);
+        // Texture has the colours of soft edges as well, and so have rings around lettering.
+        let inks = match !line.rough && frame.is_level() {
+            true => inks(&inner, middle, &lab, &own, &others),
+            false => own_colours(&inner, &lab),
+        };
         if inks.is_empty() {
             return None;
         }
@@ -177,6 +185,9 @@ impl Surroundings {
         }
         let mut open: Vec<&Piece> = pieces.iter().filter(|p| own[p.label] == 0 && !self.cut(&parts, p.label)).collect();
         open.retain(|p| p.low >= band.0 && p.high <= band.1);
+        let soft = if self.rough { soft_parts(&parts, &self.lab, &self.own) } else { vec![false; parts.areas.len()] };
+        open.retain(|p| !soft[p.label]);
+        taken.iter_mut().zip(&soft).for_each(|(taken, soft)| *taken &= !soft);
         if !self.rough {
             let grounds = self.grounds(&parts);
             open.retain(|p| distance_squared(grounds[p.label], grounds[0]) < SAME_GROUND * SAME_GROUND);
@@ -201,7 +212,7 @@ impl Surroundings {
                 break;
             }
         }
-        let letters = self.pruned(parts.select(&taken).or(&self.own), &place);
+        let letters = self.pruned(parts.select(&taken).or(&self.own.minus(&parts.select(&soft))), &place);
         let mask = self.with_outline(&letters);
         let mask = self.with_companions(&self.with_hard_shadow(mask, &place), &place);
         let bounds = mask.bounds()?;
@@ -302,143 +313,16 @@ impl Surroundings {
             && STROKES.contains(&boldness)
             && inside > 0.6
             && gap < GAP * height;
-        let bar = tall < 0.35 * height && long < 1.3 * height && boldness < 1.5 && inside > 0.9 && gap < 0.8 * height;
-        let mark =
-            tall <= 0.5 * height && long <= 0.5 * height && boldness < 2.2 && piece.area >= 2.0 && gap < 0.6 * height;
+        // Stars and lights are as low, and lead from one to the next; they are not as long.
+        let is_bar = tall < 0.35 * height && (LONG_BAR * tall..1.3 * height).contains(&long);
+        let bar = is_bar && BARS.contains(&boldness) && inside > 0.9 && gap < 0.8 * height;
+        // What is only partly in the line is small print beside it.
+        let within = piece.low >= self.outer.0 && piece.high <= self.outer.1;
+        let small = within && tall <= 0.5 * height && long <= 0.5 * height;
+        let mark = small && boldness < 2.2 && piece.area >= 2.0 && gap < 0.6 * height;
         if letter || bar { Some(Role::Letter) } else { mark.then_some(Role::Mark) }
     }
 }
 
-/// How much of the letters' colours there is in each pixel, 0 to 1; `None` where they cannot be told from the background.
-fn share_of(lab: &Colour, inks: &[[f32; 3]], own: &Mask, others: &Mask) -> Option<Gray> {
-    let nearest_ink =
-        lab.map(|colour| inks.iter().map(|&ink| distance_squared(ink, colour)).fold(f32::INFINITY, f32::min));
-    let near = dilate(&own.or(others), 2);
-    let rim = dilate(own, 4).minus(&near);
-    let mut around: Vec<f32> =
-        nearest_ink.data.iter().zip(&rim.data).filter(|(_, rim)| **rim).map(|(d, _)| d.sqrt()).collect();
-    let contrast = quantile(&mut around, 0.5);
-    if contrast < FAINT {
-        return None;
-    }
-    let limit = (0.6 * contrast).powi(2);
-    let known = nearest_ink.zip(&near, |d, near| !near && d > limit);
-    if !known.any() {
-        return None;
-    }
-    let behind = membrane(lab, &known, 2);
-    Some(lab.zip(&behind, |colour, back| {
-        let change: [f32; 3] = std::array::from_fn(|c| colour[c] - back[c]);
-        let mut best = 0.0f32;
-        for ink in inks {
-            let toward: [f32; 3] = std::array::from_fn(|c| ink[c] - back[c]);
-            let square = toward.iter().map(|v| v * v).sum::<f32>();
-            if square < FAINT * FAINT {
-                continue;
-            }
-            let share = (0..3).map(|c| change[c] * toward[c]).sum::<f32>() / square;
-            let off = (0..3).map(|c| (change[c] - share * toward[c]).powi(2)).sum::<f32>();
-            if off < (0.3f32 * square.sqrt() + 0.02).powi(2) && share < 1.6 {
-                best = best.max(share.min(1.0));
-            }
-        }
-        best
-    }))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::monitor::monitor;
-
-    /// Bars of letters from x = 100 on, 20 apart.
-    fn bar(x: usize, y: usize, from: usize, to: usize) -> bool {
-        (40..70).contains(&y) && x >= 100 && (from..to).contains(&((x - 100) / 20)) && (x - 100) % 20 < 7
-    }
-
-    fn completed(picture: impl Fn(usize, usize) -> bool + Sync) -> Plane<bool> {
-        let image = Plane::from_fn(420, 110, |x, y| if picture(x, y) { [20, 20, 70] } else { [240, 230, 220] });
-        let rect = Rect { x0: 100, y0: 42, x1: 200, y1: 68 };
-        let marked = Plane::new(rect.width(), rect.height(), true);
-        let known = Rect { x0: 98, y0: 38, x1: 200, y1: 72 };
-        let mask = Plane::from_fn(known.width(), known.height(), |x, y| bar(x + known.x0, y + known.y0, 0, 5));
-        let line = Found { marked: &marked, marked_rect: rect, reach: 12.0, mask: &mask, rect: known, rough: false };
-        let (monitor, _reporter) = monitor();
-        let whole = complete(&image, &[line], &monitor).expect("nobody stops it").remove(0);
-        let mut all = Plane::new(420, 110, false);
-        all.paste(whole.rect, &whole.mask, &whole.mask);
-        all
-    }
-
-    #[test]
-    fn the_last_letters_and_the_full_stop_join_the_line() {
-        let dot = |x: usize, y: usize| (244..249).contains(&x) && (65..70).contains(&y);
-        let all = completed(|x, y| bar(x, y, 0, 7) || dot(x, y));
-        assert!(all.at(222, 50) && all.at(246, 67), "letters and dot");
-        let wrong = (0..110).any(|y| (0..420).any(|x| all.at(x, y) && !bar(x, y, 0, 7) && !dot(x, y)));
-        assert!(!wrong, "the background stays");
-    }
-
-    /// A shadow shifted to the right and down, as dark as a shade of the background.
-    #[test]
-    fn a_hard_shadow_joins_its_letters() {
-        let shadow = |x: usize, y: usize| x >= 103 && y >= 3 && bar(x - 3, y - 3, 0, 5);
-        let image = Plane::from_fn(420, 110, |x, y| match (bar(x, y, 0, 5), shadow(x, y)) {
-            (true, _) => [250, 160, 30],
-            (_, true) => [20, 10, 35],
-            _ => [50, 30, 90],
-        });
-        let rect = Rect { x0: 98, y0: 38, x1: 200, y1: 72 };
-        let mask = Plane::from_fn(rect.width(), rect.height(), |x, y| bar(x + rect.x0, y + rect.y0, 0, 5));
-        let marked = Plane::new(rect.width(), rect.height(), true);
-        let line = Found { marked: &marked, marked_rect: rect, reach: 12.0, mask: &mask, rect, rough: false };
-        let (monitor, _reporter) = monitor();
-        let whole = complete(&image, &[line], &monitor).expect("nobody stops it").remove(0);
-        let at = |x: usize, y: usize| {
-            (whole.mask.at(x - whole.rect.x0, y - whole.rect.y0), whole.edging.at(x - whole.rect.x0, y - whole.rect.y0))
-        };
-        assert_eq!(at(123, 50), (true, false));
-        assert_eq!(at(128, 60), (true, true));
-        assert!(!at(135, 60).0, "the gap between the letters");
-    }
-
-    /// What letters 24 px thick take in of a shadow beside them that is blurred by `sigma` px, as a share of themselves.
-    fn taken_of_a_shadow(sigma: f32) -> f32 {
-        let letter = |x: usize, y: usize| {
-            (40..120).contains(&y)
-                && (100..400).contains(&x)
-                && ((x - 100) % 60 < 24 || (y < 60 && (x - 100) % 60 < 48))
-        };
-        let cast = Plane::from_fn(520, 170, |x, y| [if x >= 5 && y >= 6 && letter(x - 5, y - 6) { 0.5 } else { 0.0 }]);
-        let cast = if sigma > 0.0 { crate::filter::gaussian(&cast, sigma) } else { cast };
-        let image = Plane::from_fn(520, 170, |x, y| {
-            let shade = 1.0 - cast.at(x, y)[0];
-            if letter(x, y) { [205, 160, 80] } else { [210.0, 110.0, 220.0].map(|v: f32| (v * shade).round() as u8) }
-        });
-        let rect = Rect { x0: 96, y0: 36, x1: 392, y1: 124 };
-        let mask = Plane::from_fn(rect.width(), rect.height(), |x, y| letter(x + rect.x0, y + rect.y0));
-        let marked = Plane::new(rect.width(), rect.height(), true);
-        let line = Found { marked: &marked, marked_rect: rect, reach: 30.0, mask: &mask, rect, rough: false };
-        let (monitor, _reporter) = monitor();
-        let whole = complete(&image, &[line], &monitor).expect("nobody stops it").remove(0);
-        let letters = (0..170).flat_map(|y| (0..520).map(move |x| (x, y))).filter(|&(x, y)| letter(x, y)).count();
-        (whole.mask.count() as f32 - letters as f32) / letters as f32
-    }
-
-    #[test]
-    fn a_soft_shadow_is_no_part_of_the_letters() {
-        for sigma in [2.5, 3.5, 6.0] {
-            assert!(taken_of_a_shadow(sigma) < 0.03, "sigma {sigma}: {}", taken_of_a_shadow(sigma));
-        }
-        assert!(taken_of_a_shadow(0.0) > 0.1, "a hard one is: {}", taken_of_a_shadow(0.0));
-        assert!(taken_of_a_shadow(0.6) > 0.1, "also where its edge is smoothed: {}", taken_of_a_shadow(0.6));
-    }
-
-    #[test]
-    fn an_icon_and_what_is_far_away_do_not() {
-        let icon = |x: usize, y: usize| x.abs_diff(225).pow(2) + y.abs_diff(55).pow(2) < 18 * 18;
-        assert!(!completed(|x, y| bar(x, y, 0, 5) || icon(x, y)).at(225, 55));
-        let far = completed(|x, y| bar(x, y, 0, 5) || bar(x, y, 9, 12));
-        assert!(!far.at(283, 50) && far.at(183, 50));
-    }
-}
+mod tests;

@@ -14,6 +14,9 @@ const PARTS: usize = 16;
 /// Sag of a line against its height from which it counts as bent.
 const BENT: f32 = 0.12;
 
+/// Sine of the angle up to which a line is level or upright.
+const LEVEL: f32 = 0.1;
+
 /// How far letters go beyond the rows that hold eight tenths of them, in heights of these.
 const BEYOND_BODY: f32 = 0.6;
 
@@ -96,6 +99,11 @@ impl Frame {
         let bend = [solved[0][0] as f32, solved[1][0] as f32 / length, solved[2][0] as f32 / (length * length)];
         // Half a length from the middle a parabola has left its tangent by this much.
         if (bend[2] * length * length / 4.0).abs() > BENT * height { bend } else { [0.0; 3] }
+    }
+
+    /// Whether it runs along an axis of the picture, as small print does.
+    pub(super) fn is_level(&self) -> bool {
+        !self.is_bent() && self.along.iter().any(|part| part.abs() < LEVEL)
     }
 
     pub(super) fn is_bent(&self) -> bool {

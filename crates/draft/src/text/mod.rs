@@ -35,6 +35,10 @@ mod rows;
 #[cfg(feature = "networks")]
 pub(crate) mod scene;
 #[cfg(feature = "networks")]
+mod share;
+#[cfg(feature = "networks")]
+mod sharpness;
+#[cfg(feature = "networks")]
 mod soft;
 #[cfg(feature = "networks")]
 mod tidy;
