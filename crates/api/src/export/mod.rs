@@ -244,7 +244,7 @@ impl OpenLeaves {
         stop: &CancellationToken,
     ) -> Result<(Self, u64), Error> {
         let memory = app.exports.limits().memory;
-        let plan = Plan::new(composition, &stored.tree, Target::Png, memory);
+        let plan = Plan::new(composition, &stored.tree, Target::Png { trim: false }, memory);
         plan.check(&composition.leaves, app.config.defaults.max_pixels, memory)?;
         let needed = plan.memory;
         let (canvas, leaves) = ((composition.document.width, composition.document.height), composition.leaves.clone());

@@ -147,7 +147,7 @@ async fn what_is_stopped_loads_and_writes_nothing_more() {
     let stop = CancellationToken::new();
     let leaves = export.composition.leaves.clone();
     let source = StoredLeaves::new(
-        export.stored.results.clone(),
+        (export.stored.results.clone(), export.stored.tree.job_id),
         leaves,
         (40, 40),
         (plan.clone(), Arc::default()),
@@ -176,7 +176,7 @@ async fn a_layer_is_the_same_whether_it_is_kept_or_made_again() {
     let few = Plan { kept_layers: 20_000, ..plan.clone() };
     let sources = [plan, none, few].map(|plan| {
         StoredLeaves::new(
-            export.stored.results.clone(),
+            (export.stored.results.clone(), export.stored.tree.job_id),
             leaves.clone(),
             (40, 40),
             (plan, Arc::default()),

@@ -8,7 +8,7 @@ use image::GrayImage;
 use jobs::document::{Document, LayerRef, LiftedPart, Picture};
 use jobs::edits::Edits;
 use jobs::store::StoredDocument;
-use jobs::tree::{Composition, Tree};
+use jobs::tree::{Composition, Output, Tree};
 use layers::Kind;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -188,7 +188,7 @@ pub(crate) async fn pick(
     let (tree, document) = (shown.tree(), &shown.document);
     request.check((tree.width, tree.height))?;
     let asked = request.element(document, shown.stored.tree.job_id)?;
-    let composition = document.composition(tree);
+    let composition = document.composition(tree, &Output::default());
     let needs_network = request.mask.is_none();
     let look = lifting::look(&app, &caller, &shown, &composition, needs_network).await?;
     if !request.preview {
@@ -405,7 +405,8 @@ async fn lift(
     };
     let made = std::sync::Arc::new(std::sync::Mutex::new(0));
     let told = std::sync::Arc::clone(&made);
-    let change = move |edits: &mut Edits, now: Document, tree: &Tree| {
+    let change = move |edits: &mut Edits, tree: &Tree| {
+        let now = edits.take_splits(tree);
         if now.element(source) != before.as_ref() {
             return Err(changed_meanwhile(edits.revision));
         }

@@ -8,7 +8,7 @@ use image::{GrayImage, Luma};
 use jobs::document::{Document, Picture};
 use jobs::edits::Edits;
 use jobs::store::StoredDocument;
-use jobs::tree::{Composition, Tree};
+use jobs::tree::{Composition, Output, Tree};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
@@ -130,7 +130,7 @@ pub(crate) async fn paint(
     }
     request.check(&shown.document)?;
     app.auth.quotas.check_room(&app.store, &caller).await?;
-    let composition = shown.document.composition(shown.tree());
+    let composition = shown.document.composition(shown.tree(), &Output::default());
     let look = match (request.mode, request.from) {
         (StrokeMode::Add, None) => Some(lifting::look(&app, &caller, &shown, &composition, false).await?),
         _ => None,
@@ -175,7 +175,8 @@ async fn store(
         changes.push((element, Picture::at(id, at.0, at.1)));
     }
     let before = shown.document.clone();
-    let change = move |edits: &mut Edits, now: Document, tree: &Tree| {
+    let change = move |edits: &mut Edits, tree: &Tree| {
+        let now = edits.take_splits(tree);
         if changes.iter().any(|(id, _)| now.element(*id) != before.element(*id)) {
             return Err(changed_meanwhile(edits.revision));
         }
