@@ -54,4 +54,4 @@ export class Roving {
  * @param {HTMLElement} row
  * @returns {HTMLElement[]}
  */
-const controlsOf = (row) => [...row.querySelectorAll(CONTROLS)].flatMap((one) => (one instanceof HTMLElement ? [one] : []));
+const controlsOf = (row) => [...row.querySelectorAll(CONTROLS)].flatMap((one) => (one instanceof HTMLElement && !one.closest("[hidden]") ? [one] : []));
