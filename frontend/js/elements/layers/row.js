@@ -36,7 +36,7 @@ export function rowMarkup(row) {
         <button type="button" class="button quiet small square" data-stop aria-label="${t("layers.stop", { name })}" title="${t("layers.stop", { name })}">${icon("close")}</button></span>` : ""}
       <span class="row-tools">
         ${control("solo", "solo", name, icon("solo"))}
-        ${control("save", "dragOut", name, icon("download"))}
+        ${layer ? control("save", "dragOut", name, icon("download")) : ""}
         ${control("lock", "lock", name, html`<span class="on">${icon("lock")}</span><span class="off">${icon("unlock")}</span>`)}
         ${layer ? "" : control("fold", "parts", name, icon("fold"))}
         <span class="grip" aria-hidden="true">${icon("grip")}</span>
