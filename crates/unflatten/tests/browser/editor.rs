@@ -105,7 +105,8 @@ async fn a_layer_can_be_decomposed_again() {
         let name = page.text("un-layers li.group:not(.named) b").await;
         assert!(before.contains(&name), "{name}");
         // The button that was pressed is far down in the panel.
-        page.js("document.querySelector('un-layers li.group:not(.named)').scrollIntoView({ block: 'center' })", vec![]).await;
+        page.js("document.querySelector('un-layers li.group:not(.named)').scrollIntoView({ block: 'center' })", vec![])
+            .await;
         page.click("un-layers li.group:not(.named) [data-pick]").await;
         page.drag_on_canvas(BLUE_AT, (BLUE_AT.0, BLUE_AT.1 + 100)).await;
         page.frame().await;
