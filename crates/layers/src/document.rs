@@ -59,7 +59,7 @@ pub struct DocumentLayer {
     pub x: i32,
     /// Distance of the pixels' top edge from the canvas's, in pixels; may be negative.
     pub y: i32,
-    /// Degrees clockwise by which the pixels are turned about their middle. What is no number counts as 0.
+    /// Degrees clockwise by which the pixels are turned about their middle. What is not a number counts as 0.
     #[serde(default, skip_serializing_if = "is_upright")]
     pub turn: f32,
     /// What is drawn behind the pixels once they are turned.

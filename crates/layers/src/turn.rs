@@ -46,7 +46,7 @@ pub fn turned_box(width: u32, height: u32, degrees: f32) -> TurnedBox {
     }
 }
 
-/// The quarter turns clockwise that an angle is, 0 to 3; none for other angles, and 0 for what is no number.
+/// The quarter turns clockwise that an angle is, 0 to 3; none for other angles, and 0 for what is not a number.
 fn quarters(degrees: f32) -> Option<u8> {
     if !degrees.is_finite() {
         return Some(0);
