@@ -113,6 +113,8 @@ pub enum MessageCode {
     MadeElsewhere,
     /// The picture's file lacks its end, but all of its pixels were there.
     EndMissing,
+    /// The picture has a high dynamic range, which was brought to that of sRGB.
+    ToneMapped,
 
     // Why a background is as good as it is.
     /// Next to nothing of it was hidden.
@@ -174,7 +176,7 @@ pub enum MessageCode {
 
 impl MessageCode {
     /// Every code that a page needs words for: all but [`MessageCode::Other`].
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::AskedFor,
         Self::BestHere,
         Self::GpuBusy,
@@ -194,6 +196,7 @@ impl MessageCode {
         Self::OneSize,
         Self::MadeElsewhere,
         Self::EndMissing,
+        Self::ToneMapped,
         Self::BackgroundWhole,
         Self::BackgroundSmooth,
         Self::BackgroundFlatArt,

@@ -143,6 +143,10 @@ impl InputInfo {
             let text = "The file lacks its end, but all of its pixels were there.";
             Message::new(MessageCode::EndMissing, text)
         });
+        let was_hdr = picture.was_hdr.then(|| {
+            let text = "The picture has a high dynamic range; lights brighter than white were made darker.";
+            Message::new(MessageCode::ToneMapped, text)
+        });
         Self {
             filename,
             format: picture.format.to_owned(),
@@ -150,7 +154,7 @@ impl InputInfo {
             height: picture.pixels.height(),
             has_alpha: picture.has_alpha,
             density: picture.density,
-            notes: lacks_end.into_iter().collect(),
+            notes: lacks_end.into_iter().chain(was_hdr).collect(),
             sha256,
             parent: None,
         }

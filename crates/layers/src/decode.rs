@@ -8,6 +8,7 @@ mod bmp;
 mod colour;
 mod density;
 mod gif;
+mod hdr;
 mod jpeg_markers;
 mod other_formats;
 mod png;
@@ -58,6 +59,8 @@ pub struct Picture {
     pub density: Option<Density>,
     /// Whether the file lacks its end although all pixels are there: it may have been cut off on its way.
     pub lacks_end: bool,
+    /// Whether the file has a high dynamic range (PQ or HLG), of which sRGB cannot show the brightest lights as bright.
+    pub was_hdr: bool,
 }
 
 /// Why bytes do not become a picture. [`DecodeError::help`] says what the person who has the picture can do.
@@ -175,7 +178,7 @@ fn decode_dyn(mut reader: &mut dyn Source, limits: &Limits) -> Result<Picture, D
     reader.seek(SeekFrom::Start(start)).map_err(DecodeError::Io)?;
     if format == ImageFormat::Avif {
         let (decoded, said) = avif::read(reader, limits)?;
-        return finish(decoded, &said, name);
+        return Ok(finish(decoded, &said, name));
     }
     let Prepared { reader, said } = prepare(reader, format, start, limits)?;
     let mut image_reader = ImageReader::with_format(reader, format);
@@ -199,14 +202,14 @@ fn decode_dyn(mut reader: &mut dyn Source, limits: &Limits) -> Result<Picture, D
         tiff::unpremultiply(&mut decoded);
     }
     let density = said.density.map(|density| if is_turned(orientation) { density.transposed() } else { density });
-    finish(decoded, &Said { density, ..said }, name)
+    Ok(finish(decoded, &Said { density, ..said }, name))
 }
 
 /// Brings the colours of an upright picture to sRGB.
-fn finish(decoded: DynamicImage, said: &Said, format: &'static str) -> Result<Picture, DecodeError> {
-    let pixels = colour::to_srgb8(decoded, &said.colours, format)?;
+fn finish(decoded: DynamicImage, said: &Said, format: &'static str) -> Picture {
+    let (pixels, was_hdr) = colour::to_srgb8(decoded, &said.colours);
     let has_alpha = pixels.pixels().any(|pixel| pixel[3] != 255);
-    Ok(Picture { pixels, format, has_alpha, density: said.density, lacks_end: said.lacks_end })
+    Picture { pixels, format, has_alpha, density: said.density, lacks_end: said.lacks_end, was_hdr }
 }
 
 /// Whether rows become columns.

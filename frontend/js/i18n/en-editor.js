@@ -153,4 +153,5 @@ export const editor = {
   "take.saved": "{name} is saved, {size}.",
   "shortcuts.mouse.free": "Without snapping",
   "shortcuts.mouse.free.how": "Hold Ctrl while dragging",
+  "message.tone_mapped": "The picture has a high dynamic range; lights brighter than white were made darker.",
 };

@@ -153,4 +153,5 @@ export const editor = {
   "take.saved": "{name} 저장됨, {size}.",
   "shortcuts.mouse.free": "맞춤 없이 옮기기",
   "shortcuts.mouse.free.how": "Ctrl을 누른 채 끌기",
+  "message.tone_mapped": "HDR 이미지여서 흰색보다 밝은 부분을 더 어둡게 조정했습니다.",
 };

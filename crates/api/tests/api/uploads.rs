@@ -105,7 +105,7 @@ async fn what_is_not_read_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn density_and_a_missing_end_are_told() {
+async fn density_and_what_is_odd_are_told() {
     let app = TestApp::start().await;
     let picture = RgbaImage::from_pixel(30, 20, image::Rgba([9, 8, 7, 255]));
     let mut png = Vec::new();
@@ -116,6 +116,11 @@ async fn density_and_a_missing_end_are_told() {
     // Without the mark of the end, which has twelve bytes.
     let cut: Value = app.upload("a4.png", png[..png.len() - 12].to_vec()).await.json().await.unwrap();
     assert_eq!(cut["notes"][0]["code"], "end_missing", "{cut}");
+    // The chunk cICP, which says PQ, behind the header.
+    let pq = b"\0\0\0\x04cICP\x09\x10\0\x01\x4d\x23\x23\xfe";
+    let hdr = [&png[..33], pq, &png[33..]].concat();
+    let hdr: Value = app.upload("hdr.png", hdr).await.json().await.unwrap();
+    assert_eq!(hdr["notes"][0]["code"], "tone_mapped", "{hdr}");
     let stored = app.get(cut["links"]["image"].as_str().unwrap()).await.bytes().await.unwrap();
     let read = layers::decode(std::io::Cursor::new(stored), &layers::Limits::default()).unwrap();
     assert_eq!((read.density, read.pixels), (layers::Density::new(300.0, 300.0), picture));

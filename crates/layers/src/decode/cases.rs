@@ -6,7 +6,7 @@ use std::io::Cursor;
 use image::RgbaImage;
 use moxcms::ColorProfile;
 
-use super::{DecodeError, Limits, Picture, decode};
+use super::{Limits, Picture, decode};
 use crate::Density;
 
 fn read(file: &[u8]) -> Picture {
@@ -132,19 +132,49 @@ fn video_levels_are_stretched() {
     assert_near(pixels(&deep)[0], [128; 3], "16 bits");
 }
 
+/// A PNG with 16 bits of one row and these chunks before its pixels.
+fn deep(row: &[[u16; 3]], before: &[Vec<u8>]) -> Vec<u8> {
+    let bytes: Vec<u8> = row.iter().flatten().flat_map(|value| value.to_be_bytes()).collect();
+    png((row.len() as u32, 1), (16, 2), &[&bytes], before, &[])
+}
+
+/// Values computed apart from the code, by the formulas of SMPTE ST 2084, BT.2087, BT.2390 and BT.2100.
 #[test]
-fn high_dynamic_range_is_refused_in_words() {
-    let hdr = |transfer| chunk(b"cICP", &[9, transfer, 0, 1]);
-    for (words, before) in [
-        ("PQ", hdr(16)),
-        ("HLG", hdr(18)),
-        ("PQ", profile(&ColorProfile::new_bt2020_pq())),
-        ("HLG", profile(&ColorProfile::new_bt2020_hlg())),
-    ] {
-        let error = decode(Cursor::new(rgb([128; 3], &[before])), &Limits::default()).expect_err("is HDR");
-        assert!(matches!(error, DecodeError::Unsupported { .. }), "{error}");
-        assert!(error.to_string().contains(&format!("high dynamic range, {words}")), "{error}");
+fn high_dynamic_range_becomes_srgb() {
+    let (pq, hlg) = (chunk(b"cICP", &[9, 16, 0, 1]), chunk(b"cICP", &[9, 18, 0, 1]));
+    // sRGB's (200, 100, 50), (20, 30, 90) and white, with paper at 203 cd/m²: nothing is brighter.
+    let dim = [[32_029, 26_124, 19_640], [13_474, 13_628, 23_061], [38_055; 3], [0x8000; 3], [0; 3]];
+    let expected = [[200, 100, 50], [20, 30, 90], [255; 3], [180; 3], [0; 3]];
+    let by_profile = profile(&ColorProfile::new_bt2020_pq());
+    for before in [pq.clone(), by_profile] {
+        let picture = read(&deep(&dim, &[before]));
+        assert!(picture.was_hdr && !picture.has_alpha);
+        for (pixel, expected) in picture.pixels.pixels().zip(expected) {
+            assert_near(pixel.0, expected, "PQ");
+        }
     }
+    // 30, 100, 203, 400 and 1000 cd/m²: the brightest becomes white, and what is dark stays.
+    let bright = read(&deep(&[25_747, 33_297, 38_055, 42_767, 49_271].map(|value| [value; 3]), &[pq]));
+    for (pixel, expected) in bright.pixels.pixels().zip([107, 185, 229, 250, 255]) {
+        assert_near(pixel.0, [expected; 3], "PQ with lights");
+    }
+    for before in [hlg, profile(&ColorProfile::new_bt2020_hlg())] {
+        let picture = read(&deep(&[[16_384; 3], [32_768; 3], [49_151; 3]], &[before]));
+        assert!(picture.was_hdr);
+        for (pixel, expected) in picture.pixels.pixels().zip([61, 137, 255]) {
+            assert_near(pixel.0, [expected; 3], "HLG");
+        }
+    }
+    assert!(!read(&deep(&[[1; 3]], &[chunk(b"cICP", &P3)])).was_hdr);
+}
+
+#[test]
+fn a_light_keeps_its_hue() {
+    let pq = chunk(b"cICP", &[12, 16, 0, 1]);
+    // P3's red at 1000 cd/m² beside paper: red, not white.
+    let picture = read(&deep(&[[49_271, 20_000, 20_000], [38_055; 3]], &[pq]));
+    let [red, green, blue, _] = picture.pixels.get_pixel(0, 0).0;
+    assert!(red == 255 && green < 60 && blue < 60, "{red} {green} {blue}");
 }
 
 /// An EXIF block with orientation 6 and 150 x 300 pixels per inch.

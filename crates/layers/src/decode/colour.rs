@@ -4,7 +4,7 @@ use moxcms::{
     MatrixCoefficients, RenderingIntent, ToneReprCurve, TransferCharacteristics, TransformExecutor, TransformOptions,
 };
 
-use super::DecodeError;
+use super::hdr::{self, Transfer};
 
 /// What a file says of its colours. The strongest counts: code points, the profile, sRGB, then gamma with the primaries
 /// (PNG, third edition, section 4.3). A picture of which nothing is said is in sRGB.
@@ -111,36 +111,23 @@ impl Colours {
     }
 }
 
-/// The picture in sRGB with 8 bits.
-///
-/// # Errors
-/// For HDR (PQ and HLG of ITU-R BT.2100), whose brightness sRGB cannot show.
-pub(super) fn to_srgb8(
-    mut picture: DynamicImage,
-    colours: &Colours,
-    format: &'static str,
-) -> Result<RgbaImage, DecodeError> {
+/// The picture in sRGB with 8 bits, and whether it was one of high dynamic range.
+pub(super) fn to_srgb8(mut picture: DynamicImage, colours: &Colours) -> (RgbaImage, bool) {
     let profile = colours.profile();
-    let coded = profile.as_ref().and_then(|profile| profile.cicp).map(|cicp| cicp.transfer_characteristics);
-    let hdr = match coded {
-        Some(TransferCharacteristics::Smpte2084) => Some("PQ"),
-        Some(TransferCharacteristics::Hlg) => Some("HLG"),
-        _ => None,
-    };
-    if let Some(kind) = hdr {
-        let reason = format!("high dynamic range, {kind}: it is brighter than sRGB can show");
-        return Err(DecodeError::Unsupported { format, reason });
-    }
     if colours.code_points.is_some_and(|points| !points.is_full_range) {
         picture = to_full_range(picture);
     }
-    let Some(profile) = profile else { return Ok(picture.into_rgba8()) };
+    let Some(profile) = profile else { return (picture.into_rgba8(), false) };
+    if let Some(transfer) = Transfer::of(&profile) {
+        return (hdr::to_srgb8(picture, transfer, &profile), true);
+    }
     let grey = !picture.color().has_color();
-    Ok(match profile.color_space {
+    let pixels = match profile.color_space {
         DataColorSpace::Rgb => from_rgb(picture, &profile),
         DataColorSpace::Gray if grey => from_grey(picture, &profile),
         _ => picture.into_rgba8(),
-    })
+    };
+    (pixels, false)
 }
 
 /// From video levels, where 8 bits say black as 16 and white as 235 (ITU-T H.273, section 8.3), to all levels.
@@ -237,12 +224,12 @@ fn luminance(lightness: f64) -> f64 {
 }
 
 /// IEC 61966-2-1.
-fn srgb_encoded(linear: f64) -> f64 {
+pub(super) fn srgb_encoded(linear: f64) -> f64 {
     if linear <= 0.003_130_8 { 12.92 * linear } else { 1.055 * linear.powf(1.0 / 2.4) - 0.055 }
 }
 
 /// `round(v / 257)`: the exact scale from 0..=65535 to 0..=255.
-fn to8(value: u16) -> u8 {
+pub(super) fn to8(value: u16) -> u8 {
     let rounded = (u32::from(value) + 128) / 257;
     u8::try_from(rounded).unwrap_or(u8::MAX)
 }

@@ -88,10 +88,8 @@ fn changed_profiles_never_panic() {
             }
             bytes.truncate(bytes.len() - random.below(2) * random.below(bytes.len()));
             for picture in [DynamicImage::new_rgba8(2, 2), DynamicImage::new_luma16(2, 2)] {
-                // An error is a profile that became one of HDR.
-                if let Ok(picture) = colour::to_srgb8(picture, &Some(bytes.clone()).into(), "png") {
-                    assert_eq!(picture.dimensions(), (2, 2));
-                }
+                let (picture, _) = colour::to_srgb8(picture, &Some(bytes.clone()).into());
+                assert_eq!(picture.dimensions(), (2, 2));
             }
         }
     }
