@@ -8,7 +8,7 @@ use layers::{Group, Label};
 
 /// The words of a language, line by line.
 fn words(language: &str) -> String {
-    let files = [format!("{language}.js"), format!("{language}-names.js")];
+    let files = ["", "-names", "-editor"].map(|part| format!("{language}{part}.js"));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../frontend/js/i18n");
     let read = |file: &String| {
         std::fs::read_to_string(folder.join(file))
