@@ -159,10 +159,12 @@ fn pq_signal(light: f32) -> f32 {
 
 /// Light of the scene of a signal, both from 0 to 1 (BT.2100, table 5).
 fn hlg_scene(signal: f32) -> f32 {
-    const A: f32 = 0.178_832_77;
-    const B: f32 = 0.284_668_92;
-    const C: f32 = 0.559_910_73;
-    if signal <= 0.5 { signal * signal / 3.0 } else { (((signal - C) / A).exp() + B) / 12.0 }
+    const A: f64 = 0.178_832_77;
+    const B: f64 = 0.284_668_92;
+    const C: f64 = 0.559_910_73;
+    let signal = f64::from(signal);
+    let light = if signal <= 0.5 { signal * signal / 3.0 } else { (((signal - C) / A).exp() + B) / 12.0 };
+    light as f32
 }
 
 #[cfg(test)]
