@@ -20,6 +20,16 @@ const MAP_SIDE: u32 = 2048;
 /// Opacity, 0 to 255, from which an element is what is seen.
 const SEEN: f32 = 127.5;
 
+/// Share of the picture up to which a mask is a thing in it, and how much less likely that may be than all of the picture.
+const MOST: f32 = 0.6;
+const LESS_LIKELY: f32 = 0.35;
+
+/// Pieces of a mask that are smaller than this share of its largest are no part of it.
+const CRUMB: f32 = 0.02;
+
+/// How much steeper the edge of a mask is than the network's certainty.
+const SURE: i32 = 4;
+
 /// Mask value from which a pixel belongs to a thing.
 pub(super) const INSIDE: u8 = 128;
 
@@ -69,7 +79,20 @@ impl Look {
     /// 422 for a prompt without a point to include and without a box.
     pub(crate) fn segment(&self, prompt: &Prompt, stop: &CancellationToken) -> Result<Segment, Error> {
         let embedding = self.embedding.as_ref().ok_or_else(|| Error::internal("a look that is not for prompts"))?;
-        embedding.segment(prompt, &|| stop.is_cancelled()).map_err(segment_error)
+        let is_point = prompt.boxes.is_empty() && prompt.points.len() == 1;
+        let mut segment = if is_point {
+            let offers = embedding.offers(prompt, &|| stop.is_cancelled()).map_err(segment_error)?;
+            meant(offers).ok_or_else(|| Error::internal("the network offers no mask"))?
+        } else {
+            embedding.segment(prompt, &|| stop.is_cancelled()).map_err(segment_error)?
+        };
+        // How likely a pixel belongs to a thing says little of how much of it does.
+        for value in segment.mask.pixels_mut() {
+            let sure = i32::from(INSIDE) + SURE * (i32::from(value[0]) - i32::from(INSIDE));
+            value[0] = sure.clamp(0, 255) as u8;
+        }
+        drop_crumbs(&mut segment.mask);
+        Ok(segment)
     }
 
     /// The element that is seen in most of a mask; `None` where nothing is.
@@ -81,6 +104,59 @@ impl Look {
     pub(crate) fn owner_but(&self, mask: &GrayImage, other: u64) -> Option<u64> {
         let other = self.elements.iter().position(|element| *element == other);
         self.elements.get(self.owners.most(mask, other)?).copied()
+    }
+}
+
+/// What a single point means: the likeliest mask, but rather a thing than all of the picture, which the network likes to
+/// see wherever something is drawn in the colours of what is around it.
+fn meant(mut offers: Vec<Segment>) -> Option<Segment> {
+    let best = offers.first()?.score;
+    let share = |offer: &Segment| {
+        let inside = offer.mask.pixels().filter(|value| value[0] >= INSIDE).count();
+        inside as f32 / offer.mask.len().max(1) as f32
+    };
+    let is_thing = |offer: &Segment| offer.score >= best - LESS_LIKELY && (f32::EPSILON..MOST).contains(&share(offer));
+    let at = offers.iter().position(is_thing).unwrap_or(0);
+    Some(offers.swap_remove(at))
+}
+
+/// Empties what of a mask lies apart from its largest piece and is far smaller: the network sees spots where there is nothing.
+fn drop_crumbs(mask: &mut GrayImage) {
+    let (width, height) = (mask.width() as usize, mask.height() as usize);
+    // The piece of each pixel: 0 for none.
+    let mut pieces = vec![0_usize; width * height];
+    let mut areas = vec![0_usize];
+    let mut open = Vec::new();
+    for start in 0..pieces.len() {
+        if pieces[start] > 0 || mask.as_raw()[start] == 0 {
+            continue;
+        }
+        let piece = areas.len();
+        areas.push(0);
+        pieces[start] = piece;
+        open.push(start);
+        while let Some(at) = open.pop() {
+            areas[piece] += 1;
+            let (x, y) = (at % width, at / width);
+            let beside = [
+                (x > 0).then(|| at - 1),
+                (x + 1 < width).then(|| at + 1),
+                (y > 0).then(|| at - width),
+                (y + 1 < height).then(|| at + width),
+            ];
+            for next in beside.into_iter().flatten() {
+                if pieces[next] == 0 && mask.as_raw()[next] > 0 {
+                    pieces[next] = piece;
+                    open.push(next);
+                }
+            }
+        }
+    }
+    let least = areas.iter().max().copied().unwrap_or(0) as f32 * CRUMB;
+    for (value, piece) in mask.pixels_mut().zip(pieces) {
+        if (areas[piece] as f32) < least {
+            value[0] = 0;
+        }
     }
 }
 
@@ -202,6 +278,38 @@ mod tests {
 
     fn mask(inside: impl Fn(u32, u32) -> bool) -> GrayImage {
         GrayImage::from_fn(3000, 1500, |x, y| Luma([if inside(x, y) { 255 } else { 0 }]))
+    }
+
+    #[test]
+    fn crumbs_of_a_mask_go_and_pieces_stay() {
+        let large = |x: u32, y: u32| (10..60).contains(&x) && (10..60).contains(&y);
+        let second = |x: u32, y: u32| (70..80).contains(&x) && (10..30).contains(&y);
+        let crumb = |x: u32, y: u32| (90..95).contains(&x) && (90..95).contains(&y);
+        let of = |inside: &dyn Fn(u32, u32) -> bool| {
+            GrayImage::from_fn(100, 100, |x, y| Luma([if inside(x, y) { 200 } else { 0 }]))
+        };
+        let mut mask = of(&|x, y| large(x, y) || second(x, y) || crumb(x, y));
+        drop_crumbs(&mut mask);
+        assert_eq!(mask, of(&|x, y| large(x, y) || second(x, y)));
+        let mut empty = GrayImage::new(3, 2);
+        drop_crumbs(&mut empty);
+        assert_eq!(empty, GrayImage::new(3, 2));
+    }
+
+    #[test]
+    fn a_point_means_a_thing_rather_than_the_whole_picture() {
+        let offer = |score: f32, rows: u32| {
+            let mask = GrayImage::from_fn(10, 10, |_, y| Luma([if y < rows { 255 } else { 0 }]));
+            Segment { mask, score }
+        };
+        let rows = |offers: Vec<Segment>| {
+            meant(offers).map(|one| one.mask.pixels().filter(|value| value[0] >= INSIDE).count() / 10)
+        };
+        assert_eq!(rows(vec![offer(0.97, 10), offer(0.8, 3), offer(0.7, 1)]), Some(3));
+        assert_eq!(rows(vec![offer(0.97, 10), offer(0.5, 3)]), Some(10), "far less likely");
+        assert_eq!(rows(vec![offer(0.97, 10), offer(0.9, 0)]), Some(10), "nothing is not a thing");
+        assert_eq!(rows(vec![offer(0.9, 4), offer(0.8, 3)]), Some(4));
+        assert_eq!(rows(Vec::new()), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod arranging;
 mod browser;
+mod designer;
 mod editing;
 mod editor;
 mod habits;

@@ -5,6 +5,7 @@ pub(crate) mod document;
 pub(crate) mod keep;
 pub(crate) mod layer_patch;
 pub(crate) mod pick;
+mod pick_request;
 pub(crate) mod pictures;
 pub(crate) mod split;
 pub(crate) mod strokes;
