@@ -30,7 +30,7 @@ impl MaskImage {
     /// The mask on a canvas of `width` x `height` pixels. Blocks.
     ///
     /// # Errors
-    /// 422 when it is no picture, does not lie within the canvas, or is black.
+    /// 422 when it cannot be read as a picture, does not lie within the canvas, or is black.
     pub(crate) fn read(&self, (width, height): (u32, u32)) -> Result<GrayImage, Error> {
         let text = match self.png.split_once(',') {
             Some((kind, data)) if kind.starts_with("data:") => data,
