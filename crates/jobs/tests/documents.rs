@@ -267,7 +267,7 @@ fn a_picture_is_not_where_it_cannot_be() {
 fn a_part_is_lifted_off_a_layer_and_the_rest_stays_below_it() {
     let tree = result(1, 3);
     let mut document = Document::unedited(&tree);
-    document.elements[1].edit = LayerEdit { x: 5, scale: 2.0, hue: 30.0, ..LayerEdit::default() };
+    document.elements[1].edit = LayerEdit { x: 5, scale_x: 2.0, scale_y: 2.0, hue: 30.0, ..LayerEdit::default() };
     let yellow = layers::Label { colour: Some("yellow".to_owned()), ..layers::Label::new("circle") };
     let lifted = |name: Option<&str>| LiftedPart {
         part: Picture { kind: Kind::Object, label: Some(yellow.clone()), ..picture(3, 4) },

@@ -319,7 +319,7 @@ impl Surroundings {
         // What is only partly in the line is small print beside it.
         let within = piece.low >= self.outer.0 && piece.high <= self.outer.1;
         let small = within && tall <= 0.5 * height && long <= 0.5 * height;
-        let mark = small && boldness < 2.2 && piece.area >= 2.0 && gap < 0.6 * height;
+        let mark = small && boldness < 2.2 && piece.area >= 2.0 && gap < 0.7 * height;
         if letter || bar { Some(Role::Letter) } else { mark.then_some(Role::Mark) }
     }
 }

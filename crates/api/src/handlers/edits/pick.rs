@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use image::GrayImage;
-use jobs::document::{Document, LiftedPart, Picture};
+use jobs::document::{LiftedPart, Picture};
 use jobs::edits::Edits;
 use jobs::store::StoredDocument;
 use jobs::tree::{Composition, Output, Tree};
