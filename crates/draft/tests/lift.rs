@@ -28,7 +28,7 @@ fn mask_of(width: u32, height: u32, inside: impl Fn(u32, u32) -> bool) -> GrayIm
 #[test]
 fn what_is_behind_a_thing_is_completed_with_what_is_around_it() {
     // A disk with a soft edge on stripes.
-    let stripe = |x: u32| if x / 12 % 2 == 0 { [40, 90, 160] } else { [240, 220, 90] };
+    let stripe = |x: u32| if (x / 12).is_multiple_of(2) { [40, 90, 160] } else { [240, 220, 90] };
     let layer = RgbaImage::from_fn(260, 200, |x, y| {
         let distance = ((f64::from(x) - 130.0).powi(2) + (f64::from(y) - 100.0).powi(2)).sqrt();
         let share = (40.5 - distance).clamp(0.0, 1.0);

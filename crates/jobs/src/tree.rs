@@ -234,7 +234,7 @@ impl TreeLayer {
                 (area, size) = (None, None);
             }
             let texts = texts.into_iter().map(placed).collect();
-            let stretch = own.map(|(_, placing)| placing.from_canvas(origin)).filter(|_| is_stretched);
+            let stretch = own.map(|(_, placing)| placing.within_canvas(origin)).filter(|_| is_stretched);
             let (at, turn) = (std::mem::take(&mut at), std::mem::take(&mut turn));
             Retyped { texts, replaced, kept, at, turn, stretch }
         });

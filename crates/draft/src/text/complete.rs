@@ -14,7 +14,7 @@ use crate::morphology::{Components, NOWHERE, components, distance_to, nearest};
 use crate::numeric::quantile;
 use crate::plane::{Colour, Gray, Mask, Plane, Rect, Rgb8};
 use crate::text::frame::Frame;
-use crate::text::share::{inks, share_of};
+use crate::text::share::{SOLID, inks, share_of};
 use crate::text::sharpness::soft_parts;
 use crate::text::tidy::own_colours;
 
@@ -103,6 +103,8 @@ pub(super) struct Surroundings {
     share: Gray,
     /// Half the width of the line's strokes.
     stroke: f32,
+    /// Whether they have hardly a pixel that is no soft edge.
+    is_thin: bool,
     /// Far ends of what the detector says that the line is, across it.
     outer: (f32, f32),
     pub(super) lab: Colour,
@@ -151,15 +153,13 @@ impl Surroundings {
         let middle = quantile(&mut depths, 0.5);
         let inner = depth.map(|d| d >= middle && d.is_finite() && d > 0.0);
         // Texture has the colours of soft edges as well, and so have rings around lettering.
-        let inks = match !line.rough && frame.is_level() {
-            true => inks(&inner, middle, &lab, &own, &others),
-            false => own_colours(&inner, &lab),
-        };
+        let is_thin = middle < SOLID && !line.rough && frame.is_level();
+        let inks = if is_thin { inks(&inner, &lab, &own, &others) } else { own_colours(&inner, &lab) };
         if inks.is_empty() {
             return None;
         }
         let share = share_of(&lab, &inks, &own, &others)?;
-        Some(Self { rect, frame, own, others, share, stroke, outer, lab, inks, rough: line.rough })
+        Some(Self { rect, frame, own, others, share, stroke, is_thin, outer, lab, inks, rough: line.rough })
     }
 
     fn whole(&self) -> Option<Whole> {
@@ -213,8 +213,11 @@ impl Surroundings {
             }
         }
         let letters = self.pruned(parts.select(&taken).or(&self.own.minus(&parts.select(&soft))), &place);
-        let mask = self.with_outline(&letters);
-        let mask = self.with_companions(&self.with_hard_shadow(mask, &place), &place);
+        // The soft edges of thin strokes look like an outline.
+        let mask = match self.is_thin {
+            true => letters.clone(),
+            false => self.with_companions(&self.with_hard_shadow(self.with_outline(&letters), &place), &place),
+        };
         let bounds = mask.bounds()?;
         let rect = bounds.moved(self.rect.x0, self.rect.y0);
         Some(Whole { mask: mask.crop(bounds), edging: mask.minus(&letters).crop(bounds), rect })

@@ -9,20 +9,16 @@ use crate::text::tidy::{own_colours, sampled};
 
 /// Oklab distance between letters and background under which they cannot be told apart.
 const FAINT: f32 = 0.06;
-/// Half the width of strokes, in pixels, from which their inside has no soft edge.
-const SOLID: f32 = 1.5;
+/// Typical distance of letters' pixels from the edge of their strokes, in pixels, from which their inside has no soft edge.
+pub(super) const SOLID: f32 = 1.5;
 /// Share of an ink in a mixture with the background that is the ink's soft edge,
 const SOFT: std::ops::Range<f32> = -0.1..0.9;
 /// and the Oklab distance up to which a colour is such a mixture.
 const MIXED: f32 = 0.05;
 
-/// The colours of the letters `own`, which are `middle` pixels from the edge of their strokes in the inside of these.
-/// Thin strokes have hardly a pixel that is no soft edge, so that mixtures with the background are left out there.
-pub(super) fn inks(inner: &Mask, middle: f32, lab: &Colour, own: &Mask, others: &Mask) -> Vec<[f32; 3]> {
+/// The colours of the letters `own` with thin strokes, whose inside is `inner`: mixtures with the background are left out.
+pub(super) fn inks(inner: &Mask, lab: &Colour, own: &Mask, others: &Mask) -> Vec<[f32; 3]> {
     let inks = own_colours(inner, lab);
-    if middle >= SOLID || inks.len() < 2 {
-        return inks;
-    }
     let around = sampled(lab, &rim(own, others), 2000);
     let behind =
         std::array::from_fn(|c| quantile(&mut around.iter().map(|colour| colour[c]).collect::<Vec<f32>>(), 0.5));
@@ -101,7 +97,7 @@ mod tests {
             _ => blue,
         });
         let own = lab.map(|colour| colour != blue);
-        let found = inks(&own, 1.0, &lab, &own, &own.same_size(false));
+        let found = inks(&own, &lab, &own, &own.same_size(false));
         let has = |wanted: [f32; 3]| found.iter().any(|&ink| distance_squared(ink, wanted) < 0.02 * 0.02);
         assert!(has(white) && has(red) && !has(half), "{found:?}");
     }

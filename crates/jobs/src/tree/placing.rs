@@ -40,7 +40,7 @@ impl Placing {
     }
 
     /// The same with the middle before as it lies on the outermost canvas, where that of the layer's result lies at `origin`.
-    pub(super) fn from_canvas(self, origin: (u32, u32)) -> Self {
+    pub(super) fn within_canvas(self, origin: (u32, u32)) -> Self {
         let centre = (self.centre.0 + f64::from(origin.0), self.centre.1 + f64::from(origin.1));
         Self { centre, ..self }
     }
