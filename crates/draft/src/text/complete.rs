@@ -212,6 +212,10 @@ impl Surroundings {
                 break;
             }
         }
+        if self.is_thin {
+            // The soft edges of what is there already are not letters alone: their colour is left to matting.
+            taken.iter_mut().zip(&own).for_each(|(taken, own)| *taken &= *own == 0);
+        }
         let letters = self.pruned(parts.select(&taken).or(&self.own.minus(&parts.select(&soft))), &place);
         // The soft edges of thin strokes look like an outline.
         let mask = match self.is_thin {
