@@ -244,9 +244,9 @@ impl Edits {
         self.shown_with(tree, &tree.splits())
     }
 
-    /// Whether a layer was split since the last change.
+    /// Whether a layer was split since the last change. Documents that earlier versions stored have their parts already.
     pub fn has_new_splits(&self, tree: &Tree) -> bool {
-        !tree.splits().is_subset(&self.splits)
+        !tree.splits().is_subset(&self.splits) && self.shown(tree) != self.shown_before_splits(tree)
     }
 
     /// Makes a step of what layers were split into since the last change, so that it can be taken back, and answers with the

@@ -98,7 +98,7 @@ fn compose_waits_longer_than_the_grace_period() {
 
 #[test]
 fn units_wait_longer_than_programs_take_to_end() {
-    let text = read("../packaging/unflatten-worker.service");
+    let text = read("../crates/xtask/packaging/unflatten-worker.service");
     let wait =
         text.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")?.strip_suffix('s')).expect("it is set");
     let wait: u64 = wait.parse().expect("seconds");
