@@ -216,7 +216,11 @@ impl Surroundings {
             // The soft edges of what is there already are not letters alone: their colour is left to matting.
             taken.iter_mut().zip(&own).for_each(|(taken, own)| *taken &= *own == 0);
         }
-        let letters = self.pruned(parts.select(&taken).or(&self.own.minus(&parts.select(&soft))), &place);
+        let (added, found) = (parts.select(&taken), self.own.minus(&parts.select(&soft)));
+        let letters = match self.is_thin {
+            true => self.pruned(added, &place).or(&found),
+            false => self.pruned(added.or(&found), &place),
+        };
         // The soft edges of thin strokes look like an outline.
         let mask = match self.is_thin {
             true => letters.clone(),
